@@ -1,0 +1,197 @@
+"""Every parameter of the chip, with the published chip as the default.
+
+Labels: [P] published, [D] derived, [A] assumed by this project (see docs/timing.md). All durations outside the
+clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.cycles_of_ns`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V, max_frequency_mhz
+from tlm.core.errors import InputError
+
+_SIZES = (8, 16, 32, 64)
+_BANKS = (1, 2, 4, 8)
+_ADDRESS_LIMIT_WORDS = 1 << 20  # instruction fields for SRAM addresses have 20 bits
+
+# key -> (allowed values) or (lowest, highest); the whole of what a single key may be
+_CHOICES: dict[str, tuple[int, ...]] = {
+    "lanes": _SIZES,
+    "columns": _SIZES,
+    "amem_banks": _BANKS,
+    "wmem_banks": _BANKS,
+    "imem_banks": _BANKS,
+    "bus_bytes": (4, 8, 16, 32),
+    "burst_bytes": (32, 64, 128, 256),
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "amem_words": (8, _ADDRESS_LIMIT_WORDS),
+    "wmem_words": (8, _ADDRESS_LIMIT_WORDS),
+    "imem_words": (8, _ADDRESS_LIMIT_WORDS),
+    "sram_read_cycles": (1, 16),
+    "mask_cycles": (0, 16),
+    "multiply_cycles": (1, 16),
+    "accumulate_cycles": (1, 16),
+    "pass_gap_cycles": (1, 64),
+    "requantiser_cycles": (1, 16),
+    "voltage_v": (MIN_VOLTAGE_V, MAX_VOLTAGE_V),
+    "frequency_mhz": (1.0, 5000.0),
+    "memory_gb_per_s": (0.001, 1000.0),
+    "memory_latency_ns": (0.0, 100_000.0),
+    "memory_bytes": (4096, 1 << 31),
+    "dma_bursts_in_flight": (1, 64),
+    "host_access_ns": (0.0, 100_000.0),
+    "host_interrupt_ns": (0.0, 100_000.0),
+}
+
+
+@dataclass(frozen=True)
+class ChipConfig:
+    """Parameters of the chip and of what surrounds it; immutable, hashable, picklable.
+
+    Raises:
+        InputError: a key out of range, with key, value, what is allowed and the remedy.
+    """
+
+    lanes: int = 32
+    """Activations per AMem word and rows of the MAC array [P]."""
+    columns: int = 32
+    """Output channels per WMem word and columns of the MAC array [P]."""
+    amem_words: int = 16_384
+    """AMem capacity in words of lanes x 4 bits [P]."""
+    wmem_words: int = 16_384
+    """WMem capacity in words of columns x 4 bits [P]."""
+    imem_words: int = 16_384
+    """IMem capacity in words of 64 bits [P]."""
+    amem_banks: int = 4
+    """[A]"""
+    wmem_banks: int = 4
+    """[A]"""
+    imem_banks: int = 2
+    """[A]"""
+    sram_read_cycles: int = 1
+    """From the access of an SRAM word to its data [A]."""
+    mask_cycles: int = 1
+    """Aligner's last stage, after the log2(lanes) rotate stages [A]."""
+    multiply_cycles: int = 1
+    """[A]"""
+    accumulate_cycles: int = 1
+    """[A]"""
+    pass_gap_cycles: int = 3
+    """Idle cycles between a pass's handover and the next pass's first cycle [A]."""
+    requantiser_cycles: int = 3
+    """From a channel's entry into the requantiser to its AMem write [A]."""
+    voltage_v: float = 1.1
+    """Core supply, 0.75..1.2 V [P]."""
+    frequency_mhz: float | None = None
+    """Core clock; by default what the supply allows: 534 MHz at 1.1 V, 234 MHz at 0.8 V [P]."""
+    bus_bytes: int = 8
+    """Interconnect width: bytes per core cycle [A]."""
+    memory_gb_per_s: float = 3.2
+    """Off-chip memory bandwidth, 1e9 bytes per second [A]."""
+    memory_latency_ns: float = 60.0
+    """From a burst's arrival at the off-chip memory to its first beat [A]."""
+    memory_bytes: int = 1 << 26
+    """Off-chip memory capacity [A]."""
+    burst_bytes: int = 64
+    """Longest burst; bursts never cross a multiple of it [A]."""
+    dma_bursts_in_flight: int = 2
+    """Per channel [A]."""
+    host_access_ns: float = 20.0
+    """What the host spends on a register access before it enters the interconnect [A]."""
+    host_interrupt_ns: float = 100.0
+    """From an interrupt to the driver's next instruction [A]."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            self._check(item.name, getattr(self, item.name))
+        limit_mhz = max_frequency_mhz(self.voltage_v)
+        if self.frequency_mhz is None:
+            object.__setattr__(self, "frequency_mhz", limit_mhz)
+        elif self.frequency_mhz > limit_mhz:
+            raise InputError(
+                f"chip.frequency_mhz: {self.frequency_mhz:g} MHz is more than the {limit_mhz:g} MHz that "
+                f"chip.voltage_v = {self.voltage_v:g} V allows; leave frequency_mhz out or raise the voltage"
+            )
+        for key in ("amem", "wmem", "imem"):
+            words, banks = getattr(self, f"{key}_words"), getattr(self, f"{key}_banks")
+            if words % banks:
+                raise InputError(f"chip.{key}_words: {words} is not a multiple of chip.{key}_banks = {banks}; round it to one")
+        if self.burst_bytes < self.bus_bytes:
+            raise InputError(f"chip.burst_bytes: {self.burst_bytes} is less than chip.bus_bytes = {self.bus_bytes}")
+
+    @classmethod
+    def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
+        """The default chip at another supply, clocked as fast as that supply allows."""
+        return cls(voltage_v=voltage_v, **overrides)
+
+    @property
+    def clock_khz(self) -> int:
+        """Core clock in kHz, an integer so that arithmetic on time is exact."""
+        assert self.frequency_mhz is not None  # set in __post_init__
+        return round(self.frequency_mhz * 1000)
+
+    @property
+    def amem_word_bytes(self) -> int:
+        """Bytes of an AMem word."""
+        return self.lanes // 2
+
+    @property
+    def wmem_word_bytes(self) -> int:
+        """Bytes of a WMem word."""
+        return self.columns // 2
+
+    @property
+    def imem_word_bytes(self) -> int:
+        """Bytes of an IMem word: always 8."""
+        return 8
+
+    @property
+    def rotate_stages(self) -> int:
+        """Aligner stages, shifting by lanes/2 .. 1: log2(lanes)."""
+        return self.lanes.bit_length() - 1
+
+    @property
+    def pipeline_cycles(self) -> int:
+        """From a pass's last sequencer cycle e to its last accumulation: 9 with the defaults (engine.md, A pass)."""
+        return self.sram_read_cycles + self.rotate_stages + self.mask_cycles + self.multiply_cycles + self.accumulate_cycles
+
+    @property
+    def peak_macs_per_cycle(self) -> int:
+        """lanes x columns."""
+        return self.lanes * self.columns
+
+    def cycles_of_ns(self, nanoseconds: float) -> int:
+        """Whole core cycles that cover a duration: ceil(ns x MHz / 1000), computed exactly.
+
+        The one rounding rule at every operating point: a duration never takes fewer cycles than it lasts.
+        """
+        return math.ceil(Fraction(str(nanoseconds)) * self.clock_khz / 1_000_000)
+
+    @property
+    def memory_beat_cycles(self) -> Fraction:
+        """Core cycles between two beats of the off-chip memory, at least 1 (the bus carries one beat a cycle)."""
+        bytes_per_s = Fraction(str(self.memory_gb_per_s)) * 10**9
+        return max(Fraction(1), Fraction(self.bus_bytes * self.clock_khz * 1000) / bytes_per_s)
+
+    def time_us(self, cycles: int) -> float:
+        """Duration of a number of core cycles in microseconds."""
+        return cycles * 1000 / self.clock_khz
+
+    def _check(self, key: str, value: Any) -> None:
+        if key == "frequency_mhz" and value is None:
+            return
+        real = key.endswith(("_v", "_mhz", "_ns", "_gb_per_s"))
+        kinds = (int, float) if real else (int,)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
+            raise InputError(f"chip.{key}: {value!r} is not {'a finite number' if real else 'an integer'}")
+        if key in _CHOICES and value not in _CHOICES[key]:
+            raise InputError(f"chip.{key}: {value} is not one of {', '.join(map(str, _CHOICES[key]))}")
+        if key in _RANGES and not _RANGES[key][0] <= value <= _RANGES[key][1]:
+            raise InputError(f"chip.{key}: {value} is outside {_RANGES[key][0]:g}..{_RANGES[key][1]:g}")
+        if real:
+            object.__setattr__(self, key, float(value))
