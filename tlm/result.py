@@ -1,0 +1,285 @@
+"""What a simulation found: frozen records of figures, and result.json.
+
+Every figure here is measured by the simulator ([D], derived from the program and engine.md's rules) unless its
+docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
+fields with a default, so that the constructors below never break a caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
+from tlm.network import Conv2d
+
+SCHEMA = "tlm.result/1"
+"""Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
+
+Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
+
+PUBLISHED_CHIP_KEYS = frozenset({"lanes", "columns", "amem_words", "wmem_words", "imem_words"})
+"""Keys of ChipConfig whose default is published [P]; a test compares this set with the labels in ChipConfig."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerResult:
+    """Figures of one layer. Cycles are core clock cycles; a moment is counted from the first host access (cycle 0)."""
+
+    name: str
+    """The layer's name in the network."""
+    kind: str
+    """See :func:`layer_kind`."""
+    input_shape: tuple[int, int, int]
+    """(C, H, W)."""
+    output_shape: tuple[int, int, int]
+    """(O, H', W')."""
+    kernel: tuple[int, int]
+    """(kh, kw)."""
+    stride: tuple[int, int]
+    """(y, x)."""
+    weight_words: int
+    """Stored WMem words: valid (input channel, group of output channels, tap) triples."""
+    dense_weight_words: int
+    """The same count if no weight word were skipped: groups of columns x C x kh x kw."""
+    compute_cycles: int
+    """First sequencer cycle s_0 to the last write, inclusive; summed over the parts of a split layer."""
+    steps: int
+    """Steps of the array (one input channel and tap for one tile and group)."""
+    fetch_cycles: int
+    """Cycles that the steps' fetches took; more than steps where AMem words of a step share a bank."""
+    passes: int
+    """Tiles x groups, summed over parts."""
+    macs: int
+    """For each executed step: real output pixels x real output channels (padded sources included)."""
+    dense_macs: int
+    """The unpruned layer's H' * W' * O * (C / groups) * kh * kw."""
+    peak_macs_per_cycle: int
+    """lanes x columns of the array that ran it."""
+    start_cycle: int
+    """Moment of the first part's first header word read."""
+    end_cycle: int
+    """Moment of the last part's last write."""
+    parts: int = 1
+    """1 where the compiler did not split the layer."""
+    input_base_word: int | None = None
+    """AMem base address of the input; None where the layer is split."""
+    output_base_word: int | None = None
+    """AMem base address of the output; None where the layer is split."""
+    residual_base_word: int | None = None
+    """AMem base address of the residual; None where the layer is split or has none."""
+    load_bytes: int = 0
+    """Bytes that the DMA loaded for this layer: instructions, weights, activations that were not on chip."""
+    store_bytes: int = 0
+    """Bytes that the DMA stored of this layer's output."""
+
+    @property
+    def utilization(self) -> float:
+        """Share of the array's multiplier slots that did useful work while the layer computed: 0..1."""
+        return _share(self.macs, self.compute_cycles * self.peak_macs_per_cycle)
+
+    @property
+    def density(self) -> float:
+        """Stored weight words as a share of all: 0..1."""
+        return _share(self.weight_words, self.dense_weight_words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Bytes that crossed the interface to the off-chip memory by DMA."""
+
+    load_bytes: int
+    """Off-chip memory to SRAM."""
+    store_bytes: int
+    """SRAM to off-chip memory."""
+
+    @property
+    def total_bytes(self) -> int:
+        """Both directions."""
+        return self.load_bytes + self.store_bytes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Result:
+    """Values and figures of one simulated run; picklable.
+
+    Construct it with keywords; ``tensors`` and ``layers`` in the order of execution.
+    """
+
+    tensors: Mapping[str, Tensor]
+    """Every layer's output by name: int8 (O, H', W'), int32 where the layer has accumulator output."""
+    layers: Mapping[str, LayerResult]
+    """By layer name."""
+    cycles: int
+    """First host access to the last interrupt, inclusive."""
+    chip: ChipConfig
+    """What it ran on."""
+    fidelity: str
+    """Which model of the chip ran ("beat", ...)."""
+    traffic: Traffic
+    """DMA bytes of the whole run."""
+    bank_conflicts: Mapping[str, int] = field(default_factory=dict)
+    """Initiator (e.g. "aligner") -> cycles lost because a bank was taken."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """The last layer's output: int8 (O, H', W'), or int32 for accumulator output."""
+        return self.tensors[self.output_name]
+
+    @property
+    def output_name(self) -> str:
+        """The last layer's name."""
+        return next(reversed(self.layers))
+
+    @property
+    def time_us(self) -> float:
+        """``cycles`` at the chip's clock, in microseconds."""
+        return self.chip.time_us(self.cycles)
+
+    @property
+    def compute_cycles(self) -> int:
+        """Sum over the layers; what is left of ``cycles`` is host, loading and storing that nothing hid."""
+        return sum(layer.compute_cycles for layer in self.layers.values())
+
+    @property
+    def macs(self) -> int:
+        """Executed multiply-accumulates, all layers."""
+        return sum(layer.macs for layer in self.layers.values())
+
+    @property
+    def dense_macs(self) -> int:
+        """Multiply-accumulates of the unpruned network."""
+        return sum(layer.dense_macs for layer in self.layers.values())
+
+    @property
+    def utilization(self) -> float:
+        """``macs`` over all multiplier slots of the whole run, transfers and host included: 0..1."""
+        return _share(self.macs, self.cycles * self.chip.peak_macs_per_cycle)
+
+    @property
+    def compute_utilization(self) -> float:
+        """``macs`` over the multiplier slots of the layers' compute cycles only: 0..1."""
+        return _share(self.macs, self.compute_cycles * self.chip.peak_macs_per_cycle)
+
+    @property
+    def outputs_sha256(self) -> str:
+        """:func:`tensor_sha256` of ``outputs``."""
+        return tensor_sha256(self.outputs)
+
+
+def layer_kind(layer: Conv2d, input_shape: tuple[int, int, int]) -> str:
+    """The field's name for a layer.
+
+    "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise" (one input and one output channel a group), "shift"
+    (a larger kernel of which each input channel uses at most one tap), "grouped", "fused-depthwise" (taps are chosen
+    per input channel: some channel leaves out a tap for all its output channels), else "standard".
+    """
+    if layer.kernel == (1, 1):
+        return "linear" if input_shape[1:] == (1, 1) else "pointwise"
+    if layer.groups > 1:
+        return "depthwise" if layer.groups == layer.in_channels == layer.out_channels else "grouped"
+    taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
+    if taps_of_channel.max() <= 1:
+        return "shift"
+    return "fused-depthwise" if taps_of_channel.min() < layer.kernel[0] * layer.kernel[1] else "standard"
+
+
+def tensor_sha256(tensor: npt.NDArray[Any]) -> str:
+    """SHA-256 (hex) over the ASCII line ``"<dtype> <n0>x<n1>x...\\n"`` and the values, C order, little-endian."""
+    header = f"{tensor.dtype.name} {'x'.join(map(str, tensor.shape))}\n"
+    data = np.ascontiguousarray(tensor, dtype=tensor.dtype.newbyteorder("<")).tobytes()
+    return hashlib.sha256(header.encode() + data).hexdigest()
+
+
+def chip_labels(chip: ChipConfig) -> dict[str, str]:
+    """For each key of the chip: "published", "assumed" (our default where the sources are silent), "derived", "chosen".
+
+    "chosen" is a value that differs from the default chip's. Voltage and frequency are published at the two published
+    operating points; elsewhere the supply is chosen and the clock that follows from it is derived.
+    """
+    labels = {}
+    for item in fields(chip):
+        default = item.default == getattr(chip, item.name)
+        labels[item.name] = ("published" if item.name in PUBLISHED_CHIP_KEYS else "assumed") if default else "chosen"
+    at_point = chip.voltage_v in PUBLISHED_POINTS_MHZ
+    labels["voltage_v"] = "published" if at_point else "chosen"
+    if chip.frequency_mhz == ChipConfig.at(chip.voltage_v).frequency_mhz:
+        labels["frequency_mhz"] = "published" if at_point else "derived"
+    else:
+        labels["frequency_mhz"] = "chosen"
+    return labels
+
+
+def result_record(
+    result: Result,
+    *,
+    scenario: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    matches_reference: bool | None = None,
+) -> dict[str, Any]:
+    """The content of result.json as plain Python values (docs/result.md lists the keys).
+
+    Args:
+        scenario: name of what ran; None for a run from the API.
+        settings: the scenario's resolved network and input sections, for the record.
+        matches_reference: whether every output equals the golden model's; None if checking was turned off.
+    """
+    chip = {item.name: getattr(result.chip, item.name) for item in fields(result.chip)}
+    return {
+        "schema": SCHEMA,
+        "scenario": scenario,
+        "settings": dict(settings or {}),
+        "fidelity": result.fidelity,
+        "reference_checked": matches_reference is not None,
+        "matches_reference": matches_reference,
+        "cycles": result.cycles,
+        "time_us": result.time_us,
+        "compute_cycles": result.compute_cycles,
+        "macs": result.macs,
+        "dense_macs": result.dense_macs,
+        "utilization": result.utilization,
+        "compute_utilization": result.compute_utilization,
+        "traffic_bytes": {
+            "load": result.traffic.load_bytes,
+            "store": result.traffic.store_bytes,
+            "total": result.traffic.total_bytes,
+        },
+        "bank_conflict_cycles": dict(sorted(result.bank_conflicts.items())),
+        "output_layer": result.output_name,
+        "output_shape": list(result.outputs.shape),
+        "output_dtype": result.outputs.dtype.name,
+        "outputs_sha256": result.outputs_sha256,
+        "layers": [_layer_record(layer, result) for layer in result.layers.values()],
+        "chip": chip,
+        "chip_labels": chip_labels(result.chip),
+    }
+
+
+def result_json(
+    result: Result,
+    *,
+    scenario: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    matches_reference: bool | None = None,
+) -> str:
+    """result.json as text: fixed key order, no date, no path, so equal runs give equal bytes (see result_record)."""
+    record = result_record(result, scenario=scenario, settings=settings, matches_reference=matches_reference)
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+
+
+def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
+    record = {item.name: getattr(layer, item.name) for item in fields(layer)}
+    record["utilization"] = layer.utilization
+    record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
