@@ -136,7 +136,7 @@ class Result:
     @property
     def output_name(self) -> str:
         """The last layer's name."""
-        return next(reversed(self.layers))
+        return list(self.layers)[-1]
 
     @property
     def time_us(self) -> float:
