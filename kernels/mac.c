@@ -1,0 +1,299 @@
+#include "mac.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* Steps are taken four at a time, so that a row of sums is loaded and stored once for four of them. */
+enum { BLOCK_STEPS = 4 };
+
+/* A product is at most 15 * 8 = 120 in magnitude: 256 of them fit 16 bits (30,720), so that the vector units work on
+ * twice as many lanes as with 32-bit sums. After 256 steps the sums are added to the accumulators. */
+enum { STEPS_PER_SUM = 256 };
+
+/* Where a tap finds the activations of a tile's lanes, relative to the channel's plane. */
+typedef struct tap_source {
+    int32_t byte_offset[TLM_MAX_LANES];
+    uint8_t high[TLM_MAX_LANES]; /* 1: the byte's high nibble */
+    uint8_t keep[TLM_MAX_LANES]; /* 15, or 0 where the pixel is padding */
+    int32_t first_word, last_word;
+    bool empty; /* all padding: nothing is read */
+} tap_source;
+
+typedef struct step_block {
+    int16_t activations[BLOCK_STEPS][TLM_MAX_LANES];
+    int16_t weights[TLM_MAX_COLUMNS][BLOCK_STEPS];
+    int32_t steps;
+    int32_t steps_in_sums;
+    int16_t sums[TLM_MAX_COLUMNS * TLM_MAX_LANES];
+} step_block;
+
+typedef struct memories {
+    const uint8_t *amem, *wmem;
+    int64_t amem_words, wmem_words;
+} memories;
+
+TLM_INLINE int16_t weight_of(const uint8_t *word, int32_t column)
+{
+    return (int16_t)((((word[column / 2] >> (4 * (column % 2))) & 15) ^ 8) - 8);
+}
+
+void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed,
+               int8_t *activations)
+{
+    const int32_t sign = is_signed ? 8 : 0;
+
+    for (int32_t lane = 0; lane < lanes; ++lane) {
+        const int32_t from = select[lane];
+        const int32_t value = from < 0 ? 0 : (word_bytes[from / 2] >> (4 * (from % 2))) & 15;
+        activations[lane] = (int8_t)((value ^ sign) - sign);
+    }
+}
+
+TLM_CLONES
+void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight_word, int32_t lanes,
+                  int32_t columns)
+{
+    for (int32_t column = 0; column < columns; ++column) {
+        const int32_t weight = weight_of(weight_word, column);
+        int32_t *row = acc + column * lanes;
+        for (int32_t lane = 0; lane < lanes; ++lane) {
+            row[lane] = tlm_wrap24(row[lane] + activations[lane] * weight);
+        }
+    }
+}
+
+static void find_taps(const tlm_geometry *g, int32_t tile, tap_source *taps)
+{
+    int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
+
+    for (int32_t tap = 0; tap < g->kernel_h * g->kernel_w; ++tap) {
+        tap_source *source = &taps[tap];
+        const int32_t count = tlm_tap_words(g, tile, tap, words, select);
+        source->empty = count == 0;
+        if (source->empty) {
+            continue;
+        }
+        source->first_word = words[0];
+        source->last_word = words[count - 1];
+        for (int32_t lane = 0; lane < g->lanes; ++lane) {
+            /* Padding lanes point into a word that is read anyway, never outside the tensor. */
+            const int32_t from = select[lane] < 0 ? 0 : select[lane];
+            source->byte_offset[lane] = words[from / g->lanes] * (g->lanes / 2) + from % g->lanes / 2;
+            source->high[lane] = (uint8_t)(from % 2);
+            source->keep[lane] = select[lane] < 0 ? 0 : 15;
+        }
+    }
+}
+
+TLM_INLINE void gather_lanes(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
+                             int16_t *activations)
+{
+    uint8_t bytes[TLM_MAX_LANES];
+
+    for (int32_t lane = 0; lane < lanes; ++lane) {
+        bytes[lane] = plane[source->byte_offset[lane]];
+    }
+    for (int32_t lane = 0; lane < lanes; ++lane) {
+        const uint8_t nibble = source->high[lane] ? (uint8_t)(bytes[lane] >> 4) : bytes[lane];
+        activations[lane] = (int16_t)(((nibble & source->keep[lane]) ^ sign) - sign);
+    }
+}
+
+TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
+{
+    const int16_t *a0 = block->activations[0], *a1 = block->activations[1];
+    const int16_t *a2 = block->activations[2], *a3 = block->activations[3];
+
+    for (int32_t column = 0; column < columns; ++column) {
+        const int16_t w0 = block->weights[column][0], w1 = block->weights[column][1];
+        const int16_t w2 = block->weights[column][2], w3 = block->weights[column][3];
+        int16_t *row = block->sums + column * lanes;
+        for (int32_t lane = 0; lane < lanes; ++lane) {
+            row[lane] = (int16_t)(row[lane] + a0[lane] * w0 + a1[lane] * w1 + a2[lane] * w2 + a3[lane] * w3);
+        }
+    }
+}
+
+/* The switches give the compiler constant trip counts, hence whole vectors. */
+TLM_CLONES
+void tlm_internal_gather(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
+                         int16_t *activations);
+TLM_CLONES
+void tlm_internal_gather(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
+                         int16_t *activations)
+{
+    switch (lanes) {
+    case 8: gather_lanes(plane, source, 8, sign, activations); break;
+    case 16: gather_lanes(plane, source, 16, sign, activations); break;
+    case 32: gather_lanes(plane, source, 32, sign, activations); break;
+    default: gather_lanes(plane, source, 64, sign, activations); break;
+    }
+}
+
+TLM_CLONES
+void tlm_internal_add(step_block *block, int32_t lanes, int32_t columns);
+TLM_CLONES
+void tlm_internal_add(step_block *block, int32_t lanes, int32_t columns)
+{
+    switch (lanes) {
+    case 8: add_lanes(block, 8, columns); break;
+    case 16: add_lanes(block, 16, columns); break;
+    case 32: add_lanes(block, 32, columns); break;
+    default: add_lanes(block, 64, columns); break;
+    }
+}
+
+static void flush_sums(step_block *block, int32_t lanes, int32_t columns, int32_t *acc)
+{
+    for (int32_t i = 0; i < columns * lanes; ++i) {
+        acc[i] = tlm_wrap24(acc[i] + block->sums[i]);
+    }
+    memset(block->sums, 0, sizeof block->sums[0] * (size_t)(columns * lanes));
+    block->steps_in_sums = 0;
+}
+
+static void run_block(step_block *block, int32_t lanes, int32_t columns, int32_t *acc)
+{
+    for (int32_t step = block->steps; step < BLOCK_STEPS; ++step) {
+        memset(block->activations[step], 0, sizeof block->activations[step]);
+    }
+    tlm_internal_add(block, lanes, columns);
+    block->steps = 0;
+    block->steps_in_sums += BLOCK_STEPS;
+    if (block->steps_in_sums == STEPS_PER_SUM) {
+        flush_sums(block, lanes, columns, acc);
+    }
+}
+
+static bool pattern_is_legal(const tlm_geometry *g, int32_t index, uint64_t pattern)
+{
+    const int32_t taps = g->kernel_h * g->kernel_w;
+    const int32_t channels_per_word = TLM_MAX_TAPS / taps;
+    const int64_t left = g->channels - (int64_t)index * channels_per_word;
+    const int32_t bits = (int32_t)(left < channels_per_word ? left : channels_per_word) * taps;
+    return pattern >> bits == 0;
+}
+
+static int64_t run_channel(const tlm_geometry *g, const memories *m, const tap_source *taps, int32_t channel,
+                           uint64_t valid_taps, int64_t weight_word, step_block *block, int32_t *acc)
+{
+    const int64_t plane_words = tlm_plane_words(g->lanes, g->height, g->width);
+    const int64_t base = g->input_base_word + channel * plane_words;
+
+    for (int32_t tap = 0; valid_taps; ++tap, valid_taps >>= 1) {
+        if (!(valid_taps & 1)) {
+            continue;
+        }
+        if (weight_word >= m->wmem_words) {
+            return TLM_E_WMEM;
+        }
+        if (!taps[tap].empty) {
+            const int32_t step = block->steps++;
+            if (base + taps[tap].first_word < 0 || base + taps[tap].last_word >= m->amem_words) {
+                return TLM_E_AMEM;
+            }
+            tlm_internal_gather(m->amem + base * (g->lanes / 2), &taps[tap], g->lanes, g->input_signed ? 8 : 0,
+                                block->activations[step]);
+            for (int32_t column = 0; column < g->columns; ++column) {
+                block->weights[column][step] = weight_of(m->wmem + weight_word * (g->columns / 2), column);
+            }
+            if (block->steps == BLOCK_STEPS) {
+                run_block(block, g->lanes, g->columns, acc);
+            }
+        }
+        ++weight_word;
+    }
+    return weight_word;
+}
+
+static int64_t run_pass(const tlm_geometry *g, const memories *m, const tap_source *taps, int64_t first_weight_word,
+                        const uint64_t *patterns, int32_t pattern_count, int32_t *acc)
+{
+    const int32_t tap_count = g->kernel_h * g->kernel_w;
+    const int32_t channels_per_word = TLM_MAX_TAPS / tap_count;
+    const uint64_t tap_mask = ((uint64_t)1 << tap_count) - 1;
+    int64_t weight_word = first_weight_word;
+    step_block block = {.steps = 0};
+
+    if (first_weight_word < 0) {
+        return TLM_E_WMEM;
+    }
+    if (pattern_count != (g->channels + channels_per_word - 1) / channels_per_word) {
+        return TLM_E_PATTERN;
+    }
+    memset(acc, 0, sizeof *acc * (size_t)(g->columns * g->lanes));
+    for (int32_t index = 0; index < pattern_count; ++index) {
+        uint64_t pattern = patterns[index];
+        if (!pattern_is_legal(g, index, pattern)) {
+            return TLM_E_PATTERN;
+        }
+        for (int32_t c = index * channels_per_word; pattern; ++c, pattern >>= tap_count) {
+            weight_word = run_channel(g, m, taps, c, pattern & tap_mask, weight_word, &block, acc);
+            if (weight_word < 0) {
+                return weight_word;
+            }
+        }
+    }
+    run_block(&block, g->lanes, g->columns, acc);
+    flush_sums(&block, g->lanes, g->columns, acc);
+    return weight_word - first_weight_word;
+}
+
+int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
+                     int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns, int32_t pattern_count,
+                     int32_t tile, int32_t *acc)
+{
+    const memories m = {amem, wmem, amem_words, wmem_words};
+    tap_source taps[TLM_MAX_TAPS];
+
+    find_taps(g, tile, taps);
+    return run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
+}
+
+int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
+                      int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns,
+                      int32_t patterns_per_group, int32_t *acc)
+{
+    const memories m = {amem, wmem, amem_words, wmem_words};
+    const int32_t groups = (g->out_channels + g->columns - 1) / g->columns;
+    const int64_t tiles = tlm_plane_words(g->lanes, g->out_height, g->out_width);
+    int64_t consumed = 0;
+    tap_source taps[TLM_MAX_TAPS];
+    int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
+
+    /* Tiles outside, groups inside (the engine does it the other way round, the values are the same): the sources of
+     * a tile are found once, and the groups' weight words follow each other. */
+    for (int64_t tile = 0; tile < tiles; ++tile) {
+        consumed = 0;
+        find_taps(g, (int32_t)tile, taps);
+        for (int32_t group = 0; group < groups; ++group) {
+            const int32_t first = group * g->columns;
+            const int32_t rows = g->out_channels - first < g->columns ? g->out_channels - first : g->columns;
+            const int64_t used = run_pass(g, &m, taps, first_weight_word + consumed,
+                                          patterns + (int64_t)group * patterns_per_group, patterns_per_group, pass_acc);
+            if (used < 0) {
+                return used;
+            }
+            consumed += used;
+            for (int32_t row = 0; row < rows; ++row) {
+                memcpy(acc + ((int64_t)(first + row) * tiles + tile) * g->lanes, pass_acc + row * g->lanes,
+                       sizeof *acc * (size_t)g->lanes);
+            }
+        }
+    }
+    return consumed;
+}
+
+const char *tlm_isa(void)
+{
+#ifdef TLM_HAVE_TARGET_CLONES
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("x86-64-v4")) {
+        return "x86-64-v4";
+    }
+    if (__builtin_cpu_supports("x86-64-v3")) {
+        return "x86-64-v3";
+    }
+#endif
+    return "default";
+}

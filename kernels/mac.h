@@ -1,0 +1,38 @@
+/* The MAC array: from packed AMem and WMem bytes to 24-bit accumulators.
+ *
+ * Accumulators are int32 in rows of `lanes`, one row per column (output channel), and wrap like the array's 24-bit
+ * two's complement registers; the compiler proves that they never do for a network that it accepts.
+ */
+#ifndef TLM_MAC_H
+#define TLM_MAC_H
+
+#include "geometry.h"
+
+/* cdef begin */
+/* Gathers fetched words (concatenated, lanes / 2 bytes each) into one aligned vector; select -1 gives 0. */
+void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed,
+               int8_t *activations);
+
+/* One step: acc[column * lanes + lane] += activations[lane] * weight[column]. */
+void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight_word, int32_t lanes,
+                  int32_t columns);
+
+/* One pass: every step of one tile for one group of columns. patterns: 60-bit payloads of the group's pattern words;
+ * acc: [columns][lanes], zeroed here. Returns the number of weight words consumed, or
+ * -1 an AMem address beyond amem_words, -2 a WMem address beyond wmem_words, -3 a pattern bit beyond the last
+ * channel or tap, or a wrong number of pattern words. */
+int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
+                     int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns, int32_t pattern_count,
+                     int32_t tile, int32_t *acc);
+
+/* A layer: every group and tile, the groups' weight words one after the other from first_weight_word.
+ * patterns: [groups][patterns_per_group]; acc: [out_channels][tiles * lanes]. Returns as tlm_mac_pass. */
+int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
+                      int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns,
+                      int32_t patterns_per_group, int32_t *acc);
+
+/* The instruction set that the kernels run on: "x86-64-v4", "x86-64-v3" or "default". */
+const char *tlm_isa(void);
+/* cdef end */
+
+#endif
