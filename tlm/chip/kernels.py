@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCUMULATOR_PLANES",
+    "Buffer",
     "Geometry",
     "KernelError",
-    "Selection",
+    "Select",
     "accumulator_layer",
     "accumulator_plane",
     "accumulators_array",
@@ -52,6 +53,7 @@ __all__ = [
     "plane_words",
     "requantise_layer",
     "requantise_word",
+    "select_lanes",
     "tap_words",
     "unpack_accumulators",
     "unpack_nibbles",
@@ -62,17 +64,14 @@ __all__ = [
 Memory: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 """Bytes of a memory, word 0 first; read only, never copied."""
 
-Accumulators: TypeAlias = "CData"
-"""int32 [columns][lanes], made by :func:`new_accumulators`."""
-
-Activations: TypeAlias = "CData"
-"""int8 [lanes], made by :func:`align` or :func:`new_activations`."""
+Buffer: TypeAlias = "CData"
+"""Opaque: accumulators int32 [columns][lanes] or activations int8 [lanes], made by this module's functions."""
 
 _ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN = -1, -2, -3
 
 
-class Selection:
-    """Which lane of which fetched word each lane of a tile takes; opaque, read only, reusable."""
+class Select:
+    """Which lane of which fetched word each lane of a tile takes; opaque, read only, reusable for every channel."""
 
     __slots__ = ("_bytes", "_lanes", "_pointer")
 
@@ -85,22 +84,27 @@ def isa() -> str:
     return ffi.string(lib.tlm_isa()).decode()
 
 
-def new_activations(lanes: int) -> Activations:
+def new_activations(lanes: int) -> Buffer:
     """An activation vector of zeros."""
     return ffi.new("int8_t[]", lanes)
 
 
-def new_accumulators(lanes: int, columns: int) -> Accumulators:
-    """Accumulators of zeros."""
+def new_accumulators(lanes: int, columns: int) -> Buffer:
+    """Accumulators of zeros, int32 [columns][lanes]."""
     return ffi.new("int32_t[]", lanes * columns)
 
 
-def accumulators_array(acc: Accumulators, lanes: int) -> npt.NDArray[np.int32]:
+def accumulators_array(acc: Buffer, lanes: int) -> npt.NDArray[np.int32]:
     """Accumulators as a numpy view (columns, lanes)."""
     return np.frombuffer(ffi.buffer(acc), np.int32).reshape(-1, lanes)
 
 
-def tap_words(geometry: Geometry, tile: int, tap: int) -> tuple[list[int], Selection]:
+def select_lanes(select: Select, lanes: int) -> list[int]:
+    """For each lane ``index into the fetched words * lanes + source lane``, or -1 where its pixel is padding."""
+    return list(select._pointer[0:lanes])
+
+
+def tap_words(geometry: Geometry, tile: int, tap: int) -> tuple[list[int], Select]:
     """What a step fetches: AMem words relative to the channel's plane, ascending, and the aligner's selection.
 
     Add ``input_base_word + channel * P`` to the words. An empty list: all source pixels are padding.
@@ -114,33 +118,32 @@ def tap_words(geometry: Geometry, tile: int, tap: int) -> tuple[list[int], Selec
     lanes = geometry.lanes
     words, select = ffi.new("int32_t[]", lanes), ffi.new("int32_t[]", lanes)
     count = lib.tlm_tap_words(geometry.pointer, tile, tap, words, select)
-    return list(words[0:count]), Selection(select, lanes, count)
+    return list(words[0:count]), Select(select, lanes, count)
 
 
 def align(
-    word_bytes: bytes, selection: Selection, is_signed: bool, activations: Activations | None = None
-) -> Activations:
-    """The aligned vector of one step from the bytes of its fetched words, concatenated in tap_words' order.
+    word_bytes: bytes | bytearray, select: Select, lanes: int, is_signed: bool, activations: Buffer | None = None
+) -> Buffer:
+    """The aligned vector int8 [lanes] of one step from the bytes of its fetched words, in tap_words' order.
 
     Args:
         activations: a vector to overwrite and return; a new one by default.
 
     Raises:
-        KernelError: word_bytes does not hold the selection's words, or the vector has another length.
+        KernelError: word_bytes does not hold the selection's words, or another number of lanes.
     """
-    lanes = selection._lanes
     if activations is None:
         activations = ffi.new("int8_t[]", lanes)
-    if len(word_bytes) != selection._bytes or len(activations) != lanes:
+    if len(word_bytes) != select._bytes or lanes != select._lanes or len(activations) != lanes:
         raise KernelError(
-            f"align: {len(word_bytes)} bytes into {len(activations)} lanes, "
-            f"but the selection needs {selection._bytes} bytes and {lanes} lanes"
+            f"align: {len(word_bytes)} bytes into {len(activations)} of {lanes} lanes, "
+            f"but the selection needs {select._bytes} bytes and {select._lanes} lanes"
         )
-    lib.tlm_align(word_bytes, selection._pointer, lanes, is_signed, activations)
+    lib.tlm_align(bytes(word_bytes), select._pointer, lanes, is_signed, activations)
     return activations
 
 
-def mac_step(acc: Accumulators, activations: Activations, weight_word: bytes, lanes: int, columns: int) -> None:
+def mac_step(acc: Buffer, activations: Buffer, weight_word: bytes | bytearray, lanes: int, columns: int) -> None:
     """One step: ``acc[column, lane] += activations[lane] * weight[column]``.
 
     Raises:
@@ -151,7 +154,7 @@ def mac_step(acc: Accumulators, activations: Activations, weight_word: bytes, la
             f"mac_step: {len(activations)} activations, a weight word of {len(weight_word)} bytes and "
             f"{len(acc)} accumulators do not fit an array of {lanes} lanes x {columns} columns"
         )
-    lib.tlm_mac_step(acc, activations, weight_word, lanes, columns)
+    lib.tlm_mac_step(acc, activations, bytes(weight_word), lanes, columns)
 
 
 def mac_pass(
@@ -161,7 +164,7 @@ def mac_pass(
     first_weight_word: int,
     patterns: npt.NDArray[np.uint64],
     tile: int,
-    acc: Accumulators,
+    acc: Buffer,
 ) -> int:
     """Every step of one tile for one group: overwrites acc, returns the number of weight words consumed.
 
@@ -246,19 +249,18 @@ def _raise(code: int, geometry: Geometry, sizes: tuple[int, int], first_weight_w
 
 
 def requantise_word(
-    acc: Accumulators,
+    acc: Buffer,
     column: int,
-    *,
+    residual_word: bytes | bytearray | memoryview | None,
+    residual_signed: bool,
     bias: int,
     multiplier: int,
     shift: int,
+    residual_multiplier: int,
     low: int,
     high: int,
     lanes: int,
     valid_lanes: int,
-    residual_word: bytes | None = None,
-    residual_signed: bool = False,
-    residual_multiplier: int = 0,
 ) -> bytes:
     """One AMem word of the channel in a column (engine.md, Values [A]); lanes from valid_lanes on are 0.
 
@@ -267,29 +269,20 @@ def requantise_word(
     """
     _check_row(acc, column, lanes, valid_lanes)
     _check_parameters(multiplier, shift, residual_multiplier, low, high)
-    if residual_word is None:
-        residual_word = ffi.NULL  # type: ignore[assignment]
-    elif 2 * len(residual_word) != lanes:
-        raise KernelError(f"residual word of {len(residual_word)} bytes, but {lanes} lanes take {lanes // 2}")
+    residual: Any = ffi.NULL
+    if residual_word is not None:
+        residual = bytes(residual_word)
+        if 2 * len(residual) != lanes:
+            raise KernelError(f"residual word of {len(residual)} bytes, but {lanes} lanes take {lanes // 2}")
     out = ffi.new("uint8_t[]", lanes // 2)
     lib.tlm_requantise_word(
-        acc + column * lanes,  # type: ignore[operator]  # pointer arithmetic
-        residual_word,
-        residual_signed,
-        bias,
-        multiplier,
-        shift,
-        residual_multiplier,
-        low,
-        high,
-        lanes,
-        valid_lanes,
-        out,
+        *(acc + column * lanes, residual, residual_signed, bias, multiplier, shift, residual_multiplier),
+        *(low, high, lanes, valid_lanes, out),
     )
     return bytes(ffi.buffer(out))
 
 
-def accumulator_plane(acc: Accumulators, column: int, *, bias: int, plane: int, lanes: int, valid_lanes: int) -> bytes:
+def accumulator_plane(acc: Buffer, column: int, bias: int, plane: int, lanes: int, valid_lanes: int) -> bytes:
     """One AMem word of accumulator output: nibble plane 0..5 (lowest first) of the 24-bit ``acc + bias``.
 
     Raises:
@@ -299,12 +292,11 @@ def accumulator_plane(acc: Accumulators, column: int, *, bias: int, plane: int, 
     if not 0 <= plane < ACCUMULATOR_PLANES:
         raise KernelError(f"accumulator plane {plane}: there are planes 0..{ACCUMULATOR_PLANES - 1}")
     out = ffi.new("uint8_t[]", lanes // 2)
-    row = acc + column * lanes  # type: ignore[operator]  # pointer arithmetic
-    lib.tlm_accumulator_plane(row, bias, plane, lanes, valid_lanes, out)
+    lib.tlm_accumulator_plane(acc + column * lanes, bias, plane, lanes, valid_lanes, out)
     return bytes(ffi.buffer(out))
 
 
-def _check_row(acc: Accumulators, column: int, lanes: int, valid_lanes: int) -> None:
+def _check_row(acc: Buffer, column: int, lanes: int, valid_lanes: int) -> None:
     if not 0 <= column < len(acc) // lanes or not 0 <= valid_lanes <= lanes <= 64:
         raise KernelError(
             f"column {column}, {valid_lanes} valid of {lanes} lanes: outside the array of {len(acc)} accumulators"

@@ -5,7 +5,7 @@ A nibble is 4 bits; element 0 of a word is the low nibble of byte 0. Signed valu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ import numpy.typing as npt
 ACCUMULATOR_PLANES = 6
 """Nibbles of a 24-bit accumulator [A]."""
 
-Int8Array = npt.NDArray[np.int8]
+Int8Array: TypeAlias = npt.NDArray[np.int8]
+Image: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 
 
 def plane_words(height: int, width: int, lanes: int) -> int:
@@ -24,11 +25,10 @@ def plane_words(height: int, width: int, lanes: int) -> int:
 def pack_nibbles(values: npt.NDArray[Any]) -> bytes:
     """The low 4 bits of each value, two to a byte, in C order; the last dimension is even."""
     nibbles = (np.asarray(values) & 15).astype(np.uint8)
-    packed: npt.NDArray[np.uint8] = nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)
-    return packed.tobytes()
+    return (nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)).tobytes()
 
 
-def unpack_nibbles(data: bytes | bytearray | memoryview | npt.NDArray[Any], signed: bool) -> Int8Array:
+def unpack_nibbles(data: Image, signed: bool) -> Int8Array:
     """Values int8 (2 * bytes,): 0..15, or -8..7 if signed."""
     packed = np.frombuffer(data, np.uint8)
     values = np.empty(2 * packed.size, np.int8)
@@ -45,9 +45,7 @@ def pack_tensor(tensor: npt.NDArray[Any], lanes: int) -> bytes:
     return pack_nibbles(words)
 
 
-def unpack_tensor(
-    data: bytes | bytearray | memoryview | npt.NDArray[Any], shape: tuple[int, int, int], lanes: int, signed: bool
-) -> Int8Array:
+def unpack_tensor(data: Image, shape: tuple[int, int, int], lanes: int, signed: bool) -> Int8Array:
     """Tensor int8 (C, H, W) from its AMem image.
 
     Raises:
@@ -59,9 +57,7 @@ def unpack_tensor(
     return np.ascontiguousarray(pixels).reshape(shape)
 
 
-def unpack_accumulators(
-    data: bytes | bytearray | memoryview | npt.NDArray[Any], shape: tuple[int, int, int], lanes: int
-) -> npt.NDArray[np.int32]:
+def unpack_accumulators(data: Image, shape: tuple[int, int, int], lanes: int) -> npt.NDArray[np.int32]:
     """Accumulators int32 (O, H, W) from six nibble planes a channel, lowest first.
 
     Raises:
@@ -89,7 +85,7 @@ def unpack_weight_word(word: bytes | bytearray | memoryview) -> Int8Array:
     return unpack_nibbles(word, signed=True)
 
 
-def _check_size(data: bytes | bytearray | memoryview | npt.NDArray[Any], words: int, lanes: int) -> None:
-    size = memoryview(data).nbytes
+def _check_size(data: Image, words: int, lanes: int) -> None:
+    size = np.frombuffer(data, np.uint8).size
     if size != words * lanes // 2:
         raise ValueError(f"image of {size} bytes, but {words} words of {lanes} lanes take {words * lanes // 2}")
