@@ -33,7 +33,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "wmem_words": (8, _ADDRESS_LIMIT_WORDS),
     "imem_words": (8, _ADDRESS_LIMIT_WORDS),
     "sram_read_cycles": (1, 16),
-    "mask_cycles": (0, 16),
+    "mask_cycles": (1, 16),
     "multiply_cycles": (1, 16),
     "accumulate_cycles": (1, 16),
     "pass_gap_cycles": (1, 64),
@@ -47,6 +47,16 @@ _RANGES: dict[str, tuple[float, float]] = {
     "host_access_ns": (0.0, 100_000.0),
     "host_interrupt_ns": (0.0, 100_000.0),
 }
+
+
+def allowed_values(key: str) -> tuple[int, ...] | None:
+    """What a key of ChipConfig may be, where that is a list."""
+    return _CHOICES.get(key)
+
+
+def allowed_range(key: str) -> tuple[float, float] | None:
+    """Lowest and highest value of a key of ChipConfig, where that is a range."""
+    return _RANGES.get(key)
 
 
 @dataclass(frozen=True)
