@@ -1,4 +1,4 @@
-"""engine.md (Layout, Banks, A pass) played cycle by cycle for one layer with resident data; shares no code with the package.
+"""engine.md (Layout, Banks, A pass) played cycle by cycle for a layer with resident data; shares no code with tlm.
 
 Plain numbers and integer weights in, s_0 = cycle 0. Max pooling is ``play`` of ones (O, 1, kh, kw) with groups=O.
 """
@@ -29,7 +29,7 @@ def play(
     banks: int = 4, pipeline: int | None = None, gap: int = 3, requantiser: int = 3,
 ) -> list[Pass]:  # fmt: skip
     """Weights (O, C // groups, kh, kw); pads (top, bottom, left, right); bases in AMem words; durations in cycles."""
-    out_channels, per_group, kh, kw = weights.shape
+    out_channels, per_group, kh, kw = map(int, weights.shape)
     out_h = (height + pads[0] + pads[1] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
     out_w = (width + pads[2] + pads[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
     plane_in, plane_out = -(-height * width // lanes), -(-out_h * out_w // lanes)
@@ -54,7 +54,7 @@ def play(
         inside = [(y, x) for y, x in zip(ys, xs, strict=True) if 0 <= y < height and 0 <= x < width]
         return {input_base + c * plane_in + (y * width + x) // lanes for y, x in inside}
 
-    def sequencer(now: Pass) -> Iterator[set[int]]:  # for each sequencer cycle s .. e the banks that the aligner occupies
+    def sequencer(now: Pass) -> Iterator[set[int]]:  # for each cycle s .. e the banks that the aligner occupies
         channels, per_word = per_group * groups, 60 // (kh * kw)
         for first in range(0, channels, per_word):  # a pattern word
             some = range(first, min(first + per_word, channels))
@@ -69,7 +69,7 @@ def play(
 
     passes = [Pass(group, tile) for group in range(-(-out_channels // columns)) for tile in range(plane_out)]
     fetching, draining, fetches = passes[0], passes[0], list(sequencer(passes[0]))
-    entries, stages, cycle = list[int](), [-1] * requantiser, 0  # channels yet to enter; in the requantiser (-1 is none)
+    entries, stages, cycle = list[int](), [-1] * requantiser, 0  # channels yet to enter, in the stages (-1: none)
     while passes[-1].h < 0 or entries or max(stages) >= 0:
         busy: set[int] = set()
         if fetches and cycle >= fetching.s:  # the aligner comes first
@@ -86,7 +86,7 @@ def play(
                     draining.counts["refused_residual_reads"] += 1  # delays only the entry
                 elif entries:
                     stages[0] = entries.pop(0)
-        elif not fetches and cycle > fetching.e + pipeline:  # hand-over, in a cycle after the previous pass's last write
+        elif not fetches and cycle > fetching.e + pipeline:  # hand-over, after the previous pass's last write
             fetching.h, draining, entries = cycle, fetching, list(range(n(fetching)))
             if fetching is not passes[-1]:
                 fetching = passes[passes.index(draining) + 1]
