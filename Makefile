@@ -1,0 +1,85 @@
+# Everything happens in .venv of this checkout; nothing is installed elsewhere.
+#
+#   make demo       install, then run the main scenario
+#   make test       quick tests (minutes)           make test-all   with the slow ones
+#   make install    .venv with .venv/bin/tlm        make lint       ruff, mypy
+#   make warnings   C warnings as errors            make sanitize   kernels under the sanitizers
+#   make wheel      dist/*.whl                      make develop    install what the tests need
+#   make clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+DEMO := scenarios/resnet18_conv3_2_3of9.toml
+
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)
+C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: install develop demo test test-all lint warnings sanitize wheel clean check-tools
+.DEFAULT_GOAL := install
+
+install: $(VENV)/installed
+
+develop: $(VENV)/installed-test
+
+demo: install
+	$(BIN)/tlm run $(DEMO)
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -q -n $(JOBS) -m "not slow"
+
+test-all: $(VENV)/installed-test
+	$(BIN)/python -m pytest -q -n $(JOBS)
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+warnings:
+	@for source in kernels/*.c; do echo "$(CC) -Werror $$source"; $(CC) $(C_WARNINGS) -Werror -O2 -Ikernels -c $$source -o /dev/null || exit 1; done
+
+# The kernels' own tests once more, against kernels that abort on the first bad access or undefined operation.
+sanitize: $(VENV)/installed-test
+	$(BIN)/python -m cmake -S . -B build/sanitize -DTLM_SANITIZE=ON -DTLM_WERROR=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	$(BIN)/python -m cmake --build build/sanitize
+	TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	  $(BIN)/python -m pytest -q -p sanitized_kernels -p no:xdist tests/test_kernels.py
+
+wheel: $(VENV)/installed
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist out .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: reinstall only when something that is compiled or declared has changed (the install is an editable one).
+$(VENV)/installed: $(BUILD_INPUTS) | $(VENV)/python-ok
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(BUILD_INPUTS) | $(VENV)/python-ok
+	$(PIP) --editable ".[test]"
+	@touch $(VENV)/installed $@
+
+$(VENV)/python-ok:
+	@$(MAKE) --no-print-directory check-tools
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Names everything that is missing at once, before any work.
+check-tools:
+	@missing=; \
+	if ! command -v $(PYTHON) >/dev/null 2>&1; then \
+	  missing="$$missing\n  $(PYTHON) (Debian: python3)"; \
+	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
+	  missing="$$missing\n  Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V 2>&1); choose another with: make PYTHON=python3.12"; \
+	else \
+	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing\n  Python's venv (Debian: python3-venv)"; \
+	  $(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")))' \
+	    || missing="$$missing\n  Python's C headers (Debian: python3-dev)"; \
+	fi; \
+	command -v $(firstword $(CC)) >/dev/null 2>&1 || missing="$$missing\n  a C compiler, $(CC) (Debian: gcc libc6-dev)"; \
+	if [ -n "$$missing" ]; then printf "cartesian-tlm needs what this machine lacks:$$missing\n" >&2; exit 1; fi
