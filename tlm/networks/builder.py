@@ -1,0 +1,73 @@
+"""Puts a network together layer by layer, calibrating each on what the layers before it really produce."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tlm.core.errors import InputError
+from tlm.network import INPUT, Conv2d, Int8Array, Network
+from tlm.networks.calibration import calibrated
+from tlm.reference import run as run_reference
+
+
+@dataclass
+class NetworkBuilder:
+    """Collects layers in the order of execution.
+
+    Args:
+        activations: int8 (C, H, W), the input that the network is calibrated on.
+        signed_input: its range.
+    """
+
+    activations: Int8Array
+    signed_input: bool = False
+    layers: list[Conv2d] = field(default_factory=list)
+    _tensors: dict[str, Int8Array] = field(default_factory=dict)
+
+    def add(self, layer: Conv2d, calibrate: bool = True) -> None:
+        """Append a layer; with ``calibrate`` its bias, multiplier and shift are replaced by fitting ones.
+
+        Raises:
+            InputError: the layer does not fit to those before it.
+        """
+        self.layers.append(layer)
+        checked = self.network()
+        if not calibrate or layer.accumulator_output:
+            return
+        source = checked.input_of(layer)
+        residual = None if layer.residual is None else self._tensor(layer.residual)
+        self.layers[-1] = calibrated(layer, self._tensor(source.name), source.signed, residual)
+
+    def output_shape(self, name: str | None = None) -> tuple[int, int, int]:
+        """(C, H, W) of a tensor that exists so far; by default of the last one.
+
+        Raises:
+            InputError: no tensor of that name.
+        """
+        if not self.layers:
+            shapes = {INPUT: self.input_shape}
+        else:
+            shapes = {info.name: info.shape for info in self.network().tensors.values()}
+        wanted = name or list(shapes)[-1]
+        if wanted not in shapes:
+            raise InputError(f"tensor {wanted!r} does not exist here; the tensors so far are {', '.join(shapes)}")
+        return shapes[wanted]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.activations.shape
+        return channels, height, width
+
+    def network(self) -> Network:
+        """What has been added so far."""
+        return Network(self.input_shape, tuple(self.layers), self.signed_input)
+
+    def _tensor(self, name: str) -> Int8Array:
+        """Values of a tensor made before the last layer; the golden model runs only as far as somebody asks."""
+        if name == INPUT:
+            return self.activations
+        if name not in self._tensors:
+            before = Network(self.input_shape, tuple(self.layers[:-1]), self.signed_input)
+            self._tensors.update(run_reference(before, self.activations))
+        return self._tensors[name]

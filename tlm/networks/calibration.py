@@ -1,0 +1,115 @@
+"""Requantisation that makes a layer's output use its whole 4-bit range.
+
+Untrained weights give accumulators of arbitrary size; without calibration the activations of the next layers would
+all saturate or all be zero, and a simulation with such values would prove little. All arithmetic is on integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import isqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d, Int8Array, Network
+from tlm.reference import run as run_reference
+
+LEVELS = 15
+"""Steps between the lowest and the highest 4-bit activation."""
+
+_ZERO_SHARE = 30  # percent of an unsigned output's pixels at or below 0, as after a trained ReLU [A]
+_TOP_SHARE = 99  # percent of the pixels at or below the highest level, so about 1 % saturate [A]
+_SIGNED_LOW_SHARE = 1
+_FEW_PIXELS = 16
+_MULTIPLIER_BITS = MULTIPLIER_BITS - 1  # one bit of headroom below the 16 that the chip has
+_RESIDUAL_NUMERATOR, _RESIDUAL_DENOMINATOR = 1, 2  # a residual's value counts half [A]
+
+
+@dataclass(frozen=True)
+class Requantisation:
+    """bias, multiplier, shift: int64 arrays (O,); residual_multiplier: one number for the layer (engine.md, Values)."""
+
+    bias: npt.NDArray[np.int64]
+    multiplier: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int64]
+    residual_multiplier: int = 0
+
+
+def calibrated(layer: Conv2d, source: Int8Array, source_signed: bool, residual: Int8Array | None = None) -> Conv2d:
+    """The layer with bias, multiplier and shift that fit its input.
+
+    Per output channel, an unsigned output's 30th percentile becomes 0 and its 99th 15; a signed one's 1st and 99th
+    become -8 and 7. With a residual, which counts half, the layer's own part is scaled so that the sum has that
+    spread (the two parts taken as independent), and all shifts are equal. A constant channel keeps multiplier 1.
+
+    Args:
+        layer: any convolution; its own requantisation is ignored.
+        source: (C, H, W), what the layer reads.
+        source_signed: range of ``source``.
+        residual: (O, H', W') where the layer has a residual.
+    """
+    if layer.accumulator_output:
+        return layer
+    bare = replace(layer, bias=0, input=None, residual=None, residual_multiplier=0, accumulator_output=True)
+    network = Network(source.shape, [bare], signed_input=source_signed)
+    accumulators = run_reference(network, source)[layer.name].astype(np.int64)
+    fitted = fit(accumulators.reshape(layer.out_channels, -1), layer.signed_output, residual)
+    return replace(
+        layer,
+        bias=fitted.bias,
+        multiplier=fitted.multiplier,
+        shift=fitted.shift,
+        residual_multiplier=fitted.residual_multiplier,
+    )
+
+
+def fit(accumulators: npt.NDArray[np.int64], signed: bool, residual: Int8Array | None = None) -> Requantisation:
+    """The requantisation for accumulators (O, pixels); see :func:`calibrated`.
+
+    Maps of fewer than 16 pixels have no distribution per channel worth the name: there the whole layer's is used.
+    """
+    low_share = _SIGNED_LOW_SHARE if signed else _ZERO_SHARE
+    spread = _spread(accumulators, low_share)
+    if residual is None:
+        shift = np.array([_shift_for(int(s), _MULTIPLIER_BITS) for s in spread], np.int64)
+        added, residual_multiplier, target = np.int64(0), 0, 2 * LEVELS * np.ones_like(spread)
+    else:
+        levels = residual.reshape(len(accumulators), -1).astype(np.int64)
+        common = min(MULTIPLIER_BITS, _shift_for(int(spread.min()), _MULTIPLIER_BITS))
+        shift = np.full(len(spread), common, np.int64)
+        residual_multiplier = (_RESIDUAL_NUMERATOR << common) // _RESIDUAL_DENOMINATOR
+        added = levels * residual_multiplier
+        spans = np.minimum(_spread(levels, low_share), LEVELS)
+        target = np.array([isqrt(4 * LEVELS**2 - int(span) ** 2) for span in spans], np.int64)
+    multiplier = np.maximum((target << shift) // (2 * spread), 1)
+    lowest = _percentile(accumulators * multiplier[:, None] + added, low_share)
+    floor = (-8 if signed else 0) << shift
+    limit = 1 << (BIAS_BITS - 1)
+    bias = np.clip((floor - lowest) // multiplier, -limit, limit - 1)
+    return Requantisation(bias, multiplier, shift, residual_multiplier)
+
+
+def _spread(values: npt.NDArray[np.int64], low_share: int) -> npt.NDArray[np.int64]:
+    """Distance of the percentiles per row, at least 1; a constant row takes the whole layer's."""
+    spread = _percentile(values, _TOP_SHARE) - _percentile(values, low_share)
+    if (spread > 0).all():
+        return spread
+    whole = values.reshape(1, -1)
+    fallback = _percentile(whole, _TOP_SHARE) - _percentile(whole, low_share)
+    return np.maximum(np.where(spread > 0, spread, fallback), 1)
+
+
+def _percentile(values: npt.NDArray[np.int64], share: int) -> npt.NDArray[np.int64]:
+    rows, pixels = values.shape
+    pooled = values if pixels >= _FEW_PIXELS else values.reshape(1, -1)
+    index = (pooled.shape[1] - 1) * share // 100
+    return np.broadcast_to(np.sort(pooled, axis=1)[:, index], (rows,)).astype(np.int64)
+
+
+def _shift_for(spread: int, multiplier_bits: int) -> int:
+    """The largest shift with ``LEVELS * 2^shift / spread`` below ``2^multiplier_bits``."""
+    shift = 0
+    while shift < MAX_SHIFT and (LEVELS << (shift + 1)) // spread < 1 << multiplier_bits:
+        shift += 1
+    return shift

@@ -1,0 +1,64 @@
+"""Integers from a seed, equal on any machine and with any numpy.
+
+numpy guarantees the raw stream of a bit generator for ever, but not what its Generator makes of it, so the integers
+are cut out of the raw 64-bit words here, with integer arithmetic only.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.network import Int8Array, activation_range
+
+INPUT_STREAM = "input"
+"""Name of the stream that input activations are drawn from."""
+
+
+class SeededBits:
+    """A stream of random integers that belongs to a seed and a name.
+
+    Each layer draws from a stream of its own name, so that adding a layer changes no other layer's weights.
+
+    Args:
+        seed: 0 or more.
+        name: what is drawn, e.g. ``"conv3_2.pw1"``.
+    """
+
+    def __init__(self, seed: int, name: str) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
+
+    def raw(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint64]:
+        """Uniform 64-bit words of a shape."""
+        count = int(np.prod(shape, dtype=np.int64))
+        return np.asarray(self._bits.random_raw(count), np.uint64).reshape(shape)
+
+    def below(self, bound: int, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Integers 0 .. bound-1, bound at most 2^31 (multiply and shift; the bias is below 2^-32 * bound)."""
+        return (((self.raw(shape) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32)).astype(np.int64)
+
+    def bell(self, half_width: int, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Integers -4*half_width .. 4*half_width, bell-shaped around 0: the sum of four uniform ones.
+
+        The variance is 4 * half_width * (half_width + 1) / 3, so 2.8 is the standard deviation for half_width 2.
+        """
+        words = self.raw(shape)
+        levels = np.uint64(2 * half_width + 1)
+        total = np.zeros(shape, np.int64)
+        for part in range(4):
+            field = (words >> np.uint64(16 * part)) & np.uint64(0xFFFF)
+            total += ((field * levels) >> np.uint64(16)).astype(np.int64)
+        return total - 4 * half_width
+
+
+def seeded_activations(shape: tuple[int, int, int], seed: int, signed: bool = False) -> Int8Array:
+    """Input activations (C, H, W), int8, for a seed.
+
+    Unsigned ones look like a ReLU's output (a bell around 4, cut off at 0 and 15: 20 % zeros), signed ones like a
+    zero-mean signal that fills -8..7.
+    """
+    draws = SeededBits(seed, INPUT_STREAM).bell(2 if signed else 3, shape)
+    low, high = activation_range(signed)
+    return np.clip(draws + (0 if signed else 4), low, high).astype(np.int8)

@@ -1,0 +1,128 @@
+"""Layers listed one by one, with weights from a file or from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.core.errors import InputError
+from tlm.network import Conv2d, Int8Array, Network
+from tlm.networks.builder import NetworkBuilder
+from tlm.networks.seeded import SeededBits
+from tlm.networks.weights import dense_weights, prune_taps, prune_weights, prune_words
+
+ARRAYS = ("weights", "bias", "multiplier", "shift", "residual_multiplier")
+"""What a weights file may hold for a layer ``c1``: ``c1.weights`` and so on."""
+
+
+@dataclass(frozen=True)
+class StackLayer:
+    """One layer; the arguments of :class:`tlm.network.Conv2d` without its arrays, and how to prune seeded weights.
+
+    At most one of ``taps`` (per input channel), ``density`` (share of the single weights) and ``word_density``
+    (share of the weight words of 32 output channels) is given.
+    """
+
+    name: str
+    out_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: Any = (1, 1)
+    padding: Any = (0, 0)
+    dilation: Any = (1, 1)
+    groups: int = 1
+    taps: int | None = None
+    density: float | None = None
+    word_density: float | None = None
+    signed_output: bool = False
+    input: str | None = None
+    residual: str | None = None
+    accumulator_output: bool = False
+
+
+def build_stack(
+    layers: Sequence[StackLayer],
+    activations: npt.ArrayLike,
+    seed: int = 0,
+    signed_input: bool = False,
+    arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> Network:
+    """A network of the listed layers.
+
+    Args:
+        layers: in the order of execution.
+        activations: int8 (C, H, W); requantisation that no array gives is calibrated on it.
+        seed: of the weights that no array gives.
+        signed_input: range of ``activations``.
+        arrays: ``"<layer>.weights"`` (O, C // groups, kh, kw), ``.bias``, ``.multiplier``, ``.shift`` (O,) and
+            ``.residual_multiplier``; the last four only all together (residual_multiplier where there is a residual).
+
+    Raises:
+        InputError: a layer that does not fit, or an array that belongs to no layer.
+    """
+    given = dict(arrays or {})
+    _check_names(given, layers)
+    builder = NetworkBuilder(np.asarray(activations, np.int8), signed_input)
+    for spec in layers:
+        in_channels = builder.output_shape(spec.input)[0]
+        if in_channels % spec.groups or spec.out_channels % spec.groups:
+            raise InputError(
+                f"layer {spec.name!r}: groups is {spec.groups}, but must divide its {in_channels} input channels "
+                f"and its {spec.out_channels} output channels"
+            )
+        weights = given.get(f"{spec.name}.weights")
+        if weights is None:
+            weights = _seeded(spec, seed, in_channels)
+        _add(builder, spec, weights, given)
+    return builder.network()
+
+
+def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping[str, Any]) -> None:
+    wanted = ["bias", "multiplier", "shift"] + (["residual_multiplier"] if spec.residual else [])
+    found = {key: given[f"{spec.name}.{key}"] for key in wanted if f"{spec.name}.{key}" in given}
+    if found and len(found) < len(wanted) and not spec.accumulator_output:
+        missing = ", ".join(f"{spec.name}.{key}" for key in wanted if key not in found)
+        raise InputError(f"layer {spec.name!r}: {missing} missing beside {', '.join(found)}; give all of them or none")
+    if "residual_multiplier" in found:
+        found["residual_multiplier"] = int(found["residual_multiplier"])
+    elif spec.residual is not None:
+        found["residual_multiplier"] = 1
+    layer = Conv2d(
+        spec.name,
+        weights,
+        stride=spec.stride,
+        padding=spec.padding,
+        dilation=spec.dilation,
+        groups=spec.groups,
+        signed_output=spec.signed_output,
+        input=spec.input,
+        residual=spec.residual,
+        accumulator_output=spec.accumulator_output,
+        **found,
+    )
+    builder.add(layer, calibrate="multiplier" not in found)
+
+
+def _seeded(spec: StackLayer, seed: int, in_channels: int) -> Int8Array:
+    bits = SeededBits(seed, spec.name)
+    weights = dense_weights(bits, (spec.out_channels, in_channels // spec.groups, *spec.kernel))
+    if spec.taps is not None:
+        return prune_taps(weights, spec.taps)
+    if spec.density is not None:
+        return prune_weights(bits, weights, spec.density)
+    if spec.word_density is not None:
+        return prune_words(bits, weights, spec.word_density)
+    return weights
+
+
+def _check_names(given: Mapping[str, Any], layers: Sequence[StackLayer]) -> None:
+    known = [f"{layer.name}.{array}" for layer in layers for array in ARRAYS]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"did you mean {near[0]}?" if near else "arrays are named <layer>.weights, <layer>.bias, ..."
+            raise InputError(f"array {name!r} belongs to no layer; {hint}")

@@ -1,0 +1,79 @@
+"""Seeded 4-bit weights, shaped like trained ones, dense or pruned.
+
+Every weight that pruning keeps is non-zero, so the number of weight words that the chip stores is known beforehand.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.network import WEIGHT_MAX, WEIGHT_MIN, Int8Array
+from tlm.networks.seeded import SeededBits
+
+WORD_CHANNELS = 32
+"""Output channels of a weight word of the published chip [P]; ``keep_words`` prunes in this unit on any chip."""
+
+_FUSED_SCALE = 3  # (bell of deviation 2.8)^2 / 3 keeps products inside 4 bits with few at the ends
+
+
+def dense_weights(bits: SeededBits, shape: tuple[int, ...]) -> Int8Array:
+    """Bell-shaped weights in -8..7, none of them zero."""
+    return _nonzero(bits, np.clip(bits.bell(2, shape), WEIGHT_MIN, WEIGHT_MAX))
+
+
+def fused_weights(
+    bits: SeededBits, out_channels: int, in_channels: int, kernel: tuple[int, int], taps: int
+) -> Int8Array:
+    """A pruned depth-wise kernel fused with the point-wise layer after it: (O, C, kh, kw), int8.
+
+    Each input channel keeps its ``taps`` largest depth-wise taps [P: the smallest weights of each channel are dropped
+    first], for every output channel; with one seed, fewer taps are a subset of more taps. A kept weight is the product
+    of both layers' weights, requantised to 4 bits, and never zero.
+    """
+    size = kernel[0] * kernel[1]
+    depthwise = _nonzero(bits, bits.bell(2, (in_channels, size))).astype(np.int64)
+    pointwise = _nonzero(bits, bits.bell(2, (out_channels, in_channels))).astype(np.int64)
+    product = pointwise[:, :, None] * depthwise[None]
+    magnitude = np.clip((np.abs(product) + _FUSED_SCALE // 2) // _FUSED_SCALE, 1, WEIGHT_MAX)
+    fused = np.where(keep_taps(depthwise, taps)[None], np.sign(product) * magnitude, 0)
+    return fused.reshape(out_channels, in_channels, *kernel).astype(np.int8)
+
+
+def keep_taps(depthwise: npt.NDArray[np.int64], taps: int) -> npt.NDArray[np.bool_]:
+    """Mask (C, kh * kw) of each channel's ``taps`` largest magnitudes; of equal ones the first."""
+    order = np.argsort(-np.abs(depthwise), axis=1, kind="stable")
+    mask = np.zeros(depthwise.shape, bool)
+    np.put_along_axis(mask, order[:, :taps], True, axis=1)
+    return mask
+
+
+def prune_taps(weights: Int8Array, taps: int) -> Int8Array:
+    """Keep, per input channel, the ``taps`` kernel taps whose weights are largest in sum over the output channels."""
+    in_channels, kh, kw = weights.shape[1:]
+    strength = np.abs(weights.astype(np.int64)).sum(axis=0).reshape(in_channels, kh * kw)
+    return np.where(keep_taps(strength, taps).reshape(in_channels, kh, kw)[None], weights, 0).astype(np.int8)
+
+
+def prune_weights(bits: SeededBits, weights: Int8Array, density: float) -> Int8Array:
+    """Unstructured: keep a random share ``density`` of the single weights, rounded to a whole number of them."""
+    return np.where(_keep_random(bits, weights.shape, density), weights, 0).astype(np.int8)
+
+
+def prune_words(bits: SeededBits, weights: Int8Array, density: float) -> Int8Array:
+    """Structured: keep a random share of the weight words (32 output channels x 1 input channel x 1 tap)."""
+    groups = -(-weights.shape[0] // WORD_CHANNELS)
+    kept = _keep_random(bits, (groups, *weights.shape[1:]), density)
+    return np.where(np.repeat(kept, WORD_CHANNELS, axis=0)[: weights.shape[0]], weights, 0).astype(np.int8)
+
+
+def _keep_random(bits: SeededBits, shape: tuple[int, ...], density: float) -> npt.NDArray[np.bool_]:
+    keys = bits.raw(shape).ravel()
+    mask = np.zeros(keys.size, bool)
+    mask[np.argsort(keys, kind="stable")[: round(density * keys.size)]] = True
+    return mask.reshape(shape)
+
+
+def _nonzero(bits: SeededBits, values: npt.NDArray[np.int64]) -> Int8Array:
+    signs = 1 - 2 * bits.below(2, values.shape)
+    return np.where(values == 0, signs, values).astype(np.int8)

@@ -1,0 +1,62 @@
+"""Arrays that a scenario names by path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.core.errors import InputError
+from tlm.network import Int8Array, activation_range
+
+
+def load_activations(file: str, signed: bool) -> Int8Array:
+    """Activations from a .npy file, int8 (C, H, W).
+
+    Raises:
+        InputError: unreadable; not an integer array of three dimensions; a value outside 4 bits.
+    """
+    array = _loaded(file, "input.file")
+    if not isinstance(array, np.ndarray):
+        raise InputError(f"input.file: {file} holds several arrays; save one with numpy.save")
+    if array.dtype.kind not in "iu" or array.ndim != 3 or 0 in array.shape:
+        raise InputError(
+            f"input.file: {file} holds {array.dtype} of shape {array.shape}; "
+            "allowed: an integer array (C, H, W), no side of it zero"
+        )
+    low, high = activation_range(signed)
+    if array.min() < low or array.max() > high:
+        raise InputError(
+            f"input.file: {file} holds {array.min()}..{array.max()}; allowed: {low}..{high} "
+            f"({'' if signed else 'un'}signed 4-bit; see input.signed)"
+        )
+    return array.astype(np.int8)
+
+
+def load_arrays(file: str) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an .npz file by name.
+
+    Raises:
+        InputError: unreadable, or not an .npz file.
+    """
+    archive = _loaded(file, "network.weights")
+    if isinstance(archive, np.ndarray):
+        raise InputError(f"network.weights: {file} holds a single array; save named ones with numpy.savez")
+    with archive:
+        try:
+            return {name: archive[name] for name in archive.files}
+        except ValueError as error:
+            raise InputError(f"network.weights: {file} cannot be read ({error})") from None
+
+
+def _loaded(file: str, key: str) -> Any:
+    try:
+        return np.load(Path(file), allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"{key}: {file} does not exist; paths are relative to the scenario file") from None
+    except OSError as error:
+        raise InputError(f"{key}: {file} cannot be read ({error.strerror or error})") from None
+    except (ValueError, EOFError):
+        raise InputError(f"{key}: {file} is no numpy file of plain numbers; use numpy.save or savez") from None

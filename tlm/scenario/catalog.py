@@ -1,0 +1,79 @@
+"""Which scenarios there are: those in ./scenarios, and those that come with the package."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import tlm
+
+_SUFFIXES = (".toml", ".py")
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """A scenario file or script and the line that describes it."""
+
+    name: str
+    path: Path
+    description: str
+
+
+def scenario_directories() -> list[Path]:
+    """./scenarios, then the package's own: in an installed copy tlm/data/scenarios, in a checkout its scenarios/."""
+    package = Path(tlm.__path__[0]).resolve()
+    candidates = [Path("scenarios"), package / "data" / "scenarios", package.parent / "scenarios"]
+    found: list[Path] = []
+    for directory in candidates:
+        if directory.is_dir() and directory.resolve() not in [other.resolve() for other in found]:
+            found.append(directory)
+    return found
+
+
+def catalog() -> list[CatalogEntry]:
+    """All scenarios by name; of two with one name the one in ./scenarios."""
+    entries: dict[str, CatalogEntry] = {}
+    for directory in scenario_directories():
+        for path in sorted(directory.iterdir()):
+            if path.suffix in _SUFFIXES and not path.name.startswith(("_", ".")):
+                entries.setdefault(path.stem, CatalogEntry(path.stem, path, _description(path)))
+    return [entries[name] for name in sorted(entries, key=_natural)]
+
+
+def find_scenario(text: str) -> Path:
+    """The file that a user means: a path, or the name of one in the catalog; else the path, which does not exist."""
+    path = Path(text)
+    if not path.exists() and path.name == text:
+        for directory in scenario_directories():
+            for suffix in ("", *_SUFFIXES):
+                candidate = directory / f"{text}{suffix}"
+                if candidate.suffix in _SUFFIXES and candidate.is_file():
+                    return candidate
+    return path
+
+
+def _description(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".toml":
+            return str(tomllib.loads(text).get("description", ""))
+        return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
+    except (OSError, ValueError, SyntaxError) as error:
+        return f"unreadable: {str(error).splitlines()[0]}"
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """resnet18_conv3_2_9of9 before ..._10of25."""
+    parts: list[tuple[int, str]] = []
+    digits = ""
+    for character in name + "\0":
+        if character.isdigit():
+            digits += character
+            continue
+        if digits:
+            parts.append((int(digits), ""))
+            digits = ""
+        parts.append((-1, character))
+    return parts

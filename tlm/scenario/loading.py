@@ -1,0 +1,99 @@
+"""A scenario file becomes something that can run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import InputError
+from tlm.scenario.checking import checked, placed
+from tlm.scenario.schema import PATH_KEYS, Scenario
+from tlm.scenario.sources import Source, merged, override_source, read_sources
+
+if TYPE_CHECKING:
+    from tlm.network import Int8Array, Network
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that a run needs; ``tlm.simulate(job.network, job.activations, job.chip, job.fidelity)``."""
+
+    name: str
+    description: str
+    network: Network
+    activations: Int8Array
+    chip: ChipConfig
+    fidelity: str
+    vcd: str | None
+    settings: dict[str, Any]
+    """The resolved network and input sections for result.json; files by name and SHA-256."""
+
+
+@dataclass(frozen=True)
+class LoadedScenario:
+    """A valid scenario file, not yet built."""
+
+    name: str
+    """The file's name without its suffix."""
+    config: Scenario
+    sources: tuple[Source, ...]
+
+    def build(self) -> Job:
+        """Make input and network.
+
+        Raises:
+            InputError: headed by the file to blame.
+        """
+        config = self.config
+        try:
+            activations = config.input.activations(config.network.input_shape)
+            network = config.network.build(activations, config.input.signed)
+        except InputError as error:
+            raise placed(error, self.sources) from None
+        return Job(
+            name=self.name,
+            description=config.description,
+            network=network,
+            activations=activations,
+            chip=config.chip,
+            fidelity=config.fidelity,
+            vcd=config.trace.vcd,
+            settings=_settings(config, activations),
+        )
+
+
+def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> LoadedScenario:
+    """Read and check a scenario file.
+
+    Args:
+        path: TOML file.
+        overrides: ``"chip.voltage_v=0.8"`` as for ``--set``, or sources made by the caller; later ones win.
+
+    Raises:
+        InputError: anything wrong with the files or the overrides, with file, line, key, value and remedy.
+    """
+    path = Path(path)
+    extra = [override_source(item) if isinstance(item, str) else item for item in overrides]
+    sources = (*read_sources(path), *extra)
+    return LoadedScenario(path.stem, checked(merged(sources), sources), sources)
+
+
+def _settings(config: Scenario, activations: Int8Array) -> dict[str, Any]:
+    from tlm.result import tensor_sha256
+
+    sections = {"network": config.network, "input": config.input}
+    settings: dict[str, Any] = {name: msgspec.to_builtins(section) for name, section in sections.items()}
+    settings["input"]["shape"] = list(activations.shape)
+    settings["input"]["sha256"] = tensor_sha256(activations)
+    for section, key in PATH_KEYS:
+        file = settings[section].get(key)
+        if file is not None:
+            settings[section][key] = Path(file).name
+            settings[section][f"{key}_sha256"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return settings

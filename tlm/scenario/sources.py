@@ -1,0 +1,207 @@
+"""TOML sources of a scenario: the file, what it extends, and the command line's ``--set``, merged into one table."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from tlm.core.errors import InputError
+from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+_BARE_WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./\-]*")
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"""\s*([A-Za-z0-9_\-"'.\s]+?)\s*=""")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that says something: a file, or one ``--set``.
+
+    Attributes:
+        label: how messages call it (the path as the user gave it, or ``--set``).
+        text: its TOML text.
+        data: what it says.
+    """
+
+    label: str
+    text: str
+    data: dict[str, Any]
+
+    def holds(self, path: KeyPath) -> bool:
+        """Whether this source gives the key."""
+        return lookup(self.data, path) is not None
+
+    def place(self, path: KeyPath) -> str:
+        """``file:line`` of a key, as exactly as it can be found."""
+        if self.label.startswith("--set"):
+            return self.label
+        line = _line_of(self.text, path)
+        return self.label if line is None else f"{self.label}:{line}"
+
+
+def read_sources(path: Path) -> list[Source]:
+    """A scenario file and what it extends, the most basic one first.
+
+    Raises:
+        InputError: a missing or unreadable file, malformed TOML, a circle of ``extends``.
+    """
+    chain: list[Source] = []
+    seen: list[Path] = []
+    current: Path | None = path
+    while current is not None:
+        identity = current.resolve()
+        if identity in seen:
+            names = " -> ".join(p.name for p in [*seen, identity])
+            raise InputError(f"{path}: extends goes in a circle ({names}); remove one of these extends keys")
+        seen.append(identity)
+        source, base = _read(current, f'; it is named by extends in {chain[-1].label}' if chain else "")
+        chain.append(source)
+        current = None if base is None else current.parent / base
+    return chain[::-1]
+
+
+def override_source(text: str) -> Source:
+    """What ``--set KEY=VALUE`` says. VALUE is TOML; a bare word counts as a string.
+
+    Raises:
+        InputError: no ``=``, or neither TOML nor a bare word.
+    """
+    key, equals, value = (part.strip() for part in text.partition("="))
+    remedy = "write KEY=VALUE with a TOML value, e.g. --set chip.voltage_v=0.8"
+    if not equals or not key or not value:
+        raise InputError(f"--set {text}: {'the value' if equals and key else 'KEY=VALUE'} is missing; {remedy}")
+    try:
+        data = tomllib.loads(f"{key} = {value}")
+    except tomllib.TOMLDecodeError as error:
+        if not _BARE_WORD.fullmatch(value):
+            raise InputError(f"--set {text}: not TOML ({_plain(error)}); {remedy}") from None
+        try:
+            data = tomllib.loads(f"{key} = '{value}'")
+        except tomllib.TOMLDecodeError:
+            raise InputError(f"--set {text}: {key!r} is not a key; {remedy}") from None
+    return Source(f"--set {text}", f"{key} = {value}", data)
+
+
+def merged(sources: Iterable[Source]) -> dict[str, Any]:
+    """All sources in one table; later ones win, tables merge key by key, arrays are replaced.
+
+    A section whose ``kind`` changes starts afresh. A table with numbers as keys changes single elements of an array
+    (``--set network.layers.0.kernel=3``).
+
+    Raises:
+        InputError: a number beyond the end of its array.
+    """
+    result: dict[str, Any] = {}
+    for source in sources:
+        _merge(result, source.data, (), source)
+    return result
+
+
+def lookup(data: Any, path: KeyPath) -> Any:
+    """The value at a path, or None."""
+    for step in path:
+        if isinstance(data, Mapping):
+            data = data.get(str(step))
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    return data
+
+
+def key_text(path: KeyPath) -> str:
+    """``network.layers[0].kernel``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _read(path: Path, why: str) -> tuple[Source, str | None]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such scenario file{why}; `tlm list` shows those that there are") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); a scenario is a TOML file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}){why}") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"at line (\d+)", str(error))
+        raise InputError(f"{path}{':' + found[1] if found else ''}: malformed TOML: {_plain(error)}") from None
+    base = data.pop("extends", None)
+    if base is not None and not isinstance(base, str):
+        raise InputError(f'{path}: extends: {base!r} is not a string; give one path, e.g. extends = "base.toml"')
+    for section, key in PATH_KEYS:
+        table = data.get(section)
+        if isinstance(table, dict) and isinstance(table.get(key), str):
+            table[key] = str(path.parent / table[key])
+    return Source(str(path), text, data), base
+
+
+def _plain(error: tomllib.TOMLDecodeError) -> str:
+    return str(error).split("\n")[0]
+
+
+def _merge(into: dict[str, Any], data: Mapping[str, Any], path: KeyPath, source: Source) -> None:
+    for key, value in data.items():
+        here = (*path, key)
+        old = into.get(key)
+        if isinstance(value, dict) and isinstance(old, list):
+            _merge_elements(old, value, here, source)
+        elif isinstance(value, dict) and (isinstance(old, dict) and not _changes_kind(here, old, value)):
+            _merge(old, value, here, source)
+        else:
+            into[key] = _copied(value)
+
+
+def _merge_elements(into: list[Any], data: Mapping[str, Any], path: KeyPath, source: Source) -> None:
+    for key, value in data.items():
+        if not key.isdigit() or int(key) >= len(into):
+            allowed = f"a number below {len(into)}" if into else "nothing: the array is empty"
+            raise InputError(f"{source.place(path)}: {key_text(path)}.{key}: {key!r} is no element; allowed: {allowed}")
+        index = int(key)
+        if isinstance(value, dict) and isinstance(into[index], dict):
+            _merge(into[index], value, (*path, index), source)
+        else:
+            into[index] = _copied(value)
+
+
+def _changes_kind(path: KeyPath, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    default = DEFAULT_KINDS.get(str(path[0])) if len(path) == 1 else None
+    return "kind" in new and new["kind"] != old.get("kind", default)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
+
+
+def _line_of(text: str, path: KeyPath) -> int | None:
+    """Line of the longest beginning of a path that stands in the text as a key or a table header."""
+    places: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    counts: dict[KeyPath, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = _split(header[2])
+            if header[1] == "[[":
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            places.setdefault(table, number)
+        elif key := _KEY.match(line):
+            places.setdefault((*table, *_split(key[1])), number)
+    for length in range(len(path), 0, -1):
+        if path[:length] in places:
+            return places[path[:length]]
+    return None
+
+
+def _split(dotted: str) -> KeyPath:
+    return tuple(part.strip().strip("\"'") for part in dotted.split("."))
