@@ -1,0 +1,115 @@
+"""The golden model: what every layer's output must be, in plain numpy.
+
+Written from engine.md, "Values", and independent of the chip and its kernels: a convolution is a product of
+the weights' matrix with the pixels that each kernel tap sees. It runs in floating point, where BLAS is fast, and is
+exact: no sum can reach the bound up to which the type holds every integer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.network import ACCUMULATOR_BITS, INPUT, Conv2d, Network
+
+Int32Array = npt.NDArray[np.int32]
+OutputArray = npt.NDArray[Any]
+
+_EXACT_FLOAT32 = 1 << 24
+"""float32 holds every integer up to 2**24 in magnitude, float64 up to 2**53 (IEEE 754)."""
+
+_PIXELS_AT_ONCE = 1 << 22
+"""Bounds the memory of one matrix product's right side (16 MB in float32)."""
+
+
+def run(network: Network, activations: npt.ArrayLike) -> dict[str, OutputArray]:
+    """Every layer's output by name: int8 (O, H', W'), or int32 for accumulator output.
+
+    Args:
+        activations: integers (C, H, W) in the range of the network's input.
+
+    Raises:
+        InputError: activations of another shape or kind, or out of range.
+    """
+    tensors: dict[str, OutputArray] = {INPUT: network.check_activations(activations)}
+    for layer in network.layers:
+        acc = wrap(accumulate(layer, tensors[network.input_of(layer).name]))
+        residual = network.residual_of(layer)
+        if layer.accumulator_output:
+            tensors[layer.name] = wrap(acc + layer.bias.astype(np.int32)[:, None, None])
+        else:
+            tensors[layer.name] = requantise(layer, acc, None if residual is None else tensors[residual.name])
+    del tensors[INPUT]
+    return tensors
+
+
+def accumulate(layer: Conv2d, activations: npt.NDArray[Any]) -> Int32Array:
+    """The convolution's sums without the bias, int32 (O, H', W'), unbounded by the accumulator's width.
+
+    Args:
+        activations: 4-bit integers (C, H, W).
+    """
+    groups, (kh, kw) = layer.groups, layer.kernel
+    channels, height, width = activations.shape
+    size = layer.output_size(height, width)
+    exact = _exact_float(layer.weights, activations)
+    weights = layer.weights.astype(exact).reshape(groups, -1, channels // groups, kh * kw)
+    source = activations.astype(exact).reshape(groups, channels // groups, height, width)
+    acc = np.zeros((groups, layer.out_channels // groups, size[0] * size[1]), exact)
+    taps = np.flatnonzero(layer.weights.any(axis=(0, 1)))
+    taps_at_once = max(1, _PIXELS_AT_ONCE // (channels * size[0] * size[1]))
+    for first in range(0, len(taps), taps_at_once):
+        some = taps[first : first + taps_at_once]
+        chosen = weights if len(some) == kh * kw else weights[..., some]
+        acc += chosen.reshape(*chosen.shape[:2], -1) @ _seen_by(layer, source, some.tolist(), size)
+    return acc.reshape(layer.out_channels, *size).astype(np.int32)
+
+
+def _seen_by(layer: Conv2d, source: npt.NDArray[Any], taps: list[int], size: tuple[int, int]) -> npt.NDArray[Any]:
+    """The pixels under each tap for every output: (groups, C // groups * taps, H' * W'), 0 outside the input."""
+    groups, channels, height, width = source.shape
+    seen = np.zeros((groups, channels, len(taps), *size), source.dtype)
+    for index, tap in enumerate(taps):
+        ky, kx = divmod(tap, layer.kernel[1])
+        rows = _inside(size[0], height, layer.stride[0], ky * layer.dilation[0] - layer.pads.top)
+        columns = _inside(size[1], width, layer.stride[1], kx * layer.dilation[1] - layer.pads.left)
+        if rows is not None and columns is not None:
+            seen[:, :, index, rows[0], columns[0]] = source[:, :, rows[1], columns[1]]
+    return seen.reshape(groups, channels * len(taps), -1)
+
+
+def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None) -> npt.NDArray[np.int8]:
+    """``clamp(((acc + bias) * multiplier + residual * residual_multiplier + round) >> shift, low, high)``.
+
+    All in 64 bits, of which 43 are used; ``>>`` rounds down, so halves go towards +infinity.
+    """
+    bias, multiplier, shift = (row[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
+    scaled = (acc.astype(np.int64) + bias) * multiplier
+    if residual is not None:
+        scaled += residual.astype(np.int64) * layer.residual_multiplier
+    scaled += np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    return np.clip(scaled >> shift, *layer.output_range).astype(np.int8)
+
+
+def wrap(sums: Int32Array) -> Int32Array:
+    """The accumulator's two's complement of 24 bits; changes nothing in a layer that the compiler accepts."""
+    half = 1 << (ACCUMULATOR_BITS - 1)
+    return ((sums + half) & (2 * half - 1)) - half
+
+
+def _exact_float(weights: npt.NDArray[Any], activations: npt.NDArray[Any]) -> type[np.float32] | type[np.float64]:
+    """The smaller float type in which no partial sum, in whatever order, is rounded."""
+    largest = int(np.abs(activations.astype(np.int64)).max(initial=0))
+    bound = int(np.abs(weights.astype(np.int64)).sum(axis=(1, 2, 3)).max(initial=0)) * largest
+    return np.float32 if bound < _EXACT_FLOAT32 else np.float64
+
+
+def _inside(outputs: int, inputs: int, stride: int, offset: int) -> tuple[slice, slice] | None:
+    """Outputs whose source ``output * stride + offset`` lies inside the input, and those sources; None if none do."""
+    first = max(0, -(offset // stride))
+    last = min(outputs - 1, (inputs - 1 - offset) // stride)
+    if first > last:
+        return None
+    return slice(first, last + 1), slice(first * stride + offset, last * stride + offset + 1, stride)
