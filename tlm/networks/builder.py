@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tlm.core.errors import InputError
 from tlm.network import INPUT, Conv2d, Int8Array, Network
 from tlm.networks.calibration import calibrated
-from tlm.reference import run as run_reference
+from tlm.reference import Int32Array, accumulate, requantise
 
 
 @dataclass
@@ -22,6 +22,7 @@ class NetworkBuilder:
     activations: Int8Array
     signed_input: bool = False
     layers: list[Conv2d] = field(default_factory=list)
+    _accumulators: dict[str, Int32Array] = field(default_factory=dict)
     _tensors: dict[str, Int8Array] = field(default_factory=dict)
 
     def add(self, layer: Conv2d, calibrate: bool = True) -> None:
@@ -34,9 +35,10 @@ class NetworkBuilder:
         checked = self.network()
         if not calibrate or layer.accumulator_output:
             return
-        source = checked.input_of(layer)
         residual = None if layer.residual is None else self._tensor(layer.residual)
-        self.layers[-1] = calibrated(layer, self._tensor(source.name), source.signed, residual)
+        sums = accumulate(layer, self._tensor(checked.input_of(layer).name))
+        self._accumulators[layer.name] = sums
+        self.layers[-1] = calibrated(layer, sums, residual)
 
     def output_shape(self, name: str | None = None) -> tuple[int, int, int]:
         """(C, H, W) of a tensor that exists so far; by default of the last one.
@@ -64,10 +66,13 @@ class NetworkBuilder:
         return Network(self.input_shape, tuple(self.layers), self.signed_input)
 
     def _tensor(self, name: str) -> Int8Array:
-        """Values of a tensor made before the last layer; the golden model runs only as far as somebody asks."""
+        """Values of a tensor, worked out when somebody asks; what nobody reads is never requantised."""
         if name == INPUT:
             return self.activations
         if name not in self._tensors:
-            before = Network(self.input_shape, tuple(self.layers[:-1]), self.signed_input)
-            self._tensors.update(run_reference(before, self.activations))
+            layer = next(layer for layer in self.layers if layer.name == name)
+            if name not in self._accumulators:
+                self._accumulators[name] = accumulate(layer, self._tensor(self.network().input_of(layer).name))
+            residual = None if layer.residual is None else self._tensor(layer.residual)
+            self._tensors[name] = requantise(layer, self._accumulators.pop(name), residual)
         return self._tensors[name]

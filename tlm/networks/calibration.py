@@ -12,8 +12,8 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d, Int8Array, Network
-from tlm.reference import run as run_reference
+from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d, Int8Array
+from tlm.reference import Int32Array
 
 LEVELS = 15
 """Steps between the lowest and the highest 4-bit activation."""
@@ -36,25 +36,19 @@ class Requantisation:
     residual_multiplier: int = 0
 
 
-def calibrated(layer: Conv2d, source: Int8Array, source_signed: bool, residual: Int8Array | None = None) -> Conv2d:
-    """The layer with bias, multiplier and shift that fit its input.
+def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | None = None) -> Conv2d:
+    """The layer with bias, multiplier and shift that fit what it accumulates.
 
     Per output channel, an unsigned output's 30th percentile becomes 0 and its 99th 15; a signed one's 1st and 99th
     become -8 and 7. With a residual, which counts half, the layer's own part is scaled so that the sum has that
-    spread (the two parts taken as independent), and all shifts are equal. A constant channel keeps multiplier 1.
+    spread (the two parts taken as independent), and all shifts are equal. A constant channel keeps the layer's scale.
 
     Args:
         layer: any convolution; its own requantisation is ignored.
-        source: (C, H, W), what the layer reads.
-        source_signed: range of ``source``.
-        residual: (O, H', W') where the layer has a residual.
+        accumulators: int32 (O, H', W'), its sums without bias (:func:`tlm.reference.accumulate`).
+        residual: int8 (O, H', W') where the layer has a residual.
     """
-    if layer.accumulator_output:
-        return layer
-    bare = replace(layer, bias=0, input=None, residual=None, residual_multiplier=0, accumulator_output=True)
-    network = Network(source.shape, [bare], signed_input=source_signed)
-    accumulators = run_reference(network, source)[layer.name].astype(np.int64)
-    fitted = fit(accumulators.reshape(layer.out_channels, -1), layer.signed_output, residual)
+    fitted = fit(accumulators.reshape(layer.out_channels, -1).astype(np.int64), layer.signed_output, residual)
     return replace(
         layer,
         bias=fitted.bias,
@@ -73,7 +67,8 @@ def fit(accumulators: npt.NDArray[np.int64], signed: bool, residual: Int8Array |
     spread = _spread(accumulators, low_share)
     if residual is None:
         shift = np.array([_shift_for(int(s), _MULTIPLIER_BITS) for s in spread], np.int64)
-        added, residual_multiplier, target = np.int64(0), 0, 2 * LEVELS * np.ones_like(spread)
+        added, residual_multiplier = np.zeros_like(accumulators), 0
+        target = np.full_like(spread, 2 * LEVELS)
     else:
         levels = residual.reshape(len(accumulators), -1).astype(np.int64)
         common = min(MULTIPLIER_BITS, _shift_for(int(spread.min()), _MULTIPLIER_BITS))

@@ -51,7 +51,8 @@ def attribute_docs(cls: type) -> dict[str, str]:
 
 def node_at(path: KeyPath, table: Mapping[str, Any]) -> dict[str, Any]:
     """The schema's node for a key of a table (whose ``kind`` entries choose among kinds); empty if there is none."""
-    node, here = _resolved(scenario_schema()), ()
+    node = _resolved(scenario_schema())
+    here: KeyPath = ()
     for step in path:
         mapping = node.get("discriminator", {}).get("mapping", {})
         if step == "kind" and mapping:

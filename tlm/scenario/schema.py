@@ -45,7 +45,7 @@ class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, ta
 # -- input ------------------------------------------------------------------------------------------------------
 
 
-class RandomInput(_Section, tag="random"):
+class RandomInput(_Section, frozen=True, tag="random"):
     """Activations drawn from a seed; equal on every machine."""
 
     seed: Seed = 0
@@ -67,7 +67,7 @@ class RandomInput(_Section, tag="random"):
         return seeded_activations(wanted or self.shape or (32, 16, 16), self.seed, self.signed)
 
 
-class NpyInput(_Section, tag="npy"):
+class NpyInput(_Section, frozen=True, tag="npy"):
     """Activations from a .npy file: an integer array (C, H, W)."""
 
     file: str
@@ -100,7 +100,7 @@ def _check_shape(given: Shape | None, wanted: Shape | None, key: str) -> None:
 # -- network ----------------------------------------------------------------------------------------------------
 
 
-class BlockNetwork(_Section, tag="pw_dw_pw_block"):
+class BlockNetwork(_Section, frozen=True, tag="pw_dw_pw_block"):
     """The PW-DW-PW block of a ResNet-18 stage, its depth-wise kernels pruned to ``taps``."""
 
     stage: Literal["conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "conv5_1", "conv5_2"] = "conv3_2"
@@ -203,7 +203,7 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Name of a tensor of the output's shape that is added before requantisation."""
 
 
-class LayersNetwork(_Section, tag="layers"):
+class LayersNetwork(_Section, frozen=True, tag="layers"):
     """Layers listed one by one in [[network.layers]] tables."""
 
     layers: tuple[LayerSection, ...] = (LayerSection(),)
