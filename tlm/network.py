@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-
-IntArray: TypeAlias = npt.NDArray[np.int64]
-Int8Array: TypeAlias = npt.NDArray[np.int8]
+from tlm.integer_arrays import Int8Array, IntArray, frozen, integers
 
 INPUT = "input"
 """Name by which a layer refers to the network's own input tensor."""
@@ -57,7 +55,7 @@ class Conv2d:
 
     A linear layer is a 1x1 convolution on 1x1 maps; a depth-wise one has ``groups`` equal to its channels;
     a spatial shift is a kernel with one non-zero tap; a depth-wise kernel fused with the following
-    point-wise layer is an ordinary kernel (see :func:`fuse_depthwise_pointwise`).
+    point-wise layer is an ordinary kernel (see ``tlm.fuse_depthwise_pointwise``).
 
     Args:
         name: letters, digits, ``_ . -``; unique in its network, and not ``"input"``.
@@ -100,18 +98,17 @@ class Conv2d:
             raise InputError(f"layer name {self.name!r}: use letters, digits, '_', '.', '-', at least one character")
         if self.name == INPUT:
             raise InputError(f"layer name {INPUT!r} is the name of the network's own input; choose another one")
-        put = lambda key, value: object.__setattr__(self, key, value)  # noqa: E731 - frozen dataclass
-        put("weights", self._checked_weights())
-        put("stride", self._pair("stride", self.stride, 1, _STRIDE_LIMIT))
-        put("dilation", self._pair("dilation", self.dilation, 1, _DILATION_LIMIT))
-        put("pads", self._checked_padding())
-        put("groups", self._integer("groups", self.groups, 1, _SIZE_LIMIT))
+        self._put("weights", self._checked_weights())
+        self._put("stride", self._pair("stride", self.stride, 1, _STRIDE_LIMIT))
+        self._put("dilation", self._pair("dilation", self.dilation, 1, _DILATION_LIMIT))
+        self._put("pads", self._checked_padding())
+        self._put("groups", self._integer("groups", self.groups, 1, _SIZE_LIMIT))
         if self.out_channels % self.groups:
             raise self._error("groups", self.groups, f"a divisor of the {self.out_channels} output channels")
         half = 1 << (BIAS_BITS - 1)
-        put("bias", self._per_channel("bias", self.bias, -half, half - 1))
-        put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
-        put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))
+        self._put("bias", self._per_channel("bias", self.bias, -half, half - 1))
+        self._put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
+        self._put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))
         self._check_residual()
 
     @property
@@ -152,18 +149,24 @@ class Conv2d:
             full[rows, g * in_per : (g + 1) * in_per] = self.weights[rows]
         return full
 
+    def _put(self, key: str, value: object) -> None:
+        """Store a checked argument (the dataclass is frozen)."""
+        object.__setattr__(self, key, value)
+
     # -- checks ---------------------------------------------------------------------------------------------
 
     def _error(self, key: str, value: object, allowed: str) -> InputError:
         return InputError(f"layer {self.name!r}: {key} is {value!r}, but must be {allowed}")
 
     def _checked_weights(self) -> Int8Array:
-        w = _integers(f"layer {self.name!r}: weights", self.weights)
+        w = integers(f"layer {self.name!r}: weights", self.weights)
         if w.ndim != 4 or 0 in w.shape:
             raise self._error("weights' shape", w.shape, "(O, C // groups, kh, kw) with no zero among them")
         if w.shape[2] * w.shape[3] > MAX_TAPS:
             raise self._error(
-                "kernel size", w.shape[2:], f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; split the kernel"
+                "kernel size",
+                w.shape[2:],
+                f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; split the kernel",
             )
         if max(w.shape[:2]) > _SIZE_LIMIT:
             raise self._error("weights' shape", w.shape, f"at most {_SIZE_LIMIT} channels")
@@ -171,7 +174,7 @@ class Conv2d:
         if bad.any():
             where = tuple(int(i) for i in np.argwhere(bad)[0])
             raise self._error(f"weights{list(where)}", int(w[where]), f"in {WEIGHT_MIN}..{WEIGHT_MAX} (4 bits, signed)")
-        return _frozen(w.astype(np.int8))
+        return frozen(w.astype(np.int8))
 
     def _integer(self, key: str, value: object, low: int, high: int) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
@@ -195,7 +198,7 @@ class Conv2d:
         return Padding(y, y, x, x)
 
     def _per_channel(self, key: str, value: object, low: int, high: int) -> IntArray:
-        array = _integers(f"layer {self.name!r}: {key}", value)
+        array = integers(f"layer {self.name!r}: {key}", value)
         if array.ndim == 0:
             array = np.full(self.out_channels, int(array))
         if array.shape != (self.out_channels,):
@@ -204,7 +207,7 @@ class Conv2d:
         if bad.any():
             where = int(np.argmax(bad))
             raise self._error(f"{key}[{where}]", int(array[where]), f"in {low}..{high}")
-        return _frozen(array.astype(np.int64))
+        return frozen(array.astype(np.int64))
 
     def _check_residual(self) -> None:
         low = 0 if self.residual is None else 1
@@ -212,12 +215,18 @@ class Conv2d:
         object.__setattr__(self, "residual_multiplier", multiplier)
         if self.residual is None:
             if multiplier:
-                raise self._error("residual_multiplier", multiplier, "0 in a layer without a residual; name the residual tensor")
+                raise self._error(
+                    "residual_multiplier", multiplier, "0 in a layer without a residual; name the residual tensor"
+                )
             return
         if self.accumulator_output:
-            raise self._error("residual", self.residual, "left out in a layer with accumulator output: it bypasses the requantiser")
+            raise self._error(
+                "residual", self.residual, "left out in a layer with accumulator output: it bypasses the requantiser"
+            )
         if len(set(self.shift.tolist())) > 1:
-            raise self._error("shift", sorted(set(self.shift.tolist())), "one number for all channels where there is a residual")
+            raise self._error(
+                "shift", sorted(set(self.shift.tolist())), "one number for all channels where there is a residual"
+            )
 
 
 @dataclass(frozen=True)
@@ -250,8 +259,12 @@ class Network:
 
     def __post_init__(self) -> None:
         shape = tuple(self.input_shape)
-        if len(shape) != 3 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= _SIZE_LIMIT for n in shape):
-            raise InputError(f"network: input_shape is {self.input_shape!r}, but must be three integers (C, H, W) in 1..{_SIZE_LIMIT}")
+        if len(shape) != 3 or any(
+            isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= _SIZE_LIMIT for n in shape
+        ):
+            raise InputError(
+                f"network: input_shape is {self.input_shape!r}, but must be three integers (C, H, W) in 1..{_SIZE_LIMIT}"
+            )
         layers = tuple(self.layers)
         if not layers:
             raise InputError("network: layers is empty; give at least one layer")
@@ -290,9 +303,11 @@ class Network:
         Raises:
             InputError: wrong shape, a float array, or a value outside the input's range.
         """
-        array = _integers("activations", activations)
+        array = integers("activations", activations)
         if array.shape != self.input_shape:
-            raise InputError(f"activations: shape is {array.shape}, but the network's input_shape is {self.input_shape}")
+            raise InputError(
+                f"activations: shape is {array.shape}, but the network's input_shape is {self.input_shape}"
+            )
         low, high = activation_range(self.signed_input)
         bad = (array < low) | (array > high)
         if bad.any():
@@ -301,7 +316,7 @@ class Network:
                 f"activations{list(where)}: {int(array[where])} is outside {low}..{high} "
                 f"({'signed' if self.signed_input else 'unsigned'} 4-bit input; see signed_input)"
             )
-        return _frozen(array.astype(np.int8))
+        return frozen(array.astype(np.int8))
 
     def _output_of(self, layer: Conv2d, before: str, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
         source = _tensor(layer, "input", layer.input or before, tensors)
@@ -329,28 +344,6 @@ class Network:
         return TensorInfo(layer.name, shape, layer.signed_output or layer.accumulator_output, layer.accumulator_output)
 
 
-def fuse_depthwise_pointwise(depthwise: npt.ArrayLike, pointwise: npt.ArrayLike) -> Int8Array:
-    """Weights (O, C, kh, kw) of a depth-wise layer (C, 1, kh, kw) followed by a point-wise one (O, C, 1, 1).
-
-    ``W[o, c, s] = pointwise[o, c] * depthwise[c, s]``: the sum over valid taps of PW(Shift(.)) (chip.md,
-    principle [P]). Taps that are zero in the depth-wise kernel are zero for every output channel, so the engine
-    neither stores nor executes them.
-
-    Raises:
-        InputError: shapes that do not fit, or a product outside -8..7 (requantise the fused kernel instead).
-    """
-    dw, pw = _integers("depthwise", depthwise), _integers("pointwise", pointwise)
-    if dw.ndim != 4 or dw.shape[1] != 1 or pw.ndim != 4 or pw.shape[2:] != (1, 1) or pw.shape[1] != dw.shape[0]:
-        raise InputError(f"fuse: shapes {dw.shape} and {pw.shape}, but must be (C, 1, kh, kw) and (O, C, 1, 1) with the same C")
-    fused = pw[:, :, :, 0][:, :, :, None] * dw[:, 0][None]
-    if fused.min() < WEIGHT_MIN or fused.max() > WEIGHT_MAX:
-        raise InputError(
-            f"fuse: products reach {int(fused.min())}..{int(fused.max())}, but weights are {WEIGHT_MIN}..{WEIGHT_MAX}; "
-            "fuse in floating point and quantise the fused kernel"
-        )
-    return fused.astype(np.int8)
-
-
 def _tensor(layer: Conv2d, key: str, name: str, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
     if name not in tensors:
         raise InputError(f"layer {layer.name!r}: {key} is {name!r}, but the tensors before it are {', '.join(tensors)}")
@@ -359,19 +352,3 @@ def _tensor(layer: Conv2d, key: str, name: str, tensors: Mapping[str, TensorInfo
             f"layer {layer.name!r}: {key} is {name!r}, whose accumulator output (24-bit) no layer can read; only the host can"
         )
     return tensors[name]
-
-
-def _integers(what: str, value: object) -> npt.NDArray[Any]:
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise InputError(f"{what}: not a rectangular array ({error})") from None
-    if array.dtype.kind not in "iu":
-        raise InputError(f"{what}: dtype is {array.dtype}, but must be an integer type; quantise first, then .astype(np.int8)")
-    return array
-
-
-def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    array = array.copy()
-    array.flags.writeable = False
-    return array

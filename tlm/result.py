@@ -64,9 +64,11 @@ class LayerResult:
     peak_macs_per_cycle: int
     """lanes x columns of the array that ran it."""
     start_cycle: int
-    """Moment of the first part's first header word read."""
+    """s_0 of the first part: the moment of its first sequencer cycle."""
     end_cycle: int
     """Moment of the last part's last write."""
+    predicted_compute_cycles: int
+    """What the compiler expected when it chose the base addresses."""
     parts: int = 1
     """1 where the compiler did not split the layer."""
     input_base_word: int | None = None

@@ -130,7 +130,9 @@ class ChipConfig:
         for key in ("amem", "wmem", "imem"):
             words, banks = getattr(self, f"{key}_words"), getattr(self, f"{key}_banks")
             if words % banks:
-                raise InputError(f"chip.{key}_words: {words} is not a multiple of chip.{key}_banks = {banks}; round it to one")
+                raise InputError(
+                    f"chip.{key}_words: {words} is not a multiple of chip.{key}_banks = {banks}; round it to one"
+                )
         if self.burst_bytes < self.bus_bytes:
             raise InputError(f"chip.burst_bytes: {self.burst_bytes} is less than chip.bus_bytes = {self.bus_bytes}")
 
@@ -168,7 +170,13 @@ class ChipConfig:
     @property
     def pipeline_cycles(self) -> int:
         """From a pass's last sequencer cycle e to its last accumulation: 9 with the defaults (engine.md, A pass)."""
-        return self.sram_read_cycles + self.rotate_stages + self.mask_cycles + self.multiply_cycles + self.accumulate_cycles
+        return (
+            self.sram_read_cycles
+            + self.rotate_stages
+            + self.mask_cycles
+            + self.multiply_cycles
+            + self.accumulate_cycles
+        )
 
     @property
     def peak_macs_per_cycle(self) -> int:

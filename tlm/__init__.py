@@ -1,0 +1,72 @@
+"""cartesian-tlm: a transaction-level co-simulator of a 4-bit sparse CNN engine.
+
+The names below are the public API. They are imported when first used, so that a command pays only for what it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tlm import reference
+    from tlm.chip.config import ChipConfig
+    from tlm.compiler.compile import compile_network as compile
+    from tlm.compiler.program import Program
+    from tlm.core.errors import TlmError
+    from tlm.network import Conv2d, Network
+    from tlm.networks.fuse import fuse_depthwise_pointwise
+    from tlm.observe.faults import BitFlip, FaultTarget
+    from tlm.result import LayerResult, Result
+    from tlm.simulate import simulate
+
+_HOMES = {
+    "BitFlip": "tlm.observe.faults",
+    "ChipConfig": "tlm.chip.config",
+    "Conv2d": "tlm.network",
+    "FaultTarget": "tlm.observe.faults",
+    "LayerResult": "tlm.result",
+    "Network": "tlm.network",
+    "Program": "tlm.compiler.program",
+    "Result": "tlm.result",
+    "TlmError": "tlm.core.errors",
+    "compile": "tlm.compiler.compile:compile_network",
+    "fuse_depthwise_pointwise": "tlm.networks.fuse",
+    "reference": "tlm.reference:",
+    "simulate": "tlm.simulate",
+}
+
+__all__ = [
+    "BitFlip",
+    "ChipConfig",
+    "Conv2d",
+    "FaultTarget",
+    "LayerResult",
+    "Network",
+    "Program",
+    "Result",
+    "TlmError",
+    "compile",
+    "fuse_depthwise_pointwise",
+    "reference",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("cartesian-tlm")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'tlm' has no attribute {name!r}")
+    module, _, attribute = home.partition(":")
+    found = importlib.import_module(module)
+    value = found if home.endswith(":") else getattr(found, attribute or name)
+    globals()[name] = value  # the submodule tlm.simulate must not shadow the function
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])

@@ -1,0 +1,155 @@
+"""The wiring: every block of the chip and of what surrounds it, and which socket is bound to which.
+
+The only file that knows the whole. Reading order = the way of the data: host, off-chip memory, interconnect, DMA,
+SRAMs, sequencer, aligner, MAC array, requantiser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tlm.chip import address_map as am
+from tlm.chip.aligner import Aligner
+from tlm.chip.config import ChipConfig
+from tlm.chip.dma import Dma
+from tlm.chip.dma_channel import DmaChannel
+from tlm.chip.driver import DriverStep, SramName, Unit
+from tlm.chip.host import Host, UnitAddress
+from tlm.chip.interconnect import Interconnect
+from tlm.chip.mac_array import MacArray
+from tlm.chip.off_chip_memory import OffChipMemory
+from tlm.chip.requantiser import Requantiser
+from tlm.chip.sequencer import Sequencer
+from tlm.chip.sram import Sram
+from tlm.core.module import Module
+from tlm.core.payload import Command, MemoryPayload
+from tlm.core.simulation import Simulation
+from tlm.core.sockets import InitiatorSocket
+
+# Slots are priorities within a cycle (engine.md, Banks); between the DMA's channels the load comes first [A].
+_AMEM_SLOTS = {"aligner": 0, "write_back": 1, "residual": 2, "dma_load": 3, "dma_store": 4}
+_FETCH_SLOTS = {"fetch": 0, "dma_load": 1, "dma_store": 2}
+_BUS_SLOTS = {"host": 1, "dma_load": 2, "dma_store": 3}
+
+
+class Engine(Module):
+    """SRAMs and datapath: what an RTL model would replace as a whole, behind the same sockets."""
+
+    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self.amem = Sram(
+            "amem",
+            self,
+            words=config.amem_words,
+            word_bytes=config.amem_word_bytes,
+            banks=config.amem_banks,
+            port_slots=_AMEM_SLOTS,
+        )
+        self.wmem = Sram(
+            "wmem",
+            self,
+            words=config.wmem_words,
+            word_bytes=config.wmem_word_bytes,
+            banks=config.wmem_banks,
+            port_slots=_FETCH_SLOTS,
+        )
+        self.imem = Sram(
+            "imem",
+            self,
+            words=config.imem_words,
+            word_bytes=config.imem_word_bytes,
+            banks=config.imem_banks,
+            port_slots=_FETCH_SLOTS,
+        )
+        self.sequencer = Sequencer("sequencer", self, config)
+        self.aligner = Aligner("aligner", self, config)
+        self.mac_array = MacArray("mac_array", self, config)
+        self.requantiser = Requantiser("requantiser", self, config)
+        self.srams = {SramName.AMEM: self.amem, SramName.WMEM: self.wmem, SramName.IMEM: self.imem}
+        self._bind()
+
+    def _bind(self) -> None:
+        sequencer, aligner, mac_array, requantiser = self.sequencer, self.aligner, self.mac_array, self.requantiser
+        sequencer.imem.bind(self.imem.ports["fetch"])
+        sequencer.wmem.bind(self.wmem.ports["fetch"])
+        sequencer.steps.bind(aligner.steps)
+        sequencer.weights.bind(mac_array.weights)
+        sequencer.passes.bind(mac_array.passes)
+        sequencer.layers_to_aligner.bind(aligner.layers)
+        sequencer.layers_to_requantiser.bind(requantiser.layers)
+        sequencer.parameters.bind(requantiser.parameters)
+        sequencer.flushes.bind(requantiser.flushes)
+        aligner.amem.bind(self.amem.ports["aligner"])
+        aligner.vectors.bind(mac_array.vectors)
+        mac_array.drain.bind(requantiser.passes)
+        requantiser.writes.bind(self.amem.ports["write_back"])
+        requantiser.residuals.bind(self.amem.ports["residual"])
+
+
+class System:
+    """The chip with its host and off-chip memory, ready to run one driver program.
+
+    Args:
+        config: parameters of everything.
+    """
+
+    def __init__(self, config: ChipConfig) -> None:
+        self.config = config
+        self.simulation = Simulation()
+        regions = am.AddressMap()
+        regions.add(am.Region("load", am.LOAD_BASE, am.BLOCK_BYTES))
+        regions.add(am.Region("store", am.STORE_BASE, am.BLOCK_BYTES))
+        regions.add(am.Region("engine", am.ENGINE_BASE, am.BLOCK_BYTES))
+        regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))
+        units = {
+            Unit.LOAD: UnitAddress(am.LOAD_BASE, "dma.load"),
+            Unit.STORE: UnitAddress(am.STORE_BASE, "dma.store"),
+            Unit.ENGINE: UnitAddress(am.ENGINE_BASE, "engine.sequencer"),
+        }
+        self.host = Host("host", self.simulation, config, units, am.MEMORY_BASE)
+        self.memory = OffChipMemory("memory", self.simulation, config)
+        self.interconnect = Interconnect("interconnect", self.simulation, regions, _BUS_SLOTS)
+        self.dma = Dma("dma", self.simulation, config)
+        self.engine = Engine("engine", self.simulation, config)
+        self._bind()
+
+    def _bind(self) -> None:
+        targets = self.interconnect.targets
+        self.host.bus.bind(self.interconnect.ports["host"])
+        targets["memory"].bind(self.memory.port)
+        targets["engine"].bind(self.engine.sequencer.registers.target)
+        self.engine.sequencer.registers.interrupt.bind(self.host.interrupts[Unit.ENGINE])
+        for unit, channel, port in (
+            (Unit.LOAD, self.dma.load, "dma_load"),
+            (Unit.STORE, self.dma.store, "dma_store"),
+        ):
+            self._bind_channel(unit, channel, port)
+            targets[unit.value].bind(channel.registers.target)
+
+    def _bind_channel(self, unit: Unit, channel: DmaChannel, port: str) -> None:
+        channel.memory.bind(self.interconnect.ports[port])
+        channel.registers.interrupt.bind(self.host.interrupts[unit])
+        for name, sram in self.engine.srams.items():
+            channel.srams[name].bind(sram.ports[port])
+
+    def preload(self, image: bytes) -> None:
+        """Put an image at the start of the off-chip memory, in no time (debug transport)."""
+        self.host.bus.debug_transport(MemoryPayload(Command.WRITE, am.MEMORY_BASE, image))
+
+    def read_memory(self, offset_bytes: int, size_bytes: int) -> bytes:
+        """Bytes of the off-chip memory, in no time."""
+        data = bytearray(size_bytes)
+        self.host.bus.debug_transport(MemoryPayload(Command.READ, am.MEMORY_BASE + offset_bytes, data))
+        return bytes(data)
+
+    def sram_socket(self, sram: SramName) -> InitiatorSocket[MemoryPayload]:
+        """A socket through which an SRAM can be inspected by debug transport."""
+        return self.dma.load.srams[sram]
+
+    def run(self, steps: Sequence[DriverStep]) -> None:
+        """Run a driver program to its end.
+
+        Raises:
+            TlmError: whatever went wrong, with component, address and cycle.
+        """
+        self.simulation.run(lambda: self.host.run(steps))

@@ -1,0 +1,181 @@
+"""What the two DMA channels share: registers, the descriptor, its checks and its bursts."""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.driver import SramName
+from tlm.chip.payloads import Work
+from tlm.chip.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.core.module import Activity, Module
+from tlm.core.observation import Probe
+from tlm.core.payload import Cause, MemoryPayload, Response
+from tlm.core.sockets import InitiatorSocket
+
+
+class ChannelState(enum.Enum):
+    """What a channel does."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A transfer as a channel read it from its registers; addresses are those of the interconnect."""
+
+    memory_address: int
+    sram: SramName
+    sram_word: int
+    row_words: int
+    rows: int
+    memory_stride_bytes: int
+    sram_stride_words: int
+
+    def words(self) -> Iterator[int]:
+        """SRAM word addresses in the order of transfer."""
+        for row in range(self.rows):
+            first = self.sram_word + row * self.sram_stride_words
+            yield from range(first, first + self.row_words)
+
+
+@dataclass(frozen=True, slots=True)
+class Burst:
+    """A piece of a row that does not cross a multiple of the burst length."""
+
+    address: int
+    size_bytes: int
+    words: tuple[int, ...]
+    """SRAM words whose last byte lies in this burst."""
+
+
+class DmaChannel(Module, ABC):
+    """Base of the load and the store channel.
+
+    Args:
+        name: "load" or "store".
+        parent: the DMA.
+        config: bus, burst and SRAM sizes.
+    """
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self.clock = self.simulation.clock
+        self._bus_bytes, self._burst_bytes = config.bus_bytes, config.burst_bytes
+        self._sram_words = {
+            SramName.AMEM: config.amem_words,
+            SramName.WMEM: config.wmem_words,
+            SramName.IMEM: config.imem_words,
+        }
+        self.word_bytes = {
+            SramName.AMEM: config.amem_word_bytes,
+            SramName.WMEM: config.wmem_word_bytes,
+            SramName.IMEM: config.imem_word_bytes,
+        }
+        self._free_bursts: deque[int] = deque([0] * config.dma_bursts_in_flight)
+        """For each free burst buffer the first cycle in which it can be taken."""
+        self._burst_freed: Event | None = None
+        self._start: Event = Event(self.clock.env)
+        self._transfers = 0
+        self.state = Probe(self, "state", ChannelState.IDLE)
+        self.address = Probe(self, "address", 0)
+        self.moved_bytes = Probe(self, "moved_bytes", 0)
+        self.registers = UnitRegisters(self, ChannelRegister, self._begin)
+        self.memory: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "memory", MemoryPayload)
+        self.srams: dict[SramName, InitiatorSocket[MemoryPayload]] = {
+            sram: InitiatorSocket(self, sram.name.lower(), MemoryPayload) for sram in SramName
+        }
+        self.add_process(self._serve)
+
+    @abstractmethod
+    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+        """Do one transfer; return in the cycle of its last access. Raises UnitFaultError."""
+
+    def _begin(self) -> None:
+        self._start.succeed()
+
+    def _serve(self) -> Activity:
+        while True:
+            yield self._start
+            self._start = Event(self.clock.env)
+            yield self.clock.cycles(1)
+            self.state.value = ChannelState.BUSY
+            cause = Cause(Work.TRANSFER, self._transfers)
+            self._transfers += 1
+            fault = None
+            try:
+                yield from self.move(self._descriptor(), cause)
+            except UnitFaultError as error:
+                fault = error
+            yield self.clock.cycles(1)
+            self.state.value = ChannelState.IDLE
+            yield from self.registers.finish(fault)
+
+    def _descriptor(self) -> Descriptor:
+        memory_address = self.registers.operand(ChannelRegister.MEMORY_ADDRESS)[0]
+        sram_word, sram = self.registers.operand(ChannelRegister.SRAM)
+        row_words, rows = self.registers.operand(ChannelRegister.ROWS)
+        memory_stride, sram_stride = self.registers.operand(ChannelRegister.STRIDES)
+        if sram not in set(SramName):
+            raise UnitFaultError(ErrorCode.NO_SUCH_SRAM, sram)
+        if memory_address % self._bus_bytes or memory_stride % self._bus_bytes:
+            raise UnitFaultError(ErrorCode.MISALIGNED, memory_address)
+        name = SramName(sram)
+        if not 0 < row_words * rows <= self._sram_words[name]:
+            raise UnitFaultError(ErrorCode.OVERSIZED, row_words * rows)
+        last = sram_word + (rows - 1) * sram_stride + row_words
+        if last > self._sram_words[name]:
+            raise UnitFaultError(ErrorCode.SRAM_ADDRESS, last - 1)
+        return Descriptor(memory_address, name, sram_word, row_words, rows, memory_stride, sram_stride)
+
+    def bursts(self, descriptor: Descriptor) -> Iterator[Burst]:
+        """The bursts of a transfer, in order: within a row, cut at multiples of the burst length."""
+        word_bytes = self.word_bytes[descriptor.sram]
+        for row in range(descriptor.rows):
+            first = descriptor.memory_address + row * descriptor.memory_stride_bytes
+            first_word = descriptor.sram_word + row * descriptor.sram_stride_words
+            position, end = first, first + descriptor.row_words * word_bytes
+            while position < end:
+                stop = min(end, (position // self._burst_bytes + 1) * self._burst_bytes)
+                words = range((position - first) // word_bytes, (stop - first) // word_bytes)
+                yield Burst(position, stop - position, tuple(first_word + word for word in words))
+                position = stop
+
+    def beats(self, burst: Burst) -> list[tuple[int, int]]:
+        """(offset, bytes) of the beats of a burst; the last may be short."""
+        return [(at, min(self._bus_bytes, burst.size_bytes - at)) for at in range(0, burst.size_bytes, self._bus_bytes)]
+
+    def take_burst_buffer(self) -> Activity:
+        """Wait for a free burst buffer and take it: there is one for each burst in flight."""
+        if not self._free_bursts:
+            self._burst_freed = Event(self.clock.env)
+            yield self._burst_freed
+        usable_cycle = self._free_bursts.popleft()
+        if usable_cycle > self.clock.now:
+            yield self.clock.cycles(usable_cycle - self.clock.now)
+
+    def free_burst_buffer(self) -> None:
+        """A burst has ended in this cycle; its buffer can be used from the next."""
+        self._free_bursts.append(self.clock.now + 1)
+        if self._burst_freed is not None and not self._burst_freed.triggered:
+            self._burst_freed.succeed()
+
+    def access_word(self, sram: SramName, payload: MemoryPayload) -> Activity:
+        """One SRAM word, asked for again in the next cycle as long as the bank is taken."""
+        self.address.value = payload.address
+        while True:
+            yield from self.srams[sram].b_transport(payload)
+            if payload.status is not Response.RETRY:
+                break
+            payload.rearm()
+            yield self.clock.cycles(1)
+        if payload.status is not Response.OK:
+            raise UnitFaultError(ErrorCode.SRAM_ADDRESS, payload.address)
+        self.moved_bytes.value += len(payload.data)

@@ -1,0 +1,71 @@
+"""What a driver program is made of: the work that the host orders and waits for, in a fixed sequence.
+
+The sequence is the compiler's. Because it never depends on when something ends, a slower memory can only
+delay a program, never reorder it.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+class Unit(enum.Enum):
+    """What the host can start and wait for."""
+
+    LOAD = "load"
+    STORE = "store"
+    ENGINE = "engine"
+
+
+class SramName(enum.IntEnum):
+    """The number of an SRAM in a descriptor."""
+
+    AMEM = 0
+    WMEM = 1
+    IMEM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A 2-D DMA descriptor: ``rows`` rows of ``row_words`` SRAM words.
+
+    Off-chip rows start ``memory_stride_bytes`` apart, SRAM rows ``sram_stride_words`` apart.
+    """
+
+    sram: SramName
+    sram_word: int
+    memory_offset_bytes: int
+    """From the start of the off-chip memory; a multiple of the bus width."""
+    row_words: int
+    rows: int = 1
+    memory_stride_bytes: int = 0
+    sram_stride_words: int = 0
+    label: str = ""
+    """What is moved, for reports and traces."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTransfer:
+    """Program a DMA channel (LOAD or STORE) and start it."""
+
+    unit: Unit
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class StartEngine:
+    """Start the engine at an IMem word."""
+
+    imem_word: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Sleep until a unit's interrupt, read its status and clear it; an error stops the driver."""
+
+    unit: Unit
+
+
+DriverStep: TypeAlias = StartTransfer | StartEngine | Wait

@@ -1,0 +1,79 @@
+"""The interconnect: initiators on one side, an address map of targets on the other.
+
+Request flow: a payload is decoded by address, crosses to its target with an address relative to the target's
+base, and its answer crosses back.
+Timing: a request crosses in one cycle and an answer in one; each target accepts one request a cycle, by fixed
+priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle.
+Beats of a burst behind the first need no request of their own: the target paces them.
+Constraints: an address that no region holds is answered with ADDRESS_ERROR one cycle later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from tlm.chip.address_map import AddressMap, Region
+from tlm.chip.payloads import BurstBeat
+from tlm.core.module import Activity, Module
+from tlm.core.payload import MemoryPayload, Response
+from tlm.core.simulation import Simulation
+from tlm.core.sockets import InitiatorSocket, TargetSocket
+
+
+class Interconnect(Module):
+    """A crossbar.
+
+    Args:
+        name: of the module.
+        parent: the chip.
+        address_map: the targets; each region becomes an initiator socket of its name.
+        port_slots: name of each initiator's port -> its slot within the cycle, 1 for the highest priority.
+    """
+
+    def __init__(
+        self, name: str, parent: Module | Simulation, address_map: AddressMap, port_slots: Mapping[str, int]
+    ) -> None:
+        super().__init__(name, parent)
+        self._clock = self.simulation.clock
+        self._map = address_map
+        self._last_request: dict[str, int] = {region.name: -1 for region in address_map}
+        self.targets: dict[str, InitiatorSocket[MemoryPayload]] = {
+            region.name: InitiatorSocket(self, f"to_{region.name}", MemoryPayload) for region in address_map
+        }
+        self.ports = {
+            port: TargetSocket(self, port, MemoryPayload, partial(self._cross, slot), self._debug)
+            for port, slot in port_slots.items()
+        }
+
+    def _cross(self, slot: int, payload: MemoryPayload) -> Activity:
+        region = self._map.find(payload.address, len(payload.data))
+        if region is None:
+            yield self._clock.cycles(1)
+            payload.status = Response.ADDRESS_ERROR
+            return
+        if not isinstance(payload, BurstBeat) or payload.beat == 0:
+            yield from self._request(region, slot)
+        payload.address -= region.base
+        yield from self.targets[region.name].b_transport(payload)
+        payload.address += region.base
+        yield self._clock.cycles(1)
+
+    def _request(self, region: Region, slot: int) -> Activity:
+        while True:
+            yield self._clock.slot(slot)
+            if self._last_request[region.name] != self._clock.now:
+                break
+            yield self._clock.cycles(1)
+        self._last_request[region.name] = self._clock.now
+        yield self._clock.cycles(1)
+
+    def _debug(self, payload: MemoryPayload) -> int:
+        region = self._map.find(payload.address, len(payload.data))
+        if region is None:
+            payload.status = Response.ADDRESS_ERROR
+            return 0
+        payload.address -= region.base
+        moved = self.targets[region.name].debug_transport(payload)
+        payload.address += region.base
+        return moved

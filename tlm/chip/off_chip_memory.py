@@ -1,0 +1,114 @@
+"""The off-chip memory behind its controller.
+
+Request flow: bursts of bus beats, reads and writes alike, in the order in which their first beats arrive.
+Timing: a burst's first beat is served ``memory_latency_ns`` (rounded up to cycles) after its arrival, but not
+before the bursts ahead of it are served; beats follow each other at the memory's bandwidth, at most one a cycle.
+Beat times are kept as exact fractions and rounded up to the cycle, so no bandwidth is lost to rounding.
+Constraints: beats are aligned to the bus width; reading a beat that nobody has written is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from fractions import Fraction
+
+import numpy as np
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.payloads import BurstBeat
+from tlm.core.errors import UnwrittenReadError
+from tlm.core.module import Activity, Module
+from tlm.core.observation import Probe
+from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.simulation import Simulation
+from tlm.core.sockets import TargetSocket
+
+
+class OffChipMemory(Module):
+    """``config.memory_bytes`` bytes, addressed from 0."""
+
+    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.simulation.clock
+        self._beat_bytes = config.bus_bytes
+        self._beat_cycles = config.memory_beat_cycles
+        self._latency_cycles = config.cycles_of_ns(config.memory_latency_ns)
+        self._bytes = np.zeros(config.memory_bytes, np.uint8)  # the system commits a page only when it is touched
+        self._written = np.zeros(-(-config.memory_bytes // config.bus_bytes), np.bool_)
+        self._queue: deque[Event] = deque()
+        self._free_from = Fraction(0)
+        """When the next beat can be served, in cycles."""
+        self.address = Probe(self, "address", 0)
+        self.busy = Probe(self, "busy", False)
+        self.port = TargetSocket(self, "port", MemoryPayload, self._serve, self._debug)
+
+    def _serve(self, payload: MemoryPayload) -> Activity:
+        beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
+        if beat == 0:
+            payload.status = self._check(payload, beats)
+            if payload.status is not Response.OK:
+                return
+            yield from self._wait_for_turn()
+        cycle = math.ceil(self._free_from)
+        if cycle > self._clock.now:
+            yield self._clock.cycles(cycle - self._clock.now)
+        self._free_from += self._beat_cycles
+        self.address.value = payload.address
+        self._move(payload)
+        payload.status = Response.OK
+        if beat == beats - 1:
+            self._next_burst()
+
+    def _check(self, payload: MemoryPayload, beats: int) -> Response:
+        if payload.address % self._beat_bytes or len(payload.data) > self._beat_bytes:
+            return Response.BURST_ERROR
+        end = payload.address + (beats - 1) * self._beat_bytes + len(payload.data)
+        return Response.OK if payload.address >= 0 and end <= len(self._bytes) else Response.ADDRESS_ERROR
+
+    def _wait_for_turn(self) -> Activity:
+        arrival = self._clock.now
+        turn = Event(self._clock.env)
+        self._queue.append(turn)
+        self.busy.value = True
+        if self._queue[0] is turn:
+            turn.succeed()
+        yield turn
+        self._free_from = max(self._free_from, Fraction(arrival + self._latency_cycles))
+
+    def _next_burst(self) -> None:
+        self._queue.popleft()
+        if self._queue:
+            self._queue[0].succeed()
+        else:
+            self.busy.value = False
+
+    def _move(self, payload: MemoryPayload) -> None:
+        place = slice(payload.address, payload.address + len(payload.data))
+        if payload.command is Command.WRITE:
+            self._bytes[place] = memoryview(payload.data)
+            self._written[payload.address // self._beat_bytes] = True
+            return
+        if not self._written[payload.address // self._beat_bytes]:
+            raise UnwrittenReadError(
+                f"{self.path}: byte 0x{payload.address:x} was read in cycle {self._clock.now}"
+                f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; check the addresses in the program"
+            )
+        assert not isinstance(payload.data, bytes)
+        payload.data[:] = self._bytes[place].tobytes()
+
+    def _debug(self, payload: MemoryPayload) -> int:
+        """Any range of bytes, in no time; a read does not ask whether they were written."""
+        first, end = payload.address, payload.address + len(payload.data)
+        if first < 0 or end > len(self._bytes):
+            payload.status = Response.ADDRESS_ERROR
+            return 0
+        if payload.command is Command.WRITE:
+            self._bytes[first:end] = memoryview(payload.data)
+            self._written[first // self._beat_bytes : -(-end // self._beat_bytes)] = True
+        else:
+            assert not isinstance(payload.data, bytes)
+            payload.data[:] = self._bytes[first:end].tobytes()
+        payload.status = Response.OK
+        return len(payload.data)

@@ -1,0 +1,109 @@
+"""What the blocks of the chip say to each other, beside memory accesses."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from tlm.chip.isa import LayerHeader, Parameter
+from tlm.chip.kernels import Buffer
+from tlm.core.payload import MemoryPayload, Payload
+
+
+class Work(enum.Enum):
+    """Levels of the chain of causes, from the whole to the part."""
+
+    LAYER = "layer"
+    """Index: the tag in the layer's header."""
+    GROUP = "group"
+    PASS = "pass"
+    """Index: group * tiles + tile."""
+    TRANSFER = "transfer"
+    """Index: which transfer of its DMA channel."""
+    BURST = "burst"
+    BEAT = "beat"
+
+
+@dataclass(slots=True, eq=False)
+class BurstBeat(MemoryPayload):
+    """One bus beat of a burst between DMA and off-chip memory; the address is that of the beat."""
+
+    beat: int
+    beats: int
+    """How many beats the burst has."""
+
+
+@dataclass(slots=True, eq=False)
+class InterruptPayload(Payload):
+    """A block has finished or failed; its status register says which."""
+
+
+@dataclass(slots=True, eq=False)
+class LayerPayload(Payload):
+    """Sequencer to datapath: the decoded header of the layer that starts."""
+
+    header: LayerHeader
+
+
+@dataclass(slots=True, eq=False)
+class StepPayload(Payload):
+    """Sequencer to aligner: fetch and align one (input channel, tap) of a tile, or carry a pass's end."""
+
+    tile: int
+    channel: int
+    tap: int
+    is_step: bool = True
+    """False for the empty slot that ends a pass whose last cycle fetches nothing."""
+    ends_pass: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class WeightPayload(Payload):
+    """Sequencer to MAC array: one WMem word, for the step that was fetched in the same cycle."""
+
+    word: bytearray
+
+
+@dataclass(slots=True, eq=False)
+class VectorPayload(Payload):
+    """Aligner to MAC array: one activation for each lane, or only a pass's end."""
+
+    activations: Buffer | None
+    ends_pass: bool
+
+
+@dataclass(slots=True, eq=False)
+class ParameterPayload(Payload):
+    """Sequencer to requantiser: the parameters of one entry slot of the next group."""
+
+    slot: int
+    parameter: Parameter
+
+
+@dataclass(slots=True, eq=False)
+class PassPayload(Payload):
+    """Sequencer to MAC array, from a pass's last sequencer cycle e to its handover h."""
+
+    group: int
+    tile: int
+    first_cycle: int
+    """s, the pass's first sequencer cycle."""
+    pixels: int
+    """Real output pixels of the tile."""
+    channels: int
+    """Real output channels of the group."""
+
+
+@dataclass(slots=True, eq=False)
+class DrainPayload(Payload):
+    """MAC array to requantiser: the accumulators of a pass, int32 [columns][lanes]."""
+
+    accumulators: Buffer
+    of_pass: PassPayload
+
+
+@dataclass(slots=True, eq=False)
+class FlushPayload(Payload):
+    """Sequencer to requantiser: answered in the cycle of the layer's last write."""
+
+    written_words: int = field(default=0)

@@ -1,0 +1,28 @@
+"""``tlm disasm``: the instructions that a scenario compiles to."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from tlm.cli.arguments import add_scenario, load
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("disasm", help="print a scenario's compiled IMem words in readable form")
+    add_scenario(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compile and print."""
+    scenario = load(arguments)
+    from tlm.compiler import compile_network
+
+    job = scenario.build()
+    print(compile_network(job.network, job.chip).disassemble())
+    return 0

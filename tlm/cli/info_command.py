@@ -1,0 +1,40 @@
+"""``tlm info``: what is installed, and what the machine offers."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+_PACKAGES = ("simpy", "numpy", "cffi", "pyvcd", "msgspec", "rich")
+_VIEWERS = ("gtkwave", "surfer")
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("info", help="print versions, the kernels' instruction set, and viewers found")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line per fact."""
+    import platform
+    import shutil
+    from importlib.metadata import version
+
+    from tlm.chip.kernels import isa
+
+    viewers = [name for name in _VIEWERS if shutil.which(name)]
+    facts = {
+        "cartesian-tlm": version("cartesian-tlm"),
+        "Python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
+        **{package: version(package) for package in _PACKAGES},
+        "C kernels": isa(),
+        "waveform viewers": ", ".join(viewers) or f"none ({' or '.join(_VIEWERS)} would do)",
+    }
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        print(f"{name:{width}}  {value}")
+    return 0

@@ -1,0 +1,161 @@
+"""``tlm run``: a scenario from file to result."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlm.cli.arguments import add_scenario, load
+from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from tlm.cli.arguments import Commands
+    from tlm.result import Result
+    from tlm.scenario.loading import Job
+
+_OK, _DIFFERS = 0, 1
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("run", help="run a scenario and compare its outputs with the golden model")
+    add_scenario(parser, scripts=True)
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
+    parser.add_argument("--fidelity", metavar="NAME", help="which model of the chip runs (beat)")
+    parser.add_argument("--vcd", metavar="FILE", type=Path, help="write a value change dump (opens in GTKWave)")
+    parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
+    parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run it; 0 if no output differs from the golden model's, else 1."""
+    from tlm.scenario.catalog import find_scenario
+
+    path = find_scenario(arguments.scenario)
+    if path.suffix == ".py":
+        return _run_script(path, arguments)
+    job = load(arguments).build()
+    vcd = _vcd_path(arguments, job)
+    if arguments.output is not None:
+        _check_directory(arguments.output, "-o")
+    if vcd is not None:
+        if vcd.is_dir():
+            raise InputError(f"--vcd: {vcd} is a directory; give a file")
+        _check_directory(vcd.parent, "--vcd")
+    result, differing = _simulate(job, vcd, check=not arguments.no_check)
+    _deliver(result, job, differing, arguments)
+    return _DIFFERS if differing else _OK
+
+
+def _simulate(job: Job, vcd: Path | None, check: bool) -> tuple[Result, list[str] | None]:
+    import tlm
+    from tlm.result_files import whole_file
+
+    dump: AbstractContextManager[Path | None] = nullcontext() if vcd is None else whole_file(vcd)
+    with _progress(f"simulating {job.name}"), dump as temporary:
+        result = tlm.simulate(
+            job.network,
+            job.activations,
+            chip=job.chip,
+            fidelity=job.fidelity,
+            vcd=None if temporary is None else str(temporary),
+        )
+    if not check:
+        return result, None
+    with _progress("comparing with the golden model"):
+        return result, _differing(job, result)
+
+
+def _differing(job: Job, result: Result) -> list[str]:
+    import numpy as np
+
+    import tlm
+
+    wanted = tlm.reference.run(job.network, job.activations)
+    found = result.tensors
+    return [
+        name
+        for name, array in wanted.items()
+        if name not in found or found[name].dtype != array.dtype or not np.array_equal(found[name], array)
+    ]
+
+
+def _deliver(result: Result, job: Job, differing: list[str] | None, arguments: argparse.Namespace) -> None:
+    from tlm.result import result_json
+
+    matches = None if differing is None else not differing
+    text = result_json(result, scenario=job.name, settings=job.settings, matches_reference=matches)
+    written: list[Path] = []
+    if arguments.output is not None:
+        from tlm.result_files import write_result
+
+        written = write_result(arguments.output, text, result.tensors)
+    if arguments.json:
+        sys.stdout.write(text)
+    else:
+        _print(result, job, differing, written)
+    if differing:
+        print(f"tlm: {job.name}: the outputs of {', '.join(differing)} differ from the golden model", file=sys.stderr)
+
+
+def _print(result: Result, job: Job, differing: list[str] | None, written: list[Path]) -> None:
+    from rich.console import Console
+
+    from tlm.report import print_report
+
+    console = Console(highlight=False)
+    print_report(result, console, job.name, job.description, differing)
+    if written:
+        print(f"wrote {', '.join(map(str, written))}")
+    else:
+        print("nothing was written; -o DIR keeps result.json and outputs.npz")
+
+
+def _vcd_path(arguments: argparse.Namespace, job: Job) -> Path | None:
+    if arguments.vcd is not None:
+        return Path(arguments.vcd)
+    return None if job.vcd is None else (arguments.output or Path()) / job.vcd
+
+
+def _check_directory(directory: Path, key: str) -> None:
+    from tlm.result_files import check_writable
+
+    check_writable(directory, key)
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[None]:
+    """A spinner with the elapsed time on stderr, where a person watches."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(text, total=None)
+        yield
+
+
+def _run_script(path: Path, arguments: argparse.Namespace) -> int:
+    import runpy
+
+    flags = {"output": "-o", "overrides": "--set", "fidelity": "--fidelity", "vcd": "--vcd", "json": "--json"}
+    given = [flag for name, flag in {**flags, "no_check": "--no-check"}.items() if getattr(arguments, name)]
+    if given:
+        names = ", ".join(given)
+        raise InputError(f"{path}: a Python script decides for itself; {names} applies to .toml scenarios only")
+    if not path.is_file():
+        raise InputError(f"{path}: no such script; `tlm list` shows those that there are")
+    sys.argv = [str(path)]
+    sys.path.insert(0, str(path.parent))
+    runpy.run_path(str(path), run_name="__main__")
+    return _OK

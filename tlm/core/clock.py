@@ -1,0 +1,80 @@
+"""Time in whole cycles, and the order of things within a cycle."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Generic, TypeVar
+
+from simpy import Environment, Event, Timeout
+from simpy.events import NORMAL, EventPriority
+
+T = TypeVar("T")
+
+
+class _Delivery(Event):
+    """An event that can be triggered for a later time (SimPy's ``succeed`` means now)."""
+
+    def deliver(self, value: Any, delay: int, priority: EventPriority = NORMAL) -> None:
+        self._ok = True
+        self._value = value
+        self.env.schedule(self, priority, delay)
+
+
+class Clock:
+    """The simulation's time base: one unit is one core clock cycle.
+
+    Within a cycle everything happens first that belongs to no slot, in first-in-first-out order; then the
+    slots 1, 2, 3 .. follow one after another. An arbiter that looks at its ports in slots therefore grants
+    by fixed priority with no knowledge of who else will ask.
+    """
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+
+    @property
+    def now(self) -> int:
+        """The present cycle."""
+        return int(self.env.now)
+
+    def cycles(self, count: int) -> Timeout:
+        """Event: ``count`` cycles from now."""
+        return self.env.timeout(count)
+
+    def slot(self, index: int) -> Event:
+        """Event: slot ``index`` (1 is the first) of the present cycle."""
+        event = _Delivery(self.env)
+        event.deliver(None, 0, EventPriority(NORMAL + index))
+        return event
+
+
+class Register(Generic[T]):
+    """A clocked channel between two processes: what is put in a cycle is got ``cycles`` later, in order.
+
+    It never refuses: whoever puts knows that the reader keeps pace. One reader.
+    """
+
+    __slots__ = ("_clock", "_cycles", "_queue", "_reader")
+
+    def __init__(self, clock: Clock, cycles: int = 1) -> None:
+        self._clock = clock
+        self._cycles = cycles
+        self._queue: deque[tuple[int, T]] = deque()
+        self._reader: _Delivery | None = None
+
+    def put(self, item: T) -> None:
+        """Hand ``item`` over; takes no time."""
+        if self._reader is not None:
+            self._reader.deliver(item, self._cycles)
+            self._reader = None
+        else:
+            self._queue.append((self._clock.now + self._cycles, item))
+
+    def get(self) -> Event:
+        """Event: the next item has arrived; its value is the item."""
+        event = _Delivery(self._clock.env)
+        if self._queue:
+            due, item = self._queue.popleft()
+            event.deliver(item, max(0, due - self._clock.now))
+        else:
+            self._reader = event
+        return event

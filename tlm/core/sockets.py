@@ -1,0 +1,214 @@
+"""Sockets: where modules meet.
+
+An initiator socket is bound to exactly one target socket of the same payload type. Through it go blocking
+transport (a generator that takes simulated time), debug transport (zero time, unobserved: preload and
+inspection) and the direct memory interface (a read-only view that the target may revoke).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from tlm.core.errors import ElaborationError, ProtocolError
+from tlm.core.observation import Phase, PhaseObserver
+from tlm.core.payload import Payload, Response
+
+if TYPE_CHECKING:
+    from tlm.core.module import Activity, Module
+
+P = TypeVar("P", bound=Payload)
+
+
+def immediate(serve: Callable[[P], None]) -> Callable[[P], Activity]:
+    """A blocking transport that takes no time, from a plain function that answers the payload."""
+
+    def transport(payload: P) -> Activity:
+        serve(payload)
+        yield from ()
+
+    return transport
+
+
+class DirectMemory:
+    """A read-only view of a target's bytes, valid until the target revokes it.
+
+    Whoever works on the view stands for accesses: their timing, counters and checks stay its duty.
+    """
+
+    def __init__(self, owner: str, view: memoryview) -> None:
+        self._owner = owner
+        self._view: memoryview | None = view.toreadonly()
+
+    @property
+    def valid(self) -> bool:
+        """False once revoked."""
+        return self._view is not None
+
+    @property
+    def view(self) -> memoryview:
+        """The bytes.
+
+        Raises:
+            ProtocolError: the view was revoked; ask the socket for a new one.
+        """
+        if self._view is None:
+            raise ProtocolError(
+                f"{self._owner}: a direct memory view was used after it had been revoked; ask for a new one"
+            )
+        return self._view
+
+    def revoke(self) -> None:
+        """Called by the target that granted the view."""
+        self._view = None
+
+
+class Socket:
+    """What both kinds share: an owner, a name, and a payload type."""
+
+    direction = ""
+
+    def __init__(self, owner: Module, name: str, payload_type: type[Payload]) -> None:
+        self.owner = owner
+        self.name = name
+        self.payload_type = payload_type
+        self.path = f"{owner.path}.{name}"
+        self.peer: Socket | None = None
+        owner.add_socket(self)
+
+    def __repr__(self) -> str:
+        return f"<{self.direction} socket {self.path} of {self.payload_type.__name__}>"
+
+
+class TargetSocket(Socket, Generic[P]):
+    """The end that serves.
+
+    Args:
+        owner: the module that serves.
+        name: unique among the owner's sockets.
+        payload_type: what is served.
+        transport: generator function ``transport(payload)``; must set ``payload.status`` before it returns.
+        debug: function ``debug(payload) -> bytes moved``, zero simulated time, if the target can be inspected.
+        direct: function that grants a view of the target's memory, if it has one.
+    """
+
+    direction = "target"
+
+    def __init__(
+        self,
+        owner: Module,
+        name: str,
+        payload_type: type[P],
+        transport: Callable[[P], Activity],
+        debug: Callable[[P], int] | None = None,
+        direct: Callable[[], DirectMemory] | None = None,
+    ) -> None:
+        super().__init__(owner, name, payload_type)
+        self.transport = transport
+        self.debug = debug
+        self.direct = direct
+
+    def accept(self, payload: P) -> None:
+        """Announce END_REQ: the target has taken the payload and works on it."""
+        assert isinstance(self.peer, InitiatorSocket)
+        self.peer.end_request(payload)
+
+
+class InitiatorSocket(Socket, Generic[P]):
+    """The end that asks."""
+
+    direction = "initiator"
+
+    def __init__(self, owner: Module, name: str, payload_type: type[P]) -> None:
+        super().__init__(owner, name, payload_type)
+        self._observers: tuple[PhaseObserver, ...] = ()
+        self._transport: Callable[[P], Activity] | None = None
+        self._open = owner.simulation.open_transactions
+
+    def bind(self, target: TargetSocket[P]) -> None:
+        """Connect to a target, once, before the simulation starts.
+
+        Raises:
+            ElaborationError: wrong direction, another payload type, either end bound already, or too late.
+        """
+        self.owner.simulation.check_not_started(f"{self.path}: bind")
+        if not isinstance(target, TargetSocket):
+            raise ElaborationError(
+                f"{self.path}: cannot bind to {target!r}; an initiator socket binds to a target socket"
+            )
+        if target.payload_type is not self.payload_type:
+            raise ElaborationError(
+                f"{self.path}: carries {self.payload_type.__name__}, but {target.path} serves {target.payload_type.__name__}"
+            )
+        for end in (self, target):
+            if end.peer is not None:
+                raise ElaborationError(f"{end.path}: is already bound to {end.peer.path}")
+        self.peer, target.peer = target, self
+        self._transport = target.transport
+
+    def observe(self, observer: PhaseObserver) -> None:
+        """Call ``observer(phase, socket, payload)`` at every phase of every transaction from here."""
+        self._observers += (observer,)
+
+    def b_transport(self, payload: P) -> Activity:
+        """Send a payload and wait for the answer: ``yield from socket.b_transport(payload)``.
+
+        Raises:
+            ProtocolError: the payload had been answered before, or the target did not answer it.
+        """
+        if payload.status is not Response.INCOMPLETE:
+            raise ProtocolError(
+                f"{self.path}: {payload.describe()} was sent with status {payload.status.value!r}; rearm it first"
+            )
+        assert self._transport is not None  # every socket is bound: checked when the simulation starts
+        key = self._open.enter(self, payload)
+        observers = self._observers
+        for observer in observers:
+            observer(Phase.BEGIN_REQ, self, payload)
+        yield from self._transport(payload)
+        if payload.status is Response.INCOMPLETE:
+            raise ProtocolError(
+                f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
+            )
+        if observers:
+            if not payload.accepted:
+                self.end_request(payload)
+            for observer in observers:
+                observer(Phase.BEGIN_RESP, self, payload)
+            for observer in observers:
+                observer(Phase.END_RESP, self, payload)
+        self._open.leave(key)
+
+    def end_request(self, payload: P) -> None:
+        """Called by the target's socket (or at the answer, if the target never said it)."""
+        payload.accepted = True
+        for observer in self._observers:
+            observer(Phase.END_REQ, self, payload)
+
+    def debug_transport(self, payload: P) -> int:
+        """Zero-time, unobserved access for preload and inspection; returns the bytes moved.
+
+        Raises:
+            ProtocolError: the target cannot be inspected.
+        """
+        debug = self._target.debug
+        if debug is None:
+            raise ProtocolError(f"{self._target.path}: has no debug transport")
+        return debug(payload)
+
+    def direct_memory(self) -> DirectMemory:
+        """A read-only view of the target's memory.
+
+        Raises:
+            ProtocolError: the target grants none.
+        """
+        direct = self._target.direct
+        if direct is None:
+            raise ProtocolError(f"{self._target.path}: grants no direct memory interface")
+        return direct()
+
+    @property
+    def _target(self) -> TargetSocket[Any]:
+        if not isinstance(self.peer, TargetSocket):
+            raise ElaborationError(f"{self.path}: is not bound to anything; bind it to a target socket")
+        return self.peer

@@ -1,0 +1,1 @@
+"""Observers: what watches a running model at its sockets and probes, and never changes it."""

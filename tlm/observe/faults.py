@@ -1,0 +1,94 @@
+"""Fault injection: bits of a memory that flip at a given cycle."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tlm.chip import address_map as am
+from tlm.chip.chip import System
+from tlm.chip.driver import SramName
+from tlm.core.errors import InputError
+from tlm.core.module import Activity
+from tlm.core.payload import Command, MemoryPayload
+from tlm.core.sockets import InitiatorSocket
+
+
+class FaultTarget(enum.Enum):
+    """Memories whose bits can flip."""
+
+    MEMORY = "memory"
+    """Off-chip; an address counts bytes."""
+    AMEM = "amem"
+    WMEM = "wmem"
+    IMEM = "imem"
+
+
+@dataclass(frozen=True, slots=True)
+class BitFlip:
+    """One bit that changes at the start of a cycle.
+
+    Args:
+        target: which memory.
+        address: byte of the off-chip memory, or word of an SRAM.
+        bit: 0 is the lowest bit of the byte or of the word.
+        cycle: when; 0 is before the first host access.
+    """
+
+    target: FaultTarget
+    address: int
+    bit: int
+    cycle: int = 0
+
+
+def arm(system: System, faults: Sequence[BitFlip]) -> None:
+    """Have the flips happen while the system runs (debug transport: no time, no arbitration).
+
+    Raises:
+        InputError: an address, bit or cycle that does not exist.
+    """
+    for fault in faults:
+        socket, base, size_bytes = _place(system, fault)
+        payload = MemoryPayload(Command.READ, base + fault.address, bytearray(size_bytes))
+        if (
+            fault.address < 0
+            or not 0 <= fault.bit < 8 * size_bytes
+            or fault.cycle < 0
+            or not socket.debug_transport(payload)
+        ):
+            raise InputError(
+                f"fault {fault}: there is no such bit; {fault.target.value} words have bits 0..{8 * size_bytes - 1}, cycles start at 0"
+            )
+        if fault.cycle:
+            system.simulation.add_process(partial(_flip_at, system, fault))
+        else:
+            _flip(system, fault)
+
+
+def _place(system: System, fault: BitFlip) -> tuple[InitiatorSocket[MemoryPayload], int, int]:
+    """Socket, base address and bytes of an addressed unit."""
+    config = system.config
+    match fault.target:
+        case FaultTarget.MEMORY:
+            return system.host.bus, am.MEMORY_BASE, 1
+        case FaultTarget.AMEM:
+            return system.sram_socket(SramName.AMEM), 0, config.amem_word_bytes
+        case FaultTarget.WMEM:
+            return system.sram_socket(SramName.WMEM), 0, config.wmem_word_bytes
+        case FaultTarget.IMEM:
+            return system.sram_socket(SramName.IMEM), 0, config.imem_word_bytes
+
+
+def _flip_at(system: System, fault: BitFlip) -> Activity:
+    yield system.simulation.clock.cycles(fault.cycle)
+    _flip(system, fault)
+
+
+def _flip(system: System, fault: BitFlip) -> None:
+    socket, base, size_bytes = _place(system, fault)
+    word = bytearray(size_bytes)
+    socket.debug_transport(MemoryPayload(Command.READ, base + fault.address, word))
+    word[fault.bit // 8] ^= 1 << fault.bit % 8
+    socket.debug_transport(MemoryPayload(Command.WRITE, base + fault.address, bytes(word)))

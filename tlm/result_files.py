@@ -1,0 +1,87 @@
+"""Result files: written whole or not at all, and byte for byte the same in every run."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.core.errors import InputError
+
+RESULT_NAME, OUTPUTS_NAME = "result.json", "outputs.npz"
+
+_ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say: no clock is read
+_UNIX = 3  # as the creating system, also on Windows
+
+
+def check_writable(directory: Path, key: str) -> Path:
+    """Make a directory and prove, before any work is done, that files can be put there.
+
+    Raises:
+        InputError: it cannot be made or written; headed by ``key``, the option that named it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = _temporary(directory / "probe")
+        probe.touch()
+        probe.unlink()
+    except FileExistsError:
+        raise InputError(f"{key}: {directory} is a file; give a directory") from None
+    except OSError as error:
+        raise InputError(f"{key}: {directory} cannot be written ({error.strerror}); give another directory") from None
+    return directory
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
+    temporary = _temporary(path)
+    try:
+        yield temporary
+        if temporary.exists():
+            os.replace(temporary, path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
+    """Write result.json and outputs.npz (every layer's output by name); result.json comes last.
+
+    Args:
+        directory: an existing directory.
+        text: from :func:`tlm.result.result_json`.
+        tensors: name -> array.
+    """
+    outputs, result = directory / OUTPUTS_NAME, directory / RESULT_NAME
+    with whole_file(outputs) as temporary:
+        temporary.write_bytes(npz_bytes(tensors))
+    with whole_file(result) as temporary:
+        temporary.write_bytes(text.encode())
+    return [result, outputs]
+
+
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """An .npz archive, uncompressed (a compressor's output depends on its version), little-endian, without dates."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            plain = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            np.lib.format.write_array(content, plain, version=(1, 0), allow_pickle=False)
+            entry = zipfile.ZipInfo(f"{name}.npy", _ZIP_DATE)
+            entry.create_system = _UNIX
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content.getvalue())
+    return buffer.getvalue()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -1,0 +1,203 @@
+"""``simulate``: compile, build the system, run it, and report. A pure function of picklable inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.chip.chip import System
+from tlm.chip.config import ChipConfig
+from tlm.chip.driver import SramName
+from tlm.chip.packing import unpack_accumulators, unpack_tensor
+from tlm.compiler.compile import compile_network
+from tlm.compiler.program import Program
+from tlm.core.errors import InputError, SimulationError
+from tlm.core.payload import Command, MemoryPayload
+from tlm.network import Network, TensorInfo
+from tlm.observe.faults import BitFlip, arm
+from tlm.observe.recorder import PartRecord, Recorder
+from tlm.result import LayerResult, Result, Tensor, Traffic, layer_kind
+
+FIDELITIES = ("beat",)
+"""Models of the chip that exist."""
+
+_FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
+_MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
+
+
+def simulate(
+    network: Network | Program,
+    activations: npt.ArrayLike,
+    chip: ChipConfig | None = None,
+    fidelity: str = "beat",
+    vcd: str | Path | None = None,
+    faults: Sequence[BitFlip] = (),
+) -> Result:
+    """Run a network on the simulated chip.
+
+    Args:
+        network: layers, or a program that was compiled before (``tlm.compile``).
+        activations: int array (C, H, W), the network's input.
+        chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
+            on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
+        fidelity: "beat": every access, step, drained word and bus beat is a transaction.
+        vcd: write a waveform there.
+        faults: bits to flip while the program runs.
+
+    Raises:
+        InputError, CompileError: before anything runs.
+        SimulationError: something went wrong in the chip; names component, address and cycle.
+    """
+    if fidelity not in FIDELITIES:
+        raise InputError(f"fidelity: {fidelity!r} is not one of {', '.join(FIDELITIES)}")
+    program = network if isinstance(network, Program) else compile_network(network, chip or ChipConfig())
+    config = program.config if chip is None else chip
+    _check_chip(program, config)
+    values = program.network.check_activations(activations)
+    system = System(config)
+    tensors = _TensorCapture(system, program)
+    recorder = Recorder(system, tensors.part_done)
+    system.preload(program.image(values))
+    arm(system, faults)
+    if vcd is None:
+        system.run(program.steps)
+    else:
+        from tlm.observe.vcd import VcdWriter  # pyvcd is needed only here
+
+        with VcdWriter(system, program, Path(vcd)):
+            system.run(program.steps)
+    tensors.check_stored_output()
+    return _Report(program, config, fidelity, recorder, tensors.tensors).result()
+
+
+def _check_chip(program: Program, config: ChipConfig) -> None:
+    for key in _FIXED_BY_COMPILATION:
+        compiled, given = getattr(program.config, key), getattr(config, key)
+        if compiled != given:
+            raise InputError(
+                f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
+            )
+    for key in _MAY_GROW:
+        compiled, given = getattr(program.config, key), getattr(config, key)
+        if given < compiled:
+            raise InputError(
+                f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
+            )
+
+
+class _TensorCapture:
+    """Every layer's output, read by debug transport in the cycle after its last write, before AMem is used again."""
+
+    def __init__(self, system: System, program: Program) -> None:
+        self._system = system
+        self._program = program
+        self._parts_left = [sum(p.layer_index == i for p in program.parts) for i in range(len(program.network.layers))]
+        self.tensors: dict[str, Tensor] = {}
+
+    def part_done(self, tag: int) -> None:
+        """A part's last word was written."""
+        index = self._program.parts[tag].layer_index
+        self._parts_left[index] -= 1
+        if not self._parts_left[index]:
+            name = self._program.network.layers[index].name
+            self.tensors[name] = self._unpack(self._program.network.tensors[name], self._read_amem(name))
+
+    def check_stored_output(self) -> None:
+        """The network's output as the store channel left it off-chip is what counts.
+
+        Raises:
+            SimulationError: it differs from what AMem held when the layer ended.
+        """
+        output = self._program.network.output
+        size = self._program.places[output.name].words * self._system.config.amem_word_bytes
+        stored = self._unpack(output, self._system.read_memory(self._program.output_offset_bytes, size))
+        if not np.array_equal(stored, self.tensors[output.name]):
+            raise SimulationError(
+                f"dma.store: the stored output {output.name!r} differs from what the last layer wrote to AMem"
+            )
+        self.tensors[output.name] = stored
+
+    def _read_amem(self, name: str) -> bytes:
+        place = self._program.places[name]
+        data = bytearray(place.words * self._system.config.amem_word_bytes)
+        self._system.sram_socket(SramName.AMEM).debug_transport(MemoryPayload(Command.READ, place.base_word, data))
+        return bytes(data)
+
+    def _unpack(self, info: TensorInfo, data: bytes) -> Tensor:
+        lanes = self._system.config.lanes
+        if info.accumulator:
+            return unpack_accumulators(data, info.shape, lanes)
+        return unpack_tensor(data, info.shape, lanes, info.signed)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """Turns what was recorded into the result."""
+
+    program: Program
+    config: ChipConfig
+    fidelity: str
+    recorder: Recorder
+    tensors: dict[str, Tensor]
+
+    def result(self) -> Result:
+        """Everything, layers in the order of execution."""
+        network = self.program.network
+        refused = {key: count for key, count in sorted(self.recorder.refused.items()) if count}
+        load_bytes, store_bytes = self.recorder.moved_bytes.values()
+        waits = sum(part.fetch_cycles - part.steps for part in self.recorder.parts.values())
+        return Result(
+            tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
+            layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
+            cycles=self.recorder.last_interrupt_cycle + 1,
+            chip=self.config,
+            fidelity=self.fidelity,
+            traffic=Traffic(load_bytes=load_bytes, store_bytes=store_bytes),
+            bank_conflicts={"aligner": waits, **refused} if waits else refused,
+        )
+
+    def _layer(self, index: int) -> LayerResult:
+        program, layer = self.program, self.program.network.layers[index]
+        network, config = program.network, self.config
+        source, output = network.input_of(layer), network.tensors[layer.name]
+        tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
+        records: list[PartRecord] = [self.recorder.parts[tag] for tag in tags]
+        parts = [program.parts[tag] for tag in tags]
+        whole = len(parts) == 1
+        places = program.places
+        groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
+        weight_words = sum(part.weight_words for part in parts)
+        instruction_words = sum(part.instruction_words for part in parts)
+        pixels = output.shape[1] * output.shape[2]
+        return LayerResult(
+            name=layer.name,
+            kind=layer_kind(layer, source.shape),
+            input_shape=source.shape,
+            output_shape=output.shape,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            weight_words=weight_words,
+            dense_weight_words=groups * source.shape[0] * taps,
+            compute_cycles=sum(record.compute_cycles for record in records),
+            steps=sum(record.steps for record in records),
+            fetch_cycles=sum(record.fetch_cycles for record in records),
+            passes=sum(len(record.passes) for record in records),
+            macs=sum(p.macs for record in records for p in record.passes),
+            dense_macs=pixels * layer.weights.size,
+            peak_macs_per_cycle=config.peak_macs_per_cycle,
+            start_cycle=records[0].first_cycle,
+            end_cycle=records[-1].last_write_cycle,
+            predicted_compute_cycles=sum(program.predicted_cycles[tag] for tag in tags),
+            parts=len(parts),
+            input_base_word=places[source.name].base_word if whole else None,
+            output_base_word=places[layer.name].base_word if whole else None,
+            residual_base_word=places[layer.residual].base_word if whole and layer.residual is not None else None,
+            load_bytes=weight_words * config.wmem_word_bytes
+            + instruction_words * config.imem_word_bytes
+            + (places[source.name].words * config.amem_word_bytes if index == 0 else 0),
+            store_bytes=places[layer.name].words * config.amem_word_bytes if layer is network.layers[-1] else 0,
+        )
