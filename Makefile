@@ -12,6 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 DEMO := scenarios/resnet18_conv3_2_3of9.toml
+KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py)
 
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
@@ -46,7 +47,7 @@ sanitize: $(VENV)/installed-test
 	$(BIN)/python -m cmake --build build/sanitize
 	TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	  $(BIN)/python -m pytest -q -p sanitized_kernels -p no:xdist tests/test_kernels.py
+	  $(BIN)/python -m pytest -q -p sanitized_kernels -p no:xdist -m "not slow" $(KERNEL_TESTS)
 
 wheel: $(VENV)/installed
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

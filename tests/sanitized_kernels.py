@@ -1,6 +1,6 @@
 """A pytest plugin for `make sanitize`: puts a sanitized build of the kernels in the installed one's place.
 
-    TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so pytest -p sanitized_kernels tests/test_kernels.py
+TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so pytest -p sanitized_kernels tests/test_kernels.py
 """
 
 import importlib.util

@@ -1,0 +1,48 @@
+"""Independent answers: onnxruntime's integer convolution, and the requantiser in Python's unbounded integers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper
+
+from tlm.network import Conv2d
+
+
+def conv_integer(layer: Conv2d, activations: npt.NDArray[Any], signed: bool) -> npt.NDArray[np.int32]:
+    """A layer's sums without the bias, int32 (O, H', W'), by onnxruntime's ConvInteger."""
+    kind = TensorProto.INT8 if signed else TensorProto.UINT8
+    node = helper.make_node(
+        "ConvInteger",
+        ["x", "w"],
+        ["y"],
+        group=layer.groups,
+        strides=list(layer.stride),
+        dilations=list(layer.dilation),
+        pads=[layer.pads.top, layer.pads.left, layer.pads.bottom, layer.pads.right],
+    )
+    graph = helper.make_graph(
+        [node],
+        "convolution",
+        [helper.make_tensor_value_info("x", kind, [1, *activations.shape])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [1, layer.out_channels, None, None])],
+        [onnx.numpy_helper.from_array(np.ascontiguousarray(layer.weights), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    pixels = activations.astype(np.int8 if signed else np.uint8)[None]
+    result: npt.NDArray[np.int32] = session.run(None, {"x": pixels})[0][0]
+    return result
+
+
+def requantised(acc: int, bias: int, multiplier: int, shift: int, limits: tuple[int, int], residual: int = 0) -> int:
+    """One value, in unbounded integers; ``residual`` is already scaled. Halves go up: floor(x / 2**shift + 1/2)."""
+    scaled = (acc + bias) * multiplier + residual
+    rounded = (2 * scaled + 2**shift) // 2 ** (shift + 1)
+    return min(max(rounded, limits[0]), limits[1])
