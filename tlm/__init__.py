@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tlm.networks.fuse import fuse_depthwise_pointwise
     from tlm.observe.faults import BitFlip, FaultTarget
     from tlm.result import LayerResult, Result
-    from tlm.simulate import simulate
+    from tlm.simulator import simulate
 
 _HOMES = {
     "BitFlip": "tlm.observe.faults",
@@ -33,7 +33,7 @@ _HOMES = {
     "compile": "tlm.compiler.compile:compile_network",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
     "reference": "tlm.reference:",
-    "simulate": "tlm.simulate",
+    "simulate": "tlm.simulator",
 }
 
 __all__ = [
@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
     module, _, attribute = home.partition(":")
     found = importlib.import_module(module)
     value = found if home.endswith(":") else getattr(found, attribute or name)
-    globals()[name] = value  # the submodule tlm.simulate must not shadow the function
+    globals()[name] = value
     return value
 
 

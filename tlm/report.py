@@ -14,6 +14,9 @@ from rich.text import Text
 
 from tlm.result import LayerResult, Result, chip_labels
 
+MIN_COLUMNS = 76
+"""Narrower terminals wrap the lines: the figures stay whole."""
+
 _WIDE_COLUMNS = 110
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
 
@@ -84,17 +87,18 @@ def _cells(layer: LayerResult, wide: bool) -> list[str]:
 def _totals(result: Result) -> list[tuple[str, str]]:
     share = result.compute_cycles / result.cycles if result.cycles else 0.0
     conflicts = ", ".join(f"{who} {count:,}" for who, count in sorted(result.bank_conflicts.items()) if count)
+    split = [f"{layer.name} in {layer.parts} parts" for layer in result.layers.values() if layer.parts > 1]
     return [
+        *([("split", ", ".join(split))] if split else []),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
         ("computing", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
         (
             "utilisation",
-            f"{result.utilization:.1%} of the array over the whole run [D], "
-            f"{result.compute_utilization:.1%} while computing [D]",
+            f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} while computing [D]",
         ),
         ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
-        ("bank waits", f"{conflicts} cycles lost to taken banks [D]" if conflicts else "none [D]"),
+        ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),
     ]
 
 

@@ -68,7 +68,7 @@ class LayerResult:
     end_cycle: int
     """Moment of the last part's last write."""
     predicted_compute_cycles: int
-    """What the compiler expected when it chose the base addresses."""
+    """What the compiler expected of ``compute_cycles`` when it chose the base addresses."""
     parts: int = 1
     """1 where the compiler did not split the layer."""
     input_base_word: int | None = None

@@ -108,9 +108,10 @@ def _deliver(result: Result, job: Job, differing: list[str] | None, arguments: a
 def _print(result: Result, job: Job, differing: list[str] | None, written: list[Path]) -> None:
     from rich.console import Console
 
-    from tlm.report import print_report
+    from tlm.report import MIN_COLUMNS, print_report
 
     console = Console(highlight=False)
+    console = Console(highlight=False, width=max(console.width, MIN_COLUMNS))
     print_report(result, console, job.name, job.description, differing)
     if written:
         print(f"wrote {', '.join(map(str, written))}")
