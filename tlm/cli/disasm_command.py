@@ -20,9 +20,8 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile and print."""
-    scenario = load(arguments)
-    from tlm.compiler import compile_network
+    import tlm
 
-    job = scenario.build()
-    print(compile_network(job.network, job.chip).disassemble())
+    job = load(arguments).build()
+    print(tlm.compile(job.network, job.chip).disassemble())
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tlm.core.errors import InputError
-from tlm.network import INPUT, Conv2d, Int8Array, Network
+from tlm.integer_arrays import Int8Array
+from tlm.network import INPUT, Conv2d, Network
 from tlm.networks.calibration import calibrated
 from tlm.reference import Int32Array, accumulate, requantise
 

@@ -12,7 +12,8 @@ from math import isqrt
 import numpy as np
 import numpy.typing as npt
 
-from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d, Int8Array
+from tlm.integer_arrays import Int8Array
+from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
 from tlm.reference import Int32Array
 
 LEVELS = 15

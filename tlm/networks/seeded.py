@@ -11,7 +11,8 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from tlm.network import Int8Array, activation_range
+from tlm.integer_arrays import Int8Array
+from tlm.network import activation_range
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.network import Conv2d, Int8Array, Network
+from tlm.integer_arrays import Int8Array
+from tlm.network import Conv2d, Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, prune_taps, prune_weights, prune_words

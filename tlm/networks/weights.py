@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tlm.network import WEIGHT_MAX, WEIGHT_MIN, Int8Array
+from tlm.integer_arrays import Int8Array
+from tlm.network import WEIGHT_MAX, WEIGHT_MIN
 from tlm.networks.seeded import SeededBits
 
 WORD_CHANNELS = 32

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.network import Int8Array, activation_range
+from tlm.integer_arrays import Int8Array
+from tlm.network import activation_range
 
 
 def load_activations(file: str, signed: bool) -> Int8Array:

@@ -23,8 +23,9 @@ class CatalogEntry:
 
 def scenario_directories() -> list[Path]:
     """./scenarios, then the package's own: in an installed copy tlm/data/scenarios, in a checkout its scenarios/."""
-    package = Path(tlm.__path__[0]).resolve()
-    candidates = [Path("scenarios"), package / "data" / "scenarios", package.parent / "scenarios"]
+    candidates = [Path("scenarios")]
+    for package in map(Path, tlm.__path__):
+        candidates += [package / "data" / "scenarios", package.parent / "scenarios"]
     found: list[Path] = []
     for directory in candidates:
         if directory.is_dir() and directory.resolve() not in [other.resolve() for other in found]:

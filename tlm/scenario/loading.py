@@ -17,7 +17,8 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_source, read_sources
 
 if TYPE_CHECKING:
-    from tlm.network import Int8Array, Network
+    from tlm.integer_arrays import Int8Array
+    from tlm.network import Network
 
 
 @dataclass(frozen=True, eq=False)

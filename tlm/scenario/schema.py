@@ -15,7 +15,8 @@ from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
-    from tlm.network import Int8Array, Network
+    from tlm.integer_arrays import Int8Array
+    from tlm.network import Network
 
 Shape: TypeAlias = tuple[int, int, int]
 
