@@ -263,7 +263,8 @@ class Network:
             isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= _SIZE_LIMIT for n in shape
         ):
             raise InputError(
-                f"network: input_shape is {self.input_shape!r}, but must be three integers (C, H, W) in 1..{_SIZE_LIMIT}"
+                f"network: input_shape is {self.input_shape!r}, "
+                f"but must be three integers (C, H, W) in 1..{_SIZE_LIMIT}"
             )
         layers = tuple(self.layers)
         if not layers:
@@ -323,14 +324,14 @@ class Network:
         channels, height, width = source.shape
         if channels != layer.in_channels:
             raise InputError(
-                f"layer {layer.name!r}: weights {layer.weights.shape} with groups={layer.groups} read {layer.in_channels} channels, "
-                f"but its input {source.name!r} has {channels}"
+                f"layer {layer.name!r}: weights {layer.weights.shape} with groups={layer.groups} read "
+                f"{layer.in_channels} channels, but its input {source.name!r} has {channels}"
             )
         rows, columns = layer.output_size(height, width)
         if rows < 1 or columns < 1:
             raise InputError(
-                f"layer {layer.name!r}: a kernel of {layer.kernel} (dilation {layer.dilation}) does not fit into its input "
-                f"{height}x{width} with padding {layer.pads}; enlarge the padding or the input"
+                f"layer {layer.name!r}: a kernel of {layer.kernel} (dilation {layer.dilation}) does not fit into its "
+                f"input {height}x{width} with padding {layer.pads}; enlarge the padding or the input"
             )
         shape = (layer.out_channels, rows, columns)
         if max(shape) > _SIZE_LIMIT:
@@ -339,7 +340,8 @@ class Network:
             residual = _tensor(layer, "residual", layer.residual, tensors)
             if residual.shape != shape:
                 raise InputError(
-                    f"layer {layer.name!r}: residual {residual.name!r} has shape {residual.shape}, but the output has {shape}"
+                    f"layer {layer.name!r}: residual {residual.name!r} has shape {residual.shape}, "
+                    f"but the output has {shape}"
                 )
         return TensorInfo(layer.name, shape, layer.signed_output or layer.accumulator_output, layer.accumulator_output)
 
@@ -349,6 +351,7 @@ def _tensor(layer: Conv2d, key: str, name: str, tensors: Mapping[str, TensorInfo
         raise InputError(f"layer {layer.name!r}: {key} is {name!r}, but the tensors before it are {', '.join(tensors)}")
     if tensors[name].accumulator:
         raise InputError(
-            f"layer {layer.name!r}: {key} is {name!r}, whose accumulator output (24-bit) no layer can read; only the host can"
+            f"layer {layer.name!r}: {key} is {name!r}, whose accumulator output (24-bit) no layer can read; "
+            "only the host can"
         )
     return tensors[name]

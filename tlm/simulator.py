@@ -171,7 +171,9 @@ class _Report:
         places = program.places
         groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
         weight_words = sum(part.weight_words for part in parts)
-        instruction_words = sum(part.instruction_words for part in parts)
+        # the END word of a job is loaded for its last part
+        ends = sum(job.parts[-1] in tags for job in program.jobs)
+        instruction_words = sum(part.instruction_words for part in parts) + ends
         pixels = output.shape[1] * output.shape[2]
         return LayerResult(
             name=layer.name,

@@ -85,7 +85,9 @@ class Host(Module):
         self.waits_for: Probe[Unit | None] = Probe(self, "waits_for", None)
         self.bus: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "bus", MemoryPayload)
         self.interrupts = {
-            unit: TargetSocket(self, f"interrupt_{unit.value}", InterruptPayload, immediate(partial(self._interrupt, unit)))
+            unit: TargetSocket(
+                self, f"interrupt_{unit.value}", InterruptPayload, immediate(partial(self._interrupt, unit))
+            )
             for unit in Unit
         }
 
@@ -160,6 +162,6 @@ class Host(Module):
         yield from self.bus.b_transport(payload)
         if payload.status is not Response.OK:
             raise DriverError(
-                f"{self.path}: {payload.describe()} was answered with {payload.status.value!r} in cycle {self._clock.now}; "
-                "no unit takes it there and then"
+                f"{self.path}: {payload.describe()} was answered with {payload.status.value!r} "
+                f"in cycle {self._clock.now}; no unit takes it there and then"
             )

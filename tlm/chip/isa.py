@@ -51,7 +51,8 @@ _FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
     ),
     Opcode.SHAPE: (("height", 16), ("width", 16), ("kernel_h", 6), ("kernel_w", 6), ("stride_y", 8), ("stride_x", 8)),
     Opcode.WINDOW: (
-        ("pad_top", 10), ("pad_bottom", 10), ("pad_left", 10), ("pad_right", 10), ("dilation_y", 10), ("dilation_x", 10),
+        ("pad_top", 10), ("pad_bottom", 10), ("pad_left", 10), ("pad_right", 10),
+        ("dilation_y", 10), ("dilation_x", 10),
     ),
     Opcode.PLACEMENT: (("input_base_word", 20), ("output_base_word", 20), ("residual_base_word", 20)),
     Opcode.OPERANDS: (("weight_base_word", 20), ("residual_multiplier", 16)),
@@ -168,7 +169,7 @@ class LayerHeader:
             out_channels=self.out_channels, out_height=self.out_height, out_width=self.out_width,
             kernel_h=self.kernel_h, kernel_w=self.kernel_w, stride_y=self.stride_y, stride_x=self.stride_x,
             pad_top=self.pad_top, pad_left=self.pad_left, dilation_y=self.dilation_y, dilation_x=self.dilation_x,
-            input_signed=int(self.input_signed), input_base_word=self.input_base_word,
+            input_signed=self.input_signed, input_base_word=self.input_base_word,
         )  # fmt: skip
 
 
@@ -256,8 +257,8 @@ def decode_header(words: Sequence[int], config: ChipConfig) -> LayerHeader:
         values.update(decode(word, opcode))
     if values["kind"] not in set(LayerKind):
         raise IllegalInstructionError(f"no layer is of kind {values['kind']}")
-    values["kind"] = LayerKind(values["kind"])
-    header = LayerHeader(**{name: bool(v) if name in _FLAGS else v for name, v in values.items()})
+    kind = LayerKind(values.pop("kind"))
+    header = LayerHeader(kind=kind, **{name: bool(v) if name in _FLAGS else v for name, v in values.items()})
     _check_header(header, config)
     return header
 

@@ -93,7 +93,8 @@ class OffChipMemory(Module):
         if not self._written[payload.address // self._beat_bytes]:
             raise UnwrittenReadError(
                 f"{self.path}: byte 0x{payload.address:x} was read in cycle {self._clock.now}"
-                f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; check the addresses in the program"
+                f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+                "check the addresses in the program"
             )
         assert not isinstance(payload.data, bytes)
         payload.data[:] = self._bytes[place].tobytes()

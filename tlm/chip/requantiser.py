@@ -156,7 +156,8 @@ class Requantiser(Module):
             low, high = header.output_range
             word = kernels.requantise_word(
                 self._job.accumulators, channel, None if residual is None else residual.data, header.residual_signed,
-                parameter.bias, parameter.multiplier, parameter.shift, header.residual_multiplier, low, high, lanes, of_pass.pixels,
+                parameter.bias, parameter.multiplier, parameter.shift, header.residual_multiplier, low, high,
+                lanes, of_pass.pixels,
             )  # fmt: skip
         address = (
             header.output_base_word

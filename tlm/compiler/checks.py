@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tlm.core.errors import CompileError
-from tlm.network import ACCUMULATOR_BITS, Conv2d, IntArray, activation_range
+from tlm.integer_arrays import IntArray
+from tlm.network import ACCUMULATOR_BITS, Conv2d, activation_range
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
 
@@ -33,6 +34,7 @@ def _check(layer: Conv2d, what: str, smallest: IntArray, largest: IntArray) -> N
         if bad.any():
             channel = int(np.argmax(bad))
             raise CompileError(
-                f"layer {layer.name!r}: {what} of output channel {channel} can reach {int(bound[channel])}, but the accumulator "
-                f"has {ACCUMULATOR_BITS} bits ({LOWEST}..{HIGHEST}); use smaller weights, fewer channels or taps, or a smaller bias"
+                f"layer {layer.name!r}: {what} of output channel {channel} can reach {int(bound[channel])}, "
+                f"but the accumulator has {ACCUMULATOR_BITS} bits ({LOWEST}..{HIGHEST}); "
+                "use smaller weights, fewer channels or taps, or a smaller bias"
             )

@@ -61,7 +61,8 @@ class _Compiler:
         output_offset = self._reserve(tensor_words(output, lanes) * config.amem_word_bytes)
         if self._offset_bytes > config.memory_bytes:
             raise CompileError(
-                f"network: weights, input and output take {self._offset_bytes} bytes, but chip.memory_bytes is {config.memory_bytes}; enlarge it"
+                f"network: weights, input and output take {self._offset_bytes} bytes, "
+                f"but chip.memory_bytes is {config.memory_bytes}; enlarge it"
             )
         place = places[INPUT]
         loads[0].append(Transfer(SramName.AMEM, place.base_word, input_offset, place.words, label="input"))

@@ -13,7 +13,8 @@ from tlm.chip.isa import disassemble_word
 from tlm.chip.packing import pack_tensor
 from tlm.compiler.layout import TensorPlace
 from tlm.compiler.tiling import Part
-from tlm.network import Int8Array, Network
+from tlm.integer_arrays import Int8Array
+from tlm.network import Network
 
 
 @dataclass(frozen=True, slots=True)

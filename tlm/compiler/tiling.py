@@ -29,9 +29,9 @@ class Part:
 def split_layer(layer_index: int, layer: Conv2d, weights: LayerWeights, config: ChipConfig) -> list[Part]:
     """Parts of one layer, as few as the memories allow.
 
-    A layer that fits WMem and IMem whole is one part. Otherwise parts take at most half of each memory, so that the next
-    part can be loaded while the present one computes; if even a single group needs more than half, parts are single
-    groups.
+    A layer that fits WMem and IMem whole is one part. Otherwise parts take at most half of each memory, so that the
+    next part can be loaded while the present one computes; if even a single group needs more than half, parts are
+    single groups.
 
     Raises:
         CompileError: one group alone does not fit.
@@ -43,8 +43,9 @@ def split_layer(layer_index: int, layer: Conv2d, weights: LayerWeights, config: 
         for needed, limit, memory in zip(size, limits, ("wmem", "imem"), strict=True):
             if needed > limit:
                 raise CompileError(
-                    f"layer {layer.name!r}: group {group} of {config.columns} output channels needs {needed} {memory.upper()} words, "
-                    f"but chip.{memory}_words leaves room for {limit}; prune the layer, split its input channels, or enlarge the memory"
+                    f"layer {layer.name!r}: group {group} of {config.columns} output channels needs {needed} "
+                    f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
+                    "prune the layer, split its input channels, or enlarge the memory"
                 )
     if all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
         counts = [groups]

@@ -132,13 +132,14 @@ class InitiatorSocket(Socket, Generic[P]):
             ElaborationError: wrong direction, another payload type, either end bound already, or too late.
         """
         self.owner.simulation.check_not_started(f"{self.path}: bind")
-        if not isinstance(target, TargetSocket):
+        if target.direction != TargetSocket.direction:
             raise ElaborationError(
                 f"{self.path}: cannot bind to {target!r}; an initiator socket binds to a target socket"
             )
         if target.payload_type is not self.payload_type:
             raise ElaborationError(
-                f"{self.path}: carries {self.payload_type.__name__}, but {target.path} serves {target.payload_type.__name__}"
+                f"{self.path}: carries {self.payload_type.__name__}, "
+                f"but {target.path} serves {target.payload_type.__name__}"
             )
         for end in (self, target):
             if end.peer is not None:
@@ -166,10 +167,7 @@ class InitiatorSocket(Socket, Generic[P]):
         for observer in observers:
             observer(Phase.BEGIN_REQ, self, payload)
         yield from self._transport(payload)
-        if payload.status is Response.INCOMPLETE:
-            raise ProtocolError(
-                f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
-            )
+        self._check_answered(payload)
         if observers:
             if not payload.accepted:
                 self.end_request(payload)
@@ -178,6 +176,12 @@ class InitiatorSocket(Socket, Generic[P]):
             for observer in observers:
                 observer(Phase.END_RESP, self, payload)
         self._open.leave(key)
+
+    def _check_answered(self, payload: P) -> None:
+        if payload.status is Response.INCOMPLETE:
+            raise ProtocolError(
+                f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
+            )
 
     def end_request(self, payload: P) -> None:
         """Called by the target's socket (or at the answer, if the target never said it)."""

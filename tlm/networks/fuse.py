@@ -31,4 +31,5 @@ def fuse_depthwise_pointwise(depthwise: npt.ArrayLike, pointwise: npt.ArrayLike)
             f"fuse: products reach {int(fused.min())}..{int(fused.max())}, but weights are {WEIGHT_MIN}..{WEIGHT_MAX}; "
             "fuse in floating point and quantise the fused kernel"
         )
-    return fused.astype(np.int8)
+    narrow: Int8Array = fused.astype(np.int8)
+    return narrow

@@ -59,7 +59,8 @@ def arm(system: System, faults: Sequence[BitFlip]) -> None:
             or not socket.debug_transport(payload)
         ):
             raise InputError(
-                f"fault {fault}: there is no such bit; {fault.target.value} words have bits 0..{8 * size_bytes - 1}, cycles start at 0"
+                f"fault {fault}: there is no such bit; "
+                f"{fault.target.value} words have bits 0..{8 * size_bytes - 1}, cycles start at 0"
             )
         if fault.cycle:
             system.simulation.add_process(partial(_flip_at, system, fault))
