@@ -1,6 +1,7 @@
 #include "timing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_BANKS = 8, MAX_SLOTS = 6 * TLM_MAX_COLUMNS, MAX_DURATION = 1 << 20 };
 
@@ -15,13 +16,18 @@ typedef struct layer {
     int32_t groups, tiles, input_plane_bank; /* P of the input modulo the banks */
 } layer;
 
+typedef struct bytes {
+    uint8_t *at;
+    int64_t size, capacity;
+} bytes;
+
 /* AMem banks that the aligner occupies in each sequencer cycle of one pass, for an input at bank 0. */
 typedef struct calendar {
-    uint8_t *banks;
-    int64_t cycles, capacity; /* cycles = S */
+    bytes banks; /* one per cycle: size = S */
     int32_t steps, empty;
-    int32_t tap_cycles[TLM_MAX_TAPS];               /* r of a step with that tap; 0: not worked out for this tile */
-    uint8_t tap_banks[TLM_MAX_TAPS][TLM_MAX_LANES]; /* and its banks in these r cycles, for channel 0 */
+    /* What a step of channel 0 does, worked out once per tile and tap, when first needed: */
+    int64_t *fetch_of; /* [tiles][taps]: where it starts in `fetches`; 0: not yet known */
+    bytes fetches;     /* r, then the banks in these r cycles */
 } calendar;
 
 /* A write-back in progress: cycles count from its hand-over. */
@@ -37,6 +43,12 @@ typedef struct candidate {
 } candidate;
 
 static int32_t modulo(int64_t a, int32_t m) { return (int32_t)((a % m + m) % m); }
+
+/* The bank `step` (less than the banks) further on. */
+static int32_t turned(int32_t bank, int32_t step, int32_t banks)
+{
+    return bank + step < banks ? bank + step : bank + step - banks;
+}
 
 static int32_t lowest_bit(uint64_t bits)
 {
@@ -66,74 +78,91 @@ static int32_t channels_of_pattern(const layer *l, int32_t index)
 
 /* ---- fetch ---- */
 
-/* The k-th fetch cycle of a step serves the k-th word of every bank; r is the longest of these queues. */
-static void tap_fetch(const layer *l, calendar *cal, int32_t tile, int32_t tap)
+static int reserve(bytes *b, int64_t more)
 {
-    int32_t queue[MAX_BANKS] = {0}, r = 0;
+    if (b->size + more <= b->capacity) return 0;
+    int64_t capacity = 2 * (b->size + more);
+    uint8_t *at = realloc(b->at, (size_t)capacity);
+    if (!at) return E_MEMORY;
+    b->at = at;
+    b->capacity = capacity;
+    return 0;
+}
+
+/* The k-th fetch cycle of a step serves the k-th word of every bank; r is the longest of these queues. */
+static int work_out_fetch(const layer *l, calendar *cal, int32_t tile, int32_t tap)
+{
+    int32_t queue[MAX_BANKS] = {0}, r = 1; /* all padding: one cycle that reads nothing */
     int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
-    uint8_t *banks = cal->tap_banks[tap];
+    if (reserve(&cal->fetches, 1 + TLM_MAX_LANES)) return E_MEMORY;
+    uint8_t *fetch = cal->fetches.at + cal->fetches.size;
     int32_t count = tlm_tap_words(l->g, tile, tap, words, select);
-    for (int32_t k = 0; k < l->g->lanes; k++) banks[k] = 0;
+    memset(fetch, 0, 1 + TLM_MAX_LANES);
     for (int32_t i = 0; i < count; i++) {
-        int32_t bank = words[i] % l->t->amem_banks, k = queue[bank]++;
-        banks[k] |= (uint8_t)(1u << bank);
-        if (k + 1 > r) r = k + 1;
+        int32_t bank = words[i] % l->t->amem_banks, k = ++queue[bank];
+        fetch[k] |= (uint8_t)(1u << bank);
+        if (k > r) r = k;
     }
-    cal->tap_cycles[tap] = r ? r : 1; /* all padding: one cycle that reads nothing */
+    fetch[0] = (uint8_t)r;
+    cal->fetch_of[(int64_t)tile * l->taps + tap] = cal->fetches.size;
+    cal->fetches.size += 1 + r;
+    return 0;
 }
 
 /* Channel c's words are channel 0's, c*P further on: the same queues at banks turned by c*P. */
-static void append_step(const layer *l, calendar *cal, int32_t tap, int32_t turn)
+static void append_step(calendar *cal, const uint8_t *fetch, int32_t turn, int32_t banks)
 {
-    int32_t banks = l->t->amem_banks, r = cal->tap_cycles[tap];
     uint32_t all = (1u << banks) - 1;
-    const uint8_t *from = cal->tap_banks[tap];
-    uint8_t *to = cal->banks + cal->cycles;
-    for (int32_t k = 0; k < r; k++) to[k] = (uint8_t)(((uint32_t)from[k] << turn | from[k] >> (banks - turn)) & all);
-    cal->cycles += r;
+    uint8_t *to = cal->banks.at + cal->banks.size;
+    int32_t r = *fetch++;
+    for (int32_t k = 0; k < r; k++) to[k] = (uint8_t)(((uint32_t)fetch[k] << turn | fetch[k] >> (banks - turn)) & all);
+    cal->banks.size += r;
     cal->steps++;
-}
-
-static int reserve(calendar *cal, int64_t more)
-{
-    if (cal->cycles + more <= cal->capacity) return 0;
-    int64_t capacity = 2 * (cal->cycles + more);
-    uint8_t *banks = realloc(cal->banks, (size_t)capacity);
-    if (!banks) return E_MEMORY;
-    cal->banks = banks;
-    cal->capacity = capacity;
-    return 0;
 }
 
 static int build_calendar(const layer *l, calendar *cal, int32_t group, int32_t tile)
 {
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
-    int32_t turn = 0, taps = l->taps;
-    cal->cycles = cal->steps = cal->empty = 0;
-    for (int32_t tap = 0; tap < taps; tap++) cal->tap_cycles[tap] = 0;
+    const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
+    int32_t turn = 0, taps = l->taps, banks = l->t->amem_banks;
+    cal->banks.size = cal->steps = cal->empty = 0;
     for (int32_t p = 0; p < l->patterns_per_group; p++) {
-        if (reserve(cal, (int64_t)TLM_MAX_TAPS * l->g->lanes)) return E_MEMORY;
+        if (reserve(&cal->banks, (int64_t)TLM_MAX_TAPS * l->g->lanes)) return E_MEMORY;
         if (!pattern[p]) {
-            cal->banks[cal->cycles++] = 0;
+            cal->banks.at[cal->banks.size++] = 0;
             cal->empty++;
         }
         for (int32_t i = 0; i < channels_of_pattern(l, p); i++) {
             for (uint64_t bits = pattern[p] >> (i * taps) & low_bits(taps); bits; bits &= bits - 1) {
                 int32_t tap = lowest_bit(bits);
-                if (!cal->tap_cycles[tap]) tap_fetch(l, cal, tile, tap);
-                append_step(l, cal, tap, turn);
+                if (!fetch_of[tap] && work_out_fetch(l, cal, tile, tap)) return E_MEMORY;
+                append_step(cal, cal->fetches.at + fetch_of[tap], turn, banks);
             }
-            turn = (turn + l->input_plane_bank) % l->t->amem_banks;
+            turn = turned(turn, l->input_plane_bank, banks);
         }
     }
     return 0;
+}
+
+static int open_calendar(const layer *l, calendar *cal)
+{
+    *cal = (calendar){.fetches.size = 1}; /* offset 0 means "not yet known" */
+    cal->fetch_of = calloc((size_t)l->tiles * (size_t)l->taps, sizeof *cal->fetch_of);
+    return cal->fetch_of ? 0 : E_MEMORY;
+}
+
+static void close_calendar(calendar *cal)
+{
+    free(cal->banks.at);
+    free(cal->fetches.at);
+    free(cal->fetch_of);
 }
 
 /* ---- write-back ---- */
 
 static uint32_t aligner_banks(const calendar *cal, int64_t cycle)
 {
-    return cycle >= 0 && cycle < cal->cycles ? cal->banks[cycle] : 0;
+    return cycle >= 0 && cycle < cal->banks.size ? cal->banks.at[cycle] : 0;
 }
 
 /* Without a residual the n channels follow each other through a full pipeline: a write comes in the first cycle after
@@ -146,7 +175,7 @@ static drain write_back(const calendar *cal, int64_t start, int32_t n, int32_t r
     for (int32_t j = 0; j < n; j++, cycle++) {
         for (; aligner_banks(cal, cycle - start) >> bank & 1; cycle++) d.refused_writes++;
         d.last_write = cycle;
-        bank = (bank + bank_step) % banks;
+        bank = turned(bank, bank_step, banks);
     }
     return d;
 }
@@ -166,7 +195,7 @@ static drain write_back_residual(const calendar *cal, int64_t start, int32_t n, 
             for (; aligner_banks(cal, cycle - start) >> bank & 1; cycle++) d.refused_writes++;
             d.last_write = cycle;
             written_bank = 1u << bank;
-            bank = (bank + bank_step) % banks;
+            bank = turned(bank, bank_step, banks);
             written++;
         }
         if (entered == n) continue;
@@ -174,7 +203,7 @@ static drain write_back_residual(const calendar *cal, int64_t start, int32_t n, 
             d.refused_residual_reads++;
         } else {
             entries[entered++] = moves;
-            residual_bank = (residual_bank + bank_step) % banks;
+            residual_bank = turned(residual_bank, bank_step, banks);
         }
     }
     return d;
@@ -219,11 +248,11 @@ static void advance(const layer *l, const calendar *cal, candidate *c, int32_t g
         first = c->handover + start;
         last_write = c->handover + d.last_write;
     }
-    int64_t last_fetch = first + cal->cycles - 1, ready = last_fetch + l->t->pipeline_cycles + 1;
+    int64_t last_fetch = first + cal->banks.size - 1, ready = last_fetch + l->t->pipeline_cycles + 1;
     c->handover = ready > last_write ? ready : last_write + 1;
     if (!pass) return;
     *pass = (tlm_pass_times){.first_cycle = first, .last_fetch_cycle = last_fetch, .handover_cycle = c->handover,
-                             .steps = cal->steps, .fetch_cycles = (int32_t)cal->cycles - cal->empty,
+                             .steps = cal->steps, .fetch_cycles = (int32_t)cal->banks.size - cal->empty,
                              .empty_pattern_cycles = cal->empty};
 }
 
@@ -236,7 +265,7 @@ static int run_layer(const layer *l, calendar *cal, candidate *candidates, int32
             tlm_pass_times *pass = passes ? passes + (int64_t)group * l->tiles + tile : NULL;
             for (int32_t i = 0; i < count; i++) advance(l, cal, candidates + i, group, tile, pass);
         }
-    cal->cycles = 0; /* nothing is fetched during the last write-back */
+    cal->banks.size = 0; /* nothing is fetched during the last write-back */
     for (int32_t i = 0; i < count; i++) {
         drain d = drain_pass(l, cal, candidates + i, l->groups - 1, l->tiles - 1, 0);
         if (passes) record_drain(passes + (int64_t)l->groups * l->tiles - 1, candidates + i, &d);
@@ -279,19 +308,18 @@ static int describe_layer(layer *l)
     return 0;
 }
 
-static int run_candidates(layer *l, candidate *candidates, int32_t count, tlm_pass_times *passes)
+static int run_candidates(const layer *l, candidate *candidates, int32_t count, tlm_pass_times *passes)
 {
-    calendar cal = {.banks = NULL, .capacity = 0};
-    int status = describe_layer(l);
+    calendar cal;
+    int status = open_calendar(l, &cal);
     if (!status) status = run_layer(l, &cal, candidates, count, passes);
-    free(cal.banks);
+    close_calendar(&cal);
     return status;
 }
 
 static candidate placed(tlm_placement at, int32_t banks)
 {
     int64_t input = at.input_base_word;
-    if (banks < 1) banks = 1; /* refused later */
     return (candidate){modulo(at.output_base_word - input, banks),
                        at.residual_base_word < 0 ? -1 : modulo(at.residual_base_word - input, banks), 0};
 }
@@ -300,8 +328,10 @@ int64_t tlm_layer_timing(const tlm_geometry *g, const tlm_timing_params *t, cons
                          int32_t patterns_per_group, tlm_pass_times *passes)
 {
     layer l = {.g = g, .t = t, .patterns = patterns, .patterns_per_group = patterns_per_group};
+    int status = describe_layer(&l);
+    if (status) return status;
     candidate one = placed((tlm_placement){g->input_base_word, t->output_base_word, t->residual_base_word}, t->amem_banks);
-    int status = run_candidates(&l, &one, 1, passes);
+    status = run_candidates(&l, &one, 1, passes);
     return status ? status : one.handover;
 }
 
@@ -309,12 +339,21 @@ int32_t tlm_layer_cycles(const tlm_geometry *g, const tlm_timing_params *t, cons
                          int32_t patterns_per_group, const tlm_placement *placements, int32_t count, int64_t *cycles)
 {
     layer l = {.g = g, .t = t, .patterns = patterns, .patterns_per_group = patterns_per_group};
-    if (count < 1) return count ? E_RANGE : 0;
-    candidate *candidates = malloc((size_t)count * sizeof *candidates);
-    if (!candidates) return E_MEMORY;
-    for (int32_t i = 0; i < count; i++) candidates[i] = placed(placements[i], t->amem_banks);
-    int status = run_candidates(&l, candidates, count, NULL);
-    for (int32_t i = 0; !status && i < count; i++) cycles[i] = candidates[i].handover;
-    free(candidates);
+    candidate distinct[MAX_BANKS * (MAX_BANKS + 1)];
+    int32_t number[MAX_BANKS][MAX_BANKS + 1] = {{0}}; /* [output bank][residual bank + 1]: its place there, from 1 */
+    int32_t known = 0, status = describe_layer(&l);
+    if (status || count < 1) return status;
+    for (int32_t i = 0; i < count; i++) {
+        candidate c = placed(placements[i], t->amem_banks);
+        int32_t *place = &number[c.output_bank][c.residual_bank + 1];
+        if (*place) continue;
+        distinct[known] = c;
+        *place = ++known;
+    }
+    status = run_candidates(&l, distinct, known, NULL);
+    for (int32_t i = 0; !status && i < count; i++) {
+        candidate c = placed(placements[i], t->amem_banks);
+        cycles[i] = distinct[number[c.output_bank][c.residual_bank + 1] - 1].handover;
+    }
     return status;
 }

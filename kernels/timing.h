@@ -48,7 +48,8 @@ int64_t tlm_layer_timing(const tlm_geometry *g, const tlm_timing_params *t, cons
                          int32_t patterns_per_group, tlm_pass_times *passes);
 
 /* The same for many placements at once (the base addresses in g and t are ignored): cycles[i] for placements[i].
- * Calendars are built once, so a further placement costs about `columns` operations a pass. Returns 0 or as above. */
+ * Calendars are built once, and placements with equal differences modulo the banks share the rest, which takes about
+ * `columns` operations a pass. Returns 0 or as above. */
 int32_t tlm_layer_cycles(const tlm_geometry *g, const tlm_timing_params *t, const uint64_t *patterns,
                          int32_t patterns_per_group, const tlm_placement *placements, int32_t count, int64_t *cycles);
 /* cdef end */

@@ -137,7 +137,7 @@ def layers(draw: st.DrawFn) -> Layer:
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     base = st.integers(0, 15)
     return Layer(
-        weights=random_weights(shape, draw(st.sampled_from([0.0, 0.01, 0.1, 0.4, 1.0])), draw(st.integers(0, 99))),
+        weights=random_weights(shape, draw(st.sampled_from([0.0, 0.05, 0.3, 1.0, 1.0])), draw(st.integers(0, 99))),
         height=draw(st.integers(max(1, reach[0] - pads[0] - pads[1]), 12)),
         width=draw(st.integers(max(1, reach[1] - pads[2] - pads[3]), 20)),
         pads=pads,
