@@ -112,15 +112,11 @@ def test_extremes_equal_onnxruntime(name: str) -> None:
 
 @pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
 def test_accumulators_wrap_like_24_bit_registers(total: int) -> None:
-    images = Images(limits_case(total))
-    acc = kernels.new_accumulators(8, 8)
-    kernels.mac_pass(images.geometry, images.amem, images.wmem, 0, images.patterns[0], 0, acc)
-    assert acc[0] == total
     one_more = 1 if total > 0 else -1
-    activations = kernels.new_activations(8)
-    activations[0] = 1
-    kernels.mac_step(acc, activations, word([one_more] + [0] * 7), 8, 8)
-    assert acc[0] == -one_more * (1 << 23) - (one_more < 0)
+    wrapped = -(1 << 23) if total > 0 else (1 << 23) - 1
+    beyond = Images(limits_case(total + one_more))
+    for method in (by_step, by_pass, by_layer):
+        assert method(beyond)[0, 0] == wrapped, method.__name__
 
 
 def test_tap_words_are_distinct_and_ascending() -> None:

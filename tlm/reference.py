@@ -90,7 +90,8 @@ def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None
     if residual is not None:
         scaled += residual.astype(np.int64) * layer.residual_multiplier
     scaled += np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    return np.clip(scaled >> shift, *layer.output_range).astype(np.int8)
+    clamped: npt.NDArray[np.int8] = np.clip(scaled >> shift, *layer.output_range).astype(np.int8)
+    return clamped
 
 
 def wrap(sums: Int32Array) -> Int32Array:
