@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, seed, settings
-from images import Images, geometry_of, word
+from images import Images, geometry_of
 from oracles import conv_integer
 from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 
