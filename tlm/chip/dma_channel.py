@@ -119,7 +119,8 @@ class DmaChannel(Module, ABC):
             yield from self.registers.finish(fault)
 
     def _descriptor(self) -> Descriptor:
-        memory_address = self.registers.operand(ChannelRegister.MEMORY_ADDRESS)[0]
+        low, high = self.registers.operand(ChannelRegister.MEMORY_ADDRESS)
+        memory_address = low | high << 32
         sram_word, sram = self.registers.operand(ChannelRegister.SRAM)
         row_words, rows = self.registers.operand(ChannelRegister.ROWS)
         memory_stride, sram_stride = self.registers.operand(ChannelRegister.STRIDES)

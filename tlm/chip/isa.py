@@ -331,4 +331,4 @@ def disassemble_word(word: int) -> str:
         return f"PATTERN   {values['pattern']:015x}  {values['pattern'].bit_count()} steps"
     if opcode is Opcode.PARAMETER and values["bias"] >> 23:
         values["bias"] -= 1 << 24
-    return f"{opcode.name:<9} " + " ".join(f"{name}={value}" for name, value in values.items())
+    return f"{opcode.name:<9} {' '.join(f'{name}={value}' for name, value in values.items())}".rstrip()

@@ -23,6 +23,7 @@ from tlm.chip.isa import (
     IllegalInstructionError,
     LayerHeader,
     Opcode,
+    decode,
     decode_header,
     decode_parameter,
     decode_pattern,
@@ -213,7 +214,10 @@ class Sequencer(Module):
 
     def _opcode(self, word: int, address: int) -> Opcode:
         try:
-            return opcode_of(word)
+            opcode = opcode_of(word)
+            if opcode is Opcode.END:
+                decode(word, opcode)  # the other kinds are decoded where they are used
+            return opcode
         except IllegalInstructionError:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
 

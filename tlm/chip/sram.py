@@ -109,11 +109,23 @@ class Sram(Module):
         if payload.command is Command.WRITE:
             self._bytes[place] = payload.data
             self._written[payload.address : payload.address + count] = b"\1" * count
+            self.revoke_direct_memory()
         else:
             assert not isinstance(payload.data, bytes)
             payload.data[:] = self._bytes[place]
         payload.status = Response.OK
         return len(payload.data)
+
+    def revoke_direct_memory(self) -> None:
+        """Take back every view that was granted; whoever goes on working asks for a new one.
+
+        A view shows the bytes as they are, so ordinary writes leave it valid: its holder stands in their order of
+        accesses. A debug write (preload, fault injection) comes from outside that order and changes bytes, and which
+        words count as written, behind what the holder may have derived from them; therefore it revokes.
+        """
+        for view in self._views:
+            view.revoke()
+        self._views.clear()
 
     def _direct(self) -> DirectMemory:
         view = DirectMemory(self.path, memoryview(self._bytes))

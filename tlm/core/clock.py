@@ -8,6 +8,8 @@ from typing import Any, Generic, TypeVar
 from simpy import Environment, Event, Timeout
 from simpy.events import NORMAL, EventPriority
 
+from tlm.core.errors import ProtocolError
+
 T = TypeVar("T")
 
 
@@ -70,7 +72,13 @@ class Register(Generic[T]):
             self._queue.append((self._clock.now + self._cycles, item))
 
     def get(self) -> Event:
-        """Event: the next item has arrived; its value is the item."""
+        """Event: the next item has arrived; its value is the item.
+
+        Raises:
+            ProtocolError: another reader waits already; its item would be lost.
+        """
+        if self._reader is not None:
+            raise ProtocolError("a register has two readers; give each reader a register of its own")
         event = _Delivery(self._clock.env)
         if self._queue:
             due, item = self._queue.popleft()

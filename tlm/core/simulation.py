@@ -72,6 +72,7 @@ class Simulation:
         self.children: dict[str, Module] = {}
         self._processes: list[Callable[[], Activity]] = []
         self._started = False
+        self._ran = False
 
     def add_child(self, child: Module) -> None:
         """Called by a top-level module's constructor."""
@@ -82,6 +83,7 @@ class Simulation:
 
     def add_process(self, body: Callable[[], Activity]) -> None:
         """Have ``body()`` run as a process from cycle 0 on."""
+        self.check_not_started("a process")
         self._processes.append(body)
 
     def check_not_started(self, what: str) -> None:
@@ -110,9 +112,13 @@ class Simulation:
         """Run every process until the process ``until()`` ends.
 
         Raises:
+            ElaborationError: a socket is not bound, or this simulation has run before.
             DeadlockError: nothing can happen any more, but ``until`` has not ended.
             TlmError: whatever a component raised.
         """
+        if self._ran:
+            raise ElaborationError("this simulation has run already; build the model anew for another run")
+        self._ran = True
         self.elaborate()
         goal = self.env.process(until())
         for body in self._processes:

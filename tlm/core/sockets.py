@@ -109,7 +109,13 @@ class TargetSocket(Socket, Generic[P]):
         self.direct = direct
 
     def accept(self, payload: P) -> None:
-        """Announce END_REQ: the target has taken the payload and works on it."""
+        """Announce END_REQ: the target has taken the payload and works on it.
+
+        Raises:
+            ProtocolError: it had accepted this payload before.
+        """
+        if payload.accepted:
+            raise ProtocolError(f"{self.path}: {payload.describe()} was accepted twice; accept it once")
         assert isinstance(self.peer, InitiatorSocket)
         self.peer.end_request(payload)
 
