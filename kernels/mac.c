@@ -21,7 +21,7 @@ typedef struct tap_source {
 
 typedef struct step_block {
     int16_t activations[BLOCK_STEPS][TLM_MAX_LANES];
-    int16_t weights[TLM_MAX_COLUMNS][BLOCK_STEPS];
+    int16_t weights[BLOCK_STEPS][TLM_MAX_COLUMNS];
     int32_t steps;
     int32_t steps_in_sums;
     int16_t sums[TLM_MAX_COLUMNS * TLM_MAX_LANES];
@@ -85,6 +85,14 @@ static void find_taps(const tlm_geometry *g, int32_t tile, tap_source *taps)
     }
 }
 
+TLM_INLINE void unpack_weights(const uint8_t *word, int32_t columns, int16_t *weights)
+{
+    for (int32_t i = 0; i < columns / 2; ++i) {
+        weights[2 * i] = (int16_t)(((word[i] & 15) ^ 8) - 8);
+        weights[2 * i + 1] = (int16_t)(((word[i] >> 4) ^ 8) - 8);
+    }
+}
+
 TLM_INLINE void gather_lanes(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
                              int16_t *activations)
 {
@@ -105,8 +113,8 @@ TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
     const int16_t *a2 = block->activations[2], *a3 = block->activations[3];
 
     for (int32_t column = 0; column < columns; ++column) {
-        const int16_t w0 = block->weights[column][0], w1 = block->weights[column][1];
-        const int16_t w2 = block->weights[column][2], w3 = block->weights[column][3];
+        const int16_t w0 = block->weights[0][column], w1 = block->weights[1][column];
+        const int16_t w2 = block->weights[2][column], w3 = block->weights[3][column];
         int16_t *row = block->sums + column * lanes;
         for (int32_t lane = 0; lane < lanes; ++lane) {
             row[lane] = (int16_t)(row[lane] + a0[lane] * w0 + a1[lane] * w1 + a2[lane] * w2 + a3[lane] * w3);
@@ -114,20 +122,31 @@ TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
     }
 }
 
-/* The switches give the compiler constant trip counts, hence whole vectors. */
+/* One step's activations and weights, unpacked. The switches give the compiler constant trip counts, hence whole
+ * vectors. */
 TLM_CLONES
-void tlm_internal_gather(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
-                         int16_t *activations);
+void tlm_internal_fetch(const uint8_t *plane, const tap_source *source, const uint8_t *weight_word,
+                        const tlm_geometry *g, step_block *block);
 TLM_CLONES
-void tlm_internal_gather(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
-                         int16_t *activations)
+void tlm_internal_fetch(const uint8_t *plane, const tap_source *source, const uint8_t *weight_word,
+                        const tlm_geometry *g, step_block *block)
 {
-    switch (lanes) {
+    const int32_t sign = g->input_signed ? 8 : 0;
+    int16_t *activations = block->activations[block->steps], *weights = block->weights[block->steps];
+
+    switch (g->lanes) {
     case 8: gather_lanes(plane, source, 8, sign, activations); break;
     case 16: gather_lanes(plane, source, 16, sign, activations); break;
     case 32: gather_lanes(plane, source, 32, sign, activations); break;
     default: gather_lanes(plane, source, 64, sign, activations); break;
     }
+    switch (g->columns) {
+    case 8: unpack_weights(weight_word, 8, weights); break;
+    case 16: unpack_weights(weight_word, 16, weights); break;
+    case 32: unpack_weights(weight_word, 32, weights); break;
+    default: unpack_weights(weight_word, 64, weights); break;
+    }
+    ++block->steps;
 }
 
 TLM_CLONES
@@ -188,15 +207,11 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tap_s
             return TLM_E_WMEM;
         }
         if (!taps[tap].empty) {
-            const int32_t step = block->steps++;
             if (base + taps[tap].first_word < 0 || base + taps[tap].last_word >= m->amem_words) {
                 return TLM_E_AMEM;
             }
-            tlm_internal_gather(m->amem + base * (g->lanes / 2), &taps[tap], g->lanes, g->input_signed ? 8 : 0,
-                                block->activations[step]);
-            for (int32_t column = 0; column < g->columns; ++column) {
-                block->weights[column][step] = weight_of(m->wmem + weight_word * (g->columns / 2), column);
-            }
+            tlm_internal_fetch(m->amem + base * (g->lanes / 2), &taps[tap], m->wmem + weight_word * (g->columns / 2), g,
+                               block);
             if (block->steps == BLOCK_STEPS) {
                 run_block(block, g->lanes, g->columns, acc);
             }
