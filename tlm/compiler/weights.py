@@ -51,5 +51,6 @@ def _patterns(valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
     bits = np.zeros((groups, words * per_word, taps), np.uint64)
     bits[:, :channels] = valid
     position = np.arange(per_word * taps, dtype=np.uint64).reshape(per_word, taps)
-    shifted: npt.NDArray[np.uint64] = bits.reshape(groups, words, per_word, taps) << position
-    return np.bitwise_or.reduce(shifted.reshape(groups, words, -1), axis=2)
+    shifted = np.left_shift(bits.reshape(groups, words, per_word, taps), position)
+    patterns: npt.NDArray[np.uint64] = np.bitwise_or.reduce(shifted.reshape(groups, words, -1), axis=2)
+    return patterns
