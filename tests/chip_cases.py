@@ -1,0 +1,247 @@
+"""Generated chips and networks for the whole chip, and independent counts of what a layer must take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import numpy.typing as npt
+from cycle_oracle import Pass, play
+from hypothesis import strategies as st
+from oracles import conv_integer
+from strategies import ARRAY_SIZES, fitting_requantisation, random_activations, random_weights
+
+import tlm
+from tlm.chip.chip import System
+from tlm.chip.config import ChipConfig
+from tlm.compiler.layout import Layout, tensor_words
+from tlm.compiler.program import Program
+from tlm.network import INPUT, Conv2d, Network
+from tlm.observe.recorder import PartRecord, Recorder
+from tlm.result import Result
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkCase:
+    """A network and an input for it."""
+
+    network: Network
+    activations: npt.NDArray[np.int8]
+
+    def __repr__(self) -> str:
+        layers = "; ".join(
+            f"{c.name}: {c.weights.shape} groups={c.groups} stride={c.stride} {c.pads} dilation={c.dilation} "
+            f"input={c.input} residual={c.residual} accumulator={c.accumulator_output} signed={c.signed_output}"
+            for c in self.network.layers
+        )
+        return f"NetworkCase({self.network.input_shape} signed={self.network.signed_input}; {layers})"
+
+
+@st.composite
+def chips(draw: st.DrawFn, /, **fixed: Any) -> ChipConfig:
+    """Chips of every array size, bank count and pipeline depth, with fast and slow surroundings."""
+    banks, depth = st.sampled_from((1, 2, 4, 8)), st.integers(1, 4)
+    keys: dict[str, Any] = {key: draw(st.sampled_from(ARRAY_SIZES)) for key in ("lanes", "columns")}
+    keys |= {key: draw(banks) for key in ("amem_banks", "wmem_banks", "imem_banks")}
+    stages = ("sram_read_cycles", "mask_cycles", "multiply_cycles", "accumulate_cycles", "requantiser_cycles")
+    keys |= {key: draw(depth) for key in stages}
+    keys |= {
+        "pass_gap_cycles": draw(st.integers(1, 6)),
+        "voltage_v": draw(st.sampled_from((0.75, 0.8, 0.93, 1.1, 1.2))),
+        "bus_bytes": draw(st.sampled_from((4, 8, 16, 32))),
+        "burst_bytes": draw(st.sampled_from((32, 64, 256))),
+        "memory_gb_per_s": draw(st.sampled_from((0.4, 3.2, 100.0))),
+        "memory_latency_ns": draw(st.sampled_from((0.0, 7.3, 60.0, 500.0))),
+        "dma_bursts_in_flight": draw(st.sampled_from((1, 2, 5))),
+        "host_access_ns": draw(st.sampled_from((0.0, 20.0))),
+        "host_interrupt_ns": draw(st.sampled_from((0.0, 100.0))),
+        "memory_bytes": 1 << 20,
+    }
+    return ChipConfig(**{**keys, **fixed})
+
+
+KINDS = ("pointwise", "standard", "depthwise", "grouped", "shift")
+
+
+@st.composite
+def networks(draw: st.DrawFn, max_layers: int = 3) -> NetworkCase:
+    """Networks of 1 to 3 layers of every kind, with branches, residuals and accumulator output."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    side = st.integers(1, 11)
+    shape = (draw(st.integers(1, 24)), draw(side), draw(side))
+    signed, layers = draw(st.booleans()), list[Conv2d]()
+    for index in range(draw(st.integers(1, max_layers))):
+        layers.append(draw(_layers(Network(shape, layers, signed) if layers else None, shape, index, rng)))
+    return NetworkCase(Network(shape, layers, signed), random_activations(rng, shape, signed))
+
+
+@st.composite
+def _layers(
+    draw: st.DrawFn, before: Network | None, input_shape: tuple[int, int, int], index: int, rng: np.random.Generator
+) -> Conv2d:
+    shapes = {INPUT: input_shape}
+    if before is not None:
+        shapes = {name: tensor.shape for name, tensor in before.tensors.items() if not tensor.accumulator}
+    source = draw(st.sampled_from([*reversed(shapes)]))
+    channels, height, width = shapes[source]
+    kind = draw(st.sampled_from(KINDS))
+    kernel = (1, 1) if kind == "pointwise" else draw(st.sampled_from(((3, 3), (3, 3), (2, 2), (1, 4), (5, 3))))
+    groups = _groups(draw, kind, channels)
+    out_channels = groups * draw(st.integers(1, max(1, 40 // groups)))
+    alike = [name for name, shape in shapes.items() if shape[1:] == (height, width) and shape[0] % groups == 0]
+    residual = draw(st.sampled_from(alike)) if alike and draw(st.booleans()) else None
+    keys: dict[str, Any] = {"input": source, "groups": groups, "signed_output": draw(st.booleans())}
+    if residual is not None:
+        out_channels = shapes[residual][0]
+        top, left = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
+        keys["padding"] = ((top, kernel[0] - 1 - top), (left, kernel[1] - 1 - left))
+        keys |= {"residual": residual, "residual_multiplier": int(rng.integers(1, 1 << draw(st.integers(1, 16))))}
+    else:
+        keys |= _window(draw, kernel, (height, width))
+        keys["accumulator_output"] = draw(st.sampled_from((False, False, False, True)))
+    density = draw(st.sampled_from((0.0, 0.1, 0.5, 1.0, 1.0)))
+    weights = random_weights(rng, (out_channels, channels // groups, *kernel), density, draw(st.booleans()))
+    if kind == "shift":
+        taps = weights.reshape(*weights.shape[:2], -1)
+        chosen = rng.integers(0, taps.shape[2], channels)
+        taps *= np.arange(taps.shape[2]) == chosen[None, :, None]
+    return Conv2d(f"l{index}", weights, **keys, **fitting_requantisation(rng, weights, keys["signed_output"]))
+
+
+def _groups(draw: st.DrawFn, kind: str, channels: int) -> int:
+    if kind == "depthwise":
+        return channels
+    divisors = [n for n in range(2, channels + 1) if channels % n == 0]
+    return draw(st.sampled_from(divisors)) if kind == "grouped" and divisors else 1
+
+
+def _window(draw: st.DrawFn, kernel: tuple[int, int], size: tuple[int, int]) -> dict[str, Any]:
+    """Stride, dilation and padding on four sides that leave an output of at least one pixel."""
+    strides, dilations = (draw(st.tuples(st.integers(1, most), st.integers(1, most))) for most in (3, 2))
+    padding = [[draw(st.integers(0, 3)) for _ in range(2)] for _ in range(2)]
+    for axis in range(2):
+        padding[axis][1] += max(0, dilations[axis] * (kernel[axis] - 1) + 1 - size[axis] - sum(padding[axis]))
+    return {"stride": strides, "dilation": dilations, "padding": tuple(map(tuple, padding))}
+
+
+def onnxruntime_tensors(network: Network, activations: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:
+    """Every tensor of a network: sums by onnxruntime, the rest in integers by a formula other than the golden model's.
+
+    ``floor((2 * scaled + 2**shift) / 2**(shift + 1))``: halves go up, at shift 0 nothing is rounded.
+    """
+    tensors: dict[str, npt.NDArray[np.int64]] = {INPUT: activations.astype(np.int64)}
+    for layer in network.layers:
+        source = network.input_of(layer)
+        acc = conv_integer(layer, tensors[source.name], source.signed).astype(np.int64)
+        biased = acc + layer.bias[:, None, None]
+        if layer.accumulator_output:
+            tensors[layer.name] = biased
+            continue
+        scaled = biased * layer.multiplier[:, None, None]
+        if layer.residual is not None:
+            scaled = scaled + tensors[layer.residual] * layer.residual_multiplier
+        divisor = np.int64(1) << (layer.shift[:, None, None] + 1)
+        rounded = np.floor_divide(2 * scaled + divisor // 2, divisor)
+        low, high = (-8, 7) if layer.signed_output else (0, 15)
+        tensors[layer.name] = np.minimum(np.maximum(rounded, low), high)
+    return tensors
+
+
+def check_values(network: Network, activations: npt.NDArray[Any], result: Result) -> None:
+    golden = tlm.reference.run(network, activations)
+    expected = onnxruntime_tensors(network, activations)
+    assert list(result.tensors) == [layer.name for layer in network.layers]
+    for name, tensor in result.tensors.items():
+        np.testing.assert_array_equal(tensor, expected[name], err_msg=name)
+        np.testing.assert_array_equal(tensor, golden[name], err_msg=name)
+        assert tensor.dtype == (np.int32 if network.tensors[name].accumulator else np.int8)
+    np.testing.assert_array_equal(result.outputs, expected[network.layers[-1].name])
+
+
+@contextmanager
+def bank_offsets(network: Network, chip: ChipConfig, offsets: Mapping[str, int]) -> Iterator[None]:
+    """Have every tensor lie behind the ones before it, ``offsets[name]`` words further, whatever that costs."""
+    bases, end = {}, 0
+    for name, tensor in network.tensors.items():
+        bases[name] = end + offsets.get(name, 0)
+        end = bases[name] + tensor_words(tensor, chip.lanes)
+    place = Layout._place
+
+    def forced(self: Layout, tensor: Any, index: int, base_word: int) -> None:
+        place(self, tensor, index, bases[tensor.name])
+
+    with mock.patch.object(Layout, "_place", forced):
+        yield
+
+
+def records(program: Program, activations: npt.NDArray[np.int8]) -> dict[int, PartRecord]:
+    """What a recorder saw of each part of a program; keys are tags."""
+    system = System(program.config)
+    recorder = Recorder(system)
+    system.preload(program.image(program.network.check_activations(activations)))
+    system.run(program.steps)
+    return recorder.parts
+
+
+def oracle_passes(program: Program, tag: int) -> list[Pass]:
+    """The per-cycle script's passes of one part of a program."""
+    part, network, chip = program.parts[tag], program.network, program.config
+    layer = network.layers[part.layer_index]
+    source, output = network.input_of(layer), network.tensors[layer.name]
+    first = part.first_channel * (program.places[layer.name].words // output.shape[0])
+    residual = None if layer.residual is None else program.places[layer.residual].base_word + first
+    whole = part.channels == layer.out_channels
+    rows = slice(part.first_channel, part.first_channel + part.channels)
+    return play(
+        layer.weights if whole else dense_weights(layer)[rows],
+        *source.shape[1:],
+        pads=(layer.pads.top, layer.pads.bottom, layer.pads.left, layer.pads.right),
+        stride=layer.stride,
+        dilation=layer.dilation,
+        groups=layer.groups if whole else 1,
+        input_base=program.places[source.name].base_word,
+        output_base=program.places[layer.name].base_word + first,
+        residual_base=residual,
+        accumulator_output=layer.accumulator_output,
+        lanes=chip.lanes,
+        columns=chip.columns,
+        banks=chip.amem_banks,
+        pipeline=(
+            chip.sram_read_cycles + int(np.log2(chip.lanes)) + chip.mask_cycles + chip.multiply_cycles
+            + chip.accumulate_cycles
+        ),
+        gap=chip.pass_gap_cycles,
+        requantiser=chip.requantiser_cycles,
+    )  # fmt: skip
+
+
+def dense_weights(layer: Conv2d) -> npt.NDArray[np.int8]:
+    """(O, C, kh, kw) with a grouped layer's weights on the block diagonal."""
+    outputs, per_group, *kernel = layer.weights.shape
+    dense = np.zeros((outputs, per_group * layer.groups, *kernel), np.int8)
+    for o, weights in enumerate(layer.weights):
+        first = o * layer.groups // outputs * per_group
+        dense[o, first : first + per_group] = weights
+    return dense
+
+
+def closed_form(passes: list[Pass], layer: Conv2d, chip: ChipConfig) -> int:
+    """engine.md's compute_cycles where no access is refused, from each pass's S."""
+    n = {
+        p.group: min(chip.columns, layer.out_channels - p.group * chip.columns) * (6 if layer.accumulator_output else 1)
+        for p in passes
+    }
+    deep = chip.sram_read_cycles + chip.mask_cycles + chip.multiply_cycles + chip.accumulate_cycles
+    deep += chip.lanes.bit_length() - 1
+    h = passes[0].e - passes[0].s + 1 + deep
+    for before, now in pairwise(passes):
+        gap = chip.pass_gap_cycles
+        if now.group != before.group:
+            gap = max(gap, n[now.group] + 1)
+        h += max(now.e - now.s + 1 + deep + 1 + gap, n[before.group] + chip.requantiser_cycles + 1)
+    return h + chip.requantiser_cycles + 1 + n[passes[-1].group]

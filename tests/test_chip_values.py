@@ -1,0 +1,97 @@
+"""The whole chip's values: golden model and onnxruntime's sums on generated networks, alone and in small memories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from chip_cases import NetworkCase, check_values, chips, networks
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import CompileError
+from tlm.network import INPUT, Conv2d, Network
+from tlm.result import Result
+
+SMALL_MEMORIES: tuple[Mapping[str, int], ...] = (
+    {},
+    {"wmem_words": 64, "imem_words": 128},
+    {"wmem_words": 256, "imem_words": 64},
+    {"amem_words": 256, "wmem_words": 128},
+)
+
+
+def simulate_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Result:
+    """On small memories where the network fits them in some way, else on the published capacities."""
+    small = ChipConfig(**{**chip.__dict__, **memories})
+    try:
+        program = tlm.compile(case.network, small)
+    except CompileError:
+        return tlm.simulate(case.network, case.activations, chip=chip)
+    return tlm.simulate(program, case.activations)
+
+
+def run_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    check_values(case.network, case.activations, simulate_case(case, chip, memories))
+
+
+ARGUMENTS = (networks(), chips(), st.sampled_from(SMALL_MEMORIES))
+
+
+@settings(max_examples=120)
+@given(*ARGUMENTS)
+def test_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    run_case(case, chip, memories)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(*ARGUMENTS)
+def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    run_case(case, chip, memories)
+
+
+def random_layer(name: str, shape: tuple[int, ...], seed: int, **keys: Any) -> Conv2d:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-8, 8, shape).astype(np.int8)
+    return Conv2d(name, weights, **{"multiplier": 300, "shift": 14, **keys})
+
+
+def block(signed: bool) -> Network:
+    """A residual block whose sum overlays its input, a branch, and class scores of a 1x1 map."""
+    return Network(
+        (24, 6, 7),
+        [
+            random_layer("expand", (40, 24, 1, 1), 1, signed_output=signed),
+            random_layer("shift", (40, 1, 3, 3), 2, groups=40, padding=1, multiplier=2000),
+            random_layer("add", (24, 40, 1, 1), 3, residual=INPUT, residual_multiplier=9000, signed_output=signed),
+            random_layer("pool", (24, 1, 6, 7), 4, groups=24, multiplier=1000, input="add"),
+            random_layer("scores", (37, 24, 1, 1), 5, accumulator_output=True, bias=-70_000),
+        ],
+        signed_input=signed,
+    )
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("lanes", "columns"), [(8, 64), (64, 8), (16, 32), (32, 32)])
+def test_residual_block_to_class_scores(signed: bool, lanes: int, columns: int) -> None:
+    network = block(signed)
+    low, high = (-8, 8) if signed else (0, 16)
+    activations = np.random.default_rng(6).integers(low, high, network.input_shape)
+    check_values(
+        network, activations, tlm.simulate(network, activations, chip=ChipConfig(lanes=lanes, columns=columns))
+    )
+
+
+@pytest.mark.parametrize("key", ["lanes", "columns"])
+@pytest.mark.parametrize("size", [8, 16, 32, 64])
+def test_one_pixel_and_channel_more_than_the_array(key: str, size: int) -> None:
+    """The last tile holds one pixel, the last group one channel."""
+    layer = random_layer("c", (size + 1, 3, 1, 1), size)
+    network = Network((3, 1, size + 1), [layer])
+    activations = np.random.default_rng(size).integers(0, 16, network.input_shape)
+    check_values(network, activations, tlm.simulate(network, activations, chip=ChipConfig(**{key: size})))
