@@ -12,11 +12,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tlm.chip.config import ChipConfig
 from tlm.chip.kernels import Geometry
 
 PAYLOAD_BITS = 60
 _PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
+_MAX_EXTENT = 65_535
+"""Rows or columns that the array's counters can hold, padding included in the output's [A]."""
 
 
 class Opcode(enum.IntEnum):
@@ -71,6 +76,15 @@ class Parameter:
     bias: int
     multiplier: int
     shift: int
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterArrays:
+    """The parameters of consecutive output channels, int64 (channels,) each."""
+
+    bias: npt.NDArray[np.int64]
+    multiplier: npt.NDArray[np.int64]
+    shift: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -271,6 +285,8 @@ def _check_header(h: LayerHeader, config: ChipConfig) -> None:
         raise IllegalInstructionError(f"a kernel of {h.taps} taps")
     if h.out_height < 1 or h.out_width < 1:
         raise IllegalInstructionError("the kernel does not fit into the padded input")
+    if max(h.out_height, h.out_width) > _MAX_EXTENT:
+        raise IllegalInstructionError(f"an output of {h.out_height} x {h.out_width} pixels")
     if not h.has_residual and (h.residual_signed or h.residual_base_word or h.residual_multiplier):
         raise IllegalInstructionError("residual fields are set in a layer without a residual")
     if h.has_residual and h.accumulator_output:
@@ -315,6 +331,48 @@ def _set_bits(pattern: int) -> Iterator[int]:
         low = pattern & -pattern
         yield low.bit_length() - 1
         pattern ^= low
+
+
+def _decode_array(words: npt.NDArray[np.uint64], expected: Opcode) -> dict[str, npt.NDArray[np.int64]]:
+    """:func:`decode` for many words of one kind at once; IllegalInstructionError has the first bad word's index."""
+    rest = words & np.uint64(_PAYLOAD_MASK)
+    values = {}
+    for name, bits in _FIELDS[expected]:
+        values[name] = (rest & np.uint64((1 << bits) - 1)).astype(np.int64)
+        rest = rest >> np.uint64(bits)
+    bad = (words >> np.uint64(PAYLOAD_BITS) != int(expected)) | (rest != 0)
+    _refuse(bad, f"no {expected.name} word")
+    return values
+
+
+def _refuse(bad: npt.NDArray[np.bool_], reason: str) -> None:
+    if bad.any():
+        raise IllegalInstructionError(reason, int(np.argmax(bad)))
+
+
+def decode_parameters(words: npt.NDArray[np.uint64]) -> ParameterArrays:
+    """PARAMETER words (channels,) at once.
+
+    Raises:
+        IllegalInstructionError: its second argument is the index of the first illegal word.
+    """
+    values = _decode_array(words, Opcode.PARAMETER)
+    _refuse(values["shift"] > 40, "a shift above 40")
+    bias = values["bias"]
+    return ParameterArrays(np.where(bias >> 23, bias - (1 << 24), bias), values["multiplier"], values["shift"])
+
+
+def decode_patterns(words: npt.NDArray[np.uint64], header: LayerHeader) -> npt.NDArray[np.uint64]:
+    """The 60-bit payloads of a group's PATTERN words (patterns_per_group,).
+
+    Raises:
+        IllegalInstructionError: its second argument is the index of the first illegal word.
+    """
+    patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
+    first = np.arange(len(words)) * header.channels_per_pattern
+    used_bits = np.minimum(header.channels_per_pattern, header.channels - first) * header.taps
+    _refuse(patterns >> used_bits.astype(np.uint64) != 0, "a pattern bit beyond the last channel or tap")
+    return patterns
 
 
 # -- disassembly --------------------------------------------------------------------------------------------------
