@@ -152,14 +152,17 @@ def test_a_target_without_debug_or_direct_memory_says_so() -> None:
 
 
 def test_a_direct_view_is_live_read_only_and_revocable() -> None:
-    memory = bytearray(8)
-    _, cpu, _ = pair(direct=lambda: DirectMemory("ram", memoryview(memory)))
+    memory, written = bytearray(8), bytearray(2)
+    _, cpu, _ = pair(direct=lambda: DirectMemory("ram", memoryview(memory), memoryview(written)))
     direct = cpu.out.direct_memory()
-    memory[3] = 7
+    memory[3], written[1] = 7, 1
     assert direct.valid
     assert direct.view[3] == 7
+    assert list(direct.written) == [0, 1]
     with pytest.raises(TypeError, match="read-only"):
         direct.view[0] = 1
+    with pytest.raises(TypeError, match="read-only"):
+        direct.written[0] = 1
     direct.revoke()
     assert not direct.valid
     with pytest.raises(

@@ -3,13 +3,15 @@
 Request flow: a payload is decoded by address, crosses to its target with an address relative to the target's
 base, and its answer crosses back.
 Timing: a request crosses in one cycle and an answer in one; each target accepts one request a cycle, by fixed
-priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle.
+priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle. A
+port's requests to a target are granted in the order in which they were sent.
 Beats of a burst behind the first need no request of their own: the target paces them.
 Constraints: an address that no region holds is answered with ADDRESS_ERROR one cycle later.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from functools import partial
 
@@ -38,6 +40,10 @@ class Interconnect(Module):
         self._clock = self.simulation.clock
         self._map = address_map
         self._last_request: dict[str, int] = {region.name: -1 for region in address_map}
+        self._waiting: dict[tuple[str, int], deque[object]] = {
+            (region.name, slot): deque() for region in address_map for slot in port_slots.values()
+        }
+        """For each target and port the requests that are not yet granted, oldest first."""
         self.targets: dict[str, InitiatorSocket[MemoryPayload]] = {
             region.name: InitiatorSocket(self, f"to_{region.name}", MemoryPayload) for region in address_map
         }
@@ -60,11 +66,14 @@ class Interconnect(Module):
         yield self._clock.cycles(1)
 
     def _request(self, region: Region, slot: int) -> Activity:
+        queue, request = self._waiting[region.name, slot], object()
+        queue.append(request)
         while True:
             yield self._clock.slot(slot)
-            if self._last_request[region.name] != self._clock.now:
+            if queue[0] is request and self._last_request[region.name] != self._clock.now:
                 break
             yield self._clock.cycles(1)
+        queue.popleft()
         self._last_request[region.name] = self._clock.now
         yield self._clock.cycles(1)
 
