@@ -9,7 +9,7 @@ import pytest
 from images import Images
 from strategies import extremes
 
-from tlm.chip import kernels
+from tlm.chip import kernels, packing
 from tlm.chip.kernels import Geometry, KernelError
 
 
@@ -105,7 +105,7 @@ def test_wrong_buffers_are_refused() -> None:
 
 def test_images_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="image of 15 bytes, but 1 words of 32 lanes take 16"):
-        kernels.unpack_tensor(bytes(15), (1, 4, 8), 32, False)
+        packing.unpack_tensor(bytes(15), (1, 4, 8), 32, False)
 
 
 def test_geometry_travels_between_processes() -> None:

@@ -10,7 +10,7 @@ from images import nibbles, word
 from oracles import requantised
 from strategies import ARRAY_SIZES
 
-from tlm.chip import kernels
+from tlm.chip import kernels, packing
 
 ROWS = st.lists(st.integers(-(1 << 23), (1 << 23) - 1), min_size=64, max_size=64)
 BIASES = st.integers(-(1 << 23), (1 << 23) - 1)
@@ -144,7 +144,7 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
                 start = ((channel * 6 + plane) * tiles + tile) * word_bytes
                 expected = kernels.accumulator_plane(row, 0, int(bias[channel]), plane, lanes, valid)
                 assert planes[start : start + word_bytes] == expected
-    values = kernels.unpack_accumulators(planes, (channels, 1, pixels), lanes)[:, 0]
+    values = packing.unpack_accumulators(planes, (channels, 1, pixels), lanes)[:, 0]
     np.testing.assert_array_equal(values, acc[:, :pixels] + bias[:, None])
 
 
@@ -152,15 +152,15 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
 def test_tensors_survive_packing(lanes: int, shape: tuple[int, int, int], signed: bool) -> None:
     rng = np.random.default_rng(sum(shape))
     tensor = rng.integers(*((-8, 8) if signed else (0, 16)), shape).astype(np.int8)
-    image = kernels.pack_tensor(tensor, lanes)
+    image = packing.pack_tensor(tensor, lanes)
     pixels = shape[1] * shape[2]
     tail = [[0] * (-pixels % lanes)] * shape[0]
     expected = b"".join(
         word(plane + rest) for plane, rest in zip(tensor.reshape(shape[0], -1).tolist(), tail, strict=True)
     )
     assert image == expected
-    np.testing.assert_array_equal(kernels.unpack_tensor(image, shape, lanes, signed), tensor)
+    np.testing.assert_array_equal(packing.unpack_tensor(image, shape, lanes, signed), tensor)
     weights = rng.integers(-8, 8, lanes - 3)
-    packed = kernels.pack_weight_word(weights, lanes)
+    packed = packing.pack_weight_word(weights, lanes)
     assert packed == word([*weights.tolist(), 0, 0, 0])
-    assert kernels.unpack_weight_word(packed).tolist() == [*weights.tolist(), 0, 0, 0]
+    assert packing.unpack_weight_word(packed).tolist() == [*weights.tolist(), 0, 0, 0]

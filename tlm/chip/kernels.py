@@ -16,50 +16,16 @@ import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
 from tlm.chip.geometry import Geometry, KernelError
-from tlm.chip.packing import (
-    ACCUMULATOR_PLANES,
-    pack_nibbles,
-    pack_tensor,
-    pack_weight_word,
-    plane_words,
-    unpack_accumulators,
-    unpack_nibbles,
-    unpack_tensor,
-    unpack_weight_word,
-)
+from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
 __all__ = [
-    "ACCUMULATOR_PLANES",
-    "Buffer",
-    "Geometry",
-    "KernelError",
-    "Select",
-    "accumulator_layer",
-    "accumulator_plane",
-    "accumulators_array",
-    "align",
-    "isa",
-    "mac_layer",
-    "mac_pass",
-    "mac_step",
-    "new_accumulators",
-    "new_activations",
-    "pack_nibbles",
-    "pack_tensor",
-    "pack_weight_word",
-    "plane_words",
-    "requantise_layer",
-    "requantise_word",
-    "select_lanes",
-    "tap_words",
-    "unpack_accumulators",
-    "unpack_nibbles",
-    "unpack_tensor",
-    "unpack_weight_word",
-]
+    "Buffer", "Geometry", "KernelError", "Memory", "Select", "accumulator_layer", "accumulator_plane",
+    "accumulators_array", "align", "isa", "mac_layer", "mac_pass", "mac_step", "new_accumulators", "new_activations",
+    "requantise_layer", "requantise_word", "select_lanes", "tap_words",
+]  # fmt: skip
 
 Memory: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 """Bytes of a memory, word 0 first; read only, never copied."""
