@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
+
+from tlm.core.errors import CompileError
 
 if TYPE_CHECKING:
     from tlm.scenario.loading import LoadedScenario
@@ -23,6 +27,15 @@ def add_scenario(parser: argparse.ArgumentParser, scripts: bool = False) -> None
         metavar="KEY=VALUE",
         help="change one key, e.g. --set chip.voltage_v=0.8 (TOML value; may be repeated)",
     )
+
+
+@contextmanager
+def naming(scenario: str) -> Iterator[None]:
+    """Errors of the compiler know layers, not files; this adds the scenario's name."""
+    try:
+        yield
+    except CompileError as error:
+        raise CompileError(f"{scenario}: {error}") from None
 
 
 def load(arguments: argparse.Namespace) -> LoadedScenario:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tlm.cli.arguments import add_scenario, load
+from tlm.cli.arguments import add_scenario, load, naming
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
@@ -23,5 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     import tlm
 
     job = load(arguments).build()
-    print(tlm.compile(job.network, job.chip).disassemble())
+    with naming(arguments.scenario):
+        program = tlm.compile(job.network, job.chip)
+    print(program.disassemble().rstrip("\n"))
     return 0

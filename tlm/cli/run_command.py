@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlm.cli.arguments import add_scenario, load
+from tlm.cli.arguments import add_scenario, load, naming
 from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         if vcd.is_dir():
             raise InputError(f"--vcd: {vcd} is a directory; give a file")
         _check_directory(vcd.parent, "--vcd")
-    result, differing = _simulate(job, vcd, check=not arguments.no_check)
+    with naming(arguments.scenario):
+        result, differing = _simulate(job, vcd, check=not arguments.no_check)
     _deliver(result, job, differing, arguments)
     return _DIFFERS if differing else _OK
 
@@ -154,8 +155,6 @@ def _run_script(path: Path, arguments: argparse.Namespace) -> int:
     if given:
         names = ", ".join(given)
         raise InputError(f"{path}: a Python script decides for itself; {names} applies to .toml scenarios only")
-    if not path.is_file():
-        raise InputError(f"{path}: no such script; `tlm list` shows those that there are")
     sys.argv = [str(path)]
     sys.path.insert(0, str(path.parent))
     runpy.run_path(str(path), run_name="__main__")

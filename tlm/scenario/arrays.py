@@ -56,7 +56,7 @@ def _loaded(file: str, key: str) -> Any:
     try:
         return np.load(Path(file), allow_pickle=False)
     except FileNotFoundError:
-        raise InputError(f"{key}: {file} does not exist; paths are relative to the scenario file") from None
+        raise InputError(f"{key}: {file} does not exist; a path in a scenario file is relative to that file") from None
     except OSError as error:
         raise InputError(f"{key}: {file} cannot be read ({error.strerror or error})") from None
     except (ValueError, EOFError):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import tomllib
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import tlm
+from tlm.core.errors import InputError
 
 _SUFFIXES = (".toml", ".py")
 
@@ -44,15 +46,20 @@ def catalog() -> list[CatalogEntry]:
 
 
 def find_scenario(text: str) -> Path:
-    """The file that a user means: a path, or the name of one in the catalog; else the path, which does not exist."""
+    """The file that a user means: a path, or the name of one in the catalog.
+
+    Raises:
+        InputError: neither; with the nearest name.
+    """
     path = Path(text)
-    if not path.exists() and path.name == text:
-        for directory in scenario_directories():
-            for suffix in ("", *_SUFFIXES):
-                candidate = directory / f"{text}{suffix}"
-                if candidate.suffix in _SUFFIXES and candidate.is_file():
-                    return candidate
-    return path
+    if path.exists():
+        return path
+    entries = {entry.name: entry.path for entry in catalog()}
+    if path.parent == Path() and path.stem in entries and path.suffix in ("", entries[path.stem].suffix):
+        return entries[path.stem]
+    near = get_close_matches(path.stem, entries, 1)
+    hint = f"did you mean {near[0]}?" if near else "`tlm list` shows those that there are"
+    raise InputError(f"{text}: no such scenario; {hint}")
 
 
 def _description(path: Path) -> str:

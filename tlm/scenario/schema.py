@@ -7,6 +7,7 @@ the descriptions in the JSON Schema.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
@@ -229,8 +230,14 @@ class LayersNetwork(_Section, frozen=True, tag="layers"):
         from tlm.networks.stack import build_stack
         from tlm.scenario.arrays import load_arrays
 
-        arrays = load_arrays(self.weights) if self.weights is not None else None
-        return build_stack([self._spec(i) for i in range(len(self.layers))], activations, self.seed, signed, arrays)
+        specs = [self._spec(i) for i in range(len(self.layers))]
+        if self.weights is None:
+            return build_stack(specs, activations, self.seed, signed)
+        arrays = load_arrays(self.weights)
+        try:
+            return build_stack(specs, activations, self.seed, signed, arrays)
+        except InputError as error:
+            raise InputError(f"{error} (arrays from network.weights: {Path(self.weights).name})") from None
 
     def _spec(self, index: int) -> Any:
         from tlm.networks.stack import StackLayer

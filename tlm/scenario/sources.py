@@ -60,7 +60,7 @@ def read_sources(path: Path) -> list[Source]:
             names = " -> ".join(p.name for p in [*seen, identity])
             raise InputError(f"{path}: extends goes in a circle ({names}); remove one of these extends keys")
         seen.append(identity)
-        source, base = _read(current, f'; it is named by extends in {chain[-1].label}' if chain else "")
+        source, base = _read(current, f"; it is named by extends in {chain[-1].label}" if chain else "")
         chain.append(source)
         current = None if base is None else current.parent / base
     return chain[::-1]

@@ -1,0 +1,55 @@
+"""The command as a user runs it: a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SCENARIOS = REPOSITORY / "scenarios"
+
+SMALL = """\
+description = "two small layers"
+
+[network]
+kind = "layers"
+seed = 1
+
+[[network.layers]]
+name = "c1"
+out_channels = 16
+kernel = 3
+taps = 4
+
+[[network.layers]]
+name = "c2"
+out_channels = 16
+residual = "c1"
+
+[input]
+seed = 2
+shape = [8, 6, 7]
+"""
+
+
+def tlm(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """`tlm ARGUMENTS` in a directory, 80 columns wide."""
+    return subprocess.run(
+        [sys.executable, "-m", "tlm", *map(str, arguments)],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "COLUMNS": "80", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def refused(*arguments: object, cwd: Path | None = None) -> str:
+    """What the command complains; it must be one line on stderr, with status 2 and nothing on stdout."""
+    done = tlm(*arguments, cwd=cwd)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("tlm: ")
+    assert done.stderr.count("\n") == 1
+    return done.stderr.removeprefix("tlm: ").rstrip("\n")
