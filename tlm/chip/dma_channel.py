@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
@@ -14,17 +13,11 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
 from tlm.chip.payloads import Work
 from tlm.chip.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.states import ChannelState
 from tlm.core.module import Activity, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Cause, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket
-
-
-class ChannelState(enum.Enum):
-    """What a channel does."""
-
-    IDLE = "idle"
-    BUSY = "busy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ Constraints: an access answered with an error, or a unit that reports one, stops
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,22 +26,13 @@ from tlm.chip.registers import (
     Status,
     UnitRegister,
 )
+from tlm.chip.states import HostState
 from tlm.core.errors import DriverError
 from tlm.core.module import Activity, ActivityOf, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
-
-
-class HostState(enum.Enum):
-    """What the host does."""
-
-    RUN = "run"
-    """Accesses registers."""
-    SLEEP = "sleep"
-    """Waits for an interrupt."""
-    DONE = "done"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ base, and its answer crosses back.
 Timing: a request crosses in one cycle and an answer in one; each target accepts one request a cycle, by fixed
 priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle. A
 port's requests to a target are granted in the order in which they were sent.
-Beats of a burst behind the first need no request of their own: the target paces them.
+Beats of a burst behind the first need no request of their own: the target paces them. A bulk payload crosses in no
+time, since its initiator has worked out the timing of the accesses that it stands for.
 Constraints: an address that no region holds is answered with ADDRESS_ERROR one cycle later.
 """
 
@@ -16,7 +17,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tlm.chip.address_map import AddressMap, Region
-from tlm.chip.payloads import BurstBeat
+from tlm.chip.payloads import BulkPayload, BurstBeat
 from tlm.core.module import Activity, Module
 from tlm.core.payload import MemoryPayload, Response
 from tlm.core.simulation import Simulation
@@ -58,12 +59,14 @@ class Interconnect(Module):
             yield self._clock.cycles(1)
             payload.status = Response.ADDRESS_ERROR
             return
-        if not isinstance(payload, BurstBeat) or payload.beat == 0:
+        bulk = isinstance(payload, BulkPayload)
+        if not bulk and not (isinstance(payload, BurstBeat) and payload.beat):
             yield from self._request(region, slot)
         payload.address -= region.base
         yield from self.targets[region.name].b_transport(payload)
         payload.address += region.base
-        yield self._clock.cycles(1)
+        if not bulk:
+            yield self._clock.cycles(1)
 
     def _request(self, region: Region, slot: int) -> Activity:
         queue, request = self._waiting[region.name, slot], object()

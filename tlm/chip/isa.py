@@ -19,7 +19,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.kernels import Geometry
 
 PAYLOAD_BITS = 60
-_PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
+PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
 _MAX_EXTENT = 65_535
 """Rows or columns that the array's counters can hold, padding included in the output's [A]."""
 
@@ -47,8 +47,7 @@ class IllegalInstructionError(ValueError):
     """A word that the sequencer cannot act on; caught there and reported through its status register."""
 
 
-# name and width of each field, lowest bits first
-_FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
+FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
     Opcode.END: (),
     Opcode.LAYER: (
         ("kind", 4), ("input_signed", 1), ("output_signed", 1), ("accumulator_output", 1), ("has_residual", 1),
@@ -64,6 +63,7 @@ _FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
     Opcode.PARAMETER: (("bias", 24), ("multiplier", 16), ("shift", 6)),
     Opcode.PATTERN: (("pattern", PAYLOAD_BITS),),
 }  # fmt: skip
+"""Name and width of each field of a word, lowest bits first."""
 
 HEADER_OPCODES = (Opcode.LAYER, Opcode.SHAPE, Opcode.WINDOW, Opcode.PLACEMENT, Opcode.OPERANDS)
 """A layer's header words, in this order, one each."""
@@ -197,7 +197,7 @@ def encode(opcode: Opcode, **values: int) -> int:
         ValueError: a value that its field cannot hold (the compiler's checks come before this one).
     """
     word, position = 0, 0
-    for name, bits in _FIELDS[opcode]:
+    for name, bits in FIELDS[opcode]:
         value = int(values.pop(name))
         if not 0 <= value < 1 << bits:
             raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
@@ -211,7 +211,7 @@ def encode(opcode: Opcode, **values: int) -> int:
 def encode_header(header: LayerHeader) -> list[int]:
     """The header words of a layer."""
     values = asdict(header)
-    return [encode(opcode, **{name: values[name] for name, _ in _FIELDS[opcode]}) for opcode in HEADER_OPCODES]
+    return [encode(opcode, **{name: values[name] for name, _ in FIELDS[opcode]}) for opcode in HEADER_OPCODES]
 
 
 def encode_parameter(parameter: Parameter) -> int:
@@ -248,8 +248,8 @@ def decode(word: int, expected: Opcode) -> dict[str, int]:
     opcode = opcode_of(word)
     if opcode is not expected:
         raise IllegalInstructionError(f"{opcode.name} where {expected.name} belongs")
-    rest, values = word & _PAYLOAD_MASK, {}
-    for name, bits in _FIELDS[opcode]:
+    rest, values = word & PAYLOAD_MASK, {}
+    for name, bits in FIELDS[opcode]:
         values[name] = rest & ((1 << bits) - 1)
         rest >>= bits
     if rest:
@@ -331,48 +331,6 @@ def _set_bits(pattern: int) -> Iterator[int]:
         low = pattern & -pattern
         yield low.bit_length() - 1
         pattern ^= low
-
-
-def _decode_array(words: npt.NDArray[np.uint64], expected: Opcode) -> dict[str, npt.NDArray[np.int64]]:
-    """:func:`decode` for many words of one kind at once; IllegalInstructionError has the first bad word's index."""
-    rest = words & np.uint64(_PAYLOAD_MASK)
-    values = {}
-    for name, bits in _FIELDS[expected]:
-        values[name] = (rest & np.uint64((1 << bits) - 1)).astype(np.int64)
-        rest = rest >> np.uint64(bits)
-    bad = (words >> np.uint64(PAYLOAD_BITS) != int(expected)) | (rest != 0)
-    _refuse(bad, f"no {expected.name} word")
-    return values
-
-
-def _refuse(bad: npt.NDArray[np.bool_], reason: str) -> None:
-    if bad.any():
-        raise IllegalInstructionError(reason, int(np.argmax(bad)))
-
-
-def decode_parameters(words: npt.NDArray[np.uint64]) -> ParameterArrays:
-    """PARAMETER words (channels,) at once.
-
-    Raises:
-        IllegalInstructionError: its second argument is the index of the first illegal word.
-    """
-    values = _decode_array(words, Opcode.PARAMETER)
-    _refuse(values["shift"] > 40, "a shift above 40")
-    bias = values["bias"]
-    return ParameterArrays(np.where(bias >> 23, bias - (1 << 24), bias), values["multiplier"], values["shift"])
-
-
-def decode_patterns(words: npt.NDArray[np.uint64], header: LayerHeader) -> npt.NDArray[np.uint64]:
-    """The 60-bit payloads of a group's PATTERN words (patterns_per_group,).
-
-    Raises:
-        IllegalInstructionError: its second argument is the index of the first illegal word.
-    """
-    patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
-    first = np.arange(len(words)) * header.channels_per_pattern
-    used_bits = np.minimum(header.channels_per_pattern, header.channels - first) * header.taps
-    _refuse(patterns >> used_bits.astype(np.uint64) != 0, "a pattern bit beyond the last channel or tap")
-    return patterns
 
 
 # -- disassembly --------------------------------------------------------------------------------------------------

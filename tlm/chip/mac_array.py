@@ -10,7 +10,6 @@ Constraints: accumulators have 24 bits; the compiler has proved that no sum can 
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 
 from simpy import Event
@@ -18,21 +17,13 @@ from simpy import Event
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.payloads import DrainPayload, PassPayload, VectorPayload, WeightPayload
+from tlm.chip.states import ArrayState
 from tlm.core.clock import Register
 from tlm.core.module import Activity, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
-
-
-class ArrayState(enum.Enum):
-    """What the array does."""
-
-    IDLE = "idle"
-    COMPUTE = "compute"
-    HOLD = "hold"
-    """A pass is complete; its accumulators wait for the requantiser."""
 
 
 class MacArray(Module):

@@ -17,7 +17,7 @@ import numpy as np
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.payloads import BurstBeat
+from tlm.chip.payloads import BulkPayload, BurstBeat
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.module import Activity, Module
 from tlm.core.observation import Probe
@@ -45,6 +45,9 @@ class OffChipMemory(Module):
         self.port = TargetSocket(self, "port", MemoryPayload, self._serve, self._debug)
 
     def _serve(self, payload: MemoryPayload) -> Activity:
+        if isinstance(payload, BulkPayload):
+            payload.status = self._move_bulk(payload)
+            return
         beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
         if beat == 0:
             payload.status = self._check(payload, beats)
@@ -91,13 +94,33 @@ class OffChipMemory(Module):
             self._written[payload.address // self._beat_bytes] = True
             return
         if not self._written[payload.address // self._beat_bytes]:
-            raise UnwrittenReadError(
-                f"{self.path}: byte 0x{payload.address:x} was read in cycle {self._clock.now}"
-                f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
-                "check the addresses in the program"
-            )
+            raise self._unwritten(payload.address, payload)
         assert not isinstance(payload.data, bytes)
         payload.data[:] = self._bytes[place].tobytes()
+
+    def _move_bulk(self, payload: BulkPayload) -> Response:
+        """Consecutive bytes, in no time."""
+        first, end = payload.address, payload.address + len(payload.data)
+        if first < 0 or end > len(self._bytes):
+            return Response.ADDRESS_ERROR
+        beats = slice(first // self._beat_bytes, -(-end // self._beat_bytes))
+        if payload.command is Command.WRITE:
+            self._bytes[first:end] = memoryview(payload.data)
+            self._written[beats] = True
+            return Response.OK
+        if not self._written[beats].all():
+            beat = beats.start + int(np.argmin(self._written[beats]))
+            raise self._unwritten(beat * self._beat_bytes, payload)
+        assert not isinstance(payload.data, bytes)
+        payload.data[:] = self._bytes[first:end].tobytes()
+        return Response.OK
+
+    def _unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
+        return UnwrittenReadError(
+            f"{self.path}: byte 0x{address:x} was read in cycle {self._clock.now}"
+            f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+            "check the addresses in the program"
+        )
 
     def _debug(self, payload: MemoryPayload) -> int:
         """Any range of bytes, in no time; a read does not ask whether they were written."""

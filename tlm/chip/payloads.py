@@ -5,9 +5,13 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from tlm.chip.isa import LayerHeader, Parameter
+import numpy as np
+import numpy.typing as npt
+
+from tlm.chip.isa import LayerHeader, Parameter, ParameterArrays
 from tlm.chip.kernels import Buffer
 from tlm.core.payload import MemoryPayload, Payload
+from tlm.core.sockets import DirectMemory
 
 
 class Work(enum.Enum):
@@ -31,6 +35,19 @@ class BurstBeat(MemoryPayload):
     beat: int
     beats: int
     """How many beats the burst has."""
+
+
+@dataclass(slots=True, eq=False)
+class BulkPayload(MemoryPayload):
+    """Many accesses in one transaction, in no time: their timing is the initiator's to work out.
+
+    The data are those of the accesses one after another, ``address`` that of the first, and each further SRAM word lies
+    ``stride_words`` behind the one before (off-chip bytes are consecutive).
+    """
+
+    stride_words: int = 1
+    refused: int = 0
+    """How often a bank would have refused one of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -107,3 +124,76 @@ class FlushPayload(Payload):
     """Sequencer to requantiser: answered in the cycle of the layer's last write."""
 
     written_words: int = field(default=0)
+
+
+# -- fidelity "burst": a pass is one transaction ------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class ReservationPayload(Payload):
+    """Engine to an SRAM, and on to the DMA: the banks that the engine will take in the cycles from ``first_cycle``.
+
+    ``banks`` is uint8, one number per cycle, bit b set where bank b is taken; valid until the next reservation.
+    """
+
+    first_cycle: int
+    banks: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class PassTimes:
+    """When a pass happens, in cycles since the first host access, and how much it does."""
+
+    first_cycle: int
+    """s."""
+    last_fetch_cycle: int
+    """e."""
+    handover_cycle: int
+    """h."""
+    last_write_cycle: int
+    steps: int
+    fetch_cycles: int
+    refused_writes: int
+    refused_residual_reads: int
+
+
+@dataclass(slots=True, eq=False)
+class PassStepsPayload(Payload):
+    """Sequencer to aligner, from a pass's first sequencer cycle s to its last e: all its steps."""
+
+    tile: int
+    patterns: npt.NDArray[np.uint64]
+    """The 60-bit valid patterns of the group, (patterns_per_group,)."""
+    times: PassTimes
+
+
+@dataclass(slots=True, eq=False)
+class PassActivationsPayload(Payload):
+    """Aligner to MAC array: the activations of a pass, where they lie in AMem."""
+
+    tile: int
+    amem: DirectMemory
+
+
+@dataclass(slots=True, eq=False)
+class PassWeightsPayload(Payload):
+    """Sequencer to MAC array: the weight words of a pass, where they lie in WMem, and its valid patterns."""
+
+    wmem: DirectMemory
+    first_word: int
+    patterns: npt.NDArray[np.uint64]
+    """The 60-bit valid patterns of the group, (patterns_per_group,)."""
+
+
+@dataclass(slots=True, eq=False)
+class TimedPassPayload(PassPayload):
+    """A pass with the times that the sequencer has worked out."""
+
+    times: PassTimes
+
+
+@dataclass(slots=True, eq=False)
+class GroupParametersPayload(Payload):
+    """Sequencer to requantiser: the parameters of every channel of the next group, (channels,) each."""
+
+    parameters: ParameterArrays

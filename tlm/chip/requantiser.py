@@ -11,7 +11,6 @@ Constraints: one pass at a time; the next is taken over in the cycle after the l
 
 from __future__ import annotations
 
-import enum
 from collections import deque
 
 from simpy import Event
@@ -20,21 +19,13 @@ from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.isa import LayerHeader, Parameter
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
+from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
 from tlm.core.module import Activity, ActivityOf, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
-
-
-class RequantiserState(enum.Enum):
-    """What the requantiser does."""
-
-    IDLE = "idle"
-    DRAIN = "drain"
-    FROZEN = "frozen"
-    """A write was refused in this cycle."""
 
 
 class Requantiser(Module):

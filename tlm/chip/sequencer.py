@@ -12,7 +12,6 @@ Constraints: acts on decoded IMem bits only; what it cannot decode stops it with
 
 from __future__ import annotations
 
-import enum
 from typing import TypeVar
 
 from simpy import Event
@@ -39,6 +38,7 @@ from tlm.chip.payloads import (
     Work,
 )
 from tlm.chip.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.states import SequencerState
 from tlm.core.errors import ProtocolError
 from tlm.core.module import Activity, ActivityOf, Module
 from tlm.core.observation import Probe
@@ -47,18 +47,6 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket
 
 P = TypeVar("P", bound=Payload)
-
-
-class SequencerState(enum.Enum):
-    """What the sequencer does."""
-
-    IDLE = "idle"
-    HEADER = "header"
-    PARAMETERS = "parameters"
-    STEPS = "steps"
-    DRAIN = "drain"
-    """Waits for the handover of a pass, or for a layer's last write."""
-    GAP = "gap"
 
 
 class Sequencer(Module):

@@ -14,6 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
+
+from tlm.chip.payloads import BulkPayload
 from tlm.core.errors import ProtocolError, UnwrittenReadError
 from tlm.core.module import Activity, Module
 from tlm.core.observation import Probe
@@ -60,6 +63,9 @@ class Sram(Module):
         }
 
     def _access(self, port: str, slot: int, payload: MemoryPayload) -> Activity:
+        if isinstance(payload, BulkPayload):
+            payload.status = self._move_bulk(payload, port)
+            return
         if slot:
             yield self._clock.slot(slot)
         address, now = payload.address, self._clock.now
@@ -91,13 +97,35 @@ class Sram(Module):
             self._written[address] = 1
             return
         if not self._written[address]:
-            raise UnwrittenReadError(
-                f"{self.path} bank {address % self.banks}: word {address} was read in cycle {self._clock.now} by {who}"
-                f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
-                "load it first, or check the addresses in the program"
-            )
+            raise self._unwritten(address, who, payload)
         assert not isinstance(payload.data, bytes)  # a read needs room for its answer
         payload.data[:] = self._bytes[place]
+
+    def _move_bulk(self, payload: BulkPayload, who: str) -> Response:
+        """Every word of a bulk payload, in no time."""
+        count, rest = divmod(len(payload.data), self.word_bytes)
+        end = payload.address + (count - 1) * payload.stride_words + 1
+        if rest or payload.address < 0 or end > self.words:
+            return Response.ADDRESS_ERROR
+        places = slice(payload.address, end, payload.stride_words)
+        words = np.frombuffer(self._bytes, np.uint8).reshape(self.words, self.word_bytes)[places]
+        written = np.frombuffer(self._written, np.uint8)[places]
+        if payload.command is Command.WRITE:
+            words[:] = np.frombuffer(payload.data, np.uint8).reshape(count, self.word_bytes)
+            written[:] = 1
+            return Response.OK
+        if not written.all():
+            raise self._unwritten(payload.address + int(np.argmin(written)) * payload.stride_words, who, payload)
+        assert not isinstance(payload.data, bytes)
+        payload.data[:] = words.tobytes()
+        return Response.OK
+
+    def _unwritten(self, address: int, who: str, payload: MemoryPayload) -> UnwrittenReadError:
+        return UnwrittenReadError(
+            f"{self.path} bank {address % self.banks}: word {address} was read in cycle {self._clock.now} by {who}"
+            f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+            "load it first, or check the addresses in the program"
+        )
 
     def _debug(self, payload: MemoryPayload) -> int:
         """Any number of whole words, in no time; a read does not ask whether they were written."""
@@ -128,6 +156,6 @@ class Sram(Module):
         self._views.clear()
 
     def _direct(self) -> DirectMemory:
-        view = DirectMemory(self.path, memoryview(self._bytes))
+        view = DirectMemory(self.path, memoryview(self._bytes), memoryview(self._written))
         self._views.append(view)
         return view

@@ -34,11 +34,22 @@ class DirectMemory:
     """A read-only view of a target's bytes, valid until the target revokes it.
 
     Whoever works on the view stands for accesses: their timing, counters and checks stay its duty.
+
+    Args:
+        owner: the target's path, for messages.
+        view: its bytes.
+        written: one byte per addressable word, 0 where nobody has written yet.
     """
 
-    def __init__(self, owner: str, view: memoryview) -> None:
+    def __init__(self, owner: str, view: memoryview, written: memoryview) -> None:
         self._owner = owner
         self._view: memoryview | None = view.toreadonly()
+        self._written = written.toreadonly()
+
+    @property
+    def written(self) -> memoryview:
+        """Which words hold something that was written: what the holder checks before it reads."""
+        return self._written
 
     @property
     def valid(self) -> bool:

@@ -1,0 +1,52 @@
+"""What the blocks do: the states that they publish through probes, the same in every fidelity."""
+
+from __future__ import annotations
+
+import enum
+
+
+class HostState(enum.Enum):
+    """What the host does."""
+
+    RUN = "run"
+    """Accesses registers."""
+    SLEEP = "sleep"
+    """Waits for an interrupt."""
+    DONE = "done"
+
+
+class ChannelState(enum.Enum):
+    """What a channel does."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+class SequencerState(enum.Enum):
+    """What the sequencer does."""
+
+    IDLE = "idle"
+    HEADER = "header"
+    PARAMETERS = "parameters"
+    STEPS = "steps"
+    DRAIN = "drain"
+    """Waits for the handover of a pass, or for a layer's last write."""
+    GAP = "gap"
+
+
+class ArrayState(enum.Enum):
+    """What the array does."""
+
+    IDLE = "idle"
+    COMPUTE = "compute"
+    HOLD = "hold"
+    """A pass is complete; its accumulators wait for the requantiser."""
+
+
+class RequantiserState(enum.Enum):
+    """What the requantiser does."""
+
+    IDLE = "idle"
+    DRAIN = "drain"
+    FROZEN = "frozen"
+    """A write was refused in this cycle."""
