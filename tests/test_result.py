@@ -148,6 +148,7 @@ def tap_mask(*taps_of_channel: int) -> np.ndarray:
         (np.ones((4, 1, 3, 3), np.int8), 4, 3, "depthwise"),
         (np.ones((4, 2, 3, 3), np.int8), 2, 3, "grouped"),
         (tap_mask(1, 1, 0, 1), 1, 3, "shift"),
+        (tap_mask(2, 1, 1, 1), 1, 3, "fused-depthwise"),
         (tap_mask(3, 9, 9, 9), 1, 3, "fused-depthwise"),
         (tap_mask(9, 9, 9, 9), 1, 3, "standard"),
     ],

@@ -1,6 +1,8 @@
 """Scenario files: what they say, what they extend, what they refuse, and where the blame is put."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -372,6 +374,14 @@ def test_schema_knows_the_bounds_of_the_chip() -> None:
     assert chip["properties"]["amem_banks"]["enum"] == [1, 2, 4, 8]
     assert (chip["properties"]["voltage_v"]["minimum"], chip["properties"]["voltage_v"]["maximum"]) == (0.75, 1.2)
     assert chip["properties"]["memory_gb_per_s"]["description"] == attribute_docs(tlm.ChipConfig)["memory_gb_per_s"]
+
+
+def test_garbage_collection_after_validation() -> None:
+    """msgspec 0.22 crashes in the collector if a bounded int and a tuple of fixed length share a union."""
+    code = "import gc; from tlm.scenario.loading import load_scenario as f; f('s.toml'); gc.collect(); print('alive')"
+    write(SMALL)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "alive\n")
 
 
 def test_defaults_are_valid() -> None:
