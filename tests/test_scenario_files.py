@@ -15,6 +15,7 @@ from tlm.core.errors import InputError
 from tlm.scenario.json_schema import attribute_docs, scenario_schema
 from tlm.scenario.loading import Job, load_scenario
 from tlm.scenario.schema import Scenario
+from tlm.simulator import FIDELITIES
 
 LAYERS = '[network]\nkind = "layers"\n[[network.layers]]\n'
 FILES = sorted(SCENARIOS.glob("*.toml"))
@@ -382,6 +383,11 @@ def test_garbage_collection_after_validation() -> None:
     write(SMALL)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "alive\n")
+
+
+def test_schema_offers_the_models_that_exist() -> None:
+    offered = scenario_schema()["$defs"]["Scenario"]["properties"]["fidelity"]["enum"]
+    assert offered == list(FIDELITIES), "change the type of Scenario.fidelity with simulator.FIDELITIES"
 
 
 def test_defaults_are_valid() -> None:
