@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.descriptor import Descriptor, read_descriptor, sram_size
 from tlm.chip.driver import SramName
 from tlm.chip.payloads import Work
 from tlm.chip.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
@@ -18,25 +19,6 @@ from tlm.core.module import Activity, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Cause, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """A transfer as a channel read it from its registers; addresses are those of the interconnect."""
-
-    memory_address: int
-    sram: SramName
-    sram_word: int
-    row_words: int
-    rows: int
-    memory_stride_bytes: int
-    sram_stride_words: int
-
-    def words(self) -> Iterator[int]:
-        """SRAM word addresses in the order of transfer."""
-        for row in range(self.rows):
-            first = self.sram_word + row * self.sram_stride_words
-            yield from range(first, first + self.row_words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +44,8 @@ class DmaChannel(Module, ABC):
         super().__init__(name, parent)
         self.clock = self.simulation.clock
         self._bus_bytes, self._burst_bytes = config.bus_bytes, config.burst_bytes
-        self._sram_words = {
-            SramName.AMEM: config.amem_words,
-            SramName.WMEM: config.wmem_words,
-            SramName.IMEM: config.imem_words,
-        }
-        self.word_bytes = {
-            SramName.AMEM: config.amem_word_bytes,
-            SramName.WMEM: config.wmem_word_bytes,
-            SramName.IMEM: config.imem_word_bytes,
-        }
+        self._config = config
+        self.word_bytes = {sram: sram_size(sram, config)[1] for sram in SramName}
         self._free_bursts: deque[int] = deque([0] * config.dma_bursts_in_flight)
         """For each free burst buffer the first cycle in which it can be taken."""
         self._burst_freed: Event | None = None
@@ -104,30 +78,12 @@ class DmaChannel(Module, ABC):
             self._transfers += 1
             fault = None
             try:
-                yield from self.move(self._descriptor(), cause)
+                yield from self.move(read_descriptor(self.registers, self._config), cause)
             except UnitFaultError as error:
                 fault = error
             yield self.clock.cycles(1)
             self.state.value = ChannelState.IDLE
             yield from self.registers.finish(fault)
-
-    def _descriptor(self) -> Descriptor:
-        low, high = self.registers.operand(ChannelRegister.MEMORY_ADDRESS)
-        memory_address = low | high << 32
-        sram_word, sram = self.registers.operand(ChannelRegister.SRAM)
-        row_words, rows = self.registers.operand(ChannelRegister.ROWS)
-        memory_stride, sram_stride = self.registers.operand(ChannelRegister.STRIDES)
-        if sram not in set(SramName):
-            raise UnitFaultError(ErrorCode.NO_SUCH_SRAM, sram)
-        if memory_address % self._bus_bytes or memory_stride % self._bus_bytes:
-            raise UnitFaultError(ErrorCode.MISALIGNED, memory_address)
-        name = SramName(sram)
-        if not 0 < row_words * rows <= self._sram_words[name]:
-            raise UnitFaultError(ErrorCode.OVERSIZED, row_words * rows)
-        last = sram_word + (rows - 1) * sram_stride + row_words
-        if last > self._sram_words[name]:
-            raise UnitFaultError(ErrorCode.SRAM_ADDRESS, last - 1)
-        return Descriptor(memory_address, name, sram_word, row_words, rows, memory_stride, sram_stride)
 
     def bursts(self, descriptor: Descriptor) -> Iterator[Burst]:
         """The bursts of a transfer, in order: within a row, cut at multiples of the burst length."""

@@ -1,0 +1,275 @@
+"""The sequencer, a layer at a time: decodes a layer's words, works out when its passes happen, and runs them.
+
+Request flow: the words come from IMem through direct memory. What the layer takes of each SRAM's banks goes there as a
+reservation; then each pass is a payload to the aligner (its steps), one to the MAC array (its weights), and one that ends
+with its handover.
+Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
+layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
+Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
+model; the cycle of the error is that of the layer's start or of s_0, since all words are decoded ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from simpy import Event
+
+from tlm.chip.burst.decode import decode_parameters, decode_patterns
+from tlm.chip.calendar import PartOccupancy, occupy
+from tlm.chip.config import ChipConfig
+from tlm.chip.isa import (
+    HEADER_OPCODES,
+    IllegalInstructionError,
+    LayerHeader,
+    Opcode,
+    ParameterArrays,
+    decode,
+    decode_header,
+    opcode_of,
+)
+from tlm.chip.payloads import (
+    FlushPayload,
+    GroupParametersPayload,
+    LayerPayload,
+    PassStepsPayload,
+    PassTimes,
+    PassWeightsPayload,
+    ReservationPayload,
+    TimedPassPayload,
+    Work,
+)
+from tlm.chip.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.states import SequencerState
+from tlm.core.errors import UnwrittenReadError
+from tlm.core.module import Activity, ActivityOf, Module
+from tlm.core.observation import Probe
+from tlm.core.payload import Cause, MemoryPayload
+from tlm.core.sockets import DirectMemory, InitiatorSocket
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Group:
+    """A group of output channels as its words say."""
+
+    parameters: ParameterArrays
+    patterns: npt.NDArray[np.uint64]
+    first_weight_word: int
+    weight_words: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """A decoded layer."""
+
+    header: LayerHeader
+    groups: tuple[_Group, ...]
+    end_word: int
+    """IMem word behind its last."""
+
+
+class BurstSequencer(Module):
+    """The engine's control for whole passes; its registers are the engine's registers."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.simulation.clock
+        self._config = config
+        self._start: Event = Event(self._clock.env)
+        self.registers = UnitRegisters(self, EngineRegister, self._begin)
+        self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
+        self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
+        self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
+        self.weights: InitiatorSocket[PassWeightsPayload] = InitiatorSocket(self, "weights", PassWeightsPayload)
+        self.passes: InitiatorSocket[TimedPassPayload] = InitiatorSocket(self, "passes", TimedPassPayload)
+        self.layers_to_aligner: InitiatorSocket[LayerPayload] = self._layer_socket("aligner")
+        self.layers_to_mac_array: InitiatorSocket[LayerPayload] = self._layer_socket("mac_array")
+        self.layers_to_requantiser: InitiatorSocket[LayerPayload] = self._layer_socket("requantiser")
+        self.parameters: InitiatorSocket[GroupParametersPayload] = InitiatorSocket(
+            self, "parameters", GroupParametersPayload
+        )
+        self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
+        self.reservations: dict[str, InitiatorSocket[ReservationPayload]] = {
+            sram: InitiatorSocket(self, f"reserve_{sram}", ReservationPayload) for sram in ("amem", "wmem", "imem")
+        }
+        self.state = Probe(self, "state", SequencerState.IDLE)
+        self.layer = Probe(self, "layer", -1)
+        self.pass_index = Probe(self, "pass_index", -1)
+        self.add_process(self._serve)
+
+    def _layer_socket(self, block: str) -> InitiatorSocket[LayerPayload]:
+        return InitiatorSocket(self, f"layers_to_{block}", LayerPayload)
+
+    def _begin(self) -> None:
+        self._start.succeed()
+
+    def _serve(self) -> Activity:
+        while True:
+            yield self._start
+            self._start = Event(self._clock.env)
+            yield self._clock.cycles(1)
+            fault = None
+            try:
+                yield from self._program(self.registers.operand(EngineRegister.PROGRAM)[0])
+            except UnitFaultError as error:
+                fault = error
+            self.state.value = SequencerState.IDLE
+            self.layer.value = self.pass_index.value = -1
+            yield from self.registers.finish(fault)
+
+    def _program(self, address: int) -> Activity:
+        """Layers from ``address`` to END; returns in the cycle after END was read."""
+        while True:
+            self.state.value = SequencerState.HEADER
+            memory = self.imem.direct_memory()
+            word = int(self._words(memory, address, 1)[0])
+            try:
+                opcode = opcode_of(word)
+                if opcode is Opcode.END:
+                    decode(word, opcode)
+            except IllegalInstructionError:
+                yield self._clock.cycles(1)
+                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+            if opcode is Opcode.END:
+                bank = np.array([1 << address % self._config.imem_banks], np.uint8)
+                yield from self._reserve("imem", self._clock.now, bank)
+                yield self._clock.cycles(1)
+                return
+            address = yield from self._layer(memory, address)
+
+    # -- decoding -------------------------------------------------------------------------------------------------
+
+    def _words(self, memory: DirectMemory, address: int, count: int) -> npt.NDArray[np.uint64]:
+        """IMem words; reading one that does not exist or was never written is an error, as if it were fetched."""
+        end = address + count
+        if end > self._config.imem_words:
+            raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, max(address, self._config.imem_words))
+        self._check_written("imem", memory, address, end, self._config.imem_banks)
+        size = self._config.imem_word_bytes
+        return np.frombuffer(memory.view, "<u8", count, address * size).astype(np.uint64)
+
+    def _check_written(self, sram: str, memory: DirectMemory, first: int, end: int, banks: int) -> None:
+        written = np.frombuffer(memory.written, np.uint8)[first:end]
+        if not written.all():
+            word = first + int(np.argmin(written))
+            raise UnwrittenReadError(
+                f"engine.{sram} bank {word % banks}: word {word} is read by the layer that starts in cycle "
+                f"{self._clock.now}, but was never written; load it first, or check the addresses in the program"
+            )
+
+    def _decode_layer(self, memory: DirectMemory, address: int) -> _Layer:
+        words = self._words(memory, address, len(HEADER_OPCODES)).tolist()
+        try:
+            header = decode_header(words, self._config)
+        except IllegalInstructionError:
+            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+        at, weight_word, groups = address + len(words), header.weight_base_word, []
+        for group in range(header.groups(self._config.columns)):
+            channels = header.group_channels(group, self._config.columns)
+            parameters = self._decode_parameters(memory, at, channels)
+            patterns = self._decode_patterns(memory, at + channels, header)
+            at += channels + len(patterns)
+            count = int(np.bitwise_count(patterns).sum())
+            if weight_word + count > self._config.wmem_words:
+                raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, self._config.wmem_words))
+            groups.append(_Group(parameters, patterns, weight_word, count))
+            weight_word += count
+        return _Layer(header, tuple(groups), at)
+
+    def _decode_parameters(self, memory: DirectMemory, address: int, count: int) -> ParameterArrays:
+        try:
+            return decode_parameters(self._words(memory, address, count))
+        except IllegalInstructionError as error:
+            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
+
+    def _decode_patterns(self, memory: DirectMemory, address: int, header: LayerHeader) -> npt.NDArray[np.uint64]:
+        try:
+            return decode_patterns(self._words(memory, address, header.patterns_per_group), header)
+        except IllegalInstructionError as error:
+            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
+        """One layer, whose first header word is at ``address`` and is read in this cycle; returns the address behind."""
+        cycle_0 = self._clock.now
+        try:
+            layer = self._decode_layer(memory, address)
+        except UnitFaultError:
+            yield self._clock.cycles(len(HEADER_OPCODES))
+            raise
+        header = layer.header
+        wmem = self.wmem.direct_memory()
+        weights_end = layer.groups[-1].first_weight_word + layer.groups[-1].weight_words
+        self._check_written("wmem", wmem, header.weight_base_word, weights_end, self._config.wmem_banks)
+        occupancy = self._occupy(layer, address)
+        for sram, banks in (("amem", occupancy.amem), ("wmem", occupancy.wmem), ("imem", occupancy.imem)):
+            yield from self._reserve(sram, cycle_0, banks)
+        yield self._clock.cycles(len(HEADER_OPCODES))
+        cause = Cause(Work.LAYER, header.tag)
+        self.layer.value = header.tag
+        self.state.value = SequencerState.PARAMETERS
+        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
+            yield from socket.b_transport(LayerPayload(header, cause=cause))
+        tiles = header.tiles(self._config.lanes)
+        for index, times in enumerate(_pass_times(occupancy, cycle_0)):
+            group, tile = divmod(index, tiles)
+            yield from self._pass(layer, group, tile, wmem, times, Cause(Work.GROUP, group, cause))
+        self.state.value = SequencerState.DRAIN
+        yield from self.flushes.b_transport(FlushPayload(cause=cause))
+        return layer.end_word
+
+    def _occupy(self, layer: _Layer, address: int) -> PartOccupancy:
+        header, config = layer.header, self._config
+        return occupy(
+            header.geometry(config.lanes, config.columns),
+            config,
+            patterns=np.stack([group.patterns for group in layer.groups]),
+            output_base_word=header.output_base_word,
+            residual_base_word=header.residual_base_word if header.has_residual else None,
+            words_per_channel=header.slots_per_channel,
+            weight_base_word=header.weight_base_word,
+            program_word=address,
+            header_words=len(HEADER_OPCODES),
+        )
+
+    def _reserve(self, sram: str, first_cycle: int, banks: npt.NDArray[np.uint8]) -> Activity:
+        yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks))
+
+    def _pass(
+        self, layer: _Layer, group: int, tile: int, wmem: DirectMemory, times: PassTimes, parent: Cause
+    ) -> Activity:
+        """One pass, from its first cycle s to its handover h."""
+        header, lanes, columns = layer.header, self._config.lanes, self._config.columns
+        own = layer.groups[group]
+        cause = Cause(Work.PASS, group * header.tiles(lanes) + tile, parent)
+        yield self._clock.cycles(times.first_cycle - self._clock.now)
+        self.state.value = SequencerState.STEPS
+        self.pass_index.value = cause.index
+        if not tile:
+            yield from self.parameters.b_transport(GroupParametersPayload(own.parameters, cause=parent))
+        yield from self.weights.b_transport(
+            PassWeightsPayload(wmem, own.first_weight_word, own.patterns, cause=cause)
+        )
+        yield from self.steps.b_transport(PassStepsPayload(tile, own.patterns, times, cause=cause))
+        self.state.value = SequencerState.DRAIN
+        pixels = min(lanes, header.out_pixels - tile * lanes)
+        channels = header.group_channels(group, columns)
+        yield from self.passes.b_transport(
+            TimedPassPayload(group, tile, times.first_cycle, pixels, channels, times, cause=cause)
+        )
+        self.state.value = SequencerState.GAP
+
+
+def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
+    """The passes of a layer whose cycle 0 is ``cycle_0``."""
+    s_0 = cycle_0 + occupancy.first_cycle
+    for one in occupancy.passes.tolist():
+        first, last_fetch, handover, last_write, steps, fetch, _, refused_writes, refused_residual_reads = one
+        yield PassTimes(
+            s_0 + first, s_0 + last_fetch, s_0 + handover, s_0 + last_write, steps, fetch, refused_writes,
+            refused_residual_reads,
+        )  # fmt: skip
