@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 from tlm.network import Conv2d
+from tlm.observe.passes import PassRecord
 
 SCHEMA = "tlm.result/1"
 """Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
@@ -129,6 +130,9 @@ class Result:
     """DMA bytes of the whole run."""
     bank_conflicts: Mapping[str, int] = field(default_factory=dict)
     """Initiator (e.g. "aligner") -> cycles lost because a bank was taken."""
+
+    passes: Mapping[str, tuple[PassRecord, ...]] = field(default_factory=dict)
+    """By layer name, every pass as it happened, parts one after another; not in result.json."""
 
     @property
     def outputs(self) -> Tensor:

@@ -12,14 +12,19 @@ import numpy.typing as npt
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
+from tlm.chip.fidelity import Fidelity
 from tlm.chip.packing import unpack_accumulators, unpack_tensor
+from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError, SimulationError
-from tlm.core.payload import Command, MemoryPayload
+from tlm.core.observation import Phase
+from tlm.core.payload import Command, MemoryPayload, Payload
+from tlm.core.sockets import InitiatorSocket
 from tlm.network import Network, TensorInfo
 from tlm.observe.faults import BitFlip, arm
-from tlm.observe.recorder import PartRecord, Recorder
+from tlm.observe.passes import PartRecord, PassRecord
+from tlm.observe.recorder import Recorder
 from tlm.result import LayerResult, Result, Tensor, Traffic, layer_kind
 
 FIDELITIES = ("beat",)
@@ -44,7 +49,8 @@ def simulate(
         activations: int array (C, H, W), the network's input.
         chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
-        fidelity: "beat": every access, step, drained word and bus beat is a transaction.
+        fidelity: "beat": every access, step, drained word and bus beat is a transaction; "burst": a pass, a transfer is
+            one, with the same cycles and values.
         vcd: write a waveform there.
         faults: bits to flip while the program runs.
 
@@ -96,7 +102,21 @@ class _TensorCapture:
         self._system = system
         self._program = program
         self._parts_left = [sum(p.layer_index == i for p in program.parts) for i in range(len(program.network.layers))]
+        self._started = 0
         self.tensors: dict[str, Tensor] = {}
+        system.engine.sequencer.layers_to_aligner.observe(self._check_tag)  # before anyone looks a tag up
+
+    def _check_tag(self, phase: Phase, _: InitiatorSocket[LayerPayload], payload: Payload) -> None:
+        """Parts run in the order of their tags; any other tag is a header that changed on its way."""
+        if phase is not Phase.BEGIN_REQ or not isinstance(payload, LayerPayload):
+            return
+        tag, parts = payload.header.tag, len(self._program.parts)
+        if tag != self._started or tag >= parts:
+            raise SimulationError(
+                f"engine.sequencer: the layer header decoded in cycle {self._system.simulation.clock.now - 1} has tag "
+                f"{tag}, but part {self._started} of {parts} (counted from 0) is next; check the program's instructions"
+            )
+        self._started += 1
 
     def part_done(self, tag: int) -> None:
         """A part's last word was written."""
@@ -110,8 +130,13 @@ class _TensorCapture:
         """The network's output as the store channel left it off-chip is what counts.
 
         Raises:
-            SimulationError: it differs from what AMem held when the layer ended.
+            SimulationError: it differs from what AMem held when the layer ended, or not every part ran.
         """
+        if self._started < len(self._program.parts):
+            raise SimulationError(
+                f"engine.sequencer: ended after {self._started} of {len(self._program.parts)} parts of the program; "
+                "check its instructions"
+            )
         output = self._program.network.output
         size = self._program.places[output.name].words * self._system.config.amem_word_bytes
         stored = self._unpack(output, self._system.read_memory(self._program.output_offset_bytes, size))
@@ -147,9 +172,7 @@ class _Report:
     def result(self) -> Result:
         """Everything, layers in the order of execution."""
         network = self.program.network
-        refused = {key: count for key, count in sorted(self.recorder.refused.items()) if count}
         load_bytes, store_bytes = self.recorder.moved_bytes.values()
-        waits = sum(part.fetch_cycles - part.steps for part in self.recorder.parts.values())
         return Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
             layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
@@ -157,8 +180,13 @@ class _Report:
             chip=self.config,
             fidelity=self.fidelity,
             traffic=Traffic(load_bytes=load_bytes, store_bytes=store_bytes),
-            bank_conflicts={"aligner": waits, **refused} if waits else refused,
+            bank_conflicts=self.recorder.bank_conflicts(),
+            passes={layer.name: self._passes(index) for index, layer in enumerate(network.layers)},
         )
+
+    def _passes(self, index: int) -> tuple[PassRecord, ...]:
+        tags = (tag for tag, part in enumerate(self.program.parts) if part.layer_index == index)
+        return tuple(one for tag in tags for one in self.recorder.parts[tag].passes)
 
     def _layer(self, index: int) -> LayerResult:
         program, layer = self.program, self.program.network.layers[index]

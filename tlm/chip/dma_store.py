@@ -10,7 +10,8 @@ interrupt comes in the cycle after the last answer.
 from __future__ import annotations
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.dma_channel import Burst, Descriptor, DmaChannel
+from tlm.chip.descriptor import Descriptor
+from tlm.chip.dma_channel import Burst, DmaChannel
 from tlm.chip.payloads import BurstBeat, Work
 from tlm.chip.registers import ErrorCode, UnitFaultError
 from tlm.core.clock import Register

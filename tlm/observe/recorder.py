@@ -8,59 +8,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from tlm.chip.chip import System
 from tlm.chip.driver import Unit
-from tlm.chip.payloads import FlushPayload, LayerPayload, PassPayload, StepPayload, Work
+from tlm.chip.payloads import (
+    BulkPayload,
+    FlushPayload,
+    LayerPayload,
+    PassPayload,
+    PassStepsPayload,
+    StepPayload,
+    Work,
+)
 from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket
+from tlm.observe.passes import PartRecord, PassRecord
 
 LayerDone = Callable[[int], None]
 """Called with a part's tag in the cycle after its last write."""
-
-
-@dataclass(slots=True)
-class PassRecord:
-    """When one pass happened; cycles since the first host access."""
-
-    group: int
-    tile: int
-    first_cycle: int
-    """s."""
-    last_fetch_cycle: int
-    """e."""
-    handover_cycle: int
-    """h."""
-    macs: int
-    last_write_cycle: int = -1
-
-
-@dataclass(slots=True)
-class PartRecord:
-    """What one part of a layer did."""
-
-    tag: int
-    steps: int = 0
-    fetch_cycles: int = 0
-    passes: list[PassRecord] = field(default_factory=list)
-
-    @property
-    def first_cycle(self) -> int:
-        """s_0."""
-        return self.passes[0].first_cycle
-
-    @property
-    def last_write_cycle(self) -> int:
-        """Cycle of the last write of the last pass."""
-        return self.passes[-1].last_write_cycle
-
-    @property
-    def compute_cycles(self) -> int:
-        """s_0 to the last write, inclusive."""
-        return self.last_write_cycle - self.first_cycle + 1
 
 
 class Recorder:
@@ -74,14 +41,25 @@ class Recorder:
     def __init__(self, system: System, on_layer_done: LayerDone | None = None) -> None:
         self._clock = system.simulation.clock
         self._on_layer_done = on_layer_done
-        self._steps_of_pass = 0
         self._fetch_begin = 0
+        self._steps = 0
+        self._fetch_cycles = 0
         self.parts: dict[int, PartRecord] = {}
-        self.refused: Counter[str] = Counter()
-        """Initiator -> accesses refused because their bank was taken."""
+        self._dma_refused: Counter[str] = Counter()
         self.moved_bytes = {Unit.LOAD: 0, Unit.STORE: 0}
         self.last_interrupt_cycle = -1
         self._subscribe(system)
+
+    def bank_conflicts(self) -> dict[str, int]:
+        """Initiator -> cycles lost because a bank was taken; those without any left out."""
+        passes = [one for part in self.parts.values() for one in part.passes]
+        lost = {
+            "aligner": sum(one.fetch_cycles - one.steps for one in passes),
+            "write_back": sum(one.refused_writes for one in passes),
+            "residual": sum(one.refused_residual_reads for one in passes),
+            **self._dma_refused,
+        }
+        return {initiator: count for initiator, count in sorted(lost.items()) if count}
 
     def _subscribe(self, system: System) -> None:
         engine = system.engine
@@ -90,7 +68,7 @@ class Recorder:
         engine.sequencer.passes.observe(self._see_pass)
         engine.sequencer.flushes.observe(self._see_flush)
         engine.requantiser.writes.observe(self._see_write)
-        engine.requantiser.residuals.observe(self._count_refusals("residual"))
+        engine.requantiser.residuals.observe(self._see_residual)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             channel.memory.observe(self._count_bytes(unit))
             for socket in channel.srams.values():
@@ -111,32 +89,47 @@ class Recorder:
     def _see_step(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ:
             self._fetch_begin = self._clock.now
-        elif phase is Phase.END_RESP and isinstance(payload, StepPayload) and payload.is_step:
-            part = self._part(payload)
-            part.steps += 1
-            part.fetch_cycles += self._clock.now - self._fetch_begin + 1
-            self._steps_of_pass += 1
+        elif phase is Phase.END_RESP:
+            if isinstance(payload, PassStepsPayload):
+                self._steps = payload.times.steps
+                self._fetch_cycles = payload.times.fetch_cycles
+            elif isinstance(payload, StepPayload) and payload.is_step:
+                self._steps += 1
+                self._fetch_cycles += self._clock.now - self._fetch_begin + 1
 
     def _see_pass(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ and isinstance(payload, PassPayload):
-            macs = self._steps_of_pass * payload.pixels * payload.channels
-            self._steps_of_pass = 0
             self._part(payload).passes.append(
-                PassRecord(payload.group, payload.tile, payload.first_cycle, self._clock.now, -1, macs)
+                PassRecord(
+                    group=payload.group,
+                    tile=payload.tile,
+                    first_cycle=payload.first_cycle,
+                    last_fetch_cycle=self._clock.now,
+                    steps=self._steps,
+                    fetch_cycles=self._fetch_cycles,
+                    macs=self._steps * payload.pixels * payload.channels,
+                )
             )
+            self._steps = self._fetch_cycles = 0
         elif phase is Phase.END_RESP:
             self._part(payload).passes[-1].handover_cycle = self._clock.now
 
     def _see_write(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is not Phase.END_RESP:
-            return
-        if payload.status is Response.RETRY:
-            self.refused["write_back"] += 1
-            return
+        if phase is Phase.END_RESP:
+            of_pass = self._pass(payload)
+            of_pass.refused_writes += _refusals(payload)
+            if payload.status is Response.OK:
+                of_pass.last_write_cycle = self._clock.now
+
+    def _see_residual(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        if phase is Phase.END_RESP:
+            self._pass(payload).refused_residual_reads += _refusals(payload)
+
+    def _pass(self, payload: Payload) -> PassRecord:
         assert payload.cause is not None
         of_pass = payload.cause.find(Work.PASS)
         assert of_pass is not None
-        self._part(payload).passes[of_pass.index].last_write_cycle = self._clock.now
+        return self._part(payload).passes[of_pass.index]
 
     def _see_flush(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.END_RESP and isinstance(payload, FlushPayload) and self._on_layer_done is not None:
@@ -148,8 +141,8 @@ class Recorder:
 
     def _count_refusals(self, initiator: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
         def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if phase is Phase.END_RESP and payload.status is Response.RETRY:
-                self.refused[initiator] += 1
+            if phase is Phase.END_RESP:
+                self._dma_refused[initiator] += _refusals(payload)
 
         return count
 
@@ -159,3 +152,10 @@ class Recorder:
                 self.moved_bytes[unit] += len(payload.data)
 
         return count
+
+
+def _refusals(payload: Payload) -> int:
+    """How often this access was refused, or those that it stands for."""
+    if isinstance(payload, BulkPayload):
+        return payload.refused
+    return int(payload.status is Response.RETRY)

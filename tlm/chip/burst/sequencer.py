@@ -1,8 +1,8 @@
 """The sequencer, a layer at a time: decodes a layer's words, works out when its passes happen, and runs them.
 
 Request flow: the words come from IMem through direct memory. What the layer takes of each SRAM's banks goes there as a
-reservation; then each pass is a payload to the aligner (its steps), one to the MAC array (its weights), and one that ends
-with its handover.
+reservation; then each pass is a payload to the aligner (its steps), one to the MAC array (its weights), and one that
+ends with its handover.
 Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
 layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
 Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
@@ -194,7 +194,7 @@ class BurstSequencer(Module):
     # -- running --------------------------------------------------------------------------------------------------
 
     def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
-        """One layer, whose first header word is at ``address`` and is read in this cycle; returns the address behind."""
+        """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
         cycle_0 = self._clock.now
         try:
             layer = self._decode_layer(memory, address)
@@ -251,9 +251,7 @@ class BurstSequencer(Module):
         self.pass_index.value = cause.index
         if not tile:
             yield from self.parameters.b_transport(GroupParametersPayload(own.parameters, cause=parent))
-        yield from self.weights.b_transport(
-            PassWeightsPayload(wmem, own.first_weight_word, own.patterns, cause=cause)
-        )
+        yield from self.weights.b_transport(PassWeightsPayload(wmem, own.first_weight_word, own.patterns, cause=cause))
         yield from self.steps.b_transport(PassStepsPayload(tile, own.patterns, times, cause=cause))
         self.state.value = SequencerState.DRAIN
         pixels = min(lanes, header.out_pixels - tile * lanes)

@@ -1,0 +1,58 @@
+"""What was seen of passes and of the parts of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class PassRecord:
+    """One pass as it happened; cycles since the first host access."""
+
+    group: int
+    tile: int
+    first_cycle: int
+    """s."""
+    last_fetch_cycle: int = -1
+    """e."""
+    handover_cycle: int = -1
+    """h."""
+    last_write_cycle: int = -1
+    steps: int = 0
+    fetch_cycles: int = 0
+    refused_writes: int = 0
+    refused_residual_reads: int = 0
+    macs: int = 0
+
+
+@dataclass(slots=True)
+class PartRecord:
+    """One part of a layer, by the tag in its header."""
+
+    tag: int
+    passes: list[PassRecord] = field(default_factory=list)
+
+    @property
+    def steps(self) -> int:
+        """Steps of all passes."""
+        return sum(one.steps for one in self.passes)
+
+    @property
+    def fetch_cycles(self) -> int:
+        """Cycles that the steps' fetches took."""
+        return sum(one.fetch_cycles for one in self.passes)
+
+    @property
+    def first_cycle(self) -> int:
+        """s_0."""
+        return self.passes[0].first_cycle
+
+    @property
+    def last_write_cycle(self) -> int:
+        """Cycle of the last write of the last pass."""
+        return self.passes[-1].last_write_cycle
+
+    @property
+    def compute_cycles(self) -> int:
+        """s_0 to the last write, inclusive."""
+        return self.last_write_cycle - self.first_cycle + 1
