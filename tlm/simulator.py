@@ -12,7 +12,6 @@ import numpy.typing as npt
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
-from tlm.chip.fidelity import Fidelity
 from tlm.chip.packing import unpack_accumulators, unpack_tensor
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network

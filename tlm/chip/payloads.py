@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,6 +139,8 @@ class ReservationPayload(Payload):
 
     first_cycle: int
     banks: npt.NDArray[np.uint8]
+    accesses: Mapping[str, npt.NDArray[np.int64]]
+    """Initiator -> accesses per bank, (banks,): what the reservation consists of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ model; the cycle of the error is that of the layer's start or of s_0, since all 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -134,8 +134,9 @@ class BurstSequencer(Module):
                 yield self._clock.cycles(1)
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
             if opcode is Opcode.END:
-                bank = np.array([1 << address % self._config.imem_banks], np.uint8)
-                yield from self._reserve("imem", self._clock.now, bank)
+                bank = address % self._config.imem_banks
+                reads = np.bincount([bank], minlength=self._config.imem_banks)
+                yield from self._reserve("imem", self._clock.now, np.array([1 << bank], np.uint8), {"fetch": reads})
                 yield self._clock.cycles(1)
                 return
             address = yield from self._layer(memory, address)
@@ -206,8 +207,14 @@ class BurstSequencer(Module):
         weights_end = layer.groups[-1].first_weight_word + layer.groups[-1].weight_words
         self._check_written("wmem", wmem, header.weight_base_word, weights_end, self._config.wmem_banks)
         occupancy = self._occupy(layer, address)
-        for sram, banks in (("amem", occupancy.amem), ("wmem", occupancy.wmem), ("imem", occupancy.imem)):
-            yield from self._reserve(sram, cycle_0, banks)
+        of_amem = {
+            "aligner": occupancy.aligner_reads,
+            "write_back": occupancy.write_back,
+            "residual": occupancy.residual_reads,
+        }
+        yield from self._reserve("amem", cycle_0, occupancy.amem, of_amem)
+        yield from self._reserve("wmem", cycle_0, occupancy.wmem, {"fetch": occupancy.weight_reads})
+        yield from self._reserve("imem", cycle_0, occupancy.imem, {"fetch": occupancy.instruction_reads})
         yield self._clock.cycles(len(HEADER_OPCODES))
         cause = Cause(Work.LAYER, header.tag)
         self.layer.value = header.tag
@@ -236,8 +243,14 @@ class BurstSequencer(Module):
             header_words=len(HEADER_OPCODES),
         )
 
-    def _reserve(self, sram: str, first_cycle: int, banks: npt.NDArray[np.uint8]) -> Activity:
-        yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks))
+    def _reserve(
+        self,
+        sram: str,
+        first_cycle: int,
+        banks: npt.NDArray[np.uint8],
+        accesses: Mapping[str, npt.NDArray[np.int64]],
+    ) -> Activity:
+        yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks, accesses))
 
     def _pass(
         self, layer: _Layer, group: int, tile: int, wmem: DirectMemory, times: PassTimes, parent: Cause

@@ -27,7 +27,7 @@ class BurstSram(Sram):
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
 
     def _reserve(self, payload: ReservationPayload) -> Activity:
-        onward = ReservationPayload(payload.first_cycle, payload.banks, cause=payload.cause)
+        onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, cause=payload.cause)
         yield from self.calendar.b_transport(onward)
         payload.status = onward.status
         assert payload.status is Response.OK
