@@ -85,7 +85,7 @@ def test_a_register_access_costs_its_time_and_two_crossings(access_ns: float, cy
 
 
 def test_a_wait_costs_interrupt_latency_a_status_read_and_its_clearing() -> None:
-    """Asleep at interrupt i: on in i + I, I = ceil(host_interrupt_ns x f); STATUS is read and cleared by i + I + 2(A + 2)."""
+    """Asleep at interrupt i: on in i + I, I = ceil(host_interrupt_ns x f), STATUS read and cleared in 2(A + 2) more."""
     bench = Bench()
     end = bench.run(LOAD, Wait(Unit.LOAD))
     (interrupt,) = bench.interrupts

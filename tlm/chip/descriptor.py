@@ -44,7 +44,7 @@ def read_descriptor(registers: UnitRegisters, config: ChipConfig) -> Descriptor:
     """The descriptor in a channel's registers.
 
     Raises:
-    UnitFaultError: it names no SRAM, leaves it, is misaligned, or moves nothing or too much.
+        UnitFaultError: it names no SRAM, leaves it, is misaligned, or moves nothing or too much.
     """
     low, high = registers.operand(ChannelRegister.MEMORY_ADDRESS)
     memory_address = low | high << 32
@@ -53,8 +53,9 @@ def read_descriptor(registers: UnitRegisters, config: ChipConfig) -> Descriptor:
     memory_stride, sram_stride = registers.operand(ChannelRegister.STRIDES)
     if sram not in set(SramName):
         raise UnitFaultError(ErrorCode.NO_SUCH_SRAM, sram)
-    if memory_address % config.bus_bytes or memory_stride % config.bus_bytes:
-        raise UnitFaultError(ErrorCode.MISALIGNED, memory_address)
+    for address in (memory_address, memory_stride):
+        if address % config.bus_bytes:
+            raise UnitFaultError(ErrorCode.MISALIGNED, address)
     name = SramName(sram)
     words = sram_size(name, config)[0]
     if not 0 < row_words * rows <= words:

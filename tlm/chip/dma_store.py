@@ -4,7 +4,7 @@ Request flow: SRAM words are read in order, one a cycle, with the lowest priorit
 burst have been read, the burst is sent, in order, up to ``dma_bursts_in_flight`` at a time.
 Timing: a burst is asked for in the cycle after the read of its last word (the SRAM's data must be out), its beats
 are taken at the memory's pace, and its buffer is free in the cycle after the last beat's answer. The channel's
-interrupt comes in the cycle after the last answer.
+interrupt comes in the cycle after the last answer. An error is reported when every burst was sent and answered.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ class StoreChannel(DmaChannel):
         """Read the SRAM's rows and write the off-chip ones."""
         bursts = list(self.bursts(descriptor))
         self.clock.env.process(self._read_and_send(descriptor, bursts, cause))
+        fault: UnitFaultError | None = None
         for _ in bursts:
             last: BurstBeat = yield self._answers.get()
             if last.status is not Response.OK:
-                raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, last.address)
+                fault = fault or UnitFaultError(ErrorCode.MEMORY_ADDRESS, last.address)
+        if fault is not None:
+            raise fault
 
     def _read_and_send(self, descriptor: Descriptor, bursts: list[Burst], cause: Cause) -> Activity:
         word_bytes = self.word_bytes[descriptor.sram]
