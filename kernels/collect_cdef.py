@@ -3,9 +3,10 @@
     python kernels/collect_cdef.py HEADER_DIRECTORY CDEF_OUT PRELUDE_OUT
 
 Each header says between the lines ``/* cdef begin */`` and ``/* cdef end */`` what Python may call. geometry.h comes
-first, because its struct is used by the others; then alphabetical order.
+first, then alphabetical order, but every header behind those that it includes, whose structs it uses.
 """
 
+import re
 import sys
 from pathlib import Path
 
@@ -24,10 +25,26 @@ def declarations(header: Path) -> str:
     return text.partition(BEGIN)[2].partition(END)[0]
 
 
+def in_order(headers: list[Path]) -> list[Path]:
+    """The headers, each behind those of them that it includes."""
+    named, ordered = {header.name: header for header in headers}, list[Path]()
+
+    def add(header: Path) -> None:
+        for name in re.findall(r'^#include "(.+)"', header.read_text(encoding="utf-8"), re.MULTILINE):
+            if name in named and named[name] not in ordered:
+                add(named[name])
+        if header not in ordered:
+            ordered.append(header)
+
+    for header in headers:
+        add(header)
+    return ordered
+
+
 def main(directory: str, cdef_out: str, prelude_out: str) -> None:
     """Collect every ``*.h`` of a directory."""
     headers = sorted(Path(directory).glob("*.h"), key=lambda path: (path.name != "geometry.h", path.name))
-    exported = [header for header in headers if declarations(header)]
+    exported = [header for header in in_order(headers) if declarations(header)]
     Path(cdef_out).write_text("".join(map(declarations, exported)), encoding="utf-8")
     Path(prelude_out).write_text("".join(f'#include "{header.name}"\n' for header in exported), encoding="utf-8")
 

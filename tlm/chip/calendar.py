@@ -124,7 +124,8 @@ class _Arrays:
     """What C fills in."""
 
     def __init__(self, cycles: int, config: ChipConfig) -> None:
-        self._arrays: dict[str, npt.NDArray[Any]] = {key: np.zeros(cycles, np.uint8) for key in ("amem", "wmem", "imem")}
+        calendars = ("amem", "wmem", "imem")
+        self._arrays: dict[str, npt.NDArray[Any]] = {key: np.zeros(cycles, np.uint8) for key in calendars}
         for key in ("aligner_reads", "write_back", "residual_reads"):
             self._arrays[key] = np.zeros(config.amem_banks, np.int64)
         self._arrays["weight_reads"] = np.zeros(config.wmem_banks, np.int64)

@@ -1,0 +1,142 @@
+#include "calendar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_DURATION = 1 << 20 };
+
+/* ---- the layer ---- */
+
+static int in_range(int64_t value, int64_t low, int64_t high) { return low <= value && value <= high; }
+
+static int check_ranges(const tlm_geometry *g, const tlm_timing_params *t)
+{
+    const int32_t most = INT32_MAX;
+    return in_range(g->lanes, 1, TLM_MAX_LANES) && in_range(g->columns, 1, TLM_MAX_COLUMNS) &&
+           in_range(g->channels, 1, most) && in_range(g->height, 1, most) && in_range(g->width, 1, most) &&
+           in_range(g->out_channels, 1, most) && in_range(g->out_height, 1, most) && in_range(g->out_width, 1, most) &&
+           in_range(g->kernel_h, 1, TLM_MAX_TAPS) && in_range(g->kernel_w, 1, TLM_MAX_TAPS) &&
+           g->kernel_h * g->kernel_w <= TLM_MAX_TAPS && in_range(t->amem_banks, 1, TLM_MAX_BANKS) &&
+           in_range(t->pipeline_cycles, 0, MAX_DURATION) && in_range(t->pass_gap_cycles, 0, MAX_DURATION) &&
+           in_range(t->requantiser_cycles, 1, MAX_DURATION) &&
+           (t->words_per_channel == 1 || t->words_per_channel == 6) &&
+           in_range(tlm_plane_words(g->lanes, g->out_height, g->out_width), 1, most);
+}
+
+int tlm_describe_layer(tlm_layer *l)
+{
+    const tlm_geometry *g = l->g;
+    if (!check_ranges(g, l->t)) return TLM_E_RANGE;
+    l->taps = g->kernel_h * g->kernel_w;
+    l->channels_per_pattern = TLM_MAX_TAPS / l->taps;
+    l->groups = (g->out_channels - 1) / g->columns + 1;
+    l->tiles = (int32_t)tlm_plane_words(g->lanes, g->out_height, g->out_width);
+    l->input_plane_bank = (int32_t)(tlm_plane_words(g->lanes, g->height, g->width) % l->t->amem_banks);
+    if (l->patterns_per_group != (g->channels - 1) / l->channels_per_pattern + 1) return TLM_E_PATTERN;
+    for (int64_t p = 0; p < (int64_t)l->groups * l->patterns_per_group; p++) {
+        int32_t channels = tlm_channels_of_pattern(l, (int32_t)(p % l->patterns_per_group));
+        if (l->patterns[p] & ~tlm_low_bits(l->taps * channels)) return TLM_E_PATTERN;
+    }
+    return 0;
+}
+
+int32_t tlm_group_slots(const tlm_layer *l, int32_t group)
+{
+    int32_t left = l->g->out_channels - group * l->g->columns;
+    return (left < l->g->columns ? left : l->g->columns) * l->t->words_per_channel;
+}
+
+/* The next group's parameter words are read in the gap, and pattern word 0 in the cycle after them. */
+int32_t tlm_gap_before(const tlm_layer *l, int32_t group, int32_t tile)
+{
+    int32_t gap = l->t->pass_gap_cycles, reads = tlm_group_slots(l, group) + 1;
+    return tile == 0 && reads > gap ? reads : gap;
+}
+
+tlm_candidate tlm_placed(tlm_placement at, int32_t banks)
+{
+    int64_t input = at.input_base_word;
+    return (tlm_candidate){tlm_modulo(at.output_base_word - input, banks),
+                           at.residual_base_word < 0 ? -1 : tlm_modulo(at.residual_base_word - input, banks), 0};
+}
+
+/* ---- fetch ---- */
+
+static int reserve(tlm_bytes *b, int64_t more)
+{
+    if (b->size + more <= b->capacity) return 0;
+    int64_t capacity = 2 * (b->size + more);
+    uint8_t *at = realloc(b->at, (size_t)capacity);
+    if (!at) return TLM_E_MEMORY;
+    b->at = at;
+    b->capacity = capacity;
+    return 0;
+}
+
+/* The k-th fetch cycle of a step serves the k-th word of every bank; r is the longest of these queues. */
+static int work_out_fetch(const tlm_layer *l, tlm_calendar *cal, int32_t tile, int32_t tap)
+{
+    int32_t queue[TLM_MAX_BANKS] = {0}, r = 1; /* all padding: one cycle that reads nothing */
+    int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
+    if (reserve(&cal->fetches, 1 + TLM_MAX_LANES)) return TLM_E_MEMORY;
+    uint8_t *fetch = cal->fetches.at + cal->fetches.size;
+    int32_t count = tlm_tap_words(l->g, tile, tap, words, select);
+    memset(fetch, 0, 1 + TLM_MAX_LANES);
+    for (int32_t i = 0; i < count; i++) {
+        int32_t bank = words[i] % l->t->amem_banks, k = ++queue[bank];
+        fetch[k] |= (uint8_t)(1u << bank);
+        if (k > r) r = k;
+    }
+    fetch[0] = (uint8_t)r;
+    cal->fetch_of[(int64_t)tile * l->taps + tap] = cal->fetches.size;
+    cal->fetches.size += 1 + r;
+    return 0;
+}
+
+/* Channel c's words are channel 0's, c*P further on: the same queues at banks turned by c*P. */
+static void append_step(tlm_calendar *cal, const uint8_t *fetch, int32_t turn, int32_t banks)
+{
+    uint8_t *to = cal->banks.at + cal->banks.size;
+    int32_t r = *fetch++;
+    for (int32_t k = 0; k < r; k++) to[k] = tlm_turned_banks(fetch[k], turn, banks);
+    cal->banks.size += r;
+    cal->steps++;
+}
+
+int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int32_t tile)
+{
+    const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
+    const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
+    int32_t turn = 0, taps = l->taps, banks = l->t->amem_banks;
+    cal->banks.size = cal->steps = cal->empty = 0;
+    for (int32_t p = 0; p < l->patterns_per_group; p++) {
+        if (reserve(&cal->banks, (int64_t)TLM_MAX_TAPS * l->g->lanes)) return TLM_E_MEMORY;
+        if (!pattern[p]) {
+            cal->banks.at[cal->banks.size++] = 0;
+            cal->empty++;
+        }
+        for (int32_t i = 0; i < tlm_channels_of_pattern(l, p); i++) {
+            for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
+                int32_t tap = tlm_lowest_bit(bits);
+                if (!fetch_of[tap] && work_out_fetch(l, cal, tile, tap)) return TLM_E_MEMORY;
+                append_step(cal, cal->fetches.at + fetch_of[tap], turn, banks);
+            }
+            turn = tlm_turned(turn, l->input_plane_bank, banks);
+        }
+    }
+    return 0;
+}
+
+int tlm_open_calendar(const tlm_layer *l, tlm_calendar *cal)
+{
+    *cal = (tlm_calendar){.fetches.size = 1}; /* offset 0 means "not yet known" */
+    cal->fetch_of = calloc((size_t)l->tiles * (size_t)l->taps, sizeof *cal->fetch_of);
+    return cal->fetch_of ? 0 : TLM_E_MEMORY;
+}
+
+void tlm_close_calendar(tlm_calendar *cal)
+{
+    free(cal->banks.at);
+    free(cal->fetches.at);
+    free(cal->fetch_of);
+}
