@@ -17,12 +17,10 @@ from oracles import conv_integer
 from strategies import ARRAY_SIZES, fitting_requantisation, random_activations, random_weights
 
 import tlm
-from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.compiler.layout import Layout, tensor_words
 from tlm.compiler.program import Program
 from tlm.network import INPUT, Conv2d, Network
-from tlm.observe.recorder import PartRecord, Recorder
 from tlm.result import Result
 
 
@@ -177,15 +175,6 @@ def bank_offsets(network: Network, chip: ChipConfig, offsets: Mapping[str, int])
 
     with mock.patch.object(Layout, "_place", forced):
         yield
-
-
-def records(program: Program, activations: npt.NDArray[np.int8]) -> dict[int, PartRecord]:
-    """What a recorder saw of each part of a program; keys are tags."""
-    system = System(program.config)
-    recorder = Recorder(system)
-    system.preload(program.image(program.network.check_activations(activations)))
-    system.run(program.steps)
-    return recorder.parts
 
 
 def oracle_passes(program: Program, tag: int) -> list[Pass]:

@@ -58,7 +58,8 @@ class MacArray(Module):
         lanes, columns = self._config.lanes, self._config.columns
         while True:
             vector: VectorPayload = yield self._products.get()
-            if vector.activations is not None:
+            # a step whose weight fetch failed has stopped the sequencer and leaves no word: nothing is accumulated
+            if vector.activations is not None and self._weights:
                 self.state.value = ArrayState.COMPUTE
                 kernels.mac_step(self._accumulators, vector.activations, self._weights.popleft(), lanes, columns)
             if vector.ends_pass:
