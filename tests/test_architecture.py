@@ -1,0 +1,295 @@
+"""The structure of the package, read from its sources: layers, blocks, cycles, file sizes, and the page about them.
+
+Imports count wherever they stand in a file, those of functions included; only ``if TYPE_CHECKING:`` does not count.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_LINES = 400
+
+LAYERS: dict[str, set[str]] = {
+    "tlm.core": {"tlm.core"},
+    "tlm.chip": {"tlm.core", "tlm.chip", "tlm._kernels"},
+    "tlm.integer_arrays": {"tlm.core"},
+    "tlm.network": {"tlm.core", "tlm.integer_arrays"},
+    "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.network", "tlm.compiler"},
+    "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.network"},
+    "tlm.networks": {"tlm.core", "tlm.integer_arrays", "tlm.network", "tlm.networks", "tlm.reference"},
+    "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.network", "tlm.observe"},
+}
+"""What each lower part may import; whatever is not named here stands above all of them."""
+
+MODULE = "tlm.core.module.Module"
+WIRING = "tlm.chip.chip"
+"""Knows every block and binds their sockets."""
+
+Graph = Mapping[str, set[str]]
+
+
+class Sources:
+    """The modules of a package directory and what they import."""
+
+    def __init__(self, package: Path) -> None:
+        self.trees = {self._name(package, path): ast.parse(path.read_text()) for path in sorted(package.rglob("*.py"))}
+        self.imports: dict[str, set[str]] = {name: set() for name in self.trees}
+        """Module -> modules of the package, and of others as they are written."""
+        self._aliases: dict[str, dict[str, str]] = {name: {} for name in self.trees}
+        for name, tree in self.trees.items():
+            for node in _runtime_nodes(tree):
+                self._read_import(name, node)
+        self.internal: Graph = {name: found & self.trees.keys() for name, found in self.imports.items()}
+
+    @staticmethod
+    def _name(package: Path, path: Path) -> str:
+        parts = path.relative_to(package.parent).with_suffix("").parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+    def _read_import(self, name: str, node: ast.AST) -> None:
+        if isinstance(node, ast.Import):
+            self.imports[name] |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{name}: relative imports are not used here"
+            assert node.level == 0, f"{name}: relative imports are not used here"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                self.imports[name].add(whole if whole in self.trees else node.module)
+                self._aliases[name][alias.asname or alias.name] = whole
+
+    def classes_derived_from(self, base: str) -> set[str]:
+        """Modules that define a class below ``base``, at whatever depth."""
+        derived = {base}
+        while True:
+            found = {
+                f"{name}.{node.name}"
+                for name, tree in self.trees.items()
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ClassDef)
+                for parent in node.bases
+                if isinstance(parent, ast.Name) and self._aliases[name].get(parent.id, f"{name}.{parent.id}") in derived
+            }
+            if found <= derived:
+                return {cls.rpartition(".")[0] for cls in derived - {base}}
+            derived |= found
+
+    def reachable(self, start: str) -> set[str]:
+        """Everything of the package that is imported when ``start`` is."""
+        seen, todo = {start}, [start]
+        while todo:
+            new = self.internal[todo.pop()] - seen
+            seen |= new
+            todo += sorted(new)
+        return seen
+
+
+def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """Every node that is executed: not what stands under ``if TYPE_CHECKING:``."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            for other in child.orelse:
+                yield other
+                yield from _runtime_nodes(other)
+            continue
+        yield child
+        yield from _runtime_nodes(child)
+
+
+def find_cycle(graph: Graph) -> list[str] | None:
+    """Modules that import each other in a ring, or None."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return None
+
+
+def within(name: str, part: str) -> bool:
+    return name == part or name.startswith(f"{part}.")
+
+
+def block_unit(name: str) -> str:
+    """Which block a file belongs to: the DMA has several files, and each fidelity has its own of the same name."""
+    stem = name.rpartition(".")[2]
+    return "dma" if stem.startswith("dma_") else stem
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    return Sources(ROOT / "tlm")
+
+
+@pytest.fixture(scope="module")
+def blocks(sources: Sources) -> set[str]:
+    """Files of tlm/chip that define a module of the transaction layer, without the wiring."""
+    return {name for name in sources.classes_derived_from(MODULE) if within(name, "tlm.chip")} - {WIRING}
+
+
+def forbidden(sources: Sources, part: str, allowed: set[str]) -> list[str]:
+    return [
+        f"{name} imports {target}"
+        for name, targets in sources.imports.items()
+        if within(name, part)
+        for target in sorted(targets)
+        if within(target, "tlm") and not any(within(target, other) for other in allowed)
+    ]
+
+
+@pytest.mark.parametrize(("part", "allowed"), LAYERS.items(), ids=LAYERS)
+def test_a_layer_imports_only_what_lies_below_it(sources: Sources, part: str, allowed: set[str]) -> None:
+    assert any(within(name, part) for name in sources.trees)
+    assert forbidden(sources, part, allowed) == []
+
+
+def test_there_are_no_import_cycles(sources: Sources) -> None:
+    assert find_cycle(sources.internal) is None
+
+
+def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
+    allowed = {"__future__", "abc", "collections", "dataclasses", "enum", "simpy", "tlm", "typing"}
+    roots = {
+        target.partition(".")[0]
+        for name, targets in sources.imports.items()
+        if within(name, "tlm.core")
+        for target in targets
+    }
+    assert roots <= allowed
+
+
+def test_only_the_simulated_hardware_knows_simpy(sources: Sources) -> None:
+    users = {name for name, found in sources.imports.items() if any(within(target, "simpy") for target in found)}
+    assert {name for name in users if not within(name, "tlm.core") and not within(name, "tlm.chip")} == set()
+
+
+def test_the_blocks_are_found(blocks: set[str]) -> None:
+    names = "host off_chip_memory interconnect dma sram sequencer aligner mac_array requantiser"
+    assert {f"tlm.chip.{name}" for name in names.split()} <= blocks
+    assert not blocks & {"tlm.chip.payloads", "tlm.chip.config", "tlm.chip.registers"}
+
+
+def test_blocks_do_not_import_each_other(sources: Sources, blocks: set[str]) -> None:
+    assert [
+        f"{name} imports {target}"
+        for name in sorted(blocks)
+        for target in sorted(sources.internal[name] & blocks)
+        if block_unit(name) != block_unit(target)
+    ] == []
+
+
+def test_only_the_wiring_and_observers_import_blocks(sources: Sources, blocks: set[str]) -> None:
+    """Observers may: they are told which block a probe belongs to. No block may know an observer (the layers above)."""
+    assert [
+        f"{name} imports {target}"
+        for name, targets in sources.internal.items()
+        if name not in blocks | {WIRING} and not within(name, "tlm.observe")
+        for target in sorted(targets & blocks)
+    ] == []
+
+
+def test_nothing_in_the_chip_imports_its_wiring(sources: Sources) -> None:
+    assert [name for name, found in sources.internal.items() if within(name, "tlm.chip") and WIRING in found] == []
+
+
+def test_the_compiler_reaches_no_block_and_no_simulator(sources: Sources, blocks: set[str]) -> None:
+    for name in sources.trees:
+        if within(name, "tlm.compiler"):
+            assert sources.reachable(name) & (blocks | {WIRING, "tlm.simulator", "tlm.core.simulation"}) == set()
+
+
+def test_the_golden_model_shares_no_code_with_chip_and_compiler(sources: Sources) -> None:
+    others = ("tlm.chip", "tlm.compiler", "tlm.observe")
+    assert [name for name in sources.reachable("tlm.reference") if any(within(name, p) for p in others)] == []
+    assert "tlm._kernels" not in sources.imports["tlm.reference"]
+
+
+def test_the_command_line_is_on_top(sources: Sources) -> None:
+    users = [name for name, found in sources.internal.items() if any(within(target, "tlm.cli") for target in found)]
+    assert [name for name in users if not within(name, "tlm.cli") and name != "tlm.__main__"] == []
+
+
+def source_files() -> Iterator[Path]:
+    for directory in ("tlm", "kernels", "tests", "scenarios", "docs"):
+        for path in sorted((ROOT / directory).rglob("*")):
+            if path.suffix in (".py", ".pyi", ".c", ".h"):
+                yield path
+
+
+def test_no_file_is_too_long() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in source_files()}
+    assert len(lengths) > 50
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+# -- the page that a newcomer reads -------------------------------------------------------------------------------
+
+
+def files_in_architecture_page() -> set[str]:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    return set(re.findall(r"`(tlm/[\w/]+\.py)`", text))
+
+
+def test_every_file_that_the_architecture_page_names_exists() -> None:
+    named = files_in_architecture_page()
+    assert named
+    assert {name for name in named if not (ROOT / name).is_file()} == set()
+
+
+def test_the_architecture_page_names_every_block_and_the_wiring(blocks: set[str]) -> None:
+    files = {f"{name.replace('.', '/')}.py" for name in blocks | {WIRING}}
+    assert files - files_in_architecture_page() == set()
+
+
+# -- the checks themselves ----------------------------------------------------------------------------------------
+
+
+def write_package(root: Path, **files: str) -> Sources:
+    package = root / "tlm"
+    for name, text in files.items():
+        path = package / f"{name.replace('__', '/')}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Sources(package)
+
+
+def test_imports_are_seen_in_functions_and_ignored_for_type_checking(tmp_path: Path) -> None:
+    found = write_package(
+        tmp_path,
+        a="def f():\n    from tlm import b\n",
+        b="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import tlm.c\nelse:\n    import os.path\n",
+        c="from tlm.a import f as g\nimport tlm.b\n",
+    )
+    assert found.imports == {"tlm.a": {"tlm.b"}, "tlm.b": {"typing", "os.path"}, "tlm.c": {"tlm.a", "tlm.b"}}
+    assert find_cycle(found.internal) is None
+    assert found.reachable("tlm.c") == {"tlm.a", "tlm.b", "tlm.c"}
+    assert found.reachable("tlm.a") == {"tlm.a", "tlm.b"}
+
+
+def test_a_cycle_is_found(tmp_path: Path) -> None:
+    found = write_package(
+        tmp_path, a="import tlm.b\n", b="def f():\n    from tlm.c import x\n", c="from tlm import a\n"
+    )
+    assert set(find_cycle(found.internal) or []) == {"tlm.a", "tlm.b", "tlm.c"}
+
+
+def test_a_forbidden_import_is_found(tmp_path: Path) -> None:
+    found = write_package(tmp_path, core__x="import tlm.chip.y\nimport enum\n", chip__y="import tlm.core.x\n")
+    assert forbidden(found, "tlm.core", LAYERS["tlm.core"]) == ["tlm.core.x imports tlm.chip.y"]
+    assert forbidden(found, "tlm.chip", LAYERS["tlm.chip"]) == []
+
+
+def test_a_block_is_known_by_its_base_class_at_any_depth(tmp_path: Path) -> None:
+    found = write_package(
+        tmp_path,
+        core__module="class Module: ...\n",
+        chip__base="from tlm.core.module import Module as M\nclass Base(M): ...\n",
+        chip__leaf="from tlm.chip.base import Base\nclass Leaf(Base): ...\n",
+        chip__other="class Leaf: ...\nclass Module: ...\nclass More(Module): ...\n",
+    )
+    assert found.classes_derived_from(MODULE) == {"tlm.chip.base", "tlm.chip.leaf"}
