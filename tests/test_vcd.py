@@ -146,6 +146,11 @@ def test_states_of_a_pass_begin_and_end_in_the_cycles_of_engine_md(run: Run) -> 
     assert first == run.result.layers["pw1"].start_cycle
 
 
+def test_a_step_shows_in_the_last_cycle_of_its_fetch_with_its_weight_word(run: Run) -> None:
+    fetches = run.waves.each_cycle("engine.wmem.fetch")
+    assert run.waves.cycles("engine.sequencer.step") == [cycle for cycle, mask in enumerate(fetches) if mask]
+
+
 def test_passes_are_numbered_by_group_and_tile(run: Run) -> None:
     waves = run.waves
     tiles = run.result.layers["pw1"].passes // 2
@@ -248,6 +253,8 @@ def check_well_formed(path: Path, clock_khz: int) -> int:
             seen.add(token.data.id_code)
         else:
             headers.append(token.kind)
+            if token.kind is TokenKind.END:  # of the initial values
+                seen.clear()
             assert token.kind is not TokenKind.VAR or not times
             assert token.kind is not TokenKind.DATE
     assert TokenKind.TIMESCALE in headers
@@ -327,8 +334,8 @@ def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatc
 class Bench:
     """A dump of 1 GHz whose clock a test moves by hand: cycle c begins at 1000 c ps."""
 
-    def __init__(self) -> None:
-        self.stream = io.StringIO()
+    def __init__(self, stream: io.StringIO | None = None) -> None:
+        self.stream = stream or io.StringIO()
         self._env = simpy.Environment()
         self.dump = Dump(self.stream, Clock(self._env), 1_000_000, "test")
 
@@ -399,6 +406,41 @@ def test_an_event_shows_every_time() -> None:
         event.set(1)
     bench.close()
     assert [cycle for cycle, _ in bench.values("s")] == [1, 2, 5]
+
+
+class InterruptedStream(io.StringIO):
+    """Ctrl-C arrives while the text of one write is on its way."""
+
+    def __init__(self, interrupted_write: int) -> None:
+        super().__init__()
+        self._left = interrupted_write
+
+    def write(self, text: str, /) -> int:
+        written = super().write(text)
+        self._left -= 1
+        if self._left == 0:
+            raise KeyboardInterrupt
+        return written
+
+
+@pytest.mark.parametrize("interrupted_write", range(9, 20))
+def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
+    bench = Bench(InterruptedStream(interrupted_write))
+    event, number = bench.dump.event("a", "s"), bench.dump.integer("a", "n")
+    bench.dump.start()
+
+    def play() -> None:
+        for cycle in range(1, 10):
+            bench.go_to(cycle)
+            event.set(1)
+            number.set(cycle)
+
+    with pytest.raises(KeyboardInterrupt):
+        play()
+    bench.close()
+    for name in ("s", "n", "cycle"):
+        cycles = [cycle for cycle, _ in bench.values(name)]
+        assert cycles == sorted(set(cycles))
 
 
 @pytest.mark.parametrize(("gap", "counted"), [(500, True), (5000, False)])

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 import pywellen
-from test_vcd import Run
+from test_vcd import CHIP, Run, Waves, small_network
+
+import tlm
 
 _MISSING = [tool for tool in ("gtkwave", "Xvfb") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")
@@ -88,3 +90,15 @@ def test_gtkwave_shows_the_run(tmp_path: Path, display: str) -> None:
     picture = run.path.with_suffix(".png")
     if shutil.which("import") is not None:
         assert picture.stat().st_size > 10_000  # an empty screen compresses to much less
+
+
+def test_gtkwave_opens_what_a_failing_run_has_left(tmp_path: Path, display: str) -> None:
+    network, activations = small_network()
+    path = tmp_path / "failed.vcd"
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=1500) for word in range(CHIP.imem_words)]
+    with pytest.raises(tlm.TlmError):
+        tlm.simulate(tlm.compile(network, CHIP), activations, vcd=path, faults=faults)
+    waves = Waves(path)
+    said = gtkwave(path, waves.raw("clock.cycle")[-1][0], display)
+    assert said["end"] == [str((waves.last_cycle + 1) * 10**9 // 534_000)]
+    assert said["value"][:2] == ["-", "idle"]

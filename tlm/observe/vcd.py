@@ -44,13 +44,13 @@ class VcdWriter:
 
     def __enter__(self) -> VcdWriter:
         self._stream = self._open()
-        config = self._system.config
-        comment = (
-            f"cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
-            f"at {config.voltage_v:g} V; a signal has one value a cycle"
-        )
-        self._dump = Dump(self._stream, self._system.simulation.clock, config.clock_khz, comment)
-        watch_system(self._dump, self._system, self._program)
+        try:
+            self._dump = self._declare()
+        except BaseException as error:  # no run, no file
+            self._discard()
+            if isinstance(error, OSError):
+                raise self._refusal(error) from None
+            raise
         return self
 
     def __exit__(
@@ -66,8 +66,25 @@ class VcdWriter:
             if error is None or isinstance(error, OSError):
                 raise self._refusal(failure) from None
         finally:
-            with suppress(OSError):
-                self._temporary.unlink()
+            self._discard()
+
+    def _declare(self) -> Dump:
+        config = self._system.config
+        comment = (
+            f"cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
+            f"at {config.voltage_v:g} V; a signal has one value a cycle"
+        )
+        dump = Dump(self._stream, self._system.simulation.clock, config.clock_khz, comment)
+        watch_system(dump, self._system, self._program)
+        dump.start()
+        return dump
+
+    def _discard(self) -> None:
+        """Close and remove what has not taken its place."""
+        with suppress(OSError):
+            self._stream.close()
+        with suppress(OSError):
+            self._temporary.unlink()
 
     def _open(self) -> IO[str]:
         if self._path.exists() and not self._path.is_file():

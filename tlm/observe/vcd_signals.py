@@ -111,6 +111,10 @@ class Dump:
         """See :meth:`Signal.alias`."""
         self._writer.register_alias(scope, name, variable)
 
+    def start(self) -> None:
+        """Write the declarations and initial values; nothing can be declared afterwards."""
+        self._writer.flush(0)
+
     def advance(self) -> None:
         """Write what was collected: the clock has moved on to another cycle."""
         now = self.clock.now
@@ -139,8 +143,10 @@ class Dump:
         self.cycle = now
 
     def _write(self, values: dict[Variable[Any], Value]) -> None:
-        """The changes of the cycle that was collected."""
+        """The changes of the cycle that was collected; uses them up."""
         change, time_ps = self._writer.change, start_ps(self.cycle, self._clock_khz)
         change(self._counter, time_ps, self.cycle)
-        for variable, value in values.items():
+        # each is taken out before it is written, so that Ctrl-C in between cannot make close() write an event twice
+        while values:
+            variable, value = values.popitem()
             change(variable, time_ps, value)
