@@ -12,17 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 import pywellen
-import simpy
 from vcd.reader import ScalarChange, StringChange, TokenKind, VectorChange, tokenize
 
 import tlm
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName, StartEngine, StartTransfer, Unit, Wait
-from tlm.core.clock import Clock
 from tlm.core.errors import DriverError, InputError
 from tlm.core.module import Activity
 from tlm.observe.vcd import VcdWriter
-from tlm.observe.vcd_signals import Dump, start_ps
+from tlm.observe.vcd_signals import start_ps
 
 CHIP = tlm.ChipConfig(
     lanes=8, columns=8, amem_banks=2, amem_words=1024, wmem_words=128, imem_words=512, memory_bytes=1 << 16
@@ -326,142 +324,3 @@ def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatc
     monkeypatch.setattr(VcdWriter, "_open", lambda _: full)
     with pytest.raises(InputError, match=r"x\.vcd cannot be written \(No space left on device\); give"):
         tlm.simulate(run.program, run.activations, vcd=path)
-
-
-# -- signals by themselves ------------------------------------------------------------------------------------------
-
-
-class Bench:
-    """A dump of 1 GHz whose clock a test moves by hand: cycle c begins at 1000 c ps."""
-
-    def __init__(self, stream: io.StringIO | None = None) -> None:
-        self.stream = stream or io.StringIO()
-        self._env = simpy.Environment()
-        self.dump = Dump(self.stream, Clock(self._env), 1_000_000, "test")
-
-    def go_to(self, cycle: int) -> None:
-        self._env.run(until=cycle)
-
-    def close(self) -> None:
-        self.dump.close()
-
-    def values(self, name: str) -> list[tuple[int, str]]:
-        """(cycle, value as it is written) of a signal, after closing the dump."""
-        lines = self.stream.getvalue().splitlines()
-        ident = next(line.split()[3] for line in lines if line.startswith("$var") and line.split()[4] == name)
-        found, cycle = [], 0
-        for line in lines[lines.index("$enddefinitions $end") :]:
-            if line.startswith("#"):
-                cycle = int(line[1:]) // 1000
-            elif line.endswith(ident) and not line.startswith("$"):
-                found.append((cycle, line.removesuffix(ident).strip()))
-        return found
-
-
-def test_a_pulse_falls_back_and_adjacent_pulses_join() -> None:
-    bench = Bench()
-    signal = bench.dump.bits("a", "s")
-    for cycle in (2, 3, 7):
-        bench.go_to(cycle)
-        signal.pulse()
-    bench.go_to(9)
-    bench.close()
-    assert bench.values("s") == [(0, "0"), (2, "1"), (4, "0"), (7, "1"), (8, "0")]
-
-
-def test_the_last_value_of_a_cycle_counts() -> None:
-    bench = Bench()
-    signal = bench.dump.integer("a", "s")
-    bench.go_to(1)
-    for value in (5, 6, 7):
-        signal.set(value)
-    bench.go_to(2)
-    signal.set(1)
-    signal.set(7)
-    bench.close()
-    assert bench.values("s") == [(0, "b0"), (1, "b111")]
-
-
-def test_a_late_value_shows_in_the_next_cycle_unless_overruled() -> None:
-    bench = Bench()
-    signal = bench.dump.text("a", "s")
-    bench.go_to(1)
-    signal.set("one", late=True)
-    bench.go_to(5)
-    signal.set("never", late=True)
-    signal.set("five")
-    bench.go_to(8)
-    signal.set("never", late=True)
-    bench.go_to(9)
-    signal.set("nine")
-    bench.close()
-    assert bench.values("s") == [(0, "s-"), (2, "sone"), (5, "sfive"), (9, "snine")]
-
-
-def test_an_event_shows_every_time() -> None:
-    bench = Bench()
-    event = bench.dump.event("a", "s")
-    for cycle in (1, 2, 5):
-        bench.go_to(cycle)
-        event.set(1)
-    bench.close()
-    assert [cycle for cycle, _ in bench.values("s")] == [1, 2, 5]
-
-
-class InterruptedStream(io.StringIO):
-    """Ctrl-C arrives while the text of one write is on its way."""
-
-    def __init__(self, interrupted_write: int) -> None:
-        super().__init__()
-        self._left = interrupted_write
-
-    def write(self, text: str, /) -> int:
-        written = super().write(text)
-        self._left -= 1
-        if self._left == 0:
-            raise KeyboardInterrupt
-        return written
-
-
-@pytest.mark.parametrize("interrupted_write", range(9, 20))
-def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
-    bench = Bench(InterruptedStream(interrupted_write))
-    event, number = bench.dump.event("a", "s"), bench.dump.integer("a", "n")
-    bench.dump.start()
-
-    def play() -> None:
-        for cycle in range(1, 10):
-            bench.go_to(cycle)
-            event.set(1)
-            number.set(cycle)
-
-    with pytest.raises(KeyboardInterrupt):
-        play()
-    bench.close()
-    for name in ("s", "n", "cycle"):
-        cycles = [cycle for cycle, _ in bench.values(name)]
-        assert cycles == sorted(set(cycles))
-
-
-@pytest.mark.parametrize(("gap", "counted"), [(500, True), (5000, False)])
-def test_the_cycle_counter_runs_on_for_a_while_and_then_says_that_it_does_not_know(gap: int, counted: bool) -> None:
-    bench = Bench()
-    signal = bench.dump.bits("a", "s")
-    bench.go_to(10)
-    signal.set(1)
-    bench.go_to(10 + gap)
-    signal.set(0)
-    bench.close()
-    cycles = bench.values("cycle")
-    known = [(cycle, value) for cycle, value in cycles if value != "bx"]
-    assert all(int(value[1:], 2) == cycle for cycle, value in known)
-    assert (len(known) == len(cycles) == 10 + gap + 1) is counted
-    assert len(cycles) < 2000
-    assert bench.values("s") == [(0, "0"), (10, "1"), (10 + gap, "0")]
-
-
-@pytest.mark.parametrize("clock_khz", [534_000, 234_000, 1_000, 5_000_000, 333_333])
-def test_cycles_begin_at_exact_times(clock_khz: int) -> None:
-    for cycle in (0, 1, 2, 999, 10**9 + 7):
-        exact_times_khz = cycle * 10**9
-        assert start_ps(cycle, clock_khz) * clock_khz <= exact_times_khz < (start_ps(cycle, clock_khz) + 1) * clock_khz
