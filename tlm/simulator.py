@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
+from tlm.chip.fidelity import Fidelity
 from tlm.chip.packing import unpack_accumulators, unpack_tensor
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
@@ -21,12 +22,13 @@ from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload, Payload
 from tlm.core.sockets import InitiatorSocket
 from tlm.network import Network, TensorInfo
+from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
 from tlm.observe.faults import BitFlip, arm
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.result import LayerResult, Result, Tensor, Traffic, layer_kind
 
-FIDELITIES = ("beat",)
+FIDELITIES = tuple(fidelity.value for fidelity in Fidelity)
 """Models of the chip that exist."""
 
 _FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
@@ -63,7 +65,7 @@ def simulate(
     config = program.config if chip is None else chip
     _check_chip(program, config)
     values = program.network.check_activations(activations)
-    system = System(config)
+    system = System(config, Fidelity(fidelity))
     tensors = _TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     system.preload(program.image(values))
@@ -175,12 +177,13 @@ class _Report:
         return Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
             layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
-            cycles=self.recorder.last_interrupt_cycle + 1,
+            cycles=self.recorder.cycles,
             chip=self.config,
             fidelity=self.fidelity,
             traffic=Traffic(load_bytes=load_bytes, store_bytes=store_bytes),
             bank_conflicts=self.recorder.bank_conflicts(),
             passes={layer.name: self._passes(index) for index, layer in enumerate(network.layers)},
+            account=self.recorder.account(),
         )
 
     def _passes(self, index: int) -> tuple[PassRecord, ...]:
@@ -194,6 +197,7 @@ class _Report:
         tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
         records: list[PartRecord] = [self.recorder.parts[tag] for tag in tags]
         parts = [program.parts[tag] for tag in tags]
+        passes, waits = self._passes(index), self.recorder.waits_before()
         whole = len(parts) == 1
         places = program.places
         groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
@@ -214,8 +218,8 @@ class _Report:
             compute_cycles=sum(record.compute_cycles for record in records),
             steps=sum(record.steps for record in records),
             fetch_cycles=sum(record.fetch_cycles for record in records),
-            passes=sum(len(record.passes) for record in records),
-            macs=sum(p.macs for record in records for p in record.passes),
+            passes=len(passes),
+            macs=sum(one.macs for one in passes),
             dense_macs=pixels * layer.weights.size,
             peak_macs_per_cycle=config.peak_macs_per_cycle,
             start_cycle=records[0].first_cycle,
@@ -229,4 +233,9 @@ class _Report:
             + instruction_words * config.imem_word_bytes
             + (places[source.name].words * config.amem_word_bytes if index == 0 else 0),
             store_bytes=places[layer.name].words * config.amem_word_bytes if layer is network.layers[-1] else 0,
+            columns=config.columns,
+            lane_steps=lane_steps(passes),
+            column_steps=column_steps(passes),
+            account=added(ArrayAccount, [self.recorder.array_account(tag) for tag in tags]),
+            waits=added(WaitAccount, [waits[tag] for tag in tags]),
         )

@@ -6,14 +6,23 @@ SRAMs, sequencer, aligner, MAC array, requantiser.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 from tlm.chip import address_map as am
 from tlm.chip.aligner import Aligner
+from tlm.chip.burst.aligner import BurstAligner
+from tlm.chip.burst.dma import BurstChannel, BurstDma
+from tlm.chip.burst.mac_array import BurstMacArray
+from tlm.chip.burst.requantiser import BurstRequantiser
+from tlm.chip.burst.sequencer import BurstSequencer
+from tlm.chip.burst.sram import BurstSram
 from tlm.chip.config import ChipConfig
+from tlm.chip.descriptor import sram_size
 from tlm.chip.dma import Dma
 from tlm.chip.dma_channel import DmaChannel
 from tlm.chip.driver import DriverStep, SramName, Unit
+from tlm.chip.fidelity import Fidelity
 from tlm.chip.host import Host, UnitAddress
 from tlm.chip.interconnect import Interconnect
 from tlm.chip.mac_array import MacArray
@@ -32,34 +41,27 @@ _FETCH_SLOTS = {"fetch": 0, "dma_load": 1, "dma_store": 2}
 _BUS_SLOTS = {"host": 1, "dma_load": 2, "dma_store": 3}
 
 
+class _SramParameters(TypedDict):
+    words: int
+    word_bytes: int
+    banks: int
+    port_slots: Mapping[str, int]
+
+
+def _sram_parameters(sram: SramName, config: ChipConfig) -> _SramParameters:
+    words, word_bytes = sram_size(sram, config)
+    banks = {SramName.AMEM: config.amem_banks, SramName.WMEM: config.wmem_banks, SramName.IMEM: config.imem_banks}
+    slots = _AMEM_SLOTS if sram is SramName.AMEM else _FETCH_SLOTS
+    return _SramParameters(words=words, word_bytes=word_bytes, banks=banks[sram], port_slots=slots)
+
+
 class Engine(Module):
     """SRAMs and datapath: what an RTL model would replace as a whole, behind the same sockets."""
 
     def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self.amem = Sram(
-            "amem",
-            self,
-            words=config.amem_words,
-            word_bytes=config.amem_word_bytes,
-            banks=config.amem_banks,
-            port_slots=_AMEM_SLOTS,
-        )
-        self.wmem = Sram(
-            "wmem",
-            self,
-            words=config.wmem_words,
-            word_bytes=config.wmem_word_bytes,
-            banks=config.wmem_banks,
-            port_slots=_FETCH_SLOTS,
-        )
-        self.imem = Sram(
-            "imem",
-            self,
-            words=config.imem_words,
-            word_bytes=config.imem_word_bytes,
-            banks=config.imem_banks,
-            port_slots=_FETCH_SLOTS,
+        self.amem, self.wmem, self.imem = (
+            Sram(sram.name.lower(), self, **_sram_parameters(sram, config)) for sram in SramName
         )
         self.sequencer = Sequencer("sequencer", self, config)
         self.aligner = Aligner("aligner", self, config)
@@ -86,15 +88,53 @@ class Engine(Module):
         requantiser.residuals.bind(self.amem.ports["residual"])
 
 
+class BurstEngine(Module):
+    """The same for whole passes (fidelity "burst")."""
+
+    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self.amem, self.wmem, self.imem = (
+            BurstSram(sram.name.lower(), self, **_sram_parameters(sram, config)) for sram in SramName
+        )
+        self.sequencer = BurstSequencer("sequencer", self, config)
+        self.aligner = BurstAligner("aligner", self, config)
+        self.mac_array = BurstMacArray("mac_array", self, config)
+        self.requantiser = BurstRequantiser("requantiser", self, config)
+        self.srams = {SramName.AMEM: self.amem, SramName.WMEM: self.wmem, SramName.IMEM: self.imem}
+        self._bind()
+
+    def _bind(self) -> None:
+        sequencer, aligner, mac_array, requantiser = self.sequencer, self.aligner, self.mac_array, self.requantiser
+        sequencer.imem.bind(self.imem.ports["fetch"])
+        sequencer.wmem.bind(self.wmem.ports["fetch"])
+        sequencer.steps.bind(aligner.steps)
+        sequencer.weights.bind(mac_array.weights)
+        sequencer.passes.bind(mac_array.passes)
+        sequencer.layers_to_aligner.bind(aligner.layers)
+        sequencer.layers_to_mac_array.bind(mac_array.layers)
+        sequencer.layers_to_requantiser.bind(requantiser.layers)
+        sequencer.parameters.bind(requantiser.parameters)
+        sequencer.flushes.bind(requantiser.flushes)
+        for sram in self.srams.values():
+            sequencer.reservations[sram.name].bind(sram.reservations)
+        aligner.amem.bind(self.amem.ports["aligner"])
+        aligner.vectors.bind(mac_array.vectors)
+        mac_array.drain.bind(requantiser.passes)
+        requantiser.writes.bind(self.amem.ports["write_back"])
+        requantiser.residuals.bind(self.amem.ports["residual"])
+
+
 class System:
     """The chip with its host and off-chip memory, ready to run one driver program.
 
     Args:
         config: parameters of everything.
+        fidelity: which model of engine and DMA; everything around them is the same.
     """
 
-    def __init__(self, config: ChipConfig) -> None:
+    def __init__(self, config: ChipConfig, fidelity: Fidelity = Fidelity.BEAT) -> None:
         self.config = config
+        self.fidelity = fidelity
         self.simulation = Simulation()
         regions = am.AddressMap()
         regions.add(am.Region("load", am.LOAD_BASE, am.BLOCK_BYTES))
@@ -109,8 +149,17 @@ class System:
         self.host = Host("host", self.simulation, config, units, am.MEMORY_BASE)
         self.memory = OffChipMemory("memory", self.simulation, config)
         self.interconnect = Interconnect("interconnect", self.simulation, regions, _BUS_SLOTS)
-        self.dma = Dma("dma", self.simulation, config)
-        self.engine = Engine("engine", self.simulation, config)
+        self.dma: Dma | BurstDma
+        self.engine: Engine | BurstEngine
+        match fidelity:
+            case Fidelity.BEAT:
+                self.dma = Dma("dma", self.simulation, config)
+                self.engine = Engine("engine", self.simulation, config)
+            case Fidelity.BURST:
+                self.dma = burst_dma = BurstDma("dma", self.simulation, config)
+                self.engine = burst_engine = BurstEngine("engine", self.simulation, config)
+                for name, sram in burst_engine.srams.items():
+                    sram.calendar.bind(burst_dma.calendars[name])
         self._bind()
 
     def _bind(self) -> None:
@@ -126,7 +175,7 @@ class System:
             self._bind_channel(unit, channel, port)
             targets[unit.value].bind(channel.registers.target)
 
-    def _bind_channel(self, unit: Unit, channel: DmaChannel, port: str) -> None:
+    def _bind_channel(self, unit: Unit, channel: DmaChannel | BurstChannel, port: str) -> None:
         channel.memory.bind(self.interconnect.ports[port])
         channel.registers.interrupt.bind(self.host.interrupts[unit])
         for name, sram in self.engine.srams.items():
