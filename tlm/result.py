@@ -19,6 +19,7 @@ import numpy.typing as npt
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 from tlm.network import Conv2d
+from tlm.observe.account import ArrayAccount, RunAccount, SramAccount, WaitAccount
 from tlm.observe.passes import PassRecord
 
 SCHEMA = "tlm.result/1"
@@ -82,6 +83,32 @@ class LayerResult:
     """Bytes that the DMA loaded for this layer: instructions, weights, activations that were not on chip."""
     store_bytes: int = 0
     """Bytes that the DMA stored of this layer's output."""
+    columns: int = 0
+    """Output channels that the array computes side by side; ``peak_macs_per_cycle`` is lanes x columns."""
+    lane_steps: int = 0
+    """Real output pixels, summed over the steps."""
+    column_steps: int = 0
+    """Real output channels, summed over the steps."""
+    account: ArrayAccount = field(default_factory=ArrayAccount)
+    """Causes of ``compute_cycles``, which is their sum."""
+    waits: WaitAccount = field(default_factory=WaitAccount)
+    """Cycles without computation before this layer's parts, since the part before or the start of the run."""
+
+    @property
+    def step_utilization(self) -> float:
+        """Share of the compute cycles that start a step: 0..1; times the next two it gives ``utilization``."""
+        return _share(self.steps, self.compute_cycles)
+
+    @property
+    def lane_utilization(self) -> float:
+        """Share of the lanes that hold a real output pixel, mean over the steps: 0..1; below 1 for partial tiles."""
+        lanes = self.peak_macs_per_cycle // self.columns if self.columns else 0
+        return _share(self.lane_steps, self.steps * lanes)
+
+    @property
+    def column_utilization(self) -> float:
+        """Share of the columns that hold a real output channel, mean over the steps: 0..1."""
+        return _share(self.column_steps, self.steps * self.columns)
 
     @property
     def utilization(self) -> float:
@@ -133,6 +160,8 @@ class Result:
 
     passes: Mapping[str, tuple[PassRecord, ...]] = field(default_factory=dict)
     """By layer name, every pass as it happened, parts one after another; not in result.json."""
+    account: RunAccount = field(default_factory=RunAccount)
+    """Where all of ``cycles`` went, and what DMA channels and SRAM banks did meanwhile."""
 
     @property
     def outputs(self) -> Tensor:
@@ -258,6 +287,7 @@ def result_record(
             "total": result.traffic.total_bytes,
         },
         "bank_conflict_cycles": dict(sorted(result.bank_conflicts.items())),
+        "account": _account_record(result.account),
         "output_layer": result.output_name,
         "output_shape": list(result.outputs.shape),
         "output_dtype": result.outputs.dtype.name,
@@ -280,9 +310,29 @@ def result_json(
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
+def _account_record(account: RunAccount) -> dict[str, Any]:
+    return {
+        "causes": account.by_cause(),
+        "waits_at_end": account.waits_at_end.by_cause(),
+        "dma": {name: channel.by_cause() for name, channel in account.dma.items()},
+        "sram": {name: _sram_record(sram) for name, sram in account.sram.items()},
+    }
+
+
+def _sram_record(sram: SramAccount) -> dict[str, Any]:
+    return {
+        "busy": {initiator: list(banks) for initiator, banks in sram.busy.items()},
+        "idle": list(sram.idle),
+        "refused": dict(sram.refused),
+    }
+
+
 def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
     record = {item.name: getattr(layer, item.name) for item in fields(layer)}
-    record["utilization"] = layer.utilization
+    del record["columns"]  # chip.columns
+    record["account"], record["waits"] = layer.account.by_cause(), layer.waits.by_cause()
+    for key in ("utilization", "step_utilization", "lane_utilization", "column_utilization"):
+        record[key] = getattr(layer, key)
     record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
 

@@ -22,7 +22,15 @@ class PassRecord:
     fetch_cycles: int = 0
     refused_writes: int = 0
     refused_residual_reads: int = 0
-    macs: int = 0
+    pixels: int = 0
+    """Real output pixels of the tile."""
+    channels: int = 0
+    """Real output channels of the group."""
+
+    @property
+    def macs(self) -> int:
+        """Real multiply-accumulates of its steps."""
+        return self.steps * self.pixels * self.channels
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ because its handover was answered.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from tlm.chip.chip import System
@@ -24,6 +24,16 @@ from tlm.chip.payloads import (
 from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket
+from tlm.observe.account import (
+    ArrayAccount,
+    RunAccount,
+    WaitAccount,
+    added,
+    array_account,
+    check_sums,
+    wait_accounts,
+)
+from tlm.observe.activity import ActivityRecorder, BankCounter
 from tlm.observe.passes import PartRecord, PassRecord
 
 LayerDone = Callable[[int], None]
@@ -45,9 +55,11 @@ class Recorder:
         self._steps = 0
         self._fetch_cycles = 0
         self.parts: dict[int, PartRecord] = {}
-        self._dma_refused: Counter[str] = Counter()
         self.moved_bytes = {Unit.LOAD: 0, Unit.STORE: 0}
         self.last_interrupt_cycle = -1
+        self._banks = BankCounter(system)
+        self._activity = ActivityRecorder(system)
+        self._config = system.config
         self._subscribe(system)
 
     def bank_conflicts(self) -> dict[str, int]:
@@ -57,9 +69,48 @@ class Recorder:
             "aligner": sum(one.fetch_cycles - one.steps for one in passes),
             "write_back": sum(one.refused_writes for one in passes),
             "residual": sum(one.refused_residual_reads for one in passes),
-            **self._dma_refused,
+            **{f"dma_{unit.value}": self._banks.refused(f"dma_{unit.value}") for unit in (Unit.LOAD, Unit.STORE)},
         }
         return {initiator: count for initiator, count in sorted(lost.items()) if count}
+
+    @property
+    def cycles(self) -> int:
+        """First host access to the last interrupt, inclusive."""
+        return self.last_interrupt_cycle + 1
+
+    def array_account(self, tag: int) -> ArrayAccount:
+        """What the array did during one part."""
+        return array_account(self.parts[tag], self._config)
+
+    def waits_before(self) -> dict[int, WaitAccount]:
+        """Tag -> cycles without computation before that part."""
+        return dict(zip(self.parts, self._waits[:-1], strict=True))
+
+    def account(self) -> RunAccount:
+        """Where all cycles of the run went.
+
+        Raises:
+            SimulationError: a sum does not close.
+        """
+        waits = self._waits
+        account = RunAccount(
+            array=added(ArrayAccount, [self.array_account(tag) for tag in self.parts]),
+            waits=added(WaitAccount, waits),
+            waits_at_end=waits[-1],
+            dma={
+                unit.value: self._activity.channel_account(unit, self.cycles, self._banks)
+                for unit in (Unit.LOAD, Unit.STORE)
+            },
+            sram=self._banks.accounts(self.cycles),
+        )
+        check_sums(account, self.cycles)
+        return account
+
+    @cached_property
+    def _waits(self) -> list[WaitAccount]:
+        """Worked out once, when the run has ended."""
+        activity = self._activity
+        return wait_accounts(self.cycles, list(self.parts.values()), activity.running, activity.waiting)
 
     def _subscribe(self, system: System) -> None:
         engine = system.engine
@@ -71,8 +122,6 @@ class Recorder:
         engine.requantiser.residuals.observe(self._see_residual)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             channel.memory.observe(self._count_bytes(unit))
-            for socket in channel.srams.values():
-                socket.observe(self._count_refusals(f"dma_{unit.value}"))
         for registers in (engine.sequencer.registers, system.dma.load.registers, system.dma.store.registers):
             registers.interrupt.observe(self._see_interrupt)
 
@@ -107,7 +156,8 @@ class Recorder:
                     last_fetch_cycle=self._clock.now,
                     steps=self._steps,
                     fetch_cycles=self._fetch_cycles,
-                    macs=self._steps * payload.pixels * payload.channels,
+                    pixels=payload.pixels,
+                    channels=payload.channels,
                 )
             )
             self._steps = self._fetch_cycles = 0
@@ -138,13 +188,6 @@ class Recorder:
     def _see_interrupt(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
         if phase is Phase.BEGIN_REQ:
             self.last_interrupt_cycle = self._clock.now
-
-    def _count_refusals(self, initiator: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if phase is Phase.END_RESP:
-                self._dma_refused[initiator] += _refusals(payload)
-
-        return count
 
     def _count_bytes(self, unit: Unit) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
         def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
