@@ -1,0 +1,126 @@
+"""Measures a scenario's phases: wall time, peak memory and simulated cycles per second; medians of fresh processes.
+
+    python docs/benchmark.py [SCENARIO] [--runs N]
+
+Each run is a process of its own, so that imports and memory count as for a user. Figures depend on the machine and on
+what else it does: the spread stands beside every median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+DEMO = Path(__file__).resolve().parents[1] / "scenarios" / "resnet18_conv3_2_3of9.toml"
+
+
+def peak_mb() -> float:
+    """Peak resident memory of this process so far, 1e6 bytes (Linux counts KiB)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+class Phases:
+    """Seconds and memory of one phase after the other."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.peak_mb: dict[str, float] = {}
+
+    def measure(self, name: str, work: Callable[[], Any]) -> Any:
+        """Do the work and note what it took."""
+        begin = time.perf_counter()
+        value = work()
+        self.seconds[name] = time.perf_counter() - begin
+        self.peak_mb[name] = peak_mb()
+        return value
+
+
+def import_all() -> None:
+    """What ``tlm run`` imports in the end."""
+    import rich.table  # noqa: F401
+
+    import tlm.cli
+    import tlm.reference
+    import tlm.report
+    import tlm.result_files
+    import tlm.scenario.loading
+    import tlm.simulator  # noqa: F401
+
+
+def one_run(scenario: str) -> dict[str, Any]:
+    """All phases of one scenario in this process."""
+    phases = Phases()
+    phases.measure("import", import_all)
+    import tlm
+    from tlm.result import result_json
+    from tlm.result_files import write_result
+    from tlm.scenario.loading import load_scenario
+
+    job = phases.measure("load", lambda: load_scenario(scenario).build())
+    program = phases.measure("compile", lambda: tlm.compile(job.network, job.chip))
+    result = phases.measure("simulate", lambda: tlm.simulate(program, job.activations, fidelity=job.fidelity))
+    wanted = phases.measure("check", lambda: tlm.reference.run(job.network, job.activations))
+    matches = all((wanted[name] == tensor).all() for name, tensor in result.tensors.items())
+    with tempfile.TemporaryDirectory() as directory:
+        text = result_json(result, scenario=job.name, settings=job.settings, matches_reference=bool(matches))
+        phases.measure("write", lambda: write_result(Path(directory), text, result.tensors))
+    if not matches:
+        raise SystemExit(f"{scenario}: the outputs differ from the golden model")
+    return {"seconds": phases.seconds, "peak_mb": phases.peak_mb, "cycles": result.cycles, "fidelity": result.fidelity}
+
+
+def command_seconds(scenario: str) -> float:
+    """``tlm run SCENARIO -o DIR`` as a whole, seen from outside."""
+    with tempfile.TemporaryDirectory() as directory:
+        begin = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "tlm", "run", scenario, "-o", directory], check=True, stdout=subprocess.DEVNULL
+        )
+        return time.perf_counter() - begin
+
+
+def spread(values: Sequence[float], form: str) -> str:
+    """Median and range."""
+    return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenario", nargs="?", default=str(DEMO))
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(one_run(arguments.scenario)))
+        return
+    runs = []
+    for _ in range(arguments.runs):
+        done = subprocess.run(
+            [sys.executable, __file__, arguments.scenario, "--one"], check=True, capture_output=True, text=True
+        )
+        runs.append(json.loads(done.stdout))
+    whole = [command_seconds(arguments.scenario) for _ in range(arguments.runs)]
+    cycles = runs[0]["cycles"]
+    print(f"{Path(arguments.scenario).stem}, fidelity {runs[0]['fidelity']}: {cycles:,} cycles")
+    print(f"medians (smallest .. largest) of {arguments.runs} runs\n")
+    print(f"{'phase':10} {'seconds':26} peak memory so far, MB")
+    for phase in runs[0]["seconds"]:
+        seconds, memory = ([run[key][phase] for run in runs] for key in ("seconds", "peak_mb"))
+        print(f"{phase:10} {spread(seconds, '.3f'):26} {spread(memory, '.0f')}")
+    print(f"{'command':10} {spread(whole, '.3f'):26} (tlm run with -o, as a whole)")
+    rates = [cycles / run["seconds"]["simulate"] / 1000 for run in runs]
+    print(f"\nsimulated: {spread(rates, '.0f')} thousand cycles per second")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""The documentation is true: its code runs, its figures are those of real runs, the files that it names exist."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command import REPOSITORY, tlm
+
+DOCS = REPOSITORY / "docs"
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """(language, text) of the fenced blocks."""
+    return FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "python" in dict(blocks(page))], ids=lambda page: page.name)
+def test_python_in_the_pages_runs_and_prints_what_they_say(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page's ```python blocks run one after the other; a ```text block behind one is what it prints."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": page.stem}
+    found = blocks(page)
+    for index, (language, code) in enumerate(found):
+        if language != "python":
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(code, f"{page.name}, block {index}", "exec"), names)
+        following = found[index + 1] if index + 1 < len(found) else ("", "")
+        expected = following[1] if following[0] == "text" else ""
+        assert printed.getvalue() == expected
+
+
+def test_the_tables_are_those_of_real_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, DOCS / "make_timing_tables.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
+    for name in ("make_timing_tables.py", "measuring.py", "timing.md", "architecture.md"):
+        (tmp_path / name).write_bytes((DOCS / name).read_bytes())
+    page = tmp_path / "timing.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("handover h |", "handover |"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "make_timing_tables.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "timing.md: out of date" in done.stdout
+
+
+def lines(text: str) -> list[str]:
+    return [line.rstrip() for line in text.splitlines() if line.strip()]
+
+
+SHOWN_RUNS = [lines(text) for _, text in blocks(REPOSITORY / "README.md") if "tlm run scenarios" in text]
+"""Blocks that show a command, ``$ .venv/bin/tlm run FILE`` or the line that make echoes, and what it prints."""
+
+
+@pytest.mark.parametrize("name", ["resnet18_conv3_2_3of9.toml", "which_sparsity_pays.py"])
+def test_the_readme_shows_what_the_command_prints(name: str) -> None:
+    (shown,) = [block for block in SHOWN_RUNS if any(line.endswith(f"tlm run scenarios/{name}") for line in block[:2])]
+    command = next(i for i, line in enumerate(shown) if line.endswith(name))
+    done = tlm("run", REPOSITORY / "scenarios" / name)
+    assert done.returncode == 0, done.stderr
+    assert shown[command + 1 :] == lines(done.stdout)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [target for target in targets if "://" not in target and not (page.parent / target).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    files = re.findall(r"`((?:tlm|tests|kernels|docs|scenarios)/[\w/.-]+\.\w+)`", text)
+    assert not [name for name in files if not (REPOSITORY / name).exists() and name not in IMAGINED]
+    for file, test in re.findall(r"`tests/(test_\w+\.py)::(\w+)`", text):
+        assert re.search(rf"^def {test}\(", (REPOSITORY / "tests" / file).read_text(encoding="utf-8"), re.MULTILINE), (
+            f"{page.name} names {file}::{test}, which does not exist"
+        )
+
+
+IMAGINED = {"tlm/chip/cycle_counter.py"}
+"""The file that the tutorial would add."""
+
+
+def test_the_architecture_page_names_the_sockets_that_there_are() -> None:
+    """Per file of a block, all sockets of the modules that it defines, with their directions."""
+    from tlm.chip.chip import System
+    from tlm.chip.config import ChipConfig
+
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `(tlm/chip/\w+\.py)` \| ([^|]+) \|", text, re.MULTILINE)
+    named = {file: set(re.findall(r"(->|<-) (\w+)", cell)) for file, cell in rows}
+    for channel in ("load", "store"):
+        named[f"tlm/chip/dma_{channel}.py"] = named["tlm/chip/dma_channel.py"]
+    found: dict[str, set[tuple[str, str]]] = {}
+    for module in System(ChipConfig()).simulation.modules():
+        file = type(module).__module__.replace(".", "/") + ".py"
+        arrows = {("->" if socket.direction == "initiator" else "<-", name) for name, socket in module.sockets.items()}
+        found.setdefault(file, set()).update(arrows)
+    del found["tlm/chip/chip.py"]  # the engine as a whole has none of its own
+    assert {file: named[file] for file in found} == found
+
+
+def test_every_rule_of_time_names_a_test() -> None:
+    """In the tables that have a column "pinned by" no cell of it is empty."""
+    lines = (DOCS / "timing.md").read_text(encoding="utf-8").splitlines()
+    pinned, checked = False, 0
+    for line in lines:
+        if not line.startswith("|"):
+            pinned = False
+        elif line.endswith("| pinned by |"):
+            pinned = True
+        elif pinned and not line.startswith("|---"):
+            checked += 1
+            assert re.search(r"`tests/test_\w+\.py::\w+`(, `tests/test_\w+\.py::\w+`)* \|$", line), line
+    assert checked > 40
+
+
+def test_every_duration_of_the_configuration_is_in_the_page() -> None:
+    from dataclasses import fields
+
+    from tlm.chip.config import ChipConfig
+
+    text = (DOCS / "timing.md").read_text(encoding="utf-8")
+    durations = [item.name for item in fields(ChipConfig) if item.name.endswith(("_cycles", "_ns", "_gb_per_s"))]
+    assert len(durations) >= 9
+    assert not [name for name in durations if f"`{name}`" not in text]
+
+
+def test_no_page_names_a_machine_path() -> None:
+    for page in PAGES:
+        assert not re.search(r"(?<![\w.])/(work|tmp|home|root)\b", page.read_text(encoding="utf-8")), page.name
