@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 import pytest
-from dma_bench import MEMORY_BYTES, Bench
 from transaction_bench import read, run_together
+from transfer_bench import MEMORY_BYTES, Bench
 
 from tlm.chip import address_map as am
 from tlm.chip.chip import System

@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from dma_bench import MEMORY_BYTES, Bench
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transfer_bench import MEMORY_BYTES, Bench
 
 from tlm.chip.driver import SramName, Unit
 
