@@ -106,6 +106,9 @@ class Conv2d:
         if self.out_channels % self.groups:
             raise self._error("groups", self.groups, f"a divisor of the {self.out_channels} output channels")
         half = 1 << (BIAS_BITS - 1)
+        for key in ("signed_output", "accumulator_output"):
+            if not isinstance(getattr(self, key), (bool, np.bool_)):
+                raise self._error(key, getattr(self, key), "True or False")
         self._put("bias", self._per_channel("bias", self.bias, -half, half - 1))
         self._put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
         self._put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))
@@ -258,7 +261,7 @@ class Network:
     tensors: Mapping[str, TensorInfo] = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = tuple(self.input_shape)
+        shape = tuple(self.input_shape) if isinstance(self.input_shape, Sequence) else ()
         if len(shape) != 3 or any(
             isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= _SIZE_LIMIT for n in shape
         ):
@@ -266,6 +269,10 @@ class Network:
                 f"network: input_shape is {self.input_shape!r}, "
                 f"but must be three integers (C, H, W) in 1..{_SIZE_LIMIT}"
             )
+        if not isinstance(self.signed_input, (bool, np.bool_)):
+            raise InputError(f"network: signed_input is {self.signed_input!r}, but must be True or False")
+        if not isinstance(self.layers, Sequence):
+            raise InputError(f"network: layers is a {type(self.layers).__name__}, but must be a list of Conv2d layers")
         layers = tuple(self.layers)
         if not layers:
             raise InputError("network: layers is empty; give at least one layer")
