@@ -132,7 +132,7 @@ def test_report_fits_80_columns_and_says_what_ran(small: Path) -> None:
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert lines[0] == "small: two small layers"
-    assert lines[1] == "32x32 MACs [P], 0.8 V [P], 234 MHz [P], 4 AMem banks [A]; fidelity beat"
+    assert lines[1] == "32x32 MACs [P], 0.8 V [P], 234 MHz [P], 4 AMem banks [A]; fidelity burst"
     record = json.loads(tlm("run", small, "--set", "chip.voltage_v=0.8", "--json").stdout)
     c1 = next(line.split() for line in lines if line.strip().startswith("c1 "))
     layer = record["layers"][0]
@@ -288,12 +288,12 @@ def test_an_accumulator_that_could_overflow(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", [0.05, 1.0])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, seconds: float) -> None:
     scenario = SCENARIOS / "resnet18_conv5_2_9of9.toml"
-    command = [sys.executable, "-m", "tlm", "run", scenario, "-o", tmp_path / "out"]
+    command = [sys.executable, "-m", "tlm", "run", scenario, "-o", tmp_path / "out", "--fidelity", "beat"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_until_running(process, seconds)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "tlm: interrupted; nothing was written\n")
+    assert (process.returncode, out, err) == (130, "", "tlm: interrupted; no result was written\n")
     assert not (tmp_path / "out").exists() or files(tmp_path / "out") == []
 
 

@@ -79,7 +79,7 @@ def test_an_empty_file_is_the_main_scenario() -> None:
     assert np.array_equal(job.activations, main.activations)
     for mine, theirs in zip(job.network.layers, main.network.layers, strict=True):
         assert np.array_equal(mine.weights, theirs.weights)
-    assert (job.name, job.fidelity, job.vcd) == ("s", "beat", None)
+    assert (job.name, job.fidelity, job.vcd) == ("s", None, None)
 
 
 # -- keys -------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ REFUSALS = {
     "date": ("[chip]\nlanes = 2020-01-01", ":2: chip.lanes: 2020-01-01 is not allowed; give one of 8, 16, 32, 64"),
     "no table": ("chip = 3", ":1: chip: 3 is not a table; write [chip]"),
     "no table of kinds": ("network = 3", ":1: network: 3 is not a table; write [network]"),
-    "fidelity": ('fidelity = "rtl"', ':1: fidelity: "rtl" is not allowed; give one of beat'),
+    "fidelity": ('fidelity = "rtl"', ':1: fidelity: "rtl" is not allowed; give one of beat, burst'),
     "second layer": (
         LAYERS + "kernel = 3\n[[network.layers]]\nkernel = 3\nstirde = 2",
         ":7: network.layers[1].stirde: unknown key; did you mean stride?",
@@ -386,8 +386,8 @@ def test_garbage_collection_after_validation() -> None:
 
 
 def test_schema_offers_the_models_that_exist() -> None:
-    offered = scenario_schema()["$defs"]["Scenario"]["properties"]["fidelity"]["enum"]
-    assert offered == list(FIDELITIES), "change the type of Scenario.fidelity with simulator.FIDELITIES"
+    offered = scenario_schema()["$defs"]["Scenario"]["properties"]["fidelity"]["anyOf"]
+    assert [{"enum": list(FIDELITIES)}, {"type": "null"}] == offered, "change the type of Scenario.fidelity with simulator.FIDELITIES"
 
 
 def test_defaults_are_valid() -> None:

@@ -44,6 +44,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
     temporary = _temporary(path)
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a regular file, so it cannot be replaced; give another name")
         yield temporary
         if temporary.exists():
             os.replace(temporary, path)

@@ -39,7 +39,7 @@ def simulate(
     network: Network | Program,
     activations: npt.ArrayLike,
     chip: ChipConfig | None = None,
-    fidelity: str = "beat",
+    fidelity: str | None = None,
     vcd: str | Path | None = None,
     faults: Sequence[BitFlip] = (),
 ) -> Result:
@@ -50,8 +50,9 @@ def simulate(
         activations: int array (C, H, W), the network's input.
         chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
-        fidelity: "beat": every access, step, drained word and bus beat is a transaction; "burst": a pass, a transfer is
-            one, with the same cycles and values.
+        fidelity: "burst", the default: a pass and a transfer are one transaction each; "beat": every access, step,
+            drained word and bus beat is one. Both give the same values and cycles; a waveform needs "beat", which is
+            the default then.
         vcd: write a waveform there.
         faults: bits to flip while the program runs.
 
@@ -59,13 +60,12 @@ def simulate(
         InputError, CompileError: before anything runs.
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
-    if fidelity not in FIDELITIES:
-        raise InputError(f"fidelity: {fidelity!r} is not one of {', '.join(FIDELITIES)}")
+    model = _fidelity(fidelity, waveform=vcd is not None)
     program = network if isinstance(network, Program) else compile_network(network, chip or ChipConfig())
     config = program.config if chip is None else chip
     _check_chip(program, config)
     values = program.network.check_activations(activations)
-    system = System(config, Fidelity(fidelity))
+    system = System(config, model)
     tensors = _TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     system.preload(program.image(values))
@@ -78,7 +78,17 @@ def simulate(
         with VcdWriter(system, program, Path(vcd)):
             system.run(program.steps)
     tensors.check_stored_output()
-    return _Report(program, config, fidelity, recorder, tensors.tensors).result()
+    return _Report(program, config, model.value, recorder, tensors.tensors).result()
+
+
+def _fidelity(name: str | None, waveform: bool) -> Fidelity:
+    if name is None:
+        return Fidelity.BEAT if waveform else Fidelity.BURST
+    if name not in FIDELITIES:
+        raise InputError(f"fidelity: {name!r} is not one of {', '.join(FIDELITIES)}")
+    if waveform and name != Fidelity.BEAT.value:
+        raise InputError(f"vcd: a waveform shows cycles, but fidelity is {name!r}; use 'beat' or leave fidelity out")
+    return Fidelity(name)
 
 
 def _check_chip(program: Program, config: ChipConfig) -> None:

@@ -20,7 +20,7 @@ _EPILOG = """exit status:
   0    done; for `run`: every output equals the golden model (or checking was turned off)
   1    outputs differ from the golden model, or the simulation failed
   2    the input or the command line is wrong; nothing was run
-  130  interrupted; nothing was written
+  130  interrupted; no result was written
 """
 
 
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        return _complain("interrupted; nothing was written", INTERRUPTED)
+        return _complain("interrupted; no result was written", INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`tlm list | head`); Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

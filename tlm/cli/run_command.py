@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,6 @@ from tlm.cli.arguments import add_scenario, load, naming
 from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from tlm.cli.arguments import Commands
     from tlm.result import Result
     from tlm.scenario.loading import Job
@@ -27,7 +25,9 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("run", help="run a scenario and compare its outputs with the golden model")
     add_scenario(parser, scripts=True)
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
-    parser.add_argument("--fidelity", metavar="NAME", help="which model of the chip runs (beat)")
+    parser.add_argument(
+        "--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)"
+    )
     parser.add_argument("--vcd", metavar="FILE", type=Path, help="write a value change dump (opens in GTKWave)")
     parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
     parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
@@ -57,17 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _simulate(job: Job, vcd: Path | None, check: bool) -> tuple[Result, list[str] | None]:
     import tlm
-    from tlm.result_files import whole_file
 
-    dump: AbstractContextManager[Path | None] = nullcontext() if vcd is None else whole_file(vcd)
-    with _progress(f"simulating {job.name}"), dump as temporary:
-        result = tlm.simulate(
-            job.network,
-            job.activations,
-            chip=job.chip,
-            fidelity=job.fidelity,
-            vcd=None if temporary is None else str(temporary),
-        )
+    with _progress(f"simulating {job.name}"):
+        result = tlm.simulate(job.network, job.activations, chip=job.chip, fidelity=job.fidelity, vcd=vcd)
     if not check:
         return result, None
     with _progress("comparing with the golden model"):

@@ -28,7 +28,7 @@ class FaultTarget(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class BitFlip:
-    """One bit that changes at the start of a cycle.
+    """One bit that changes at the start of a cycle; in an SRAM word that was never written nothing changes.
 
     Args:
         target: which memory.
@@ -89,6 +89,8 @@ def _flip_at(system: System, fault: BitFlip) -> Activity:
 
 def _flip(system: System, fault: BitFlip) -> None:
     socket, base, size_bytes = _place(system, fault)
+    if fault.target is not FaultTarget.MEMORY and not socket.direct_memory().written[fault.address]:
+        return  # a word without a value has no bit to flip, and must stay unwritten
     word = bytearray(size_bytes)
     socket.debug_transport(MemoryPayload(Command.READ, base + fault.address, word))
     word[fault.bit // 8] ^= 1 << fault.bit % 8

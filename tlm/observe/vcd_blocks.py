@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 
 from tlm.chip import address_map as am
 from tlm.chip.aligner import Aligner
-from tlm.chip.chip import System
+from tlm.chip.chip import Engine, System
+from tlm.chip.dma import Dma
 from tlm.chip.dma_channel import DmaChannel
 from tlm.chip.driver import StartTransfer, Unit
 from tlm.chip.host import Host
@@ -27,6 +28,7 @@ from tlm.chip.sequencer import Sequencer
 from tlm.chip.sram import Sram
 from tlm.chip.states import ArrayState, ChannelState, HostState, RequantiserState, SequencerState
 from tlm.compiler.program import Program
+from tlm.core.errors import InputError
 from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Command, MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
@@ -51,11 +53,15 @@ _REQUANTISER_ENDS = {(RequantiserState.DRAIN, RequantiserState.IDLE)}
 
 def watch_system(dump: Dump, system: System, program: Program) -> None:
     """Register every signal and subscribe to what drives it; before the simulation starts."""
-    engine = system.engine
+    engine, dma = system.engine, system.dma
+    if not isinstance(engine, Engine) or not isinstance(dma, Dma):
+        raise InputError(
+            f"vcd: a waveform shows cycles, but fidelity is {system.fidelity.value!r}; use fidelity 'beat'"
+        )
     _watch_host(dump, system.host)
     _watch_memory(dump, system.memory, system.interconnect.targets["memory"])
     _watch_interconnect(dump, system.interconnect)
-    for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
+    for unit, channel in ((Unit.LOAD, dma.load), (Unit.STORE, dma.store)):
         labels = [s.transfer.label for s in program.steps if isinstance(s, StartTransfer) and s.unit is unit]
         _watch_channel(dump, channel, labels)
         _watch_interrupt(dump, channel.path, channel.registers.interrupt, unit)

@@ -30,7 +30,7 @@ class Job:
     network: Network
     activations: Int8Array
     chip: ChipConfig
-    fidelity: str
+    fidelity: str | None
     vcd: str | None
     settings: dict[str, Any]
     """The resolved network and input sections for result.json; files by name and SHA-256."""

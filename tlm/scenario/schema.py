@@ -293,8 +293,9 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     description: str = ""
     """One line for `tlm list` and the head of the report."""
-    fidelity: Literal["beat"] = "beat"
-    """Which model of the chip runs: "beat" has one transaction per SRAM access, step and bus beat."""
+    fidelity: Literal["beat", "burst"] | None = None
+    """Which model of the chip runs: "burst" has one transaction per pass and transfer, "beat" one per SRAM access, step
+    and bus beat, with the same cycles; by default "burst", or "beat" where a waveform is asked for."""
     chip: ChipConfig = field(default_factory=ChipConfig)
     """The chip and what surrounds it; the default is the published chip at 1.1 V."""
     network: NetworkSection = field(default_factory=BlockNetwork)
