@@ -18,6 +18,8 @@ MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
 _WIDE_COLUMNS = 110
+_MAIN_CAUSES = 2
+"""How many causes the line about cycles names."""
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
 
 
@@ -85,13 +87,14 @@ def _cells(layer: LayerResult, wide: bool) -> list[str]:
 
 
 def _totals(result: Result) -> list[tuple[str, str]]:
-    share = result.compute_cycles / result.cycles if result.cycles else 0.0
+    share = _share(result.compute_cycles, result.cycles)
     conflicts = ", ".join(f"{who} {count:,}" for who, count in sorted(result.bank_conflicts.items()) if count)
     split = [f"{layer.name} in {layer.parts} parts" for layer in result.layers.values() if layer.parts > 1]
     return [
         *([("split", ", ".join(split))] if split else []),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
         ("computing", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
+        ("cycles go to", f"{_main_causes(result)} [D]; `tlm explain` says more"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
         (
             "utilisation",
@@ -100,6 +103,19 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
         ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),
     ]
+
+
+def _main_causes(result: Result) -> str:
+    """The causes that took most cycles, and the rest in one."""
+    causes = sorted(result.account.by_cause().items(), key=lambda item: -item[1])
+    main = [(name, count) for name, count in causes[:_MAIN_CAUSES] if count]
+    rest = sum(count for _, count in causes[_MAIN_CAUSES:])
+    shares = [*main, *([("other", rest)] if rest else [])]
+    return ", ".join(f"{name.replace('_', ' ')} {_share(count, result.cycles):.1%}" for name, count in shares)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def _verdict(result: Result, differing: Sequence[str] | None) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""What results say: read back, explained, compared. Everything here works on result.json."""

@@ -1,0 +1,129 @@
+"""A result's run, built again from what result.json recorded."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tlm.analysis.stored import StoredResult
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import InputError
+from tlm.scenario.schema import PATH_KEYS, Scenario
+
+if TYPE_CHECKING:
+    from tlm.integer_arrays import Int8Array
+    from tlm.network import Network
+    from tlm.result import Result
+
+_WITHOUT = "`--no-runs` explains without simulating"
+
+
+@dataclass(frozen=True, eq=False)
+class RebuiltRun:
+    """What ran, ready to run again; picklable."""
+
+    network: Network
+    activations: Int8Array
+    chip: ChipConfig
+    fidelity: str
+
+    def simulate(self, chip: ChipConfig | None = None) -> Result:
+        """Run it, compiled for the given chip (default: its own)."""
+        import tlm
+
+        return tlm.simulate(self.network, self.activations, chip or self.chip, self.fidelity)
+
+
+def fastest_fidelity() -> str:
+    """The model of the chip that takes least time; cycles and values are the same in all."""
+    from tlm.simulator import FIDELITIES
+
+    return "burst" if "burst" in FIDELITIES else FIDELITIES[0]
+
+
+def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
+    """Network and input of a result.
+
+    Args:
+        stored: the result.
+        directories: where the files that the scenario reads are looked for, by name.
+
+    Raises:
+        InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
+    """
+    if not {"network", "input"} <= stored.settings.keys():
+        raise InputError(
+            f"settings: {sorted(stored.settings)} holds no network and input, so the run of this result cannot be "
+            f"built again; give the result of a scenario file (`tlm run SCENARIO -o DIR`), or {_WITHOUT}"
+        )
+    settings = copy.deepcopy({key: stored.settings[key] for key in ("network", "input")})
+    _find_files(settings, directories)
+    wanted_sha256 = settings["input"].pop("sha256", None)
+    shape = settings["input"].pop("shape", None)
+    try:
+        config = msgspec.convert(settings, Scenario)
+        activations = config.input.activations(config.network.input_shape or _shape(shape))
+        network = config.network.build(activations, config.input.signed)
+    except (msgspec.ValidationError, InputError) as error:
+        raise InputError(f"settings: cannot be built again ({error}); run the scenario again, or {_WITHOUT}") from None
+    _check_input(activations, wanted_sha256)
+    return RebuiltRun(network, activations, stored.chip, fastest_fidelity())
+
+
+def check_same(stored: StoredResult, result: Result) -> None:
+    """The rebuilt run is the one that the file describes.
+
+    Raises:
+        InputError: cycles or outputs differ.
+    """
+    for key in ("cycles", "outputs_sha256"):
+        found, wanted = getattr(result, key), getattr(stored, key)
+        if found != wanted:
+            raise InputError(
+                f"{key}: the result says {wanted}, but the run built again from it gives {found}; it was made by "
+                f"another version or edited: run the scenario again, or {_WITHOUT}"
+            )
+
+
+def _shape(shape: Any) -> tuple[int, int, int] | None:
+    return None if shape is None else msgspec.convert(shape, tuple[int, int, int])
+
+
+def _find_files(settings: dict[str, Any], directories: Sequence[Path]) -> None:
+    for section, key in PATH_KEYS:
+        name, sha256 = settings[section].get(key), settings[section].pop(f"{key}_sha256", None)
+        if name is not None:
+            settings[section][key] = str(_find(f"{section}.{key}", str(name), sha256, directories))
+
+
+def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) -> Path:
+    present = [path for path in (directory / Path(name).name for directory in directories) if path.is_file()]
+    for path in present:
+        if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+            return path
+    if present:
+        raise InputError(
+            f"{key}: {present[0]} has changed since the run: its SHA-256 is not {sha256}; "
+            f"name the directory of the old one with --files DIR, run the scenario again, or {_WITHOUT}"
+        )
+    places = ", ".join(map(str, directories))
+    raise InputError(
+        f"{key}: {name} is in none of the directories {places}; name its directory with --files DIR, or {_WITHOUT}"
+    )
+
+
+def _check_input(activations: Int8Array, sha256: str | None) -> None:
+    from tlm.result import tensor_sha256
+
+    found = tensor_sha256(activations)
+    if sha256 is not None and found != sha256:
+        raise InputError(
+            f"input.sha256: the result says {sha256}, but the input built again has {found}; "
+            f"run the scenario again, or {_WITHOUT}"
+        )

@@ -1,0 +1,104 @@
+"""What a change of the chip would buy: found by running the simulator, never by a guess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tlm.analysis.rebuild import RebuiltRun
+from tlm.chip.config import ChipConfig, allowed_range, allowed_values
+from tlm.core.errors import CompileError, InputError, SimulationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tlm.result import Result
+
+
+@dataclass(frozen=True)
+class Change:
+    """Keys of the chip with new values."""
+
+    name: str
+    """Such as "AMem banks"."""
+    values: tuple[tuple[str, int | float], ...]
+    """(key, new value)."""
+
+    def text(self, chip: ChipConfig) -> str:
+        """For a table: ``AMem banks 4 -> 8``."""
+        key, value = self.values[0]
+        return f"{self.name} {getattr(chip, key):g} -> {value:g}"
+
+    def applied(self, chip: ChipConfig) -> ChipConfig:
+        """The changed chip.
+
+        Raises:
+            InputError: the values do not fit the other keys.
+        """
+        changed: dict[str, Any] = dict(self.values)
+        return replace(chip, **changed)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A change and what came of it."""
+
+    change: Change
+    result: Result | None
+    problem: str = ""
+    """Why there is no result."""
+
+
+_FACTORS: tuple[tuple[str, str, float], ...] = (
+    ("AMem banks", "amem_banks", 2),
+    ("memory GB/s", "memory_gb_per_s", 2),
+    ("memory latency ns", "memory_latency_ns", 0.5),
+    ("bursts in flight", "dma_bursts_in_flight", 2),
+    ("bus bytes", "bus_bytes", 2),
+    ("gap cycles", "pass_gap_cycles", 0),
+    ("WMem words", "wmem_words", 2),
+    ("host access ns", "host_access_ns", 0.5),
+    ("host interrupt ns", "host_interrupt_ns", 0.5),
+)
+"""(name, key, factor); 0: the least value that is allowed."""
+
+BANDWIDTH, LATENCY, IN_FLIGHT, BUS = "memory_gb_per_s", "memory_latency_ns", "dma_bursts_in_flight", "bus_bytes"
+
+
+def changes(chip: ChipConfig) -> list[Change]:
+    """The changes that make sense for a chip: those that alter a value and stay within its limits."""
+    found = []
+    for name, key, factor in _FACTORS:
+        old = getattr(chip, key)
+        low, high = _limits(key)
+        new = type(old)(max(low, old * factor))
+        if new != old and new <= high:
+            found.append(Change(name, ((key, new),)))
+    return found
+
+
+def outcomes(run: RebuiltRun, wanted: Iterable[Change], baseline: Result) -> Iterator[Outcome]:
+    """Simulate each change, compiled for the changed chip.
+
+    Raises:
+        SimulationError: a change altered the outputs, which no change of timing may.
+    """
+    for change in wanted:
+        try:
+            result = run.simulate(change.applied(run.chip))
+        except (InputError, CompileError) as error:
+            yield Outcome(change, None, str(error))
+            continue
+        if result.outputs_sha256 != baseline.outputs_sha256:
+            raise SimulationError(f"{change.text(run.chip)}: the outputs differ from those of the unchanged chip")
+        yield Outcome(change, result)
+
+
+def _limits(key: str) -> tuple[float, float]:
+    values = allowed_values(key)
+    if values is not None:
+        return min(values), max(values)
+    limits = allowed_range(key)
+    assert limits is not None  # every key is limited in one way or the other
+    return limits

@@ -1,0 +1,28 @@
+"""``tlm compare``: two results side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("compare", help="show two results side by side, with differences")
+    for name in ("A", "B"):
+        parser.add_argument(name.lower(), metavar=name, type=Path, help="result.json, or the directory that holds it")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the comparison; differences are no failure."""
+    from tlm.analysis.compare_text import compare_text
+    from tlm.analysis.stored import load_pair
+
+    sys.stdout.write(compare_text(*load_pair(arguments.a, arguments.b)))
+    return 0

@@ -1,0 +1,51 @@
+"""``tlm explain``: what bounds a run, and what changes would buy."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("explain", help="say what bounds a run, and simulate what changes would buy")
+    parser.add_argument("result", metavar="RESULT", type=Path, help="result.json, or the directory that holds it")
+    parser.add_argument(
+        "--files",
+        metavar="DIR",
+        type=Path,
+        help="where the files lie that the scenario reads (also looked for beside RESULT and in the current directory)",
+    )
+    parser.add_argument("--no-runs", action="store_true", help="only explain what the file says; simulate nothing")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the explanation."""
+    from tlm.analysis.explain import explain
+    from tlm.analysis.explain_text import explain_text
+    from tlm.analysis.stored import load_result, result_path
+    from tlm.core.errors import CompileError, InputError, SimulationError
+
+    stored = load_result(arguments.result)
+    path = result_path(arguments.result)
+    directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
+    try:
+        explanation = explain(stored, directories, runs=not arguments.no_runs, progress=_show)
+    except (InputError, CompileError, SimulationError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    finally:
+        _show("")
+    sys.stdout.write(explain_text(explanation))
+    return 0
+
+
+def _show(text: str) -> None:
+    """Progress on stderr, where a person watches: one line that is overwritten."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
