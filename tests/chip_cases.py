@@ -24,6 +24,11 @@ from tlm.network import INPUT, Conv2d, Network
 from tlm.result import Result
 
 
+def simulate(network: Network | Program, activations: npt.ArrayLike, *args: Any, **keys: Any) -> Result:
+    """tlm.simulate with the clear model: these suites check it, and test_fidelities.py the fast one against it."""
+    return tlm.simulate(network, activations, *args, **{"fidelity": "beat", **keys})
+
+
 @dataclass(frozen=True, eq=False)
 class NetworkCase:
     """A network and an input for it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import check_values
+from chip_cases import check_values, simulate
 from strategies import Case, bias_limit_case, extremes
 
 import tlm
@@ -23,13 +23,13 @@ EXTREMES = {name: case for name, case in extremes().items() if name not in TOO_L
 def test_extreme(name: str) -> None:
     case = EXTREMES[name]
     chip = ChipConfig(lanes=case.lanes, columns=case.columns)
-    check_values(case.network, case.activations, tlm.simulate(case.network, case.activations, chip=chip))
+    check_values(case.network, case.activations, simulate(case.network, case.activations, chip=chip))
 
 
 @pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
 def test_acc_plus_bias_at_its_limits(total: int) -> None:
     case = bias_limit_case(total)
-    result = tlm.simulate(case.network, case.activations, chip=ChipConfig(lanes=8, columns=8))
+    result = simulate(case.network, case.activations, chip=ChipConfig(lanes=8, columns=8))
     assert set(result.outputs.ravel().tolist()) == {total}
 
 
@@ -53,7 +53,7 @@ def test_accumulator_at_the_provable_limits(weight_sum: int, value: int, total: 
     """The sums nearest to the 24-bit limits that can be proved; more weight words than the published WMem holds."""
     case = provable_limit_case(weight_sum, value)
     roomy = ChipConfig(lanes=8, columns=8, wmem_words=1 << 18, amem_words=1 << 15)
-    result = tlm.simulate(case.network, case.activations, chip=roomy)
+    result = simulate(case.network, case.activations, chip=roomy)
     assert result.outputs.ravel().tolist() == [total]
 
 
@@ -74,7 +74,7 @@ def all_equal(value: int, weight: int, signed: bool, **keys: Any) -> Case:
 @pytest.mark.parametrize(("value", "signed"), [(15, False), (0, False), (-8, True), (7, True)])
 def test_operands_at_their_limits(value: int, signed: bool, weight: int, bias: int) -> None:
     case = all_equal(value, weight, signed, bias=bias, signed_output=True)
-    check_values(case.network, case.activations, tlm.simulate(case.network, case.activations))
+    check_values(case.network, case.activations, simulate(case.network, case.activations))
 
 
 @pytest.mark.parametrize("residual", [-8, 7])
@@ -90,6 +90,6 @@ def test_residual_at_its_limits(residual: int) -> None:
         signed_output=True,
     )
     network, activations = Network((3, 4, 9), [layer], True), np.full((3, 4, 9), residual, np.int8)
-    result = tlm.simulate(network, activations)
+    result = simulate(network, activations)
     check_values(network, activations, result)
     assert set(result.outputs.ravel().tolist()) == {residual}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chip_cases import NetworkCase, bank_offsets, networks
+from chip_cases import NetworkCase, bank_offsets, networks, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_machine import ExpectedError, Machine, UnpredictableError
@@ -75,14 +75,14 @@ def check_flips(program: Program, activations: npt.NDArray[Any], *flips: BitFlip
         expected = machine.run()
     except ExpectedError as why:
         with pytest.raises(TlmError):
-            tlm.simulate(program, activations, faults=flips)
+            simulate(program, activations, faults=flips)
         return f"error: {why}"
     except UnpredictableError:
         with suppress(TlmError):  # tensors overlap: any outcome, as long as it ends
-            tlm.simulate(program, activations, faults=flips)
+            simulate(program, activations, faults=flips)
         return "no prediction"
     try:
-        found = tlm.simulate(program, activations, faults=flips).outputs
+        found = simulate(program, activations, faults=flips).outputs
     except TlmError as error:
         raise AssertionError(f"{flips}: the golden model has an answer, but the chip stopped: {error}") from error
     np.testing.assert_array_equal(found, expected, err_msg=str(flips))
@@ -154,7 +154,7 @@ SRAMS = {FaultTarget.AMEM: SramName.AMEM, FaultTarget.WMEM: SramName.WMEM, Fault
 def cycle_before_the_engine(name: str) -> int:
     """A cycle in which everything is loaded and no header word is read yet (a first run tells; flips come later)."""
     program = PROGRAMS[name]
-    layer = next(iter(tlm.simulate(program, CASES[name].activations).layers.values()))
+    layer = next(iter(simulate(program, CASES[name].activations).layers.values()))
     slots = min(8, layer.output_shape[0]) * (6 if program.network.layers[0].accumulator_output else 1)
     return layer.start_cycle - (5 + slots + 1) - 5
 
@@ -209,7 +209,7 @@ def test_a_cleared_pattern_bit_shifts_the_weights_behind_it() -> None:
     expected = tlm.reference.run(
         Network((1, 4, 4), [Conv2d("c", shifted, padding=1, accumulator_output=True)]), activations
     )
-    found = tlm.simulate(program, activations, faults=[BitFlip(FaultTarget.MEMORY, pattern_word, 0)])
+    found = simulate(program, activations, faults=[BitFlip(FaultTarget.MEMORY, pattern_word, 0)])
     np.testing.assert_array_equal(found.outputs, expected["c"])
     assert not np.array_equal(found.outputs, tlm.reference.run(network, activations)["c"])
     assert found.layers["c"].steps == 8 * 2
@@ -219,15 +219,15 @@ def test_a_pattern_bit_beyond_the_last_channel_is_illegal() -> None:
     _, program = simple(np.ones((8, 2, 1, 1), np.int8))
     pattern_word = loaded(program, SramName.IMEM)[0] + 8 * (5 + 8)
     with pytest.raises(TlmError, match=r"engine\.sequencer: illegal instruction at IMem word 13 \(0xd\) in cycle \d+"):
-        tlm.simulate(program, np.ones((2, 4, 4), np.int8), faults=[BitFlip(FaultTarget.MEMORY, pattern_word, 2)])
+        simulate(program, np.ones((2, 4, 4), np.int8), faults=[BitFlip(FaultTarget.MEMORY, pattern_word, 2)])
 
 
 def test_a_flip_between_two_layers_reaches_only_the_second() -> None:
     case, program = CASES["two layers"], PROGRAMS["two layers"]
-    before = tlm.simulate(program, case.activations)
+    before = simulate(program, case.activations)
     place = program.places["a"]
     flip = BitFlip(FaultTarget.AMEM, place.base_word + 2 * 2, 14, before.layers["c"].start_cycle - 1)
-    result = tlm.simulate(program, case.activations, faults=[flip])
+    result = simulate(program, case.activations, faults=[flip])
     np.testing.assert_array_equal(result.tensors["a"], before.tensors["a"])
     flipped = before.tensors["a"].copy()
     flipped[2].reshape(-1)[14 // 4] ^= 1 << 14 % 4  # channel 2, P = 2, word 0
@@ -241,19 +241,19 @@ def test_a_flip_between_two_layers_reaches_only_the_second() -> None:
 
 def test_a_flip_after_its_last_use_changes_nothing() -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
-    before = tlm.simulate(program, case.activations)
+    before = simulate(program, case.activations)
     flips = [BitFlip(target, 0, 0, before.layers["c"].end_cycle + 1) for target in (FaultTarget.WMEM, FaultTarget.IMEM)]
-    after = tlm.simulate(program, case.activations, faults=flips)
+    after = simulate(program, case.activations, faults=flips)
     np.testing.assert_array_equal(after.outputs, before.outputs)
     assert after.cycles == before.cycles
 
 
 def test_an_output_that_changes_before_it_is_stored_is_named() -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
-    end_cycle = tlm.simulate(program, case.activations).layers["c"].end_cycle
+    end_cycle = simulate(program, case.activations).layers["c"].end_cycle
     flip = BitFlip(FaultTarget.AMEM, program.places["c"].base_word, 0, end_cycle + 3)
     with pytest.raises(TlmError, match=r"dma\.store: the stored output 'c' differs"):
-        tlm.simulate(program, case.activations, faults=[flip])
+        simulate(program, case.activations, faults=[flip])
 
 
 @pytest.mark.parametrize("bit", [6, 5])
@@ -261,12 +261,12 @@ def test_a_read_of_a_never_written_word_names_bank_address_and_cycle(bit: int) -
     """The header's input base is moved into a part of AMem that nobody writes; s_0 is the first fetch."""
     _, program = simple(np.ones((8, 2, 1, 1), np.int8))
     activations = np.ones((2, 4, 4), np.int8)
-    s_0 = tlm.simulate(program, activations).layers["c"].start_cycle
+    s_0 = simulate(program, activations).layers["c"].start_cycle
     word = 1 << bit
     placement = loaded(program, SramName.IMEM)[0] + 8 * 3
     message = rf"engine\.amem bank {word % 4}: word {word} was read in cycle {s_0} by aligner.* was never written"
     with pytest.raises(TlmError, match=message):
-        tlm.simulate(program, activations, faults=[BitFlip(FaultTarget.MEMORY, placement + bit // 8, bit % 8)])
+        simulate(program, activations, faults=[BitFlip(FaultTarget.MEMORY, placement + bit // 8, bit % 8)])
 
 
 def run_with_instruction_flips(*places: tuple[int, int]) -> None:
@@ -274,7 +274,7 @@ def run_with_instruction_flips(*places: tuple[int, int]) -> None:
     _, program = simple(np.ones((8, 2, 1, 1), np.int8))
     first = loaded(program, SramName.IMEM)[0]
     flips = [BitFlip(FaultTarget.MEMORY, first + 8 * word + bit // 8, bit % 8) for word, bit in places]
-    tlm.simulate(program, np.ones((2, 4, 4), np.int8), faults=flips)
+    simulate(program, np.ones((2, 4, 4), np.int8), faults=flips)
 
 
 def test_never_written_weights_are_named() -> None:
@@ -303,7 +303,7 @@ def flips_to_end(program: Program, word: int) -> list[BitFlip]:
 def test_an_output_that_was_never_computed_is_named() -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
     with pytest.raises(TlmError, match=r"engine\.amem bank \d: word \d+ was read in cycle \d+ by dma_store"):
-        tlm.simulate(program, case.activations, faults=flips_to_end(program, 0))
+        simulate(program, case.activations, faults=flips_to_end(program, 0))
 
 
 def test_parts_that_do_not_run_are_named() -> None:
@@ -313,7 +313,7 @@ def test_parts_that_do_not_run_are_named() -> None:
         program = tlm.compile(case.network, CHIP)
     assert program.places["c"].base_word == program.places[INPUT].base_word
     with pytest.raises(TlmError, match=r"engine\.sequencer: ended after 0 of 2 parts of the program"):
-        tlm.simulate(program, case.activations, faults=flips_to_end(program, 0))
+        simulate(program, case.activations, faults=flips_to_end(program, 0))
 
 
 def test_a_wrong_tag_is_named() -> None:
@@ -337,4 +337,4 @@ def test_a_wrong_tag_is_named() -> None:
 def test_a_flip_that_does_not_exist_is_refused(flip: BitFlip) -> None:
     _, program = simple(np.ones((8, 2, 1, 1), np.int8))
     with pytest.raises(InputError, match=re.escape(f"fault {flip}: there is no such bit")):
-        tlm.simulate(program, np.ones((2, 4, 4), np.int8), faults=[flip])
+        simulate(program, np.ones((2, 4, 4), np.int8), faults=[flip])

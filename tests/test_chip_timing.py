@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, chips, closed_form, dense_weights, oracle_passes
+from chip_cases import NetworkCase, bank_offsets, chips, closed_form, dense_weights, oracle_passes, simulate
 from cycle_oracle import Pass
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -91,7 +91,7 @@ def check_counts(program: Program, result: Result, name: str) -> None:
 def check_layer(case: NetworkCase, chip: ChipConfig, offsets: dict[str, int]) -> None:
     with bank_offsets(case.network, chip, offsets):
         program = tlm.compile(case.network, chip)
-    result, layer = tlm.simulate(program, case.activations), case.network.layers[-1]
+    result, layer = simulate(program, case.activations), case.network.layers[-1]
     expected, found = oracle_passes(program, 0), result.layers["c"]
     assert figures(result.passes["c"]) == expected_figures(expected)
     assert found.compute_cycles == expected[-1].last_write + 1
@@ -157,7 +157,7 @@ def test_parts_computed_beside_loads(kind: str, seed: int) -> None:
     case, chip = split_case(kind, seed, columns=8)
     with bank_offsets(case.network, chip, {"a": seed, "c": seed * 2}):
         program = tlm.compile(case.network, chip)
-    result = tlm.simulate(program, case.activations)
+    result = simulate(program, case.activations)
     assert result.layers["c"].parts > 1
     for index, layer in enumerate(case.network.layers):
         tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
@@ -187,21 +187,21 @@ def test_the_worked_example_of_engine_md(offset: int, cycles: int) -> None:
     with bank_offsets(case.network, chip, {"c": offset}):
         program = tlm.compile(case.network, chip)
     assert program.places["c"].base_word % 4 == offset
-    result = tlm.simulate(program, case.activations)
+    result = simulate(program, case.activations)
     assert result.layers["c"].compute_cycles == cycles
     assert (refused(result) > 0) == (cycles == 4233)
 
 
 def test_the_compiler_avoids_the_starving_placement() -> None:
     case = pointwise(96, 32, 32, 32)
-    assert tlm.simulate(case.network, case.activations).layers["c"].compute_cycles == 3520
+    assert simulate(case.network, case.activations).layers["c"].compute_cycles == 3520
 
 
 @pytest.mark.parametrize(("channels", "kernel", "steps"), [(64, 3, 576), (512, 1, 512)])
 def test_passes_follow_each_other_at_s_plus_13(channels: int, kernel: int, steps: int) -> None:
     """97.8 % and 97.5 % of the peak [D] in the steady state of dense passes."""
     case = pointwise(channels, 32, 5, 32, kernel)
-    passes = tlm.simulate(case.network, case.activations).passes["c"]
+    passes = simulate(case.network, case.activations).passes["c"]
     starts = [now.first_cycle for now in passes]
     lasts = [now.last_fetch_cycle for now in passes]
     inner = [i for i in range(len(passes) - 1) if lasts[i] - starts[i] + 1 == steps]
@@ -217,7 +217,7 @@ def test_a_following_layer_starts_in_the_cycle_after_the_last_write(outputs: int
     network = Network((4, 3, 3), [first, second])
     program = tlm.compile(network, replace(ChipConfig(), host_interrupt_ns=10_000))  # one job
     assert len(program.jobs) == 1
-    result = tlm.simulate(program, np.ones((4, 3, 3), np.int8))
+    result = simulate(program, np.ones((4, 3, 3), np.int8))
     between = result.layers["b"].start_cycle - result.layers["a"].end_cycle
     assert between == 1 + 5 + min(outputs, 32) * SLOTS[accumulator] + 1
 
@@ -225,7 +225,7 @@ def test_a_following_layer_starts_in_the_cycle_after_the_last_write(outputs: int
 def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word() -> None:
     """130 channels, 3 pattern words: S = 3, h = 2 + 10, last write h + 3 + 8; the bias is written."""
     layer = Conv2d("c", np.zeros((8, 130, 1, 1), np.int8), bias=7)
-    result = tlm.simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15))
+    result = simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15))
     found = result.layers["c"]
     assert (found.compute_cycles, found.steps, found.fetch_cycles, found.passes) == (2 + 10 + 3 + 8 + 1, 0, 0, 1)
     assert set(result.outputs.ravel().tolist()) == {7}
@@ -235,7 +235,7 @@ def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank() -> None
     """16 pixels of a row: words 0 and 2 hold the even ones at 8 lanes, both in bank 0 of 2."""
     layer = Conv2d("c", np.ones((8, 1, 1, 1), np.int8), stride=(2, 2))
     network, chip = Network((1, 1, 32), [layer]), ChipConfig(lanes=8, columns=8, amem_banks=1)
-    result = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=chip)
+    result = simulate(network, np.ones((1, 1, 32), np.int8), chip=chip)
     assert (result.layers["c"].steps, result.layers["c"].fetch_cycles) == (2, 4)
-    four = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=replace(chip, amem_banks=4))
+    four = simulate(network, np.ones((1, 1, 32), np.int8), chip=replace(chip, amem_banks=4))
     assert (four.layers["c"].steps, four.layers["c"].fetch_cycles) == (2, 2)

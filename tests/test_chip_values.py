@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, check_values, chips, networks
+from chip_cases import NetworkCase, check_values, chips, networks, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,8 +31,8 @@ def simulate_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, in
     try:
         program = tlm.compile(case.network, small)
     except CompileError:
-        return tlm.simulate(case.network, case.activations, chip=chip)
-    return tlm.simulate(program, case.activations)
+        return simulate(case.network, case.activations, chip=chip)
+    return simulate(program, case.activations)
 
 
 def run_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
@@ -82,9 +82,7 @@ def test_residual_block_to_class_scores(signed: bool, lanes: int, columns: int) 
     network = block(signed)
     low, high = (-8, 8) if signed else (0, 16)
     activations = np.random.default_rng(6).integers(low, high, network.input_shape)
-    check_values(
-        network, activations, tlm.simulate(network, activations, chip=ChipConfig(lanes=lanes, columns=columns))
-    )
+    check_values(network, activations, simulate(network, activations, chip=ChipConfig(lanes=lanes, columns=columns)))
 
 
 @pytest.mark.parametrize("key", ["lanes", "columns"])
@@ -94,4 +92,4 @@ def test_one_pixel_and_channel_more_than_the_array(key: str, size: int) -> None:
     layer = random_layer("c", (size + 1, 3, 1, 1), size)
     network = Network((3, 1, size + 1), [layer])
     activations = np.random.default_rng(size).integers(0, 16, network.input_shape)
-    check_values(network, activations, tlm.simulate(network, activations, chip=ChipConfig(**{key: size})))
+    check_values(network, activations, simulate(network, activations, chip=ChipConfig(**{key: size})))

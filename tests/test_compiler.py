@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, chips, dense_weights, networks
+from chip_cases import NetworkCase, bank_offsets, chips, dense_weights, networks, simulate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import weight_image
@@ -90,7 +90,7 @@ def test_an_output_overlays_the_residual_where_nothing_else_is_free() -> None:
     program = tlm.compile(network, ChipConfig(lanes=8, amem_words=16))
     assert program.places["b"].base_word == program.places[INPUT].base_word
     activations = np.random.default_rng(0).integers(0, 16, (8, 2, 4))
-    result = tlm.simulate(program, activations)
+    result = simulate(program, activations)
     np.testing.assert_array_equal(result.outputs, tlm.reference.run(network, activations)["b"])
 
 

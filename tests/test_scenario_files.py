@@ -387,7 +387,8 @@ def test_garbage_collection_after_validation() -> None:
 
 def test_schema_offers_the_models_that_exist() -> None:
     offered = scenario_schema()["$defs"]["Scenario"]["properties"]["fidelity"]["anyOf"]
-    assert [{"enum": list(FIDELITIES)}, {"type": "null"}] == offered, "change the type of Scenario.fidelity with simulator.FIDELITIES"
+    models = [{"enum": list(FIDELITIES)}, {"type": "null"}]
+    assert offered == models, "change the type of Scenario.fidelity with simulator.FIDELITIES"
 
 
 def test_defaults_are_valid() -> None:
