@@ -69,20 +69,26 @@ def loaded(program: Program, sram: SramName) -> tuple[int, int]:
 
 
 def check_flips(program: Program, activations: npt.NDArray[Any], *flips: BitFlip) -> str:
-    """Run with the flips and compare with the prediction; says what happened."""
+    """Run with the flips at both fidelities and compare with the prediction; says what happened."""
+    outcomes = {fidelity: _check_flips(program, activations, flips, fidelity) for fidelity in ("beat", "burst")}
+    assert outcomes["beat"] == outcomes["burst"]
+    return outcomes["beat"]
+
+
+def _check_flips(program: Program, activations: npt.NDArray[Any], flips: Sequence[BitFlip], fidelity: str) -> str:
     machine = Machine(program, activations, flips)
     try:
         expected = machine.run()
     except ExpectedError as why:
         with pytest.raises(TlmError):
-            simulate(program, activations, faults=flips)
+            simulate(program, activations, faults=flips, fidelity=fidelity)
         return f"error: {why}"
     except UnpredictableError:
         with suppress(TlmError):  # tensors overlap: any outcome, as long as it ends
-            simulate(program, activations, faults=flips)
+            simulate(program, activations, faults=flips, fidelity=fidelity)
         return "no prediction"
     try:
-        found = simulate(program, activations, faults=flips).outputs
+        found = simulate(program, activations, faults=flips, fidelity=fidelity).outputs
     except TlmError as error:
         raise AssertionError(f"{flips}: the golden model has an answer, but the chip stopped: {error}") from error
     np.testing.assert_array_equal(found, expected, err_msg=str(flips))
