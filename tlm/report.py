@@ -18,7 +18,7 @@ MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
 _WIDE_COLUMNS = 110
-_MAIN_CAUSES = 2
+_MAIN_CAUSES = 3
 """How many causes the line about cycles names."""
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
 
@@ -94,7 +94,7 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         *([("split", ", ".join(split))] if split else []),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
         ("computing", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
-        ("cycles go to", f"{_main_causes(result)} [D]; `tlm explain` says more"),
+        ("cycles go to", f"{_main_causes(result)} [D]"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
         (
             "utilisation",
