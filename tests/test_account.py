@@ -187,7 +187,7 @@ def test_spans() -> None:
 
 
 def test_waits_go_to_the_part_that_follows() -> None:
-    """Engine runs 20..59 and 80..99, layers 30..49 and 85..94; the host sleeps on loads until 69, on a store from 100."""
+    """Engine 20..59 and 80..99, layers 30..49 and 85..94; the host sleeps on loads until 69, on a store from 100."""
     parts = [
         PartRecord(0, [one_pass(30, 1, 1, 0, 40, 49)]),
         PartRecord(1, [one_pass(85, 1, 1, 0, 90, 94)]),
