@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from cycle_oracle import Pass, play
 from hypothesis import strategies as st
 from oracles import conv_integer
@@ -18,15 +19,15 @@ from strategies import ARRAY_SIZES, fitting_requantisation, random_activations, 
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.fidelity import Fidelity
 from tlm.compiler.layout import Layout, tensor_words
 from tlm.compiler.program import Program
+from tlm.core.errors import CompileError
 from tlm.network import INPUT, Conv2d, Network
 from tlm.result import Result
 
-
-def simulate(network: Network | Program, activations: npt.ArrayLike, *args: Any, **keys: Any) -> Result:
-    """tlm.simulate with the clear model: these suites check it, and test_fidelities.py the fast one against it."""
-    return tlm.simulate(network, activations, *args, **{"fidelity": "beat", **keys})
+both = pytest.mark.parametrize("fidelity", [fidelity.value for fidelity in Fidelity])
+"""Both models of the chip must do the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +165,14 @@ def check_values(network: Network, activations: npt.NDArray[Any], result: Result
         np.testing.assert_array_equal(tensor, golden[name], err_msg=name)
         assert tensor.dtype == (np.int32 if network.tensors[name].accumulator else np.int8)
     np.testing.assert_array_equal(result.outputs, expected[network.layers[-1].name])
+
+
+def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Program:
+    """For small memories where the network fits them in some way, else for the chip as it is."""
+    try:
+        return tlm.compile(case.network, replace(chip, **memories))
+    except CompileError:
+        return tlm.compile(case.network, chip)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import check_values, simulate
+from chip_cases import both, check_values
 from strategies import Case, bias_limit_case, extremes
 
 import tlm
@@ -19,17 +19,21 @@ TOO_LARGE = ("accumulator at its highest", "accumulator at its lowest")
 EXTREMES = {name: case for name, case in extremes().items() if name not in TOO_LARGE}
 
 
+@both
 @pytest.mark.parametrize("name", EXTREMES)
-def test_extreme(name: str) -> None:
+def test_extreme(fidelity: str, name: str) -> None:
     case = EXTREMES[name]
     chip = ChipConfig(lanes=case.lanes, columns=case.columns)
-    check_values(case.network, case.activations, simulate(case.network, case.activations, chip=chip))
+    check_values(
+        case.network, case.activations, tlm.simulate(case.network, case.activations, chip=chip, fidelity=fidelity)
+    )
 
 
+@both
 @pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
-def test_acc_plus_bias_at_its_limits(total: int) -> None:
+def test_acc_plus_bias_at_its_limits(fidelity: str, total: int) -> None:
     case = bias_limit_case(total)
-    result = simulate(case.network, case.activations, chip=ChipConfig(lanes=8, columns=8))
+    result = tlm.simulate(case.network, case.activations, chip=ChipConfig(lanes=8, columns=8), fidelity=fidelity)
     assert set(result.outputs.ravel().tolist()) == {total}
 
 
@@ -44,16 +48,17 @@ def provable_limit_case(weight_sum: int, value: int) -> Case:
     return Case(Network(shape, [layer], signed_input=value < 0), np.full(shape, value, np.int8), 8, 8)
 
 
+@both
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight_sum", "value", "total"),
     [(559_240, 15, (1 << 23) - 8), (-559_240, 15, 8 - (1 << 23)), (1 << 20, -8, -(1 << 23))],
 )
-def test_accumulator_at_the_provable_limits(weight_sum: int, value: int, total: int) -> None:
+def test_accumulator_at_the_provable_limits(fidelity: str, weight_sum: int, value: int, total: int) -> None:
     """The sums nearest to the 24-bit limits that can be proved; more weight words than the published WMem holds."""
     case = provable_limit_case(weight_sum, value)
     roomy = ChipConfig(lanes=8, columns=8, wmem_words=1 << 18, amem_words=1 << 15)
-    result = simulate(case.network, case.activations, chip=roomy)
+    result = tlm.simulate(case.network, case.activations, chip=roomy, fidelity=fidelity)
     assert result.outputs.ravel().tolist() == [total]
 
 
@@ -69,16 +74,18 @@ def all_equal(value: int, weight: int, signed: bool, **keys: Any) -> Case:
     return Case(Network((20, 5, 7), [layer], signed), np.full((20, 5, 7), value, np.int8), 32, 32)
 
 
+@both
 @pytest.mark.parametrize("bias", [-(1 << 23), (1 << 23) - 1])
 @pytest.mark.parametrize("weight", [-8, 7])
 @pytest.mark.parametrize(("value", "signed"), [(15, False), (0, False), (-8, True), (7, True)])
-def test_operands_at_their_limits(value: int, signed: bool, weight: int, bias: int) -> None:
+def test_operands_at_their_limits(fidelity: str, value: int, signed: bool, weight: int, bias: int) -> None:
     case = all_equal(value, weight, signed, bias=bias, signed_output=True)
-    check_values(case.network, case.activations, simulate(case.network, case.activations))
+    check_values(case.network, case.activations, tlm.simulate(case.network, case.activations, fidelity=fidelity))
 
 
+@both
 @pytest.mark.parametrize("residual", [-8, 7])
-def test_residual_at_its_limits(residual: int) -> None:
+def test_residual_at_its_limits(fidelity: str, residual: int) -> None:
     """Only the residual, times 65,535, decides the output; the input is signed."""
     layer = Conv2d(
         "c",
@@ -90,6 +97,6 @@ def test_residual_at_its_limits(residual: int) -> None:
         signed_output=True,
     )
     network, activations = Network((3, 4, 9), [layer], True), np.full((3, 4, 9), residual, np.int8)
-    result = simulate(network, activations)
+    result = tlm.simulate(network, activations, fidelity=fidelity)
     check_values(network, activations, result)
     assert set(result.outputs.ravel().tolist()) == {residual}

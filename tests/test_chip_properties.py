@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, chips, networks
+from chip_cases import NetworkCase, both, chips, compiled, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import random_weights
@@ -41,19 +41,16 @@ def compute_cycles(result: Result) -> dict[str, int]:
 # -- memory: slower is never faster, and never different --------------------------------------------------------------
 
 
-def check_slower_memory(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    try:
-        program = tlm.compile(case.network, replace(chip, **memories))
-    except tlm.TlmError:
-        program = tlm.compile(case.network, chip)
+def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    program = compiled(case, chip, memories)
     config = program.config
-    base = tlm.simulate(program, case.activations)
+    base = tlm.simulate(program, case.activations, fidelity=fidelity)
     for slower in (
         replace(config, memory_gb_per_s=config.memory_gb_per_s / 2),
         replace(config, memory_latency_ns=config.memory_latency_ns * 2 + 1),
         replace(config, memory_gb_per_s=config.memory_gb_per_s / 2, memory_latency_ns=config.memory_latency_ns * 2),
     ):
-        result = tlm.simulate(program, case.activations, chip=slower)
+        result = tlm.simulate(program, case.activations, chip=slower, fidelity=fidelity)
         assert result.cycles >= base.cycles, slower
         assert_same_tensors(result, base)
         assert compute_cycles(result) == compute_cycles(base)
@@ -63,20 +60,24 @@ def check_slower_memory(case: NetworkCase, chip: ChipConfig, memories: Mapping[s
 MEMORIES = st.sampled_from(({}, {"wmem_words": 64, "imem_words": 64}, {"wmem_words": 128, "amem_words": 256}))
 
 
+@both
 @settings(max_examples=30)
 @given(networks(), chips(), MEMORIES)
-def test_a_slower_memory_never_shortens_a_run(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    check_slower_memory(case, chip, memories)
+def test_a_slower_memory_never_shortens_a_run(
+    fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
+) -> None:
+    check_slower_memory(fidelity, case, chip, memories)
 
 
+@both
 @pytest.mark.slow
 @settings(max_examples=500)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_a_slower_memory_never_shortens_many_runs(
-    case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
+    fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
 ) -> None:
     """With a host that costs nothing, so that jobs are many and transfers overlap with everything."""
-    check_slower_memory(case, chip, memories)
+    check_slower_memory(fidelity, case, chip, memories)
 
 
 def reloading_network() -> Network:
@@ -90,13 +91,17 @@ def reloading_network() -> Network:
 RELOADING = ChipConfig(lanes=16, columns=8, wmem_words=104, host_access_ns=5, host_interrupt_ns=10)
 
 
+@both
 @pytest.mark.parametrize("key", ["memory_gb_per_s", "memory_latency_ns"])
-def test_cycles_grow_steadily_as_the_memory_slows_down(key: str) -> None:
+def test_cycles_grow_steadily_as_the_memory_slows_down(fidelity: str, key: str) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)
     values = [12.8 / 2**i for i in range(7)] if key == "memory_gb_per_s" else [7.5 * 2**i for i in range(8)]
-    results = [tlm.simulate(program, activations, chip=replace(RELOADING, **{key: value})) for value in values]
+    results = [
+        tlm.simulate(program, activations, chip=replace(RELOADING, **{key: value}), fidelity=fidelity)
+        for value in values
+    ]
     cycles = [result.cycles for result in results]
     assert cycles == sorted(cycles)
     assert cycles[-1] > 2 * cycles[0]
@@ -121,10 +126,11 @@ def pruned_block(taps: int, channels: int = 40) -> Network:
     return Network((channels, 8, 8), [first, second])
 
 
-def test_fewer_taps_take_fewer_cycles() -> None:
+@both
+def test_fewer_taps_take_fewer_cycles(fidelity: str) -> None:
     """9/9 > 3/9 > 1/9, and the second layer's steps are exactly in proportion."""
     activations = np.random.default_rng(2).integers(0, 16, (40, 8, 8))
-    nine, three, one = (tlm.simulate(pruned_block(taps), activations) for taps in (9, 3, 1))
+    nine, three, one = (tlm.simulate(pruned_block(taps), activations, fidelity=fidelity) for taps in (9, 3, 1))
     assert nine.cycles > three.cycles > one.cycles
     assert nine.compute_cycles > three.compute_cycles > one.compute_cycles
     assert [r.layers["fused"].steps for r in (nine, three, one)] == [40 * 2 * 2 * taps for taps in (9, 3, 1)]
@@ -147,14 +153,12 @@ def descriptor_bytes(program: tlm.Program, unit: Unit) -> int:
     return sum(one.rows * one.row_words * sizes[one.sram] for one in transfers)
 
 
-@settings(max_examples=60)
+@both
+@settings(max_examples=30)
 @given(networks(), chips(), MEMORIES)
-def test_sums_and_bounds(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    try:
-        program = tlm.compile(case.network, replace(chip, **memories))
-    except tlm.TlmError:
-        program = tlm.compile(case.network, chip)
-    result = tlm.simulate(program, case.activations)
+def test_sums_and_bounds(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    program = compiled(case, chip, memories)
+    result = tlm.simulate(program, case.activations, fidelity=fidelity)
     layers = result.layers.values()
     assert sum(layer.load_bytes for layer in layers) == result.traffic.load_bytes
     assert sum(layer.store_bytes for layer in layers) == result.traffic.store_bytes
@@ -177,11 +181,36 @@ def test_sums_and_bounds(case: NetworkCase, chip: ChipConfig, memories: Mapping[
 # -- the same again ---------------------------------------------------------------------------------------------------
 
 
+def check_models_agree(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    program = compiled(case, chip, memories)
+    beat, burst = (tlm.simulate(program, case.activations, fidelity=fidelity) for fidelity in ("beat", "burst"))
+    assert_same_tensors(beat, burst)
+    assert beat.cycles == burst.cycles
+    assert beat.layers == burst.layers
+    assert beat.passes == burst.passes
+    assert beat.traffic == burst.traffic
+    assert beat.bank_conflicts == burst.bank_conflicts
+
+
+@settings(max_examples=30)
+@given(networks(), chips(), MEMORIES)
+def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    check_models_agree(case, chip, memories)
+
+
+@pytest.mark.slow
+@settings(max_examples=500)
+@given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
+def test_both_models_agree_on_many_runs(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    check_models_agree(case, chip, memories)
+
+
+@both
 @settings(max_examples=15)
 @given(networks(), chips())
-def test_two_runs_are_identical(case: NetworkCase, chip: ChipConfig) -> None:
-    one = tlm.simulate(case.network, case.activations, chip=chip)
-    other = tlm.simulate(case.network, case.activations, chip=chip)
+def test_two_runs_are_identical(fidelity: str, case: NetworkCase, chip: ChipConfig) -> None:
+    one = tlm.simulate(case.network, case.activations, chip=chip, fidelity=fidelity)
+    other = tlm.simulate(case.network, case.activations, chip=chip, fidelity=fidelity)
     assert one.cycles == other.cycles
     assert pickle.dumps(one) == pickle.dumps(other)
     assert result_json(one) == result_json(other)
@@ -191,31 +220,33 @@ RUN_PICKLED = """
 import pickle, sys, tlm
 from tlm.result import result_json
 program, activations = pickle.load(open(sys.argv[1], "rb"))
-result = tlm.simulate(program, activations)
+result = tlm.simulate(program, activations, fidelity=sys.argv[2])
 sys.stdout.write(result_json(result))
 """
 
 
+@both
 @pytest.mark.parametrize("hash_seed", ["0", "4711"])
-def test_a_pickled_program_runs_alike_in_another_process(tmp_path: Path, hash_seed: str) -> None:
+def test_a_pickled_program_runs_alike_in_another_process(fidelity: str, tmp_path: Path, hash_seed: str) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)
     path = tmp_path / "program.pickle"
     path.write_bytes(pickle.dumps((program, activations)))
     run = subprocess.run(
-        [sys.executable, *(["-S"] if sys.flags.no_site else []), "-c", RUN_PICKLED, str(path)],
+        [sys.executable, *(["-S"] if sys.flags.no_site else []), "-c", RUN_PICKLED, str(path), fidelity],
         env={**os.environ, "PYTHONHASHSEED": hash_seed},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert run.stdout == result_json(tlm.simulate(program, activations))
+    assert run.stdout == result_json(tlm.simulate(program, activations, fidelity=fidelity))
 
 
-def test_a_result_survives_pickling() -> None:
+@both
+def test_a_result_survives_pickling(fidelity: str) -> None:
     network = reloading_network()
-    result = tlm.simulate(network, np.ones(network.input_shape, np.int8))
+    result = tlm.simulate(network, np.ones(network.input_shape, np.int8), fidelity=fidelity)
     again = pickle.loads(pickle.dumps(result))
     assert_same_tensors(result, again)
     assert again.layers == result.layers
@@ -225,6 +256,7 @@ def test_a_result_survives_pickling() -> None:
 # -- capacities -------------------------------------------------------------------------------------------------------
 
 
+@both
 @pytest.mark.parametrize(
     ("memories", "parts"),
     [
@@ -236,40 +268,49 @@ def test_a_result_survives_pickling() -> None:
         ({"amem_words": 296}, (1, 1)),
     ],
 )
-def test_outputs_do_not_depend_on_capacities(memories: Mapping[str, int], parts: tuple[int, int]) -> None:
+def test_outputs_do_not_depend_on_capacities(
+    fidelity: str, memories: Mapping[str, int], parts: tuple[int, int]
+) -> None:
     network = reloading_network()
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)
     chip = replace(RELOADING, **{"wmem_words": 16_384, **memories})
-    result = tlm.simulate(network, activations, chip=chip)
+    result = tlm.simulate(network, activations, chip=chip, fidelity=fidelity)
     golden = tlm.reference.run(network, activations)
     for name, tensor in result.tensors.items():
         np.testing.assert_array_equal(tensor, golden[name])
     assert tuple(layer.parts for layer in result.layers.values()) == parts
     steps = [layer.steps for layer in result.layers.values()]
-    roomy = tlm.simulate(network, activations, chip=replace(RELOADING, wmem_words=16_384))
+    roomy = tlm.simulate(network, activations, chip=replace(RELOADING, wmem_words=16_384), fidelity=fidelity)
     assert steps == [layer.steps for layer in roomy.layers.values()]
 
 
-def test_a_program_runs_on_a_chip_with_larger_memories() -> None:
+@both
+def test_a_program_runs_on_a_chip_with_larger_memories(fidelity: str) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
     larger = replace(RELOADING, wmem_words=512, amem_words=32_768, imem_words=32_768)
     activations = np.ones(network.input_shape, np.int8)
-    one, other = tlm.simulate(program, activations), tlm.simulate(program, activations, chip=larger)
+    one, other = (
+        tlm.simulate(program, activations, fidelity=fidelity),
+        tlm.simulate(program, activations, chip=larger, fidelity=fidelity),
+    )
     assert_same_tensors(one, other)
     assert one.cycles == other.cycles
 
 
+@both
 @pytest.mark.parametrize(
     ("key", "value"), [("lanes", 32), ("columns", 16), ("bus_bytes", 16), ("wmem_words", 96), ("memory_bytes", 1 << 20)]
 )
-def test_a_program_is_refused_by_a_chip_that_it_does_not_fit(key: str, value: int) -> None:
+def test_a_program_is_refused_by_a_chip_that_it_does_not_fit(fidelity: str, key: str, value: int) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
     compiled = getattr(RELOADING, key)
     message = rf"chip\.{key}: {value}, but the program was compiled for {compiled}; compile it for this chip"
     with pytest.raises(InputError, match=message):
-        tlm.simulate(program, np.ones(network.input_shape, np.int8), chip=replace(RELOADING, **{key: value}))
+        tlm.simulate(
+            program, np.ones(network.input_shape, np.int8), chip=replace(RELOADING, **{key: value}), fidelity=fidelity
+        )
 
 
 # -- operating points -------------------------------------------------------------------------------------------------
@@ -301,12 +342,13 @@ def test_the_published_operating_points(voltage_v: float, mhz: int, latency_cycl
     assert chip.time_us(mhz * 7) == 7
 
 
-def test_an_operating_point_changes_time_but_no_compute_cycle_and_no_value() -> None:
+@both
+def test_an_operating_point_changes_time_but_no_compute_cycle_and_no_value(fidelity: str) -> None:
     network = reloading_network()
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)
     program = tlm.compile(network, RELOADING)
     results = [
-        tlm.simulate(program, activations, chip=replace(RELOADING, voltage_v=v, frequency_mhz=None))
+        tlm.simulate(program, activations, chip=replace(RELOADING, voltage_v=v, frequency_mhz=None), fidelity=fidelity)
         for v in (1.1, 0.8, 0.75)
     ]
     for result in results:

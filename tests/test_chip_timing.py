@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, chips, closed_form, dense_weights, oracle_passes, simulate
+from chip_cases import NetworkCase, bank_offsets, both, chips, closed_form, dense_weights, oracle_passes
 from cycle_oracle import Pass
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -88,10 +88,10 @@ def check_counts(program: Program, result: Result, name: str) -> None:
     assert found.weight_words == sum(valid)
 
 
-def check_layer(case: NetworkCase, chip: ChipConfig, offsets: dict[str, int]) -> None:
+def check_layer(fidelity: str, case: NetworkCase, chip: ChipConfig, offsets: dict[str, int]) -> None:
     with bank_offsets(case.network, chip, offsets):
         program = tlm.compile(case.network, chip)
-    result, layer = simulate(program, case.activations), case.network.layers[-1]
+    result, layer = tlm.simulate(program, case.activations, fidelity=fidelity), case.network.layers[-1]
     expected, found = oracle_passes(program, 0), result.layers["c"]
     assert figures(result.passes["c"]) == expected_figures(expected)
     assert found.compute_cycles == expected[-1].last_write + 1
@@ -107,24 +107,26 @@ def check_layer(case: NetworkCase, chip: ChipConfig, offsets: dict[str, int]) ->
     assert places[2] == (None if layer.residual is None else places[0])
 
 
-def check_kind(kind: str, examples: int) -> None:
+def check_kind(fidelity: str, kind: str, examples: int) -> None:
     @settings(max_examples=examples)
     @given(layers(kind), chips())
     def check(case: tuple[NetworkCase, dict[str, int]], chip: ChipConfig) -> None:
-        check_layer(case[0], chip, case[1])
+        check_layer(fidelity, case[0], chip, case[1])
 
     check()
 
 
+@both
 @pytest.mark.parametrize("kind", KINDS)
-def test_generated_layers(kind: str) -> None:
-    check_kind(kind, 25)
+def test_generated_layers(fidelity: str, kind: str) -> None:
+    check_kind(fidelity, kind, 15)
 
 
+@both
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_many_generated_layers(kind: str) -> None:
-    check_kind(kind, 150)
+def test_many_generated_layers(fidelity: str, kind: str) -> None:
+    check_kind(fidelity, kind, 150)
 
 
 # -- DMA beside the computation -----------------------------------------------------------------------------------
@@ -150,14 +152,15 @@ def split_case(kind: str, seed: int, columns: int) -> tuple[NetworkCase, ChipCon
     return NetworkCase(network, random_activations(rng, network.input_shape, False)), chip
 
 
+@both
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["pointwise", "standard", "residual", "accumulator"])
-def test_parts_computed_beside_loads(kind: str, seed: int) -> None:
+def test_parts_computed_beside_loads(fidelity: str, kind: str, seed: int) -> None:
     """DMA has the lowest priority: each part takes what it takes with resident data."""
     case, chip = split_case(kind, seed, columns=8)
     with bank_offsets(case.network, chip, {"a": seed, "c": seed * 2}):
         program = tlm.compile(case.network, chip)
-    result = simulate(program, case.activations)
+    result = tlm.simulate(program, case.activations, fidelity=fidelity)
     assert result.layers["c"].parts > 1
     for index, layer in enumerate(case.network.layers):
         tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
@@ -180,28 +183,31 @@ def pointwise(channels: int, outputs: int, height: int, width: int, kernel: int 
     return NetworkCase(Network((channels, height, width), [layer]), activations)
 
 
+@both
 @pytest.mark.parametrize(("offset", "cycles"), [(0, 3520), (1, 4233), (2, 3520), (3, 3520)])
-def test_the_worked_example_of_engine_md(offset: int, cycles: int) -> None:
+def test_the_worked_example_of_engine_md(fidelity: str, offset: int, cycles: int) -> None:
     """96 -> 32 at 32x32, published array [P], assumed banks [A]: P = 32 is a multiple of the banks."""
     case, chip = pointwise(96, 32, 32, 32), ChipConfig()
     with bank_offsets(case.network, chip, {"c": offset}):
         program = tlm.compile(case.network, chip)
     assert program.places["c"].base_word % 4 == offset
-    result = simulate(program, case.activations)
+    result = tlm.simulate(program, case.activations, fidelity=fidelity)
     assert result.layers["c"].compute_cycles == cycles
     assert (refused(result) > 0) == (cycles == 4233)
 
 
-def test_the_compiler_avoids_the_starving_placement() -> None:
+@both
+def test_the_compiler_avoids_the_starving_placement(fidelity: str) -> None:
     case = pointwise(96, 32, 32, 32)
-    assert simulate(case.network, case.activations).layers["c"].compute_cycles == 3520
+    assert tlm.simulate(case.network, case.activations, fidelity=fidelity).layers["c"].compute_cycles == 3520
 
 
+@both
 @pytest.mark.parametrize(("channels", "kernel", "steps"), [(64, 3, 576), (512, 1, 512)])
-def test_passes_follow_each_other_at_s_plus_13(channels: int, kernel: int, steps: int) -> None:
+def test_passes_follow_each_other_at_s_plus_13(fidelity: str, channels: int, kernel: int, steps: int) -> None:
     """97.8 % and 97.5 % of the peak [D] in the steady state of dense passes."""
     case = pointwise(channels, 32, 5, 32, kernel)
-    passes = simulate(case.network, case.activations).passes["c"]
+    passes = tlm.simulate(case.network, case.activations, fidelity=fidelity).passes["c"]
     starts = [now.first_cycle for now in passes]
     lasts = [now.last_fetch_cycle for now in passes]
     inner = [i for i in range(len(passes) - 1) if lasts[i] - starts[i] + 1 == steps]
@@ -209,33 +215,38 @@ def test_passes_follow_each_other_at_s_plus_13(channels: int, kernel: int, steps
     assert {starts[i + 1] - starts[i] for i in inner} == {steps + 13}
 
 
+@both
 @pytest.mark.parametrize(("outputs", "accumulator"), [(40, False), (5, False), (3, True)])
-def test_a_following_layer_starts_in_the_cycle_after_the_last_write(outputs: int, accumulator: bool) -> None:
+def test_a_following_layer_starts_in_the_cycle_after_the_last_write(
+    fidelity: str, outputs: int, accumulator: bool
+) -> None:
     """Five header words, a parameter word per entry slot of the first group, pattern word 0, then s_0."""
     first = Conv2d("a", np.ones((3, 4, 1, 1), np.int8))
     second = Conv2d("b", np.ones((outputs, 3, 1, 1), np.int8), accumulator_output=accumulator)
     network = Network((4, 3, 3), [first, second])
     program = tlm.compile(network, replace(ChipConfig(), host_interrupt_ns=10_000))  # one job
     assert len(program.jobs) == 1
-    result = simulate(program, np.ones((4, 3, 3), np.int8))
+    result = tlm.simulate(program, np.ones((4, 3, 3), np.int8), fidelity=fidelity)
     between = result.layers["b"].start_cycle - result.layers["a"].end_cycle
     assert between == 1 + 5 + min(outputs, 32) * SLOTS[accumulator] + 1
 
 
-def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word() -> None:
+@both
+def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word(fidelity: str) -> None:
     """130 channels, 3 pattern words: S = 3, h = 2 + 10, last write h + 3 + 8; the bias is written."""
     layer = Conv2d("c", np.zeros((8, 130, 1, 1), np.int8), bias=7)
-    result = simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15))
+    result = tlm.simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15), fidelity=fidelity)
     found = result.layers["c"]
     assert (found.compute_cycles, found.steps, found.fetch_cycles, found.passes) == (2 + 10 + 3 + 8 + 1, 0, 0, 1)
     assert set(result.outputs.ravel().tolist()) == {7}
 
 
-def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank() -> None:
+@both
+def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank(fidelity: str) -> None:
     """16 pixels of a row: words 0 and 2 hold the even ones at 8 lanes, both in bank 0 of 2."""
     layer = Conv2d("c", np.ones((8, 1, 1, 1), np.int8), stride=(2, 2))
     network, chip = Network((1, 1, 32), [layer]), ChipConfig(lanes=8, columns=8, amem_banks=1)
-    result = simulate(network, np.ones((1, 1, 32), np.int8), chip=chip)
+    result = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=chip, fidelity=fidelity)
     assert (result.layers["c"].steps, result.layers["c"].fetch_cycles) == (2, 4)
-    four = simulate(network, np.ones((1, 1, 32), np.int8), chip=replace(chip, amem_banks=4))
+    four = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=replace(chip, amem_banks=4), fidelity=fidelity)
     assert (four.layers["c"].steps, four.layers["c"].fetch_cycles) == (2, 2)

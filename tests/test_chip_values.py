@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, check_values, chips, networks, simulate
+from chip_cases import NetworkCase, both, check_values, chips, compiled, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.core.errors import CompileError
 from tlm.network import INPUT, Conv2d, Network
-from tlm.result import Result
 
 SMALL_MEMORIES: tuple[Mapping[str, int], ...] = (
     {},
@@ -25,34 +23,29 @@ SMALL_MEMORIES: tuple[Mapping[str, int], ...] = (
 )
 
 
-def simulate_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Result:
-    """On small memories where the network fits them in some way, else on the published capacities."""
-    small = ChipConfig(**{**chip.__dict__, **memories})
-    try:
-        program = tlm.compile(case.network, small)
-    except CompileError:
-        return simulate(case.network, case.activations, chip=chip)
-    return simulate(program, case.activations)
-
-
-def run_case(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    check_values(case.network, case.activations, simulate_case(case, chip, memories))
+def run_case(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    result = tlm.simulate(compiled(case, chip, memories), case.activations, fidelity=fidelity)
+    check_values(case.network, case.activations, result)
 
 
 ARGUMENTS = (networks(), chips(), st.sampled_from(SMALL_MEMORIES))
 
 
-@settings(max_examples=120)
+@both
+@settings(max_examples=60)
 @given(*ARGUMENTS)
-def test_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    run_case(case, chip, memories)
+def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    run_case(fidelity, case, chip, memories)
 
 
+@both
 @pytest.mark.slow
 @settings(max_examples=1000)
 @given(*ARGUMENTS)
-def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
-    run_case(case, chip, memories)
+def test_many_generated_networks(
+    fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
+) -> None:
+    run_case(fidelity, case, chip, memories)
 
 
 def random_layer(name: str, shape: tuple[int, ...], seed: int, **keys: Any) -> Conv2d:
@@ -76,20 +69,28 @@ def block(signed: bool) -> Network:
     )
 
 
+@both
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("lanes", "columns"), [(8, 64), (64, 8), (16, 32), (32, 32)])
-def test_residual_block_to_class_scores(signed: bool, lanes: int, columns: int) -> None:
+def test_residual_block_to_class_scores(fidelity: str, signed: bool, lanes: int, columns: int) -> None:
     network = block(signed)
     low, high = (-8, 8) if signed else (0, 16)
     activations = np.random.default_rng(6).integers(low, high, network.input_shape)
-    check_values(network, activations, simulate(network, activations, chip=ChipConfig(lanes=lanes, columns=columns)))
+    check_values(
+        network,
+        activations,
+        tlm.simulate(network, activations, chip=ChipConfig(lanes=lanes, columns=columns), fidelity=fidelity),
+    )
 
 
+@both
 @pytest.mark.parametrize("key", ["lanes", "columns"])
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
-def test_one_pixel_and_channel_more_than_the_array(key: str, size: int) -> None:
+def test_one_pixel_and_channel_more_than_the_array(fidelity: str, key: str, size: int) -> None:
     """The last tile holds one pixel, the last group one channel."""
     layer = random_layer("c", (size + 1, 3, 1, 1), size)
     network = Network((3, 1, size + 1), [layer])
     activations = np.random.default_rng(size).integers(0, 16, network.input_shape)
-    check_values(network, activations, simulate(network, activations, chip=ChipConfig(**{key: size})))
+    check_values(
+        network, activations, tlm.simulate(network, activations, chip=ChipConfig(**{key: size}), fidelity=fidelity)
+    )

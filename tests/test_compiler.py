@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, chips, dense_weights, networks, simulate
+from chip_cases import NetworkCase, bank_offsets, chips, compiled, dense_weights, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from images import weight_image
@@ -27,14 +27,6 @@ from tlm.network import INPUT, Conv2d, Network
 MEMORIES = st.sampled_from(
     ({}, {"wmem_words": 64, "imem_words": 64}, {"wmem_words": 128, "imem_words": 96}, {"amem_words": 256})
 )
-
-
-def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Program:
-    """For small memories where the network fits them in some way."""
-    try:
-        return tlm.compile(case.network, replace(chip, **memories))
-    except CompileError:
-        return tlm.compile(case.network, chip)
 
 
 @settings(max_examples=60)
@@ -90,7 +82,7 @@ def test_an_output_overlays_the_residual_where_nothing_else_is_free() -> None:
     program = tlm.compile(network, ChipConfig(lanes=8, amem_words=16))
     assert program.places["b"].base_word == program.places[INPUT].base_word
     activations = np.random.default_rng(0).integers(0, 16, (8, 2, 4))
-    result = simulate(program, activations)
+    result = tlm.simulate(program, activations)
     np.testing.assert_array_equal(result.outputs, tlm.reference.run(network, activations)["b"])
 
 

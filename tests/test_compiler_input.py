@@ -221,7 +221,7 @@ def test_the_largest_sum_with_its_bias_that_can_be_proved_is_compiled() -> None:
     tlm.compile(wide(1, bias=[0, 8_382_307], accumulator_output=True), ChipConfig())
 
 
-@pytest.mark.parametrize("fidelity", ["", "Beat", "cycle", 1])
+@pytest.mark.parametrize("fidelity", ["", "Beat", "cycle", 3])
 def test_unknown_fidelity(fidelity: Any) -> None:
     with pytest.raises(InputError, match=rf"fidelity: {fidelity!r} is not one of beat"):
         tlm.simulate(network(), INPUT_OF_ONES, fidelity=fidelity)
