@@ -1,6 +1,6 @@
 """Measures a scenario's phases: wall time, peak memory and simulated cycles per second; medians of fresh processes.
 
-    python docs/benchmark.py [SCENARIO] [--runs N]
+    python docs/benchmark.py [SCENARIO] [--fidelity beat] [--runs N]
 
 Each run is a process of its own, so that imports and memory count as for a user. Figures depend on the machine and on
 what else it does: the spread stands beside every median.
@@ -29,17 +29,19 @@ def peak_mb() -> float:
 
 
 class Phases:
-    """Seconds and memory of one phase after the other."""
+    """Seconds (wall and processor) and memory of one phase after the other."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.cpu_seconds: dict[str, float] = {}
         self.peak_mb: dict[str, float] = {}
 
     def measure(self, name: str, work: Callable[[], Any]) -> Any:
         """Do the work and note what it took."""
-        begin = time.perf_counter()
+        begin, cpu_begin = time.perf_counter(), time.process_time()
         value = work()
         self.seconds[name] = time.perf_counter() - begin
+        self.cpu_seconds[name] = time.process_time() - cpu_begin
         self.peak_mb[name] = peak_mb()
         return value
 
@@ -56,7 +58,7 @@ def import_all() -> None:
     import tlm.simulator  # noqa: F401
 
 
-def one_run(scenario: str) -> dict[str, Any]:
+def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
     """All phases of one scenario in this process."""
     phases = Phases()
     phases.measure("import", import_all)
@@ -67,7 +69,9 @@ def one_run(scenario: str) -> dict[str, Any]:
 
     job = phases.measure("load", lambda: load_scenario(scenario).build())
     program = phases.measure("compile", lambda: tlm.compile(job.network, job.chip))
-    result = phases.measure("simulate", lambda: tlm.simulate(program, job.activations, fidelity=job.fidelity))
+    result = phases.measure(
+        "simulate", lambda: tlm.simulate(program, job.activations, fidelity=fidelity or job.fidelity)
+    )
     wanted = phases.measure("check", lambda: tlm.reference.run(job.network, job.activations))
     matches = all((wanted[name] == tensor).all() for name, tensor in result.tensors.items())
     with tempfile.TemporaryDirectory() as directory:
@@ -75,15 +79,18 @@ def one_run(scenario: str) -> dict[str, Any]:
         phases.measure("write", lambda: write_result(Path(directory), text, result.tensors))
     if not matches:
         raise SystemExit(f"{scenario}: the outputs differ from the golden model")
-    return {"seconds": phases.seconds, "peak_mb": phases.peak_mb, "cycles": result.cycles, "fidelity": result.fidelity}
+    figures = {"seconds": phases.seconds, "cpu_seconds": phases.cpu_seconds, "peak_mb": phases.peak_mb}
+    return {**figures, "cycles": result.cycles, "fidelity": result.fidelity}
 
 
-def command_seconds(scenario: str) -> float:
+def command_seconds(scenario: str, options: Sequence[str]) -> float:
     """``tlm run SCENARIO -o DIR`` as a whole, seen from outside."""
     with tempfile.TemporaryDirectory() as directory:
         begin = time.perf_counter()
         subprocess.run(
-            [sys.executable, "-m", "tlm", "run", scenario, "-o", directory], check=True, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "tlm", "run", scenario, "-o", directory, *options],
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         return time.perf_counter() - begin
 
@@ -97,29 +104,35 @@ def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("scenario", nargs="?", default=str(DEMO))
+    parser.add_argument("--fidelity", help="model of the chip; by default the scenario's")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(one_run(arguments.scenario)))
+        print(json.dumps(one_run(arguments.scenario, arguments.fidelity)))
         return
+    options = [] if arguments.fidelity is None else ["--fidelity", arguments.fidelity]
     runs = []
     for _ in range(arguments.runs):
         done = subprocess.run(
-            [sys.executable, __file__, arguments.scenario, "--one"], check=True, capture_output=True, text=True
+            [sys.executable, __file__, arguments.scenario, "--one", *options],
+            check=True,
+            capture_output=True,
+            text=True,
         )
         runs.append(json.loads(done.stdout))
-    whole = [command_seconds(arguments.scenario) for _ in range(arguments.runs)]
+    whole = [command_seconds(arguments.scenario, options) for _ in range(arguments.runs)]
     cycles = runs[0]["cycles"]
     print(f"{Path(arguments.scenario).stem}, fidelity {runs[0]['fidelity']}: {cycles:,} cycles")
     print(f"medians (smallest .. largest) of {arguments.runs} runs\n")
-    print(f"{'phase':10} {'seconds':26} peak memory so far, MB")
+    print(f"{'phase':10} {'wall seconds':24} {'processor seconds':24} peak memory so far, MB")
     for phase in runs[0]["seconds"]:
-        seconds, memory = ([run[key][phase] for run in runs] for key in ("seconds", "peak_mb"))
-        print(f"{phase:10} {spread(seconds, '.3f'):26} {spread(memory, '.0f')}")
-    print(f"{'command':10} {spread(whole, '.3f'):26} (tlm run with -o, as a whole)")
-    rates = [cycles / run["seconds"]["simulate"] / 1000 for run in runs]
-    print(f"\nsimulated: {spread(rates, '.0f')} thousand cycles per second")
+        wall, cpu, memory = ([run[key][phase] for run in runs] for key in ("seconds", "cpu_seconds", "peak_mb"))
+        print(f"{phase:10} {spread(wall, '.3f'):24} {spread(cpu, '.3f'):24} {spread(memory, '.0f')}")
+    print(f"{'command':10} {spread(whole, '.3f'):24} tlm run with -o, as a whole")
+    for text, key in (("wall", "seconds"), ("processor", "cpu_seconds")):
+        rates = [cycles / run[key]["simulate"] / 1000 for run in runs]
+        print(f"simulated, by {text} time: {spread(rates, '.0f')} thousand cycles per second")
 
 
 if __name__ == "__main__":
