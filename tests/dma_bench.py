@@ -1,84 +1,194 @@
-"""A system whose DMA is watched, for tests of transfers.
+"""The clear model's DMA, interconnect, off-chip memory and SRAMs without host and engine.
 
-T is the cycle in which START is written: 5 A + 9 for the first transfer of a run, A = ceil(host_access_ns x f), since
-the four operands and START take A cycles in the host, one to cross, and one back. L is the off-chip memory's latency
-and b the cycles between two of its beats (tests/test_off_chip_memory.py).
+A bench writes the channels' registers by script and takes SRAM banks by calendar, through the engine's ports.
 """
 
 from __future__ import annotations
 
-from fractions import Fraction
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from transaction_bench import read, write
+import numpy as np
+import numpy.typing as npt
+from simpy import Event
 
-from tlm.chip.chip import System
+from tlm.chip import address_map as am
+from tlm.chip.chip import _AMEM_SLOTS, _BUS_SLOTS, _FETCH_SLOTS
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import DriverStep, SramName, StartTransfer, Transfer, Unit, Wait
+from tlm.chip.dma import Dma
+from tlm.chip.dma_timeline import Channel
+from tlm.chip.driver import SramName, Transfer
+from tlm.chip.interconnect import Interconnect
+from tlm.chip.off_chip_memory import OffChipMemory
+from tlm.chip.payloads import InterruptPayload
+from tlm.chip.registers import ChannelRegister, Status, UnitRegister
+from tlm.chip.sram import Sram
+from tlm.core.module import Activity, Module
 from tlm.core.observation import Phase
-from tlm.core.payload import Response
+from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.simulation import Simulation
+from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
-MEMORY_BYTES = 1 << 16
+ENGINE_PORTS = {
+    SramName.AMEM: ("aligner", "write_back", "residual"),
+    SramName.WMEM: ("fetch",),
+    SramName.IMEM: ("fetch",),
+}
 
 
-class Bench:
-    """A system with figures of what the DMA did."""
+@dataclass(frozen=True)
+class Calendar:
+    """The engine's banks of an SRAM from a cycle on: uint8 (cycles,), bit b = bank b."""
 
-    def __init__(self, **parameters: Any) -> None:
-        self.config = ChipConfig(memory_bytes=MEMORY_BYTES, **parameters)
-        self.system = System(self.config)
-        self.clock = self.system.simulation.clock
-        self.image = bytes(i * 7 % 253 for i in range(MEMORY_BYTES))
-        self.system.preload(self.image)
-        self.words: dict[Unit, list[tuple[int, int]]] = {Unit.LOAD: [], Unit.STORE: []}
-        """Cycle and address of each SRAM access that was served."""
-        self.interrupts: dict[Unit, int] = {}
-        for unit, channel in ((Unit.LOAD, self.system.dma.load), (Unit.STORE, self.system.dma.store)):
-            for socket in channel.srams.values():
-                socket.observe(lambda phase, _, payload, unit=unit: self._see_word(unit, phase, payload))
-            channel.registers.interrupt.observe(lambda phase, _, __, unit=unit: self._see_interrupt(unit, phase))
+    first_cycle: int
+    banks: npt.NDArray[np.uint8]
 
-    def _see_word(self, unit: Unit, phase: Phase, payload: Any) -> None:
-        if phase is Phase.END_RESP and payload.status is Response.OK:
-            self.words[unit].append((self.clock.now, payload.address))
+    def __repr__(self) -> str:
+        return f"Calendar({self.first_cycle}, {self.banks.tolist()})"
 
-    def _see_interrupt(self, unit: Unit, phase: Phase) -> None:
-        if phase is Phase.BEGIN_REQ:
-            self.interrupts[unit] = self.clock.now
 
-    @property
-    def start_cycle(self) -> int:
-        """T of the first transfer."""
-        return 5 * self.config.cycles_of_ns(self.config.host_access_ns) + 9
+@dataclass(frozen=True)
+class Start:
+    """A transfer, START written so many cycles after the interrupt before it (or after cycle 0)."""
 
-    @property
-    def latency(self) -> int:
-        """L."""
-        return self.config.cycles_of_ns(self.config.memory_latency_ns)
+    delay_cycles: int
+    transfer: Transfer
 
-    @property
-    def beat(self) -> Fraction:
-        """b."""
-        return max(
-            Fraction(1),
-            Fraction(self.config.bus_bytes * self.config.clock_khz, 10**6) / Fraction(str(self.config.memory_gb_per_s)),
-        )
 
-    def run(self, *steps: DriverStep) -> None:
-        self.system.run(steps)
+@dataclass
+class Outcome:
+    """What happened: figures by channel."""
 
-    def transfer(self, unit: Unit, **fields: Any) -> int:
-        """Run one transfer to its interrupt; returns the interrupt's cycle."""
-        self.run(StartTransfer(unit, Transfer(**fields)), Wait(unit))
-        return self.interrupts[unit]
+    completed: dict[Channel, list[int]] = field(default_factory=lambda: {channel: [] for channel in Channel})
+    """Cycle in which each transfer's last access came."""
+    granted: Counter[tuple[Channel, SramName, int]] = field(default_factory=Counter)
+    """(channel, SRAM, bank) -> accesses."""
+    refused: Counter[tuple[Channel, SramName, int]] = field(default_factory=Counter)
+    beats: Counter[Channel] = field(default_factory=Counter)
 
-    def write_sram(self, sram: SramName, word: int, data: bytes) -> None:
-        self.system.sram_socket(sram).debug_transport(write(word, data))
 
-    def read_sram(self, sram: SramName, word: int, size_bytes: int) -> bytes:
-        payload = read(word, size_bytes)
-        self.system.sram_socket(sram).debug_transport(payload)
-        return bytes(payload.data)
+class Bench(Module):
+    """In place of host and engine."""
 
-    def word_bytes(self, sram: SramName) -> int:
-        return self.system.engine.srams[sram].word_bytes
+    def __init__(
+        self,
+        simulation: Simulation,
+        dma: Dma,
+        srams: Mapping[SramName, Sram],
+        starts: Mapping[Channel, Sequence[Start]],
+        calendars: Mapping[SramName, Sequence[Calendar]],
+    ) -> None:
+        super().__init__("bench", simulation)
+        self._clock = simulation.clock
+        self._channels = {Channel.LOAD: dma.load, Channel.STORE: dma.store}
+        self._starts = starts
+        self._interrupted = {channel: Event(simulation.env) for channel in Channel}
+        self._registers: dict[Channel, InitiatorSocket[MemoryPayload]] = {}
+        self.outcome = Outcome()
+        for channel, block in self._channels.items():
+            name = channel.name.lower()
+            self._registers[channel] = InitiatorSocket(self, name, MemoryPayload)
+            self._registers[channel].bind(block.registers.target)
+            block.registers.interrupt.bind(
+                TargetSocket(self, f"interrupt_{name}", InterruptPayload, immediate(partial(self._interrupt, channel)))
+            )
+            block.memory.observe(partial(self._see_beat, channel))
+            for sram, socket in block.srams.items():
+                socket.observe(partial(self._see_access, channel, sram, srams[sram].banks))
+        for sram, ports in ENGINE_PORTS.items():
+            for index, port in enumerate(ports):
+                name = f"{sram.name.lower()}_{port}"
+                out: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, name, MemoryPayload)
+                out.bind(srams[sram].ports[port])
+                share = index, len(ports)
+                self.add_process(partial(self._take_banks, out, srams[sram], calendars[sram], *share))
+
+    def run(self) -> Activity:
+        """Until every channel has done its script."""
+        scripts = [self._clock.env.process(self._script(channel)) for channel in Channel]
+        yield from scripts
+
+    def _script(self, channel: Channel) -> Activity:
+        for start in self._starts[channel]:
+            yield self._clock.cycles(start.delay_cycles)
+            t = start.transfer
+            for register, value in (
+                (UnitRegister.STATUS, Status.DONE),
+                (ChannelRegister.MEMORY_ADDRESS, am.MEMORY_BASE + t.memory_offset_bytes),
+                (ChannelRegister.SRAM, t.sram_word | t.sram << 32),
+                (ChannelRegister.ROWS, t.row_words | t.rows << 32),
+                (ChannelRegister.STRIDES, t.memory_stride_bytes | t.sram_stride_words << 32),
+                (UnitRegister.START, 1),
+            ):
+                payload = MemoryPayload(Command.WRITE, register, int(value).to_bytes(8, "little"))
+                yield from self._registers[channel].b_transport(payload)
+                assert payload.status is Response.OK
+            self._interrupted[channel] = Event(self._clock.env)
+            yield self._interrupted[channel]
+
+    def _interrupt(self, channel: Channel, payload: InterruptPayload) -> None:
+        status = MemoryPayload(Command.READ, UnitRegister.STATUS, bytearray(8))
+        self._registers[channel].debug_transport(status)
+        assert status.data[0] == Status.DONE
+        self.outcome.completed[channel].append(self._clock.now - 1)  # the interrupt comes in the cycle after
+        self._interrupted[channel].succeed()
+        payload.status = Response.OK
+
+    def _take_banks(
+        self, out: InitiatorSocket[MemoryPayload], sram: Sram, calendars: Sequence[Calendar], index: int, ports: int
+    ) -> Activity:
+        """A port takes every ports-th bank of the calendars."""
+        for calendar in calendars:
+            for k, banks in enumerate(calendar.banks.tolist()):
+                mine = [bank for bank in range(index, sram.banks, ports) if banks >> bank & 1]
+                if mine:
+                    yield self._clock.cycles(calendar.first_cycle + k - self._clock.now)
+                for bank in mine:
+                    word = MemoryPayload(Command.READ, bank, bytearray(sram.word_bytes))
+                    yield from out.b_transport(word)
+                    assert word.status is Response.OK
+
+    def _see_access(self, channel: Channel, sram: SramName, banks: int, phase: Phase, _: Any, payload: Any) -> None:
+        if phase is Phase.END_RESP:
+            counts = self.outcome.refused if payload.status is Response.RETRY else self.outcome.granted
+            counts[channel, sram, payload.address % banks] += 1
+
+    def _see_beat(self, channel: Channel, phase: Phase, _: Any, payload: Any) -> None:
+        if phase is Phase.END_RESP:
+            assert payload.status is Response.OK
+            self.outcome.beats[channel] += 1
+
+
+def play(
+    config: ChipConfig, starts: Mapping[Channel, Sequence[Start]], calendars: Mapping[SramName, Sequence[Calendar]]
+) -> Outcome:
+    """Run the clear model to the end of every script."""
+    simulation = Simulation()
+    regions = am.AddressMap()
+    regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))
+    memory = OffChipMemory("memory", simulation, config)
+    slots = {port: slot for port, slot in _BUS_SLOTS.items() if port != "host"}
+    interconnect = Interconnect("interconnect", simulation, regions, slots)
+    dma = Dma("dma", simulation, config)
+    srams = {sram: _sram(simulation, config, sram) for sram in SramName}
+    interconnect.targets["memory"].bind(memory.port)
+    for channel, port in ((dma.load, "dma_load"), (dma.store, "dma_store")):
+        channel.memory.bind(interconnect.ports[port])
+        for name, sram in srams.items():
+            channel.srams[name].bind(sram.ports[port])
+    bench = Bench(simulation, dma, srams, starts, calendars)
+    dma.load.memory.debug_transport(MemoryPayload(Command.WRITE, am.MEMORY_BASE, bytes(config.memory_bytes)))
+    for name, sram in srams.items():
+        dma.load.srams[name].debug_transport(MemoryPayload(Command.WRITE, 0, bytes(sram.words * sram.word_bytes)))
+    simulation.run(bench.run)
+    return bench.outcome
+
+
+def _sram(simulation: Simulation, config: ChipConfig, sram: SramName) -> Sram:
+    name = sram.name.lower()
+    words, size, banks = (getattr(config, f"{name}_{what}") for what in ("words", "word_bytes", "banks"))
+    slots = _AMEM_SLOTS if sram is SramName.AMEM else _FETCH_SLOTS
+    return Sram(name, simulation, words=words, word_bytes=size, banks=banks, port_slots=slots)
