@@ -224,6 +224,14 @@ def test_interrupt_latency_is_the_hosts_alone() -> None:
     assert slow.account.array == quick.account.array
 
 
+def test_the_least_that_the_host_takes() -> None:
+    """Two cycles on the interconnect for each of 30 accesses (the engine starts while its START is being answered, a
+    unit's interrupt is the first cycle of the access that follows), and the last interrupt, behind which none follows.
+    """
+    result = one_layer(host_access_ns=0.0, host_interrupt_ns=0.0)
+    assert result.account.waits.host == 2 * 30 + 1
+
+
 def test_register_accesses_are_the_hosts_alone() -> None:
     """Before the last interrupt: five writes for each of four transfers, two for the engine, two accesses for each of
     the four interrupts that are handled."""
@@ -255,6 +263,10 @@ def test_weights_that_do_not_fit_are_waited_for_between_parts() -> None:
     assert found.parts == 3
     assert found.waits.weights > result.cycles / 2
     assert found.waits.total + found.compute_cycles + result.account.waits_at_end.total == result.cycles
+    # the last load filled WMem, but what is waited for at the end is the store of activations
+    end = result.account.waits_at_end
+    assert end.weights == 0
+    assert end.activations > 0
 
 
 def test_loads_beside_computation_are_no_wait() -> None:
