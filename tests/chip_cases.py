@@ -167,12 +167,31 @@ def check_values(network: Network, activations: npt.NDArray[Any], result: Result
     np.testing.assert_array_equal(result.outputs, expected[network.layers[-1].name])
 
 
+MEMORIES = st.sampled_from(({}, {"groups": 1}, {"groups": 2}, {"groups": 3}, {"amem_words": 256}))
+"""Sizes of the chip's memories; "groups": WMem and IMem hold so many of the largest group of output channels."""
+
+
 def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Program:
     """For small memories where the network fits them in some way, else for the chip as it is."""
+    sizes = dict(memories)
+    if groups := sizes.pop("groups", 0):
+        sizes |= _room_for(case.network, chip.columns, groups)
     try:
-        return tlm.compile(case.network, replace(chip, **memories))
+        return tlm.compile(case.network, replace(chip, **sizes))
     except CompileError:
         return tlm.compile(case.network, chip)
+
+
+def _room_for(network: Network, columns: int, groups: int) -> dict[str, int]:
+    weights = instructions = 1
+    for layer in network.layers:
+        dense = dense_weights(layer)
+        per_word = 60 // (layer.kernel[0] * layer.kernel[1])
+        words = [int(np.any(dense[g : g + columns] != 0, axis=0).sum()) for g in range(0, len(dense), columns)]
+        weights = max(weights, *words)
+        instructions = max(instructions, min(columns, len(dense)) - (-dense.shape[1] // per_word))
+    sizes = {"wmem_words": groups * weights, "imem_words": groups * instructions + 6}
+    return {key: -(-words // 8) * 8 for key, words in sizes.items()}
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, both, chips, compiled, networks
+from chip_cases import MEMORIES, NetworkCase, both, chips, compiled, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import random_weights
@@ -55,9 +55,6 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
         assert_same_tensors(result, base)
         assert compute_cycles(result) == compute_cycles(base)
         assert result.traffic == base.traffic
-
-
-MEMORIES = st.sampled_from(({}, {"wmem_words": 64, "imem_words": 64}, {"wmem_words": 128, "amem_words": 256}))
 
 
 @both

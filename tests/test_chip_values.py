@@ -7,20 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, both, check_values, chips, compiled, networks
+from chip_cases import MEMORIES, NetworkCase, both, check_values, chips, compiled, networks
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.network import INPUT, Conv2d, Network
-
-SMALL_MEMORIES: tuple[Mapping[str, int], ...] = (
-    {},
-    {"wmem_words": 64, "imem_words": 128},
-    {"wmem_words": 256, "imem_words": 64},
-    {"amem_words": 256, "wmem_words": 128},
-)
 
 
 def run_case(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
@@ -28,7 +20,7 @@ def run_case(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mappi
     check_values(case.network, case.activations, result)
 
 
-ARGUMENTS = (networks(), chips(), st.sampled_from(SMALL_MEMORIES))
+ARGUMENTS = (networks(), chips(), MEMORIES)
 
 
 @both

@@ -9,9 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, chips, compiled, dense_weights, networks
+from chip_cases import MEMORIES, NetworkCase, bank_offsets, chips, compiled, dense_weights, networks
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from images import weight_image
 from strategies import cases, random_weights
 
@@ -23,10 +22,6 @@ from tlm.compiler.program import Job, Program
 from tlm.compiler.weights import pack_weights
 from tlm.core.errors import CompileError
 from tlm.network import INPUT, Conv2d, Network
-
-MEMORIES = st.sampled_from(
-    ({}, {"wmem_words": 64, "imem_words": 64}, {"wmem_words": 128, "imem_words": 96}, {"amem_words": 256})
-)
 
 
 @settings(max_examples=60)
@@ -84,6 +79,20 @@ def test_an_output_overlays_the_residual_where_nothing_else_is_free() -> None:
     activations = np.random.default_rng(0).integers(0, 16, (8, 2, 4))
     result = tlm.simulate(program, activations)
     np.testing.assert_array_equal(result.outputs, tlm.reference.run(network, activations)["b"])
+
+
+def test_a_residual_that_is_needed_later_is_not_overlaid() -> None:
+    """The third layer reads it again, so there is no room in 16 words; 24 hold all three."""
+    ones = np.ones((8, 8, 1, 1), np.int8)
+    layers = [
+        Conv2d("a", ones),
+        Conv2d("b", ones, residual=INPUT, residual_multiplier=1),
+        Conv2d("c", ones, input=INPUT, residual="b", residual_multiplier=1),
+    ]
+    with pytest.raises(CompileError, match="tensor 'b' needs 8 consecutive AMem words"):
+        tlm.compile(Network((8, 2, 4), layers), ChipConfig(lanes=8, amem_words=16))
+    places = tlm.compile(Network((8, 2, 4), layers), ChipConfig(lanes=8, amem_words=24)).places
+    assert places["b"].base_word != places[INPUT].base_word
 
 
 def test_a_residual_that_is_also_the_input_is_not_overlaid() -> None:
