@@ -4,6 +4,7 @@
 #   make test       quick tests (minutes)           make test-all   with the slow ones
 #   make install    .venv with .venv/bin/tlm        make lint       ruff, mypy
 #   make warnings   C warnings as errors            make sanitize   kernels under the sanitizers
+#   make mutations  one rule of time broken after the other: does the suite notice?
 #   make wheel      dist/*.whl                      make develop    install what the tests need
 #   make clean
 
@@ -18,7 +19,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install develop demo test test-all lint warnings sanitize wheel clean check-tools
+.PHONY: install develop demo test test-all lint warnings sanitize mutations wheel clean check-tools
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -45,9 +46,13 @@ warnings:
 sanitize: $(VENV)/installed-test
 	$(BIN)/python -m cmake -S . -B build/sanitize -DTLM_SANITIZE=ON -DTLM_WERROR=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	$(BIN)/python -m cmake --build build/sanitize
-	TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
+	TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	  $(BIN)/python -m pytest -q -p sanitized_kernels -p no:xdist -m "not slow" $(KERNEL_TESTS)
+	  $(BIN)/python -m pytest -q -p other_kernels -p no:xdist -m "not slow" $(KERNEL_TESTS)
+
+# Each mutation runs the tests up to the first failure; nothing in the checkout is changed.
+mutations: $(VENV)/installed-test
+	$(BIN)/python tests/mutations.py
 
 wheel: $(VENV)/installed
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -1,6 +1,6 @@
-"""A pytest plugin for `make sanitize`: puts a sanitized build of the kernels in the installed one's place.
+"""A pytest plugin that puts another build of the kernels in the installed one's place (sanitized, mutated).
 
-TLM_SANITIZED_KERNELS=build/sanitize/_kernels.abi3.so pytest -p sanitized_kernels tests/test_kernels.py
+TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so pytest -p other_kernels tests/test_kernels.py
 """
 
 import importlib.util
@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-path = Path(os.environ["TLM_SANITIZED_KERNELS"]).resolve(strict=True)
+path = Path(os.environ["TLM_OTHER_KERNELS"]).resolve(strict=True)
 specification = importlib.util.spec_from_file_location("tlm._kernels", path)
 assert specification is not None
 assert specification.loader is not None
