@@ -8,17 +8,11 @@ from pathlib import Path
 import pytest
 from command import SCENARIOS, tlm
 
-# More than 5 s each; the others of their kind run always.
-LONG = {"resnet18_conv3_2_9of9", "resnet18_conv4_2_9of9", "resnet18_conv5_2_9of9"}
 STEPS = {"conv3_2": 12_800, "conv4_2": 14_336, "conv5_2": 16_384}
 """Of the point-wise layer, and of each tap of the fused one [D]."""
 
 
-def marked(path: Path) -> object:
-    return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
-
-
-@pytest.mark.parametrize("path", [marked(path) for path in sorted(SCENARIOS.glob("*.toml"))])
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml")), ids=lambda path: path.stem)
 def test_scenario(path: Path, tmp_path: Path) -> None:
     done = tlm("run", path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
