@@ -18,25 +18,24 @@ static int64_t row_bytes(const tlm_dma *d, const tlm_dma_transfer *x)
 
 static int at_end(const tlm_dma_channel *c, const tlm_dma_cursor *at) { return at->row == c->transfer.rows; }
 
-/* Bursts do not cross multiples of the burst length, nor a row's end. */
-static int64_t burst_size(const tlm_dma *d, const tlm_dma_channel *c, const tlm_dma_cursor *at)
+/* The burst at a place of a row: bursts do not cross multiples of the burst length, nor the row's end. */
+static tlm_dma_cursor burst_at(const tlm_dma *d, const tlm_dma_channel *c, int32_t row, int64_t position_bytes)
 {
     const tlm_dma_transfer *x = &c->transfer;
-    int64_t address = x->memory_offset_bytes + at->row * x->memory_stride_bytes + at->position_bytes;
-    return earlier(d->config.burst_bytes - address % d->config.burst_bytes, row_bytes(d, x) - at->position_bytes);
+    int64_t address = x->memory_offset_bytes + row * x->memory_stride_bytes + position_bytes;
+    int64_t room = d->config.burst_bytes - address % d->config.burst_bytes;
+    return (tlm_dma_cursor){position_bytes, (int32_t)earlier(room, row_bytes(d, x) - position_bytes), row};
 }
 
 static void next_burst(const tlm_dma *d, const tlm_dma_channel *c, tlm_dma_cursor *at)
 {
-    at->position_bytes += burst_size(d, c, at);
-    if (at->position_bytes < row_bytes(d, &c->transfer)) return;
-    at->position_bytes = 0;
-    at->row++;
+    int64_t end = at->position_bytes + at->size_bytes;
+    *at = end < row_bytes(d, &c->transfer) ? burst_at(d, c, at->row, end) : burst_at(d, c, at->row + 1, 0);
 }
 
-static int32_t beats_of(const tlm_dma *d, int64_t bytes)
+static int32_t beats_of(const tlm_dma *d, const tlm_dma_cursor *at)
 {
-    return (int32_t)((bytes + d->config.bus_bytes - 1) / d->config.bus_bytes);
+    return (at->size_bytes + d->config.bus_bytes - 1) / d->config.bus_bytes;
 }
 
 static void free_buffer(tlm_dma_channel *c, int64_t usable_cycle)
@@ -71,7 +70,7 @@ static int access_word(tlm_dma *d, int32_t channel, int64_t t)
     tlm_dma_channel *c = &d->channels[channel];
     const tlm_dma_transfer *x = &c->transfer;
     int32_t word = x->sram_word + c->word_row * x->sram_stride_words + c->word_in_row;
-    int32_t sram = x->sram, bank = word % d->config.banks[sram];
+    int32_t sram = x->sram, bank = word & (d->config.banks[sram] - 1);
     c->last_attempt_cycle[sram] = t;
     int taken = engine_banks(&d->calendars[sram], t) >> bank & 1;
     if (taken || (d->loaded_cycle == t && d->loaded_sram == sram && d->loaded_bank == bank)) {
@@ -98,14 +97,14 @@ static int access_word(tlm_dma *d, int32_t channel, int64_t t)
 
 static void handle_beat(const tlm_dma *d, tlm_dma_channel *c)
 {
-    int64_t bytes = earlier(d->config.bus_bytes, c->arriving_bytes);
+    int32_t bytes = c->arriving_bytes < d->config.bus_bytes ? c->arriving_bytes : d->config.bus_bytes;
     c->served_beats--;
-    c->collected_bytes += (int32_t)bytes;
+    c->collected_bytes += bytes;
     c->arriving_bytes -= bytes;
     if (c->arriving_bytes) return;
     c->ends_burst = 1;
     next_burst(d, c, &c->arriving);
-    if (!at_end(c, &c->arriving)) c->arriving_bytes = burst_size(d, c, &c->arriving);
+    c->arriving_bytes = c->arriving.size_bytes;
 }
 
 static void load_words(tlm_dma *d, int64_t t)
@@ -136,15 +135,14 @@ static void store_words(tlm_dma *d, int64_t t)
         if (!c->holds_buffer && !take_buffer(c, t)) return;
         c->holds_buffer = 1;
         if (t < c->next_word_cycle) return;
-        int64_t size = burst_size(d, c, &c->next_burst);
-        if (c->collected_bytes < size) {
+        if (c->collected_bytes < c->next_burst.size_bytes) {
             if (access_word(d, TLM_DMA_STORE, t)) c->collected_bytes += d->config.word_bytes[c->transfer.sram];
             return;
         }
         /* The last word was read before t; its data are out sram_read_cycles after its read. */
         c->sends[(c->first_send + c->send_count++) % BUFFERS] =
-            (tlm_dma_burst){t + d->config.sram_read_cycles - 1, beats_of(d, size), TLM_DMA_STORE};
-        c->collected_bytes -= (int32_t)size;
+            (tlm_dma_burst){t + d->config.sram_read_cycles - 1, beats_of(d, &c->next_burst), TLM_DMA_STORE};
+        c->collected_bytes -= c->next_burst.size_bytes;
         c->holds_buffer = 0;
         next_burst(d, c, &c->next_burst);
     }
@@ -169,7 +167,7 @@ static void request(tlm_dma *d, int64_t t)
 {
     tlm_dma_channel *load = &d->channels[TLM_DMA_LOAD], *store = &d->channels[TLM_DMA_STORE];
     if (load->active && !at_end(load, &load->next_burst) && t >= load->next_request_cycle && take_buffer(load, t)) {
-        send(d, t, TLM_DMA_LOAD, beats_of(d, burst_size(d, load, &load->next_burst)));
+        send(d, t, TLM_DMA_LOAD, beats_of(d, &load->next_burst));
         load->next_request_cycle = t + 1;
         next_burst(d, load, &load->next_burst);
     } else if (store->send_count && store->sends[store->first_send].cycle <= t) {
@@ -273,10 +271,10 @@ void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer
     c->transfer = *transfer;
     c->active = 1;
     c->done_cycle = -1;
-    c->next_burst = c->arriving = (tlm_dma_cursor){0, 0};
+    c->next_burst = c->arriving = burst_at(d, c, 0, 0);
+    c->arriving_bytes = c->arriving.size_bytes;
     c->next_request_cycle = c->next_word_cycle = transfer->first_cycle;
     c->word_row = c->word_in_row = c->collected_bytes = 0;
-    c->arriving_bytes = burst_size(d, c, &c->arriving);
 }
 
 int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle)
@@ -293,14 +291,14 @@ int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle)
     return completed;
 }
 
-int64_t tlm_dma_next_completion(const tlm_dma *d, int32_t *channel)
+int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *channel)
 {
-    tlm_dma ahead = *d;
+    *ahead = *d;
     if (!d->channels[TLM_DMA_LOAD].active && !d->channels[TLM_DMA_STORE].active) return -1;
     for (;;) {
-        int64_t t = next_cycle(&ahead);
-        *channel = first_done(&ahead);
-        if (*channel >= 0 && ahead.channels[*channel].done_cycle < t) return ahead.channels[*channel].done_cycle;
-        play(&ahead, t); /* an active channel that is not done always has something to do: t is not NEVER */
+        int64_t t = next_cycle(ahead);
+        *channel = first_done(ahead);
+        if (*channel >= 0 && ahead->channels[*channel].done_cycle < t) return ahead->channels[*channel].done_cycle;
+        play(ahead, t); /* an active channel that is not done always has something to do: t is not NEVER */
     }
 }

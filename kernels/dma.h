@@ -30,8 +30,9 @@ typedef struct tlm_dma_transfer {        /* addresses count SRAM words and off-c
     int32_t sram, sram_word, row_words, rows, sram_stride_words; /* sram: 0 AMem, 1 WMem, 2 IMem */
 } tlm_dma_transfer;
 
-typedef struct tlm_dma_cursor {          /* a burst of a transfer: where it begins */
-    int64_t position_bytes;              /* from the start of its row */
+typedef struct tlm_dma_cursor {          /* a burst of a transfer */
+    int64_t position_bytes;              /* where it begins, from the start of its row */
+    int32_t size_bytes;
     int32_t row;                         /* equal to rows: behind the last burst */
 } tlm_dma_cursor;
 
@@ -52,7 +53,7 @@ typedef struct tlm_dma_channel {
     int32_t word_row, word_in_row;       /* the next SRAM word */
     int32_t collected_bytes;             /* load: received and not yet written; store: read and not yet sent */
     tlm_dma_cursor arriving;             /* load: the burst whose beats are handled next, */
-    int64_t arriving_bytes;              /*       its bytes not yet handled, */
+    int32_t arriving_bytes;              /*       its bytes not yet handled, */
     int32_t ends_burst;                  /*       and: all handled, but not every word that ends in it is written */
     int64_t served_beats;                /* load: served by the memory and not yet handled */
     int32_t holds_buffer;                /* store: for next_burst */
@@ -80,7 +81,7 @@ typedef struct tlm_dma {
     int64_t free_cycle, free_numerator;  /* when the memory can serve its next beat: a fraction, as beat_cycles */
 } tlm_dma;
 
-/* A DMA at rest in cycle 0, with free SRAMs. bursts_in_flight: 1 .. 64; banks: 1 .. 8. */
+/* A DMA at rest in cycle 0, with free SRAMs. bursts_in_flight: 1 .. 64; banks: 1, 2, 4 or 8. */
 void tlm_dma_reset(tlm_dma *d, const tlm_dma_config *config);
 
 /* Start a channel (0 load, 1 store) that is not active; transfer->first_cycle >= d->now. */
@@ -91,8 +92,8 @@ void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer
 int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle);
 
 /* The cycle in which the next transfer completes, if nothing else becomes known, and in *channel which one (the load if
- * both do); -1 if no channel is active. */
-int64_t tlm_dma_next_completion(const tlm_dma *d, int32_t *channel);
+ * both do); -1 if no channel is active. *ahead is overwritten with what *d will then be, up to ahead->now. */
+int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *channel);
 /* cdef end */
 
 enum { TLM_DMA_LOAD, TLM_DMA_STORE };

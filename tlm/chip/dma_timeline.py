@@ -51,6 +51,8 @@ class DmaTimeline:
             SramName.AMEM: config.amem_words, SramName.WMEM: config.wmem_words, SramName.IMEM: config.imem_words
         }  # fmt: skip
         self._state = ffi.new("tlm_dma *")
+        self._ahead = ffi.new("tlm_dma *")
+        """The state at some cycle up to the next completion, if that is known."""
         self._calendars: dict[SramName, CData] = {}  # what the state points to must live
         self._next: tuple[int, Channel] | None = None
         self._next_is_known = True
@@ -154,6 +156,8 @@ class DmaTimeline:
             KernelError: a cycle beyond 2^60.
         """
         _check("until_cycle", until_cycle, 0, _CYCLE_LIMIT)
+        if self._next_is_known and self._next is not None and self.now <= self._ahead.now <= until_cycle:
+            self._state[0] = self._ahead[0]  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)
         if not completed:
             return []
@@ -169,7 +173,7 @@ class DmaTimeline:
         """
         if not self._next_is_known:
             channel = ffi.new("int32_t *")
-            cycle = lib.tlm_dma_next_completion(self._state, channel)
+            cycle = lib.tlm_dma_next_completion(self._state, self._ahead, channel)
             self._next = None if cycle < 0 else (cycle, Channel(channel[0]))
             self._next_is_known = True
         return self._next
