@@ -93,12 +93,12 @@ def _totals(result: Result) -> list[tuple[str, str]]:
     return [
         *([("split", ", ".join(split))] if split else []),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
-        ("computing", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
+        ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
         ("cycles go to", f"{_main_causes(result)} [D]"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
         (
             "utilisation",
-            f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} while computing [D]",
+            f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers [D]",
         ),
         ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
         ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),

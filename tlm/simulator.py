@@ -61,7 +61,7 @@ def simulate(
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
     model = _fidelity(fidelity, waveform=vcd is not None)
-    program = network if isinstance(network, Program) else compile_network(network, chip or ChipConfig())
+    program = network if isinstance(network, Program) else compile_network(network, chip)
     config = program.config if chip is None else chip
     _check_chip(program, config)
     values = program.network.check_activations(activations)

@@ -24,15 +24,15 @@ _ALIGNMENT_BYTES = 256
 """Off-chip pieces start at multiples of the longest burst that a chip can have."""
 
 
-def compile_network(network: Network, config: ChipConfig) -> Program:
-    """Compile a network for a chip.
+def compile_network(network: Network, chip: ChipConfig | None = None) -> Program:
+    """Compile a network for a chip, by default the published one.
 
     Raises:
         CompileError: an accumulator could overflow, or something fits no memory in any way this compiler knows.
     """
     for layer in network.layers:
         check_accumulators(layer, network.input_of(layer).signed)
-    return _Compiler(network, config).program()
+    return _Compiler(network, chip or ChipConfig()).program()
 
 
 class _Compiler:

@@ -180,6 +180,7 @@ class InitiatorSocket(Socket, Generic[P]):
             )
         assert self._transport is not None  # every socket is bound: checked when the simulation starts
         key = self._open.enter(self, payload)
+        accepted_before, payload.accepted = payload.accepted, False  # a forwarded payload is accepted hop by hop
         observers = self._observers
         for observer in observers:
             observer(Phase.BEGIN_REQ, self, payload)
@@ -192,6 +193,7 @@ class InitiatorSocket(Socket, Generic[P]):
                 observer(Phase.BEGIN_RESP, self, payload)
             for observer in observers:
                 observer(Phase.END_RESP, self, payload)
+        payload.accepted = accepted_before
         self._open.leave(key)
 
     def _check_answered(self, payload: P) -> None:
