@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,13 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tlm
+from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
+from tlm.chip.fidelity import Fidelity
 from tlm.core.errors import CompileError
+from tlm.core.observation import Phase
+from tlm.core.payload import Payload
+from tlm.core.sockets import InitiatorSocket
 from tlm.network import Conv2d, Network
 from tlm.networks.blocks import PwDwPw, build_block, resnet18_block
 from tlm.networks.seeded import seeded_activations
@@ -116,6 +122,32 @@ def _check_block(block: PwDwPw) -> None:
     values = seeded_activations(block.input_shape, 0, signed=False)
     network = build_block(block, values, seed=0, signed_input=False)
     assert_equal(*both(tlm.compile(network, ChipConfig()), values))
+
+
+def _transactions(taps: int) -> int:
+    """Payloads that cross a socket in a burst run of the main block."""
+    block = resnet18_block("conv3_2", taps)
+    values = seeded_activations(block.input_shape, 0, signed=False)
+    program = tlm.compile(build_block(block, values), ChipConfig())
+    system, seen = System(program.config, Fidelity.BURST), 0
+
+    def count(phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
+        nonlocal seen
+        seen += phase is Phase.BEGIN_REQ
+
+    for socket in system.simulation.sockets():
+        if isinstance(socket, InitiatorSocket):
+            socket.observe(count)
+    system.preload(program.image(values))
+    system.run(program.steps)
+    return seen
+
+
+def test_what_a_pass_costs_does_not_grow_with_its_cycles() -> None:
+    """200 passes of 128 and 128 steps, or of 128 and 1,152: the same number of transactions."""
+    few, many = _transactions(1), _transactions(9)
+    assert few == many
+    assert few < 10 * 200
 
 
 def test_a_program_on_another_chip() -> None:
