@@ -57,10 +57,10 @@ LAYERS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: conv(shift=[3, 3, 4, 3], residual="input", residual_multiplier=1),
         "layer 'c1': shift is [3, 4], but must be one number for all channels where there is a residual",
     ),
-    "residual without a multiplier": (lambda: conv(residual="input"), "residual_multiplier is 0, but must be"),
+    "residual without a multiplier": (lambda: conv(residual="input"), "residual_multiplier is None, but must be given"),
     "residual multiplier": (
         lambda: conv(residual="input", residual_multiplier=65_536),
-        "residual_multiplier is 65536, but must be an integer in 1..65535",
+        "residual_multiplier is 65536, but must be an integer in 0..65535",
     ),
     "multiplier without a residual": (
         lambda: conv(residual_multiplier=2),

@@ -70,7 +70,7 @@ class Conv2d:
         signed_output: clamp to -8..7 instead of 0..15 (which includes the ReLU).
         input: name of the layer that is read; default the layer before, or the network's input.
         residual: name of a tensor of the output's shape that is added before requantisation.
-        residual_multiplier: 0..65535, its scale; at least 1 where there is a residual.
+        residual_multiplier: 0..65535, the residual's scale; must be given where there is one, and is 0 elsewhere.
         accumulator_output: write ``acc + bias`` (24-bit) and leave the requantiser out.
 
     Raises:
@@ -89,7 +89,7 @@ class Conv2d:
     signed_output: bool = False
     input: str | None = None
     residual: str | None = None
-    residual_multiplier: int = 0
+    residual_multiplier: int = None  # type: ignore[assignment]
     accumulator_output: bool = False
     pads: Padding = field(init=False)
 
@@ -213,9 +213,11 @@ class Conv2d:
         return frozen(array.astype(np.int64))
 
     def _check_residual(self) -> None:
-        low = 0 if self.residual is None else 1
-        multiplier = self._integer("residual_multiplier", self.residual_multiplier, low, (1 << MULTIPLIER_BITS) - 1)
-        object.__setattr__(self, "residual_multiplier", multiplier)
+        given = self.residual_multiplier
+        if self.residual is not None and given is None:
+            raise self._error("residual_multiplier", given, "given where there is a residual: its scale, 0..65535")
+        multiplier = self._integer("residual_multiplier", 0 if given is None else given, 0, (1 << MULTIPLIER_BITS) - 1)
+        self._put("residual_multiplier", multiplier)
         if self.residual is None:
             if multiplier:
                 raise self._error(
