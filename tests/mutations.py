@@ -32,8 +32,8 @@ MUTATIONS = mutations_beat.MUTATIONS + mutations_burst.MUTATIONS + mutations_sha
 
 # ordered by what they cost to notice a mutation with
 EXPECTED_NUMBERS = (
-    "timing_rules", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram", "chip_timing",
-    "timing_predictor", "occupancy", "dma_timeline",
+    "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
+    "chip_timing", "timing_predictor", "occupancy", "dma_timeline",
 )  # fmt: skip
 SUITES = {
     "beat": ("fidelities", *EXPECTED_NUMBERS),

@@ -243,8 +243,8 @@ _DMA = (
     _kernel(
         "bursts are cut at multiples of burst_bytes",
         "dma.c",
-        "d->config.burst_bytes - address % d->config.burst_bytes,",
-        "d->config.burst_bytes + 0 * address,",
+        "d->config.burst_bytes - address % d->config.burst_bytes;",
+        "d->config.burst_bytes + 0 * address;",
     ),
     _kernel("a load requests one burst a cycle", "dma.c", "next_request_cycle = t + 1;", "next_request_cycle = t + 2;"),
     _python(

@@ -84,6 +84,10 @@ NAMED: Mapping[str, tuple[Network, dict[str, object]]] = {
         Network((8, 31, 31), [layer("c", (40, 8, 7, 7), stride=(2, 2), padding=(3, 3))]),
         {},
     ),
+    "weights loaded beside slow fetches": (
+        Network((8, 31, 31), [layer("c", (40, 8, 7, 7), stride=(2, 2), padding=(3, 3))]),
+        {"columns": 8, "wmem_words": 1024, "wmem_banks": 1, "memory_gb_per_s": 12.8},
+    ),
     "no valid tap": (Network((9, 5, 5), [layer("c", (40, 9, 3, 3), density=0.0)]), {}),
     "class scores": (
         Network((64, 1, 1), [layer("fc", (100, 64, 1, 1), accumulator_output=True)]),
