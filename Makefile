@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 DEMO := scenarios/resnet18_conv3_2_3of9.toml
-KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py)
+KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py tests/test_occupancy.py tests/test_dma_timeline.py)
 
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes

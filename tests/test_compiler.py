@@ -298,3 +298,19 @@ def test_pieces_of_the_image_do_not_overlap(case: NetworkCase, chip: ChipConfig)
     spans.sort()
     assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert all(start % chip.bus_bytes == 0 for start, _ in spans)
+
+
+def test_tensors_that_fit_only_from_both_ends_are_placed() -> None:
+    """80, 96 and 120 words in 216: the third finds room only if the second does not lie in the middle."""
+    layers = [
+        Conv2d("a", np.ones((96, 80, 1, 1), np.int8), shift=7),
+        Conv2d("b", np.ones((120, 96, 1, 1), np.int8), shift=7),
+    ]
+    network = Network((80, 4, 8), layers)
+    program = tlm.compile(network, ChipConfig(amem_words=216))
+    spans = {name: (place.base_word, place.end_word) for name, place in program.places.items()}
+    assert spans["a"][0] >= 120 >= spans["b"][1]
+    values = np.arange(80 * 32).reshape(80, 4, 8) % 16
+    result = tlm.simulate(program, values)
+    golden = tlm.reference.run(network, values)
+    assert all(np.array_equal(result.tensors[name], golden[name]) for name in golden)

@@ -62,13 +62,31 @@ class Layout:
         Raises:
             CompileError: the tensors that must be in AMem at the same time do not fit.
         """
+        try:
+            self._place_fastest(cost)
+        except CompileError as refusal:
+            self.places.clear()
+            try:
+                self._place_tightly()
+            except CompileError:
+                raise refusal from None
+        return self.places
+
+    def _place_fastest(self, cost: Cost) -> None:
+        """One tensor after another from the bottom, each in the bank where its layer is fastest."""
         self._place(self._network.tensors[INPUT], -1, 0)
         for index, layer in enumerate(self._network.layers):
-            tensor = self._network.tensors[layer.name]
-            bases = self._candidates(index, layer, tensor_words(tensor, self._config.lanes))
+            bases = self._candidates(index, layer, from_top=False)
             costs = cost(index, bases) if len(bases) > 1 else [0]
-            self._place(tensor, index, min(zip(costs, bases, strict=True))[1])
-        return self.places
+            self._place(self._network.tensors[layer.name], index, min(zip(costs, bases, strict=True))[1])
+
+    def _place_tightly(self) -> None:
+        """In turn from the top and the bottom, whatever the bank, so that gaps are as large as can be."""
+        self._place(self._network.tensors[INPUT], -1, 0)
+        for index, layer in enumerate(self._network.layers):
+            from_top = index % 2 == 0
+            bases = self._candidates(index, layer, from_top)
+            self._place(self._network.tensors[layer.name], index, max(bases) if from_top else min(bases))
 
     def _place(self, tensor: TensorInfo, index: int, base_word: int) -> None:
         words = tensor_words(tensor, self._config.lanes)
@@ -76,9 +94,10 @@ class Layout:
             raise CompileError(self._does_not_fit(tensor.name, words, []))
         self.places[tensor.name] = TensorPlace(tensor.name, base_word, words, index, self._last_use[tensor.name])
 
-    def _candidates(self, index: int, layer: Conv2d, words: int) -> list[int]:
+    def _candidates(self, index: int, layer: Conv2d, from_top: bool) -> list[int]:
+        words = tensor_words(self._network.tensors[layer.name], self._config.lanes)
         live = [place for place in self.places.values() if place.last_layer >= index]
-        bases = self._free_bases(live, words)
+        bases = self._free_bases(live, words, from_top)
         overlay = self._overlay(index, layer)
         if overlay is not None and overlay not in bases:
             bases.append(overlay)
@@ -86,17 +105,19 @@ class Layout:
             raise CompileError(self._does_not_fit(layer.name, words, live))
         return bases
 
-    def _free_bases(self, live: Sequence[TensorPlace], words: int) -> list[int]:
-        """For each bank the lowest base in it at which ``words`` words are free."""
-        starts = sorted({0, *(place.end_word for place in live)})
+    def _free_bases(self, live: Sequence[TensorPlace], words: int, from_top: bool) -> list[int]:
+        """For each bank the lowest (or highest) base in it at which ``words`` words are free."""
+        banks, last = self._config.amem_banks, self._config.amem_words - words
         bases = []
-        for bank in range(self._config.amem_banks):
-            for start in starts:
-                base = start + (bank - start) % self._config.amem_banks
-                end = base + words
-                if end <= self._config.amem_words and all(end <= p.base_word or p.end_word <= base for p in live):
-                    bases.append(base)
-                    break
+        for bank in range(banks):
+            if from_top:
+                starts = {last, *(place.base_word - words for place in live)}
+                found = sorted((start - (start - bank) % banks for start in starts), reverse=True)
+            else:
+                starts = {0, *(place.end_word for place in live)}
+                found = sorted(start + (bank - start) % banks for start in starts)
+            free = (b for b in found if 0 <= b <= last and not any(_overlap(b, b + words, p) for p in live))
+            bases += [*free][:1]
         return sorted(bases)
 
     def _overlay(self, index: int, layer: Conv2d) -> int | None:
@@ -113,6 +134,10 @@ class Layout:
             f"{f' and these tensors are still needed: {held}' if held else ''}; "
             "use smaller maps or fewer channels, or enlarge the memory"
         )
+
+
+def _overlap(first_word: int, end_word: int, place: TensorPlace) -> bool:
+    return first_word < place.end_word and place.base_word < end_word
 
 
 def _last_uses(network: Network) -> dict[str, int]:
