@@ -289,12 +289,23 @@ def test_an_accumulator_that_could_overflow(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_nothing(tmp_path: Path, seconds: float) -> None:
     scenario = SCENARIOS / "resnet18_conv5_2_9of9.toml"
     command = [sys.executable, "-m", "tlm", "run", scenario, "-o", tmp_path / "out", "--fidelity", "beat"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=answer_sigint,
+    )
     wait_until_running(process, seconds)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "tlm: interrupted; no result was written\n")
     assert not (tmp_path / "out").exists() or files(tmp_path / "out") == []
+
+
+def answer_sigint() -> None:
+    """A shell's background job, as these tests may be, ignores Ctrl-C, and so would what it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until_running(process: "subprocess.Popen[str]", seconds: float) -> None:
