@@ -123,9 +123,8 @@ class Sequencer(Module):
             self.state.value = SequencerState.PARAMETERS
             yield from self._read_parameters(header, address, slots, cause)
             address += channels
-            if (
-                gap_cycles
-            ):  # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
+            if gap_cycles:
+                # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
                 self.state.value = SequencerState.GAP
                 yield self._clock.cycles(max(gap_cycles - 1 - slots, 0))
             group_cause = Cause(Work.GROUP, group, cause)
