@@ -47,7 +47,7 @@ def _totals(result: StoredResult) -> dict[str, float]:
         "MACs": result.macs,
         "dense MACs": result.dense_macs,
         "utilisation %": 100 * result.utilization,
-        "while computing %": 100 * result.compute_utilization,
+        "within layers %": 100 * result.compute_utilization,
         **{f"bytes {way}": count for way, count in result.traffic_bytes.items()},
         **{f"conflicts {who}": count for who, count in result.bank_conflict_cycles.items()},
     }

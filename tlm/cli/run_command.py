@@ -25,9 +25,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("run", help="run a scenario and compare its outputs with the golden model")
     add_scenario(parser, scripts=True)
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
-    parser.add_argument(
-        "--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)"
-    )
+    parser.add_argument("--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)")
     parser.add_argument("--vcd", metavar="FILE", type=Path, help="write a value change dump (opens in GTKWave)")
     parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
     parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
