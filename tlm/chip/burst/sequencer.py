@@ -173,7 +173,7 @@ class BurstSequencer(Module):
             parameters = self._decode_parameters(memory, at, channels)
             patterns = self._decode_patterns(memory, at + channels, header)
             at += channels + len(patterns)
-            count = int(np.bitwise_count(patterns).sum())
+            count = int(np.unpackbits(patterns.view(np.uint8)).sum())
             if weight_word + count > self._config.wmem_words:
                 raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, self._config.wmem_words))
             groups.append(_Group(parameters, patterns, weight_word, count))
