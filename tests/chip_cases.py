@@ -203,8 +203,8 @@ def bank_offsets(network: Network, chip: ChipConfig, offsets: Mapping[str, int])
         end = bases[name] + tensor_words(tensor, chip.lanes)
     place = Layout._place
 
-    def forced(self: Layout, tensor: Any, index: int, base_word: int) -> None:
-        place(self, tensor, index, bases[tensor.name])
+    def forced(self: Layout, tensor: Any, base_word: int) -> None:
+        place(self, tensor, bases[tensor.name])
 
     with mock.patch.object(Layout, "_place", forced):
         yield

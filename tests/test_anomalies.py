@@ -57,11 +57,11 @@ def test_the_largest_loss_to_a_residual_that_was_found() -> None:
 def ends(chip: ChipConfig, load: tuple[int, int], store: tuple[int, int]) -> tuple[int, int]:
     """Last cycles of a load to WMem and of a store from AMem, each (first cycle, words)."""
     timeline, last = DmaTimeline(chip), {}
-    starts = [(*load, SramName.WMEM, timeline.start_load), (*store, SramName.AMEM, timeline.start_store)]
-    for cycle, words, sram, start in sorted(starts, key=lambda one: one[0]):
-        last.update({channel: done for done, channel in timeline.advance(cycle)})
-        start(cycle, 0, sram, 0, words, 1, 0, 0)
-    last.update({channel: done for done, channel in timeline.advance(1000)})
+    starts = [(*load, SramName.WMEM, Channel.LOAD), (*store, SramName.AMEM, Channel.STORE)]
+    for cycle, words, sram, channel in sorted(starts, key=lambda one: one[0]):
+        last.update({done: ended for ended, done in timeline.advance(cycle)})
+        timeline.start(channel, cycle, 0, sram, 0, words, 1, 0, 0)
+    last.update({done: ended for ended, done in timeline.advance(1000)})
     return last[Channel.LOAD], last[Channel.STORE]
 
 

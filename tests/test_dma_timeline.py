@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class Player:
         if start is None:
             return
         t = start.transfer
-        begin = self.timeline.start_load if channel is Channel.LOAD else self.timeline.start_store
+        begin = partial(self.timeline.start, channel)
         interrupt = completed_cycle + 1
         begin(
             interrupt + start.delay_cycles + 1, t.memory_offset_bytes, t.sram, t.sram_word, t.row_words, t.rows,
@@ -188,7 +189,7 @@ def test_a_load_worked_out_by_hand() -> None:
     """Asked for in 10, at the memory in 11, beats 44, 46, 47, 49, 50, 51, 53, 54: words in 47, 50, 52, 55."""
     timeline = DmaTimeline(ChipConfig())
     assert timeline.next_completion() is None
-    timeline.start_load(10, *FOUR_WORDS)
+    timeline.start(Channel.LOAD, 10, *FOUR_WORDS)
     assert timeline.next_completion() == (55, Channel.LOAD)
     words = {cycle: timeline.words(Channel.LOAD) for cycle in range(70) if timeline.advance(cycle) is not None}
     assert [cycle for cycle in range(69) if words[cycle + 1] > words[cycle]] == [47, 50, 52, 55]
@@ -200,11 +201,11 @@ def test_a_load_worked_out_by_hand() -> None:
 def test_a_store_worked_out_by_hand() -> None:
     """Reads 10 .. 13, asked for in 14 (data out a cycle after the read), at the memory in 15, last beat in 58."""
     timeline = DmaTimeline(ChipConfig())
-    timeline.start_store(10, *FOUR_WORDS)
+    timeline.start(Channel.STORE, 10, *FOUR_WORDS)
     assert timeline.advance(59) == []
     assert timeline.advance(60) == [(59, Channel.STORE)]
     slow = DmaTimeline(ChipConfig(sram_read_cycles=3))
-    slow.start_store(10, *FOUR_WORDS)
+    slow.start(Channel.STORE, 10, *FOUR_WORDS)
     assert slow.next_completion() == (61, Channel.STORE)
 
 
@@ -212,7 +213,7 @@ def test_the_engine_comes_first() -> None:
     """All banks are taken until 59: the first word asks 13 times in vain, the others have waited for it."""
     timeline = DmaTimeline(ChipConfig())
     timeline.set_calendar(SramName.AMEM, 0, banks(60))
-    timeline.start_load(10, *FOUR_WORDS)
+    timeline.start(Channel.LOAD, 10, *FOUR_WORDS)
     assert timeline.advance(100) == [(63, Channel.LOAD)]
     assert timeline.bank_refusals(Channel.LOAD, SramName.AMEM).tolist() == [13, 0, 0, 0]
 
@@ -220,8 +221,8 @@ def test_the_engine_comes_first() -> None:
 def test_the_load_comes_first_at_a_bank() -> None:
     """With one bank, the store's reads are refused in the cycles in which the load writes."""
     timeline = DmaTimeline(ChipConfig(amem_banks=1))
-    timeline.start_load(10, *FOUR_WORDS)
-    timeline.start_store(46, *FOUR_WORDS)
+    timeline.start(Channel.LOAD, 10, *FOUR_WORDS)
+    timeline.start(Channel.STORE, 46, *FOUR_WORDS)
     timeline.advance(200)
     assert (timeline.refused(Channel.LOAD), timeline.refused(Channel.STORE)) == (0, 2)  # in 47 and 50
 
@@ -229,8 +230,8 @@ def test_the_load_comes_first_at_a_bank() -> None:
 def test_both_channels_complete_in_one_cycle() -> None:
     """The load is kept from bank 3 until the store's last answer has come."""
     timeline = DmaTimeline(ChipConfig())
-    timeline.start_load(10, *FOUR_WORDS)
-    timeline.start_store(10, 0, SramName.WMEM, 0, 4, 1, 0, 0)
+    timeline.start(Channel.LOAD, 10, *FOUR_WORDS)
+    timeline.start(Channel.STORE, 10, 0, SramName.WMEM, 0, 4, 1, 0, 0)
     assert timeline.next_completion() == (55, Channel.LOAD)
     last = 66  # the store's burst waits for the load's: its beats begin 44 + 8 x 1.335 = 54.68, the last in 65
     timeline.set_calendar(SramName.AMEM, 0, banks(last, 0b1000))
@@ -243,8 +244,8 @@ def test_both_channels_complete_in_one_cycle() -> None:
 
 def test_looking_ahead_changes_nothing() -> None:
     timeline = DmaTimeline(ChipConfig())
-    timeline.start_load(10, *FOUR_WORDS)
-    timeline.start_store(12, *FOUR_WORDS)
+    timeline.start(Channel.LOAD, 10, *FOUR_WORDS)
+    timeline.start(Channel.STORE, 12, *FOUR_WORDS)
     assert timeline.next_completion() == timeline.next_completion() == (55, Channel.LOAD)
     assert timeline.now == 0
     assert [timeline.words(channel) for channel in Channel] == [0, 0]
@@ -260,7 +261,7 @@ def test_times_do_not_depend_on_where_they_begin(gb_per_s: float) -> None:
     completions = []
     for first in (0, 1 << 50):
         timeline = DmaTimeline(ChipConfig(memory_gb_per_s=gb_per_s))
-        timeline.start_load(first, 0, SramName.WMEM, 0, 1000, 16, 16_000, 1000)
+        timeline.start(Channel.LOAD, first, 0, SramName.WMEM, 0, 1000, 16, 16_000, 1000)
         completion = timeline.next_completion()
         assert completion is not None
         completions.append(completion[0] - first)
@@ -303,23 +304,23 @@ def test_numbers_out_of_range_are_named(key: str, value: int, message: str) -> N
     timeline = DmaTimeline(ChipConfig())
     timeline.advance(10)
     with pytest.raises(KernelError, match=message):
-        timeline.start_load(**{**VALID, key: value})
+        timeline.start(Channel.LOAD, **{**VALID, key: value})
     assert timeline.next_completion() is None
-    timeline.start_load(**VALID)
+    timeline.start(Channel.LOAD, **VALID)
 
 
 def test_strides_of_a_single_row_mean_nothing() -> None:
     timeline = DmaTimeline(ChipConfig())
-    timeline.start_load(**{**VALID, "rows": 1, "memory_stride_bytes": 1 << 40, "sram_stride_words": 1 << 40})
+    timeline.start(Channel.LOAD, **{**VALID, "rows": 1, "memory_stride_bytes": 1 << 40, "sram_stride_words": 1 << 40})
     assert timeline.next_completion() == (55, Channel.LOAD)
 
 
 def test_a_busy_channel_is_not_started() -> None:
     timeline = DmaTimeline(ChipConfig())
-    timeline.start_store(**VALID)
+    timeline.start(Channel.STORE, **VALID)
     with pytest.raises(KernelError, match=r"dma.store: started in cycle 12, but its transfer is not complete"):
-        timeline.start_store(**{**VALID, "cycle": 12})
-    timeline.start_load(**VALID)
+        timeline.start(Channel.STORE, **{**VALID, "cycle": 12})
+    timeline.start(Channel.LOAD, **VALID)
 
 
 def test_calendars_come_in_time() -> None:
@@ -330,7 +331,7 @@ def test_calendars_come_in_time() -> None:
     timeline.set_calendar(SramName.WMEM, 30, banks(1))
     timeline.advance(25)
     timeline.set_calendar(SramName.AMEM, 30, banks(1))
-    timeline.start_store(25, *FOUR_WORDS)
+    timeline.start(Channel.STORE, 25, *FOUR_WORDS)
     timeline.advance(40)
     with pytest.raises(KernelError, match=r"AMEM gets one from cycle 28 on, but the DMA has asked .* in cycle 28"):
         timeline.set_calendar(SramName.AMEM, 28, banks(1))

@@ -63,8 +63,9 @@ class DmaTimeline:
         """Everything in cycles before this one has happened."""
         return int(self._state.now)
 
-    def start_load(
+    def start(
         self,
+        channel: Channel,
         cycle: int,
         memory_offset_bytes: int,
         sram: SramName,
@@ -74,13 +75,14 @@ class DmaTimeline:
         memory_stride_bytes: int,
         sram_stride_words: int,
     ) -> None:
-        """Have the load channel begin a transfer in ``cycle``, in which it may ask for its first burst.
+        """Have a channel begin a transfer in ``cycle``: the load may ask for a burst in it, the store read a word.
 
         Args:
+            channel: which.
             cycle: the one after START was written; not before :attr:`now`.
             memory_offset_bytes: from the start of the off-chip memory; like the stride a multiple of the bus width.
-            sram: where to, from word ``sram_word`` on.
-            sram_word: the first word.
+            sram: the memory on the inside.
+            sram_word: its first word.
             row_words: SRAM words of a row.
             rows: how many rows.
             memory_stride_bytes: off-chip bytes from row to row.
@@ -89,26 +91,26 @@ class DmaTimeline:
         Raises:
             KernelError: the channel is busy, the cycle is past, or a number is out of range.
         """
+        if self._state.channels[channel].active:
+            raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
+        _check("cycle", cycle, self.now, _CYCLE_LIMIT)
+        bus, words = self._config.bus_bytes, self._words[sram]
+        for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
+            if value < 0 or value % bus:
+                raise KernelError(f"dma: {key} is {value}, but must be a multiple of the bus's {bus} bytes")
+        _check("row_words", row_words, 1, words)
+        _check("rows", rows, 1, words // row_words)
+        _check("sram_word", sram_word, 0, words - row_words)
+        if rows == 1:  # the strides mean nothing
+            memory_stride_bytes = sram_stride_words = 0
+        else:
+            _check("sram_stride_words", sram_stride_words, 0, (words - row_words - sram_word) // (rows - 1))
+        row_bytes = row_words * self._state.config.word_bytes[sram]
+        self._check_memory_end(memory_offset_bytes + (rows - 1) * memory_stride_bytes + row_bytes)
         place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
-        self._start(Channel.LOAD, cycle, *place)
-
-    def start_store(
-        self,
-        cycle: int,
-        memory_offset_bytes: int,
-        sram: SramName,
-        sram_word: int,
-        row_words: int,
-        rows: int,
-        memory_stride_bytes: int,
-        sram_stride_words: int,
-    ) -> None:
-        """Have the store channel begin a transfer in ``cycle``, in which it may read its first word.
-
-        Arguments and errors are those of :meth:`start_load`.
-        """
-        place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
-        self._start(Channel.STORE, cycle, *place)
+        transfer = ffi.new("tlm_dma_transfer *", (cycle, *place))
+        lib.tlm_dma_start(self._state, channel, transfer)
+        self._next_is_known = False
 
     def set_calendar(self, sram: SramName, first_cycle: int, banks: npt.NDArray[np.uint8]) -> None:
         """The engine's banks of an SRAM from ``first_cycle`` on; behind the calendar's end the banks are free.
@@ -197,29 +199,6 @@ class DmaTimeline:
     def bank_refusals(self, channel: Channel, sram: SramName) -> npt.NDArray[np.int64]:
         """Refused accesses of a channel to each bank of an SRAM so far, int64 (banks,)."""
         return np.array(list(self._state.channels[channel].refusals[sram][0 : self._banks[sram]]), np.int64)
-
-    def _start(
-        self, channel: Channel, cycle: int, offset: int, stride: int, sram: SramName, word: int, row_words: int,
-        rows: int, sram_stride: int,
-    ) -> None:  # fmt: skip
-        if self._state.channels[channel].active:
-            raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        _check("cycle", cycle, self.now, _CYCLE_LIMIT)
-        bus, words = self._config.bus_bytes, self._words[sram]
-        for key, value in (("memory_offset_bytes", offset), ("memory_stride_bytes", stride)):
-            if value < 0 or value % bus:
-                raise KernelError(f"dma: {key} is {value}, but must be a multiple of the bus's {bus} bytes")
-        _check("row_words", row_words, 1, words)
-        _check("rows", rows, 1, words // row_words)
-        _check("sram_word", word, 0, words - row_words)
-        if rows == 1:  # the strides mean nothing
-            stride = sram_stride = 0
-        else:
-            _check("sram_stride_words", sram_stride, 0, (words - row_words - word) // (rows - 1))
-        self._check_memory_end(offset + (rows - 1) * stride + row_words * self._state.config.word_bytes[sram])
-        transfer = ffi.new("tlm_dma_transfer *", (cycle, offset, stride, sram, word, row_words, rows, sram_stride))
-        lib.tlm_dma_start(self._state, channel, transfer)
-        self._next_is_known = False
 
     def _check_memory_end(self, end: int) -> None:
         if end > self._config.memory_bytes:

@@ -73,18 +73,6 @@ def unpack_accumulators(data: Image, shape: tuple[int, int, int], lanes: int) ->
     return wrapped.reshape(shape)
 
 
-def pack_weight_word(weights: npt.NDArray[Any], columns: int) -> bytes:
-    """One WMem word: weights int (n,), n <= columns, -8..7, of one group, input channel and tap; the rest is 0."""
-    word = np.zeros(columns, np.int8)
-    word[: len(weights)] = weights
-    return pack_nibbles(word)
-
-
-def unpack_weight_word(word: bytes | bytearray | memoryview) -> Int8Array:
-    """Weights int8 (columns,) of one WMem word."""
-    return unpack_nibbles(word, signed=True)
-
-
 def _check_size(data: Image, words: int, lanes: int) -> None:
     size = np.frombuffer(data, np.uint8).size
     if size != words * lanes // 2:

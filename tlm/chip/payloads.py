@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +122,7 @@ class DrainPayload(Payload):
 
 @dataclass(slots=True, eq=False)
 class FlushPayload(Payload):
-    """Sequencer to requantiser: answered in the cycle of the layer's last write."""
-
-    written_words: int = field(default=0)
+    """Sequencer to requantiser: answered in the cycle after the layer's last write."""
 
 
 # -- fidelity "burst": a pass is one transaction ------------------------------------------------------------------

@@ -101,7 +101,7 @@ class _Compiler:
         output, residual = self._network.tensors[layer.name], layer.residual
         plane = tensor_words(output, config.lanes) // output.shape[0]
         first = part.first_channel * plane
-        place = TensorPlace(layer.name, 0, plane * output.shape[0], 0, 0)
+        place = TensorPlace(layer.name, 0, plane * output.shape[0], 0)
         header = part_header(self._network, part, 0, {**places, layer.name: place}, 0, config.lanes)
         residual_word = None if residual is None else places[residual].base_word + first
         return predict_placements(

@@ -20,13 +20,11 @@ Cost = Callable[[int, Sequence[int]], Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class TensorPlace:
-    """A tensor's words in AMem and the layers during which they are its own."""
+    """A tensor's words in AMem, its own from when it is written to the end of ``last_layer``."""
 
     name: str
     base_word: int
     words: int
-    first_layer: int
-    """Index of the layer that writes it; -1 for the network's input."""
     last_layer: int
     """Index of the last layer that reads it; the number of layers for the network's output, which is stored then."""
 
@@ -74,25 +72,25 @@ class Layout:
 
     def _place_fastest(self, cost: Cost) -> None:
         """One tensor after another from the bottom, each in the bank where its layer is fastest."""
-        self._place(self._network.tensors[INPUT], -1, 0)
+        self._place(self._network.tensors[INPUT], 0)
         for index, layer in enumerate(self._network.layers):
             bases = self._candidates(index, layer, from_top=False)
             costs = cost(index, bases) if len(bases) > 1 else [0]
-            self._place(self._network.tensors[layer.name], index, min(zip(costs, bases, strict=True))[1])
+            self._place(self._network.tensors[layer.name], min(zip(costs, bases, strict=True))[1])
 
     def _place_tightly(self) -> None:
         """In turn from the top and the bottom, whatever the bank, so that gaps are as large as can be."""
-        self._place(self._network.tensors[INPUT], -1, 0)
+        self._place(self._network.tensors[INPUT], 0)
         for index, layer in enumerate(self._network.layers):
             from_top = index % 2 == 0
             bases = self._candidates(index, layer, from_top)
-            self._place(self._network.tensors[layer.name], index, max(bases) if from_top else min(bases))
+            self._place(self._network.tensors[layer.name], max(bases) if from_top else min(bases))
 
-    def _place(self, tensor: TensorInfo, index: int, base_word: int) -> None:
+    def _place(self, tensor: TensorInfo, base_word: int) -> None:
         words = tensor_words(tensor, self._config.lanes)
         if words > self._config.amem_words:
             raise CompileError(self._does_not_fit(tensor.name, words, []))
-        self.places[tensor.name] = TensorPlace(tensor.name, base_word, words, index, self._last_use[tensor.name])
+        self.places[tensor.name] = TensorPlace(tensor.name, base_word, words, self._last_use[tensor.name])
 
     def _candidates(self, index: int, layer: Conv2d, from_top: bool) -> list[int]:
         words = tensor_words(self._network.tensors[layer.name], self._config.lanes)

@@ -17,7 +17,6 @@ from tlm.chip.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, PassActivationsPayload, PassStepsPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
 from tlm.core.payload import MemoryPayload, Response
 from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
 
@@ -31,8 +30,6 @@ class BurstAligner(Module):
         self._config = config
         self._header: LayerHeader | None = None
         self._view: DirectMemory | None = None
-        self.channel = Probe(self, "channel", 0)
-        self.tap = Probe(self, "tap", 0)
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.steps = TargetSocket(self, "steps", PassStepsPayload, self._run)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)

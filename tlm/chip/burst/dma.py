@@ -145,10 +145,9 @@ class BurstDma(Module):
         """A channel begins to move in this cycle."""
         now = self._clock.now
         self._timeline.advance(now)
-        begin = self._timeline.start_load if channel is Channel.LOAD else self._timeline.start_store
-        begin(
-            now, descriptor.memory_address - MEMORY_BASE, descriptor.sram, descriptor.sram_word, descriptor.row_words,
-            descriptor.rows, descriptor.memory_stride_bytes, descriptor.sram_stride_words,
+        self._timeline.start(
+            channel, now, descriptor.memory_address - MEMORY_BASE, descriptor.sram, descriptor.sram_word,
+            descriptor.row_words, descriptor.rows, descriptor.memory_stride_bytes, descriptor.sram_stride_words,
         )  # fmt: skip
         self._announce()
 

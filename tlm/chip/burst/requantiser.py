@@ -43,7 +43,6 @@ class BurstRequantiser(Module):
         self._write_cycle = -1
         self._given: Event = Event(self._clock.env)
         self.state = Probe(self, "state", RequantiserState.IDLE)
-        self.entry = Probe(self, "entry", 0)
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, immediate(self._take_parameters))
         self.passes = TargetSocket(self, "passes", DrainPayload, self._take_over)
