@@ -23,7 +23,8 @@ from tlm.chip.fidelity import Fidelity
 from tlm.compiler.layout import Layout, tensor_words
 from tlm.compiler.program import Program
 from tlm.core.errors import CompileError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.result import Result
 
 both = pytest.mark.parametrize("fidelity", [fidelity.value for fidelity in Fidelity])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from strategies import Case
 
 from tlm.chip.kernels import Geometry
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 
 
 def word(values: list[int]) -> bytes:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tlm import reference
 from tlm.chip.driver import SramName, StartEngine, StartTransfer, Unit
 from tlm.compiler.program import Program
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 from tlm.observe.faults import BitFlip, FaultTarget
 
 END, PARAMETER, PATTERN = 1, 8, 9

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 
 
 def conv_integer(layer: Conv2d, activations: npt.NDArray[Any], signed: bool) -> npt.NDArray[np.int32]:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from tlm.network import Conv2d, Network, activation_range
+from tlm.layers import Conv2d, activation_range
+from tlm.network import Network
 
 ARRAY_SIZES = (8, 16, 32, 64)
 KERNELS = ((1, 1), (3, 3), (1, 3), (3, 1), (2, 2), (5, 5), (7, 7), (6, 10), (1, 60), (4, 3), (2, 5))

@@ -16,7 +16,8 @@ from tlm.chip.dma_timeline import Channel, DmaTimeline
 from tlm.chip.driver import SramName
 from tlm.chip.geometry import Geometry
 from tlm.chip.timing import predict
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 
 
 def test_a_residual_read_falls_out_of_step_with_the_writes() -> None:

@@ -20,11 +20,12 @@ LAYERS: dict[str, set[str]] = {
     "tlm.core": {"tlm.core"},
     "tlm.chip": {"tlm.core", "tlm.chip", "tlm._kernels"},
     "tlm.integer_arrays": {"tlm.core"},
-    "tlm.network": {"tlm.core", "tlm.integer_arrays"},
-    "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.network", "tlm.compiler"},
-    "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.network"},
-    "tlm.networks": {"tlm.core", "tlm.integer_arrays", "tlm.network", "tlm.networks", "tlm.reference"},
-    "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.network", "tlm.observe"},
+    "tlm.layers": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
+    "tlm.network": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
+    "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.compiler"},
+    "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network"},
+    "tlm.networks": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.networks", "tlm.reference"},
+    "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe"},
 }
 """What each lower part may import; whatever is not named here stands above all of them."""
 

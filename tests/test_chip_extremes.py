@@ -12,7 +12,8 @@ from strategies import Case, bias_limit_case, extremes
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import CompileError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 
 TOO_LARGE = ("accumulator at its highest", "accumulator at its lowest")
 """Their activations must be known to prove them; the compiler knows only their range (see the provable limits)."""

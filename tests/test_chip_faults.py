@@ -22,7 +22,8 @@ from tlm.chip.driver import SramName, StartTransfer, Unit
 from tlm.chip.isa import END_WORD
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError, TlmError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.observe.faults import BitFlip, FaultTarget
 
 CHIP = ChipConfig(

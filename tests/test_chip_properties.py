@@ -24,7 +24,8 @@ import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName, StartTransfer, Unit
 from tlm.core.errors import InputError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.result import Result, result_json
 
 

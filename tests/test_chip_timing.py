@@ -18,7 +18,8 @@ from strategies import random_activations, random_weights
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.observe.passes import PassRecord
 from tlm.result import Result
 

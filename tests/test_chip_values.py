@@ -12,7 +12,8 @@ from hypothesis import given, settings
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 
 
 def run_case(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:

@@ -21,7 +21,8 @@ from tlm.compiler.layout import TensorPlace
 from tlm.compiler.program import Job, Program
 from tlm.compiler.weights import pack_weights
 from tlm.core.errors import CompileError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 
 
 @settings(max_examples=60)

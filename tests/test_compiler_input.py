@@ -12,7 +12,8 @@ import pytest
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import CompileError, InputError
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 
 ONES = np.ones((4, 3, 1, 1), np.int8)
 INPUT_OF_ONES = np.ones((3, 5, 5), np.int8)

@@ -21,7 +21,8 @@ from tlm.core.errors import CompileError
 from tlm.core.observation import Phase
 from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 from tlm.networks.blocks import PwDwPw, build_block, resnet18_block
 from tlm.networks.seeded import seeded_activations
 

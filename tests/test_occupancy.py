@@ -23,7 +23,8 @@ from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Response
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 
 HEADER_WORDS = 5
 

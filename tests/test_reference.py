@@ -13,7 +13,8 @@ from strategies import Case, cases, extremes, random_activations
 
 from tlm import reference
 from tlm.core.errors import InputError
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 from tlm.networks.fuse import fuse_depthwise_pointwise
 
 

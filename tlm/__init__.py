@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     from tlm.compiler.compile import compile_network as compile
     from tlm.compiler.program import Program
     from tlm.core.errors import TlmError
-    from tlm.network import Conv2d, Network
+    from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
+    from tlm.network import Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
     from tlm.observe.faults import BitFlip, FaultTarget
     from tlm.result import LayerResult, Result
     from tlm.simulator import simulate
 
 _HOMES = {
+    "AvgPool2d": "tlm.layers",
     "BitFlip": "tlm.observe.faults",
     "ChipConfig": "tlm.chip.config",
-    "Conv2d": "tlm.network",
+    "Conv2d": "tlm.layers",
     "FaultTarget": "tlm.observe.faults",
     "LayerResult": "tlm.result",
+    "MaxPool2d": "tlm.layers",
     "Network": "tlm.network",
     "Program": "tlm.compiler.program",
     "Result": "tlm.result",
@@ -37,11 +40,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "AvgPool2d",
     "BitFlip",
     "ChipConfig",
     "Conv2d",
     "FaultTarget",
     "LayerResult",
+    "MaxPool2d",
     "Network",
     "Program",
     "Result",

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.network import ACCUMULATOR_BITS, INPUT, Conv2d, Network
+from tlm.layers import ACCUMULATOR_BITS, INPUT, Conv2d, MaxPool2d
+from tlm.network import Network
 
 Int32Array = npt.NDArray[np.int32]
 OutputArray = npt.NDArray[Any]
@@ -35,6 +36,9 @@ def run(network: Network, activations: npt.ArrayLike) -> dict[str, OutputArray]:
     """
     tensors: dict[str, OutputArray] = {INPUT: network.check_activations(activations)}
     for layer in network.layers:
+        if isinstance(layer, MaxPool2d):
+            tensors[layer.name] = largest(layer, tensors[network.input_of(layer).name])
+            continue
         acc = wrap(accumulate(layer, tensors[network.input_of(layer).name]))
         residual = network.residual_of(layer)
         if layer.accumulator_output:
@@ -78,6 +82,24 @@ def _seen_by(layer: Conv2d, source: npt.NDArray[Any], taps: list[int], size: tup
         if rows is not None and columns is not None:
             seen[:, :, index, rows[0], columns[0]] = source[:, :, rows[1], columns[1]]
     return seen.reshape(groups, channels * len(taps), -1)
+
+
+def largest(layer: MaxPool2d, activations: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
+    """Max pooling, int8 (C, H', W'): the largest pixel of each window, those outside the input ignored.
+
+    Args:
+        activations: 4-bit integers (C, H, W).
+    """
+    channels, height, width = activations.shape
+    size = layer.output_size(height, width)
+    pooled = np.full((channels, *size), layer.output_range[0], np.int8)
+    for ky, kx in np.ndindex(*layer.kernel):
+        rows = _inside(size[0], height, layer.stride[0], ky * layer.dilation[0] - layer.pads.top)
+        columns = _inside(size[1], width, layer.stride[1], kx * layer.dilation[1] - layer.pads.left)
+        if rows is not None and columns is not None:
+            window = pooled[:, rows[0], columns[0]]
+            np.maximum(window, activations[:, rows[1], columns[1]], out=window)
+    return pooled
 
 
 def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None) -> npt.NDArray[np.int8]:

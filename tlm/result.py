@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 from tlm.observe.account import ArrayAccount, RunAccount, SramAccount, WaitAccount
 from tlm.observe.passes import PassRecord
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from tlm.core.errors import CompileError
 from tlm.integer_arrays import IntArray
-from tlm.network import ACCUMULATOR_BITS, Conv2d, activation_range
+from tlm.layers import ACCUMULATOR_BITS, Conv2d, activation_range
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
 

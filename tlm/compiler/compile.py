@@ -18,7 +18,8 @@ from tlm.compiler.schedule import JobOrder, schedule
 from tlm.compiler.tiling import Part, split_layer
 from tlm.compiler.weights import LayerWeights, pack_weights
 from tlm.core.errors import CompileError
-from tlm.network import INPUT, Network
+from tlm.layers import INPUT
+from tlm.network import Network
 
 _ALIGNMENT_BYTES = 256
 """Off-chip pieces start at multiples of the longest burst that a chip can have."""

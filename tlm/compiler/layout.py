@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from tlm.chip.config import ChipConfig
 from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.core.errors import CompileError
-from tlm.network import INPUT, Conv2d, Network, TensorInfo
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network, TensorInfo
 
 Cost = Callable[[int, Sequence[int]], Sequence[int]]
 """cost(layer index, candidate output bases) -> predicted compute cycles of each; the other tensors are placed."""

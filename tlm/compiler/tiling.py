@@ -8,7 +8,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.isa import HEADER_OPCODES
 from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tlm.chip.isa import PAYLOAD_BITS
 from tlm.chip.packing import pack_nibbles
-from tlm.network import Conv2d
+from tlm.layers import Conv2d
 
 
 @dataclass(frozen=True, eq=False)

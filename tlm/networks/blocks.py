@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.resnet18 import BLOCKS
 from tlm.networks.seeded import SeededBits

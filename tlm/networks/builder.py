@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
-from tlm.network import INPUT, Conv2d, Network
+from tlm.layers import INPUT, Conv2d
+from tlm.network import Network
 from tlm.networks.calibration import calibrated
 from tlm.reference import Int32Array, accumulate, requantise
 

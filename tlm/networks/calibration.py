@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.network import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
+from tlm.layers import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
 from tlm.reference import Int32Array
 
 LEVELS = 15

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.network import activation_range
+from tlm.layers import activation_range
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
-from tlm.network import Conv2d, Network
+from tlm.layers import Conv2d
+from tlm.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, prune_taps, prune_weights, prune_words

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.network import WEIGHT_MAX, WEIGHT_MIN
+from tlm.layers import WEIGHT_MAX, WEIGHT_MIN
 from tlm.networks.seeded import SeededBits
 
 WORD_CHANNELS = 32

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
-from tlm.network import activation_range
+from tlm.layers import activation_range
 
 
 def load_activations(file: str, signed: bool) -> Int8Array:
