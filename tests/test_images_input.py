@@ -102,6 +102,14 @@ def test_a_damaged_image() -> None:
     assert complaint("x.png").startswith("image x.png cannot be decoded (")
 
 
+def test_memory_that_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(image: Image.Image) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageOps.exif_transpose", run_out)
+    assert complaint(PHOTO).startswith(f"image {PHOTO} cannot be decoded (MemoryError); it is damaged")
+
+
 def test_bytes_changed_anywhere_give_a_tensor_or_a_complaint() -> None:
     """Whatever the decoders raise becomes an InputError."""
     rng = np.random.default_rng(3)

@@ -151,7 +151,7 @@ def _decoded(file: Path) -> Image:
             _check_source(file, image)
             image.load()
             return _rgb(file, ImageOps.exif_transpose(image))
-    except (InputError, MemoryError):
+    except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"image {file} does not exist; check the path") from None
