@@ -20,6 +20,7 @@ LAYERS: dict[str, set[str]] = {
     "tlm.core": {"tlm.core"},
     "tlm.chip": {"tlm.core", "tlm.chip", "tlm._kernels"},
     "tlm.integer_arrays": {"tlm.core"},
+    "tlm.images": {"tlm.core", "tlm.integer_arrays", "tlm.natural_order"},
     "tlm.layers": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
     "tlm.network": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
     "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.compiler"},

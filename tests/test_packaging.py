@@ -49,6 +49,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"tlm", "cartesian_tlm"}
     assert "tlm/_kernels.abi3.so" in names
     assert "tlm/py.typed" in names
+    assert "tlm/data/scenarios/images/astronaut.png" in names
     assert [name for name in names if name.endswith("LICENSE")]
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tlm").rglob("*.py")}
     assert sources <= set(names)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tlm
 from tlm.core.errors import InputError
+from tlm.natural_order import natural_key
 
 _SUFFIXES = (".toml", ".py")
 
@@ -42,7 +43,7 @@ def catalog() -> list[CatalogEntry]:
         for path in sorted(directory.iterdir()):
             if path.suffix in _SUFFIXES and not path.name.startswith(("_", ".")):
                 entries.setdefault(path.stem, CatalogEntry(path.stem, path, _description(path)))
-    return [entries[name] for name in sorted(entries, key=_natural)]
+    return [entries[name] for name in sorted(entries, key=natural_key)]
 
 
 def find_scenario(text: str) -> Path:
@@ -70,18 +71,3 @@ def _description(path: Path) -> str:
         return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
     except (OSError, ValueError, SyntaxError) as error:
         return f"unreadable: {str(error).splitlines()[0]}"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """resnet18_conv3_2_9of9 before ..._10of25."""
-    parts: list[tuple[int, str]] = []
-    digits = ""
-    for character in name + "\0":
-        if character.isdigit():
-            digits += character
-            continue
-        if digits:
-            parts.append((int(digits), ""))
-            digits = ""
-        parts.append((-1, character))
-    return parts

@@ -124,8 +124,9 @@ def _unknown_key(path: KeyPath, table: Mapping[str, Any]) -> str:
     kinds = kinds_with(parent, key)
     if kinds:
         kind = lookup(table, (*parent, "kind"))
+        homes = " or ".join(f'"{name}"' for name in kinds)
         return (
-            f'{key_text(path)}: belongs to kind = "{kinds[0]}", but this section has kind = "{kind}"; '
+            f'{key_text(path)}: belongs to kind = {homes}, but this section has kind = "{kind}"; '
             "change kind or remove the key"
         )
     if not parent:

@@ -91,7 +91,45 @@ class NpyInput(_Section, frozen=True, tag="npy"):
         return array
 
 
-InputSection: TypeAlias = RandomInput | NpyInput
+class ImageInput(_Section, frozen=True, tag="image"):
+    """Activations from an image file, for a network with three input channels."""
+
+    file: str
+    """Path of the image file, relative to this scenario file; cut to the aspect ratio, resized, quantised to 0..15."""
+    height: Size | None = None
+    """Rows; by default what the network asks for, or 224 if it takes any."""
+    width: Size | None = None
+    """Columns; by default what the network asks for, or 224 if it takes any."""
+
+    @property
+    def signed(self) -> bool:
+        """Activations from images are 0..15."""
+        return False
+
+    def activations(self, wanted: Shape | None) -> Int8Array:
+        """int8 (3, H, W), 0..15: red, green and blue.
+
+        Raises:
+            InputError: a network with another number of channels, another height or width than the network's, a file
+                that is no image that can be read.
+        """
+        from tlm.images import load_image
+
+        channels, height, width = wanted or (3, self.height or 224, self.width or 224)
+        if channels != 3:
+            raise InputError(
+                f"input.kind: an image has 3 channels, but the network takes {[channels, height, width]}; "
+                'give a network with 3 input channels, or another kind, e.g. "random"'
+            )
+        _check_shape((3, self.height or height, width), wanted, "input.height")
+        _check_shape((3, height, self.width or width), wanted, "input.width")
+        try:
+            return load_image(self.file, height, width)
+        except InputError as error:
+            raise InputError(f"input.file: {error}") from None
+
+
+InputSection: TypeAlias = RandomInput | NpyInput | ImageInput
 
 
 def _check_shape(given: Shape | None, wanted: Shape | None, key: str) -> None:
