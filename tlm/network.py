@@ -45,6 +45,8 @@ class Network:
     signed_input: bool
     tensors: Mapping[str, TensorInfo]
     """By name, the input first, then every layer's output in the order of execution."""
+    inputs: Mapping[str, str]
+    """Layer's name -> name of the tensor that it reads."""
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class Network:
         channels, height, width = (int(n) for n in shape)
         tensors = {INPUT: TensorInfo(INPUT, (channels, height, width), bool(signed_input))}
         resolved: list[Layer] = []
+        inputs: dict[str, str] = {}
         before = INPUT
         for given in layers:
             if not isinstance(given, (Conv2d, MaxPool2d, AvgPool2d)):
@@ -80,11 +83,13 @@ class Network:
             layer = _resolved(given, before, tensors)
             tensors[layer.name] = _output_of(layer, before, tensors)
             resolved.append(layer)
+            inputs[layer.name] = layer.input or before
             before = layer.name
         object.__setattr__(self, "input_shape", (channels, height, width))
         object.__setattr__(self, "layers", tuple(resolved))
         object.__setattr__(self, "signed_input", bool(signed_input))
         object.__setattr__(self, "tensors", tensors)
+        object.__setattr__(self, "inputs", inputs)
 
     @property
     def output(self) -> TensorInfo:
@@ -93,10 +98,7 @@ class Network:
 
     def input_of(self, layer: Layer) -> TensorInfo:
         """The tensor that a layer reads."""
-        if layer.input is not None:
-            return self.tensors[layer.input]
-        index = next(i for i, other in enumerate(self.layers) if other is layer)
-        return self.tensors[self.layers[index - 1].name if index else INPUT]
+        return self.tensors[self.inputs[layer.name]]
 
     def residual_of(self, layer: Layer) -> TensorInfo | None:
         """The tensor that a layer adds, if any."""

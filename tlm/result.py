@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
-from tlm.layers import Conv2d
+from tlm.layers import Layer, MaxPool2d
 from tlm.observe.account import ArrayAccount, RunAccount, SramAccount, WaitAccount
 from tlm.observe.passes import PassRecord
 
@@ -71,8 +71,14 @@ class LayerResult:
     """Moment of the last part's last write."""
     predicted_compute_cycles: int
     """What the compiler expected of ``compute_cycles`` when it chose the base addresses."""
+    unsplit_steps: int = 0
+    """Steps if the layer ran as a whole; ``steps`` exceeds them by what bands compute twice (halo)."""
     parts: int = 1
     """1 where the compiler did not split the layer."""
+    bands: int = 1
+    """Ranges of tiles that the compiler cut the layer into."""
+    stays_on_chip: bool = True
+    """The output never leaves AMem while it is needed: neither spilled nor the network's output."""
     input_base_word: int | None = None
     """AMem base address of the input; None where the layer is split."""
     output_base_word: int | None = None
@@ -80,7 +86,11 @@ class LayerResult:
     residual_base_word: int | None = None
     """AMem base address of the residual; None where the layer is split or has none."""
     load_bytes: int = 0
-    """Bytes that the DMA loaded for this layer: instructions, weights, activations that were not on chip."""
+    """Bytes that the DMA loaded for this layer: the sum of the next three."""
+    weight_load_bytes: int = 0
+    instruction_load_bytes: int = 0
+    activation_load_bytes: int = 0
+    """Inputs and residuals that were not on chip."""
     store_bytes: int = 0
     """Bytes that the DMA stored of this layer's output."""
     columns: int = 0
@@ -93,6 +103,8 @@ class LayerResult:
     """Causes of ``compute_cycles``, which is their sum."""
     waits: WaitAccount = field(default_factory=WaitAccount)
     """Cycles without computation before this layer's parts, since the part before or the start of the run."""
+    histogram: tuple[int, ...] | None = None
+    """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
 
     @property
     def step_utilization(self) -> float:
@@ -136,6 +148,16 @@ class Traffic:
         return self.load_bytes + self.store_bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class TransferOverlap:
+    """Cycles in which a DMA channel had a transfer."""
+
+    hidden_cycles: int
+    """While a layer computed."""
+    exposed_cycles: int
+    """While none did."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Result:
     """Values and figures of one simulated run; picklable.
@@ -162,6 +184,10 @@ class Result:
     """By layer name, every pass as it happened, parts one after another; not in result.json."""
     account: RunAccount = field(default_factory=RunAccount)
     """Where all of ``cycles`` went, and what DMA channels and SRAM banks did meanwhile."""
+    predicted_cycles: int = 0
+    """What the compiler expected of ``cycles`` when it ordered the driver's steps."""
+    overlap: Mapping[str, TransferOverlap] = field(default_factory=dict)
+    """DMA channel ("load", "store") -> how much of its work the computation hid."""
 
     @property
     def outputs(self) -> Tensor:
@@ -209,17 +235,22 @@ class Result:
         return tensor_sha256(self.outputs)
 
 
-def layer_kind(layer: Conv2d, input_shape: tuple[int, int, int]) -> str:
+def layer_kind(layer: Layer, input_shape: tuple[int, int, int]) -> str:
     """The field's name for a layer.
 
-    "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise" (one input and one output channel a group), "shift"
-    (a larger kernel of which each input channel uses at most one tap), "grouped", "fused-depthwise" (taps are chosen
-    per input channel: some channel leaves out a tap for all its output channels), else "standard".
+    "max-pool", "average-pool" (depth-wise, all weights 1), "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise"
+    (one input and one output channel a group), "shift" (a larger kernel of which each input channel uses at most one
+    tap), "grouped", "fused-depthwise" (taps are chosen per input channel: some channel leaves out a tap for all its
+    output channels), else "standard".
     """
+    if isinstance(layer, MaxPool2d):
+        return "max-pool"
     if layer.kernel == (1, 1):
         return "linear" if input_shape[1:] == (1, 1) else "pointwise"
     if layer.groups > 1:
-        return "depthwise" if layer.groups == layer.in_channels == layer.out_channels else "grouped"
+        if not layer.groups == layer.in_channels == layer.out_channels:
+            return "grouped"
+        return "average-pool" if (layer.weights == 1).all() else "depthwise"
     taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
     if taps_of_channel.max() <= 1:
         return "shift"
@@ -288,6 +319,8 @@ def result_record(
         },
         "bank_conflict_cycles": dict(sorted(result.bank_conflicts.items())),
         "account": _account_record(result.account),
+        "predicted_cycles": result.predicted_cycles,
+        "overlap": {name: asdict(overlap) for name, overlap in result.overlap.items()},
         "output_layer": result.output_name,
         "output_shape": list(result.outputs.shape),
         "output_dtype": result.outputs.dtype.name,

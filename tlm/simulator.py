@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import numpy.typing as npt
 
+from tlm.capture import TensorCapture
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import SramName
 from tlm.chip.fidelity import Fidelity
-from tlm.chip.packing import unpack_accumulators, unpack_tensor
-from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
-from tlm.core.errors import InputError, SimulationError
-from tlm.core.observation import Phase
-from tlm.core.payload import Command, MemoryPayload, Payload
-from tlm.core.sockets import InitiatorSocket
-from tlm.network import Network, TensorInfo
-from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
+from tlm.core.errors import InputError
+from tlm.network import Network
 from tlm.observe.faults import BitFlip, arm
-from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.recorder import Recorder
-from tlm.result import LayerResult, Result, Tensor, Traffic, layer_kind
+from tlm.result import Result
+from tlm.result_builder import ResultBuilder
 
 FIDELITIES = tuple(fidelity.value for fidelity in Fidelity)
 """Models of the chip that exist."""
@@ -66,7 +58,7 @@ def simulate(
     _check_chip(program, config)
     values = program.network.check_activations(activations)
     system = System(config, model)
-    tensors = _TensorCapture(system, program)
+    tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     system.preload(program.image(values))
     arm(system, faults)
@@ -78,7 +70,7 @@ def simulate(
         with VcdWriter(system, program, Path(vcd)):
             system.run(program.steps)
     tensors.check_stored_output()
-    return _Report(program, config, model.value, recorder, tensors.tensors).result()
+    return ResultBuilder(program, config, model.value, recorder, tensors.tensors).result()
 
 
 def _fidelity(name: str | None, waveform: bool) -> Fidelity:
@@ -104,148 +96,3 @@ def _check_chip(program: Program, config: ChipConfig) -> None:
             raise InputError(
                 f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
             )
-
-
-class _TensorCapture:
-    """Every layer's output, read by debug transport in the cycle after its last write, before AMem is used again."""
-
-    def __init__(self, system: System, program: Program) -> None:
-        self._system = system
-        self._program = program
-        self._parts_left = [sum(p.layer_index == i for p in program.parts) for i in range(len(program.network.layers))]
-        self._started = 0
-        self.tensors: dict[str, Tensor] = {}
-        system.engine.sequencer.layers_to_aligner.observe(self._check_tag)  # before anyone looks a tag up
-
-    def _check_tag(self, phase: Phase, _: InitiatorSocket[LayerPayload], payload: Payload) -> None:
-        """Parts run in the order of their tags; any other tag is a header that changed on its way."""
-        if phase is not Phase.BEGIN_REQ or not isinstance(payload, LayerPayload):
-            return
-        tag, parts = payload.header.tag, len(self._program.parts)
-        if tag != self._started or tag >= parts:
-            raise SimulationError(
-                f"engine.sequencer: the layer header decoded in cycle {self._system.simulation.clock.now - 1} has tag "
-                f"{tag}, but part {self._started} of {parts} (counted from 0) is next; check the program's instructions"
-            )
-        self._started += 1
-
-    def part_done(self, tag: int) -> None:
-        """A part's last word was written."""
-        index = self._program.parts[tag].layer_index
-        self._parts_left[index] -= 1
-        if not self._parts_left[index]:
-            name = self._program.network.layers[index].name
-            self.tensors[name] = self._unpack(self._program.network.tensors[name], self._read_amem(name))
-
-    def check_stored_output(self) -> None:
-        """The network's output as the store channel left it off-chip is what counts.
-
-        Raises:
-            SimulationError: it differs from what AMem held when the layer ended, or not every part ran.
-        """
-        if self._started < len(self._program.parts):
-            raise SimulationError(
-                f"engine.sequencer: ended after {self._started} of {len(self._program.parts)} parts of the program; "
-                "check its instructions"
-            )
-        output = self._program.network.output
-        size = self._program.places[output.name].words * self._system.config.amem_word_bytes
-        stored = self._unpack(output, self._system.read_memory(self._program.output_offset_bytes, size))
-        if not np.array_equal(stored, self.tensors[output.name]):
-            raise SimulationError(
-                f"dma.store: the stored output {output.name!r} differs from what the last layer wrote to AMem"
-            )
-        self.tensors[output.name] = stored
-
-    def _read_amem(self, name: str) -> bytes:
-        place = self._program.places[name]
-        data = bytearray(place.words * self._system.config.amem_word_bytes)
-        self._system.sram_socket(SramName.AMEM).debug_transport(MemoryPayload(Command.READ, place.base_word, data))
-        return bytes(data)
-
-    def _unpack(self, info: TensorInfo, data: bytes) -> Tensor:
-        lanes = self._system.config.lanes
-        if info.accumulator:
-            return unpack_accumulators(data, info.shape, lanes)
-        return unpack_tensor(data, info.shape, lanes, info.signed)
-
-
-@dataclass(frozen=True)
-class _Report:
-    """Turns what was recorded into the result."""
-
-    program: Program
-    config: ChipConfig
-    fidelity: str
-    recorder: Recorder
-    tensors: dict[str, Tensor]
-
-    def result(self) -> Result:
-        """Everything, layers in the order of execution."""
-        network = self.program.network
-        load_bytes, store_bytes = self.recorder.moved_bytes.values()
-        return Result(
-            tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
-            layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
-            cycles=self.recorder.cycles,
-            chip=self.config,
-            fidelity=self.fidelity,
-            traffic=Traffic(load_bytes=load_bytes, store_bytes=store_bytes),
-            bank_conflicts=self.recorder.bank_conflicts(),
-            passes={layer.name: self._passes(index) for index, layer in enumerate(network.layers)},
-            account=self.recorder.account(),
-        )
-
-    def _passes(self, index: int) -> tuple[PassRecord, ...]:
-        tags = (tag for tag, part in enumerate(self.program.parts) if part.layer_index == index)
-        return tuple(one for tag in tags for one in self.recorder.parts[tag].passes)
-
-    def _layer(self, index: int) -> LayerResult:
-        program, layer = self.program, self.program.network.layers[index]
-        network, config = program.network, self.config
-        source, output = network.input_of(layer), network.tensors[layer.name]
-        tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
-        records: list[PartRecord] = [self.recorder.parts[tag] for tag in tags]
-        parts = [program.parts[tag] for tag in tags]
-        passes, waits = self._passes(index), self.recorder.waits_before()
-        whole = len(parts) == 1
-        places = program.places
-        groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
-        weight_words = sum(part.weight_words for part in parts)
-        # the END word of a job is loaded for its last part
-        ends = sum(job.parts[-1] in tags for job in program.jobs)
-        instruction_words = sum(part.instruction_words for part in parts) + ends
-        pixels = output.shape[1] * output.shape[2]
-        return LayerResult(
-            name=layer.name,
-            kind=layer_kind(layer, source.shape),
-            input_shape=source.shape,
-            output_shape=output.shape,
-            kernel=layer.kernel,
-            stride=layer.stride,
-            weight_words=weight_words,
-            dense_weight_words=groups * source.shape[0] * taps,
-            compute_cycles=sum(record.compute_cycles for record in records),
-            steps=sum(record.steps for record in records),
-            fetch_cycles=sum(record.fetch_cycles for record in records),
-            passes=len(passes),
-            macs=sum(one.macs for one in passes),
-            dense_macs=pixels * layer.weights.size,
-            peak_macs_per_cycle=config.peak_macs_per_cycle,
-            start_cycle=records[0].first_cycle,
-            end_cycle=records[-1].last_write_cycle,
-            predicted_compute_cycles=sum(program.predicted_cycles[tag] for tag in tags),
-            parts=len(parts),
-            input_base_word=places[source.name].base_word if whole else None,
-            output_base_word=places[layer.name].base_word if whole else None,
-            residual_base_word=places[layer.residual].base_word if whole and layer.residual is not None else None,
-            load_bytes=weight_words * config.wmem_word_bytes
-            + instruction_words * config.imem_word_bytes
-            + (places[source.name].words * config.amem_word_bytes if index == 0 else 0),
-            store_bytes=places[layer.name].words * config.amem_word_bytes if layer is network.layers[-1] else 0,
-            columns=config.columns,
-            lane_steps=lane_steps(passes),
-            column_steps=column_steps(passes),
-            account=added(ArrayAccount, [self.recorder.array_account(tag) for tag in tags]),
-            waits=added(WaitAccount, [waits[tag] for tag in tags]),
-        )

@@ -21,9 +21,12 @@ def check_accumulators(layer: Conv2d, signed_input: bool) -> None:
         CompileError: naming the layer, the channel and the bound.
     """
     low, high = activation_range(signed_input)
-    weights = layer.weights.astype(np.int64).reshape(layer.out_channels, -1)
-    largest = np.maximum(np.maximum(weights * low, weights * high), 0).sum(axis=1)
-    smallest = np.minimum(np.minimum(weights * low, weights * high), 0).sum(axis=1)
+    weights = layer.weights.reshape(layer.out_channels, -1)
+    total = weights.sum(axis=1, dtype=np.int64)
+    magnitude = np.abs(weights).sum(axis=1, dtype=np.int64)  # |-8| fits int8
+    positive, negative = (magnitude + total) // 2, (total - magnitude) // 2
+    largest = positive * high + negative * low
+    smallest = negative * high + positive * low
     _check(layer, "a partial sum", smallest, largest)
     if layer.accumulator_output:
         _check(layer, "the sum with its bias", smallest + layer.bias, largest + layer.bias)

@@ -1,28 +1,36 @@
-"""The compiler's way through a network: check, pack, split, place, emit, schedule."""
+"""The compiler's way through a network: check, pack, plan, place, emit, schedule (docs/compiler.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import SramName, Transfer
+from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, LayerHeader
 from tlm.chip.timing import Placement, predict_placements
+from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators
-from tlm.compiler.emit import job_instructions, part_header, part_instructions
-from tlm.compiler.jobs import JobPlan, plan_jobs
-from tlm.compiler.layout import Layout, TensorPlace, tensor_words
-from tlm.compiler.program import Chunk, Job, Program
-from tlm.compiler.schedule import JobOrder, schedule
-from tlm.compiler.tiling import Part, split_layer
-from tlm.compiler.weights import LayerWeights, pack_weights
+from tlm.compiler.costs import layer_costs
+from tlm.compiler.emit import part_header, part_instructions
+from tlm.compiler.jobs import Job, JobPlanner
+from tlm.compiler.memory_image import MemoryImage
+from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run
+from tlm.compiler.parts import Part, make_part
+from tlm.compiler.places import Place, tensor_plane_words, whole
+from tlm.compiler.plan import Planner
+from tlm.compiler.program import Program
+from tlm.compiler.schedule import Scheduler
+from tlm.compiler.segments import Segment
+from tlm.compiler.tiling import split_groups
+from tlm.compiler.weights import pack_layer
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT
+from tlm.layers import Conv2d
 from tlm.network import Network
 
-_ALIGNMENT_BYTES = 256
-"""Off-chip pieces start at multiples of the longest burst that a chip can have."""
+_BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
+"""Percent of AMem that a plan may count on; gaps between tensors may need the rest."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None) -> Program:
@@ -32,7 +40,8 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
         CompileError: an accumulator could overflow, or something fits no memory in any way this compiler knows.
     """
     for layer in network.layers:
-        check_accumulators(layer, network.input_of(layer).signed)
+        if isinstance(layer, Conv2d):
+            check_accumulators(layer, network.input_of(layer).signed)
     return _Compiler(network, chip or ChipConfig()).program()
 
 
@@ -42,135 +51,161 @@ class _Compiler:
     def __init__(self, network: Network, config: ChipConfig) -> None:
         self._network = network
         self._config = config
-        self._weights = [pack_weights(layer, config.columns) for layer in network.layers]
-        self._parts: list[Part] = []
-        for index, layer in enumerate(network.layers):
-            self._parts += split_layer(index, layer, self._weights[index], config)
-        self._layout = Layout(network, config)
-        self._chunks: list[Chunk] = []
-        self._offset_bytes = 0
+        self._weights = [
+            pack_layer(layer, config.columns, tensor_plane_words(network.tensors[layer.name], config.lanes))
+            for layer in network.layers
+        ]
+        self._costs = [
+            layer_costs(layer, network.tensors[layer.name], weights, split_groups(layer, weights, config), config)
+            for layer, weights in zip(network.layers, self._weights, strict=True)
+        ]
 
     def program(self) -> Program:
         """The whole compilation."""
-        places = self._layout.place_all(self._layer_cycles)
-        plans = plan_jobs(self._parts, self._config)
-        jobs = [self._job(plan, places) for plan in plans]
-        loads = [self._loads(job) for job in jobs]
-        lanes, config = self._config.lanes, self._config
-        source, output = self._network.tensors[INPUT], self._network.output
-        input_offset = self._reserve(tensor_words(source, lanes) * config.amem_word_bytes)
-        output_offset = self._reserve(tensor_words(output, lanes) * config.amem_word_bytes)
-        if self._offset_bytes > config.memory_bytes:
-            raise CompileError(
-                f"network: weights, input and output take {self._offset_bytes} bytes, "
-                f"but chip.memory_bytes is {config.memory_bytes}; enlarge it"
-            )
-        place = places[INPUT]
-        loads[0].append(Transfer(SramName.AMEM, place.base_word, input_offset, place.words, label="input"))
-        orders = [
-            JobOrder(job.imem_word, tuple(load), plan.load_after, self._stores(job, places[output.name], output_offset))
-            for job, plan, load in zip(jobs, plans, loads, strict=True)
-        ]
+        segments, operations, places = self._placed_plan()
+        image = MemoryImage(self._network, self._config, self._windowed(operations))
+        predicted = self._part_cycles(operations, places)
+        planner = JobPlanner(
+            self._network, self._config, places, image, self._part_weights, self._instructions, predicted
+        )
+        planner.plan(operations)
+        schedule = Scheduler(
+            self._config, planner.jobs, planner.loads, planner.stores,
+            [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs],
+        ).schedule()  # fmt: skip
         return Program(
             network=self._network,
-            config=config,
-            parts=tuple(self._parts),
-            jobs=tuple(jobs),
-            places=places,
-            predicted_cycles=tuple(self._part_cycles(part, places) for part in self._parts),
-            chunks=tuple(self._chunks),
-            input_offset_bytes=input_offset,
-            output_offset_bytes=output_offset,
-            image_bytes=self._offset_bytes,
-            steps=schedule(orders),
+            config=self._config,
+            segments=segments,
+            parts=tuple(planner.parts),
+            jobs=tuple(planner.jobs),
+            loads=tuple(planner.loads),
+            stores=tuple(planner.stores),
+            places=self._whole_places(places),
+            predicted_cycles=predicted,
+            predicted_total_cycles=schedule.predicted_cycles,
+            chunks=tuple(image.chunks),
+            tensors=image.tensors,
+            image_bytes=image.size_bytes,
+            weight_words=tuple(weights.word_count for weights in self._weights),
+            unsplit_steps=tuple(
+                sum(weights.step_counts) * tensor_plane_words(self._network.tensors[layer.name], self._config.lanes)
+                for layer, weights in zip(self._network.layers, self._weights, strict=True)
+            ),
+            steps=schedule.steps,
         )
+
+    # -- plan and places ------------------------------------------------------------------------------------------
+
+    def _placed_plan(self) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
+        """The first plan whose buffers find their places; plans count on less and less of AMem."""
+        known: set[tuple[Segment, ...]] = set()
+        refusal: CompileError | None = None
+        for percent in _BUDGETS:
+            budget_words = self._config.amem_words * percent // 100
+            try:
+                segments = Planner(self._network, self._config, self._costs, budget_words).plan()
+            except CompileError as error:
+                refusal = refusal or error
+                break
+            if segments in known:
+                continue
+            known.add(segments)
+            for overlap in (True, False):
+                written = Operations(self._network, self._config, self._weights, self._costs, overlap)
+                written.write(segments)
+                try:
+                    places = Allocator(self._config, written.buffers).place_all(self._run_costs)
+                except DoesNotFitError:
+                    continue
+                return segments, written.operations, places
+        raise refusal or CompileError(
+            f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
+            "although each layer alone would; enlarge the memory a little"
+        )
+
+    def _whole_places(self, places: Mapping[Buffer, Place]) -> dict[str, Place]:
+        """Tensors with exactly one buffer, which holds all of them; in the order of the network."""
+        found: dict[str, list[Place]] = {name: [] for name in self._network.tensors}
+        for place in places.values():
+            found[place.window.tensor].append(place)
+        return {
+            name: own[0]
+            for name, own in found.items()
+            if len(own) == 1 and own[0].window == whole(self._network.tensors[name], self._config.lanes)
+        }
+
+    def _windowed(self, operations: Sequence[Operation]) -> set[str]:
+        """Tensors of which parts of planes are moved."""
+        windows = [
+            one.buffer.window if isinstance(one, Fill) else one.window
+            for one in operations
+            if isinstance(one, (Fill, Drain))
+        ]
+        infos, lanes = self._network.tensors, self._config.lanes
+        return {one.tensor for one in windows if one.words != tensor_plane_words(infos[one.tensor], lanes)}
 
     # -- cycles ---------------------------------------------------------------------------------------------------
 
-    def _layer_cycles(self, index: int, bases: Sequence[int]) -> Sequence[int]:
-        """Predicted cycles of a layer for candidate output bases, parts together."""
-        places = self._layout.places
-        own = [part for part in self._parts if part.layer_index == index]
-        return [sum(costs) for costs in zip(*(self._costs(part, places, bases) for part in own), strict=True)]
+    def _run_costs(self, run: Run, bases: Sequence[int], allocator: Mapping[Buffer, int]) -> Sequence[int]:
+        """Predicted cycles of a run for candidate bases of its output buffer."""
+        places = {buffer: Place(buffer.window, allocator[buffer]) for buffer in (run.source, run.residual) if buffer}
+        places[run.output] = Place(run.output.window, 0)
+        part = make_part(self._network, run, 0, places, self._config.lanes)
+        return self._costs_at(part, bases)
 
-    def _part_cycles(self, part: Part, places: Mapping[str, TensorPlace]) -> int:
-        name = self._network.layers[part.layer_index].name
-        return self._costs(part, places, [places[name].base_word])[0]
-
-    def _costs(self, part: Part, places: Mapping[str, TensorPlace], bases: Sequence[int]) -> list[int]:
-        layer, config = self._network.layers[part.layer_index], self._config
-        output, residual = self._network.tensors[layer.name], layer.residual
-        plane = tensor_words(output, config.lanes) // output.shape[0]
-        first = part.first_channel * plane
-        place = TensorPlace(layer.name, 0, plane * output.shape[0], 0)
-        header = part_header(self._network, part, 0, {**places, layer.name: place}, 0, config.lanes)
-        residual_word = None if residual is None else places[residual].base_word + first
+    def _costs_at(self, part: Part, bases: Sequence[int]) -> Sequence[int]:
+        """Predicted compute cycles of a part if its output's buffer lay at each of these bases instead."""
+        config, weights = self._config, self._weights[part.layer_index]
+        header = part_header(self._network, part, 0, 0, config.lanes)
+        residual = header.residual_base_word if header.has_residual else None
+        shift = header.output_base_word - part.output.base_word
+        groups = slice(part.first_group, part.first_group + part.groups)
+        patterns = weights.patterns[groups, : max(weights.pattern_counts[groups])]
         return predict_placements(
             header.geometry(config.lanes, config.columns),
-            [Placement(header.input_base_word, base + first, residual_word) for base in bases],
+            [Placement(header.input_base_word, base + shift, residual) for base in bases],
             amem_banks=config.amem_banks,
             pipeline_cycles=config.pipeline_cycles,
             pass_gap_cycles=config.pass_gap_cycles,
             requantiser_cycles=config.requantiser_cycles,
             words_per_channel=header.slots_per_channel,
-            patterns=np.ascontiguousarray(self._weights[part.layer_index].patterns[part.first_group :][: part.groups]),
+            patterns=np.ascontiguousarray(patterns),
+            **_plane_strides(header),
         )
+
+    def _part_cycles(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> tuple[int, ...]:
+        """Predicted compute cycles of each part where it lies."""
+        cycles = []
+        for run in operations:
+            if isinstance(run, Run):
+                part = make_part(self._network, run, 0, places, self._config.lanes)
+                cycles += self._costs_at(part, [part.output.base_word])
+        return tuple(cycles)
+
+    def _job_cycles(self, job: Job, parts: Sequence[Part], predicted: Sequence[int]) -> int:
+        """START to interrupt: headers, first parameters and first pattern words, the parts, END."""
+        cycles = 2
+        for tag in job.parts:
+            part = parts[tag]
+            channels = min(part.channels, self._config.columns) * (
+                6 if self._network.layers[part.layer_index].accumulator_output else 1
+            )
+            cycles += (BANDED_HEADER_WORDS if part.banded else HEADER_WORDS) + channels + 1 + predicted[tag]
+        return cycles
 
     # -- pieces of the program ------------------------------------------------------------------------------------
 
-    def _job(self, plan: JobPlan, places: Mapping[str, TensorPlace]) -> Job:
-        instructions, weight_word = [], plan.wmem_word
-        for tag in plan.tags:
-            part = self._parts[tag]
-            header = part_header(self._network, part, tag, places, weight_word, self._config.lanes)
-            instructions.append(
-                part_instructions(self._network, part, header, self._weights[part.layer_index], self._config)
-            )
-            weight_word += part.weight_words
-        return Job(plan.tags, plan.imem_word, plan.wmem_word, job_instructions(instructions))
+    def _instructions(self, part: Part, tag: int, wmem_word: int) -> npt.NDArray[np.uint64]:
+        header = part_header(self._network, part, tag, wmem_word, self._config.lanes)
+        return part_instructions(self._network, part, header, self._weights[part.layer_index], self._config)
 
-    def _loads(self, job: Job) -> list[Transfer]:
-        """A job's instructions and weights in the off-chip memory, and the transfers that fetch them."""
-        names = "+".join(self._network.layers[self._parts[tag].layer_index].name for tag in job.parts)
-        data = np.array(job.instructions, "<u8").tobytes()
-        loads = [self._load(SramName.IMEM, job.imem_word, len(job.instructions), data, f"instructions of {names}")]
-        weights = b"".join(part_weights(self._weights, self._parts[tag]) for tag in job.parts)
-        if weights:
-            words = len(weights) // self._config.wmem_word_bytes
-            loads.append(self._load(SramName.WMEM, job.wmem_word, words, weights, f"weights of {names}"))
-        return loads
-
-    def _load(self, sram: SramName, word: int, words: int, data: bytes, label: str) -> Transfer:
-        offset = self._reserve(len(data))
-        self._chunks.append(Chunk(offset, data, label))
-        return Transfer(sram, word, offset, words, label=label)
-
-    def _stores(self, job: Job, place: TensorPlace, output_offset: int) -> tuple[Transfer, ...]:
-        """The pieces of the network's output that a job finishes."""
-        stores, last = [], len(self._network.layers) - 1
-        per_channel = place.words // self._network.output.shape[0]
-        for part in (self._parts[tag] for tag in job.parts):
-            if part.layer_index == last:
-                first = part.first_channel * per_channel
-                offset = output_offset + first * self._config.amem_word_bytes
-                words = part.channels * per_channel
-                stores.append(
-                    Transfer(
-                        SramName.AMEM,
-                        place.base_word + first,
-                        offset,
-                        words,
-                        label=f"output from channel {part.first_channel}",
-                    )
-                )
-        return tuple(stores)
-
-    def _reserve(self, size_bytes: int) -> int:
-        offset = self._offset_bytes
-        self._offset_bytes = -(-(offset + size_bytes) // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
-        return offset
+    def _part_weights(self, layer_index: int, first_group: int, groups: int) -> bytes:
+        return b"".join(self._weights[layer_index].words[first_group : first_group + groups])
 
 
-def part_weights(weights: Sequence[LayerWeights], part: Part) -> bytes:
-    """The WMem words of a part."""
-    return b"".join(weights[part.layer_index].words[part.first_group : part.first_group + part.groups])
+def _plane_strides(header: LayerHeader) -> dict[str, int | None]:
+    if header.band is None:
+        return {}
+    residual = header.band.residual_plane_words if header.has_residual else None
+    return {"output_plane_words": header.band.output_plane_words, "residual_plane_words": residual}

@@ -1,37 +1,39 @@
-"""The instructions of a job: headers, parameters and patterns of its parts, and END."""
+"""The instructions of a part: header, and for each group its parameters and patterns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.isa import END_WORD, LayerHeader, LayerKind, Parameter, encode_header, encode_parameter, encode_pattern
-from tlm.compiler.layout import TensorPlace
-from tlm.compiler.tiling import Part
+from tlm.chip.geometry import LayerKind
+from tlm.chip.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
+from tlm.chip.layer_header import Band, LayerHeader
+from tlm.compiler.parts import Part
+from tlm.compiler.places import planes_per_channel
 from tlm.compiler.weights import LayerWeights
+from tlm.layers import Conv2d, Layer, MaxPool2d
 from tlm.network import Network
 
 
-def part_header(
-    network: Network, part: Part, tag: int, places: Mapping[str, TensorPlace], weight_word: int, lanes: int
-) -> LayerHeader:
-    """The header of a part: a layer with only the part's output channels."""
+def part_header(network: Network, part: Part, tag: int, weight_word: int, lanes: int) -> LayerHeader:
+    """The header of a part: the whole layer's geometry with only the part's channels and tiles."""
     layer = network.layers[part.layer_index]
     source, output, residual = network.input_of(layer), network.tensors[layer.name], network.residual_of(layer)
-    plane = places[layer.name].words // output.shape[0]
-    residual_word = 0
-    if residual is not None:
-        residual_word = places[residual.name].base_word + part.first_channel * plane
     (kernel_h, kernel_w), pads = layer.kernel, layer.pads
+    first_plane = part.first_channel * planes_per_channel(output)
+    residual_word = 0
+    if part.residual is not None:
+        residual_word = part.residual.address(part.first_channel, part.first_tile)
     return LayerHeader(
-        kind=LayerKind.CONVOLUTION,
+        kind=LayerKind.MAX_POOLING if isinstance(layer, MaxPool2d) else LayerKind.CONVOLUTION,
         input_signed=source.signed,
         output_signed=layer.signed_output,
         accumulator_output=layer.accumulator_output,
         has_residual=residual is not None,
         residual_signed=residual is not None and residual.signed,
         tag=tag,
-        channels=source.shape[0],
+        channels=part.in_channels,
         out_channels=part.channels,
         height=source.shape[1],
         width=source.shape[2],
@@ -45,29 +47,51 @@ def part_header(
         pad_right=pads.right,
         dilation_y=layer.dilation[0],
         dilation_x=layer.dilation[1],
-        input_base_word=places[source.name].base_word,
-        output_base_word=places[layer.name].base_word + part.first_channel * plane,
+        input_base_word=part.source.address(part.first_in_channel, part.source.window.first_word),
+        output_base_word=part.output.address(first_plane, part.first_tile),
         residual_base_word=residual_word,
         weight_base_word=weight_word,
         residual_multiplier=layer.residual_multiplier,
+        band=_band(network, part, lanes) if part.banded else None,
+    )
+
+
+def _band(network: Network, part: Part, lanes: int) -> Band:
+    return Band(
+        first_tile=part.first_tile,
+        tile_count=part.tiles,
+        output_plane_words=part.output.window.words,
+        input_first_word=part.source.window.first_word,
+        input_plane_words=part.source.window.words,
+        residual_plane_words=0 if part.residual is None else part.residual.window.words,
     )
 
 
 def part_instructions(
     network: Network, part: Part, header: LayerHeader, weights: LayerWeights, config: ChipConfig
-) -> list[int]:
+) -> npt.NDArray[np.uint64]:
     """Header words, then for each group its parameters and patterns."""
     layer = network.layers[part.layer_index]
-    words = encode_header(header)
+    pieces = [np.array(encode_header(header), np.uint64)]
+    parameters = _parameters(layer)
     for group in range(part.first_group, part.first_group + part.groups):
         first = group * config.columns
-        for channel in range(first, min(first + config.columns, layer.out_channels)):
-            bias, multiplier, shift = layer.bias[channel], layer.multiplier[channel], layer.shift[channel]
-            words.append(encode_parameter(Parameter(int(bias), int(multiplier), int(shift))))
-        words.extend(encode_pattern(int(pattern)) for pattern in weights.patterns[group])
+        pieces.append(parameters[first : min(first + config.columns, layer.out_channels)])
+        patterns = weights.patterns[group, : weights.pattern_counts[group]]
+        pieces.append(np.uint64(Opcode.PATTERN << PAYLOAD_BITS) | patterns)
+    return np.concatenate(pieces)
+
+
+def _parameters(layer: Layer) -> npt.NDArray[np.uint64]:
+    """The PARAMETER words of all channels; pooling passes its maxima on as they are."""
+    if isinstance(layer, Conv2d):
+        values = {"bias": layer.bias & 0xFFFFFF, "multiplier": layer.multiplier, "shift": layer.shift}
+    else:
+        ones = np.ones(layer.out_channels, np.int64)
+        values = {"bias": 0 * ones, "multiplier": ones, "shift": 0 * ones}
+    words = np.full(layer.out_channels, Opcode.PARAMETER << PAYLOAD_BITS, np.uint64)
+    position = 0
+    for name, bits in FIELDS[Opcode.PARAMETER]:
+        words |= values[name].astype(np.uint64) << np.uint64(position)
+        position += bits
     return words
-
-
-def job_instructions(parts: Sequence[list[int]]) -> tuple[int, ...]:
-    """The parts' words one after another, and END."""
-    return (*(word for part in parts for word in part), END_WORD)

@@ -1,90 +1,349 @@
-"""Which parts run from one start of the engine, and where their weights and instructions lie in WMem and IMem.
+"""Jobs and transfers: what the engine runs from one start, what the DMA moves, and what each has to wait for.
 
-Each memory is filled round and round. What a job's load overwrites belongs to earlier jobs, so the load has to wait
-for the last of them; with room for two jobs the next one is loaded while the present one computes.
+Words go where they are free earliest; weights that are still there are not loaded again. Whoever overwrites words
+waits for those that use them. These constraints follow from the addresses alone, so they hold at any speed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.compiler.tiling import Part
+from tlm.chip.driver import SramName, Transfer
+from tlm.chip.isa import END_WORD
+from tlm.compiler.costs import load_cycles, restart_cycles
+from tlm.compiler.memory_image import MemoryImage
+from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
+from tlm.compiler.parts import Part, make_part
+from tlm.compiler.places import Place
+from tlm.network import Network
+
+Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
+"""emit(part, tag, first WMem word) -> instruction words."""
+
+
+_SMALL = 8
+"""A job of several parts takes at most this fraction of WMem and of IMem."""
 
 
 @dataclass(frozen=True, slots=True)
-class JobPlan:
-    """A job before its instructions exist."""
+class Load:
+    """A transfer into an SRAM."""
 
-    tags: tuple[int, ...]
-    wmem_word: int
+    transfer: Transfer
+    job: int
+    """First job that uses it."""
+    tensor: str | None
+    """What is loaded into AMem."""
+    after_job: int
+    """Job that must have ended before; -1 if none."""
+    after_store: int
+    """Store that must have ended before; -1 if none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A transfer into the off-chip memory."""
+
+    transfer: Transfer
+    tensor: str
+    after_job: int
+    """Job that makes what it stores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the engine runs from one start to one interrupt: parts that follow each other."""
+
+    parts: tuple[int, ...]
+    """Tags: indices into the program's parts."""
     imem_word: int
-    load_after: int
-    """The job that must have ended before this one is loaded; -1 if none."""
+    wmem_words: tuple[int, ...]
+    """First WMem word of each part's weights."""
+    loads_weights: tuple[bool, ...]
+    """Whether they are loaded for this job; else they are there, or come with another of its parts."""
+    instructions: tuple[int, ...]
+    """64-bit words, END included."""
+    after_load: int
+    """Last load that must have ended before; -1 if none."""
+    after_store: int
+    """Store that must have ended before; -1 if none."""
 
 
-class _Ring:
-    """Next-fit allocation of consecutive words."""
+class _Uses:
+    """Who used which words of an SRAM, in order."""
 
-    def __init__(self, words: int) -> None:
-        self._words = words
-        self._next = 0
-        self._used: list[tuple[int, int, int]] = []  # first word, end, job
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int, int]] = []
 
-    def take(self, words: int, job: int) -> tuple[int, int]:
-        """(first word, last job that still owns some of these words or -1)."""
-        if not words:
-            return 0, -1
-        first = self._next if self._next + words <= self._words else 0
-        end = first + words
-        overwritten = [used for used in self._used if used[0] < end and first < used[1]]
-        self._used = [used for used in self._used if used not in overwritten]
-        self._used.append((first, end, job))
-        self._next = end
-        return first, max((used[2] for used in overwritten), default=-1)
+    def add(self, first: int, end: int, index: int) -> None:
+        """User ``index`` uses words first .. end - 1."""
+        if first < end:
+            self._spans.append((first, end, index))
+
+    def last(self, first: int, end: int) -> int:
+        """The last user of any of these words; -1 if there is none."""
+        for begin, stop, index in reversed(self._spans):
+            if begin < end and first < stop:
+                return index
+        return -1
 
 
-def plan_jobs(parts: Sequence[Part], config: ChipConfig) -> list[JobPlan]:
-    """Group parts (indexed by tag) into jobs and place them.
+@dataclass(slots=True)
+class _Blocks:
+    """Allocation of consecutive words of an SRAM, in which blocks stay until they are overwritten."""
 
-    A part joins the job before it if loading it takes no longer than another start of the engine, so that
-    loading it separately could not pay.
+    words: int
+    uses: _Uses
+    """Which job uses which words."""
+    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Key -> first word, end."""
+    next: int = 0
+
+    def find(self, key: int) -> int | None:
+        """Where a block still lies."""
+        return self.spans[key][0] if key in self.spans else None
+
+    def take(self, words: int, needed: Callable[[int], bool]) -> int:
+        """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
+        last = self.words - words
+        edges = sorted(edge for first, end in self.spans.values() for edge in (end, first - words))
+        starts = [start for start in dict.fromkeys((self.next, 0, *edges, last)) if 0 <= start <= last]
+        kept = [span for key, span in self.spans.items() if needed(key)]
+
+        def price(start: int) -> tuple[bool, int]:
+            overwrites = any(start < end and first < start + words for first, end in kept)
+            return overwrites, self.uses.last(start, start + words)
+
+        start = min(starts, key=price)
+        stop = self.next = start + words
+        self.spans = {key: span for key, span in self.spans.items() if span[1] <= start or stop <= span[0]}
+        return start
+
+    def put(self, key: int, first: int, words: int) -> None:
+        """A block that has been given its place."""
+        self.spans[key] = (first, first + words)
+
+
+class JobPlanner:
+    """Turns operations into jobs, loads and stores.
+
+    Args:
+        network, config: what is compiled for what.
+        places: of every buffer.
+        image: takes up weights, instructions and tensors that lie off-chip.
+        weights: (layer index, first group, groups) -> packed WMem words.
+        emit: makes a part's instructions.
+        run_cycles: predicted compute cycles of each run, in order.
     """
-    jobs: list[list[int]] = []
-    for tag, part in enumerate(parts):
-        if jobs and _joins([parts[t] for t in jobs[-1]], part, config):
-            jobs[-1].append(tag)
-        else:
-            jobs.append([tag])
-    wmem, imem = _Ring(config.wmem_words), _Ring(config.imem_words)
-    plans = []
-    for index, tags in enumerate(jobs):
-        wmem_word, wmem_after = wmem.take(sum(parts[t].weight_words for t in tags), index)
-        imem_word, imem_after = imem.take(sum(parts[t].instruction_words for t in tags) + 1, index)
-        plans.append(JobPlan(tuple(tags), wmem_word, imem_word, max(wmem_after, imem_after)))
-    return plans
+
+    def __init__(
+        self,
+        network: Network,
+        config: ChipConfig,
+        places: Mapping[Buffer, Place],
+        image: MemoryImage,
+        weights: Callable[[int, int, int], bytes],
+        emit: Emit,
+        run_cycles: Sequence[int],
+    ) -> None:
+        self._network = network
+        self._config = config
+        self._places = places
+        self._image = image
+        self._weights = weights
+        self._emit = emit
+        self._run_cycles = run_cycles
+        self._job_uses = {sram: _Uses() for sram in SramName}
+        self._wmem = _Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
+        self._imem = _Blocks(config.imem_words, self._job_uses[SramName.IMEM])
+        self._store_uses = _Uses()  # of AMem
+        self._last_store: dict[str, int] = {}
+        self._blocks: dict[bytes, int] = {}
+        self._keys: dict[tuple[int, int, int], int] = {}
+        self._uses_left: Counter[int] = Counter()
+        self._part_counts: Counter[int] = Counter()
+        self._open: list[Part] = []
+        self._cycles_before = 0
+        """Compute cycles of the last job that was closed."""
+        self._fills: list[Fill] = []
+        self.parts: list[Part] = []
+        self.jobs: list[Job] = []
+        self.loads: list[Load] = []
+        self.stores: list[Store] = []
+
+    def plan(self, operations: Sequence[Operation]) -> None:
+        """Go through all operations, once.
+
+        Raises:
+            CompileError: the off-chip memory is too small.
+        """
+        for operation in operations:
+            if isinstance(operation, Run):
+                groups = operation.groups
+                self._uses_left[self._key(operation.layer_index, groups.first, groups.count)] += 1
+        for operation in operations:
+            match operation:
+                case Run():
+                    self._add_run(operation)
+                case Fill():
+                    self._close()
+                    self._fills.append(operation)
+                case Drain():
+                    self._close()
+                    self._drain(operation)
+        self._close()
+        self._place_tensors()
+
+    # -- runs -----------------------------------------------------------------------------------------------------
+
+    def _add_run(self, run: Run) -> None:
+        number = self._part_counts[run.layer_index]
+        self._part_counts[run.layer_index] += 1
+        part = make_part(self._network, run, number, self._places, self._config.lanes)
+        if self._open and not self._joins(part):
+            self._close()
+        self._open.append(part)
+
+    def _joins(self, part: Part) -> bool:
+        """A part joins the job before it if loading for it takes no longer than another start of the engine.
+
+        It also does if all that the job then needs can be loaded while the job before it runs and is a small part of
+        WMem and IMem, so that the next jobs' words have room beside it.
+        """
+        config, together = self._config, [*self._open, part]
+        blocks = {self._key_of(one): one.weight_words for one in together}
+        weights, instructions = sum(blocks.values()), sum(one.instruction_words for one in together) + 1
+        if weights > config.wmem_words or instructions > config.imem_words:
+            return False
+        missing = {key: words for key, words in blocks.items() if self._wmem.find(key) is None}
+        own = part.instruction_words * config.imem_word_bytes
+        if self._key_of(part) in missing and all(self._key_of(one) != self._key_of(part) for one in self._open):
+            own += part.weight_words * config.wmem_word_bytes
+        if load_cycles(own, config) <= restart_cycles(config):
+            return True
+        total = sum(missing.values()) * config.wmem_word_bytes + instructions * config.imem_word_bytes
+        small = _SMALL * weights <= config.wmem_words and _SMALL * instructions <= config.imem_words
+        return small and not self._fills and load_cycles(total, config) <= self._cycles_before
+
+    def _close(self) -> None:
+        """End the open job, if any: load what it needs, and note what it uses."""
+        if not self._open:
+            return
+        parts, job, first_tag = self._open, len(self.jobs), len(self.parts)
+        self._open = []
+        self._cycles_before = sum(self._run_cycles[first_tag + number] for number in range(len(parts)))
+        self.parts += parts
+        wmem_words, loaded, weight_loads = self._place_weights(parts)
+        pieces = [
+            self._emit(part, first_tag + number, wmem_word)
+            for number, (part, wmem_word) in enumerate(zip(parts, wmem_words, strict=True))
+        ]
+        instructions = np.concatenate([*pieces, np.array([END_WORD], np.uint64)])
+        imem_word = self._imem.take(len(instructions), lambda _: False)
+        label, data = f"instructions of {self._names(parts)}", instructions.astype("<u8").tobytes()
+        for transfer in (self._image.chunk(SramName.IMEM, imem_word, data, label), *weight_loads):
+            self._load(transfer, job)
+        for fill in self._fills:
+            self._fill(fill, job)
+        self._fills = []
+        after_store = max(self._store_uses.last(part.output.base_word, part.output.end_word) for part in parts)
+        for part, wmem_word in zip(parts, wmem_words, strict=True):
+            for place in (part.source, part.output, part.residual):
+                if place is not None:
+                    self._job_uses[SramName.AMEM].add(place.base_word, place.end_word, job)
+            self._job_uses[SramName.WMEM].add(wmem_word, wmem_word + part.weight_words, job)
+        self._job_uses[SramName.IMEM].add(imem_word, imem_word + len(instructions), job)
+        self.jobs.append(
+            Job(
+                parts=tuple(range(first_tag, first_tag + len(parts))),
+                imem_word=imem_word,
+                wmem_words=tuple(wmem_words),
+                loads_weights=tuple(loaded),
+                instructions=tuple(instructions.tolist()),
+                after_load=len(self.loads) - 1,
+                after_store=after_store,
+            )
+        )
+
+    def _place_weights(self, parts: Sequence[Part]) -> tuple[list[int], list[bool], list[Transfer]]:
+        """First WMem word of each part's weights, which are loaded, and their loads; new ones lie side by side."""
+        wanted: dict[int, Part] = {}
+        for part in parts:
+            self._uses_left[self._key_of(part)] -= 1
+            if part.weight_words:
+                wanted.setdefault(self._key_of(part), part)
+        missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
+        transfers = []
+        if missing:
+            first = self._take_wmem(missing)
+            if any(self._wmem.find(key) is None for key in wanted if key not in missing):
+                missing = wanted  # the new ones overwrote others that this job needs
+                first = self._take_wmem(missing)
+            at = first
+            for key, part in missing.items():
+                self._wmem.put(key, at, part.weight_words)
+                at += part.weight_words
+            data = b"".join(self._weights(part.layer_index, part.first_group, part.groups) for part in missing.values())
+            label = f"weights of {self._names(missing.values())}"
+            transfers.append(self._image.chunk(SramName.WMEM, first, data, label, tuple(missing)))
+        words = [self._wmem.find(self._key_of(part)) if part.weight_words else 0 for part in parts]
+        loaded = [part is missing.get(self._key_of(part)) for part in parts]
+        return [0 if word is None else word for word in words], loaded, transfers
+
+    def _take_wmem(self, parts: Mapping[int, Part]) -> int:
+        words = sum(part.weight_words for part in parts.values())
+        return self._wmem.take(words, lambda key: self._uses_left[key] > 0 or key in parts)
+
+    def _key_of(self, part: Part) -> int:
+        return self._key(part.layer_index, part.first_group, part.groups)
+
+    def _key(self, layer_index: int, first_group: int, groups: int) -> int:
+        """Same key, same weight words: those of different parts may be equal too."""
+        where = layer_index, first_group, groups
+        if where not in self._keys:
+            self._keys[where] = self._blocks.setdefault(self._weights(*where), len(self._blocks))
+        return self._keys[where]
+
+    def _names(self, parts: Iterable[Part]) -> str:
+        return "+".join(dict.fromkeys(self._network.layers[part.layer_index].name for part in parts))
+
+    # -- transfers ------------------------------------------------------------------------------------------------
+
+    def _load(self, transfer: Transfer, job: int, tensor: str | None = None) -> None:
+        first, end = _sram_span(transfer)
+        after_store = -1 if tensor is None else self._last_store.get(tensor, -1)
+        if transfer.sram is SramName.AMEM:
+            after_store = max(after_store, self._store_uses.last(first, end))
+        self.loads.append(Load(transfer, job, tensor, self._job_uses[transfer.sram].last(first, end), after_store))
+
+    def _fill(self, fill: Fill, job: int) -> None:
+        place = self._places[fill.buffer]
+        self._load(self._image.tensor_transfer(place, place.window), job, place.window.tensor)
+
+    def _drain(self, drain: Drain) -> None:
+        place, tensor = self._places[drain.buffer], drain.window.tensor
+        transfer, index = self._image.tensor_transfer(place, drain.window), len(self.stores)
+        first, end = _sram_span(transfer)
+        self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
+        self._store_uses.add(first, end, index)
+        self._last_store[tensor] = index
+
+    def _place_tensors(self) -> None:
+        """Tensors get their places off-chip, and their transfers the offsets that follow."""
+        self._image.place_tensors(one.tensor for one in (*self.loads, *self.stores) if one.tensor is not None)
+        for transfers in (self.loads, self.stores):
+            for index, one in enumerate(transfers):
+                if one.tensor is not None:
+                    transfers[index] = replace(one, transfer=self._image.moved(one.transfer, one.tensor))  # type: ignore[call-overload]
 
 
-def _joins(job: Sequence[Part], part: Part, config: ChipConfig) -> bool:
-    together = [*job, part]
-    fits = (
-        sum(p.weight_words for p in together) <= config.wmem_words
-        and sum(p.instruction_words for p in together) + 1 <= config.imem_words
-    )
-    size_bytes = part.weight_words * config.wmem_word_bytes + part.instruction_words * config.imem_word_bytes
-    return fits and load_cycles(size_bytes, config) <= restart_cycles(config)
-
-
-def load_cycles(size_bytes: int, config: ChipConfig) -> int:
-    """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of full bursts."""
-    bursts = -(-size_bytes // config.burst_bytes)
-    service = config.burst_bytes / config.bus_bytes * config.memory_beat_cycles
-    latency = config.cycles_of_ns(config.memory_latency_ns) + 3
-    period = max(service, (latency + service) / config.dma_bursts_in_flight)
-    return round(latency + bursts * period)
-
-
-def restart_cycles(config: ChipConfig) -> int:
-    """Cycles between the end of one job and the first header of the next: interrupt and four register accesses."""
-    return config.cycles_of_ns(config.host_interrupt_ns) + 4 * (config.cycles_of_ns(config.host_access_ns) + 2) + 2
+def _sram_span(transfer: Transfer) -> tuple[int, int]:
+    """First SRAM word of a transfer and the one behind its last."""
+    first = transfer.sram_word
+    return first, first + (transfer.rows - 1) * transfer.sram_stride_words + transfer.row_words

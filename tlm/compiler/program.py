@@ -4,38 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import DriverStep, StartEngine, StartTransfer
+from tlm.chip.descriptor import sram_size
+from tlm.chip.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit
 from tlm.chip.isa import disassemble_word
 from tlm.chip.packing import pack_tensor
-from tlm.compiler.layout import TensorPlace
-from tlm.compiler.tiling import Part
+from tlm.compiler.jobs import Job, Load, Store
+from tlm.compiler.memory_image import Chunk
+from tlm.compiler.parts import Part
+from tlm.compiler.places import OffChipTensor, Place
+from tlm.compiler.segments import Segment
 from tlm.integer_arrays import Int8Array
+from tlm.layers import INPUT
 from tlm.network import Network
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Bytes at a place of the off-chip image."""
-
-    offset_bytes: int
-    data: bytes
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What the engine runs from one start to one interrupt: parts that follow each other."""
-
-    parts: tuple[int, ...]
-    """Tags: indices into the program's parts."""
-    imem_word: int
-    wmem_word: int
-    instructions: tuple[int, ...]
-    """64-bit words, END included."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,34 +32,94 @@ class Program:
 
     network: Network
     config: ChipConfig
+    segments: tuple[Segment, ...]
+    """Which layers run together, and what stays on chip between them."""
     parts: tuple[Part, ...]
     """By tag, the number in a layer header."""
     jobs: tuple[Job, ...]
-    places: Mapping[str, TensorPlace]
+    loads: tuple[Load, ...]
+    stores: tuple[Store, ...]
+    places: Mapping[str, Place]
+    """Tensors that lie whole at one place in AMem while they are needed."""
     predicted_cycles: tuple[int, ...]
     """Compute cycles of each part, predicted when its place was chosen."""
+    predicted_total_cycles: int
+    """First host access to the last interrupt, predicted when the driver's steps were ordered."""
     chunks: tuple[Chunk, ...]
     """Instructions and weights in the off-chip memory."""
-    input_offset_bytes: int
-    output_offset_bytes: int
+    tensors: Mapping[str, OffChipTensor]
+    """The network's input and output in the off-chip memory, and tensors that do not stay on chip."""
     image_bytes: int
-    """Off-chip memory that the program uses, the output included."""
+    """Off-chip memory that the program uses, all tensors included."""
+    weight_words: tuple[int, ...]
+    """Of each layer, every word once."""
+    unsplit_steps: tuple[int, ...]
+    """Steps of each layer if it ran as a whole."""
     steps: tuple[DriverStep, ...]
+
+    @property
+    def input_offset_bytes(self) -> int:
+        """Where the network's input lies off-chip."""
+        return self.tensors[INPUT].offset_bytes
+
+    @property
+    def output_offset_bytes(self) -> int:
+        """Where the network's output lies off-chip."""
+        return self.tensors[self.network.output.name].offset_bytes
 
     def image(self, activations: Int8Array) -> bytes:
         """The off-chip memory before a run, up to where the output begins."""
         image = np.zeros(self.output_offset_bytes, np.uint8)
-        tensor = pack_tensor(activations, self.config.lanes)
-        for chunk in (*self.chunks, Chunk(self.input_offset_bytes, tensor, "input")):
+        place = self.tensors[INPUT]
+        planes = np.frombuffer(pack_tensor(activations, self.config.lanes), np.uint8).reshape(place.planes, -1)
+        tensor = np.zeros((place.planes, place.plane_bytes), np.uint8)
+        tensor[:, : planes.shape[1]] = planes
+        for chunk in (*self.chunks, Chunk(place.offset_bytes, tensor.tobytes(), INPUT)):
             image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
         return image.tobytes()
+
+    @cached_property
+    def parts_of_layer(self) -> Mapping[int, tuple[int, ...]]:
+        """Layer index -> tags of its parts, in the order of execution."""
+        tags: dict[int, list[int]] = {index: [] for index in range(len(self.network.layers))}
+        for tag, part in enumerate(self.parts):
+            tags[part.layer_index].append(tag)
+        return {index: tuple(own) for index, own in tags.items()}
 
     def part_name(self, tag: int) -> str:
         """A layer's name, with the part's number if the layer is split."""
         part = self.parts[tag]
         name = self.network.layers[part.layer_index].name
-        split = sum(other.layer_index == part.layer_index for other in self.parts) > 1
-        return f"{name}[{part.part_index}]" if split else name
+        return f"{name}[{part.part_index}]" if len(self.parts_of_layer[part.layer_index]) > 1 else name
+
+    def load_bytes_of_layer(self, index: int) -> tuple[int, int, int]:
+        """Bytes that are loaded for a layer: weights, instructions (END with a job's last part), activations."""
+        weights = instructions = 0
+        for job in self.jobs:
+            for number, tag in enumerate(job.parts):
+                part = self.parts[tag]
+                if part.layer_index == index:
+                    weights += part.weight_words * job.loads_weights[number]
+                    instructions += part.instruction_words + (number == len(job.parts) - 1)
+        activations = sum(transfer_bytes(one.transfer, self.config) for one in self.loads if self._reader(one) == index)
+        return weights * self.config.wmem_word_bytes, instructions * self.config.imem_word_bytes, activations
+
+    def moved_bytes(self, unit: Unit, tensor: str | None = None) -> int:
+        """Bytes that the loads or the stores move by their descriptors; of one tensor or of all."""
+        transfers = self.loads if unit is Unit.LOAD else self.stores
+        return sum(transfer_bytes(one.transfer, self.config) for one in transfers if tensor in (None, one.tensor))
+
+    def _reader(self, load: Load) -> int | None:
+        """The layer that the activations are loaded for: the first of the load's job or later that reads them."""
+        if load.tensor is None:
+            return None
+        for job in self.jobs[load.job :]:
+            for tag in job.parts:
+                part = self.parts[tag]
+                residual = None if part.residual is None else part.residual.window.tensor
+                if load.tensor in (part.source.window.tensor, residual):
+                    return part.layer_index
+        return None
 
     def disassemble(self) -> str:
         """The driver's steps and every job's instructions as text, one line each."""
@@ -89,6 +134,11 @@ class Program:
             yield f"; IMem from word {job.imem_word}: {names}"
             for offset, word in enumerate(job.instructions):
                 yield f"{job.imem_word + offset:6d}  {word:016x}  {disassemble_word(word)}"
+
+
+def transfer_bytes(transfer: Transfer, config: ChipConfig) -> int:
+    """What a descriptor moves."""
+    return transfer.rows * transfer.row_words * sram_size(transfer.sram, config)[1]
 
 
 def _describe(step: DriverStep) -> str:

@@ -1,44 +1,47 @@
-"""Parts of a layer: consecutive groups of output channels whose weights and instructions are resident together."""
+"""Groups of output channels that are resident together: as few parts of a layer as WMem and IMem allow."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.isa import HEADER_OPCODES
+from tlm.chip.layer_header import BANDED_HEADER_WORDS
 from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
-from tlm.layers import Conv2d
+from tlm.layers import Layer, MaxPool2d
 
 
-@dataclass(frozen=True)
-class Part:
-    """Groups ``first_group .. first_group + groups - 1`` of a layer, run as a layer of its own."""
+@dataclass(frozen=True, slots=True)
+class GroupRange:
+    """Consecutive groups of output channels of a layer, and what they need."""
 
-    layer_index: int
-    part_index: int
-    first_group: int
-    groups: int
+    first: int
+    count: int
     first_channel: int
     channels: int
+    first_in_channel: int
+    in_channels: int
+    """Input channels that they read."""
     weight_words: int
     instruction_words: int
-    """Header, parameter and pattern words; END not counted."""
+    """Parameter and pattern words; header and END not counted."""
 
 
-def split_layer(layer_index: int, layer: Conv2d, weights: LayerWeights, config: ChipConfig) -> list[Part]:
-    """Parts of one layer, as few as the memories allow.
+def split_groups(layer: Layer, weights: LayerWeights, config: ChipConfig, most: int | None = None) -> list[GroupRange]:
+    """The groups of one layer in as few ranges as the memories allow.
 
-    A layer that fits WMem and IMem whole is one part. Otherwise parts take at most half of each memory, so that the
-    next part can be loaded while the present one computes; if even a single group needs more than half, parts are
+    A layer that fits WMem and IMem whole is one range. Otherwise ranges take at most half of each memory, so that the
+    next one can be loaded while the present one computes; if even a single group needs more than half, ranges are
     single groups.
+
+    Args:
+        most: groups that a range may have at most; default: no limit.
 
     Raises:
         CompileError: one group alone does not fit.
     """
-    groups = len(weights.words)
-    sizes = [_group_size(g, layer, weights, config.columns) for g in range(groups)]
-    limits = (config.wmem_words, config.imem_words - len(HEADER_OPCODES) - 1)
+    sizes = [_group_size(g, layer, weights, config.columns) for g in range(weights.groups)]
+    limits = (config.wmem_words, config.imem_words - BANDED_HEADER_WORDS - 1)
     for group, size in enumerate(sizes):
         for needed, limit, memory in zip(size, limits, ("wmem", "imem"), strict=True):
             if needed > limit:
@@ -47,25 +50,26 @@ def split_layer(layer_index: int, layer: Conv2d, weights: LayerWeights, config: 
                     f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
                     "prune the layer, split its input channels, or enlarge the memory"
                 )
-    if all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
-        counts = [groups]
+    most = 1 if weights.channels is not None else most or len(sizes)
+    if most >= len(sizes) and all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
+        counts = [len(sizes)]
     else:
-        counts = _pack(sizes, (limits[0] // 2, limits[1] // 2))
-    return _parts(layer_index, layer, sizes, counts, config.columns)
+        counts = _pack(sizes, (limits[0] // 2, limits[1] // 2), most)
+    return _ranges(layer, weights, sizes, counts, config.columns)
 
 
-def _group_size(group: int, layer: Conv2d, weights: LayerWeights, columns: int) -> tuple[int, int]:
+def _group_size(group: int, layer: Layer, weights: LayerWeights, columns: int) -> tuple[int, int]:
     """WMem words and IMem words of a group."""
     channels = min(columns, layer.out_channels - group * columns)
-    return weights.word_counts[group], channels + weights.patterns.shape[1]
+    return weights.word_counts[group], channels + weights.pattern_counts[group]
 
 
-def _pack(sizes: list[tuple[int, int]], limits: tuple[int, int]) -> list[int]:
+def _pack(sizes: list[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
     """Numbers of consecutive groups, each within the limits or a single group, as even as their least number allows."""
-    counts = _greedy(sizes, limits, len(sizes))
+    counts = _greedy(sizes, limits, most)
     least = len(counts)
-    for most in range(-(-len(sizes) // least), len(sizes) + 1):
-        even = _greedy(sizes, limits, most)
+    for even_most in range(-(-len(sizes) // least), most + 1):
+        even = _greedy(sizes, limits, even_most)
         if len(even) == least:
             return even
     return counts
@@ -85,24 +89,29 @@ def _greedy(sizes: list[tuple[int, int]], limits: tuple[int, int], most: int) ->
     return counts
 
 
-def _parts(
-    layer_index: int, layer: Conv2d, sizes: list[tuple[int, int]], counts: list[int], columns: int
-) -> list[Part]:
-    parts, first = [], 0
-    for part_index, count in enumerate(counts):
+def _ranges(
+    layer: Layer, weights: LayerWeights, sizes: list[tuple[int, int]], counts: list[int], columns: int
+) -> list[GroupRange]:
+    ranges, first = [], 0
+    for count in counts:
         own = sizes[first : first + count]
         first_channel = first * columns
-        parts.append(
-            Part(
-                layer_index=layer_index,
-                part_index=part_index,
-                first_group=first,
-                groups=count,
+        channels = min(count * columns, layer.out_channels - first_channel)
+        if isinstance(layer, MaxPool2d):
+            inputs = first_channel, first_channel + channels
+        else:
+            inputs = (0, layer.in_channels) if weights.channels is None else weights.channels[first]
+        ranges.append(
+            GroupRange(
+                first=first,
+                count=count,
                 first_channel=first_channel,
-                channels=min(count * columns, layer.out_channels - first_channel),
+                channels=channels,
+                first_in_channel=inputs[0],
+                in_channels=inputs[1] - inputs[0],
                 weight_words=sum(size[0] for size in own),
-                instruction_words=len(HEADER_OPCODES) + sum(size[1] for size in own),
+                instruction_words=sum(size[1] for size in own),
             )
         )
         first += count
-    return parts
+    return ranges

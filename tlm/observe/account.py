@@ -173,6 +173,18 @@ class Spans:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         return iter(zip(self._starts, self._ends, strict=True))
 
+    def common_cycles(self, other: Spans) -> int:
+        """How many both cover."""
+        common, theirs = 0, iter(other)
+        start, end = next(theirs, (0, 0))
+        for first, stop in self:
+            while start < end and start < stop:
+                common += max(0, min(stop, end) - max(first, start))
+                if end > stop:
+                    break
+                start, end = next(theirs, (0, 0))
+        return common
+
     @property
     def cycles(self) -> int:
         """How many they cover."""

@@ -27,6 +27,7 @@ from tlm.core.sockets import InitiatorSocket
 from tlm.observe.account import (
     ArrayAccount,
     RunAccount,
+    Spans,
     WaitAccount,
     added,
     array_account,
@@ -105,6 +106,17 @@ class Recorder:
         )
         check_sums(account, self.cycles)
         return account
+
+    def overlap(self) -> dict[str, tuple[int, int]]:
+        """DMA channel -> cycles of its transfers while a part computed, and while none did."""
+        computing = Spans()
+        for part in self.parts.values():
+            computing.add(part.first_cycle, part.last_write_cycle + 1)
+        hidden = {unit.value: spans.common_cycles(computing) for unit, spans in self._activity.busy.items()}
+        return {
+            unit.value: (hidden[unit.value], spans.cycles - hidden[unit.value])
+            for unit, spans in self._activity.busy.items()
+        }
 
     @cached_property
     def _waits(self) -> list[WaitAccount]:

@@ -1,0 +1,97 @@
+"""Bands: which words of which tensors a range of output tiles needs, through several layers (halo included).
+
+Word t of a layer's output plane is what its tile t writes, so a window of the output is a range of tiles of its layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tlm.chip.band import input_words
+from tlm.compiler.places import tensor_plane_words
+from tlm.layers import Layer
+from tlm.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Words ``first`` .. ``end - 1`` of every plane of a tensor."""
+
+    first: int
+    end: int
+
+    @property
+    def words(self) -> int:
+        """How many."""
+        return self.end - self.first
+
+    def joined(self, other: Span | None) -> Span:
+        """The smallest span that holds both."""
+        return self if other is None else Span(min(self.first, other.first), max(self.end, other.end))
+
+    def aligned(self, grain: int) -> Span:
+        """From a multiple of ``grain`` words on."""
+        return Span(self.first - self.first % grain, self.end)
+
+
+def source_span(network: Network, layer: Layer, tiles: Span, lanes: int) -> Span:
+    """Words of each input plane that must be there for a range of a layer's output tiles.
+
+    Whole rows of pixels, as the engine checks them; one word where the tiles see nothing but padding.
+    """
+    source, output = network.input_of(layer), network.tensors[layer.name]
+    first, end = input_words(
+        height=source.shape[1],
+        width=source.shape[2],
+        out_width=output.shape[2],
+        out_pixels=output.shape[1] * output.shape[2],
+        kernel_h=layer.kernel[0],
+        stride_y=layer.stride[0],
+        pad_top=layer.pads.top,
+        dilation_y=layer.dilation[0],
+        first_tile=tiles.first,
+        tile_count=tiles.words,
+        lanes=lanes,
+    )
+    return Span(first, end) if end > first else Span(0, 1)
+
+
+def band_spans(network: Network, layers: Sequence[Layer], tiles: Span, lanes: int) -> Mapping[str, Span]:
+    """Tensor -> words that layers in a row need or make for a range of the last one's tiles.
+
+    Args:
+        layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.
+    """
+    spans: dict[str, Span] = {layers[-1].name: tiles}
+    for layer in reversed(layers):
+        own = spans[layer.name]
+        source = network.input_of(layer).name
+        spans[source] = source_span(network, layer, own, lanes).joined(spans.get(source))
+        if layer.residual is not None:
+            spans[layer.residual] = own.joined(spans.get(layer.residual))
+    return spans
+
+
+def tile_bands(tiles: int, tiles_per_band: int) -> list[Span]:
+    """A layer's tiles in bands."""
+    return [Span(first, min(first + tiles_per_band, tiles)) for first in range(0, tiles, tiles_per_band)]
+
+
+def band_sizes(tiles: int, grain: int) -> list[int]:
+    """Tiles per band that are worth trying, the largest first: for 1, 2, 3 .. bands, multiples of ``grain``."""
+    sizes: list[int] = []
+    bands = 1
+    while True:
+        size = -(-tiles // bands)
+        size = -(-size // grain) * grain
+        if not sizes or size < sizes[-1]:
+            sizes.append(size)
+        if size <= grain:
+            return sizes
+        bands += 1 if bands < 8 else bands // 4
+
+
+def output_tiles(network: Network, layer: Layer, lanes: int) -> int:
+    """Tiles of a whole layer: P of its output."""
+    return tensor_plane_words(network.tensors[layer.name], lanes)

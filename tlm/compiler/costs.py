@@ -1,0 +1,98 @@
+"""What things take, in closed form: good enough to choose between plans (docs/compiler.md).
+
+Passes are taken without refused accesses, fetches at one cycle a step; exact cycles are predicted when tensors have
+their places (:mod:`tlm.chip.timing`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.layer_header import HEADER_WORDS
+from tlm.compiler.places import planes_per_channel
+from tlm.compiler.tiling import GroupRange
+from tlm.compiler.weights import LayerWeights
+from tlm.layers import Layer
+from tlm.network import TensorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCosts:
+    """Figures of one layer that do not depend on how it is cut."""
+
+    pass_cycles: int
+    """Cycles of one tile through all groups: sum of max(S + pipeline + 1 + gap, n + requantiser + 1) (engine.md)."""
+    part_cycles: int
+    """What each further part adds: header, parameters, the pipeline's and the requantiser's emptying, a restart."""
+    ranges: tuple[GroupRange, ...]
+    """The groups as WMem and IMem divide them."""
+    weight_words: int
+    weight_bytes: int
+    instruction_bytes: int
+
+
+def layer_costs(
+    layer: Layer, output: TensorInfo, weights: LayerWeights, ranges: list[GroupRange], config: ChipConfig
+) -> LayerCosts:
+    """The figures of a layer on a chip."""
+    emptying = config.pipeline_cycles + 1 + config.pass_gap_cycles
+    slots = [
+        min(config.columns, layer.out_channels - g * config.columns) * planes_per_channel(output)
+        for g in range(weights.groups)
+    ]
+    passes = sum(
+        max(weights.sequencer_cycles(g) + emptying, slots[g] + config.requantiser_cycles + 1)
+        for g in range(weights.groups)
+    )
+    part = HEADER_WORDS + 2 * slots[0] + config.pipeline_cycles + config.requantiser_cycles
+    words = sum(one.weight_words for one in ranges)
+    instructions = sum(one.instruction_words for one in ranges)
+    return LayerCosts(
+        pass_cycles=passes,
+        part_cycles=part + restart_cycles(config),
+        ranges=tuple(ranges),
+        weight_words=words,
+        weight_bytes=words * config.wmem_word_bytes,
+        instruction_bytes=instructions * config.imem_word_bytes,
+    )
+
+
+def load_cycles(size_bytes: int, config: ChipConfig, rows: int = 1) -> int:
+    """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of full bursts.
+
+    Args:
+        rows: of the transfer; each one may begin and end with a burst that is not full.
+    """
+    if not size_bytes:
+        return 0
+    latency, beat_cycles = _memory(config)
+    bursts = rows * -(-size_bytes // (rows * config.burst_bytes))
+    beats = -(-size_bytes // config.bus_bytes)
+    service = beats / bursts * beat_cycles
+    period = max(service, (latency + service) / config.dma_bursts_in_flight)
+    return round(latency + bursts * period)
+
+
+@lru_cache(maxsize=16)
+def _memory(config: ChipConfig) -> tuple[int, float]:
+    """Cycles from a request to its first beat, and from beat to beat."""
+    return config.cycles_of_ns(config.memory_latency_ns) + 3, float(config.memory_beat_cycles)
+
+
+def restart_cycles(config: ChipConfig) -> int:
+    """Cycles between the end of one job and the first header of the next: interrupt and four register accesses."""
+    return interrupt_cycles(config) + 4 * access_cycles(config) + 2
+
+
+@lru_cache(maxsize=16)
+def access_cycles(config: ChipConfig) -> int:
+    """A register access of the host."""
+    return config.cycles_of_ns(config.host_access_ns) + 2
+
+
+@lru_cache(maxsize=16)
+def interrupt_cycles(config: ChipConfig) -> int:
+    """From an interrupt to the driver's next instruction."""
+    return config.cycles_of_ns(config.host_interrupt_ns)

@@ -1,0 +1,95 @@
+"""Which part of a tensor lies where: windows of its planes, in AMem and in the off-chip memory (engine.md, Layout)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
+from tlm.network import TensorInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Words ``first_word`` .. of each of the planes ``first_plane`` .. of a tensor.
+
+    A plane is one channel, or one of the six nibble planes of a channel with accumulator output. Word w of a plane
+    holds the pixels w * lanes .. of the raster order: what tile w of the layer writes that makes the tensor.
+    """
+
+    tensor: str
+    first_plane: int
+    planes: int
+    first_word: int
+    words: int
+    """Of each plane."""
+
+    @property
+    def end_word(self) -> int:
+        """First word of a plane behind the window."""
+        return self.first_word + self.words
+
+    @property
+    def size_words(self) -> int:
+        """All words of the window."""
+        return self.planes * self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A window and where it lies in AMem: its planes one behind the other, nothing between them."""
+
+    window: Window
+    base_word: int
+
+    @property
+    def words(self) -> int:
+        """All words."""
+        return self.window.size_words
+
+    @property
+    def end_word(self) -> int:
+        """First AMem word behind it."""
+        return self.base_word + self.words
+
+    def address(self, plane: int, word: int) -> int:
+        """AMem word of a plane's word."""
+        return self.base_word + (plane - self.window.first_plane) * self.window.words + word - self.window.first_word
+
+
+@dataclass(frozen=True, slots=True)
+class OffChipTensor:
+    """A tensor's place in the off-chip memory: whole planes, ``plane_bytes`` from one to the next."""
+
+    offset_bytes: int
+    planes: int
+    plane_bytes: int
+
+    @property
+    def size_bytes(self) -> int:
+        """All planes."""
+        return self.planes * self.plane_bytes
+
+
+def tensor_planes(tensor: TensorInfo) -> int:
+    """Planes of a tensor: its channels, or six times as many for accumulator output."""
+    return tensor.shape[0] * planes_per_channel(tensor)
+
+
+def planes_per_channel(tensor: TensorInfo) -> int:
+    """1, or 6 for accumulator output."""
+    return ACCUMULATOR_PLANES if tensor.accumulator else 1
+
+
+def tensor_plane_words(tensor: TensorInfo, lanes: int) -> int:
+    """P: AMem words of a plane."""
+    return plane_words(tensor.shape[1], tensor.shape[2], lanes)
+
+
+def whole(tensor: TensorInfo, lanes: int) -> Window:
+    """All of a tensor."""
+    return Window(tensor.name, 0, tensor_planes(tensor), 0, tensor_plane_words(tensor, lanes))
+
+
+def tensor_words(tensor: TensorInfo, lanes: int) -> int:
+    """AMem words that a whole tensor occupies."""
+    return whole(tensor, lanes).size_words

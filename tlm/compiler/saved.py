@@ -1,0 +1,73 @@
+"""Programs in files.
+
+The content is pickled, but reading it back makes nothing but this package's own data classes and numpy arrays, so a file
+from elsewhere cannot run anything.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+from tlm.compiler.program import Program
+from tlm.core.errors import InputError
+
+_HEAD = b"tlm.program/1\n"
+"""The number grows when older files cannot be read any more."""
+
+_PROTOCOL = 4
+_FOREIGN = {
+    ("numpy", "ndarray"), ("numpy", "dtype"),
+    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
+}  # fmt: skip
+
+
+def save_program(program: Program, path: Path) -> None:
+    """Write a program; an older file is replaced when the new one is whole.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_bytes(_HEAD + pickle.dumps(program, _PROTOCOL))
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from None
+
+
+def load_program(path: Path) -> Program:
+    """Read a program that :func:`save_program` wrote.
+
+    Raises:
+        InputError: missing, no program, damaged, or of another version.
+    """
+    remedy = "give a file that `tlm compile SCENARIO -o FILE` or Program.save wrote"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+    if not data.startswith(_HEAD):
+        start = data[: len(_HEAD)].split(b"\n")[0]
+        kind = "of another version" if start.startswith(b"tlm.program/") else "no compiled program"
+        raise InputError(f"{path}: {kind} ({start!r} is not {_HEAD.strip().decode()!r}); {remedy}")
+    try:
+        program = _Unpickler(io.BytesIO(data[len(_HEAD) :])).load()
+    except Exception as error:  # whatever damaged bytes make of the reader
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {remedy}") from None
+    if not isinstance(program, Program):
+        raise InputError(f"{path}: holds a {type(program).__name__}; {remedy}")
+    return program
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """Classes of this package and what an array needs; nothing else."""
+        if (module, name) in _FOREIGN or (module.startswith("tlm.") and "." not in name and name[0] not in "_"):
+            found = super().find_class(module, name)
+            if (module, name) in _FOREIGN or isinstance(found, type):
+                return found
+        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a program")

@@ -1,0 +1,87 @@
+"""What a plan consists of: segments, each a few consecutive layers computed together, band by band.
+
+A tensor between segments is either whole in AMem or whole in the off-chip memory. Inside a segment every tensor but the
+last one exists only as the window that the present band needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tlm.layers import INPUT
+from tlm.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """How layers ``first`` .. ``last`` run."""
+
+    first: int
+    last: int
+    tiles_per_band: int
+    """Of the last layer; all of them if the segment is not cut in space."""
+    evict: tuple[str, ...] = ()
+    """Tensors that give up their AMem before, stored off-chip unless they are there already."""
+    load: tuple[str, ...] = ()
+    """Inputs that are loaded whole before, and stay."""
+    stream: frozenset[str] = frozenset()
+    """Inputs that are loaded window by window."""
+    keep_output: bool = True
+    """The last tensor is written whole into AMem; else it is stored off-chip piece by piece."""
+    most_groups: int | None = None
+    """Groups of output channels of the last layer that a part may have, where its output is stored piece by piece."""
+    double: bool = False
+    """Room for two windows of each streamed tensor: one moves while the other is worked on."""
+    weights_outer: bool = False
+    """Each part's weights stay for all bands, instead of all parts' for each band (single layers only)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Liveness:
+    """When tensors are needed; layers by index."""
+
+    network: Network
+    consumers: dict[str, list[int]] = field(init=False)
+    """Tensor -> layers that read it, as input or residual, in order; the same one twice if both."""
+    produced: dict[str, int] = field(init=False)
+    """Tensor -> its layer; -1 for the network's input."""
+
+    def __post_init__(self) -> None:
+        consumers: dict[str, list[int]] = {name: [] for name in self.network.tensors}
+        for index in range(len(self.network.layers)):
+            for name in reads(self.network, index):
+                consumers[name].append(index)
+        produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(self.network.layers)}
+        object.__setattr__(self, "consumers", consumers)
+        object.__setattr__(self, "produced", produced)
+
+    def last_use(self, tensor: str) -> int:
+        """Last layer that reads it; -1 if none does."""
+        return self.consumers[tensor][-1] if self.consumers[tensor] else -1
+
+    def next_use(self, tensor: str, layer: int) -> int:
+        """First layer from ``layer`` on that reads it; beyond all layers if none does."""
+        return next((index for index in self.consumers[tensor] if index >= layer), len(self.network.layers))
+
+    def live(self, layer: int) -> frozenset[str]:
+        """Tensors that exist before a layer and are read by it or later ones."""
+        return frozenset(name for name, made in self.produced.items() if made < layer and self.last_use(name) >= layer)
+
+    def inputs(self, first: int, last: int) -> list[str]:
+        """Tensors that layers first .. last read and do not make, in the order of their first use."""
+        names = (name for index in range(first, last + 1) for name in reads(self.network, index))
+        return list(dict.fromkeys(name for name in names if self.produced[name] < first))
+
+    def closed(self, first: int, last: int) -> bool:
+        """Whether all that layers first .. last make, but for the last tensor, is read by them alone."""
+        names = [layer.name for layer in self.network.layers[first:last]]
+        return all(self.consumers[name] and self.consumers[name][-1] <= last for name in names)
+
+
+def reads(network: Network, index: int) -> Iterator[str]:
+    """Tensors that a layer reads: its input, then its residual."""
+    layer = network.layers[index]
+    yield network.input_of(layer).name
+    if layer.residual is not None:
+        yield layer.residual

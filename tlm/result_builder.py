@@ -1,0 +1,118 @@
+"""From what was recorded of a run to its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.driver import Unit
+from tlm.compiler.program import Program
+from tlm.layers import Conv2d, activation_range
+from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
+from tlm.observe.passes import PassRecord
+from tlm.observe.recorder import Recorder
+from tlm.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
+
+
+@dataclass(frozen=True)
+class ResultBuilder:
+    """Puts the figures of a run together.
+
+    Args:
+        program: what ran.
+        config: the chip that it ran on.
+        fidelity: the model's name.
+        recorder: what was seen at the sockets.
+        tensors: every layer's output.
+    """
+
+    program: Program
+    config: ChipConfig
+    fidelity: str
+    recorder: Recorder
+    tensors: dict[str, Tensor]
+
+    def result(self) -> Result:
+        """Everything, layers in the order of execution."""
+        network = self.program.network
+        load_bytes, store_bytes = self.recorder.moved_bytes.values()
+        return Result(
+            tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
+            layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
+            cycles=self.recorder.cycles,
+            chip=self.config,
+            fidelity=self.fidelity,
+            traffic=Traffic(load_bytes=load_bytes, store_bytes=store_bytes),
+            bank_conflicts=self.recorder.bank_conflicts(),
+            passes={layer.name: self._passes(index) for index, layer in enumerate(network.layers)},
+            account=self.recorder.account(),
+            predicted_cycles=self.program.predicted_total_cycles,
+            overlap={
+                channel: TransferOverlap(hidden_cycles=hidden, exposed_cycles=exposed)
+                for channel, (hidden, exposed) in self.recorder.overlap().items()
+            },
+        )
+
+    def _passes(self, index: int) -> tuple[PassRecord, ...]:
+        tags = self.program.parts_of_layer[index]
+        return tuple(one for tag in tags for one in self.recorder.parts[tag].passes)
+
+    def _layer(self, index: int) -> LayerResult:
+        program, layer = self.program, self.program.network.layers[index]
+        network, config = program.network, self.config
+        source, output = network.input_of(layer), network.tensors[layer.name]
+        tags = program.parts_of_layer[index]
+        records = [self.recorder.parts[tag] for tag in tags]
+        passes, waits = self._passes(index), self.recorder.waits_before()
+        places = program.places
+        base_words = {name: place.base_word for name, place in places.items()} if len(tags) == 1 else {}
+        groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
+        weight_bytes, instruction_bytes, activation_bytes = program.load_bytes_of_layer(index)
+        pixels = output.shape[1] * output.shape[2]
+        weights = layer.weights.size if isinstance(layer, Conv2d) else 0
+        return LayerResult(
+            name=layer.name,
+            kind=layer_kind(layer, source.shape),
+            input_shape=source.shape,
+            output_shape=output.shape,
+            kernel=layer.kernel,
+            stride=layer.stride,
+            weight_words=program.weight_words[index],
+            dense_weight_words=groups * source.shape[0] * taps if isinstance(layer, Conv2d) else 0,
+            compute_cycles=sum(record.compute_cycles for record in records),
+            steps=sum(record.steps for record in records),
+            unsplit_steps=program.unsplit_steps[index],
+            fetch_cycles=sum(record.fetch_cycles for record in records),
+            passes=len(passes),
+            macs=sum(one.macs for one in passes) if isinstance(layer, Conv2d) else 0,
+            dense_macs=pixels * weights,
+            peak_macs_per_cycle=config.peak_macs_per_cycle,
+            start_cycle=records[0].first_cycle,
+            end_cycle=records[-1].last_write_cycle,
+            predicted_compute_cycles=sum(program.predicted_cycles[tag] for tag in tags),
+            parts=len(tags),
+            bands=len({program.parts[tag].first_tile for tag in tags}),
+            stays_on_chip=layer.name not in program.tensors,
+            input_base_word=base_words.get(source.name),
+            output_base_word=base_words.get(layer.name),
+            residual_base_word=None if layer.residual is None else base_words.get(layer.residual),
+            load_bytes=weight_bytes + instruction_bytes + activation_bytes,
+            weight_load_bytes=weight_bytes,
+            instruction_load_bytes=instruction_bytes,
+            activation_load_bytes=activation_bytes,
+            store_bytes=program.moved_bytes(Unit.STORE, layer.name),
+            columns=config.columns,
+            lane_steps=lane_steps(passes),
+            column_steps=column_steps(passes),
+            account=added(ArrayAccount, [self.recorder.array_account(tag) for tag in tags]),
+            waits=added(WaitAccount, [waits[tag] for tag in tags]),
+            histogram=None if output.accumulator else self._histogram(layer.name, output.signed),
+        )
+
+    def _histogram(self, name: str, signed: bool) -> tuple[int, ...]:
+        """How many of a layer's outputs have each 4-bit value, the lowest first."""
+        lowest, highest = activation_range(signed)
+        levels = (self.tensors[name] - np.int8(lowest)).view(np.uint8).ravel()
+        return tuple(np.bincount(levels, minlength=highest - lowest + 1).tolist())
