@@ -19,8 +19,10 @@ static int check_ranges(const tlm_geometry *g, const tlm_timing_params *t)
            g->kernel_h * g->kernel_w <= TLM_MAX_TAPS && in_range(t->amem_banks, 1, TLM_MAX_BANKS) &&
            in_range(t->pipeline_cycles, 0, MAX_DURATION) && in_range(t->pass_gap_cycles, 0, MAX_DURATION) &&
            in_range(t->requantiser_cycles, 1, MAX_DURATION) &&
-           (t->words_per_channel == 1 || t->words_per_channel == 6) &&
-           in_range(tlm_plane_words(g->lanes, g->out_height, g->out_width), 1, most);
+           (t->words_per_channel == 1 || t->words_per_channel == 6) && in_range(t->output_plane_words, 1, most) &&
+           in_range(t->residual_plane_words, 1, most) && in_range(g->input_first_word, 0, most) &&
+           in_range(g->input_plane_words, 1, most) && in_range(g->first_tile, 0, most) &&
+           in_range(g->tile_count, 1, tlm_plane_words(g->lanes, g->out_height, g->out_width) - g->first_tile);
 }
 
 int tlm_describe_layer(tlm_layer *l)
@@ -28,22 +30,30 @@ int tlm_describe_layer(tlm_layer *l)
     const tlm_geometry *g = l->g;
     if (!check_ranges(g, l->t)) return TLM_E_RANGE;
     l->taps = g->kernel_h * g->kernel_w;
-    l->channels_per_pattern = TLM_MAX_TAPS / l->taps;
-    l->groups = (g->out_channels - 1) / g->columns + 1;
-    l->tiles = (int32_t)tlm_plane_words(g->lanes, g->out_height, g->out_width);
-    l->input_plane_bank = (int32_t)(tlm_plane_words(g->lanes, g->height, g->width) % l->t->amem_banks);
-    if (l->patterns_per_group != (g->channels - 1) / l->channels_per_pattern + 1) return TLM_E_PATTERN;
+    l->groups = tlm_groups(g);
+    l->tiles = g->tile_count;
+    l->input_plane_bank = g->input_plane_words % l->t->amem_banks;
+    if (l->patterns_per_group != tlm_patterns_of_group(g, 0)) return TLM_E_PATTERN;
     for (int64_t p = 0; p < (int64_t)l->groups * l->patterns_per_group; p++) {
-        int32_t channels = tlm_channels_of_pattern(l, (int32_t)(p % l->patterns_per_group));
-        if (l->patterns[p] & ~tlm_low_bits(l->taps * channels)) return TLM_E_PATTERN;
+        int32_t group = (int32_t)(p / l->patterns_per_group), index = (int32_t)(p % l->patterns_per_group);
+        if (!tlm_pattern_is_legal(g, group, index, l->patterns[p])) return TLM_E_PATTERN;
     }
     return 0;
 }
 
 int32_t tlm_group_slots(const tlm_layer *l, int32_t group)
 {
-    int32_t left = l->g->out_channels - group * l->g->columns;
-    return (left < l->g->columns ? left : l->g->columns) * l->t->words_per_channel;
+    return tlm_group_channels(l->g, group) * l->t->words_per_channel;
+}
+
+int64_t tlm_output_word(const tlm_layer *l, int32_t group, int32_t tile)
+{
+    return (int64_t)group * l->g->columns * l->t->words_per_channel * l->t->output_plane_words + tile;
+}
+
+int64_t tlm_residual_word(const tlm_layer *l, int32_t group, int32_t tile)
+{
+    return (int64_t)group * l->g->columns * l->t->residual_plane_words + tile;
 }
 
 /* The next group's parameter words are read in the gap, and pattern word 0 in the cycle after them. */
@@ -83,7 +93,7 @@ static int work_out_fetch(const tlm_layer *l, tlm_calendar *cal, int32_t tile, i
     int32_t count = tlm_tap_words(l->g, tile, tap, words, select);
     memset(fetch, 0, 1 + TLM_MAX_LANES);
     for (int32_t i = 0; i < count; i++) {
-        int32_t bank = words[i] % l->t->amem_banks, k = ++queue[bank];
+        int32_t bank = tlm_modulo(words[i], l->t->amem_banks), k = ++queue[bank];
         fetch[k] |= (uint8_t)(1u << bank);
         if (k > r) r = k;
     }
@@ -107,15 +117,16 @@ int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int
 {
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
     const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
-    int32_t turn = 0, taps = l->taps, banks = l->t->amem_banks;
+    int32_t taps = l->taps, banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group);
+    int32_t turn = tlm_modulo((int64_t)tlm_first_channel(l->g, group) * l->input_plane_bank, banks);
     cal->banks.size = cal->steps = cal->empty = 0;
-    for (int32_t p = 0; p < l->patterns_per_group; p++) {
+    for (int32_t p = 0; p < words; p++) {
         if (reserve(&cal->banks, (int64_t)TLM_MAX_TAPS * l->g->lanes)) return TLM_E_MEMORY;
         if (!pattern[p]) {
             cal->banks.at[cal->banks.size++] = 0;
             cal->empty++;
         }
-        for (int32_t i = 0; i < tlm_channels_of_pattern(l, p); i++) {
+        for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
             for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
                 int32_t tap = tlm_lowest_bit(bits);
                 if (!fetch_of[tap] && work_out_fetch(l, cal, tile, tap)) return TLM_E_MEMORY;

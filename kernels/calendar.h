@@ -18,8 +18,8 @@ typedef struct tlm_layer {
     const tlm_geometry *g;
     const tlm_timing_params *t;
     const uint64_t *patterns;
-    int32_t patterns_per_group, taps, channels_per_pattern;
-    int32_t groups, tiles, input_plane_bank; /* P of the input modulo the banks */
+    int32_t patterns_per_group, taps;
+    int32_t groups, tiles, input_plane_bank; /* the input's plane words modulo the banks */
 } tlm_layer;
 
 typedef struct tlm_bytes {
@@ -59,6 +59,10 @@ int tlm_describe_layer(tlm_layer *l);
 /* Entry slots of a group: its channels, or their planes. */
 int32_t tlm_group_slots(const tlm_layer *l, int32_t group);
 
+/* Where a group's first output and residual word of a tile lie, from the tensors' bases. */
+int64_t tlm_output_word(const tlm_layer *l, int32_t group, int32_t tile);
+int64_t tlm_residual_word(const tlm_layer *l, int32_t group, int32_t tile);
+
 /* Idle cycles between a hand-over and the pass (group, tile) after it. */
 int32_t tlm_gap_before(const tlm_layer *l, int32_t group, int32_t tile);
 
@@ -95,13 +99,6 @@ static inline int32_t tlm_lowest_bit(uint64_t bits)
 }
 
 static inline uint64_t tlm_low_bits(int32_t count) { return (UINT64_C(1) << count) - 1; } /* count <= 60 */
-
-/* Input channels that pattern word `index` of a group speaks of. */
-static inline int32_t tlm_channels_of_pattern(const tlm_layer *l, int32_t index)
-{
-    int32_t left = l->g->channels - index * l->channels_per_pattern;
-    return left < l->channels_per_pattern ? left : l->channels_per_pattern;
-}
 
 /* Banks turned by `turn`. */
 static inline uint8_t tlm_turned_banks(uint32_t set, int32_t turn, int32_t banks)

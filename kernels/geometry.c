@@ -2,7 +2,7 @@
 
 int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t *words, int32_t *select)
 {
-    const int64_t first_pixel = (int64_t)tile * g->lanes;
+    const int64_t first_pixel = ((int64_t)g->first_tile + tile) * g->lanes;
     const int64_t pixels = (int64_t)g->out_height * g->out_width;
     const int64_t shift_y = (int64_t)(tap / g->kernel_w) * g->dilation_y - g->pad_top;
     const int64_t shift_x = (int64_t)(tap % g->kernel_w) * g->dilation_x - g->pad_left;
@@ -17,7 +17,7 @@ int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t 
         if (first_pixel + lane < pixels && y >= 0 && y < g->height && x >= 0 && x < g->width) {
             /* Source pixels rise with the lane, so equal words are neighbours. */
             const int64_t source = y * g->width + x;
-            const int32_t word = (int32_t)(source / g->lanes);
+            const int32_t word = (int32_t)(source / g->lanes) - g->input_first_word;
             if (count == 0 || words[count - 1] != word) {
                 words[count++] = word;
             }

@@ -1,7 +1,8 @@
 #include "mac.h"
 
-#include <stdbool.h>
 #include <string.h>
+
+#include "taps.h"
 
 /* Steps are taken four at a time, so that a row of sums is loaded and stored once for four of them. */
 enum { BLOCK_STEPS = 4 };
@@ -9,15 +10,6 @@ enum { BLOCK_STEPS = 4 };
 /* A product is at most 15 * 8 = 120 in magnitude: 256 of them fit 16 bits (30,720), so that the vector units work on
  * twice as many lanes as with 32-bit sums. After 256 steps the sums are added to the accumulators. */
 enum { STEPS_PER_SUM = 256 };
-
-/* Where a tap finds the activations of a tile's lanes, relative to the channel's plane. */
-typedef struct tap_source {
-    int32_t byte_offset[TLM_MAX_LANES];
-    uint8_t high[TLM_MAX_LANES]; /* 1: the byte's high nibble */
-    uint8_t keep[TLM_MAX_LANES]; /* 15, or 0 where the pixel is padding */
-    int32_t first_word, last_word;
-    bool empty; /* all padding: nothing is read */
-} tap_source;
 
 typedef struct step_block {
     int16_t activations[BLOCK_STEPS][TLM_MAX_LANES];
@@ -37,7 +29,7 @@ TLM_INLINE int16_t weight_of(const uint8_t *word, int32_t column)
     return (int16_t)((((word[column / 2] >> (4 * (column % 2))) & 15) ^ 8) - 8);
 }
 
-void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed,
+void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
                int8_t *activations)
 {
     const int32_t sign = is_signed ? 8 : 0;
@@ -45,7 +37,7 @@ void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, 
     for (int32_t lane = 0; lane < lanes; ++lane) {
         const int32_t from = select[lane];
         const int32_t value = from < 0 ? 0 : (word_bytes[from / 2] >> (4 * (from % 2))) & 15;
-        activations[lane] = (int8_t)((value ^ sign) - sign);
+        activations[lane] = (int8_t)(from < 0 ? fill : (value ^ sign) - sign);
     }
 }
 
@@ -62,29 +54,6 @@ void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight
     }
 }
 
-static void find_taps(const tlm_geometry *g, int32_t tile, tap_source *taps)
-{
-    int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
-
-    for (int32_t tap = 0; tap < g->kernel_h * g->kernel_w; ++tap) {
-        tap_source *source = &taps[tap];
-        const int32_t count = tlm_tap_words(g, tile, tap, words, select);
-        source->empty = count == 0;
-        if (source->empty) {
-            continue;
-        }
-        source->first_word = words[0];
-        source->last_word = words[count - 1];
-        for (int32_t lane = 0; lane < g->lanes; ++lane) {
-            /* Padding lanes point into a word that is read anyway, never outside the tensor. */
-            const int32_t from = select[lane] < 0 ? 0 : select[lane];
-            source->byte_offset[lane] = words[from / g->lanes] * (g->lanes / 2) + from % g->lanes / 2;
-            source->high[lane] = (uint8_t)(from % 2);
-            source->keep[lane] = select[lane] < 0 ? 0 : 15;
-        }
-    }
-}
-
 TLM_INLINE void unpack_weights(const uint8_t *word, int32_t columns, int16_t *weights)
 {
     for (int32_t i = 0; i < columns / 2; ++i) {
@@ -93,17 +62,14 @@ TLM_INLINE void unpack_weights(const uint8_t *word, int32_t columns, int16_t *we
     }
 }
 
-TLM_INLINE void gather_lanes(const uint8_t *plane, const tap_source *source, int32_t lanes, int32_t sign,
+TLM_INLINE void gather_lanes(const uint8_t *plane, const tlm_tap_source *source, int32_t lanes, int32_t sign,
                              int16_t *activations)
 {
-    uint8_t bytes[TLM_MAX_LANES];
+    uint8_t nibbles[TLM_MAX_LANES];
 
+    tlm_gather_nibbles(plane, source, lanes, nibbles);
     for (int32_t lane = 0; lane < lanes; ++lane) {
-        bytes[lane] = plane[source->byte_offset[lane]];
-    }
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        const uint8_t nibble = source->high[lane] ? (uint8_t)(bytes[lane] >> 4) : bytes[lane];
-        activations[lane] = (int16_t)(((nibble & source->keep[lane]) ^ sign) - sign);
+        activations[lane] = (int16_t)((nibbles[lane] ^ sign) - sign);
     }
 }
 
@@ -125,10 +91,10 @@ TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
 /* One step's activations and weights, unpacked. The switches give the compiler constant trip counts, hence whole
  * vectors. */
 TLM_CLONES
-void tlm_internal_fetch(const uint8_t *plane, const tap_source *source, const uint8_t *weight_word,
+void tlm_internal_fetch(const uint8_t *plane, const tlm_tap_source *source, const uint8_t *weight_word,
                         const tlm_geometry *g, step_block *block);
 TLM_CLONES
-void tlm_internal_fetch(const uint8_t *plane, const tap_source *source, const uint8_t *weight_word,
+void tlm_internal_fetch(const uint8_t *plane, const tlm_tap_source *source, const uint8_t *weight_word,
                         const tlm_geometry *g, step_block *block)
 {
     const int32_t sign = g->input_signed ? 8 : 0;
@@ -184,20 +150,10 @@ static void run_block(step_block *block, int32_t lanes, int32_t columns, int32_t
     }
 }
 
-static bool pattern_is_legal(const tlm_geometry *g, int32_t index, uint64_t pattern)
-{
-    const int32_t taps = g->kernel_h * g->kernel_w;
-    const int32_t channels_per_word = TLM_MAX_TAPS / taps;
-    const int64_t left = g->channels - (int64_t)index * channels_per_word;
-    const int32_t bits = (int32_t)(left < channels_per_word ? left : channels_per_word) * taps;
-    return pattern >> bits == 0;
-}
-
-static int64_t run_channel(const tlm_geometry *g, const memories *m, const tap_source *taps, int32_t channel,
+static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_tap_source *taps, int32_t channel,
                            uint64_t valid_taps, int64_t weight_word, step_block *block, int32_t *acc)
 {
-    const int64_t plane_words = tlm_plane_words(g->lanes, g->height, g->width);
-    const int64_t base = g->input_base_word + channel * plane_words;
+    const int64_t base = g->input_base_word + (int64_t)channel * g->input_plane_words;
 
     for (int32_t tap = 0; valid_taps; ++tap, valid_taps >>= 1) {
         if (!(valid_taps & 1)) {
@@ -207,7 +163,7 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tap_s
             return TLM_E_WMEM;
         }
         if (!taps[tap].empty) {
-            if (base + taps[tap].first_word < 0 || base + taps[tap].last_word >= m->amem_words) {
+            if (base + taps[tap].last_word >= m->amem_words) {
                 return TLM_E_AMEM;
             }
             tlm_internal_fetch(m->amem + base * (g->lanes / 2), &taps[tap], m->wmem + weight_word * (g->columns / 2), g,
@@ -221,11 +177,11 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tap_s
     return weight_word;
 }
 
-static int64_t run_pass(const tlm_geometry *g, const memories *m, const tap_source *taps, int64_t first_weight_word,
+static int64_t run_pass(const tlm_geometry *g, const memories *m, const tlm_tap_source *taps, int64_t first_weight_word,
                         const uint64_t *patterns, int32_t pattern_count, int32_t *acc)
 {
     const int32_t tap_count = g->kernel_h * g->kernel_w;
-    const int32_t channels_per_word = TLM_MAX_TAPS / tap_count;
+    const int32_t channels_per_word = tlm_channels_per_pattern(g);
     const uint64_t tap_mask = ((uint64_t)1 << tap_count) - 1;
     int64_t weight_word = first_weight_word;
     step_block block = {.steps = 0};
@@ -233,13 +189,13 @@ static int64_t run_pass(const tlm_geometry *g, const memories *m, const tap_sour
     if (first_weight_word < 0) {
         return TLM_E_WMEM;
     }
-    if (pattern_count != (g->channels + channels_per_word - 1) / channels_per_word) {
+    if (g->kind != TLM_CONVOLUTION || pattern_count != tlm_patterns_of_group(g, 0)) {
         return TLM_E_PATTERN;
     }
     memset(acc, 0, sizeof *acc * (size_t)(g->columns * g->lanes));
     for (int32_t index = 0; index < pattern_count; ++index) {
         uint64_t pattern = patterns[index];
-        if (!pattern_is_legal(g, index, pattern)) {
+        if (!tlm_pattern_is_legal(g, 0, index, pattern)) {
             return TLM_E_PATTERN;
         }
         for (int32_t c = index * channels_per_word; pattern; ++c, pattern >>= tap_count) {
@@ -259,10 +215,10 @@ int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_wo
                      int32_t tile, int32_t *acc)
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
-    tap_source taps[TLM_MAX_TAPS];
+    tlm_tap_source taps[TLM_MAX_TAPS];
+    const int32_t status = tlm_find_taps(g, tile, taps);
 
-    find_taps(g, tile, taps);
-    return run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
+    return status ? status : run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
 }
 
 int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
@@ -270,28 +226,28 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
                       int32_t patterns_per_group, int32_t *acc)
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
-    const int32_t groups = (g->out_channels + g->columns - 1) / g->columns;
-    const int64_t tiles = tlm_plane_words(g->lanes, g->out_height, g->out_width);
     int64_t consumed = 0;
-    tap_source taps[TLM_MAX_TAPS];
+    tlm_tap_source taps[TLM_MAX_TAPS];
     int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
 
     /* Tiles outside, groups inside (the engine does it the other way round, the values are the same): the sources of
      * a tile are found once, and the groups' weight words follow each other. */
-    for (int64_t tile = 0; tile < tiles; ++tile) {
+    for (int32_t tile = 0; tile < g->tile_count; ++tile) {
+        const int32_t status = tlm_find_taps(g, tile, taps);
+        if (status) {
+            return status;
+        }
         consumed = 0;
-        find_taps(g, (int32_t)tile, taps);
-        for (int32_t group = 0; group < groups; ++group) {
+        for (int32_t group = 0; group < tlm_groups(g); ++group) {
             const int32_t first = group * g->columns;
-            const int32_t rows = g->out_channels - first < g->columns ? g->out_channels - first : g->columns;
             const int64_t used = run_pass(g, &m, taps, first_weight_word + consumed,
                                           patterns + (int64_t)group * patterns_per_group, patterns_per_group, pass_acc);
             if (used < 0) {
                 return used;
             }
             consumed += used;
-            for (int32_t row = 0; row < rows; ++row) {
-                memcpy(acc + ((int64_t)(first + row) * tiles + tile) * g->lanes, pass_acc + row * g->lanes,
+            for (int32_t row = 0; row < tlm_group_channels(g, group); ++row) {
+                memcpy(acc + ((int64_t)(first + row) * g->tile_count + tile) * g->lanes, pass_acc + row * g->lanes,
                        sizeof *acc * (size_t)g->lanes);
             }
         }

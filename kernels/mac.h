@@ -9,8 +9,8 @@
 #include "geometry.h"
 
 /* cdef begin */
-/* Gathers fetched words (concatenated, lanes / 2 bytes each) into one aligned vector; select -1 gives 0. */
-void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed,
+/* Gathers fetched words (concatenated, lanes / 2 bytes each) into one aligned vector; select -1 gives fill. */
+void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
                int8_t *activations);
 
 /* One step: acc[column * lanes + lane] += activations[lane] * weight[column]. */
@@ -20,13 +20,15 @@ void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight
 /* One pass: every step of one tile for one group of columns. patterns: 60-bit payloads of the group's pattern words;
  * acc: [columns][lanes], zeroed here. Returns the number of weight words consumed, or
  * -1 an AMem address beyond amem_words, -2 a WMem address beyond wmem_words, -3 a pattern bit beyond the last
- * channel or tap, or a wrong number of pattern words. */
+ * channel or tap, a wrong number of pattern words or another kind of layer, -4 a pixel outside what AMem holds of its
+ * channel. */
 int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                      int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns, int32_t pattern_count,
                      int32_t tile, int32_t *acc);
 
-/* A layer: every group and tile, the groups' weight words one after the other from first_weight_word.
- * patterns: [groups][patterns_per_group]; acc: [out_channels][tiles * lanes]. Returns as tlm_mac_pass. */
+/* A layer: every group, and every tile that is computed, the groups' weight words one after the other from
+ * first_weight_word. patterns: [groups][patterns_per_group]; acc: [out_channels][tile_count * lanes]. Returns as
+ * tlm_mac_pass. */
 int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                       int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns,
                       int32_t patterns_per_group, int32_t *acc);

@@ -64,11 +64,6 @@ static void mark_parameters(const marking *m, int32_t group, int64_t cycle)
     }
 }
 
-static int32_t group_channels(const tlm_layer *l, int32_t group)
-{
-    return tlm_group_slots(l, group) / l->t->words_per_channel;
-}
-
 /* ---- a pass ---- */
 
 /* Pattern word 0 is read in the cycle before the pass, word k in the first cycle spent on word k - 1; a step's weight
@@ -79,14 +74,15 @@ static void mark_words(const marking *m, const tlm_calendar *cal, int32_t group,
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
     const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
     const int has_weights = m->o->weight_base_word >= 0;
-    cursor word = instructions(m, m->parameter_word + group_channels(l, group));
+    const int32_t words = tlm_patterns_of_group(l->g, group);
+    cursor word = instructions(m, m->parameter_word + tlm_group_channels(l->g, group));
     cursor weight = at_word(m->out->wmem, m->out->weight_reads, m->weight_word, m->o->wmem_banks);
     take(&word, cycle - 1);
-    for (int32_t p = 0; p < l->patterns_per_group; p++) {
+    for (int32_t p = 0; p < words; p++) {
         next_word(&word);
-        if (p + 1 < l->patterns_per_group) take(&word, cycle);
+        if (p + 1 < words) take(&word, cycle);
         if (!pattern[p]) cycle++;
-        for (int32_t i = 0; i < tlm_channels_of_pattern(l, p); i++) {
+        for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
             for (uint64_t bits = pattern[p] >> (i * l->taps) & tlm_low_bits(l->taps); bits; bits &= bits - 1) {
                 cycle += cal->fetches.at[fetch_of[tlm_lowest_bit(bits)]]; /* r */
                 if (!has_weights) continue;
@@ -120,16 +116,17 @@ static void mark_write_back(const marking *m, const tlm_calendar *cal, int32_t i
 {
     const tlm_layer *l = m->l;
     int32_t group = index / l->tiles, tile = index % l->tiles, banks = l->t->amem_banks;
-    int32_t n = tlm_group_slots(l, group), step = l->tiles % banks;
+    int32_t n = tlm_group_slots(l, group);
     int64_t handover = m->first_cycle + m->passes[index].handover_cycle;
-    int64_t word = (int64_t)group * l->g->columns * l->t->words_per_channel * l->tiles + tile;
+    int64_t output = l->t->output_base_word + tlm_output_word(l, group, tile);
+    int64_t residual = l->t->residual_base_word + tlm_residual_word(l, group, tile);
     tlm_slot_cycles cycles;
     tlm_write_back(l, cal, &m->placed, group, tile, start, &cycles);
-    mark_slots(at_word(m->out->amem, m->out->write_back, l->t->output_base_word + word, banks), cycles.write, n, step,
-               handover);
+    mark_slots(at_word(m->out->amem, m->out->write_back, output, banks), cycles.write, n,
+               l->t->output_plane_words % banks, handover);
     if (l->t->residual_base_word < 0) return;
-    mark_slots(at_word(m->out->amem, m->out->residual_reads, l->t->residual_base_word + word, banks),
-               cycles.residual_read, n, step, handover);
+    mark_slots(at_word(m->out->amem, m->out->residual_reads, residual, banks), cycles.residual_read, n,
+               l->t->residual_plane_words % banks, handover);
 }
 
 /* ---- a layer ---- */
@@ -137,7 +134,7 @@ static void mark_write_back(const marking *m, const tlm_calendar *cal, int32_t i
 static void start_group(marking *m, int32_t group, int64_t parameter_cycle)
 {
     if (group) {
-        m->parameter_word += group_channels(m->l, group - 1) + m->l->patterns_per_group;
+        m->parameter_word += tlm_group_channels(m->l->g, group - 1) + tlm_patterns_of_group(m->l->g, group - 1);
         m->weight_word += m->passes[(int64_t)(group - 1) * m->l->tiles].steps;
     }
     mark_parameters(m, group, parameter_cycle);

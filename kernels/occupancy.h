@@ -15,7 +15,7 @@
 /* cdef begin */
 typedef struct tlm_occupancy_params {
     int32_t wmem_banks, imem_banks; /* 1 .. 8 */
-    int32_t header_words;           /* read one a cycle from cycle 0 on; 5 */
+    int32_t header_words;           /* read one a cycle from cycle 0 on; 5, or 7 */
     int32_t program_word;           /* IMem word of the first of them */
     int32_t weight_base_word;       /* WMem word of the layer's first step; negative: no WMem word is read */
 } tlm_occupancy_params;

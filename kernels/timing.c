@@ -13,7 +13,7 @@ static uint32_t aligner_banks(const tlm_calendar *cal, int64_t cycle)
 
 /* Where a pass's words go: the bank of its first, and from one to the next. */
 typedef struct places {
-    int32_t count, output_bank, residual_bank, step, banks;
+    int32_t count, output_bank, output_step, residual_bank, residual_step, banks;
 } places;
 
 /* Without a residual the channels follow each other through a full pipeline: a write comes in the first cycle after
@@ -27,7 +27,7 @@ static tlm_drain write_back(const tlm_calendar *cal, int64_t start, int32_t requ
         for (; aligner_banks(cal, cycle - start) >> at.output_bank & 1; cycle++) d.refused_writes++;
         d.last_write = cycle;
         if (cycles) cycles->write[j] = cycle;
-        at.output_bank = tlm_turned(at.output_bank, at.step, at.banks);
+        at.output_bank = tlm_turned(at.output_bank, at.output_step, at.banks);
     }
     return d;
 }
@@ -48,7 +48,7 @@ static tlm_drain write_back_residual(const tlm_calendar *cal, int64_t start, int
             d.last_write = cycle;
             if (cycles) cycles->write[written] = cycle;
             written_bank = 1u << at.output_bank;
-            at.output_bank = tlm_turned(at.output_bank, at.step, at.banks);
+            at.output_bank = tlm_turned(at.output_bank, at.output_step, at.banks);
             written++;
         }
         if (entered == at.count) continue;
@@ -57,7 +57,7 @@ static tlm_drain write_back_residual(const tlm_calendar *cal, int64_t start, int
         } else {
             if (cycles) cycles->residual_read[entered] = cycle;
             entries[entered++] = moves;
-            at.residual_bank = tlm_turned(at.residual_bank, at.step, at.banks);
+            at.residual_bank = tlm_turned(at.residual_bank, at.residual_step, at.banks);
         }
     }
     return d;
@@ -67,11 +67,11 @@ tlm_drain tlm_write_back(const tlm_layer *l, const tlm_calendar *cal, const tlm_
                          int32_t tile, int64_t start, tlm_slot_cycles *cycles)
 {
     int32_t banks = l->t->amem_banks;
-    int64_t word = (int64_t)group * l->g->columns * l->t->words_per_channel * l->tiles + tile;
-    places at = {.count = tlm_group_slots(l, group), .output_bank = tlm_modulo(c->output_bank + word, banks),
-                 .step = l->tiles % banks, .banks = banks};
+    places at = {.count = tlm_group_slots(l, group), .output_step = l->t->output_plane_words % banks,
+                 .output_bank = tlm_modulo(c->output_bank + tlm_output_word(l, group, tile), banks), .banks = banks};
     if (c->residual_bank < 0) return write_back(cal, start, l->t->requantiser_cycles, at, cycles);
-    at.residual_bank = tlm_modulo(c->residual_bank + word, banks);
+    at.residual_bank = tlm_modulo(c->residual_bank + tlm_residual_word(l, group, tile), banks);
+    at.residual_step = l->t->residual_plane_words % banks;
     return write_back_residual(cal, start, l->t->requantiser_cycles, at, cycles);
 }
 

@@ -21,7 +21,9 @@ typedef struct tlm_timing_params {
     int32_t requantiser_cycles;   /* entry to AMem write, at least 1; 3 */
     int32_t output_base_word;
     int32_t residual_base_word;   /* negative: the layer adds no residual */
-    int32_t words_per_channel;    /* 1, or 6 for accumulator output: plane i of channel o lies at base + (6*o + i)*P + t */
+    int32_t words_per_channel;    /* 1, or 6 for accumulator output: plane i of channel o is entry slot 6*o + i */
+    int32_t output_plane_words;   /* slot j's word of tile t, counted from first_tile, lies at base + j*this + t */
+    int32_t residual_plane_words; /* likewise */
 } tlm_timing_params;
 
 typedef struct tlm_pass_times {   /* cycles count from the layer's first sequencer cycle, s_0 = 0 */
@@ -41,8 +43,9 @@ typedef struct tlm_placement {
 } tlm_placement;
 
 /* Cycles from s_0 to the last write, inclusive. patterns: [groups][patterns_per_group] 60-bit payloads, bit
- * (c mod K)*kernel_h*kernel_w + tap of word c / K set = step present, K = 60 / (kernel_h*kernel_w). passes may be NULL,
- * else it has room for groups*tiles entries: for each group, for each tile. Returns -1 for a number outside
+ * (c mod K)*kernel_h*kernel_w + tap of word c / K set = step present, K = 60 / (kernel_h*kernel_w); in max pooling c
+ * counts within the group, and a last group with fewer words has zeros behind them. passes may be NULL, else it has room
+ * for groups*tile_count entries: for each group, for each tile. Returns -1 for a number outside
  * its range, -2 if memory ran out, -3 for a pattern bit beyond the last channel or tap or a wrong number of patterns. */
 int64_t tlm_layer_timing(const tlm_geometry *g, const tlm_timing_params *t, const uint64_t *patterns,
                          int32_t patterns_per_group, tlm_pass_times *passes);

@@ -1,6 +1,7 @@
 """engine.md (Layout, Banks, A pass) played cycle by cycle for a layer with resident data; shares no code with tlm.
 
-Plain numbers and integer weights in, s_0 = cycle 0. Max pooling is ``play`` of ones (O, 1, kh, kw) with groups=O.
+Plain numbers and integer weights in, s_0 = cycle 0. Max pooling has "weights" (O, 1, kh, kw) that are not 0 where a tap
+is valid, groups=O and pooling=True. A band is a range of tiles and three plane strides; tiles count from its first.
 """
 
 from collections import Counter
@@ -26,21 +27,27 @@ def play(
     weights: Any, height: int, width: int, *, pads: Sequence[int] = (0, 0, 0, 0), stride: Sequence[int] = (1, 1),
     dilation: Sequence[int] = (1, 1), groups: int = 1, input_base: int = 0, output_base: int = 0,
     residual_base: int | None = None, accumulator_output: bool = False, lanes: int = 32, columns: int = 32,
-    banks: int = 4, pipeline: int | None = None, gap: int = 3, requantiser: int = 3,
+    banks: int = 4, pipeline: int | None = None, gap: int = 3, requantiser: int = 3, pooling: bool = False,
+    first_tile: int = 0, tile_count: int | None = None, output_plane: int | None = None,
+    residual_plane: int | None = None, input_first: int = 0, input_plane: int | None = None,
 ) -> list[Pass]:  # fmt: skip
-    """Weights (O, C // groups, kh, kw); pads (top, bottom, left, right); bases in AMem words; durations in cycles."""
+    """Weights (O, C // groups, kh, kw); pads (top, bottom, left, right); bases, planes in words; times in cycles."""
     out_channels, per_group, kh, kw = map(int, weights.shape)
     out_h = (height + pads[0] + pads[1] - dilation[0] * (kh - 1) - 1) // stride[0] + 1
     out_w = (width + pads[2] + pads[3] - dilation[1] * (kw - 1) - 1) // stride[1] + 1
-    plane_in, plane_out = -(-height * width // lanes), -(-out_h * out_w // lanes)
+    whole = -(-out_h * out_w // lanes)
+    tiles = whole - first_tile if tile_count is None else tile_count
+    plane_in = -(-height * width // lanes) if input_plane is None else input_plane
+    plane_out = whole if output_plane is None else output_plane
+    plane_residual = whole if residual_plane is None else residual_plane
     slots = 6 if accumulator_output else 1  # entry slots and AMem words of a channel
     pipeline = 3 + lanes.bit_length() if pipeline is None else pipeline  # e+1 .. e+9: 4 stages and log2(lanes)
 
     def n(now: Pass) -> int:  # channels (planes) of the pass's group
         return min(columns, out_channels - now.group * columns) * slots
 
-    def bank(base: int, now: Pass, j: int) -> int:  # of the output or residual word of the group's channel (plane) j
-        return (base + (now.group * columns * slots + j) * plane_out + now.tile) % banks
+    def bank(base: int, plane: int, now: Pass, j: int) -> int:  # of the output or residual word of channel (plane) j
+        return (base + (now.group * columns * slots + j) * plane + now.tile) % banks
 
     def stored(now: Pass, c: int, tap: int) -> bool:  # the weight word (group, c, tap) has a non-zero weight
         outputs = range(now.group * columns, min((now.group + 1) * columns, out_channels))
@@ -48,16 +55,19 @@ def play(
         return any(weights[o, c % per_group, tap // kw, tap % kw] != 0 for o in mine)
 
     def words(now: Pass, c: int, tap: int) -> set[int]:  # that hold the in-bounds source pixels of the tile's lanes
-        pixels = range(now.tile * lanes, min((now.tile + 1) * lanes, out_h * out_w))
+        tile = first_tile + now.tile
+        pixels = range(tile * lanes, min((tile + 1) * lanes, out_h * out_w))
         ys = [pixel // out_w * stride[0] + tap // kw * dilation[0] - pads[0] for pixel in pixels]
         xs = [pixel % out_w * stride[1] + tap % kw * dilation[1] - pads[2] for pixel in pixels]
         inside = [(y, x) for y, x in zip(ys, xs, strict=True) if 0 <= y < height and 0 <= x < width]
-        return {input_base + c * plane_in + (y * width + x) // lanes for y, x in inside}
+        return {input_base + c * plane_in + (y * width + x) // lanes - input_first for y, x in inside}
 
     def sequencer(now: Pass) -> Iterator[set[int]]:  # for each cycle s .. e the banks that the aligner occupies
-        channels, per_word = per_group * groups, 60 // (kh * kw)
-        for first in range(0, channels, per_word):  # a pattern word
-            some = range(first, min(first + per_word, channels))
+        per_word, spoken_of = 60 // (kh * kw), range(per_group * groups)
+        if pooling:  # the words of a group speak of its own channels only
+            spoken_of = range(now.group * columns, min((now.group + 1) * columns, out_channels))
+        for first in range(spoken_of.start, spoken_of.stop, per_word):  # a pattern word
+            some = range(first, min(first + per_word, spoken_of.stop))
             steps = [(c, tap) for c in some for tap in range(kh * kw) if stored(now, c, tap)]
             now.counts.update(steps=len(steps), empty_words=not steps)
             if not steps:
@@ -67,7 +77,7 @@ def play(
                 for k in range(max(1, *map(len, queues))):  # r cycles, each bank serves its k-th word
                     yield {b for b in range(banks) if k < len(queues[b])}
 
-    passes = [Pass(group, tile) for group in range(-(-out_channels // columns)) for tile in range(plane_out)]
+    passes = [Pass(group, tile) for group in range(-(-out_channels // columns)) for tile in range(tiles)]
     fetching, draining, fetches = passes[0], passes[0], list(sequencer(passes[0]))
     entries, stages, cycle = list[int](), [-1] * requantiser, 0  # channels yet to enter, in the stages (-1: none)
     while passes[-1].h < 0 or entries or max(stages) >= 0:
@@ -75,14 +85,16 @@ def play(
         if fetches and cycle >= fetching.s:  # the aligner comes first
             busy, fetching.e = fetches.pop(0), cycle
         if entries or max(stages) >= 0:
-            if stages[-1] >= 0 and bank(output_base, draining, stages[-1]) in busy:  # all stages and the entry freeze
+            last = bank(output_base, plane_out, draining, stages[-1])
+            if stages[-1] >= 0 and last in busy:  # all stages and the entry freeze
                 draining.counts["refused_writes"] += 1
             else:
                 if stages[-1] >= 0:
-                    busy.add(bank(output_base, draining, stages[-1]))
+                    busy.add(last)
                     draining.last_write = cycle
                 stages = [-1, *stages[:-1]]
-                if entries and residual_base is not None and bank(residual_base, draining, entries[0]) in busy:
+                at = residual_base if entries else None
+                if at is not None and bank(at, plane_residual, draining, entries[0]) in busy:
                     draining.counts["refused_residual_reads"] += 1  # delays only the entry
                 elif entries:
                     stages[0] = entries.pop(0)

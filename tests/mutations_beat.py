@@ -36,7 +36,10 @@ _TELL_STEP = """\
                     self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
                 )
 """
-_FETCH_WEIGHTS = "                yield from self._fetch_weights(weight_word + step_count, step_cause)\n"
+_FETCH_WEIGHTS = """\
+                if not header.pooling:
+                    yield from self._fetch_weights(weight_word + step_count, step_cause)
+"""
 
 _SEQUENCER = (
     _beat(

@@ -102,8 +102,8 @@ _SEQUENCER = (
     _kernel(
         "pattern word k is read in the first cycle spent on word k-1",
         "occupancy.c",
-        "patterns_per_group) take(&word, cycle);",
-        "patterns_per_group) take(&word, cycle + 1);",
+        "p + 1 < words) take(&word, cycle);",
+        "p + 1 < words) take(&word, cycle + 1);",
     ),
     _kernel(
         "a pattern word without a valid tap takes one cycle",

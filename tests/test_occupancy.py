@@ -96,11 +96,11 @@ def worked_out(program: Program) -> Iterator[PartOccupancy]:
         for tag in job.parts:
             header = decode_header(job.instructions[at : at + HEADER_WORDS], config)
             assert header.tag == tag
-            patterns = np.zeros((header.groups(config.columns), header.patterns_per_group), np.uint64)
+            patterns = np.zeros((header.groups(config.columns), header.pattern_words(0, config.columns)), np.uint64)
             first, at = at, at + HEADER_WORDS
             for group in range(len(patterns)):
                 at += header.group_channels(group, config.columns)
-                own = job.instructions[at : at + header.patterns_per_group]
+                own = job.instructions[at : at + len(patterns[group])]
                 patterns[group] = [word & ((1 << 60) - 1) for word in own]
                 at += len(own)
             yield occupy(

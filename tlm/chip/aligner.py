@@ -33,7 +33,7 @@ class TapPlan:
     """What the address generator finds for one tile and tap; the same for every input channel."""
 
     words: tuple[int, ...]
-    """Words relative to the channel's plane, ascending."""
+    """Words relative to the channel's first in AMem, ascending."""
     cycles: tuple[tuple[int, ...], ...]
     """For each fetch cycle the indices into ``words`` that are read in it; one empty cycle if there are none."""
     select: kernels.Select
@@ -48,6 +48,7 @@ class _Token:
 
     plan: TapPlan | None
     fetched: bytearray
+    channel: int
     ends_pass: bool
     cause: Cause | None
 
@@ -83,13 +84,15 @@ class Aligner(Module):
         self._header = payload.header
         self._geometry = payload.header.geometry(self._config.lanes, self._config.columns)
         self._plane_words = payload.header.input_plane_words(self._config.lanes)
+        # what the mask writes: in max pooling a value that no pixel is below
+        self._fill = payload.header.input_range[0] if payload.header.pooling else 0
         self._plans.clear()
         payload.status = Response.OK
 
     def _fetch(self, step: StepPayload) -> Activity:
         """Serve a step; returns in the last cycle of its fetch."""
         if not step.is_step:
-            self._stages[0].put(_Token(None, bytearray(), True, step.cause))
+            self._stages[0].put(_Token(None, bytearray(), 0, True, step.cause))
             step.status = Response.OK
             return
         self.channel.value, self.tap.value = step.channel, step.tap
@@ -109,7 +112,7 @@ class Aligner(Module):
                 yield from self.amem.b_transport(word)
                 if word.status is not Response.OK:
                     raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-        self._stages[0].put(_Token(plan, fetched, step.ends_pass, step.cause))
+        self._stages[0].put(_Token(plan, fetched, step.channel, step.ends_pass, step.cause))
         step.status = Response.OK
 
     def _plan(self, tile: int, tap: int) -> TapPlan:
@@ -143,12 +146,15 @@ class Aligner(Module):
             sink.put(token)
 
     def _mask(self) -> Activity:
-        """The end of the mask stage: padding and lanes beyond the last pixel are 0, the vector goes to the array."""
+        """The end of the mask stage: fills padding and lanes beyond the last pixel; the vector goes to the array."""
         lanes = self._config.lanes
         while True:
             token: _Token = yield self._stages[-1].get()
             activations = None
             if token.plan is not None:
                 assert self._header is not None
-                activations = kernels.align(token.fetched, token.plan.select, lanes, self._header.input_signed)
-            yield from self.vectors.b_transport(VectorPayload(activations, token.ends_pass, cause=token.cause))
+                activations = kernels.align(
+                    token.fetched, token.plan.select, lanes, self._header.input_signed, fill=self._fill
+                )
+            vector = VectorPayload(activations, token.channel, token.ends_pass, cause=token.cause)
+            yield from self.vectors.b_transport(vector)

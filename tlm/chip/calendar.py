@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
 from tlm.chip.geometry import Geometry, KernelError
-from tlm.chip.timing import predict
+from tlm.chip.timing import plane_strides, predict
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
@@ -61,11 +61,13 @@ def occupy(
     output_base_word: int,
     residual_base_word: int | None = None,
     words_per_channel: int = 1,
+    output_plane_words: int | None = None,
+    residual_plane_words: int | None = None,
     weight_base_word: int | None = 0,
     program_word: int = 0,
     header_words: int = 5,
 ) -> PartOccupancy:
-    """The calendars of one layer.
+    """The calendars of one layer, or of a band of one.
 
     Args:
         geometry: the layer's shape and input_base_word; lanes and columns are those of the chip.
@@ -74,10 +76,12 @@ def occupy(
         output_base_word: first AMem word of the output.
         residual_base_word: first AMem word of the residual; None: the layer adds none.
         words_per_channel: 1, or 6 for accumulator output.
+        output_plane_words: from one entry slot's output words to the next one's; None: the tiles of the whole layer.
+        residual_plane_words: likewise, from one channel's residual words to the next one's.
         weight_base_word: first WMem word; None: the layer reads none (max pooling).
         program_word: IMem word of the first header word. Behind the header follow, for each group, one parameter word
             for each of its channels and its pattern words.
-        header_words: how many header words a layer has.
+        header_words: how many header words the layer has: 5, or 7 if it is banded.
 
     Raises:
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
@@ -94,6 +98,7 @@ def occupy(
         "requantiser_cycles": config.requantiser_cycles,
         "output_base_word": output_base_word,
         "words_per_channel": words_per_channel,
+        **plane_strides(geometry, output_plane_words, residual_plane_words),
     }
     predicted = predict(geometry, patterns=patterns, residual_base_word=residual_base_word, passes=True, **timing)
     assert predicted.passes is not None

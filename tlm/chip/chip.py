@@ -78,6 +78,7 @@ class Engine(Module):
         sequencer.weights.bind(mac_array.weights)
         sequencer.passes.bind(mac_array.passes)
         sequencer.layers_to_aligner.bind(aligner.layers)
+        sequencer.layers_to_mac_array.bind(mac_array.layers)
         sequencer.layers_to_requantiser.bind(requantiser.layers)
         sequencer.parameters.bind(requantiser.parameters)
         sequencer.flushes.bind(requantiser.flushes)

@@ -1,7 +1,8 @@
-"""One convolution as the engine's header words describe it, in the form that the C kernels take."""
+"""One layer as the engine's header words describe it, in the form that the C kernels take."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,23 @@ _EXTENT_LIMIT = 65_535
 _PIXEL_LIMIT = (1 << 31) - 1
 
 
+class LayerKind(enum.IntEnum):
+    """What the array does in a layer (engine.md, Values)."""
+
+    CONVOLUTION = 0
+    MAX_POOLING = 1
+
+
 class KernelError(SimulationError):
     """A kernel was given something it cannot work on: a wrong size, address, field or pattern."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """One convolution as the engine's header words describe it; fields as in kernels/geometry.h, all int32.
+    """One layer as the engine's header words describe it; fields as in kernels/geometry.h, all int32.
+
+    Sizes are those of the whole layer; what a band of it computes and finds in AMem say the last four fields
+    (engine.md, Bands).
 
     Attributes:
         lanes, columns: 8, 16, 32 or 64.
@@ -32,7 +43,11 @@ class Geometry:
         out_channels, out_height, out_width: the output, pixels.
         pad_top, pad_left: zero pixels before the first row and column (below 0: pixels left out).
         input_signed: activations are -8..7 instead of 0..15.
-        input_base_word: AMem word of channel 0, pixel 0.
+        input_base_word: AMem word of channel 0, its word input_first_word.
+        kind: convolution or max pooling.
+        first_tile, tile_count: the tiles that are computed; None: all from first_tile on.
+        input_first_word, input_plane_words: which words of each input channel AMem holds, one channel behind the
+            other; None: all from input_first_word on.
 
     Raises:
         KernelError: a field outside what the array and its memories can have.
@@ -56,6 +71,11 @@ class Geometry:
     dilation_x: int = 1
     input_signed: bool = False
     input_base_word: int = 0
+    kind: LayerKind = LayerKind.CONVOLUTION
+    first_tile: int = 0
+    tile_count: int | None = None
+    input_first_word: int = 0
+    input_plane_words: int | None = None
 
     def __post_init__(self) -> None:
         for key in ("lanes", "columns"):
@@ -74,6 +94,15 @@ class Geometry:
                 raise KernelError(f"geometry: {what} of {pixels} pixels, but at most {_PIXEL_LIMIT} are possible")
         if not 0 <= self.input_base_word <= _PIXEL_LIMIT:
             raise KernelError(f"geometry: input_base_word is {self.input_base_word}, but must be in 0..{_PIXEL_LIMIT}")
+        if self.kind is LayerKind.MAX_POOLING and self.channels != self.out_channels:
+            raise KernelError(f"geometry: pooling of {self.channels} channels to {self.out_channels}, must be equal")
+        self._check_part("tile", self.first_tile, self.tiles, -(-self.out_pixels // self.lanes))
+        self._check_part("word", self.input_first_word, self.plane_words, -(-self.height * self.width // self.lanes))
+
+    @staticmethod
+    def _check_part(what: str, first: int, count: int, whole: int) -> None:
+        if first < 0 or count < 1 or first + count > whole:
+            raise KernelError(f"geometry: {count} {what}s from {what} {first} on, but there are {whole}")
 
     @property
     def taps(self) -> int:
@@ -87,8 +116,15 @@ class Geometry:
 
     @cached_property
     def tiles(self) -> int:
-        """Tiles of lanes output pixels; the last may be partial."""
-        return -(-self.out_pixels // self.lanes)
+        """Tiles of lanes output pixels that are computed; the layer's last may be partial."""
+        whole = -(-self.out_pixels // self.lanes)
+        return whole - self.first_tile if self.tile_count is None else self.tile_count
+
+    @cached_property
+    def plane_words(self) -> int:
+        """Words of each input channel that AMem holds."""
+        whole = -(-self.height * self.width // self.lanes)
+        return whole - self.input_first_word if self.input_plane_words is None else self.input_plane_words
 
     @property
     def groups(self) -> int:
@@ -102,13 +138,16 @@ class Geometry:
 
     @property
     def patterns_per_group(self) -> int:
-        """ceil(channels / K)."""
-        return -(-self.channels // self.channels_per_pattern)
+        """ceil(channels / K); in max pooling the channels of a full group, the last may have fewer words."""
+        pooling = self.kind is LayerKind.MAX_POOLING
+        return -(-(min(self.columns, self.channels) if pooling else self.channels) // self.channels_per_pattern)
 
     @cached_property
     def pointer(self) -> CData:
         """The C struct, made once."""
-        return ffi.new("tlm_geometry *", [int(getattr(self, item.name)) for item in fields(self)])
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {"tile_count": self.tiles, "input_plane_words": self.plane_words}
+        return ffi.new("tlm_geometry *", {name: int(value) for name, value in values.items()})
 
     def __getstate__(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}

@@ -1,7 +1,7 @@
 """The instruction format: 64-bit IMem words, a 4-bit opcode (bits 63..60) and 60 bits.
 
-A program is a chain of layers and an END word. A layer is five header words, then for each group of output
-channels one PARAMETER word per channel and one PATTERN word per K = 60 // (kh * kw) input channels.
+A program is a chain of layers and an END word. A layer is five header words (seven if it is banded), then for each
+group of output channels one PARAMETER word per channel and one PATTERN word per K = 60 // (kh * kw) input channels.
 The widths of the fields are assumptions [A]; the 4 + 60 split and the pattern word are engine.md's.
 """
 
@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels import Geometry
+from tlm.chip.geometry import LayerKind
+from tlm.chip.header_checks import IllegalInstructionError, check_header
+from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, PAYLOAD_BITS, Band, LayerHeader
 
-PAYLOAD_BITS = 60
+__all__ = [
+    "BAND_OPCODES", "END_WORD", "FIELDS", "HEADER_OPCODES", "PAYLOAD_BITS", "PAYLOAD_MASK", "Band",
+    "IllegalInstructionError", "LayerHeader", "LayerKind", "Opcode", "Parameter", "ParameterArrays", "decode",
+    "decode_header", "decode_parameter", "decode_pattern", "disassemble_word", "encode", "encode_header",
+    "encode_parameter", "encode_pattern", "header_word_count", "opcode_of",
+]  # fmt: skip
+
 PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
-_MAX_EXTENT = 65_535
-"""Rows or columns that the array's counters can hold, padding included in the output's [A]."""
 
 
 class Opcode(enum.IntEnum):
@@ -33,18 +39,10 @@ class Opcode(enum.IntEnum):
     WINDOW = 4
     PLACEMENT = 5
     OPERANDS = 6
+    BAND = 7
     PARAMETER = 8
     PATTERN = 9
-
-
-class LayerKind(enum.IntEnum):
-    """What the array does in a layer."""
-
-    CONVOLUTION = 0
-
-
-class IllegalInstructionError(ValueError):
-    """A word that the sequencer cannot act on; caught there and reported through its status register."""
+    PLANES = 10
 
 
 FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
@@ -52,6 +50,7 @@ FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
     Opcode.LAYER: (
         ("kind", 4), ("input_signed", 1), ("output_signed", 1), ("accumulator_output", 1), ("has_residual", 1),
         ("residual_signed", 1), ("tag", 16), ("channels", 16), ("out_channels", 16),
+        ("banded", 1),
     ),
     Opcode.SHAPE: (("height", 16), ("width", 16), ("kernel_h", 6), ("kernel_w", 6), ("stride_y", 8), ("stride_x", 8)),
     Opcode.WINDOW: (
@@ -60,6 +59,8 @@ FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
     ),
     Opcode.PLACEMENT: (("input_base_word", 20), ("output_base_word", 20), ("residual_base_word", 20)),
     Opcode.OPERANDS: (("weight_base_word", 20), ("residual_multiplier", 16)),
+    Opcode.BAND: (("first_tile", 20), ("tile_count", 20), ("output_plane_words", 20)),
+    Opcode.PLANES: (("input_first_word", 20), ("input_plane_words", 20), ("residual_plane_words", 20)),
     Opcode.PARAMETER: (("bias", 24), ("multiplier", 16), ("shift", 6)),
     Opcode.PATTERN: (("pattern", PAYLOAD_BITS),),
 }  # fmt: skip
@@ -67,6 +68,11 @@ FIELDS: dict[Opcode, tuple[tuple[str, int], ...]] = {
 
 HEADER_OPCODES = (Opcode.LAYER, Opcode.SHAPE, Opcode.WINDOW, Opcode.PLACEMENT, Opcode.OPERANDS)
 """A layer's header words, in this order, one each."""
+
+BAND_OPCODES = (Opcode.BAND, Opcode.PLANES)
+"""Two more behind them if the LAYER word says that the layer is banded."""
+
+_BANDED_BIT = sum(bits for name, bits in FIELDS[Opcode.LAYER] if name != "banded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,106 +91,6 @@ class ParameterArrays:
     bias: npt.NDArray[np.int64]
     multiplier: npt.NDArray[np.int64]
     shift: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class LayerHeader:
-    """What a layer's header words say; all plain integers, words are AMem or WMem words."""
-
-    kind: LayerKind
-    input_signed: bool
-    output_signed: bool
-    accumulator_output: bool
-    has_residual: bool
-    residual_signed: bool
-    tag: int
-    channels: int
-    out_channels: int
-    height: int
-    width: int
-    kernel_h: int
-    kernel_w: int
-    stride_y: int
-    stride_x: int
-    pad_top: int
-    pad_bottom: int
-    pad_left: int
-    pad_right: int
-    dilation_y: int
-    dilation_x: int
-    input_base_word: int
-    output_base_word: int
-    residual_base_word: int
-    weight_base_word: int
-    residual_multiplier: int
-
-    @property
-    def taps(self) -> int:
-        """kh * kw."""
-        return self.kernel_h * self.kernel_w
-
-    @property
-    def channels_per_pattern(self) -> int:
-        """K: consecutive input channels whose valid patterns share a word."""
-        return PAYLOAD_BITS // self.taps
-
-    @property
-    def patterns_per_group(self) -> int:
-        """ceil(C / K)."""
-        return -(-self.channels // self.channels_per_pattern)
-
-    @property
-    def out_height(self) -> int:
-        """H' (engine.md, Values); may be below 1 in an illegal header."""
-        span = self.height + self.pad_top + self.pad_bottom - self.dilation_y * (self.kernel_h - 1) - 1
-        return span // self.stride_y + 1
-
-    @property
-    def out_width(self) -> int:
-        """W'."""
-        span = self.width + self.pad_left + self.pad_right - self.dilation_x * (self.kernel_w - 1) - 1
-        return span // self.stride_x + 1
-
-    @property
-    def out_pixels(self) -> int:
-        """H' * W'."""
-        return self.out_height * self.out_width
-
-    @property
-    def slots_per_channel(self) -> int:
-        """Entry slots of the requantiser and AMem words per channel and tile: 6 nibble planes, or 1."""
-        return 6 if self.accumulator_output else 1
-
-    @property
-    def output_range(self) -> tuple[int, int]:
-        """(lo, hi) of the requantiser."""
-        return (-8, 7) if self.output_signed else (0, 15)
-
-    def tiles(self, lanes: int) -> int:
-        """Tiles of ``lanes`` output pixels: also P of the output."""
-        return -(-self.out_pixels // lanes)
-
-    def groups(self, columns: int) -> int:
-        """Groups of ``columns`` output channels."""
-        return -(-self.out_channels // columns)
-
-    def group_channels(self, group: int, columns: int) -> int:
-        """Real output channels of a group: fewer than ``columns`` in the last."""
-        return min(columns, self.out_channels - group * columns)
-
-    def input_plane_words(self, lanes: int) -> int:
-        """P of the input."""
-        return -(-self.height * self.width // lanes)
-
-    def geometry(self, lanes: int, columns: int) -> Geometry:
-        """What the kernels need of this header."""
-        return Geometry(
-            lanes=lanes, columns=columns, channels=self.channels, height=self.height, width=self.width,
-            out_channels=self.out_channels, out_height=self.out_height, out_width=self.out_width,
-            kernel_h=self.kernel_h, kernel_w=self.kernel_w, stride_y=self.stride_y, stride_x=self.stride_x,
-            pad_top=self.pad_top, pad_left=self.pad_left, dilation_y=self.dilation_y, dilation_x=self.dilation_x,
-            input_signed=self.input_signed, input_base_word=self.input_base_word,
-        )  # fmt: skip
 
 
 # -- encoding -----------------------------------------------------------------------------------------------------
@@ -209,9 +115,15 @@ def encode(opcode: Opcode, **values: int) -> int:
 
 
 def encode_header(header: LayerHeader) -> list[int]:
-    """The header words of a layer."""
-    values = asdict(header)
-    return [encode(opcode, **{name: values[name] for name, _ in FIELDS[opcode]}) for opcode in HEADER_OPCODES]
+    """The header words of a layer: 5, or 7 with a band."""
+    values = {item.name: getattr(header, item.name) for item in fields(header)}
+    band: Band | None = values.pop("band")
+    values["banded"] = band is not None
+    opcodes: tuple[Opcode, ...] = HEADER_OPCODES
+    if band is not None:
+        opcodes += BAND_OPCODES
+        values |= {item.name: getattr(band, item.name) for item in fields(band)}
+    return [encode(opcode, **{name: values[name] for name, _ in FIELDS[opcode]}) for opcode in opcodes]
 
 
 def encode_parameter(parameter: Parameter) -> int:
@@ -258,49 +170,37 @@ def decode(word: int, expected: Opcode) -> dict[str, int]:
 
 
 _FLAGS = frozenset(f.name for f in fields(LayerHeader) if f.type == "bool")
+_BAND_KEYS = tuple(f.name for f in fields(Band))
+
+
+def header_word_count(first_word: int) -> int:
+    """Header words of the layer whose first one this is: 7 if it is a LAYER word with the bit ``banded``, else 5."""
+    banded = first_word >> PAYLOAD_BITS == Opcode.LAYER and first_word >> _BANDED_BIT & 1
+    return BANDED_HEADER_WORDS if banded else HEADER_WORDS
 
 
 def decode_header(words: Sequence[int], config: ChipConfig) -> LayerHeader:
     """The header of a layer, checked so that the engine can run it to its end.
 
+    Args:
+        words: as many as :func:`header_word_count` says of the first.
+        config: of the chip that is to run it.
+
     Raises:
-        IllegalInstructionError: wrong words, sizes that make no layer, or tensors that leave AMem.
+        IllegalInstructionError: wrong words, sizes that make no layer, a band outside it, or tensors that leave AMem.
     """
     values: dict[str, Any] = {}
-    for word, opcode in zip(words, HEADER_OPCODES, strict=True):
+    opcodes = HEADER_OPCODES if len(words) == HEADER_WORDS else HEADER_OPCODES + BAND_OPCODES
+    for word, opcode in zip(words, opcodes, strict=True):
         values.update(decode(word, opcode))
+    band = Band(**{name: values.pop(name) for name in _BAND_KEYS}) if values.pop("banded") else None
     if values["kind"] not in set(LayerKind):
         raise IllegalInstructionError(f"no layer is of kind {values['kind']}")
     kind = LayerKind(values.pop("kind"))
-    header = LayerHeader(kind=kind, **{name: bool(v) if name in _FLAGS else v for name, v in values.items()})
-    _check_header(header, config)
+    flags = {name: bool(value) if name in _FLAGS else value for name, value in values.items()}
+    header = LayerHeader(kind=kind, **flags, band=band)
+    check_header(header, config)
     return header
-
-
-def _check_header(h: LayerHeader, config: ChipConfig) -> None:
-    sizes = (h.channels, h.out_channels, h.height, h.width, h.kernel_h, h.kernel_w, h.stride_y, h.stride_x)
-    if 0 in sizes or 0 in (h.dilation_y, h.dilation_x):
-        raise IllegalInstructionError("a size, stride or dilation is 0")
-    if h.taps > PAYLOAD_BITS:
-        raise IllegalInstructionError(f"a kernel of {h.taps} taps")
-    if h.out_height < 1 or h.out_width < 1:
-        raise IllegalInstructionError("the kernel does not fit into the padded input")
-    if max(h.out_height, h.out_width) > _MAX_EXTENT:
-        raise IllegalInstructionError(f"an output of {h.out_height} x {h.out_width} pixels")
-    if not h.has_residual and (h.residual_signed or h.residual_base_word or h.residual_multiplier):
-        raise IllegalInstructionError("residual fields are set in a layer without a residual")
-    if h.has_residual and h.accumulator_output:
-        raise IllegalInstructionError("a residual in a layer with accumulator output")
-    words = h.out_channels * h.tiles(config.lanes)
-    tensors = [
-        ("input", h.input_base_word, h.channels * h.input_plane_words(config.lanes)),
-        ("output", h.output_base_word, words * h.slots_per_channel),
-    ]
-    if h.has_residual:
-        tensors.append(("residual", h.residual_base_word, words))
-    for name, base, size in tensors:
-        if base + size > config.amem_words:
-            raise IllegalInstructionError(f"the {name} at {base} of {size} words leaves AMem")
 
 
 def decode_parameter(word: int) -> Parameter:
@@ -312,18 +212,21 @@ def decode_parameter(word: int) -> Parameter:
     return Parameter(bias - (1 << 24) if bias >> 23 else bias, values["multiplier"], values["shift"])
 
 
-def decode_pattern(word: int, header: LayerHeader, index: int) -> list[tuple[int, int]]:
-    """The steps of pattern word ``index`` of a group, in order: (input channel, tap).
+def decode_pattern(word: int, channels: range, taps: int) -> list[tuple[int, int]]:
+    """The steps of a PATTERN word, in order: (input channel, tap).
+
+    Args:
+        word: the 64 bits.
+        channels: the input channels of which it speaks (:meth:`LayerHeader.pattern_channels`).
+        taps: kh * kw.
 
     Raises:
         IllegalInstructionError: a bit beyond the last channel or tap.
     """
     pattern = decode(word, Opcode.PATTERN)["pattern"]
-    first = index * header.channels_per_pattern
-    count = min(header.channels_per_pattern, header.channels - first)
-    if pattern >> (count * header.taps):
+    if pattern >> (len(channels) * taps):
         raise IllegalInstructionError("a pattern bit beyond the last channel or tap")
-    return [(first + i // header.taps, i % header.taps) for i in _set_bits(pattern)]
+    return [(channels[i // taps], i % taps) for i in _set_bits(pattern)]
 
 
 def _set_bits(pattern: int) -> Iterator[int]:

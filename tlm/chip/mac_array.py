@@ -1,8 +1,9 @@
 """The Cartesian-product MAC array: every lane's activation meets every column's weight, each cycle.
 
 Request flow: activation vectors come from the aligner, weight words from the sequencer's fetch, one of each per
-step and in the same order; the outer product is added to lanes x columns accumulators. At a pass's end they are
-handed to the requantiser.
+step and in the same order; the outer product is added to lanes x columns accumulators. In max pooling there are no
+weights: a vector meets the accumulator row of its channel, which keeps the maximum. At a pass's end the accumulators
+are handed to the requantiser.
 Timing: multiply_cycles and accumulate_cycles behind the mask; the handover h is in the cycle after the last
 accumulation, or later if the requantiser is not free (engine.md, A pass). The accumulators hold until then.
 Constraints: accumulators have 24 bits; the compiler has proved that no sum can leave them.
@@ -16,7 +17,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.payloads import DrainPayload, PassPayload, VectorPayload, WeightPayload
+from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload
 from tlm.chip.states import ArrayState
 from tlm.core.clock import Register
 from tlm.core.module import Activity, Module
@@ -33,17 +34,31 @@ class MacArray(Module):
         super().__init__(name, parent)
         self._clock = self.simulation.clock
         self._config = config
-        self._accumulators = kernels.new_accumulators(config.lanes, config.columns)
+        self._pooling = False
+        self._start_value = 0
+        self._accumulators = self._fresh_accumulators()
         self._weights: deque[bytearray] = deque()
         self._ended_passes = 0
         self._pass_ended: Event | None = None
         self.state = Probe(self, "state", ArrayState.IDLE)
+        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.vectors = TargetSocket(self, "vectors", VectorPayload, immediate(self._take_vector))
         self.weights = TargetSocket(self, "weights", WeightPayload, immediate(self._take_weight))
         self.passes = TargetSocket(self, "passes", PassPayload, self._finish_pass)
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
         self._products: Register[VectorPayload] = Register(self._clock, config.multiply_cycles)
         self.add_process(self._accumulate)
+
+    def _configure(self, payload: LayerPayload) -> None:
+        """The accumulators are idle: the layer before has been written."""
+        header = payload.header
+        self._pooling = header.pooling
+        self._start_value = header.input_range[0] if header.pooling else 0
+        self._accumulators = self._fresh_accumulators()
+        payload.status = Response.OK
+
+    def _fresh_accumulators(self) -> kernels.Buffer:
+        return kernels.new_accumulators(self._config.lanes, self._config.columns, self._start_value)
 
     def _take_weight(self, payload: WeightPayload) -> None:
         self._weights.append(payload.word)
@@ -59,7 +74,10 @@ class MacArray(Module):
         while True:
             vector: VectorPayload = yield self._products.get()
             # a step whose weight fetch failed has stopped the sequencer and leaves no word: nothing is accumulated
-            if vector.activations is not None and self._weights:
+            if vector.activations is not None and self._pooling:
+                self.state.value = ArrayState.COMPUTE
+                kernels.pool_step(self._accumulators, vector.activations, vector.channel % columns, lanes)
+            elif vector.activations is not None and self._weights:
                 self.state.value = ArrayState.COMPUTE
                 kernels.mac_step(self._accumulators, vector.activations, self._weights.popleft(), lanes, columns)
             if vector.ends_pass:
@@ -78,6 +96,6 @@ class MacArray(Module):
         self.state.value = ArrayState.HOLD
         full = self._accumulators
         yield from self.drain.b_transport(DrainPayload(full, payload, cause=payload.cause))
-        self._accumulators = kernels.new_accumulators(self._config.lanes, self._config.columns)
+        self._accumulators = self._fresh_accumulators()
         self.state.value = ArrayState.IDLE
         payload.status = Response.OK

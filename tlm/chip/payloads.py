@@ -87,6 +87,8 @@ class VectorPayload(Payload):
     """Aligner to MAC array: one activation for each lane, or only a pass's end."""
 
     activations: Buffer | None
+    channel: int
+    """Input channel of the activations; in max pooling it decides the accumulator row."""
     ends_pass: bool
 
 
@@ -162,28 +164,30 @@ class PassTimes:
 class PassStepsPayload(Payload):
     """Sequencer to aligner, from a pass's first sequencer cycle s to its last e: all its steps."""
 
+    group: int
     tile: int
     patterns: npt.NDArray[np.uint64]
-    """The 60-bit valid patterns of the group, (patterns_per_group,)."""
+    """The 60-bit valid patterns of the group, (patterns_per_group,); zeros behind those of a last pooling group."""
     times: PassTimes
 
 
 @dataclass(slots=True, eq=False)
 class PassActivationsPayload(Payload):
-    """Aligner to MAC array: the activations of a pass, where they lie in AMem."""
+    """Aligner to MAC array: the activations of a pass, where they lie in AMem, and the valid patterns of its steps."""
 
+    group: int
     tile: int
     amem: DirectMemory
+    patterns: npt.NDArray[np.uint64]
+    """As in :class:`PassStepsPayload`."""
 
 
 @dataclass(slots=True, eq=False)
 class PassWeightsPayload(Payload):
-    """Sequencer to MAC array: the weight words of a pass, where they lie in WMem, and its valid patterns."""
+    """Sequencer to MAC array: the weight words of a pass, where they lie in WMem; max pooling has none."""
 
     wmem: DirectMemory
     first_word: int
-    patterns: npt.NDArray[np.uint64]
-    """The 60-bit valid patterns of the group, (patterns_per_group,)."""
 
 
 @dataclass(slots=True, eq=False)

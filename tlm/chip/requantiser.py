@@ -129,7 +129,7 @@ class Requantiser(Module):
         layer_channel = of_pass.group * self._config.columns + channel
         residual = None
         if header.has_residual:
-            address = header.residual_base_word + layer_channel * header.tiles(lanes) + of_pass.tile
+            address = header.residual_base_word + layer_channel * header.residual_plane_words(lanes) + of_pass.tile
             residual = MemoryPayload(
                 Command.READ, address, bytearray(self._config.amem_word_bytes), cause=of_pass.cause
             )
@@ -152,7 +152,7 @@ class Requantiser(Module):
             )  # fmt: skip
         address = (
             header.output_base_word
-            + (layer_channel * header.slots_per_channel + plane) * header.tiles(lanes)
+            + (layer_channel * header.slots_per_channel + plane) * header.output_plane_words(lanes)
             + of_pass.tile
         )
         return MemoryPayload(Command.WRITE, address, word, cause=of_pass.cause)

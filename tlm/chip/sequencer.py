@@ -4,9 +4,9 @@ Request flow: started by its registers, it reads a layer's header words, the fir
 each pass the pattern words of its group; every set bit becomes a step for the aligner and a WMem read.
 Timing: engine.md, A pass. One IMem word a cycle; pattern word k is read in the first cycle spent on word k-1, word 0
 in the cycle before the pass; a pattern word without steps takes one cycle; a step takes as long as its fetch, and
-its weight word is read in the last cycle of it. The next pass starts pass_gap_cycles behind the cycle after the
-handover, or behind the parameter reads of a new group. Layers follow each other without a gap; END costs the cycle
-in which it is read, and the interrupt comes in the next.
+its weight word, if the layer has any, is read in the last cycle of it. The next pass starts pass_gap_cycles behind the
+cycle after the handover, or behind the parameter reads of a new group. Layers follow each other without a gap; END
+costs the cycle in which it is read, and the interrupt comes in the next.
 Constraints: acts on decoded IMem bits only; what it cannot decode stops it with an error status.
 """
 
@@ -18,7 +18,6 @@ from simpy import Event
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.isa import (
-    HEADER_OPCODES,
     IllegalInstructionError,
     LayerHeader,
     Opcode,
@@ -26,6 +25,7 @@ from tlm.chip.isa import (
     decode_header,
     decode_parameter,
     decode_pattern,
+    header_word_count,
     opcode_of,
 )
 from tlm.chip.payloads import (
@@ -64,6 +64,9 @@ class Sequencer(Module):
         self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
         self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
         self.layers_to_aligner: InitiatorSocket[LayerPayload] = InitiatorSocket(self, "layers_to_aligner", LayerPayload)
+        self.layers_to_mac_array: InitiatorSocket[LayerPayload] = InitiatorSocket(
+            self, "layers_to_mac_array", LayerPayload
+        )
         self.layers_to_requantiser: InitiatorSocket[LayerPayload] = InitiatorSocket(
             self, "layers_to_requantiser", LayerPayload
         )
@@ -100,7 +103,7 @@ class Sequencer(Module):
             if self._opcode(word, address) is Opcode.END:
                 return
             words = [word]
-            for offset in range(1, len(HEADER_OPCODES)):
+            for offset in range(1, header_word_count(word)):
                 words.append((yield from self._read_instruction(address + offset)))
                 yield self._clock.cycles(1)
             try:
@@ -113,8 +116,8 @@ class Sequencer(Module):
         """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
         cause = Cause(Work.LAYER, header.tag)
         self.layer.value = header.tag
-        yield from self._tell(self.layers_to_aligner, LayerPayload(header, cause=cause))
-        yield from self._tell(self.layers_to_requantiser, LayerPayload(header, cause=cause))
+        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
+            yield from self._tell(socket, LayerPayload(header, cause=cause))
         weight_word = header.weight_base_word
         gap_cycles = 0
         for group in range(header.groups(self._config.columns)):
@@ -133,7 +136,7 @@ class Sequencer(Module):
                     yield self._clock.cycles(gap_cycles)
                 steps = yield from self._pass(header, group, tile, address, weight_word, group_cause)
                 gap_cycles = self._config.pass_gap_cycles
-            address += header.patterns_per_group
+            address += header.pattern_words(group, self._config.columns)
             weight_word += steps
             if group + 1 < header.groups(self._config.columns):
                 yield self._clock.cycles(1)
@@ -163,12 +166,12 @@ class Sequencer(Module):
         yield self._clock.cycles(1)
         self.state.value = SequencerState.STEPS
         self.pass_index.value = cause.index
-        pixels = min(lanes, header.out_pixels - tile * lanes)
+        pixels = header.tile_pixels(tile, lanes)
         work = PassPayload(group, tile, self._clock.now, pixels, header.group_channels(group, columns), cause=cause)
         step_count = 0
-        last = header.patterns_per_group - 1
+        last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
-            steps = self._pattern(word, header, index, address + index)
+            steps = self._pattern(word, header, header.pattern_channels(group, index, columns), address + index)
             if index < last:
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
@@ -177,7 +180,8 @@ class Sequencer(Module):
                 yield from self._tell(
                     self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
                 )
-                yield from self._fetch_weights(weight_word + step_count, step_cause)
+                if not header.pooling:
+                    yield from self._fetch_weights(weight_word + step_count, step_cause)
                 step_count += 1
                 if not ends_pass:
                     yield self._clock.cycles(1)
@@ -193,9 +197,9 @@ class Sequencer(Module):
         self.state.value = SequencerState.GAP
         return step_count
 
-    def _pattern(self, word: int, header: LayerHeader, index: int, address: int) -> list[tuple[int, int]]:
+    def _pattern(self, word: int, header: LayerHeader, channels: range, address: int) -> list[tuple[int, int]]:
         try:
-            return decode_pattern(word, header, index)
+            return decode_pattern(word, channels, header.taps)
         except IllegalInstructionError:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
 

@@ -49,6 +49,8 @@ _RANGES = {
     "input_base_word": (0, (1 << 31) - 1),
     "output_base_word": (0, (1 << 31) - 1),
     "residual_base_word": (0, (1 << 31) - 1),
+    "output_plane_words": (1, (1 << 31) - 1),
+    "residual_plane_words": (1, (1 << 31) - 1),
 }
 _NO_MEMORY, _NO_RESIDUAL = -2, -1
 
@@ -86,9 +88,11 @@ def predict(
     patterns: npt.NDArray[np.uint64],
     residual_base_word: int | None = None,
     words_per_channel: int = 1,
+    output_plane_words: int | None = None,
+    residual_plane_words: int | None = None,
     passes: bool = False,
 ) -> LayerTiming:
-    """Cycles of a layer, and of each of its passes if `passes`.
+    """Cycles of a layer or of a band of one, and of each of its passes if `passes`.
 
     Args:
         geometry: the layer's shape and input_base_word.
@@ -100,12 +104,17 @@ def predict(
         patterns: uint64 (groups, patterns_per_group), the 60-bit payloads of the pattern words.
         residual_base_word: first AMem word of the residual; None: the layer adds none.
         words_per_channel: 1, or 6 for accumulator output.
+        output_plane_words: from one entry slot's output words to the next one's; None: the tiles of the whole layer.
+        residual_plane_words: likewise, from one channel's residual words to the next one's.
         passes: record each pass.
 
     Raises:
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
     """
-    params = _params(amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel)
+    planes = output_plane_words, residual_plane_words
+    params = _params(
+        geometry, amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel, planes
+    )
     params.output_base_word = _in_range("output_base_word", output_base_word)
     params.residual_base_word = _residual(residual_base_word)
     payloads = _payloads(geometry, patterns)
@@ -125,13 +134,18 @@ def predict_placements(
     requantiser_cycles: int,
     patterns: npt.NDArray[np.uint64],
     words_per_channel: int = 1,
+    output_plane_words: int | None = None,
+    residual_plane_words: int | None = None,
 ) -> list[int]:
     """compute_cycles of a layer for each placement; far cheaper than as many calls of :func:`predict`.
 
     Two placements whose bases differ from each other by the same numbers modulo the banks take equally long.
     ``geometry.input_base_word`` is ignored; the other arguments and errors are those of :func:`predict`.
     """
-    params = _params(amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel)
+    planes = output_plane_words, residual_plane_words
+    params = _params(
+        geometry, amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel, planes
+    )
     payloads, count = _payloads(geometry, patterns), len(placements)
     where = ffi.new("tlm_placement[]", [_words(placement) for placement in placements])
     cycles = ffi.new("int64_t[]", count)
@@ -142,7 +156,26 @@ def predict_placements(
     return list(cycles)
 
 
-def _params(banks: int, pipeline: int, gap: int, requantiser: int, words_per_channel: int) -> Any:
+def plane_strides(geometry: Geometry, output: int | None, residual: int | None) -> dict[str, int]:
+    """The two plane strides as C takes them; None: the tiles of the whole layer.
+
+    Raises:
+        KernelError: below 1, or beyond 31 bits.
+    """
+    whole = -(-geometry.out_pixels // geometry.lanes)
+    values = {"output_plane_words": output, "residual_plane_words": residual}
+    return {key: _in_range(key, whole if value is None else value) for key, value in values.items()}
+
+
+def _params(
+    geometry: Geometry,
+    banks: int,
+    pipeline: int,
+    gap: int,
+    requantiser: int,
+    words_per_channel: int,
+    planes: tuple[int | None, int | None],
+) -> Any:
     values = {
         "amem_banks": banks,
         "pipeline_cycles": pipeline,
@@ -153,7 +186,8 @@ def _params(banks: int, pipeline: int, gap: int, requantiser: int, words_per_cha
         _in_range(key, value)
     if words_per_channel not in (1, 6):
         raise KernelError(f"timing: words_per_channel is {words_per_channel}, but must be 1, or 6 (accumulator output)")
-    return ffi.new("tlm_timing_params *", values | {"words_per_channel": words_per_channel})
+    values |= {"words_per_channel": words_per_channel, **plane_strides(geometry, *planes)}
+    return ffi.new("tlm_timing_params *", values)
 
 
 def _in_range(key: str, value: int) -> int:

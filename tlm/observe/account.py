@@ -240,5 +240,5 @@ def lane_steps(passes: Sequence[PassRecord]) -> int:
 
 
 def column_steps(passes: Sequence[PassRecord]) -> int:
-    """Real output channels, summed over the steps: columns that did useful work."""
-    return sum(one.steps * one.channels for one in passes)
+    """Columns that did useful work, summed over the steps: real output channels, or one in max pooling."""
+    return sum(one.steps * one.busy_columns for one in passes)

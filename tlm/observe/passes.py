@@ -26,11 +26,18 @@ class PassRecord:
     """Real output pixels of the tile."""
     channels: int = 0
     """Real output channels of the group."""
+    pooling: bool = False
+    """A pass of max pooling: a step works on one channel, and nothing is multiplied."""
 
     @property
     def macs(self) -> int:
         """Real multiply-accumulates of its steps."""
-        return self.steps * self.pixels * self.channels
+        return 0 if self.pooling else self.steps * self.pixels * self.channels
+
+    @property
+    def busy_columns(self) -> int:
+        """Columns that a step works on."""
+        return 1 if self.pooling else self.channels
 
 
 @dataclass(slots=True)
@@ -39,6 +46,7 @@ class PartRecord:
 
     tag: int
     passes: list[PassRecord] = field(default_factory=list)
+    pooling: bool = False
 
     @property
     def steps(self) -> int:

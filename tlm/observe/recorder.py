@@ -145,7 +145,7 @@ class Recorder:
 
     def _see_layer(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ and isinstance(payload, LayerPayload):
-            self.parts[payload.header.tag] = PartRecord(payload.header.tag)
+            self.parts[payload.header.tag] = PartRecord(payload.header.tag, pooling=payload.header.pooling)
 
     def _see_step(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ:
@@ -160,7 +160,8 @@ class Recorder:
 
     def _see_pass(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ and isinstance(payload, PassPayload):
-            self._part(payload).passes.append(
+            part = self._part(payload)
+            part.passes.append(
                 PassRecord(
                     group=payload.group,
                     tile=payload.tile,
@@ -170,6 +171,7 @@ class Recorder:
                     fetch_cycles=self._fetch_cycles,
                     pixels=payload.pixels,
                     channels=payload.channels,
+                    pooling=part.pooling,
                 )
             )
             self._steps = self._fetch_cycles = 0

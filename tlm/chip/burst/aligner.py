@@ -9,7 +9,6 @@ Constraints: only words that were written may be read.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
@@ -49,21 +48,24 @@ class BurstAligner(Module):
         if not view.valid:
             view = self._view = self.amem.direct_memory()
         if not self._all_written:
-            self._check_written(payload.tile, payload.patterns, view)
-        yield from self.vectors.b_transport(PassActivationsPayload(payload.tile, view, cause=payload.cause))
+            self._check_written(payload, view)
+        yield from self.vectors.b_transport(
+            PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, cause=payload.cause)
+        )
         yield self._clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
         payload.status = Response.OK
 
-    def _check_written(self, tile: int, patterns: npt.NDArray[np.uint64], view: DirectMemory) -> None:
+    def _check_written(self, payload: PassStepsPayload, view: DirectMemory) -> None:
         """Some word of the input was never written: does this pass read it?"""
         header = self._header
         assert header is not None
         plane = header.input_plane_words(self._config.lanes)
         geometry = header.geometry(self._config.lanes, self._config.columns)
-        for index, pattern in enumerate(patterns.tolist()):
+        for index, pattern in enumerate(payload.patterns.tolist()):
+            channels = header.pattern_channels(payload.group, index, self._config.columns)
             for bit in (bit for bit in range(pattern.bit_length()) if pattern >> bit & 1):
-                channel, tap = index * header.channels_per_pattern + bit // header.taps, bit % header.taps
-                for word in kernels.tap_words(geometry, tile, tap)[0]:
+                channel, tap = channels[bit // header.taps], bit % header.taps
+                for word in kernels.tap_words(geometry, payload.tile, tap)[0]:
                     address = header.input_base_word + channel * plane + word
                     if not view.written[address]:
                         raise UnwrittenReadError(

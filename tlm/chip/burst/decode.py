@@ -45,14 +45,15 @@ def decode_parameters(words: npt.NDArray[np.uint64]) -> ParameterArrays:
     return ParameterArrays(np.where(bias >> 23, bias - (1 << 24), bias), values["multiplier"], values["shift"])
 
 
-def decode_patterns(words: npt.NDArray[np.uint64], header: LayerHeader) -> npt.NDArray[np.uint64]:
-    """The 60-bit payloads of a group's PATTERN words (patterns_per_group,).
+def decode_patterns(
+    words: npt.NDArray[np.uint64], header: LayerHeader, group: int, columns: int
+) -> npt.NDArray[np.uint64]:
+    """The 60-bit payloads of all PATTERN words of a group, (words,).
 
     Raises:
         IllegalInstructionError: its second argument is the index of the first illegal word.
     """
     patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
-    first = np.arange(len(words)) * header.channels_per_pattern
-    used_bits = np.minimum(header.channels_per_pattern, header.channels - first) * header.taps
+    used_bits = np.array([len(header.pattern_channels(group, i, columns)) * header.taps for i in range(len(words))])
     _refuse(patterns >> used_bits.astype(np.uint64) != 0, "a pattern bit beyond the last channel or tap")
     return patterns

@@ -1,6 +1,7 @@
 """The MAC array, a pass at a time: one call of the C kernel on the packed AMem and WMem words.
 
-Request flow: the views of activations and weights come first, then the pass, whose accumulators go to the requantiser.
+Request flow: the views of activations and (but for max pooling) weights come first, then the pass, whose accumulators
+go to the requantiser.
 Timing: the handover is in the cycle that the sequencer has worked out.
 """
 
@@ -34,6 +35,7 @@ class BurstMacArray(Module):
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
 
     def _configure(self, payload: LayerPayload) -> None:
+        self._pooling = payload.header.pooling
         self._geometry = payload.header.geometry(self._config.lanes, self._config.columns)
         payload.status = Response.OK
 
@@ -49,12 +51,18 @@ class BurstMacArray(Module):
     def _finish_pass(self, payload: TimedPassPayload) -> Activity:
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
         activations, weights = self._activations, self._weights
-        assert activations is not None  # both were sent when the pass started
-        assert weights is not None
-        kernels.mac_pass(
-            self._geometry, activations.amem.view, weights.wmem.view, weights.first_word, weights.patterns,
-            activations.tile, self._accumulators,
-        )  # fmt: skip
+        assert activations is not None  # sent when the pass started, as the weights were
+        if self._pooling:
+            kernels.pool_pass(
+                self._geometry, activations.amem.view, activations.patterns, activations.group, activations.tile,
+                self._accumulators,
+            )  # fmt: skip
+        else:
+            assert weights is not None
+            kernels.mac_pass(
+                self._geometry, activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns,
+                activations.tile, self._accumulators,
+            )  # fmt: skip
         self.state.value = ArrayState.HOLD
         yield self._clock.cycles(payload.times.handover_cycle - self._clock.now)
         yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, cause=payload.cause))

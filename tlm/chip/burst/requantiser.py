@@ -94,7 +94,6 @@ class BurstRequantiser(Module):
         header, parameters, lanes = self._header, self._parameters, self._config.lanes
         assert header is not None  # the sequencer configures and sends parameters before the first pass
         assert parameters is not None
-        plane = header.tiles(lanes)
         first_channel = of_pass.group * self._config.columns
         acc = kernels.accumulators_array(payload.accumulators, lanes)[: of_pass.channels]
         if header.accumulator_output:
@@ -102,6 +101,7 @@ class BurstRequantiser(Module):
         else:
             residual = None
             if header.has_residual:
+                plane = header.residual_plane_words(lanes)
                 address = header.residual_base_word + first_channel * plane + of_pass.tile
                 residual = yield from self._read_residual(address, plane, of_pass)
             low, high = header.output_range
@@ -110,6 +110,7 @@ class BurstRequantiser(Module):
                 lanes=lanes, pixels=of_pass.pixels, residual_words=residual, residual_signed=header.residual_signed,
                 residual_multiplier=header.residual_multiplier,
             )  # fmt: skip
+        plane = header.output_plane_words(lanes)
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
         return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)
 

@@ -21,16 +21,18 @@ from simpy import Event
 from tlm.chip.burst.decode import decode_parameters, decode_patterns
 from tlm.chip.calendar import PartOccupancy, occupy
 from tlm.chip.config import ChipConfig
+from tlm.chip.geometry import Geometry
 from tlm.chip.isa import (
-    HEADER_OPCODES,
     IllegalInstructionError,
     LayerHeader,
     Opcode,
     ParameterArrays,
     decode,
     decode_header,
+    header_word_count,
     opcode_of,
 )
+from tlm.chip.layer_header import HEADER_WORDS
 from tlm.chip.payloads import (
     FlushPayload,
     GroupParametersPayload,
@@ -66,6 +68,9 @@ class _Layer:
     """A decoded layer."""
 
     header: LayerHeader
+    geometry: Geometry
+    patterns: npt.NDArray[np.uint64]
+    """(groups, patterns_per_group), zeros where a last pooling group has fewer words."""
     groups: tuple[_Group, ...]
     end_word: int
     """IMem word behind its last."""
@@ -162,23 +167,27 @@ class BurstSequencer(Module):
             )
 
     def _decode_layer(self, memory: DirectMemory, address: int) -> _Layer:
-        words = self._words(memory, address, len(HEADER_OPCODES)).tolist()
+        count = header_word_count(int(self._words(memory, address, 1)[0]))
+        words = self._words(memory, address, count).tolist()
         try:
             header = decode_header(words, self._config)
         except IllegalInstructionError:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+        geometry = header.geometry(self._config.lanes, self._config.columns)
+        patterns = np.zeros((geometry.groups, geometry.patterns_per_group), np.uint64)
         at, weight_word, groups = address + len(words), header.weight_base_word, []
-        for group in range(header.groups(self._config.columns)):
+        for group, own in enumerate(patterns):
             channels = header.group_channels(group, self._config.columns)
             parameters = self._decode_parameters(memory, at, channels)
-            patterns = self._decode_patterns(memory, at + channels, header)
-            at += channels + len(patterns)
-            count = int(np.unpackbits(patterns.view(np.uint8)).sum())
-            if weight_word + count > self._config.wmem_words:
+            found = self._decode_patterns(memory, at + channels, header, group)
+            own[: len(found)] = found
+            at += channels + len(found)
+            count = 0 if header.pooling else int(np.unpackbits(own.view(np.uint8)).sum())
+            if count and weight_word + count > self._config.wmem_words:
                 raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, self._config.wmem_words))
-            groups.append(_Group(parameters, patterns, weight_word, count))
+            groups.append(_Group(parameters, own, weight_word, count))
             weight_word += count
-        return _Layer(header, tuple(groups), at)
+        return _Layer(header, geometry, patterns, tuple(groups), at)
 
     def _decode_parameters(self, memory: DirectMemory, address: int, count: int) -> ParameterArrays:
         try:
@@ -186,9 +195,13 @@ class BurstSequencer(Module):
         except IllegalInstructionError as error:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
 
-    def _decode_patterns(self, memory: DirectMemory, address: int, header: LayerHeader) -> npt.NDArray[np.uint64]:
+    def _decode_patterns(
+        self, memory: DirectMemory, address: int, header: LayerHeader, group: int
+    ) -> npt.NDArray[np.uint64]:
+        columns = self._config.columns
         try:
-            return decode_patterns(self._words(memory, address, header.patterns_per_group), header)
+            words = self._words(memory, address, header.pattern_words(group, columns))
+            return decode_patterns(words, header, group, columns)
         except IllegalInstructionError as error:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
 
@@ -200,7 +213,7 @@ class BurstSequencer(Module):
         try:
             layer = self._decode_layer(memory, address)
         except UnitFaultError:
-            yield self._clock.cycles(len(HEADER_OPCODES))
+            yield self._clock.cycles(HEADER_WORDS)
             raise
         header = layer.header
         wmem = self.wmem.direct_memory()
@@ -215,7 +228,7 @@ class BurstSequencer(Module):
         yield from self._reserve("amem", cycle_0, occupancy.amem, of_amem)
         yield from self._reserve("wmem", cycle_0, occupancy.wmem, {"fetch": occupancy.weight_reads})
         yield from self._reserve("imem", cycle_0, occupancy.imem, {"fetch": occupancy.instruction_reads})
-        yield self._clock.cycles(len(HEADER_OPCODES))
+        yield self._clock.cycles(header.header_words)
         cause = Cause(Work.LAYER, header.tag)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
@@ -232,15 +245,17 @@ class BurstSequencer(Module):
     def _occupy(self, layer: _Layer, address: int) -> PartOccupancy:
         header, config = layer.header, self._config
         return occupy(
-            header.geometry(config.lanes, config.columns),
+            layer.geometry,
             config,
-            patterns=np.stack([group.patterns for group in layer.groups]),
+            patterns=layer.patterns,
             output_base_word=header.output_base_word,
             residual_base_word=header.residual_base_word if header.has_residual else None,
             words_per_channel=header.slots_per_channel,
-            weight_base_word=header.weight_base_word,
+            output_plane_words=header.output_plane_words(config.lanes),
+            residual_plane_words=header.residual_plane_words(config.lanes) if header.has_residual else None,
+            weight_base_word=None if header.pooling else header.weight_base_word,
             program_word=address,
-            header_words=len(HEADER_OPCODES),
+            header_words=header.header_words,
         )
 
     def _reserve(
@@ -264,10 +279,11 @@ class BurstSequencer(Module):
         self.pass_index.value = cause.index
         if not tile:
             yield from self.parameters.b_transport(GroupParametersPayload(own.parameters, cause=parent))
-        yield from self.weights.b_transport(PassWeightsPayload(wmem, own.first_weight_word, own.patterns, cause=cause))
-        yield from self.steps.b_transport(PassStepsPayload(tile, own.patterns, times, cause=cause))
+        if not header.pooling:
+            yield from self.weights.b_transport(PassWeightsPayload(wmem, own.first_weight_word, cause=cause))
+        yield from self.steps.b_transport(PassStepsPayload(group, tile, own.patterns, times, cause=cause))
         self.state.value = SequencerState.DRAIN
-        pixels = min(lanes, header.out_pixels - tile * lanes)
+        pixels = header.tile_pixels(tile, lanes)
         channels = header.group_channels(group, columns)
         yield from self.passes.b_transport(
             TimedPassPayload(group, tile, times.first_cycle, pixels, channels, times, cause=cause)

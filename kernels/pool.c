@@ -1,0 +1,119 @@
+#include "pool.h"
+
+#include <string.h>
+
+#include "taps.h"
+
+void tlm_pool_step(int32_t *acc, const int8_t *activations, int32_t row, int32_t lanes)
+{
+    int32_t *maxima = acc + row * lanes;
+
+    for (int32_t lane = 0; lane < lanes; ++lane) {
+        if (activations[lane] > maxima[lane]) {
+            maxima[lane] = activations[lane];
+        }
+    }
+}
+
+/* The valid taps of one channel; its maxima are kept as nibbles in the order of their values until all are seen. */
+static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const tlm_tap_source *taps,
+                            int32_t channel, uint64_t valid_taps, int32_t *maxima)
+{
+    const int64_t base = g->input_base_word + (int64_t)channel * g->input_plane_words;
+    const int32_t flip = g->input_signed ? 8 : 0; /* makes -8..7 ascend as 0..15 */
+    uint8_t nibbles[TLM_MAX_LANES], largest[TLM_MAX_LANES] = {0};
+    int64_t steps = 0;
+
+    for (int32_t tap = 0; valid_taps; ++tap, valid_taps >>= 1) {
+        const tlm_tap_source *source = &taps[tap];
+        if (!(valid_taps & 1)) {
+            continue;
+        }
+        ++steps;
+        if (source->empty) {
+            continue;
+        }
+        if (base + source->last_word >= amem_words) {
+            return TLM_E_AMEM;
+        }
+        tlm_gather_nibbles(amem + base * (g->lanes / 2), source, g->lanes, nibbles);
+        for (int32_t lane = 0; lane < g->lanes; ++lane) {
+            const uint8_t value = (uint8_t)((nibbles[lane] ^ flip) & source->keep[lane]); /* padding: the lowest */
+            largest[lane] = value > largest[lane] ? value : largest[lane];
+        }
+    }
+    for (int32_t lane = 0; lane < g->lanes; ++lane) {
+        maxima[lane] = largest[lane] - flip;
+    }
+    return steps;
+}
+
+static int64_t pool_group(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const tlm_tap_source *taps,
+                          const uint64_t *patterns, int32_t pattern_count, int32_t group, int32_t *acc)
+{
+    const int32_t tap_count = g->kernel_h * g->kernel_w, first = tlm_first_channel(g, group);
+    const uint64_t tap_mask = ((uint64_t)1 << tap_count) - 1;
+    int64_t steps = 0;
+
+    if (g->kind != TLM_MAX_POOLING || pattern_count != tlm_patterns_of_group(g, 0)) {
+        return TLM_E_PATTERN;
+    }
+    for (int32_t i = 0; i < g->columns * g->lanes; ++i) {
+        acc[i] = g->input_signed ? -8 : 0;
+    }
+    for (int32_t index = 0; index < pattern_count; ++index) {
+        uint64_t pattern = patterns[index];
+        if (!tlm_pattern_is_legal(g, group, index, pattern)) {
+            return TLM_E_PATTERN;
+        }
+        for (int32_t row = index * tlm_channels_per_pattern(g); pattern; ++row, pattern >>= tap_count) {
+            const int64_t more =
+                pool_channel(g, amem, amem_words, taps, first + row, pattern & tap_mask, acc + row * g->lanes);
+            if (more < 0) {
+                return more;
+            }
+            steps += more;
+        }
+    }
+    return steps;
+}
+
+int64_t tlm_pool_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint64_t *patterns,
+                      int32_t pattern_count, int32_t group, int32_t tile, int32_t *acc)
+{
+    tlm_tap_source taps[TLM_MAX_TAPS];
+    const int32_t status = tlm_find_taps(g, tile, taps);
+
+    return status ? status : pool_group(g, amem, amem_words, taps, patterns, pattern_count, group, acc);
+}
+
+int64_t tlm_pool_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint64_t *patterns,
+                       int32_t patterns_per_group, int32_t *acc)
+{
+    int64_t steps = 0;
+    tlm_tap_source taps[TLM_MAX_TAPS];
+    int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
+
+    for (int32_t tile = 0; tile < g->tile_count; ++tile) {
+        const int32_t status = tlm_find_taps(g, tile, taps);
+        if (status) {
+            return status;
+        }
+        steps = 0;
+        for (int32_t group = 0; group < tlm_groups(g); ++group) {
+            const int64_t more =
+                pool_group(g, amem, amem_words, taps, patterns + (int64_t)group * patterns_per_group,
+                           patterns_per_group, group, pass_acc);
+            if (more < 0) {
+                return more;
+            }
+            steps += more;
+            for (int32_t row = 0; row < tlm_group_channels(g, group); ++row) {
+                const int64_t channel = (int64_t)group * g->columns + row;
+                memcpy(acc + (channel * g->tile_count + tile) * g->lanes, pass_acc + row * g->lanes,
+                       sizeof *acc * (size_t)g->lanes);
+            }
+        }
+    }
+    return steps;
+}

@@ -1,0 +1,28 @@
+#include "taps.h"
+
+int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps)
+{
+    int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
+
+    for (int32_t tap = 0; tap < g->kernel_h * g->kernel_w; ++tap) {
+        tlm_tap_source *source = &taps[tap];
+        const int32_t count = tlm_tap_words(g, tile, tap, words, select);
+        source->empty = count == 0;
+        if (source->empty) {
+            continue;
+        }
+        source->first_word = words[0];
+        source->last_word = words[count - 1];
+        if (source->first_word < 0 || source->last_word >= g->input_plane_words) {
+            return TLM_E_WINDOW;
+        }
+        for (int32_t lane = 0; lane < g->lanes; ++lane) {
+            /* Padding lanes point into a word that is read anyway, never outside the tensor. */
+            const int32_t from = select[lane] < 0 ? 0 : select[lane];
+            source->byte_offset[lane] = words[from / g->lanes] * (g->lanes / 2) + from % g->lanes / 2;
+            source->high[lane] = (uint8_t)(from % 2);
+            source->keep[lane] = select[lane] < 0 ? 0 : 15;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,166 @@
+"""The requantiser's C kernels behind a typed, checked edge: a word, a pass or a layer of accumulators to AMem words.
+
+Shapes and layouts are those of :mod:`tlm.chip.kernels`, which offers these functions too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm._kernels import ffi, lib
+from tlm.chip.geometry import KernelError
+from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
+
+if TYPE_CHECKING:
+    from tlm._kernels import CData
+
+Memory: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+"""Bytes of a memory, word 0 first; read only, never copied."""
+
+Buffer: TypeAlias = "CData"
+"""Opaque: accumulators int32 [columns][lanes] or activations int8 [lanes], made by tlm.chip.kernels."""
+
+
+def requantise_word(
+    acc: Buffer,
+    column: int,
+    residual_word: bytes | bytearray | memoryview | None,
+    residual_signed: bool,
+    bias: int,
+    multiplier: int,
+    shift: int,
+    residual_multiplier: int,
+    low: int,
+    high: int,
+    lanes: int,
+    valid_lanes: int,
+) -> bytes:
+    """One AMem word of the channel in a column (engine.md, Values [A]); lanes from valid_lanes on are 0.
+
+    Raises:
+        KernelError: a column, lane count, parameter or residual word out of range.
+    """
+    _check_row(acc, column, lanes, valid_lanes)
+    _check_parameters(multiplier, shift, residual_multiplier, low, high)
+    residual: Any = ffi.NULL
+    if residual_word is not None:
+        residual = bytes(residual_word)
+        if 2 * len(residual) != lanes:
+            raise KernelError(f"residual word of {len(residual)} bytes, but {lanes} lanes take {lanes // 2}")
+    out = ffi.new("uint8_t[]", lanes // 2)
+    lib.tlm_requantise_word(
+        *(acc + column * lanes, residual, residual_signed, bias, multiplier, shift, residual_multiplier),
+        *(low, high, lanes, valid_lanes, out),
+    )
+    return bytes(ffi.buffer(out))
+
+
+def accumulator_plane(acc: Buffer, column: int, bias: int, plane: int, lanes: int, valid_lanes: int) -> bytes:
+    """One AMem word of accumulator output: nibble plane 0..5 (lowest first) of the 24-bit ``acc + bias``.
+
+    Raises:
+        KernelError: a column, plane or lane count out of range.
+    """
+    _check_row(acc, column, lanes, valid_lanes)
+    if not 0 <= plane < ACCUMULATOR_PLANES:
+        raise KernelError(f"accumulator plane {plane}: there are planes 0..{ACCUMULATOR_PLANES - 1}")
+    out = ffi.new("uint8_t[]", lanes // 2)
+    lib.tlm_accumulator_plane(acc + column * lanes, bias, plane, lanes, valid_lanes, out)
+    return bytes(ffi.buffer(out))
+
+
+def _check_row(acc: Buffer, column: int, lanes: int, valid_lanes: int) -> None:
+    if not 0 <= column < len(acc) // lanes or not 0 <= valid_lanes <= lanes <= 64:
+        raise KernelError(
+            f"column {column}, {valid_lanes} valid of {lanes} lanes: outside the array of {len(acc)} accumulators"
+        )
+
+
+def _check_parameters(multiplier: int, shift: int, residual_multiplier: int, low: int, high: int) -> None:
+    if not (0 <= shift <= 40 and 0 <= multiplier <= 65_535 and 0 <= residual_multiplier <= 65_535):
+        raise KernelError(
+            f"requantiser: shift {shift} (0..40), multiplier {multiplier}, residual multiplier {residual_multiplier} "
+            "(0..65535)"
+        )
+    if not -8 <= low <= high <= 15:
+        raise KernelError(f"requantiser: range {low}..{high} is not one of 4 bits")
+
+
+def requantise_layer(
+    acc: npt.NDArray[np.int32],
+    *,
+    bias: npt.NDArray[Any],
+    multiplier: npt.NDArray[Any],
+    shift: npt.NDArray[Any],
+    low: int,
+    high: int,
+    lanes: int,
+    pixels: int,
+    residual_words: Memory | None = None,
+    residual_signed: bool = False,
+    residual_multiplier: int = 0,
+) -> bytes:
+    """The AMem image (channels, tiles words) of a layer, or of one pass with tiles = 1.
+
+    Args:
+        acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as :func:`mac_layer` gives it.
+        bias, multiplier, shift: (channels,).
+        pixels: output pixels; the lanes after the last one are written as 0.
+        residual_words: the image of the residual tensor, as large as the result.
+
+    Raises:
+        KernelError: sizes or parameters out of range.
+    """
+    channels, size = _check_layer(acc, lanes, pixels)
+    _check_parameters(int(np.max(multiplier)), int(np.max(shift)), residual_multiplier, low, high)
+    _check_parameters(int(np.min(multiplier)), int(np.min(shift)), residual_multiplier, low, high)
+    residual = ffi.NULL if residual_words is None else ffi.from_buffer("uint8_t[]", residual_words)
+    if residual_words is not None and len(residual) != size:
+        raise KernelError(f"residual image of {len(residual)} bytes, but the output has {size}")
+    parameters = [_int32(values, channels) for values in (bias, multiplier, shift)]
+    out = bytearray(size)
+    lib.tlm_requantise_layer(
+        ffi.from_buffer("int32_t[]", acc),
+        residual,
+        residual_signed,
+        *parameters,
+        *(residual_multiplier, low, high, lanes, channels, pixels),
+        ffi.from_buffer("uint8_t[]", out, require_writable=True),
+    )
+    return bytes(out)
+
+
+def accumulator_layer(acc: npt.NDArray[np.int32], *, bias: npt.NDArray[Any], lanes: int, pixels: int) -> bytes:
+    """The AMem image (channels, 6 planes, tiles words) of a layer with accumulator output.
+
+    Raises:
+        KernelError: sizes that do not belong together.
+    """
+    channels, size = _check_layer(acc, lanes, pixels)
+    out = bytearray(ACCUMULATOR_PLANES * size)
+    lib.tlm_accumulator_layer(
+        ffi.from_buffer("int32_t[]", acc),
+        _int32(bias, channels),
+        *(lanes, channels, pixels),
+        ffi.from_buffer("uint8_t[]", out, require_writable=True),
+    )
+    return bytes(out)
+
+
+def _check_layer(acc: npt.NDArray[np.int32], lanes: int, pixels: int) -> tuple[int, int]:
+    tiles = plane_words(pixels, 1, lanes)
+    if acc.dtype != np.int32 or not acc.flags.c_contiguous or acc.ndim != 2 or acc.shape[1] != tiles * lanes:
+        raise KernelError(
+            f"accumulators: {acc.dtype} {acc.shape}, but {pixels} pixels need contiguous int32 (O, {tiles * lanes})"
+        )
+    return acc.shape[0], acc.shape[0] * tiles * lanes // 2
+
+
+def _int32(values: npt.NDArray[Any], channels: int) -> CData:
+    array = np.ascontiguousarray(values, np.int32)
+    if array.shape != (channels,):
+        raise KernelError(f"requantiser parameters of shape {array.shape}, but there are {channels} channels")
+    return ffi.from_buffer("int32_t[]", array)
