@@ -17,7 +17,7 @@ from tlm.compiler.jobs import Job
 from tlm.compiler.parts import Part
 from tlm.compiler.places import Place
 from tlm.compiler.program import Program
-from tlm.layers import INPUT, MaxPool2d
+from tlm.layers import INPUT, Conv2d, MaxPool2d
 from tlm.network import Network, TensorInfo
 
 NOTHING = -1
@@ -90,7 +90,9 @@ class Driver:
             outside = [Access(("off-chip", name), (planes * (1 << 20) + columns).ravel(), writes=False)]
         else:
             chunk = next(one for one in self.program.chunks if one.offset_bytes == transfer.memory_offset_bytes)
-            assert len(chunk.data) == len(words) * {SramName.WMEM: self.program.config.columns // 2}.get(transfer.sram, 8)
+            assert len(chunk.data) == len(words) * {SramName.WMEM: self.program.config.columns // 2}.get(
+                transfer.sram, 8
+            )
             content = chunk.offset_bytes * (1 << 24) + np.arange(len(words))
             outside = []
         self.held[transfer.sram][words] = content.ravel()
@@ -149,13 +151,14 @@ class Driver:
         if part.weight_words:
             first = job.wmem_words[number]
             weights = np.arange(first, first + part.weight_words)
-            wanted = b"".join(packed(network, part, program.config.columns))
-            self.check_chunk(SramName.WMEM, weights, wanted)
+            self.check_chunk(SramName.WMEM, weights, b"".join(packed(network, part, program.config.columns)))
             accesses.append(Access(SramName.WMEM, weights, writes=False))
         pooled = range(part.first_channel, part.first_channel + part.channels)
-        source = network.input_of(layer)
-        wanted_planes = pooled if isinstance(layer, MaxPool2d) else range(tensor_planes(source))
-        self.expect(part.source, wanted_planes, part.source.window.first_word, part.source.window.end_word)
+        read = pooled if isinstance(layer, MaxPool2d) else seen_channels(layer, pooled)
+        wanted = range(part.first_in_channel, part.first_in_channel + part.in_channels)
+        assert wanted.start <= read.start
+        assert read.stop <= wanted.stop
+        self.expect(part.source, wanted, part.source.window.first_word, part.source.window.end_word)
         accesses.append(Access(SramName.AMEM, span_of(part.source), writes=False))
         per_channel = 6 if layer.accumulator_output else 1
         planes = range(part.first_channel * per_channel, (part.first_channel + part.channels) * per_channel)
@@ -196,6 +199,12 @@ def span_of(place: Place) -> npt.NDArray[np.int64]:
 def sram_words(transfer: Transfer) -> npt.NDArray[np.int64]:
     rows = np.arange(transfer.rows)[:, None] * transfer.sram_stride_words
     return (transfer.sram_word + rows + np.arange(transfer.row_words)).ravel()
+
+
+def seen_channels(layer: Conv2d, outputs: range) -> range:
+    """Input channels that some output channels see."""
+    out_per, in_per = layer.out_channels // layer.groups, layer.in_channels // layer.groups
+    return range(outputs.start // out_per * in_per, ((outputs.stop - 1) // out_per + 1) * in_per)
 
 
 def tensor_planes(info: TensorInfo) -> int:

@@ -96,19 +96,6 @@ class Allocator:
         """Whether what a run reads has its place; later bands of an output that lies whole in AMem do not, yet."""
         return run.source in self.bases and (run.residual is None or run.residual in self.bases)
 
-    def _place_from_both_ends(self) -> None:
-        """In turn from the top and the bottom, whatever the bank, so that gaps are as large as can be."""
-        from_top = False
-        for buffer in self._buffers:
-            bases = self._candidates(buffer, from_top)
-            self.bases[buffer] = max(bases) if from_top else min(bases)
-            from_top = not from_top
-
-    def _place_largest_first(self) -> None:
-        """Large ones have the choice; small ones fill the gaps."""
-        for buffer in sorted(self._buffers, key=lambda buffer: -buffer.window.size_words):
-            self.bases[buffer] = min(self._candidates(buffer, from_top=False))
-
     # -- candidates -----------------------------------------------------------------------------------------------
 
     def _candidates(self, buffer: Buffer, refuse: bool = True) -> list[int]:
@@ -146,7 +133,7 @@ class Allocator:
         """For each bank the lowest base in it at which ``words`` words are free."""
         banks, last = self._banks, self._words - words
         ends = sorted({0, *(end for _, end in taken)})
-        bases = []
+        bases: list[int] = []
         for bank in range(banks):
             found = (end + (bank - end) % banks for end in ends)
             free = (b for b in found if b <= last and all(b >= end or b + words <= first for first, end in taken))

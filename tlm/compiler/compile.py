@@ -12,25 +12,31 @@ from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, LayerHeader
 from tlm.chip.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators
-from tlm.compiler.costs import layer_costs
+from tlm.compiler.costs import LayerCosts, layer_costs
 from tlm.compiler.emit import part_header, part_instructions
 from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place, tensor_plane_words, whole
+from tlm.compiler.places import Place, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import Scheduler
 from tlm.compiler.segments import Segment
-from tlm.compiler.tiling import split_groups
-from tlm.compiler.weights import pack_layer
+from tlm.compiler.tiling import WHOLE, split_groups
+from tlm.compiler.weights import LayerWeights, pack_layer
 from tlm.core.errors import CompileError
-from tlm.layers import Conv2d
+from tlm.layers import Conv2d, Layer
 from tlm.network import Network
 
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may count on; gaps between tensors may need the rest."""
+
+_SHARES = (4,)
+"""Fractions (1/4) of WMem and IMem that parts may take, where large ones make the engine wait for their loads."""
+
+_LOST_SHARE = 32
+"""Smaller parts are tried where at least this fraction (1/32) of all cycles lies outside layers."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None) -> Program:
@@ -51,31 +57,40 @@ class _Compiler:
     def __init__(self, network: Network, config: ChipConfig) -> None:
         self._network = network
         self._config = config
-        self._weights = [
-            pack_layer(layer, config.columns, tensor_plane_words(network.tensors[layer.name], config.lanes))
-            for layer in network.layers
-        ]
-        self._costs = [
-            layer_costs(layer, network.tensors[layer.name], weights, split_groups(layer, weights, config), config)
-            for layer, weights in zip(network.layers, self._weights, strict=True)
-        ]
+        self._weights = [self._packed(layer) for layer in network.layers]
 
     def program(self) -> Program:
-        """The whole compilation."""
-        segments, operations, places = self._placed_plan()
-        image = MemoryImage(self._network, self._config, self._windowed(operations))
+        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
+        first = self._program(WHOLE)
+        if not self._waits_for_weights(first):
+            return first
+        return min((first, *(self._program(share) for share in _SHARES)), key=lambda one: one.predicted_total_cycles)
+
+    def _waits_for_weights(self, program: Program) -> bool:
+        """Whether smaller parts could gain something: time is lost outside layers, and some part has many weights."""
+        lost = program.predicted_total_cycles - sum(program.predicted_cycles)
+        many = max(part.weight_words for part in program.parts) * min(_SHARES) > self._config.wmem_words
+        return many and lost * _LOST_SHARE > program.predicted_total_cycles
+
+    def _program(self, share: int) -> Program:
+        """A whole compilation, with parts that take at most a share of WMem and IMem."""
+        network, config = self._network, self._config
+        costs = [
+            layer_costs(
+                layer, network.tensors[layer.name], weights, split_groups(layer, weights, config, share), config
+            )
+            for layer, weights in zip(network.layers, self._weights, strict=True)
+        ]
+        segments, operations, places = self._placed_plan(costs, share)
+        image = MemoryImage(network, config, self._windowed(operations))
         predicted = self._part_cycles(operations, places)
-        planner = JobPlanner(
-            self._network, self._config, places, image, self._part_weights, self._instructions, predicted
-        )
+        planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
         planner.plan(operations)
-        schedule = Scheduler(
-            self._config, planner.jobs, planner.loads, planner.stores,
-            [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs],
-        ).schedule()  # fmt: skip
+        job_cycles = [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs]
+        schedule = Scheduler(config, planner.jobs, planner.loads, planner.stores, job_cycles).schedule()
         return Program(
-            network=self._network,
-            config=self._config,
+            network=network,
+            config=config,
             segments=segments,
             parts=tuple(planner.parts),
             jobs=tuple(planner.jobs),
@@ -89,22 +104,31 @@ class _Compiler:
             image_bytes=image.size_bytes,
             weight_words=tuple(weights.word_count for weights in self._weights),
             unsplit_steps=tuple(
-                sum(weights.step_counts) * tensor_plane_words(self._network.tensors[layer.name], self._config.lanes)
-                for layer, weights in zip(self._network.layers, self._weights, strict=True)
+                sum(weights.step_counts) * self._tiles(layer)
+                for layer, weights in zip(network.layers, self._weights, strict=True)
             ),
             steps=schedule.steps,
         )
 
+    def _packed(self, layer: Layer) -> LayerWeights:
+        large = tensor_words(self._network.input_of(layer), self._config.lanes) * 4 > self._config.amem_words
+        return pack_layer(layer, self._config.columns, self._tiles(layer), large)
+
+    def _tiles(self, layer: Layer) -> int:
+        return tensor_plane_words(self._network.tensors[layer.name], self._config.lanes)
+
     # -- plan and places ------------------------------------------------------------------------------------------
 
-    def _placed_plan(self) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
+    def _placed_plan(
+        self, costs: Sequence[LayerCosts], share: int
+    ) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
         """The first plan whose buffers find their places; plans count on less and less of AMem."""
         known: set[tuple[Segment, ...]] = set()
         refusal: CompileError | None = None
         for percent in _BUDGETS:
             budget_words = self._config.amem_words * percent // 100
             try:
-                segments = Planner(self._network, self._config, self._costs, budget_words).plan()
+                segments = Planner(self._network, self._config, costs, budget_words).plan()
             except CompileError as error:
                 refusal = refusal or error
                 break
@@ -112,7 +136,7 @@ class _Compiler:
                 continue
             known.add(segments)
             for overlap in (True, False):
-                written = Operations(self._network, self._config, self._weights, self._costs, overlap)
+                written = Operations(self._network, self._config, self._weights, costs, share, overlap)
                 written.write(segments)
                 try:
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
@@ -176,7 +200,7 @@ class _Compiler:
 
     def _part_cycles(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> tuple[int, ...]:
         """Predicted compute cycles of each part where it lies."""
-        cycles = []
+        cycles: list[int] = []
         for run in operations:
             if isinstance(run, Run):
                 part = make_part(self._network, run, 0, places, self._config.lanes)

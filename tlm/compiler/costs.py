@@ -14,7 +14,7 @@ from tlm.chip.layer_header import HEADER_WORDS
 from tlm.compiler.places import planes_per_channel
 from tlm.compiler.tiling import GroupRange
 from tlm.compiler.weights import LayerWeights
-from tlm.layers import Layer
+from tlm.layers import Layer, MaxPool2d
 from tlm.network import TensorInfo
 
 
@@ -28,6 +28,8 @@ class LayerCosts:
     """What each further part adds: header, parameters, the pipeline's and the requantiser's emptying, a restart."""
     ranges: tuple[GroupRange, ...]
     """The groups as WMem and IMem divide them."""
+    own_inputs: bool
+    """Each group reads only its own input channels (max pooling, grouped convolutions)."""
     weight_words: int
     weight_bytes: int
     instruction_bytes: int
@@ -53,6 +55,7 @@ def layer_costs(
         pass_cycles=passes,
         part_cycles=part + restart_cycles(config),
         ranges=tuple(ranges),
+        own_inputs=isinstance(layer, MaxPool2d) or weights.channels is not None,
         weight_words=words,
         weight_bytes=words * config.wmem_word_bytes,
         instruction_bytes=instructions * config.imem_word_bytes,

@@ -336,11 +336,15 @@ class JobPlanner:
 
     def _place_tensors(self) -> None:
         """Tensors get their places off-chip, and their transfers the offsets that follow."""
-        self._image.place_tensors(one.tensor for one in (*self.loads, *self.stores) if one.tensor is not None)
-        for transfers in (self.loads, self.stores):
-            for index, one in enumerate(transfers):
-                if one.tensor is not None:
-                    transfers[index] = replace(one, transfer=self._image.moved(one.transfer, one.tensor))  # type: ignore[call-overload]
+        names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
+        self._image.place_tensors(name for name in names if name is not None)
+        self.loads = [
+            load if load.tensor is None else replace(load, transfer=self._image.moved(load.transfer, load.tensor))
+            for load in self.loads
+        ]
+        self.stores = [
+            replace(store, transfer=self._image.moved(store.transfer, store.tensor)) for store in self.stores
+        ]
 
 
 def _sram_span(transfer: Transfer) -> tuple[int, int]:

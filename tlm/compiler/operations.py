@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tlm.chip.config import ChipConfig
-from tlm.compiler.bands import Span, band_spans, output_tiles, tile_bands
+from tlm.compiler.bands import Span, band_spans, output_tiles, source_span, tile_bands
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Window, planes_per_channel, tensor_planes, whole
 from tlm.compiler.segments import Liveness, Segment
@@ -75,6 +75,7 @@ class Operations:
         network: what runs.
         config: the chip.
         weights, costs: of each layer.
+        share: of WMem and IMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
         overlap: leave moments between a buffer's transfers and its use, where the plan has room for it.
     """
 
@@ -84,12 +85,14 @@ class Operations:
         config: ChipConfig,
         weights: Sequence[LayerWeights],
         costs: Sequence[LayerCosts],
+        share: int,
         overlap: bool,
     ) -> None:
         self._network = network
         self._config = config
         self._weights = weights
         self._costs = costs
+        self._share = share
         self._overlap = int(overlap)
         self._grain = max(1, config.bus_bytes // config.amem_word_bytes)
         self._live = Liveness(network)
@@ -165,6 +168,11 @@ class Operations:
     ) -> None:
         """A part of the segment's last layer, with the residual's and the output's pieces if these are streamed."""
         overlap = self._overlap and segment.double
+        source = self._network.inputs[layer.name]
+        if source not in here:
+            span = source_span(self._network, layer, tiles, self._config.lanes).aligned(self._grain)
+            window = Window(source, groups.first_in_channel, groups.in_channels, span.first, span.words)
+            here = {**here, source: self._fill(window, overlap)}
         if layer.residual is not None and layer.residual not in here:
             residual = self._piece(layer.residual, groups, tiles.aligned(self._grain))
             here = {**here, layer.residual: self._fill(residual, overlap)}
@@ -216,14 +224,23 @@ class Operations:
     # -- windows --------------------------------------------------------------------------------------------------
 
     def _is_piecewise(self, segment: Segment, layers: Sequence[Layer], name: str) -> bool:
-        """Whether a streamed tensor is only the last layer's residual: then each part loads its own channels."""
+        """Whether each part of the last layer loads only its own channels of a streamed tensor.
+
+        So it is with a tensor that is nothing but the last layer's residual, or nothing but the input of a layer that
+        runs alone and whose parts read different channels.
+        """
         used = [index for index in self._live.consumers[name] if segment.first <= index <= segment.last]
-        return layers[-1].residual == name and len(used) == 1
+        if len(used) > 1:
+            return False
+        if layers[-1].residual == name:
+            return True
+        alone = len(layers) == 1 and layers[0].residual is None
+        return alone and self._costs[segment.last].own_inputs
 
     def _ranges(self, index: int, most_groups: int | None) -> Sequence[GroupRange]:
         if most_groups is None:
             return self._costs[index].ranges
-        return split_groups(self._network.layers[index], self._weights[index], self._config, most_groups)
+        return split_groups(self._network.layers[index], self._weights[index], self._config, self._share, most_groups)
 
     def _whole(self, name: str) -> Window:
         return whole(self._network.tensors[name], self._config.lanes)

@@ -100,10 +100,10 @@ class Planner:
         state = min(best[count], key=lambda other: best[count][other][0])
         index = count
         while index:
-            _, before, segment = best[index][state]
-            assert segment is not None  # only the start has none
-            segments.append(segment)
-            index, state = segment.first, before
+            _, before, found = best[index][state]
+            assert found is not None  # only the start has none
+            segments.append(found)
+            index, state = found.first, before
         return tuple(reversed(segments))
 
     # -- what can come next ---------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Planner:
     def _divisions(self, frame: _Frame) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
         yield None
-        if not frame.keep_output:
+        if not frame.keep_output or self._piecewise_input(frame):
             groups = sum(one.count for one in self._costs[frame.last].ranges)
             while groups > 1:
                 groups = -(-groups // 2)
@@ -200,7 +200,11 @@ class Planner:
         extent, output = self._extent(frame.first, frame.last, size), self._network.layers[frame.last].name
         inside = [layer.name for layer in self._network.layers[frame.first : frame.last]]
         words = frame.resident_words + sum(extent.largest[name] * self._planes[name] for name in inside)
-        moving = sum(extent.largest[name] * self._planes[name] for name in frame.stream)
+        moving = 0
+        for name in frame.stream:
+            piecewise = self._piecewise_input(frame) == name
+            planes = self._part_inputs(frame.last, most_groups) if piecewise else self._planes[name]
+            moving += extent.largest[name] * planes
         if not frame.overlays:
             if frame.keep_output:
                 words += self._sizes[output]
@@ -215,6 +219,20 @@ class Planner:
         if most_groups is not None:
             channels = min(channels, most_groups * self._config.columns)
         return channels * planes_per_channel(self._network.tensors[layer.name])
+
+    def _piecewise_input(self, frame: _Frame) -> str | None:
+        """The input, if it is streamed and each part needs only its own channels of it."""
+        read = list(reads(self._network, frame.last))
+        alone = frame.first == frame.last and len(read) == 1 and read[0] in frame.stream
+        return read[0] if alone and self._costs[frame.last].own_inputs else None
+
+    def _part_inputs(self, index: int, most_groups: int | None) -> int:
+        """Input planes that the largest part of a layer reads, if each reads its own."""
+        ranges = self._costs[index].ranges
+        channels = max(one.in_channels for one in ranges)
+        if most_groups is not None and max(one.count for one in ranges) > 1:  # pooling: as many as outputs
+            channels = min(channels, most_groups * self._config.columns)
+        return channels
 
     def _extent(self, first: int, last: int, size: int) -> _Extent:
         key = (first, last, size)
@@ -288,7 +306,9 @@ class Planner:
         network, layer, lanes = self._network, self._network.layers[index], self._config.lanes
         bands = tile_bands(output_tiles(network, layer, lanes), self._grain)
         rows = max(source_span(network, layer, band, lanes).aligned(self._grain).words for band in bands)
-        source, channels = network.input_of(layer).name, self._planes[network.input_of(layer).name]
+        source = network.inputs[layer.name]
+        piecewise = self._costs[index].own_inputs and layer.residual is None
+        channels = self._part_inputs(index, 1) if piecewise else self._planes[source]
         slots = min(self._config.columns, layer.out_channels) * planes_per_channel(network.tensors[layer.name])
         of_output = slots * bands[0].words
         residual = f", {of_output} for the residual" if layer.residual is not None else ""

@@ -1,7 +1,7 @@
 """Programs in files.
 
-The content is pickled, but reading it back makes nothing but this package's own data classes and numpy arrays, so a file
-from elsewhere cannot run anything.
+The content is pickled, but reading it back makes nothing but this package's own data classes and numpy arrays, so a
+file from elsewhere cannot run anything.
 """
 
 from __future__ import annotations

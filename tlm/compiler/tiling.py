@@ -10,6 +10,8 @@ from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
 from tlm.layers import Layer, MaxPool2d
 
+WHOLE = 1
+
 
 @dataclass(frozen=True, slots=True)
 class GroupRange:
@@ -27,14 +29,15 @@ class GroupRange:
     """Parameter and pattern words; header and END not counted."""
 
 
-def split_groups(layer: Layer, weights: LayerWeights, config: ChipConfig, most: int | None = None) -> list[GroupRange]:
+def split_groups(
+    layer: Layer, weights: LayerWeights, config: ChipConfig, share: int = WHOLE, most: int | None = None
+) -> list[GroupRange]:
     """The groups of one layer in as few ranges as the memories allow.
 
-    A layer that fits WMem and IMem whole is one range. Otherwise ranges take at most half of each memory, so that the
-    next one can be loaded while the present one computes; if even a single group needs more than half, ranges are
-    single groups.
-
     Args:
+        share: ranges take at most this fraction (1/share) of WMem and IMem, so that the next ones can be loaded while
+            the present one computes. :data:`WHOLE`: a layer that fits the memories is one range, another is cut into
+            ranges of at most half of them. Where a single group needs more, ranges are single groups.
         most: groups that a range may have at most; default: no limit.
 
     Raises:
@@ -51,10 +54,11 @@ def split_groups(layer: Layer, weights: LayerWeights, config: ChipConfig, most: 
                     "prune the layer, split its input channels, or enlarge the memory"
                 )
     most = 1 if weights.channels is not None else most or len(sizes)
-    if most >= len(sizes) and all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
+    if share == WHOLE and most >= len(sizes) and all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
         counts = [len(sizes)]
     else:
-        counts = _pack(sizes, (limits[0] // 2, limits[1] // 2), most)
+        part = max(share, 2)
+        counts = _pack(sizes, (limits[0] // part, limits[1] // part), most)
     return _ranges(layer, weights, sizes, counts, config.columns)
 
 

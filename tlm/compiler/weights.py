@@ -47,20 +47,23 @@ class LayerWeights:
         return self.step_counts[group] + len(patterns) - int(np.count_nonzero(patterns))
 
 
-def pack_layer(layer: Layer, columns: int, tiles: int) -> LayerWeights:
+def pack_layer(layer: Layer, columns: int, tiles: int, large: bool) -> LayerWeights:
     """What a layer needs in WMem and IMem on an array of so many columns.
 
-    The groups of a depth-wise or grouped convolution see only some input channels. Each can run as a layer of its own on
-    these; that saves the cycle that each pattern word of other channels takes in every pass, and costs a header, and the
-    emptying of pipeline and requantiser once more.
+    The groups of a depth-wise or grouped convolution see only some input channels. Each can run as a layer of its own
+    on these; that saves the cycle that each pattern word of other channels takes in every pass, and costs a header, and
+    the emptying of pipeline and requantiser once more.
 
     Args:
         tiles: of the output.
+        large: the input may not fit AMem whole, so that parts had better need only some of its channels.
     """
     if isinstance(layer, MaxPool2d):
         return _pooling(layer, columns)
     if layer.groups > 1:
         apart, together = pack_weights(layer, columns, apart=True), pack_weights(layer, columns)
+        if large:
+            return apart
         saved = sum(together.sequencer_cycles(g) - apart.sequencer_cycles(g) for g in range(apart.groups))
         return apart if saved * tiles > apart.groups * (_APART_CYCLES + columns) else together
     return pack_weights(layer, columns)
@@ -85,13 +88,13 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         counts.append(int(kept.sum()))
         spans.append((channel, channel + block.shape[1]))
         valid.append(kept.reshape(-1, taps))
-    width = max(len(own) for own in valid) if apart else layer.in_channels
+    width = max(len(seen) for seen in valid) if apart else layer.in_channels
     placed = np.zeros((len(words), width, taps), bool)
-    for group, (own, (channel, _)) in enumerate(zip(valid, spans, strict=True)):
+    for group, (seen, (channel, _)) in enumerate(zip(valid, spans, strict=True)):
         first = 0 if apart else channel
-        placed[group, first : first + len(own)] = own
+        placed[group, first : first + len(seen)] = seen
     per_word = PAYLOAD_BITS // taps
-    pattern_counts = tuple(-(-(len(own) if apart else width) // per_word) for own in valid)
+    pattern_counts = tuple(-(-(len(seen) if apart else width) // per_word) for seen in valid)
     return LayerWeights(
         tuple(words), tuple(counts), tuple(counts), _patterns(placed), pattern_counts, tuple(spans) if apart else None
     )
@@ -102,7 +105,7 @@ _APART_CYCLES = 32
 
 
 def _block(layer: Conv2d, first: int, end: int) -> tuple[Int8Array, int]:
-    """Weights (n, C', kh, kw) of output channels first .. end - 1 for the input channels that they see, and the first."""
+    """Weights (n, C', kh, kw) of output channels first .. end - 1, for the input channels that they see, and the first."""
     if layer.groups == 1:
         return layer.weights[first:end], 0
     outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups
