@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlm.core.errors import TlmError
     from tlm.network import Conv2d, Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
+    from tlm.observe.energy_table import EnergyConfig
     from tlm.observe.faults import BitFlip, FaultTarget
     from tlm.result import LayerResult, Result
     from tlm.simulator import simulate
@@ -24,6 +25,7 @@ _HOMES = {
     "BitFlip": "tlm.observe.faults",
     "ChipConfig": "tlm.chip.config",
     "Conv2d": "tlm.network",
+    "EnergyConfig": "tlm.observe.energy_table",
     "FaultTarget": "tlm.observe.faults",
     "LayerResult": "tlm.result",
     "Network": "tlm.network",
@@ -40,6 +42,7 @@ __all__ = [
     "BitFlip",
     "ChipConfig",
     "Conv2d",
+    "EnergyConfig",
     "FaultTarget",
     "LayerResult",
     "Network",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from tlm.core.payload import Command, MemoryPayload, Payload
 from tlm.core.sockets import InitiatorSocket
 from tlm.network import Network, TensorInfo
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
+from tlm.observe.energy import EnergyObserver, LayerShare
+from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip, arm
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.recorder import Recorder
@@ -42,6 +44,7 @@ def simulate(
     fidelity: str | None = None,
     vcd: str | Path | None = None,
     faults: Sequence[BitFlip] = (),
+    energy: EnergyConfig | None = None,
 ) -> Result:
     """Run a network on the simulated chip.
 
@@ -55,6 +58,7 @@ def simulate(
             the default then.
         vcd: write a waveform there.
         faults: bits to flip while the program runs.
+        energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
 
     Raises:
         InputError, CompileError: before anything runs.
@@ -68,6 +72,8 @@ def simulate(
     system = System(config, model)
     tensors = _TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
+    table = energy or EnergyConfig()
+    meter = EnergyObserver(system, recorder, table)
     system.preload(program.image(values))
     arm(system, faults)
     if vcd is None:
@@ -78,7 +84,7 @@ def simulate(
         with VcdWriter(system, program, Path(vcd)):
             system.run(program.steps)
     tensors.check_stored_output()
-    return _Report(program, config, model.value, recorder, tensors.tensors).result()
+    return _Report(program, config, model.value, recorder, tensors.tensors, meter, table).result()
 
 
 def _fidelity(name: str | None, waveform: bool) -> Fidelity:
@@ -179,14 +185,18 @@ class _Report:
     fidelity: str
     recorder: Recorder
     tensors: dict[str, Tensor]
+    meter: EnergyObserver
+    energy_table: EnergyConfig
 
     def result(self) -> Result:
         """Everything, layers in the order of execution."""
         network = self.program.network
         load_bytes, store_bytes = self.recorder.moved_bytes.values()
+        layers = [self._layer(index) for index in range(len(network.layers))]
+        energy = self.meter.account([self._share(index, layer) for index, layer in enumerate(layers)])
         return Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
-            layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
+            layers={layer.name: replace(layer, energy=own) for layer, own in zip(layers, energy.layers, strict=True)},
             cycles=self.recorder.cycles,
             chip=self.config,
             fidelity=self.fidelity,
@@ -194,17 +204,37 @@ class _Report:
             bank_conflicts=self.recorder.bank_conflicts(),
             passes={layer.name: self._passes(index) for index, layer in enumerate(network.layers)},
             account=self.recorder.account(),
+            energy=energy.run,
+            energy_outside_layers=energy.outside_layers,
+            energy_table=self.energy_table,
         )
 
+    def _tags(self, index: int) -> list[int]:
+        return [tag for tag, part in enumerate(self.program.parts) if part.layer_index == index]
+
     def _passes(self, index: int) -> tuple[PassRecord, ...]:
-        tags = (tag for tag, part in enumerate(self.program.parts) if part.layer_index == index)
-        return tuple(one for tag in tags for one in self.recorder.parts[tag].passes)
+        return tuple(one for tag in self._tags(index) for one in self.recorder.parts[tag].passes)
+
+    def _instruction_words(self, tags: Sequence[int]) -> int:
+        """Those that are loaded for parts; the END word of a job is loaded for its last part."""
+        ends = sum(job.parts[-1] in tags for job in self.program.jobs)
+        return sum(self.program.parts[tag].instruction_words for tag in tags) + ends
+
+    def _share(self, index: int, layer: LayerResult) -> LayerShare:
+        tags = self._tags(index)
+        return LayerShare(
+            tags=tags,
+            load_bytes=layer.load_bytes,
+            store_bytes=layer.store_bytes,
+            wmem_words=layer.weight_words,
+            imem_words=self._instruction_words(tags),
+        )
 
     def _layer(self, index: int) -> LayerResult:
         program, layer = self.program, self.program.network.layers[index]
         network, config = program.network, self.config
         source, output = network.input_of(layer), network.tensors[layer.name]
-        tags = [tag for tag, part in enumerate(program.parts) if part.layer_index == index]
+        tags = self._tags(index)
         records: list[PartRecord] = [self.recorder.parts[tag] for tag in tags]
         parts = [program.parts[tag] for tag in tags]
         passes, waits = self._passes(index), self.recorder.waits_before()
@@ -212,9 +242,7 @@ class _Report:
         places = program.places
         groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
         weight_words = sum(part.weight_words for part in parts)
-        # the END word of a job is loaded for its last part
-        ends = sum(job.parts[-1] in tags for job in program.jobs)
-        instruction_words = sum(part.instruction_words for part in parts) + ends
+        instruction_words = self._instruction_words(tags)
         pixels = output.shape[1] * output.shape[2]
         return LayerResult(
             name=layer.name,
