@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
     from tlm.network import Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
+    from tlm.observe.energy_table import EnergyConfig
     from tlm.observe.faults import BitFlip, FaultTarget
     from tlm.result import LayerResult, Result
     from tlm.simulator import simulate
@@ -26,6 +27,7 @@ _HOMES = {
     "BitFlip": "tlm.observe.faults",
     "ChipConfig": "tlm.chip.config",
     "Conv2d": "tlm.layers",
+    "EnergyConfig": "tlm.observe.energy_table",
     "FaultTarget": "tlm.observe.faults",
     "LayerResult": "tlm.result",
     "MaxPool2d": "tlm.layers",
@@ -44,6 +46,7 @@ __all__ = [
     "BitFlip",
     "ChipConfig",
     "Conv2d",
+    "EnergyConfig",
     "FaultTarget",
     "LayerResult",
     "MaxPool2d",

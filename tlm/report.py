@@ -5,21 +5,23 @@ Labels: [P] published, [D] derived (everything that the simulation counts), [A] 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tlm.observe.energy_account import tops_per_w
 from tlm.result import LayerResult, Result, chip_labels
 
 MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
 _WIDE_COLUMNS = 110
-_MAIN_CAUSES = 3
-"""How many causes the line about cycles names."""
+_MAIN_PARTS = 3
+"""How many causes the line about cycles names, and how many components the one about energy."""
+_PJ_PER_UJ = 1_000_000
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
 
 
@@ -42,7 +44,7 @@ def print_report(
         console.print(Text(f"{head:12} {text}"))
     style, text = _verdict(result, differing)
     console.print(Text(f"{'golden model':12} {text}", style=style))
-    console.print(Text("[P] published  [D] derived, as all of the table  [A] assumed: docs/timing.md", style="dim"))
+    console.print(Text("[P] published  [D] derived, all of the table  [A] docs/timing.md, energy.md", style="dim"))
 
 
 def operating_point(result: Result) -> str:
@@ -94,7 +96,7 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         *([("split", ", ".join(split))] if split else []),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
         ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
-        ("cycles go to", f"{_main_causes(result)} [D]"),
+        ("cycles go to", f"{_shares(result.account.by_cause(), result.cycles)} [D]"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
         (
             "utilisation",
@@ -102,19 +104,39 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         ),
         ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
         ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),
+        *_energy(result),
     ]
 
 
-def _main_causes(result: Result) -> str:
-    """The causes that took most cycles, and the rest in one."""
-    causes = sorted(result.account.by_cause().items(), key=lambda item: -item[1])
-    main = [(name, count) for name, count in causes[:_MAIN_CAUSES] if count]
-    rest = sum(count for _, count in causes[_MAIN_CAUSES:])
-    shares = [*main, *([("other", rest)] if rest else [])]
-    return ", ".join(f"{name.replace('_', ' ')} {_share(count, result.cycles):.1%}" for name, count in shares)
+def _energy(result: Result) -> list[tuple[str, str]]:
+    """What the core took, where it went, and the operations that it bought."""
+    energy = result.energy
+    kinds = {"executed": result.macs, "dense-equivalent": result.dense_macs}
+    if result.macs == result.dense_macs:
+        del kinds["dense-equivalent"]
+    whole = ", ".join(f"{tops_per_w(macs, energy.total_pj):.2f} {kind}" for kind, macs in kinds.items())
+    within = ", ".join(f"{tops_per_w(macs, energy.compute.total_pj):.2f}" for macs in kinds.values())
+    return [
+        (
+            "energy",
+            f"{energy.total_pj / _PJ_PER_UJ:,.2f} uJ, {result.power_mw:.1f} mW on average; "
+            f"off-chip {energy.off_chip_pj / _PJ_PER_UJ:,.2f} uJ apart [A]",
+        ),
+        ("of which", f"{_shares(energy.core.by_component_pj(), energy.total_pj)} [A]"),
+        ("TOPS/W", f"{whole}; layers {within} [A]"),
+    ]
 
 
-def _share(part: int, whole: int) -> float:
+def _shares(parts: Mapping[str, float], whole: float) -> str:
+    """The largest parts, and the rest in one."""
+    ordered = sorted(parts.items(), key=lambda item: -item[1])
+    main = [(name, part) for name, part in ordered[:_MAIN_PARTS] if part]
+    rest = sum(part for _, part in ordered[_MAIN_PARTS:])
+    shown = [*main, *([("other", rest)] if rest else [])]
+    return ", ".join(f"{name.replace('_', ' ')} {_share(part, whole):.1%}" for name, part in shown)
+
+
+def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 

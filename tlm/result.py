@@ -20,7 +20,10 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 from tlm.layers import Layer, MaxPool2d
 from tlm.observe.account import ArrayAccount, RunAccount, SramAccount, WaitAccount
+from tlm.observe.energy_account import Energy, power_mw, tops_per_w
+from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
+from tlm.result_energy import energy_record, run_energy_record
 
 SCHEMA = "tlm.result/1"
 """Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
@@ -105,6 +108,8 @@ class LayerResult:
     """Cycles without computation before this layer's parts, since the part before or the start of the run."""
     histogram: tuple[int, ...] | None = None
     """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
+    energy: Energy = field(default_factory=Energy)
+    """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
 
     @property
     def step_utilization(self) -> float:
@@ -188,6 +193,12 @@ class Result:
     """What the compiler expected of ``cycles`` when it ordered the driver's steps."""
     overlap: Mapping[str, TransferOverlap] = field(default_factory=dict)
     """DMA channel ("load", "store") -> how much of its work the computation hid."""
+    energy: Energy = field(default_factory=Energy)
+    """Of the whole run [A] (docs/energy.md): the layers' and ``energy_outside_layers``, exactly."""
+    energy_outside_layers: Energy = field(default_factory=Energy)
+    """Of what belongs to no layer: behind the last one, and the host's register accesses."""
+    energy_table: EnergyConfig = field(default_factory=EnergyConfig)
+    """What an event cost."""
 
     @property
     def outputs(self) -> Tensor:
@@ -228,6 +239,16 @@ class Result:
     def compute_utilization(self) -> float:
         """``macs`` over the multiplier slots of the layers' compute cycles only: 0..1."""
         return _share(self.macs, self.compute_cycles * self.chip.peak_macs_per_cycle)
+
+    @property
+    def power_mw(self) -> float:
+        """Average power of the core over the whole run, mW."""
+        return power_mw(self.energy.total_pj, self.time_us)
+
+    @property
+    def tops_per_w(self) -> float:
+        """Two operations for each of ``macs``, over the energy of the core."""
+        return tops_per_w(self.macs, self.energy.total_pj)
 
     @property
     def outputs_sha256(self) -> str:
@@ -321,6 +342,7 @@ def result_record(
         "account": _account_record(result.account),
         "predicted_cycles": result.predicted_cycles,
         "overlap": {name: asdict(overlap) for name, overlap in result.overlap.items()},
+        "energy": run_energy_record(result),
         "output_layer": result.output_name,
         "output_shape": list(result.outputs.shape),
         "output_dtype": result.outputs.dtype.name,
@@ -364,6 +386,7 @@ def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
     record = {item.name: getattr(layer, item.name) for item in fields(layer)}
     del record["columns"]  # chip.columns
     record["account"], record["waits"] = layer.account.by_cause(), layer.waits.by_cause()
+    record["energy"] = energy_record(layer.energy, layer.macs, layer.dense_macs)
     for key in ("utilization", "step_utilization", "lane_utilization", "column_utilization"):
         record[key] = getattr(layer, key)
     record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,8 @@ from tlm.chip.driver import Unit
 from tlm.compiler.program import Program
 from tlm.layers import Conv2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
+from tlm.observe.energy import EnergyObserver, LayerShare
+from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
@@ -26,6 +28,8 @@ class ResultBuilder:
         fidelity: the model's name.
         recorder: what was seen at the sockets.
         tensors: every layer's output.
+        meter: what was seen of events that cost energy.
+        energy_table: what they cost.
     """
 
     program: Program
@@ -33,14 +37,18 @@ class ResultBuilder:
     fidelity: str
     recorder: Recorder
     tensors: dict[str, Tensor]
+    meter: EnergyObserver
+    energy_table: EnergyConfig
 
     def result(self) -> Result:
         """Everything, layers in the order of execution."""
         network = self.program.network
         load_bytes, store_bytes = self.recorder.moved_bytes.values()
+        layers = [self._layer(index) for index in range(len(network.layers))]
+        energy = self.meter.account([self._share(index, layer) for index, layer in enumerate(layers)])
         return Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
-            layers={layer.name: self._layer(index) for index, layer in enumerate(network.layers)},
+            layers={layer.name: replace(layer, energy=own) for layer, own in zip(layers, energy.layers, strict=True)},
             cycles=self.recorder.cycles,
             chip=self.config,
             fidelity=self.fidelity,
@@ -53,6 +61,19 @@ class ResultBuilder:
                 channel: TransferOverlap(hidden_cycles=hidden, exposed_cycles=exposed)
                 for channel, (hidden, exposed) in self.recorder.overlap().items()
             },
+            energy=energy.run,
+            energy_outside_layers=energy.outside_layers,
+            energy_table=self.energy_table,
+        )
+
+    def _share(self, index: int, layer: LayerResult) -> LayerShare:
+        """What of the DMA's work is a layer's."""
+        return LayerShare(
+            tags=self.program.parts_of_layer[index],
+            load_bytes=layer.load_bytes,
+            store_bytes=layer.store_bytes,
+            wmem_words=layer.weight_load_bytes // self.config.wmem_word_bytes,
+            imem_words=layer.instruction_load_bytes // self.config.imem_word_bytes,
         )
 
     def _passes(self, index: int) -> tuple[PassRecord, ...]:

@@ -15,6 +15,8 @@ from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
 from tlm.network import Network
+from tlm.observe.energy import EnergyObserver
+from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip, arm
 from tlm.observe.recorder import Recorder
 from tlm.result import Result
@@ -34,6 +36,7 @@ def simulate(
     fidelity: str | None = None,
     vcd: str | Path | None = None,
     faults: Sequence[BitFlip] = (),
+    energy: EnergyConfig | None = None,
 ) -> Result:
     """Run a network on the simulated chip.
 
@@ -47,6 +50,7 @@ def simulate(
             the default then.
         vcd: write a waveform there.
         faults: bits to flip while the program runs.
+        energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
 
     Raises:
         InputError, CompileError: before anything runs.
@@ -60,6 +64,8 @@ def simulate(
     system = System(config, model)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
+    table = energy or EnergyConfig()
+    meter = EnergyObserver(system, recorder, table)
     system.preload(program.image(values))
     arm(system, faults)
     if vcd is None:
@@ -70,7 +76,7 @@ def simulate(
         with VcdWriter(system, program, Path(vcd)):
             system.run(program.steps)
     tensors.check_stored_output()
-    return ResultBuilder(program, config, model.value, recorder, tensors.tensors).result()
+    return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table).result()
 
 
 def _fidelity(name: str | None, waveform: bool) -> Fidelity:

@@ -57,7 +57,9 @@ def _simulate(job: Job, vcd: Path | None, check: bool) -> tuple[Result, list[str
     import tlm
 
     with _progress(f"simulating {job.name}"):
-        result = tlm.simulate(job.network, job.activations, chip=job.chip, fidelity=job.fidelity, vcd=vcd)
+        result = tlm.simulate(
+            job.network, job.activations, chip=job.chip, fidelity=job.fidelity, vcd=vcd, energy=job.energy
+        )
     if not check:
         return result, None
     with _progress("comparing with the golden model"):

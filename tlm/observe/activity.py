@@ -64,6 +64,10 @@ class BankCounter:
         """Accesses of an initiator that were served, all SRAMs together."""
         return sum(sum(sram.served[initiator]) for sram in self._srams.values() if initiator in sram.served)
 
+    def served(self) -> dict[tuple[SramName, str], int]:
+        """(SRAM, initiator) -> accesses that were served until now."""
+        return {(name, who): sum(banks) for name, sram in self._srams.items() for who, banks in sram.served.items()}
+
     def refused(self, initiator: str) -> int:
         """Accesses of an initiator that were refused, all SRAMs together."""
         return sum(sram.refused.get(initiator, 0) for sram in self._srams.values())

@@ -58,8 +58,8 @@ class Recorder:
         self.parts: dict[int, PartRecord] = {}
         self.moved_bytes = {Unit.LOAD: 0, Unit.STORE: 0}
         self.last_interrupt_cycle = -1
-        self._banks = BankCounter(system)
-        self._activity = ActivityRecorder(system)
+        self.banks = BankCounter(system)
+        self.activity = ActivityRecorder(system)
         self._config = system.config
         self._subscribe(system)
 
@@ -70,7 +70,7 @@ class Recorder:
             "aligner": sum(one.fetch_cycles - one.steps for one in passes),
             "write_back": sum(one.refused_writes for one in passes),
             "residual": sum(one.refused_residual_reads for one in passes),
-            **{f"dma_{unit.value}": self._banks.refused(f"dma_{unit.value}") for unit in (Unit.LOAD, Unit.STORE)},
+            **{f"dma_{unit.value}": self.banks.refused(f"dma_{unit.value}") for unit in (Unit.LOAD, Unit.STORE)},
         }
         return {initiator: count for initiator, count in sorted(lost.items()) if count}
 
@@ -99,10 +99,10 @@ class Recorder:
             waits=added(WaitAccount, waits),
             waits_at_end=waits[-1],
             dma={
-                unit.value: self._activity.channel_account(unit, self.cycles, self._banks)
+                unit.value: self.activity.channel_account(unit, self.cycles, self.banks)
                 for unit in (Unit.LOAD, Unit.STORE)
             },
-            sram=self._banks.accounts(self.cycles),
+            sram=self.banks.accounts(self.cycles),
         )
         check_sums(account, self.cycles)
         return account
@@ -121,7 +121,7 @@ class Recorder:
     @cached_property
     def _waits(self) -> list[WaitAccount]:
         """Worked out once, when the run has ended."""
-        activity = self._activity
+        activity = self.activity
         return wait_accounts(self.cycles, list(self.parts.values()), activity.running, activity.waiting)
 
     def _subscribe(self, system: System) -> None:

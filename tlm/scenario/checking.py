@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
-from tlm.scenario.schema import DEFAULT_KINDS, Scenario
+from tlm.scenario.schema import DATACLASS_SECTIONS, DEFAULT_KINDS, Scenario
 from tlm.scenario.sources import KeyPath, Source, key_text, lookup
 
 _AT = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
@@ -39,7 +38,7 @@ def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
             table[section].setdefault("kind", kind)
     try:
         _refuse_non_finite(table)
-        _refuse_unknown_chip_keys(table)
+        _refuse_unknown_dataclass_keys(table)
         return msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:
         raise placed(InputError(_explained(str(error), table)), sources) from None
@@ -80,13 +79,14 @@ def _refuse_non_finite(value: Any, path: KeyPath = ()) -> None:
         _refuse_non_finite(item, (*path, step))
 
 
-def _refuse_unknown_chip_keys(table: Mapping[str, Any]) -> None:
-    """ChipConfig is a dataclass, of which msgspec would ignore unknown keys."""
-    chip = table.get("chip")
-    known = [item.name for item in fields(ChipConfig)]
-    for key in chip if isinstance(chip, dict) else ():
-        if key not in known:
-            raise InputError(f"chip.{key}: unknown key; {_suggestion(key, known)}")
+def _refuse_unknown_dataclass_keys(table: Mapping[str, Any]) -> None:
+    """Of a dataclass msgspec would ignore unknown keys."""
+    for name, cls in DATACLASS_SECTIONS.items():
+        section = table.get(name)
+        known = [item.name for item in fields(cls)]
+        for key in section if isinstance(section, dict) else ():
+            if key not in known:
+                raise InputError(f"{name}.{key}: unknown key; {_suggestion(key, known)}")
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:

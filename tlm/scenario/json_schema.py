@@ -1,4 +1,4 @@
-"""The JSON Schema of scenario files, for editors and for error messages; made from the structs and ChipConfig."""
+"""The JSON Schema of scenario files, for editors and for error messages; made from the structs and dataclasses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
+from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
 from tlm.scenario import schema as structs
 from tlm.scenario.sources import KeyPath, lookup
 
@@ -25,9 +26,9 @@ def scenario_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
     for name, definition in definitions.items():
-        cls = ChipConfig if name == "ChipConfig" else getattr(structs, name)
-        _describe(definition, cls)
+        _describe(definition, getattr(structs, name))
     _bound_chip(definitions["ChipConfig"])
+    _bound_energy(definitions["EnergyConfig"])
     _default_kinds(definitions)
     definitions["Scenario"]["properties"] = {
         "extends": {"type": "string", "description": "Scenario file, relative to this one, that this one changes."},
@@ -136,6 +137,12 @@ def _bound_chip(definition: dict[str, Any]) -> None:
             target["enum"] = list(values)
         elif limits := allowed_range(item.name):
             target["minimum"], target["maximum"] = limits
+
+
+def _bound_energy(definition: dict[str, Any]) -> None:
+    definition["additionalProperties"] = False
+    for item in fields(EnergyConfig):
+        definition["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
 
 
 def _default_kinds(definitions: dict[str, Any]) -> None:

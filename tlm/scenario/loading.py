@@ -12,6 +12,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, placed
 from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_source, read_sources
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Everything that a run needs; ``tlm.simulate(job.network, job.activations, job.chip, job.fidelity)``."""
+    """What a run needs: ``tlm.simulate(job.network, job.activations, job.chip, job.fidelity, energy=job.energy)``."""
 
     name: str
     description: str
@@ -32,6 +33,7 @@ class Job:
     chip: ChipConfig
     fidelity: str | None
     vcd: str | None
+    energy: EnergyConfig
     settings: dict[str, Any]
     """The resolved network and input sections for result.json; files by name and SHA-256."""
 
@@ -65,6 +67,7 @@ class LoadedScenario:
             chip=config.chip,
             fidelity=config.fidelity,
             vcd=config.trace.vcd,
+            energy=config.energy,
             settings=_settings(config, activations),
         )
 

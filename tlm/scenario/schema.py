@@ -14,6 +14,7 @@ from msgspec import Meta, Struct, field
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.observe.energy_table import EnergyConfig
 
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
@@ -35,6 +36,9 @@ LayerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-
 
 DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 """Section -> the kind that it has where none is given."""
+
+DATACLASS_SECTIONS: dict[str, type[ChipConfig] | type[EnergyConfig]] = {"chip": ChipConfig, "energy": EnergyConfig}
+"""Section -> the dataclass that checks its values."""
 
 PATH_KEYS = (("input", "file"), ("network", "weights"))
 """Keys that hold a path, relative to the file in which they stand."""
@@ -340,5 +344,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What it computes."""
     input: InputSection = field(default_factory=RandomInput)
     """What the network reads."""
+    energy: EnergyConfig = field(default_factory=EnergyConfig)
+    """What events cost; the default is calibrated to the published power."""
     trace: TraceSection = field(default_factory=TraceSection)
     """What is recorded."""
