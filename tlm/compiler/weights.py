@@ -105,7 +105,7 @@ _APART_CYCLES = 32
 
 
 def _block(layer: Conv2d, first: int, end: int) -> tuple[Int8Array, int]:
-    """Weights (n, C, kh, kw) of outputs first .. end - 1 for the input channels that they see, and the first of these."""
+    """Weights (n, C, kh, kw) of outputs first .. end - 1 for the input channels that they see, and its first."""
     if layer.groups == 1:
         return layer.weights[first:end], 0
     outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups

@@ -112,10 +112,10 @@ class Recorder:
         computing = Spans()
         for part in self.parts.values():
             computing.add(part.first_cycle, part.last_write_cycle + 1)
-        hidden = {unit.value: spans.common_cycles(computing) for unit, spans in self._activity.busy.items()}
+        hidden = {unit.value: spans.common_cycles(computing) for unit, spans in self.activity.busy.items()}
         return {
             unit.value: (hidden[unit.value], spans.cycles - hidden[unit.value])
-            for unit, spans in self._activity.busy.items()
+            for unit, spans in self.activity.busy.items()
         }
 
     @cached_property
