@@ -14,16 +14,18 @@ import numpy.typing as npt
 import pytest
 from cycle_oracle import Pass, play
 from hypothesis import strategies as st
-from oracles import conv_integer
+from oracles import conv_integer, max_pool
 from strategies import ARRAY_SIZES, fitting_requantisation, random_activations, random_weights
 
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
-from tlm.compiler.layout import Layout, tensor_words
+from tlm.compiler.allocate import Allocator, Cost
+from tlm.compiler.operations import Buffer
+from tlm.compiler.places import Place, tensor_words
 from tlm.compiler.program import Program
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT, Conv2d
+from tlm.layers import INPUT, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
 from tlm.result import Result
 
@@ -39,12 +41,18 @@ class NetworkCase:
     activations: npt.NDArray[np.int8]
 
     def __repr__(self) -> str:
-        layers = "; ".join(
-            f"{c.name}: {c.weights.shape} groups={c.groups} stride={c.stride} {c.pads} dilation={c.dilation} "
-            f"input={c.input} residual={c.residual} accumulator={c.accumulator_output} signed={c.signed_output}"
-            for c in self.network.layers
-        )
+        layers = "; ".join(map(described, self.network.layers))
         return f"NetworkCase({self.network.input_shape} signed={self.network.signed_input}; {layers})"
+
+
+def described(layer: Layer) -> str:
+    if isinstance(layer, MaxPool2d):
+        return f"{layer.name}: max {layer.kernel} stride={layer.stride} {layer.pads} input={layer.input}"
+    return (
+        f"{layer.name}: {layer.weights.shape} groups={layer.groups} stride={layer.stride} {layer.pads} "
+        f"dilation={layer.dilation} input={layer.input} residual={layer.residual} "
+        f"accumulator={layer.accumulator_output} signed={layer.signed_output}"
+    )
 
 
 @st.composite
@@ -70,7 +78,7 @@ def chips(draw: st.DrawFn, /, **fixed: Any) -> ChipConfig:
     return ChipConfig(**{**keys, **fixed})
 
 
-KINDS = ("pointwise", "standard", "depthwise", "grouped", "shift")
+KINDS = ("pointwise", "standard", "depthwise", "grouped", "shift", "max-pool", "average-pool")
 
 
 @st.composite
@@ -79,7 +87,7 @@ def networks(draw: st.DrawFn, max_layers: int = 3) -> NetworkCase:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     side = st.integers(1, 11)
     shape = (draw(st.integers(1, 24)), draw(side), draw(side))
-    signed, layers = draw(st.booleans()), list[Conv2d]()
+    signed, layers = draw(st.booleans()), list[Layer | AvgPool2d]()
     for index in range(draw(st.integers(1, max_layers))):
         layers.append(draw(_layers(Network(shape, layers, signed) if layers else None, shape, index, rng)))
     return NetworkCase(Network(shape, layers, signed), random_activations(rng, shape, signed))
@@ -88,13 +96,15 @@ def networks(draw: st.DrawFn, max_layers: int = 3) -> NetworkCase:
 @st.composite
 def _layers(
     draw: st.DrawFn, before: Network | None, input_shape: tuple[int, int, int], index: int, rng: np.random.Generator
-) -> Conv2d:
+) -> Layer | AvgPool2d:
     shapes = {INPUT: input_shape}
     if before is not None:
         shapes = {name: tensor.shape for name, tensor in before.tensors.items() if not tensor.accumulator}
     source = draw(st.sampled_from([*reversed(shapes)]))
     channels, height, width = shapes[source]
     kind = draw(st.sampled_from(KINDS))
+    if kind.endswith("pool"):
+        return _pooling(draw, kind, f"l{index}", source, (height, width))
     kernel = (1, 1) if kind == "pointwise" else draw(st.sampled_from(((3, 3), (3, 3), (2, 2), (1, 4), (5, 3))))
     groups = _groups(draw, kind, channels)
     out_channels = groups * draw(st.integers(1, max(1, 40 // groups)))
@@ -116,6 +126,16 @@ def _layers(
         chosen = rng.integers(0, taps.shape[2], channels)
         taps *= np.arange(taps.shape[2]) == chosen[None, :, None]
     return Conv2d(f"l{index}", weights, **keys, **fitting_requantisation(rng, weights, keys["signed_output"]))
+
+
+def _pooling(draw: st.DrawFn, kind: str, name: str, source: str, size: tuple[int, int]) -> MaxPool2d | AvgPool2d:
+    kernel = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = [[draw(st.integers(0, k - 1)) for _ in range(2)] for k in kernel]
+    for axis in range(2):  # the kernel fits, and every window sees a pixel
+        padding[axis][1] = max(padding[axis][1], kernel[axis] - size[axis] - padding[axis][0])
+    keys: dict[str, Any] = {"stride": (draw(st.integers(1, 3)), draw(st.integers(1, 3))), "input": source}
+    keys["padding"] = tuple(map(tuple, padding))
+    return MaxPool2d(name, kernel, **keys) if kind == "max-pool" else AvgPool2d(name, kernel, **keys)
 
 
 def _groups(draw: st.DrawFn, kind: str, channels: int) -> int:
@@ -142,6 +162,9 @@ def onnxruntime_tensors(network: Network, activations: npt.NDArray[Any]) -> dict
     tensors: dict[str, npt.NDArray[np.int64]] = {INPUT: activations.astype(np.int64)}
     for layer in network.layers:
         source = network.input_of(layer)
+        if isinstance(layer, MaxPool2d):
+            tensors[layer.name] = max_pool(layer, tensors[source.name]).astype(np.int64)
+            continue
         acc = conv_integer(layer, tensors[source.name], source.signed).astype(np.int64)
         biased = acc + layer.bias[:, None, None]
         if layer.accumulator_output:
@@ -186,12 +209,16 @@ def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -
 def _room_for(network: Network, columns: int, groups: int) -> dict[str, int]:
     weights = instructions = 1
     for layer in network.layers:
-        dense = dense_weights(layer)
         per_word = 60 // (layer.kernel[0] * layer.kernel[1])
+        if isinstance(layer, MaxPool2d):
+            channels = min(columns, layer.channels)
+            instructions = max(instructions, channels - (-channels // per_word))
+            continue
+        dense = dense_weights(layer)
         words = [int(np.any(dense[g : g + columns] != 0, axis=0).sum()) for g in range(0, len(dense), columns)]
         weights = max(weights, *words)
         instructions = max(instructions, min(columns, len(dense)) - (-dense.shape[1] // per_word))
-    sizes = {"wmem_words": groups * weights, "imem_words": groups * instructions + 6}
+    sizes = {"wmem_words": groups * weights, "imem_words": groups * instructions + 8}
     return {key: -(-words // 8) * 8 for key, words in sizes.items()}
 
 
@@ -202,12 +229,11 @@ def bank_offsets(network: Network, chip: ChipConfig, offsets: Mapping[str, int])
     for name, tensor in network.tensors.items():
         bases[name] = end + offsets.get(name, 0)
         end = bases[name] + tensor_words(tensor, chip.lanes)
-    place = Layout._place
 
-    def forced(self: Layout, tensor: Any, base_word: int) -> None:
-        place(self, tensor, bases[tensor.name])
+    def forced(self: Allocator, _: Cost) -> dict[Buffer, Place]:
+        return {buffer: Place(buffer.window, bases[buffer.window.tensor]) for buffer in self._buffers}
 
-    with mock.patch.object(Layout, "_place", forced):
+    with mock.patch.object(Allocator, "place_all", forced):
         yield
 
 
@@ -215,21 +241,35 @@ def oracle_passes(program: Program, tag: int) -> list[Pass]:
     """The per-cycle script's passes of one part of a program."""
     part, network, chip = program.parts[tag], program.network, program.config
     layer = network.layers[part.layer_index]
-    source, output = network.input_of(layer), network.tensors[layer.name]
-    first = part.first_channel * (program.places[layer.name].words // output.shape[0])
-    residual = None if layer.residual is None else program.places[layer.residual].base_word + first
-    whole = part.channels == layer.out_channels
+    height, width = network.input_of(layer).shape[1:]
     rows = slice(part.first_channel, part.first_channel + part.channels)
+    if isinstance(layer, MaxPool2d):
+        weights, groups = np.ones((part.channels, 1, *layer.kernel), np.int8), part.channels
+    elif part.channels == layer.out_channels:
+        weights, groups = layer.weights, layer.groups
+    else:
+        inputs = slice(part.first_in_channel, part.first_in_channel + part.in_channels)
+        weights, groups = dense_weights(layer)[rows, inputs], 1
+    per_channel = 6 if layer.accumulator_output else 1
+    source, output, residual = part.source, part.output, part.residual
     return play(
-        layer.weights if whole else dense_weights(layer)[rows],
-        *source.shape[1:],
+        weights,
+        height,
+        width,
         pads=(layer.pads.top, layer.pads.bottom, layer.pads.left, layer.pads.right),
         stride=layer.stride,
         dilation=layer.dilation,
-        groups=layer.groups if whole else 1,
-        input_base=program.places[source.name].base_word,
-        output_base=program.places[layer.name].base_word + first,
-        residual_base=residual,
+        groups=groups,
+        pooling=isinstance(layer, MaxPool2d),
+        input_base=source.address(part.first_in_channel, source.window.first_word),
+        input_first=source.window.first_word,
+        input_plane=source.window.words,
+        output_base=output.address(part.first_channel * per_channel, part.first_tile),
+        output_plane=output.window.words,
+        residual_base=None if residual is None else residual.address(part.first_channel, part.first_tile),
+        residual_plane=None if residual is None else residual.window.words,
+        first_tile=part.first_tile,
+        tile_count=part.tiles,
         accumulator_output=layer.accumulator_output,
         lanes=chip.lanes,
         columns=chip.columns,
