@@ -195,6 +195,10 @@ MEMORIES = st.sampled_from(({}, {"groups": 1}, {"groups": 2}, {"groups": 3}, {"a
 """Sizes of the chip's memories; "groups": WMem and IMem hold so many of the largest group of output channels."""
 
 
+SMALL_MEMORIES = st.one_of(MEMORIES, st.sampled_from((32, 64, 96, 128, 192)).map(lambda words: {"amem_words": words}))
+"""The same with AMems that make the compiler cut layers into bands and spill tensors."""
+
+
 def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> Program:
     """For small memories where the network fits them in some way, else for the chip as it is."""
     sizes = dict(memories)

@@ -57,20 +57,36 @@ def source_span(network: Network, layer: Layer, tiles: Span, lanes: int) -> Span
     return Span(first, end) if end > first else Span(0, 1)
 
 
-def band_spans(network: Network, layers: Sequence[Layer], tiles: Span, lanes: int) -> Mapping[str, Span]:
-    """Tensor -> words that layers in a row need or make for a range of the last one's tiles.
+def segment_spans(
+    network: Network, layers: Sequence[Layer], bands: Sequence[Span], lanes: int
+) -> list[Mapping[str, Span]]:
+    """For each band: tensor -> words that layers in a row need or make for a range of the last one's tiles.
+
+    What the layers make covers their whole outputs: rows that nobody sees are computed as they would be without bands,
+    with the first band that comes behind them.
 
     Args:
         layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.
+        bands: all of them, in order.
     """
-    spans: dict[str, Span] = {layers[-1].name: tiles}
-    for layer in reversed(layers):
-        own = spans[layer.name]
-        source = network.input_of(layer).name
-        spans[source] = source_span(network, layer, own, lanes).joined(spans.get(source))
-        if layer.residual is not None:
-            spans[layer.residual] = own.joined(spans.get(layer.residual))
-    return spans
+    done = dict.fromkeys((layer.name for layer in layers), 0)
+    found: list[Mapping[str, Span]] = []
+    for band in bands:
+        spans: dict[str, Span] = {layers[-1].name: band}
+        for layer in reversed(layers):
+            own = spans[layer.name]
+            if done[layer.name] < own.first:
+                own = Span(done[layer.name], own.end)
+            if band is bands[-1]:
+                own = Span(own.first, output_tiles(network, layer, lanes))
+            spans[layer.name] = own
+            done[layer.name] = max(done[layer.name], own.end)
+            source = network.input_of(layer).name
+            spans[source] = source_span(network, layer, own, lanes).joined(spans.get(source))
+            if layer.residual is not None:
+                spans[layer.residual] = own.joined(spans.get(layer.residual))
+        found.append(spans)
+    return found
 
 
 def tile_bands(tiles: int, tiles_per_band: int) -> list[Span]:

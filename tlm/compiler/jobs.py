@@ -20,7 +20,7 @@ from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place
+from tlm.compiler.places import Place, Window, planes_per_channel
 from tlm.network import Network
 
 Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
@@ -75,21 +75,37 @@ class Job:
     """Store that must have ended before; -1 if none."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A window of what lies at a place."""
+
+    place: Place
+    window: Window
+
+    def apart(self, other: _Piece | None) -> bool:
+        """Whether the other is a piece of the same place, and has no word in common."""
+        if other is None or other.place != self.place:
+            return False
+        one, two = self.window, other.window
+        planes = one.first_plane < two.first_plane + two.planes and two.first_plane < one.first_plane + one.planes
+        return not (planes and one.first_word < two.end_word and two.first_word < one.end_word)
+
+
 class _Uses:
     """Who used which words of an SRAM, in order."""
 
     def __init__(self) -> None:
-        self._spans: list[tuple[int, int, int]] = []
+        self._spans: list[tuple[int, int, _Piece | None, int]] = []
 
-    def add(self, first: int, end: int, index: int) -> None:
-        """User ``index`` uses words first .. end - 1."""
+    def add(self, first: int, end: int, index: int, piece: _Piece | None = None) -> None:
+        """User ``index`` uses words first .. end - 1, or of these only a piece."""
         if first < end:
-            self._spans.append((first, end, index))
+            self._spans.append((first, end, piece, index))
 
-    def last(self, first: int, end: int) -> int:
-        """The last user of any of these words; -1 if there is none."""
-        for begin, stop, index in reversed(self._spans):
-            if begin < end and first < stop:
+    def last(self, first: int, end: int, piece: _Piece | None = None) -> int:
+        """The last user of any of these words, or of a piece of them; -1 if there is none."""
+        for begin, stop, other, index in reversed(self._spans):
+            if begin < end and first < stop and (piece is None or not piece.apart(other)):
                 return index
         return -1
 
@@ -252,7 +268,9 @@ class JobPlanner:
         for fill in self._fills:
             self._fill(fill, job)
         self._fills = []
-        after_store = max(self._store_uses.last(part.output.base_word, part.output.end_word) for part in parts)
+        after_store = max(
+            self._store_uses.last(part.output.base_word, part.output.end_word, self._written(part)) for part in parts
+        )
         for part, wmem_word in zip(parts, wmem_words, strict=True):
             for place in (part.source, part.output, part.residual):
                 if place is not None:
@@ -313,6 +331,13 @@ class JobPlanner:
     def _names(self, parts: Iterable[Part]) -> str:
         return "+".join(dict.fromkeys(self._network.layers[part.layer_index].name for part in parts))
 
+    def _written(self, part: Part) -> _Piece:
+        """What a part writes of its output's buffer."""
+        info = self._network.tensors[part.output.window.tensor]
+        planes = planes_per_channel(info)
+        window = Window(info.name, part.first_channel * planes, part.channels * planes, part.first_tile, part.tiles)
+        return _Piece(part.output, window)
+
     # -- transfers ------------------------------------------------------------------------------------------------
 
     def _load(self, transfer: Transfer, job: int, tensor: str | None = None) -> None:
@@ -331,7 +356,7 @@ class JobPlanner:
         transfer, index = self._image.tensor_transfer(place, drain.window), len(self.stores)
         first, end = _sram_span(transfer)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self._store_uses.add(first, end, index)
+        self._store_uses.add(first, end, index, _Piece(place, drain.window))
         self._last_store[tensor] = index
 
     def _place_tensors(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from tlm.chip.config import ChipConfig
-from tlm.compiler.bands import Span, band_spans, output_tiles, source_span, tile_bands
+from tlm.compiler.bands import Span, output_tiles, segment_spans, source_span, tile_bands
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Window, planes_per_channel, tensor_planes, whole
 from tlm.compiler.segments import Liveness, Segment
@@ -125,24 +125,29 @@ class Operations:
         layers = self._network.layers[segment.first : segment.last + 1]
         output = self._network.tensors[layers[-1].name]
         bands = tile_bands(output_tiles(self._network, layers[-1], self._config.lanes), segment.tiles_per_band)
+        spans = segment_spans(self._network, layers, bands, self._config.lanes)
         kept = self._new(self._whole(output.name)) if segment.keep_output else None
         if segment.weights_outer:
             for groups in self._ranges(segment.last, segment.most_groups):
-                for band in bands:
-                    self._band(segment, layers, band, kept, [groups])
+                for of_band in spans:
+                    self._band(segment, layers, of_band, kept, [groups])
         else:
-            for band in bands:
-                self._band(segment, layers, band, kept, self._ranges(segment.last, segment.most_groups))
+            for of_band in spans:
+                self._band(segment, layers, of_band, kept, self._ranges(segment.last, segment.most_groups))
         if kept is None:
             self._stored.add(output.name)
         else:
             self._resident[output.name] = kept
 
     def _band(
-        self, segment: Segment, layers: Sequence[Layer], tiles: Span, kept: Buffer | None, ranges: Sequence[GroupRange]
+        self,
+        segment: Segment,
+        layers: Sequence[Layer],
+        spans: Mapping[str, Span],
+        kept: Buffer | None,
+        ranges: Sequence[GroupRange],
     ) -> None:
         """One band of a segment; the last layer's groups as given."""
-        spans = band_spans(self._network, layers, tiles, self._config.lanes)
         overlap = self._overlap and segment.double
         here: dict[str, Buffer] = {}
         for name in self._live.inputs(segment.first, segment.last):
@@ -155,7 +160,7 @@ class Operations:
             for groups in self._ranges(index, None):
                 self._run(index, groups, spans[layer.name], here, here[layer.name])
         for groups in ranges:
-            self._last_run(segment, layers[-1], groups, tiles, here, kept)
+            self._last_run(segment, layers[-1], groups, spans[layers[-1].name], here, kept)
 
     def _last_run(
         self,

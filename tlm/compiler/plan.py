@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, combinations, islice
 
 from tlm.chip.config import ChipConfig
-from tlm.compiler.bands import band_sizes, band_spans, output_tiles, source_span, tile_bands
+from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, source_span, tile_bands
 from tlm.compiler.costs import LayerCosts, load_cycles
 from tlm.compiler.places import planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
@@ -23,9 +23,6 @@ from tlm.network import Network
 
 MAX_LAYERS = 4
 """Layers that may be computed band by band together."""
-
-_MEASURED_BANDS = 12
-"""Of a segment with more bands, only so many are looked at, spread evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +139,21 @@ class Planner:
 
     def _frames(self, first: int, last: int, state: _State, after: _State) -> Iterator[_Frame]:
         inputs, output = self._live.inputs(first, last), self._network.layers[last].name
-        missing = [name for name in inputs if name not in state]
         idle = sorted(state - set(inputs), key=lambda name: (-self._live.next_use(name, first), name))
         needed_later = output in after or last == len(self._network.layers) - 1
-        for load in _subsets(missing):
-            for evicted in range(len(idle) + 1):
-                resident = (state - set(idle[:evicted])) | set(load)
-                for keep_output in (True, False) if needed_later else (True,):
-                    yield _Frame(
-                        first, last, tuple(idle[:evicted]), load, frozenset(missing) - set(load), keep_output,
-                        sum(self._sizes[name] for name in resident),
-                        self._overlays(first, last, resident, keep_output),
-                    )  # fmt: skip
+        present = [name for name in inputs if name in state]
+        for dropped in reversed(_subsets(present)):
+            missing = [name for name in inputs if name not in state]
+            for load in _subsets(missing):
+                for evicted in range(len(idle) + 1):
+                    evict = (*idle[:evicted], *dropped)
+                    resident = (state - set(evict)) | set(load)
+                    for keep_output in (True, False) if needed_later else (True,):
+                        yield _Frame(
+                            first, last, evict, load, (frozenset(missing) - set(load)) | set(dropped), keep_output,
+                            sum(self._sizes[name] for name in resident),
+                            self._overlays(first, last, resident, keep_output),
+                        )  # fmt: skip
 
     def _overlays(self, first: int, last: int, resident: frozenset[str], keep_output: bool) -> bool:
         residual = self._network.layers[last].residual
@@ -243,18 +243,15 @@ class Planner:
     def _measured(self, first: int, last: int, size: int) -> _Extent:
         layers, lanes = self._network.layers[first : last + 1], self._config.lanes
         bands = tile_bands(output_tiles(self._network, layers[-1], lanes), size)
-        step = max(1, len(bands) // _MEASURED_BANDS)
-        some = bands[::step] if (len(bands) - 1) % step == 0 else [*bands[::step], bands[-1]]
         largest: dict[str, int] = {}
-        total: dict[str, float] = {}
+        total: dict[str, int] = {}
         made = {layer.name for layer in layers}
-        for band in some:
-            for name, span in band_spans(self._network, layers, band, lanes).items():
+        for spans in segment_spans(self._network, layers, bands, lanes):
+            for name, span in spans.items():
                 words = (span if name in made else span.aligned(self._grain)).words
                 largest[name] = max(largest.get(name, 0), words)
-                total[name] = total.get(name, 0.0) + words
-        scale = len(bands) / len(some)
-        return _Extent(len(bands), largest, {name: round(words * scale) for name, words in total.items()})
+                total[name] = total.get(name, 0) + words
+        return _Extent(len(bands), largest, total)
 
     # -- price ----------------------------------------------------------------------------------------------------
 
@@ -312,8 +309,9 @@ class Planner:
         slots = min(self._config.columns, layer.out_channels) * planes_per_channel(network.tensors[layer.name])
         of_output = slots * bands[0].words
         residual = f", {of_output} for the residual" if layer.residual is not None else ""
+        tiles = "a tile" if bands[0].words == 1 else f"{bands[0].words} tiles"
         return CompileError(
-            f"layer {layer.name!r}: even in bands of {bands[0].words} tiles of {lanes} pixels it needs "
+            f"layer {layer.name!r}: even in bands of {tiles} of {lanes} pixels it needs "
             f"{channels * rows} AMem words for the rows of {source!r} that a band sees ({channels} channels of {rows} "
             f"words), {of_output} for the output of one group of channels{residual}, but chip.amem_words is "
             f"{self._config.amem_words}; use narrower maps, fewer input channels or a smaller kernel, "
@@ -321,5 +319,7 @@ class Planner:
         )
 
 
-def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    return chain.from_iterable(combinations(names, count) for count in range(len(names), -1, -1))
+def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All subsets, the largest first."""
+    sizes = range(len(names), -1, -1)
+    return list(chain.from_iterable(combinations(names, size) for size in sizes))
