@@ -21,13 +21,18 @@ from tlm.observe.faults import BitFlip, FaultTarget
 END, PARAMETER, PATTERN = 1, 8, 9
 HEADER: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = (
     (2, (("kind", 4), ("input_signed", 1), ("output_signed", 1), ("accumulator", 1), ("has_residual", 1),
-         ("residual_signed", 1), ("tag", 16), ("channels", 16), ("outputs", 16))),
+         ("residual_signed", 1), ("tag", 16), ("channels", 16), ("outputs", 16), ("banded", 1))),
     (3, (("height", 16), ("width", 16), ("kh", 6), ("kw", 6), ("sy", 8), ("sx", 8))),
     (4, (("top", 10), ("bottom", 10), ("left", 10), ("right", 10), ("dy", 10), ("dx", 10))),
     (5, (("input", 20), ("output", 20), ("residual", 20))),
     (6, (("weight", 20), ("residual_multiplier", 16))),
 )  # fmt: skip
 """Opcode and fields, lowest bits first, of the five header words."""
+BAND: tuple[tuple[int, tuple[tuple[str, int], ...]], ...] = (
+    (7, (("first_tile", 20), ("tiles", 20), ("plane_out", 20))),
+    (10, (("input_first", 20), ("plane_in", 20), ("plane_residual", 20))),
+)
+"""The two behind them if the layer is banded."""
 
 
 class ExpectedError(Exception):
@@ -52,8 +57,8 @@ class Machine:
             if flip.target is FaultTarget.MEMORY:
                 self.image[flip.address] ^= 1 << flip.bit
 
-    def run(self) -> npt.NDArray[Any]:
-        """The network's output as the store channel leaves it off-chip; SRAM flips happen before the first start."""
+    def play(self) -> None:
+        """The driver's steps; SRAM flips happen before the first start of the engine."""
         for step in self.program.steps:
             if isinstance(step, StartTransfer):
                 self._transfer(step)
@@ -64,6 +69,10 @@ class Machine:
                 self._execute(step.imem_word)
         if self._parts_run < len(self.program.parts):
             raise ExpectedError("not every part ran")
+
+    def run(self) -> npt.NDArray[Any]:
+        """The network's output as the store channel leaves it off-chip."""
+        self.play()
         output = self.program.network.output
         at = self.program.output_offset_bytes
         nibbles = _nibbles(bytes(self.image[at:]), output.signed and not output.accumulator)
@@ -88,8 +97,9 @@ class Machine:
         size = {SramName.AMEM: self.config.lanes // 2, SramName.WMEM: self.config.columns // 2, SramName.IMEM: 8}[
             transfer.sram
         ]
-        for i in range(transfer.row_words):
-            word, at = transfer.sram_word + i, transfer.memory_offset_bytes + i * size
+        for row, i in np.ndindex(transfer.rows, transfer.row_words):
+            word = transfer.sram_word + row * transfer.sram_stride_words + i
+            at = transfer.memory_offset_bytes + row * transfer.memory_stride_bytes + i * size
             if step.unit is Unit.LOAD:
                 self.srams[transfer.sram][word] = bytes(self.image[at : at + size])
             else:
@@ -114,11 +124,13 @@ class Machine:
             if opcode == END:
                 _decode(payload, ())
                 return
-            header: dict[str, int] = {}
-            for index, (expected, fields) in enumerate(HEADER):
+            header, words = dict[str, int](), HEADER
+            if opcode == 2 and payload >> 57 & 1:
+                words += BAND
+            for index, (expected, fields) in enumerate(words):
                 payload = self._instruction(address + index, expected)[1]
                 header |= _decode(payload, fields)
-            address = self._layer(_Shape(header, self.config.lanes, self.config.columns), address + len(HEADER))
+            address = self._layer(_Shape(header, self.config.lanes, self.config.columns), address + len(words))
 
     def _layer(self, h: Any, address: int) -> int:
         h.check(self.config.amem_words)
@@ -132,39 +144,44 @@ class Machine:
             count = min(h.columns, h.outputs - first)
             parameters += [_parameter(self._instruction(address + i, PARAMETER)[1]) for i in range(count)]
             address += count
-            for channel, tap in self._steps(h, address):
+            spoken_of = range(first, first + count) if h.kind else range(h.channels)
+            pattern_words = -(-len(spoken_of) // (60 // h.taps))
+            for channel, tap in self._steps(h, address, pattern_words, spoken_of):
+                h.touch(channel, tap)
+                if h.kind:
+                    continue
                 nibbles = _nibbles(self._read(SramName.WMEM, weight_word), signed=True)
                 weights[first : first + count, channel, tap // h.kw, tap % h.kw] = nibbles[:count]
-                h.touch(channel, tap)
                 weight_word += 1
-            address += h.pattern_words
+            address += pattern_words
         self._compute(h, weights, parameters)
         return address
 
-    def _steps(self, h: Any, address: int) -> list[tuple[int, int]]:
+    def _steps(self, h: Any, address: int, pattern_words: int, spoken_of: range) -> list[tuple[int, int]]:
         steps, per_word = [], 60 // h.taps
-        for index in range(h.pattern_words):
+        for index in range(pattern_words):
             payload = self._instruction(address + index, PATTERN)[1]
             for bit in range(60):
                 if payload >> bit & 1:
-                    channel = index * per_word + bit // h.taps
-                    if bit >= per_word * h.taps or channel >= h.channels:
+                    channel = spoken_of.start + index * per_word + bit // h.taps
+                    if bit >= per_word * h.taps or channel not in spoken_of:
                         raise ExpectedError("a pattern bit beyond the last channel or tap")
                     steps.append((channel, bit % h.taps))
         return steps
 
     def _compute(self, h: Any, weights: npt.NDArray[np.int8], parameters: Sequence[tuple[int, int, int]]) -> None:
         reads = {h.input + word for word in h.touched_words()}
-        writes = set(range(h.output, h.output + h.outputs * h.slots * h.plane_out))
-        residuals = set(range(h.residual, h.residual + h.outputs * h.plane_out)) if h.has_residual else set()
+        writes = h.tile_words(h.output, h.outputs * h.slots, h.plane_out)
+        residuals = h.tile_words(h.residual, h.outputs, h.plane_residual) if h.has_residual else set()
         for word in sorted((reads | residuals) - writes):
             self._read(SramName.AMEM, word)
-        if reads & writes or (residuals & writes and h.residual != h.output):
+        same = h.residual == h.output and h.plane_residual == h.plane_out
+        if reads & writes or (residuals & writes and not same):
             raise UnpredictableError
         for word in sorted(residuals):
             self._read(SramName.AMEM, word)
-        acc = reference.accumulate(h.layer(weights), self._tensor(h.input, h.channels, h.height * h.width, h))
-        acc = acc.reshape(h.outputs, -1).astype(np.int64)
+        acc = self._maxima(h) if h.kind else reference.accumulate(h.layer(weights), self._tensor(h))
+        acc = acc.reshape(h.outputs, -1)[:, h.pixels].astype(np.int64)
         bias, multiplier, shift = np.array(parameters).T[:, :, None]
         if h.accumulator:
             planes = (acc + bias)[:, None] >> (4 * np.arange(6))[:, None] & 15
@@ -172,39 +189,60 @@ class Machine:
             return
         scaled = (acc + bias) * multiplier
         if h.has_residual:
-            size = h.out_h * h.out_w
-            values = _tensor_of(self.srams[SramName.AMEM], h.residual, h.outputs, size, h.lanes, h.residual_signed)
+            words = [[h.residual + o * h.plane_residual + t for t in range(h.tiles)] for o in range(h.outputs)]
+            values = self._pixels(words, h.lanes, h.residual_signed)[:, : acc.shape[1]]
             scaled = scaled + values * h.residual_multiplier
         divisor = np.int64(1) << (shift + 1)
         rounded = np.floor_divide(2 * scaled + divisor // 2, divisor)
         self._write(h, np.clip(rounded, *((-8, 7) if h.output_signed else (0, 15))) & 15)
 
-    def _tensor(self, base: int, channels: int, pixels: int, h: Any) -> npt.NDArray[np.int64]:
-        values = _tensor_of(self.srams[SramName.AMEM], base, channels, pixels, h.lanes, h.input_signed)
-        return values.reshape(channels, h.height, h.width)
+    def _maxima(self, h: Any) -> npt.NDArray[np.int64]:
+        """(channels, out_h * out_w): of the taps that the patterns name, as if each were a layer of its own."""
+        source = self._tensor(h)
+        found = np.full((h.channels, h.out_h * h.out_w), -8 if h.input_signed else 0, np.int64)
+        for channel, tap in h.touched:
+            y, x, inside = h.sources(tap)
+            seen = source[channel, y[inside], x[inside]]
+            found[channel, inside] = np.maximum(found[channel, inside], seen)
+        return found
+
+    def _tensor(self, h: Any) -> npt.NDArray[np.int64]:
+        """The whole input (channels, height, width); what AMem does not hold is 0 (who needs it has checked)."""
+        values = np.zeros((h.channels, -(-h.height * h.width // h.lanes) * h.lanes), np.int64)
+        words = [[h.input + c * h.plane_in + w for w in range(h.plane_in)] for c in range(h.channels)]
+        first = h.input_first * h.lanes
+        values[:, first : first + h.plane_in * h.lanes] = self._pixels(words, h.lanes, h.input_signed)
+        return values[:, : h.height * h.width].reshape(h.channels, h.height, h.width)
+
+    def _pixels(self, words: Sequence[Sequence[int]], lanes: int, signed: int) -> npt.NDArray[np.int64]:
+        """(rows, words * lanes); words that were never written count as zeros."""
+        empty, amem = bytes(lanes // 2), self.srams[SramName.AMEM]
+        data = b"".join(amem.get(word, empty) for row in words for word in row)
+        return _nibbles(data, bool(signed)).reshape(len(words), -1)
 
     def _write(self, h: Any, rows: npt.NDArray[np.int64]) -> None:
-        padded = np.zeros((len(rows), h.plane_out * h.lanes), np.int64)
+        padded = np.zeros((len(rows), h.tiles * h.lanes), np.int64)
         padded[:, : rows.shape[1]] = rows
-        for index, word in enumerate(padded.reshape(-1, h.lanes)):
-            data = (word[0::2] | word[1::2] << 4).astype(np.uint8).tobytes()
-            self.srams[SramName.AMEM][h.output + index] = data
+        for slot, row in enumerate(padded.reshape(len(rows), h.tiles, h.lanes)):
+            for tile, word in enumerate(row):
+                data = (word[0::2] | word[1::2] << 4).astype(np.uint8).tobytes()
+                self.srams[SramName.AMEM][h.output + slot * h.plane_out + tile] = data
 
 
 class _Shape:
-    """A decoded header and what follows from it; attributes are the fields of HEADER."""
+    """A decoded header and what follows from it; attributes are the fields of HEADER and BAND."""
 
     def __init__(self, fields: dict[str, int], lanes: int, columns: int) -> None:
         self.__dict__.update(fields)
         self.lanes, self.columns = lanes, columns
-        self._touched: set[tuple[int, int]] = set()
+        self.touched: set[tuple[int, int]] = set()
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
 
     def check(self, amem_words: int) -> None:
         sizes = ("channels", "outputs", "height", "width", "kh", "kw", "sy", "sx", "dy", "dx")
-        if self.kind or not all(getattr(self, size) for size in sizes) or self.kh * self.kw > 60:
+        if self.kind > 1 or not all(getattr(self, size) for size in sizes) or self.kh * self.kw > 60:
             raise ExpectedError("no layer")
         self.taps, self.slots = self.kh * self.kw, 6 if self.accumulator else 1
         self.out_h = (self.height + self.top + self.bottom - self.dy * (self.kh - 1) - 1) // self.sy + 1
@@ -215,28 +253,63 @@ class _Shape:
             raise ExpectedError("a residual without a requantiser")
         if not self.has_residual and (self.residual_signed or self.residual or self.residual_multiplier):
             raise ExpectedError("residual fields without a residual")
-        self.plane_in = -(-self.height * self.width // self.lanes)
-        self.plane_out = -(-self.out_h * self.out_w // self.lanes)
-        self.pattern_words = -(-self.channels // (60 // self.taps))
-        ends = [self.input + self.channels * self.plane_in, self.output + self.outputs * self.slots * self.plane_out]
+        if self.kind and (self.has_residual or self.accumulator or self.channels != self.outputs):
+            raise ExpectedError("pooling that is no layer")
+        if self.banded:
+            self._check_band()
+        else:
+            self.first_tile = self.input_first = 0
+            self.plane_in = -(-self.height * self.width // self.lanes)
+            self.tiles = self.plane_out = self.plane_residual = -(-self.out_h * self.out_w // self.lanes)
+        first, size = self.first_tile * self.lanes, self.out_h * self.out_w
+        self.pixels = slice(first, min(first + self.tiles * self.lanes, size))
+        ends = [self.input + self.channels * self.plane_in]
+        ends.append(max(self.tile_words(self.output, self.outputs * self.slots, self.plane_out)) + 1)
         if self.has_residual:
-            ends.append(self.residual + self.outputs * self.plane_out)
+            ends.append(max(self.tile_words(self.residual, self.outputs, self.plane_residual)) + 1)
         if max(ends) > amem_words:
             raise ExpectedError("a tensor leaves AMem")
 
+    def _check_band(self) -> None:
+        tiles, plane = -(-self.out_h * self.out_w // self.lanes), -(-self.height * self.width // self.lanes)
+        legal = (
+            0 < self.tiles <= tiles - self.first_tile
+            and self.tiles <= self.plane_out
+            and (self.plane_residual >= self.tiles if self.has_residual else not self.plane_residual)
+            and 0 < self.plane_in <= plane - self.input_first
+        )
+        if not legal:
+            raise ExpectedError("no band")
+        last = min((self.first_tile + self.tiles) * self.lanes, self.out_h * self.out_w) - 1
+        top = self.first_tile * self.lanes // self.out_w * self.sy - self.top
+        bottom = last // self.out_w * self.sy - self.top + self.dy * (self.kh - 1)
+        seen = [row for row in range(top, bottom + 1) if 0 <= row < self.height]
+        if seen:
+            words = seen[0] * self.width // self.lanes, (seen[-1] * self.width + self.width - 1) // self.lanes
+            if words[0] < self.input_first or words[1] >= self.input_first + self.plane_in:
+                raise ExpectedError("the input lacks a row")
+
+    def tile_words(self, base: int, slots: int, plane: int) -> set[int]:
+        """Words of the tiles that are computed."""
+        return {base + slot * plane + tile for slot in range(slots) for tile in range(self.tiles)}
+
+    def sources(self, tap: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """For every output pixel the row and column that a tap sees, and whether that is inside."""
+        ys, xs = np.divmod(np.arange(self.out_h * self.out_w), self.out_w)
+        y = ys * self.sy + tap // self.kw * self.dy - self.top
+        x = xs * self.sx + tap % self.kw * self.dx - self.left
+        return y, x, (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
+
     def touch(self, channel: int, tap: int) -> None:
-        self._touched.add((channel, tap))
+        self.touched.add((channel, tap))
 
     def touched_words(self) -> set[int]:
         """Words, counted from the input's base, that the steps read."""
         words: set[int] = set()
-        ys, xs = np.divmod(np.arange(self.out_h * self.out_w), self.out_w)
-        for tap in {tap for _, tap in self._touched}:
-            y = ys * self.sy + tap // self.kw * self.dy - self.top
-            x = xs * self.sx + tap % self.kw * self.dx - self.left
-            inside = (y >= 0) & (y < self.height) & (x >= 0) & (x < self.width)
-            seen = np.unique((y * self.width + x)[inside] // self.lanes).tolist()
-            words |= {c * self.plane_in + word for c, t in self._touched if t == tap for word in seen}
+        for tap in {tap for _, tap in self.touched}:
+            y, x, inside = (of_pixels[self.pixels] for of_pixels in self.sources(tap))
+            seen = (np.unique((y * self.width + x)[inside] // self.lanes) - self.input_first).tolist()
+            words |= {c * self.plane_in + word for c, t in self.touched if t == tap for word in seen}
         return words
 
     def layer(self, weights: npt.NDArray[np.int8]) -> Conv2d:
@@ -268,12 +341,3 @@ def _nibbles(data: bytes, signed: bool) -> npt.NDArray[np.int64]:
     packed = np.frombuffer(data, np.uint8).astype(np.int64)
     values = np.stack((packed & 15, packed >> 4), axis=1).ravel()
     return np.where(values > 7, values - 16, values) if signed else values
-
-
-def _tensor_of(
-    amem: dict[int, bytes], base: int, channels: int, pixels: int, lanes: int, signed: int
-) -> npt.NDArray[np.int64]:
-    """(channels, pixels); words that were never written count as zeros (who needs them has checked)."""
-    plane, empty = -(-pixels // lanes), bytes(lanes // 2)
-    data = b"".join(amem.get(base + i, empty) for i in range(channels * plane))
-    return _nibbles(data, bool(signed)).reshape(channels, -1)[:, :pixels]

@@ -36,6 +36,7 @@ BOTH = (
     # sequencer
     "engine start: first activity in the cycle after START",
     "header words are read one a cycle",
+    "a banded layer has two more header words, read one a cycle",
     "parameter words are read one a cycle",
     "parameter words are read once for each of a channel's entry slots",
     "the next group's parameters are read from the cycle after the handover on",
@@ -48,6 +49,13 @@ BOTH = (
     "a new group's gap is at least n + 1",
     "the next layer starts in the cycle after the last write",
     "the interrupt comes in the cycle after END was read",
+    "a pooling group's pattern words speak of its own channels",
+    "a step of max pooling reads no weight word",
+    "a step of max pooling keeps the maximum in its channel's row",
+    # bands
+    "input planes lie input_plane_words apart",
+    "output planes lie output_plane_words apart",
+    "residual planes lie residual_plane_words apart",
     # pipeline
     "sram_read_cycles",
     "log2(lanes) rotate stages",
@@ -102,6 +110,7 @@ SHARED = (
     "after an error three registers are read",
     "an unmapped address is answered after one cycle",
     "cycles count to the last interrupt, inclusive",
+    "a band's tiles count from first_tile",
 )
 
 BEAT_ONLY = {

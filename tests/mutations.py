@@ -22,18 +22,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import mutations_bands
 import mutations_beat
 import mutations_burst
 import mutations_shared
 from mutation_rules import MODELS, Mutation
 
 ROOT = Path(__file__).resolve().parent.parent
-MUTATIONS = mutations_beat.MUTATIONS + mutations_burst.MUTATIONS + mutations_shared.MUTATIONS
+MUTATIONS = (
+    *mutations_beat.MUTATIONS,
+    *mutations_burst.MUTATIONS,
+    *mutations_bands.MUTATIONS,
+    *mutations_shared.MUTATIONS,
+)
 
 # ordered by what they cost to notice a mutation with
 EXPECTED_NUMBERS = (
     "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
-    "chip_timing", "timing_predictor", "occupancy", "dma_timeline",
+    "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands",
 )  # fmt: skip
 SUITES = {
     "beat": ("fidelities", *EXPECTED_NUMBERS),

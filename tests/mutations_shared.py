@@ -72,6 +72,7 @@ MUTATIONS = (
         f"if region is None:\n            {_ONE}",
         f"if region is None:\n            {_TWO}",
     ),
+    _shared("a band's tiles count from first_tile", "chip/layer_header.py", "(first + tile) * lanes", "tile * lanes"),
     _shared(
         "cycles count to the last interrupt, inclusive",
         "observe/recorder.py",

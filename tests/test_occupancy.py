@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from band_programs import BandProgram, band_cases
 from chip_cases import NetworkCase, bank_offsets, chips, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,16 +19,14 @@ from tlm.chip.calendar import PartOccupancy, occupy
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.geometry import Geometry, KernelError
-from tlm.chip.isa import decode_header
+from tlm.chip.isa import decode_header, header_word_count
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
-from tlm.compiler.program import Program
+from tlm.compiler.program import Job, Program
 from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Response
 from tlm.layers import Conv2d
 from tlm.network import Network
-
-HEADER_WORDS = 5
 
 
 @dataclass
@@ -65,7 +65,7 @@ def observe(program: Program, activations: npt.NDArray[np.int8]) -> Observed:
 
     def layer(phase: Phase, _: Any, payload: Any) -> None:
         if phase is Phase.BEGIN_REQ and isinstance(payload, LayerPayload):
-            seen.parts.append(Part(clock.now - HEADER_WORDS))
+            seen.parts.append(Part(clock.now - payload.header.header_words))
 
     def of_pass(phase: Phase, _: Any, payload: Any) -> None:
         if phase is Phase.BEGIN_REQ and payload.cause.index == 0:
@@ -94,14 +94,15 @@ def worked_out(program: Program) -> Iterator[PartOccupancy]:
     for job in program.jobs:
         at = 0
         for tag in job.parts:
-            header = decode_header(job.instructions[at : at + HEADER_WORDS], config)
+            count = header_word_count(job.instructions[at])
+            header = decode_header(job.instructions[at : at + count], config)
             assert header.tag == tag
             patterns = np.zeros((header.groups(config.columns), header.pattern_words(0, config.columns)), np.uint64)
-            first, at = at, at + HEADER_WORDS
+            first, at = at, at + count
             for group in range(len(patterns)):
                 at += header.group_channels(group, config.columns)
-                own = job.instructions[at : at + len(patterns[group])]
-                patterns[group] = [word & ((1 << 60) - 1) for word in own]
+                own = job.instructions[at : at + header.pattern_words(group, config.columns)]
+                patterns[group, : len(own)] = [word & ((1 << 60) - 1) for word in own]
                 at += len(own)
             yield occupy(
                 header.geometry(config.lanes, config.columns),
@@ -110,8 +111,11 @@ def worked_out(program: Program) -> Iterator[PartOccupancy]:
                 output_base_word=header.output_base_word,
                 residual_base_word=header.residual_base_word if header.has_residual else None,
                 words_per_channel=header.slots_per_channel,
-                weight_base_word=header.weight_base_word,
+                output_plane_words=header.output_plane_words(config.lanes),
+                residual_plane_words=header.residual_plane_words(config.lanes) if header.has_residual else None,
+                weight_base_word=None if header.pooling else header.weight_base_word,
                 program_word=job.imem_word + first,
+                header_words=count,
             )
 
 
@@ -157,6 +161,16 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
     with bank_offsets(case.network, chip, dict(zip(case.network.tensors, offsets, strict=False))):
         program = compile_network(case.network, chip)
     check(program, case.activations)
+
+
+@settings(max_examples=60)
+@given(st.data(), chips(**FAST_MEMORY, amem_words=4096))
+def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
+    case = data.draw(band_cases(chip))
+    hand = BandProgram(case)
+    job = Job(parts=(0,), imem_word=case.imem_base, wmem_word=0, instructions=tuple(case.instructions()))
+    program = SimpleNamespace(config=chip, jobs=(job,), steps=hand.steps, image=lambda _: hand.data)
+    check(program, case.activations)  # type: ignore[arg-type]
 
 
 def one_layer(shape: tuple[int, int, int], out_channels: int, kernel: int = 1, **keys: Any) -> Network:
