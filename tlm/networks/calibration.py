@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ _ZERO_SHARE = 30  # percent of an unsigned output's pixels at or below 0, as aft
 _TOP_SHARE = 99  # percent of the pixels at or below the highest level, so about 1 % saturate [A]
 _SIGNED_LOW_SHARE = 1
 _FEW_PIXELS = 16
+_MANY_PIXELS = 1_024
 _MULTIPLIER_BITS = MULTIPLIER_BITS - 1  # one bit of headroom below the 16 that the chip has
 _RESIDUAL_NUMERATOR, _RESIDUAL_DENOMINATOR = 1, 2  # a residual's value counts half [A]
 
@@ -44,12 +46,18 @@ def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | No
     become -8 and 7. With a residual, which counts half, the layer's own part is scaled so that the sum has that
     spread (the two parts taken as independent), and all shifts are equal. A constant channel keeps the layer's scale.
 
+    Of a map of more than 1,024 pixels every n-th counts: the smallest odd n that leaves at most 1,024 (odd, so that
+    it walks through all columns of an even map).
+
     Args:
         layer: any convolution; its own requantisation is ignored.
         accumulators: int32 (O, H', W'), its sums without bias (:func:`tlm.reference.accumulate`).
         residual: int8 (O, H', W') where the layer has a residual.
     """
-    fitted = fit(accumulators.reshape(layer.out_channels, -1).astype(np.int64), layer.signed_output, residual)
+    step = _sampling(accumulators[0].size)
+    sums = accumulators.reshape(layer.out_channels, -1)[:, ::step]
+    added = None if residual is None else residual.reshape(layer.out_channels, -1)[:, ::step]
+    fitted = fit(sums, layer.signed_output, added)
     return replace(
         layer,
         bias=fitted.bias,
@@ -59,24 +67,23 @@ def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | No
     )
 
 
-def fit(accumulators: npt.NDArray[np.int64], signed: bool, residual: Int8Array | None = None) -> Requantisation:
-    """The requantisation for accumulators (O, pixels); see :func:`calibrated`.
+def fit(accumulators: npt.NDArray[Any], signed: bool, residual: Int8Array | None = None) -> Requantisation:
+    """The requantisation for accumulators (O, pixels), 25-bit integers, and a residual; see :func:`calibrated`.
 
     Maps of fewer than 16 pixels have no distribution per channel worth the name: there the whole layer's is used.
     """
     low_share = _SIGNED_LOW_SHARE if signed else _ZERO_SHARE
     spread = _spread(accumulators, low_share)
     if residual is None:
-        shift = np.array([_shift_for(int(s), _MULTIPLIER_BITS) for s in spread], np.int64)
-        added, residual_multiplier = np.zeros_like(accumulators), 0
+        shift = _shifts_for(spread)
+        added, residual_multiplier = np.zeros((1, 1), np.int64), 0
         target = np.full_like(spread, 2 * LEVELS)
     else:
-        levels = residual.reshape(len(accumulators), -1).astype(np.int64)
-        common = min(MULTIPLIER_BITS, _shift_for(int(spread.min()), _MULTIPLIER_BITS))
+        common = min(MULTIPLIER_BITS, int(_shifts_for(spread).min()))
         shift = np.full(len(spread), common, np.int64)
         residual_multiplier = (_RESIDUAL_NUMERATOR << common) // _RESIDUAL_DENOMINATOR
-        added = levels * residual_multiplier
-        spans = np.minimum(_spread(levels, low_share), LEVELS)
+        added = residual.astype(np.int64) * residual_multiplier
+        spans = np.minimum(_spread(residual, low_share), LEVELS)
         target = np.array([isqrt(4 * LEVELS**2 - int(span) ** 2) for span in spans], np.int64)
     multiplier = np.maximum((target << shift) // (2 * spread), 1)
     lowest = _percentile(accumulators * multiplier[:, None] + added, low_share)
@@ -86,7 +93,13 @@ def fit(accumulators: npt.NDArray[np.int64], signed: bool, residual: Int8Array |
     return Requantisation(bias, multiplier, shift, residual_multiplier)
 
 
-def _spread(values: npt.NDArray[np.int64], low_share: int) -> npt.NDArray[np.int64]:
+def _sampling(pixels: int) -> int:
+    """Every how many pixels are looked at."""
+    step = -(-pixels // _MANY_PIXELS)
+    return step + (step + 1) % 2
+
+
+def _spread(values: npt.NDArray[Any], low_share: int) -> npt.NDArray[np.int64]:
     """Distance of the percentiles per row, at least 1; a constant row takes the whole layer's."""
     spread = _percentile(values, _TOP_SHARE) - _percentile(values, low_share)
     if (spread > 0).all():
@@ -96,16 +109,14 @@ def _spread(values: npt.NDArray[np.int64], low_share: int) -> npt.NDArray[np.int
     return np.maximum(np.where(spread > 0, spread, fallback), 1)
 
 
-def _percentile(values: npt.NDArray[np.int64], share: int) -> npt.NDArray[np.int64]:
+def _percentile(values: npt.NDArray[Any], share: int) -> npt.NDArray[np.int64]:
     rows, pixels = values.shape
     pooled = values if pixels >= _FEW_PIXELS else values.reshape(1, -1)
     index = (pooled.shape[1] - 1) * share // 100
-    return np.broadcast_to(np.sort(pooled, axis=1)[:, index], (rows,)).astype(np.int64)
+    return np.broadcast_to(np.partition(pooled, index, axis=1)[:, index], (rows,)).astype(np.int64)
 
 
-def _shift_for(spread: int, multiplier_bits: int) -> int:
-    """The largest shift with ``LEVELS * 2^shift / spread`` below ``2^multiplier_bits``."""
-    shift = 0
-    while shift < MAX_SHIFT and (LEVELS << (shift + 1)) // spread < 1 << multiplier_bits:
-        shift += 1
-    return shift
+def _shifts_for(spread: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each spread the largest shift with ``LEVELS * 2^shift / spread`` below ``2^_MULTIPLIER_BITS``."""
+    steps = LEVELS << np.arange(1, MAX_SHIFT + 1, dtype=np.int64)
+    return np.searchsorted(steps, spread << _MULTIPLIER_BITS).astype(np.int64)
