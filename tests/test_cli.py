@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -178,14 +180,15 @@ def test_a_difference_from_the_golden_model_fails(
 ) -> None:
     from tlm.cli import main
 
-    honest = package.reference.run
+    honest = package.simulate
 
-    def wrong(network: package.Network, activations: np.ndarray) -> dict[str, np.ndarray]:
-        tensors = {name: array.copy() for name, array in honest(network, activations).items()}
+    def wrong(*arguments: Any, **keys: Any) -> package.Result:
+        result = honest(*arguments, **keys)
+        tensors = {name: array.copy() for name, array in result.tensors.items()}
         tensors["c2"][3, 2, 1] ^= 1
-        return tensors
+        return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(package.reference, "run", wrong)
+    monkeypatch.setattr(package, "simulate", wrong)
     assert main(["run", str(small), "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     assert "golden model DIFFERS in c2" in printed.out

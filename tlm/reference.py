@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.layers import ACCUMULATOR_BITS, INPUT, Conv2d, MaxPool2d
+from tlm.layers import ACCUMULATOR_BITS, INPUT, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
 
 Int32Array = npt.NDArray[np.int32]
@@ -36,17 +36,32 @@ def run(network: Network, activations: npt.ArrayLike) -> dict[str, OutputArray]:
     """
     tensors: dict[str, OutputArray] = {INPUT: network.check_activations(activations)}
     for layer in network.layers:
-        if isinstance(layer, MaxPool2d):
-            tensors[layer.name] = largest(layer, tensors[network.input_of(layer).name])
-            continue
-        acc = wrap(accumulate(layer, tensors[network.input_of(layer).name]))
         residual = network.residual_of(layer)
-        if layer.accumulator_output:
-            tensors[layer.name] = wrap(acc + layer.bias.astype(np.int32)[:, None, None])
-        else:
-            tensors[layer.name] = requantise(layer, acc, None if residual is None else tensors[residual.name])
+        tensors[layer.name] = output(
+            layer, tensors[network.input_of(layer).name], None if residual is None else tensors[residual.name]
+        )
     del tensors[INPUT]
     return tensors
+
+
+def output(layer: Layer, activations: npt.NDArray[Any], residual: npt.NDArray[Any] | None = None) -> OutputArray:
+    """One layer's output: int8 (O, H', W'), or int32 for accumulator output.
+
+    Args:
+        activations: 4-bit integers (C, H, W).
+        residual: 4-bit integers (O, H', W'), where the layer has one.
+    """
+    if isinstance(layer, MaxPool2d):
+        return largest(layer, activations)
+    return finished(layer, accumulate(layer, activations), residual)
+
+
+def finished(layer: Conv2d, sums: Int32Array, residual: npt.NDArray[Any] | None = None) -> OutputArray:
+    """What the engine makes of a convolution's sums: int8 (O, H', W'), or int32 for accumulator output."""
+    acc = wrap(sums)
+    if layer.accumulator_output:
+        return wrap(acc + layer.bias.astype(np.int32)[:, None, None])
+    return requantise(layer, acc, residual)
 
 
 def accumulate(layer: Conv2d, activations: npt.NDArray[Any]) -> Int32Array:
@@ -82,7 +97,7 @@ def _seen_by(
     size: tuple[int, int],
     exact: type[np.floating[Any]],
 ) -> npt.NDArray[Any]:
-    """The pixels that each pair of channel and tap sees, for every output: (groups, pairs, H' * W'), 0 outside the input.
+    """The pixels that each pair of channel and tap sees: (groups, pairs, H' * W'), 0 outside the input.
 
     Args:
         source: (groups, C // groups, H, W).

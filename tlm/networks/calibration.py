@@ -22,7 +22,7 @@ LEVELS = 15
 
 _ZERO_SHARE = 30  # percent of an unsigned output's pixels at or below 0, as after a trained ReLU [A]
 _TOP_SHARE = 99  # percent of the pixels at or below the highest level, so about 1 % saturate [A]
-_SIGNED_LOW_SHARE = 1
+_LOW_SHARE = 1  # where there is no ReLU
 _FEW_PIXELS = 16
 _MANY_PIXELS = 1_024
 _MULTIPLIER_BITS = MULTIPLIER_BITS - 1  # one bit of headroom below the 16 that the chip has
@@ -54,10 +54,8 @@ def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | No
         accumulators: int32 (O, H', W'), its sums without bias (:func:`tlm.reference.accumulate`).
         residual: int8 (O, H', W') where the layer has a residual.
     """
-    step = _sampling(accumulators[0].size)
-    sums = accumulators.reshape(layer.out_channels, -1)[:, ::step]
-    added = None if residual is None else residual.reshape(layer.out_channels, -1)[:, ::step]
-    fitted = fit(sums, layer.signed_output, added)
+    added = None if residual is None else _sampled(residual)
+    fitted = fit(_sampled(accumulators), layer.signed_output, added)
     return replace(
         layer,
         bias=fitted.bias,
@@ -67,12 +65,38 @@ def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | No
     )
 
 
-def fit(accumulators: npt.NDArray[Any], signed: bool, residual: Int8Array | None = None) -> Requantisation:
-    """The requantisation for accumulators (O, pixels), 25-bit integers, and a residual; see :func:`calibrated`.
+def calibrated_average(layer: Conv2d, accumulators: Int32Array) -> Conv2d:
+    """An averaging layer with one bias, multiplier and shift for all channels, whose ratios are what it tells.
+
+    The 1st percentile of all channels together becomes the lowest level, the 99th the highest.
+
+    Args:
+        layer: a depth-wise convolution without residual.
+        accumulators: int32 (O, H', W'), its sums without bias.
+    """
+    fitted = fit(_sampled(accumulators).reshape(1, -1), layer.signed_output, low_share=_LOW_SHARE)
+    every = np.ones(layer.out_channels, np.int64)
+    return replace(layer, bias=every * fitted.bias, multiplier=every * fitted.multiplier, shift=every * fitted.shift)
+
+
+def fit(
+    accumulators: npt.NDArray[Any],
+    signed: bool,
+    residual: Int8Array | None = None,
+    low_share: int | None = None,
+) -> Requantisation:
+    """The requantisation for accumulators, see :func:`calibrated`.
 
     Maps of fewer than 16 pixels have no distribution per channel worth the name: there the whole layer's is used.
+
+    Args:
+        accumulators: integers (O, pixels), 25 bits.
+        signed: the output's range.
+        residual: int8 (O, pixels).
+        low_share: percentile that becomes the lowest level; by default the 1st of signed outputs, the 30th of others.
     """
-    low_share = _SIGNED_LOW_SHARE if signed else _ZERO_SHARE
+    if low_share is None:
+        low_share = _LOW_SHARE if signed else _ZERO_SHARE
     spread = _spread(accumulators, low_share)
     if residual is None:
         shift = _shifts_for(spread)
@@ -93,10 +117,11 @@ def fit(accumulators: npt.NDArray[Any], signed: bool, residual: Int8Array | None
     return Requantisation(bias, multiplier, shift, residual_multiplier)
 
 
-def _sampling(pixels: int) -> int:
-    """Every how many pixels are looked at."""
-    step = -(-pixels // _MANY_PIXELS)
-    return step + (step + 1) % 2
+def _sampled(maps: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(O, pixels): at most 1,024 pixels of each map of (O, H, W)."""
+    rows = maps.reshape(len(maps), -1)
+    step = -(-rows.shape[1] // _MANY_PIXELS)
+    return rows[:, :: step + (step + 1) % 2]
 
 
 def _spread(values: npt.NDArray[Any], low_share: int) -> npt.NDArray[np.int64]:

@@ -83,8 +83,12 @@ def prune_words(bits: SeededBits, weights: Int8Array, density: float) -> Int8Arr
 
 def _keep_random(bits: SeededBits, shape: tuple[int, ...], density: float) -> npt.NDArray[np.bool_]:
     keys = bits.raw(shape).ravel()
-    mask = np.zeros(keys.size, bool)
-    mask[np.argsort(keys, kind="stable")[: round(density * keys.size)]] = True
+    count = round(density * keys.size)
+    if count == keys.size:
+        return np.ones(shape, bool)
+    bound = np.partition(keys, count)[count]
+    mask: npt.NDArray[np.bool_] = keys < bound
+    mask[np.flatnonzero(keys == bound)[: count - np.count_nonzero(mask)]] = True  # of equal keys the first
     return mask.reshape(shape)
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
+from tlm.scenario import networks
 from tlm.scenario import schema as structs
 from tlm.scenario.sources import KeyPath, lookup
 
@@ -26,7 +27,7 @@ def scenario_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
     for name, definition in definitions.items():
-        _describe(definition, getattr(structs, name))
+        _describe(definition, getattr(structs, name, None) or getattr(networks, name))
     _bound_chip(definitions["ChipConfig"])
     _bound_energy(definitions["EnergyConfig"])
     _default_kinds(definitions)
