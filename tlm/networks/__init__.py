@@ -1,6 +1,6 @@
 """Networks of known shape with seeded weights, calibrated for the input they are given.
 
 Files: ``seeded`` (integers from raw random bits), ``weights`` (bell-shaped 4-bit weights and pruning), ``calibration``
-(requantisation that uses the whole 4-bit range), ``blocks`` (PW-DW-PW), ``resnet18`` (its blocks), ``stack`` (layers
-listed one by one).
+(requantisation that uses the whole 4-bit range), ``blocks`` (PW-DW-PW, and of standard convolutions), ``resnet18`` (the whole network), ``stack`` (layers
+listed one by one), ``builder`` (puts layers together, calibrates them, keeps their golden outputs).
 """

@@ -101,6 +101,8 @@ def allowed_text(node: Mapping[str, Any]) -> str:
         return f"{article} in {'..'.join(limits)}" if len(limits) == 2 else article
     if kind == "array":
         items = node.get("prefixItems") or [node["items"]] * node.get("minItems", 0)
+        if len(items) > 3:  # too many to list, and alike
+            return f"[{allowed_text(items[0])}, {len(items)} times]"
         return f"[{', '.join(allowed_text(item) for item in items) or '...'}]"
     if kind == "string":
         return "letters, digits, '_', '.', '-' as a string" if "pattern" in node else "a string"
