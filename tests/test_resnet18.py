@@ -4,15 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import SCENARIOS
 
 import tlm
 from tlm.core.errors import InputError
+from tlm.images import load_image
 from tlm.layers import Conv2d, MaxPool2d
 from tlm.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.resnet18 import BLOCKS, Resnet18, add_resnet18, build_resnet18
 from tlm.networks.seeded import SeededBits, seeded_activations
 
+PHOTOGRAPH = SCENARIOS / "images" / "astronaut.png"
 SMALL: dict[str, Any] = {"size": 32, "divisor": 8, "classes": 10}
 
 
@@ -21,16 +24,6 @@ def built(**keys: Any) -> NetworkBuilder:
     builder = NetworkBuilder(seeded_activations(spec.input_shape, 0))
     add_resnet18(builder, spec)
     return builder
-
-
-def photograph(size: int = 224) -> np.ndarray:
-    """Something like a photograph: shading, a bright disc and a dark bar with sharp edges, little noise; 0..15."""
-    y, x = np.mgrid[:size, :size] * 224 // size
-    disc = 6 * ((y - 80) ** 2 + (x - 140) ** 2 < 50**2)
-    bar = 5 * (abs(y + x // 2 - 190) < 14)
-    noise = SeededBits(0, "noise").below(2, (3, size, size))
-    channels = [y * 9 // 224 + disc - bar, x * 7 // 224 + 3 + disc // 2 - bar, (y + x) * 8 // 448 + 1 - bar]
-    return np.clip(np.stack(channels) + noise, 0, 15).astype(np.int8)
 
 
 # -- steps ------------------------------------------------------------------------------------------------------
@@ -180,7 +173,8 @@ def test_tensors_are_the_golden_models(keys: dict[str, Any]) -> None:
 @pytest.mark.parametrize("source", ["seeded", "photograph"])
 def test_every_layer_uses_the_range(source: str) -> None:
     spec = Resnet18(taps=3)
-    builder = NetworkBuilder(photograph() if source == "photograph" else seeded_activations(spec.input_shape, 0))
+    photograph = load_image(PHOTOGRAPH, 224, 224) if source == "photograph" else None
+    builder = NetworkBuilder(seeded_activations(spec.input_shape, 0) if photograph is None else photograph)
     add_resnet18(builder, spec)
     network, tensors = builder.network(), builder.tensors()
     scores = tensors.pop("fc").ravel()

@@ -14,7 +14,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
-from tlm.scenario import networks
+from tlm.scenario import inputs, networks
 from tlm.scenario import schema as structs
 from tlm.scenario.sources import KeyPath, lookup
 
@@ -27,7 +27,8 @@ def scenario_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
     for name, definition in definitions.items():
-        _describe(definition, getattr(structs, name, None) or getattr(networks, name))
+        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
+        _describe(definition, cls)
     _bound_chip(definitions["ChipConfig"])
     _bound_energy(definitions["EnergyConfig"])
     _default_kinds(definitions)
