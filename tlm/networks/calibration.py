@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.integer_arrays import Int8Array
+from tlm.integer_arrays import Int8Array, IntArray
 from tlm.layers import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
 from tlm.reference import Int32Array
 
@@ -33,9 +33,9 @@ _RESIDUAL_NUMERATOR, _RESIDUAL_DENOMINATOR = 1, 2  # a residual's value counts h
 class Requantisation:
     """bias, multiplier, shift: int64 arrays (O,); residual_multiplier: one number for the layer (engine.md, Values)."""
 
-    bias: npt.NDArray[np.int64]
-    multiplier: npt.NDArray[np.int64]
-    shift: npt.NDArray[np.int64]
+    bias: IntArray
+    multiplier: IntArray
+    shift: IntArray
     residual_multiplier: int = 0
 
 
@@ -97,20 +97,20 @@ def fit(
     """
     if low_share is None:
         low_share = _LOW_SHARE if signed else _ZERO_SHARE
-    spread = _spread(accumulators, low_share)
+    low, spread = _low_and_spread(accumulators, low_share)
     if residual is None:
-        shift = _shifts_for(spread)
-        added, residual_multiplier = np.zeros((1, 1), np.int64), 0
-        target = np.full_like(spread, 2 * LEVELS)
+        shift, residual_multiplier = _shifts_for(spread), 0
+        multiplier = np.maximum((LEVELS << shift) // spread, 1)
+        lowest = low * multiplier
     else:
         common = min(MULTIPLIER_BITS, int(_shifts_for(spread).min()))
         shift = np.full(len(spread), common, np.int64)
         residual_multiplier = (_RESIDUAL_NUMERATOR << common) // _RESIDUAL_DENOMINATOR
-        added = residual.astype(np.int64) * residual_multiplier
-        spans = np.minimum(_spread(residual, low_share), LEVELS)
-        target = np.array([isqrt(4 * LEVELS**2 - int(span) ** 2) for span in spans], np.int64)
-    multiplier = np.maximum((target << shift) // (2 * spread), 1)
-    lowest = _percentile(accumulators * multiplier[:, None] + added, low_share)
+        _, spans = _low_and_spread(residual.astype(np.int32), low_share)  # sorts faster than 8 bits
+        target = np.array([isqrt(4 * LEVELS**2 - min(int(span), LEVELS) ** 2) for span in spans], np.int64)
+        multiplier = np.maximum((target << shift) // (2 * spread), 1)
+        both = accumulators * multiplier[:, None] + residual.astype(np.int64) * residual_multiplier
+        (lowest,) = _percentiles(both, low_share)
     floor = (-8 if signed else 0) << shift
     limit = 1 << (BIAS_BITS - 1)
     bias = np.clip((floor - lowest) // multiplier, -limit, limit - 1)
@@ -124,24 +124,25 @@ def _sampled(maps: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return rows[:, :: step + (step + 1) % 2]
 
 
-def _spread(values: npt.NDArray[Any], low_share: int) -> npt.NDArray[np.int64]:
-    """Distance of the percentiles per row, at least 1; a constant row takes the whole layer's."""
-    spread = _percentile(values, _TOP_SHARE) - _percentile(values, low_share)
-    if (spread > 0).all():
-        return spread
-    whole = values.reshape(1, -1)
-    fallback = _percentile(whole, _TOP_SHARE) - _percentile(whole, low_share)
-    return np.maximum(np.where(spread > 0, spread, fallback), 1)
+def _low_and_spread(values: npt.NDArray[Any], low_share: int) -> tuple[IntArray, IntArray]:
+    """Per row the low percentile, and how far the top one is, at least 1; a constant row takes the whole layer's."""
+    low, top = _percentiles(values, low_share, _TOP_SHARE)
+    spread = top - low
+    if not (spread > 0).all():
+        whole_low, whole_top = _percentiles(values.reshape(1, -1), low_share, _TOP_SHARE)
+        spread = np.maximum(np.where(spread > 0, spread, whole_top - whole_low), 1)
+    return low, spread
 
 
-def _percentile(values: npt.NDArray[Any], share: int) -> npt.NDArray[np.int64]:
+def _percentiles(values: npt.NDArray[Any], *shares: int) -> list[IntArray]:
+    """Percentiles of each row, (O,) each; those of all rows together where the rows are short."""
     rows, pixels = values.shape
-    pooled = values if pixels >= _FEW_PIXELS else values.reshape(1, -1)
-    index = (pooled.shape[1] - 1) * share // 100
-    return np.broadcast_to(np.partition(pooled, index, axis=1)[:, index], (rows,)).astype(np.int64)
+    ordered = np.sort(values if pixels >= _FEW_PIXELS else values.reshape(1, -1), axis=1)
+    picked = [ordered[:, (ordered.shape[1] - 1) * share // 100] for share in shares]
+    return [np.broadcast_to(column, (rows,)).astype(np.int64) for column in picked]
 
 
-def _shifts_for(spread: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _shifts_for(spread: IntArray) -> IntArray:
     """For each spread the largest shift with ``LEVELS * 2^shift / spread`` below ``2^_MULTIPLIER_BITS``."""
     steps = LEVELS << np.arange(1, MAX_SHIFT + 1, dtype=np.int64)
     return np.searchsorted(steps, spread << _MULTIPLIER_BITS).astype(np.int64)
