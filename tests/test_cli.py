@@ -15,6 +15,7 @@ import pytest
 from command import SCENARIOS, SMALL, refused, tlm
 
 import tlm as package
+from tlm.natural_order import natural_key
 from tlm.result import tensor_sha256
 
 
@@ -55,7 +56,7 @@ def test_list_shows_scenarios_and_scripts() -> None:
     assert lines["resnet18_conv3_2_3of9"] == "PW-DW-PW block conv3_2, 128x28x28, 3 of 9 taps"
     assert lines["which_sparsity_pays"].startswith("Which pruning pays")
     assert set(lines) >= {path.stem for path in SCENARIOS.iterdir() if path.suffix in (".toml", ".py")}
-    assert list(lines) == sorted(lines)
+    assert list(lines) == sorted(lines, key=natural_key)
 
 
 def test_list_prefers_the_current_directory(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import SCENARIOS
 
 import tlm
 from tlm.core.errors import InputError
@@ -80,6 +81,39 @@ def test_patterns_from_a_file() -> None:
         assert np.array_equal(layer.weights.any(axis=0), pattern), name
     assert job.settings["network"]["patterns"] == "p.npz"
     assert len(job.settings["network"]["patterns_sha256"]) == 64
+
+
+WHOLE_NETWORKS = [path for path in SCENARIOS.glob("resnet18_*.toml") if "conv" not in path.stem]
+
+
+@pytest.mark.parametrize("path", sorted(WHOLE_NETWORKS), ids=lambda path: path.stem)
+def test_each_scenario_builds_what_its_name_says(path: Path) -> None:
+    job = load_scenario(path).build()
+    assert job.network.input_shape == (3, 224, 224)
+    assert job.network.output.shape == (1000, 1, 1)
+    assert job.settings["input"]["file"] == "astronaut.png"
+    assert job.chip == tlm.ChipConfig.at(0.8 if path.stem.endswith("_0v8") else 1.1)
+    if "of9" in path.stem:
+        assert kept_taps(job) == [int(path.stem.split("_")[1][0])] * 8
+        return
+    blocks = [layer for layer in job.network.layers if isinstance(layer, Conv2d) and ".conv" in layer.name]
+    assert len(blocks) == 16
+    kept = sum(np.count_nonzero(layer.weights) for layer in blocks) / sum(layer.weights.size for layer in blocks)
+    assert round(kept, 3) == (0.12 if path.stem == "resnet18_random_12" else 1.0)
+
+
+def test_all_whole_networks_are_there() -> None:
+    names = [f"{taps}of9" for taps in range(1, 10)] + ["3of9_0v8", "dense", "random_12"]
+    assert {path.stem for path in WHOLE_NETWORKS} == {f"resnet18_{name}" for name in names}
+
+
+@pytest.mark.parametrize("stage", ["conv2_x", "conv3_x", "conv4_x", "conv5_x"])
+def test_each_stage_has_a_scenario(stage: str) -> None:
+    job = load_scenario(SCENARIOS / f"resnet18_{stage}.toml").build()
+    assert {layer.name[:7] for layer in job.network.layers} == {f"{stage[:-1]}1", f"{stage[:-1]}2"}
+    assert kept_taps(job) == [3, 3]
+    sizes = ["x".join(map(str, info.shape)) for info in (job.network.tensors["input"], job.network.output)]
+    assert " to ".join(dict.fromkeys(sizes)) in job.description
 
 
 WHOLE = {name: np.ones((shape.out_channels, 3, 3), bool) for name, shape in BLOCKS.items()}
