@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from command import SCENARIOS, SMALL, refused, tlm
 
 import tlm as package
+from tlm.natural_order import natural_key
 from tlm.result import tensor_sha256
 
 
@@ -53,7 +56,7 @@ def test_list_shows_scenarios_and_scripts() -> None:
     assert lines["resnet18_conv3_2_3of9"] == "PW-DW-PW block conv3_2, 128x28x28, 3 of 9 taps"
     assert lines["which_sparsity_pays"].startswith("Which pruning pays")
     assert set(lines) >= {path.stem for path in SCENARIOS.iterdir() if path.suffix in (".toml", ".py")}
-    assert list(lines) == sorted(lines)
+    assert list(lines) == sorted(lines, key=natural_key)
 
 
 def test_list_prefers_the_current_directory(tmp_path: Path) -> None:
@@ -178,14 +181,15 @@ def test_a_difference_from_the_golden_model_fails(
 ) -> None:
     from tlm.cli import main
 
-    honest = package.reference.run
+    honest = package.simulate
 
-    def wrong(network: package.Network, activations: np.ndarray) -> dict[str, np.ndarray]:
-        tensors = {name: array.copy() for name, array in honest(network, activations).items()}
+    def wrong(*arguments: Any, **keys: Any) -> package.Result:
+        result = honest(*arguments, **keys)
+        tensors = {name: array.copy() for name, array in result.tensors.items()}
         tensors["c2"][3, 2, 1] ^= 1
-        return tensors
+        return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(package.reference, "run", wrong)
+    monkeypatch.setattr(package, "simulate", wrong)
     assert main(["run", str(small), "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     assert "golden model DIFFERS in c2" in printed.out

@@ -23,7 +23,8 @@ from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket
 from tlm.layers import Conv2d
 from tlm.network import Network
-from tlm.networks.blocks import PwDwPw, build_block, resnet18_block
+from tlm.networks.blocks import PwDwPw, build_block
+from tlm.networks.resnet18 import resnet18_block
 from tlm.networks.seeded import seeded_activations
 
 SMALL_WMEM = st.sampled_from((None, 16, 32, 64, 128, 256))

@@ -8,10 +8,10 @@ import pytest
 
 import tlm
 from tlm.core.errors import InputError
-from tlm.networks.blocks import PwDwPw, build_block, resnet18_block
+from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.calibration import fit
-from tlm.networks.resnet18 import BLOCKS
+from tlm.networks.resnet18 import BLOCKS, resnet18_block
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.stack import StackLayer, build_stack
 from tlm.networks.weights import dense_weights, fused_weights, keep_taps, prune_taps, prune_weights, prune_words

@@ -18,7 +18,7 @@ from tlm.scenario.schema import Scenario
 from tlm.simulator import FIDELITIES
 
 LAYERS = '[network]\nkind = "layers"\n[[network.layers]]\n'
-FILES = sorted(SCENARIOS.glob("resnet18_*.toml"))
+FILES = sorted(SCENARIOS.glob("resnet18_conv?_?_?of9.toml"))
 
 
 @pytest.fixture(autouse=True)

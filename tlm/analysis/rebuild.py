@@ -14,6 +14,7 @@ import msgspec
 from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.networks.builder import NetworkBuilder
 from tlm.scenario.schema import PATH_KEYS, Scenario
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
     try:
         config = msgspec.convert(settings, Scenario)
         activations = config.input.activations(config.network.input_shape or _shape(shape))
-        network = config.network.build(activations, config.input.signed)
+        builder = NetworkBuilder(activations, config.input.signed)
+        config.network.add_to(builder)
+        network = builder.network()
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"settings: cannot be built again ({error}); run the scenario again, or {_WITHOUT}") from None
     _check_input(activations, wanted_sha256)

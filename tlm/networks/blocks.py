@@ -1,19 +1,22 @@
-"""The PW-DW-PW block: point-wise, then a pruned depth-wise kernel fused with the second point-wise layer."""
+"""Residual blocks: the chip's own PW-DW-PW block, and the block of standard 3x3 convolutions that it replaces.
+
+In a PW-DW-PW block a point-wise layer is followed by a pruned depth-wise kernel that is fused with the second
+point-wise layer. Where the input does not have the output's shape, the residual of either block goes through a
+projection (1x1, stride, signed), which comes before the other layers.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from tlm.core.errors import InputError
-from tlm.layers import INPUT, Conv2d
+from tlm.layers import Conv2d
 from tlm.network import Network
 from tlm.networks.builder import NetworkBuilder
-from tlm.networks.resnet18 import BLOCKS
 from tlm.networks.seeded import SeededBits
-from tlm.networks.weights import dense_weights, fused_weights
+from tlm.networks.weights import dense_weights, fused_weights, prune_weights
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class PwDwPw:
     kernel: int = 3
     taps: int = 9
     residual: bool = True
+    pattern: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
+    """Which taps are valid, (mid, kernel, kernel); then ``taps`` counts no more."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -44,20 +49,22 @@ class PwDwPw:
     @property
     def projects(self) -> bool:
         """Whether the residual goes through a projection shortcut."""
-        return self.residual and (self.stride != 1 or self.in_channels != self.out_channels)
+        return self.residual and _projects(self.in_channels, self.out_channels, self.stride)
 
 
-def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
-    """A block of ResNet-18 at 224x224; mid channels = output channels, first PW at the block's input resolution.
+@dataclass(frozen=True)
+class StandardBlock:
+    """The residual block of ResNet-18 as published (He et al. 2016): two 3x3 convolutions.
 
-    Raises:
-        InputError: no such stage.
+    Layers: ``<name>.conv1`` (C -> O, stride), ``<name>.conv2`` (O -> O) and, where the shape changes, a projection
+    ``<name>.shortcut`` before them. Each keeps a random share ``density`` of its weights (all of them by default).
     """
-    if stage not in BLOCKS:
-        raise InputError(f"stage {stage!r} is not one of {', '.join(BLOCKS)}")
-    shape = BLOCKS[stage]
-    outputs = shape.out_channels
-    return PwDwPw(stage, shape.in_channels, shape.height, shape.width, outputs, outputs, shape.stride, taps=taps)
+
+    name: str
+    in_channels: int
+    out_channels: int
+    stride: int = 1
+    density: float | None = None
 
 
 def build_block(block: PwDwPw, activations: npt.ArrayLike, seed: int = 0, signed_input: bool = False) -> Network:
@@ -73,28 +80,81 @@ def build_block(block: PwDwPw, activations: npt.ArrayLike, seed: int = 0, signed
         InputError: a geometry that the network refuses.
     """
     builder = NetworkBuilder(np.asarray(activations, np.int8), signed_input)
-    residual = INPUT if block.residual else None
-    if block.projects:
-        residual = f"{block.name}.shortcut"
-        builder.add(_pointwise(residual, seed, block.in_channels, block.out_channels, block.stride, signed_output=True))
-    builder.add(_pointwise(f"{block.name}.pw1", seed, block.in_channels, block.mid_channels))
-    builder.add(_fused(f"{block.name}.dwpw2", seed, block, residual))
+    add_block(builder, block, seed)
     return builder.network()
 
 
-def _fused(name: str, seed: int, block: PwDwPw, residual: str | None) -> Conv2d:
+def add_block(builder: NetworkBuilder, block: PwDwPw, seed: int = 0) -> None:
+    """Add a PW-DW-PW block to a network, behind its last layer.
+
+    Raises:
+        InputError: a block that does not fit there.
+    """
+    source = builder.last
+    residual = source if block.residual else None
+    if block.projects:
+        residual = _add_projection(builder, block.name, block.in_channels, block.out_channels, block.stride, seed)
+    name = f"{block.name}.pw1"
+    weights = dense_weights(SeededBits(seed, name), (block.mid_channels, block.in_channels, 1, 1))
+    builder.add(Conv2d(name, weights, input=source))
+    name = f"{block.name}.dwpw2"
+    taps = block.taps if block.pattern is None else block.pattern
     kernel = (block.kernel, block.kernel)
-    weights = fused_weights(SeededBits(seed, name), block.out_channels, block.mid_channels, kernel, block.taps)
-    return Conv2d(
-        name,
-        weights,
-        stride=(block.stride, block.stride),
-        padding=(block.kernel // 2, block.kernel // 2),
-        residual=residual,
-        residual_multiplier=0 if residual is None else 1,
+    builder.add(
+        Conv2d(
+            name,
+            fused_weights(SeededBits(seed, name), block.out_channels, block.mid_channels, kernel, taps),
+            stride=(block.stride, block.stride),
+            padding=(block.kernel // 2, block.kernel // 2),
+            residual=residual,
+            residual_multiplier=0 if residual is None else 1,
+        )
     )
 
 
-def _pointwise(name: str, seed: int, inputs: int, outputs: int, stride: int = 1, signed_output: bool = False) -> Conv2d:
-    weights = dense_weights(SeededBits(seed, name), (outputs, inputs, 1, 1))
-    return Conv2d(name, weights, stride=(stride, stride), input=INPUT, signed_output=signed_output)
+def add_standard_block(builder: NetworkBuilder, block: StandardBlock, seed: int = 0) -> None:
+    """Add a block of two 3x3 convolutions to a network, behind its last layer.
+
+    Raises:
+        InputError: a block that does not fit there.
+    """
+    source = builder.last
+    residual = source
+    if _projects(block.in_channels, block.out_channels, block.stride):
+        residual = _add_projection(
+            builder, block.name, block.in_channels, block.out_channels, block.stride, seed, block.density
+        )
+    for part, channels, stride in (("conv1", block.in_channels, block.stride), ("conv2", block.out_channels, 1)):
+        name = f"{block.name}.{part}"
+        shape = (block.out_channels, channels, 3, 3)
+        last = part == "conv2"
+        builder.add(
+            Conv2d(
+                name,
+                _pruned(name, seed, shape, block.density),
+                stride=(stride, stride),
+                padding=(1, 1),
+                input=None if last else source,
+                residual=residual if last else None,
+                residual_multiplier=1 if last else 0,
+            )
+        )
+
+
+def _projects(in_channels: int, out_channels: int, stride: int) -> bool:
+    return stride != 1 or in_channels != out_channels
+
+
+def _add_projection(
+    builder: NetworkBuilder, block: str, inputs: int, outputs: int, stride: int, seed: int, density: float | None = None
+) -> str:
+    name = f"{block}.shortcut"
+    weights = _pruned(name, seed, (outputs, inputs, 1, 1), density)
+    builder.add(Conv2d(name, weights, stride=(stride, stride), input=builder.last, signed_output=True))
+    return name
+
+
+def _pruned(name: str, seed: int, shape: tuple[int, int, int, int], density: float | None) -> npt.NDArray[np.int8]:
+    bits = SeededBits(seed, name)
+    weights = dense_weights(bits, shape)
+    return weights if density is None else prune_weights(bits, weights, density)

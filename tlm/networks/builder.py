@@ -6,15 +6,18 @@ from dataclasses import dataclass, field
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
-from tlm.layers import INPUT, Conv2d
+from tlm.layers import INPUT, AvgPool2d, Conv2d, Layer
 from tlm.network import Network
-from tlm.networks.calibration import calibrated
-from tlm.reference import Int32Array, accumulate, requantise
+from tlm.networks.calibration import calibrated, calibrated_average
+from tlm.reference import OutputArray, accumulate, finished, output
 
 
 @dataclass
 class NetworkBuilder:
     """Collects layers in the order of execution.
+
+    Calibration needs the values that each layer really gets, so the golden model runs along: when the network is
+    complete, so are its outputs (:meth:`tensors`).
 
     Args:
         activations: int8 (C, H, W), the input that the network is calibrated on.
@@ -23,24 +26,38 @@ class NetworkBuilder:
 
     activations: Int8Array
     signed_input: bool = False
-    layers: list[Conv2d] = field(default_factory=list)
-    _accumulators: dict[str, Int32Array] = field(default_factory=dict)
-    _tensors: dict[str, Int8Array] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list, init=False)
+    """As the network executes them: average pooling is a depth-wise convolution."""
+    _tensors: dict[str, OutputArray] = field(default_factory=dict, init=False)
 
-    def add(self, layer: Conv2d, calibrate: bool = True) -> None:
-        """Append a layer; with ``calibrate`` its bias, multiplier and shift are replaced by fitting ones.
+    def add(self, layer: Layer | AvgPool2d, calibrate: bool = True) -> None:
+        """Append a layer; with ``calibrate`` a convolution's bias, multiplier and shift are replaced by fitting ones.
+
+        An average keeps the ratios between channels: it is scaled as a whole, by one multiplier.
 
         Raises:
             InputError: the layer does not fit to those before it.
         """
-        self.layers.append(layer)
-        checked = self.network()
-        if not calibrate or layer.accumulator_output:
-            return
-        residual = None if layer.residual is None else self._tensor(layer.residual)
-        sums = accumulate(layer, self._tensor(checked.input_of(layer).name))
-        self._accumulators[layer.name] = sums
-        self.layers[-1] = calibrated(layer, sums, residual)
+        network = Network(self.input_shape, (*self.layers, layer), self.signed_input)
+        added = network.layers[-1]
+        if calibrate and isinstance(added, Conv2d) and not added.accumulator_output:
+            residual = None if added.residual is None else self._tensor(added.residual)
+            sums = accumulate(added, self._tensor(network.input_of(added).name))
+            average = isinstance(layer, AvgPool2d)
+            added = calibrated_average(added, sums) if average else calibrated(added, sums, residual)
+            self._tensors[added.name] = finished(added, sums, residual)
+        self.layers.append(added)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        channels, height, width = self.activations.shape
+        return channels, height, width
+
+    @property
+    def last(self) -> str:
+        """Name of the tensor that a following layer reads."""
+        return self.layers[-1].name if self.layers else INPUT
 
     def output_shape(self, name: str | None = None) -> tuple[int, int, int]:
         """(C, H, W) of a tensor that exists so far; by default of the last one.
@@ -52,29 +69,27 @@ class NetworkBuilder:
             shapes = {INPUT: self.input_shape}
         else:
             shapes = {info.name: info.shape for info in self.network().tensors.values()}
-        wanted = name or list(shapes)[-1]
+        wanted = name or self.last
         if wanted not in shapes:
             raise InputError(f"tensor {wanted!r} does not exist here; the tensors so far are {', '.join(shapes)}")
         return shapes[wanted]
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        channels, height, width = self.activations.shape
-        return channels, height, width
 
     def network(self) -> Network:
         """What has been added so far."""
         return Network(self.input_shape, tuple(self.layers), self.signed_input)
 
-    def _tensor(self, name: str) -> Int8Array:
-        """Values of a tensor, worked out when somebody asks; what nobody reads is never requantised."""
+    def tensors(self) -> dict[str, OutputArray]:
+        """Every layer's golden output by name, as :func:`tlm.reference.run` gives it for the same activations."""
+        return {layer.name: self._tensor(layer.name) for layer in self.layers}
+
+    def _tensor(self, name: str) -> OutputArray:
+        """Values of a tensor; of a layer that was not calibrated they are worked out when somebody asks."""
         if name == INPUT:
             return self.activations
         if name not in self._tensors:
-            layer = next(layer for layer in self.layers if layer.name == name)
-            if name not in self._accumulators:
-                self._accumulators[name] = accumulate(layer, self._tensor(self.network().input_of(layer).name))
+            index = next(i for i, layer in enumerate(self.layers) if layer.name == name)
+            layer = self.layers[index]
+            before = self.layers[index - 1].name if index else INPUT
             residual = None if layer.residual is None else self._tensor(layer.residual)
-            self._tensors[name] = requantise(layer, self._accumulators.pop(name), residual)
+            self._tensors[name] = output(layer, self._tensor(layer.input or before), residual)
         return self._tensors[name]

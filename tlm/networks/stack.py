@@ -66,9 +66,20 @@ def build_stack(
     Raises:
         InputError: a layer that does not fit, or an array that belongs to no layer.
     """
+    builder = NetworkBuilder(np.asarray(activations, np.int8), signed_input)
+    add_stack(builder, layers, seed, arrays)
+    return builder.network()
+
+
+def add_stack(
+    builder: NetworkBuilder,
+    layers: Sequence[StackLayer],
+    seed: int = 0,
+    arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+) -> None:
+    """Add the listed layers to a network; arguments and errors as of :func:`build_stack`."""
     given = dict(arrays or {})
     _check_names(given, layers)
-    builder = NetworkBuilder(np.asarray(activations, np.int8), signed_input)
     for spec in layers:
         in_channels = builder.output_shape(spec.input)[0]
         if in_channels % spec.groups or spec.out_channels % spec.groups:
@@ -80,7 +91,6 @@ def build_stack(
         if weights is None:
             weights = _seeded(spec, seed, in_channels)
         _add(builder, spec, weights, given)
-    return builder.network()
 
 
 def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping[str, Any]) -> None:

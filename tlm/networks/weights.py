@@ -5,6 +5,8 @@ Every weight that pruning keeps is non-zero, so the number of weight words that 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,28 +22,39 @@ _FUSED_SCALE = 3  # (bell of deviation 2.8)^2 / 3 keeps products inside 4 bits w
 
 def dense_weights(bits: SeededBits, shape: tuple[int, ...]) -> Int8Array:
     """Bell-shaped weights in -8..7, none of them zero."""
-    return _nonzero(bits, np.clip(bits.bell(2, shape), WEIGHT_MIN, WEIGHT_MAX))
+    draws = bits.bell(2, shape)
+    return _nonzero(bits, np.clip(draws, WEIGHT_MIN, WEIGHT_MAX, out=draws))
 
 
 def fused_weights(
-    bits: SeededBits, out_channels: int, in_channels: int, kernel: tuple[int, int], taps: int
+    bits: SeededBits,
+    out_channels: int,
+    in_channels: int,
+    kernel: tuple[int, int],
+    taps: int | npt.NDArray[np.bool_],
 ) -> Int8Array:
     """A pruned depth-wise kernel fused with the point-wise layer after it: (O, C, kh, kw), int8.
 
     Each input channel keeps its ``taps`` largest depth-wise taps [P: the smallest weights of each channel are dropped
     first], for every output channel; with one seed, fewer taps are a subset of more taps. A kept weight is the product
     of both layers' weights, requantised to 4 bits, and never zero.
+
+    Args:
+        taps: how many each channel keeps, or which: bool (C, kh, kw).
     """
     size = kernel[0] * kernel[1]
-    depthwise = _nonzero(bits, bits.bell(2, (in_channels, size))).astype(np.int64)
-    pointwise = _nonzero(bits, bits.bell(2, (out_channels, in_channels))).astype(np.int64)
-    product = pointwise[:, :, None] * depthwise[None]
-    magnitude = np.clip((np.abs(product) + _FUSED_SCALE // 2) // _FUSED_SCALE, 1, WEIGHT_MAX)
-    fused = np.where(keep_taps(depthwise, taps)[None], np.sign(product) * magnitude, 0)
-    return fused.reshape(out_channels, in_channels, *kernel).astype(np.int8)
+    depthwise = _nonzero(bits, bits.bell(2, (in_channels, size)))
+    pointwise = _nonzero(bits, bits.bell(2, (out_channels, in_channels)))
+    kept = keep_taps(depthwise, taps) if isinstance(taps, int) else taps.reshape(in_channels, size)
+    channels, _ = np.nonzero(kept)
+    product = pointwise[:, channels] * depthwise[kept]  # at most 8 * 8: 8 bits are enough
+    magnitude = np.clip((np.abs(product) + np.int8(_FUSED_SCALE // 2)) // np.int8(_FUSED_SCALE), 1, WEIGHT_MAX)
+    fused = np.zeros((out_channels, in_channels * size), np.int8)
+    fused[:, np.flatnonzero(kept)] = np.sign(product) * magnitude
+    return fused.reshape(out_channels, in_channels, *kernel)
 
 
-def keep_taps(depthwise: npt.NDArray[np.int64], taps: int) -> npt.NDArray[np.bool_]:
+def keep_taps(depthwise: npt.NDArray[Any], taps: int) -> npt.NDArray[np.bool_]:
     """Mask (C, kh * kw) of each channel's ``taps`` largest magnitudes; of equal ones the first."""
     order = np.argsort(-np.abs(depthwise), axis=1, kind="stable")
     mask = np.zeros(depthwise.shape, bool)
@@ -70,11 +83,16 @@ def prune_words(bits: SeededBits, weights: Int8Array, density: float) -> Int8Arr
 
 def _keep_random(bits: SeededBits, shape: tuple[int, ...], density: float) -> npt.NDArray[np.bool_]:
     keys = bits.raw(shape).ravel()
-    mask = np.zeros(keys.size, bool)
-    mask[np.argsort(keys, kind="stable")[: round(density * keys.size)]] = True
+    count = round(density * keys.size)
+    if count == keys.size:
+        return np.ones(shape, bool)
+    bound = np.partition(keys, count)[count]
+    mask: npt.NDArray[np.bool_] = keys < bound
+    mask[np.flatnonzero(keys == bound)[: count - np.count_nonzero(mask)]] = True  # of equal keys the first
     return mask.reshape(shape)
 
 
-def _nonzero(bits: SeededBits, values: npt.NDArray[np.int64]) -> Int8Array:
-    signs = 1 - 2 * bits.below(2, values.shape)
-    return np.where(values == 0, signs, values).astype(np.int8)
+def _nonzero(bits: SeededBits, values: Int8Array) -> Int8Array:
+    """The same array with -1 or 1 where it was 0."""
+    np.copyto(values, bits.signs(values.shape), where=values == 0)
+    return values

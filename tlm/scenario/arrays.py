@@ -36,20 +36,23 @@ def load_activations(file: str, signed: bool) -> Int8Array:
     return array.astype(np.int8)
 
 
-def load_arrays(file: str) -> dict[str, npt.NDArray[Any]]:
+def load_arrays(file: str, key: str) -> dict[str, npt.NDArray[Any]]:
     """All arrays of an .npz file by name.
+
+    Args:
+        key: the scenario's key that names the file.
 
     Raises:
         InputError: unreadable, or not an .npz file.
     """
-    archive = _loaded(file, "network.weights")
+    archive = _loaded(file, key)
     if isinstance(archive, np.ndarray):
-        raise InputError(f"network.weights: {file} holds a single array; save named ones with numpy.savez")
+        raise InputError(f"{key}: {file} holds a single array; save named ones with numpy.savez")
     with archive:
         try:
             return {name: archive[name] for name in archive.files}
         except ValueError as error:
-            raise InputError(f"network.weights: {file} cannot be read ({error})") from None
+            raise InputError(f"{key}: {file} cannot be read ({error})") from None
 
 
 def _loaded(file: str, key: str) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
+from tlm.scenario import inputs, networks
 from tlm.scenario import schema as structs
 from tlm.scenario.sources import KeyPath, lookup
 
@@ -26,7 +27,8 @@ def scenario_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
     for name, definition in definitions.items():
-        _describe(definition, getattr(structs, name))
+        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
+        _describe(definition, cls)
     _bound_chip(definitions["ChipConfig"])
     _bound_energy(definitions["EnergyConfig"])
     _default_kinds(definitions)
@@ -100,6 +102,8 @@ def allowed_text(node: Mapping[str, Any]) -> str:
         return f"{article} in {'..'.join(limits)}" if len(limits) == 2 else article
     if kind == "array":
         items = node.get("prefixItems") or [node["items"]] * node.get("minItems", 0)
+        if len(items) > 3:  # too many to list, and alike
+            return f"[{allowed_text(items[0])}, {len(items)} times]"
         return f"[{', '.join(allowed_text(item) for item in items) or '...'}]"
     if kind == "string":
         return "letters, digits, '_', '.', '-' as a string" if "pattern" in node else "a string"

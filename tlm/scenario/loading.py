@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from tlm.scenario.sources import Source, merged, override_source, read_sources
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
     from tlm.network import Network
+    from tlm.reference import OutputArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Job:
     energy: EnergyConfig
     settings: dict[str, Any]
     """The resolved network and input sections for result.json; files by name and SHA-256."""
+    golden: Mapping[str, OutputArray] | None = None
+    """Every layer's output by the golden model, where they were asked for."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +50,23 @@ class LoadedScenario:
     config: Scenario
     sources: tuple[Source, ...]
 
-    def build(self) -> Job:
+    def build(self, golden: bool = False) -> Job:
         """Make input and network.
+
+        Args:
+            golden: keep every layer's golden output, most of which calibration computes anyway.
 
         Raises:
             InputError: headed by the file to blame.
         """
+        from tlm.networks.builder import NetworkBuilder
+
         config = self.config
         try:
             activations = config.input.activations(config.network.input_shape)
-            network = config.network.build(activations, config.input.signed)
+            builder = NetworkBuilder(activations, config.input.signed)
+            config.network.add_to(builder)
+            network = builder.network()
         except InputError as error:
             raise placed(error, self.sources) from None
         return Job(
@@ -69,6 +79,7 @@ class LoadedScenario:
             vcd=config.trace.vcd,
             energy=config.energy,
             settings=_settings(config, activations),
+            golden=builder.tensors() if golden else None,
         )
 
 
