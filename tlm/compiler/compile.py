@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -61,10 +62,14 @@ class _Compiler:
 
     def program(self) -> Program:
         """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
-        first = self._program(WHOLE)
-        if not self._waits_for_weights(first):
-            return first
-        return min((first, *(self._program(share) for share in _SHARES)), key=lambda one: one.predicted_total_cycles)
+        first = self._program(WHOLE, self._plans(WHOLE))
+        best = first
+        if self._waits_for_weights(first):
+            for share in _SHARES:
+                with suppress(CompileError):
+                    other = self._program(share, [first.segments])
+                    best = min(best, other, key=lambda program: program.predicted_total_cycles)
+        return best
 
     def _waits_for_weights(self, program: Program) -> bool:
         """Whether smaller parts could gain something: time is lost outside layers, and some part has many weights."""
@@ -72,16 +77,14 @@ class _Compiler:
         many = max(part.weight_words for part in program.parts) * min(_SHARES) > self._config.wmem_words
         return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
-    def _program(self, share: int) -> Program:
-        """A whole compilation, with parts that take at most a share of WMem and IMem."""
+    def _program(self, share: int, plans: Iterable[tuple[Segment, ...]]) -> Program:
+        """A whole compilation of the first plan that finds its places.
+
+        Args:
+            share: of WMem and IMem that parts may take.
+        """
         network, config = self._network, self._config
-        costs = [
-            layer_costs(
-                layer, network.tensors[layer.name], weights, split_groups(layer, weights, config, share), config
-            )
-            for layer, weights in zip(network.layers, self._weights, strict=True)
-        ]
-        segments, operations, places = self._placed_plan(costs, share)
+        segments, operations, places = self._placed(plans, share)
         image = MemoryImage(network, config, self._windowed(operations))
         predicted = self._part_cycles(operations, places)
         planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
@@ -119,31 +122,50 @@ class _Compiler:
 
     # -- plan and places ------------------------------------------------------------------------------------------
 
-    def _placed_plan(
-        self, costs: Sequence[LayerCosts], share: int
-    ) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
-        """The first plan whose buffers find their places; plans count on less and less of AMem."""
-        known: set[tuple[Segment, ...]] = set()
-        refusal: CompileError | None = None
+    def _layer_costs(self, share: int) -> list[LayerCosts]:
+        network, config = self._network, self._config
+        return [
+            layer_costs(
+                layer, network.tensors[layer.name], weights, split_groups(layer, weights, config, share), config
+            )
+            for layer, weights in zip(network.layers, self._weights, strict=True)
+        ]
+
+    def _plans(self, share: int) -> Iterator[tuple[Segment, ...]]:
+        """Plans that count on less and less of AMem.
+
+        Raises:
+            CompileError: a layer does not even fit if all of AMem counts.
+        """
+        costs = self._layer_costs(share)
         for percent in _BUDGETS:
-            budget_words = self._config.amem_words * percent // 100
             try:
-                segments = Planner(self._network, self._config, costs, budget_words).plan()
-            except CompileError as error:
-                refusal = refusal or error
-                break
-            if segments in known:
+                yield Planner(self._network, self._config, costs, self._config.amem_words * percent // 100).plan()
+            except CompileError:
+                if percent == _BUDGETS[0]:
+                    raise
+                return
+
+    def _placed(
+        self, plans: Iterable[tuple[Segment, ...]], share: int
+    ) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
+        """The first plan whose buffers find their places.
+
+        Raises:
+            CompileError: there is none.
+        """
+        costs, tried = self._layer_costs(share), set[tuple[Segment, ...]]()
+        for segments in plans:
+            if segments in tried:
                 continue
-            known.add(segments)
+            tried.add(segments)
             for overlap in (True, False):
                 written = Operations(self._network, self._config, self._weights, costs, share, overlap)
                 written.write(segments)
-                try:
+                with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
-                except DoesNotFitError:
-                    continue
-                return segments, written.operations, places
-        raise refusal or CompileError(
+                    return segments, written.operations, places
+        raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"
         )
