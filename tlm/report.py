@@ -18,7 +18,10 @@ from tlm.result import LayerResult, Result, chip_labels
 MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
-_WIDE_COLUMNS = 110
+_WIDE_COLUMNS = 144
+_HEAD_COLUMNS = 12
+_BEST_CLASSES = 5
+_BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _MAIN_PARTS = 3
 """How many causes the line about cycles names, and how many components the one about energy."""
 _PJ_PER_UJ = 1_000_000
@@ -32,7 +35,7 @@ def print_report(
 
     Args:
         result: what ``simulate`` returned.
-        console: where to; from 110 columns on the table has more of them.
+        console: where to; from 144 columns on the table has more of them.
         name: of the scenario.
         description: one line about it.
         differing: names of tensors that differ from the golden model's; None if nobody compared.
@@ -40,10 +43,14 @@ def print_report(
     console.print(Text(f"{name}: {description}" if description else name, style="bold"))
     console.print(Text(operating_point(result)))
     console.print(_layer_table(result, wide=console.width >= _WIDE_COLUMNS))
+    totals = Table.grid(padding=(0, 1, 0, 0))
+    totals.add_column(width=_HEAD_COLUMNS, no_wrap=True)
+    totals.add_column()
     for head, text in _totals(result):
-        console.print(Text(f"{head:12} {text}"))
+        totals.add_row(head, Text(text))
     style, text = _verdict(result, differing)
-    console.print(Text(f"{'golden model':12} {text}", style=style))
+    totals.add_row(Text("golden model", style=style), Text(text, style=style))
+    console.print(totals)
     console.print(Text("[P] published  [D] derived, all of the table  [A] docs/timing.md, energy.md", style="dim"))
 
 
@@ -64,8 +71,10 @@ def _layer_table(result: Result, wide: bool) -> Table:
     for heading in ("kind", "input", "kernel") if wide else ():
         table.add_column(heading, no_wrap=True)
     table.add_column("output", no_wrap=True)
-    for heading in ("taps", *(["parts"] if wide else []), "steps", "passes", "cycles", "util.", "DMA bytes"):
+    for heading in ("taps", *(["bands", "parts"] if wide else []), "steps", "cycles", "util.", "DMA bytes"):
         table.add_column(heading, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("output levels", no_wrap=True)
     for layer in result.layers.values():
         table.add_row(*_cells(layer, wide))
     return table
@@ -79,22 +88,30 @@ def _cells(layer: LayerResult, wide: bool) -> list[str]:
         *([layer.kind, _shape(layer.input_shape), f"{kernel}/{stride}"] if wide else []),
         _shape(layer.output_shape),
         _taps(layer),
-        *([str(layer.parts)] if wide else []),
+        *([str(layer.bands), str(layer.parts)] if wide else []),
         f"{layer.steps:,}",
-        f"{layer.passes:,}",
         f"{layer.compute_cycles:,}",
-        f"{layer.utilization:.1%}",
+        f"{layer.utilization:.1%}" if layer.macs else "-",
         f"{layer.load_bytes + layer.store_bytes:,}",
+        *([_levels(layer)] if wide else []),
     ]
+
+
+def _levels(layer: LayerResult) -> str:
+    """The histogram of a layer's outputs as a row of bars, the lowest level first."""
+    if layer.histogram is None:
+        return "24-bit sums"
+    most = max(layer.histogram)
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in layer.histogram)
 
 
 def _totals(result: Result) -> list[tuple[str, str]]:
     share = _share(result.compute_cycles, result.cycles)
     conflicts = ", ".join(f"{who} {count:,}" for who, count in sorted(result.bank_conflicts.items()) if count)
-    split = [f"{layer.name} in {layer.parts} parts" for layer in result.layers.values() if layer.parts > 1]
     return [
-        *([("split", ", ".join(split))] if split else []),
+        *_plan(result),
         ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
+        ("predicted", f"{result.predicted_cycles:,} cycles when it was compiled, {_deviation(result)} [D]"),
         ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
         ("cycles go to", f"{_shares(result.account.by_cause(), result.cycles)} [D]"),
         ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
@@ -103,9 +120,53 @@ def _totals(result: Result) -> list[tuple[str, str]]:
             f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers [D]",
         ),
         ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
+        *_hidden(result),
         ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),
         *_energy(result),
+        *_scores(result),
     ]
+
+
+def _plan(result: Result) -> list[tuple[str, str]]:
+    """How the compiler cut the network, if it did."""
+    layers = result.layers.values()
+    bands = [f"{layer.name} {layer.bands}" for layer in layers if layer.bands > 1]
+    parts = [layer.name for layer in layers if layer.parts > layer.bands]
+    spilled = [layer.name for layer in layers if not layer.stays_on_chip and layer.name != result.output_name]
+    twice = sum(layer.steps - layer.unsplit_steps for layer in layers)
+    whole = sum(layer.unsplit_steps for layer in layers)
+    lines = []
+    if bands:
+        lines.append(("bands", f"{', '.join(bands)}; {twice:,} steps done twice, {_share(twice, whole):.1%} [D]"))
+    if parts:
+        lines.append(("weights", f"in several parts: {', '.join(parts)}"))
+    if spilled:
+        lines.append(("off-chip", f"{', '.join(spilled)} did not stay on chip"))
+    return lines
+
+
+def _hidden(result: Result) -> list[tuple[str, str]]:
+    """What of the transfers the computation hid."""
+    texts = []
+    for channel, overlap in result.overlap.items():
+        busy = overlap.hidden_cycles + overlap.exposed_cycles
+        if busy:
+            texts.append(f"{channel} {overlap.hidden_cycles:,} of {busy:,}")
+    return [("hidden", f"{', '.join(texts)} cycles, behind layers that computed [D]")] if texts else []
+
+
+def _deviation(result: Result) -> str:
+    return f"{_share(result.predicted_cycles - result.cycles, result.cycles):+.1%}"
+
+
+def _scores(result: Result) -> list[tuple[str, str]]:
+    """The best classes, where the output is one number a class."""
+    outputs = result.outputs
+    if outputs.dtype.name != "int32" or outputs.shape[1:] != (1, 1):
+        return []
+    scores = outputs[:, 0, 0].tolist()
+    best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:_BEST_CLASSES]
+    return [("best classes", ", ".join(f"{index} ({scores[index]:,})" for index in best) + ": index (score) [D]")]
 
 
 def _energy(result: Result) -> list[tuple[str, str]]:
@@ -156,5 +217,7 @@ def _shape(shape: Sequence[int]) -> str:
 def _taps(layer: LayerResult) -> str:
     """Mean valid taps per input channel and group, of all."""
     taps = layer.kernel[0] * layer.kernel[1]
+    if not layer.dense_weight_words:
+        return f"max {taps}"
     mean = layer.density * taps
     return f"{mean:.0f}/{taps}" if mean == round(mean) else f"{mean:.2f}/{taps}"

@@ -89,7 +89,6 @@ class ResultBuilder:
         passes, waits = self._passes(index), self.recorder.waits_before()
         places = program.places
         base_words = {name: place.base_word for name, place in places.items()} if len(tags) == 1 else {}
-        groups, taps = -(-layer.out_channels // config.columns), layer.kernel[0] * layer.kernel[1]
         weight_bytes, instruction_bytes, activation_bytes = program.load_bytes_of_layer(index)
         pixels = output.shape[1] * output.shape[2]
         weights = layer.weights.size if isinstance(layer, Conv2d) else 0
@@ -101,7 +100,7 @@ class ResultBuilder:
             kernel=layer.kernel,
             stride=layer.stride,
             weight_words=program.weight_words[index],
-            dense_weight_words=groups * source.shape[0] * taps if isinstance(layer, Conv2d) else 0,
+            dense_weight_words=dense_words(layer, config.columns) if isinstance(layer, Conv2d) else 0,
             compute_cycles=sum(record.compute_cycles for record in records),
             steps=sum(record.steps for record in records),
             unsplit_steps=program.unsplit_steps[index],
@@ -137,3 +136,13 @@ class ResultBuilder:
         lowest, highest = activation_range(signed)
         levels = (self.tensors[name] - np.int8(lowest)).view(np.uint8).ravel()
         return tuple(np.bincount(levels, minlength=highest - lowest + 1).tolist())
+
+
+def dense_words(layer: Conv2d, columns: int) -> int:
+    """Weight words of a layer if none were skipped: for each group of columns all taps of the channels that it sees."""
+    outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups
+    seen = 0
+    for first in range(0, layer.out_channels, columns):
+        last = min(first + columns, layer.out_channels) - 1
+        seen += (last // outputs - first // outputs + 1) * inputs
+    return seen * layer.kernel[0] * layer.kernel[1]
