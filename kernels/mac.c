@@ -62,12 +62,12 @@ TLM_INLINE void unpack_weights(const uint8_t *word, int32_t columns, int16_t *we
     }
 }
 
-TLM_INLINE void gather_lanes(const uint8_t *plane, const tlm_tap_source *source, int32_t lanes, int32_t sign,
-                             int16_t *activations)
+TLM_INLINE void gather_lanes(const memories *m, int64_t plane_byte, const tlm_tap_source *source, int32_t lanes,
+                             int32_t sign, int16_t *activations)
 {
     uint8_t nibbles[TLM_MAX_LANES];
 
-    tlm_gather_nibbles(plane, source, lanes, nibbles);
+    tlm_gather_nibbles(m->amem, m->amem_words * (lanes / 2), plane_byte, source, lanes, nibbles);
     for (int32_t lane = 0; lane < lanes; ++lane) {
         activations[lane] = (int16_t)((nibbles[lane] ^ sign) - sign);
     }
@@ -91,20 +91,20 @@ TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
 /* One step's activations and weights, unpacked. The switches give the compiler constant trip counts, hence whole
  * vectors. */
 TLM_CLONES
-void tlm_internal_fetch(const uint8_t *plane, const tlm_tap_source *source, const uint8_t *weight_word,
-                        const tlm_geometry *g, step_block *block);
+void tlm_internal_fetch(const memories *m, int64_t plane_byte, const tlm_tap_source *source,
+                        const uint8_t *weight_word, const tlm_geometry *g, step_block *block);
 TLM_CLONES
-void tlm_internal_fetch(const uint8_t *plane, const tlm_tap_source *source, const uint8_t *weight_word,
-                        const tlm_geometry *g, step_block *block)
+void tlm_internal_fetch(const memories *m, int64_t plane_byte, const tlm_tap_source *source,
+                        const uint8_t *weight_word, const tlm_geometry *g, step_block *block)
 {
     const int32_t sign = g->input_signed ? 8 : 0;
     int16_t *activations = block->activations[block->steps], *weights = block->weights[block->steps];
 
     switch (g->lanes) {
-    case 8: gather_lanes(plane, source, 8, sign, activations); break;
-    case 16: gather_lanes(plane, source, 16, sign, activations); break;
-    case 32: gather_lanes(plane, source, 32, sign, activations); break;
-    default: gather_lanes(plane, source, 64, sign, activations); break;
+    case 8: gather_lanes(m, plane_byte, source, 8, sign, activations); break;
+    case 16: gather_lanes(m, plane_byte, source, 16, sign, activations); break;
+    case 32: gather_lanes(m, plane_byte, source, 32, sign, activations); break;
+    default: gather_lanes(m, plane_byte, source, 64, sign, activations); break;
     }
     switch (g->columns) {
     case 8: unpack_weights(weight_word, 8, weights); break;
@@ -166,7 +166,7 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_t
             if (base + taps[tap].last_word >= m->amem_words) {
                 return TLM_E_AMEM;
             }
-            tlm_internal_fetch(m->amem + base * (g->lanes / 2), &taps[tap], m->wmem + weight_word * (g->columns / 2), g,
+            tlm_internal_fetch(m, base * (g->lanes / 2), &taps[tap], m->wmem + weight_word * (g->columns / 2), g,
                                block);
             if (block->steps == BLOCK_STEPS) {
                 run_block(block, g->lanes, g->columns, acc);

@@ -36,7 +36,7 @@ static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t 
         if (base + source->last_word >= amem_words) {
             return TLM_E_AMEM;
         }
-        tlm_gather_nibbles(amem + base * (g->lanes / 2), source, g->lanes, nibbles);
+        tlm_gather_nibbles(amem, amem_words * (g->lanes / 2), base * (g->lanes / 2), source, g->lanes, nibbles);
         for (int32_t lane = 0; lane < g->lanes; ++lane) {
             const uint8_t value = (uint8_t)((nibbles[lane] ^ flip) & source->keep[lane]); /* padding: the lowest */
             largest[lane] = value > largest[lane] ? value : largest[lane];

@@ -14,17 +14,39 @@ typedef struct tlm_tap_source {
     uint8_t high[TLM_MAX_LANES]; /* 1: the byte's high nibble */
     uint8_t keep[TLM_MAX_LANES]; /* 15, or 0 where the pixel is padding */
     int32_t first_word, last_word;
-    bool empty; /* all padding: nothing is read */
+    int32_t first_byte; /* if contiguous: of lane 0, or where it would be */
+    bool contiguous;    /* the lanes' pixels follow each other, */
+    bool odd;           /* beginning with a high nibble */
+    bool empty;         /* all padding: nothing is read */
 } tlm_tap_source;
 
 /* The source of every tap. Returns 0, or TLM_E_WINDOW if a pixel lies outside what AMem holds of the plane. */
 int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps);
 
-/* One step's nibbles, 0..15; 0 where the pixel is padding. */
-TLM_INLINE void tlm_gather_nibbles(const uint8_t *plane, const tlm_tap_source *source, int32_t lanes, uint8_t *nibbles)
+/* One step's nibbles, 0..15; 0 where the pixel is padding. The channel's plane begins at amem + plane_byte. Contiguous
+ * pixels come with their neighbours, which padding masks, if these lie in AMem. */
+TLM_INLINE void tlm_gather_nibbles(const uint8_t *amem, int64_t amem_bytes, int64_t plane_byte,
+                                   const tlm_tap_source *source, int32_t lanes, uint8_t *nibbles)
 {
+    const uint8_t *plane = amem + plane_byte;
+    const int64_t first = plane_byte + source->first_byte;
     uint8_t bytes[TLM_MAX_LANES];
 
+    if (source->contiguous && first >= 0 && first + lanes / 2 < amem_bytes) {
+        const uint8_t *from = amem + first;
+        if (source->odd) {
+            for (int32_t i = 0; i < lanes / 2; ++i) {
+                nibbles[2 * i] = (uint8_t)(from[i] >> 4) & source->keep[2 * i];
+                nibbles[2 * i + 1] = from[i + 1] & source->keep[2 * i + 1];
+            }
+        } else {
+            for (int32_t i = 0; i < lanes / 2; ++i) {
+                nibbles[2 * i] = from[i] & source->keep[2 * i];
+                nibbles[2 * i + 1] = (uint8_t)(from[i] >> 4) & source->keep[2 * i + 1];
+            }
+        }
+        return;
+    }
     for (int32_t lane = 0; lane < lanes; ++lane) {
         bytes[lane] = plane[source->byte_offset[lane]];
     }

@@ -135,6 +135,11 @@ class LayerHeader:
         first = 0 if self.band is None else self.band.first_tile
         return min(lanes, self.out_pixels - (first + tile) * lanes)
 
+    def pixels_of_tiles(self, lanes: int) -> list[int]:
+        """:meth:`tile_pixels` of every tile that is computed."""
+        tiles = self.tiles(lanes)
+        return [lanes] * (tiles - 1) + [self.tile_pixels(tiles - 1, lanes)]
+
     def groups(self, columns: int) -> int:
         """Groups of ``columns`` output channels."""
         return -(-self.out_channels // columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,8 +144,7 @@ class ReservationPayload(Payload):
     """Initiator -> accesses per bank, (banks,): what the reservation consists of."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassTimes:
+class PassTimes(NamedTuple):
     """When a pass happens, in cycles since the first host access, and how much it does."""
 
     first_cycle: int

@@ -133,6 +133,63 @@ def requantise_layer(
     return bytes(out)
 
 
+class PassRequantiser:
+    """:func:`requantise_layer` for pass after pass of one group: its parameters are checked and converted once.
+
+    Args:
+        bias, multiplier, shift: (channels,).
+        low, high, lanes, residual_signed, residual_multiplier: as of :func:`requantise_layer`.
+
+    Raises:
+        KernelError: a parameter out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        bias: npt.NDArray[Any],
+        multiplier: npt.NDArray[Any],
+        shift: npt.NDArray[Any],
+        low: int,
+        high: int,
+        lanes: int,
+        residual_signed: bool = False,
+        residual_multiplier: int = 0,
+    ) -> None:
+        for choose in (np.max, np.min):
+            _check_parameters(int(choose(multiplier)), int(choose(shift)), residual_multiplier, low, high)
+        self._channels, self._lanes = len(bias), lanes
+        self._bytes = self._channels * lanes // 2
+        self._parameters = [_int32(values, self._channels) for values in (bias, multiplier, shift)]
+        self._residual_signed, self._scalars = residual_signed, (residual_multiplier, low, high, lanes, self._channels)
+
+    def words(self, acc: Buffer, pixels: int, residual_words: bytearray | None = None) -> bytearray:
+        """One AMem word for each channel of a pass.
+
+        Args:
+            acc: accumulators int32 [columns][lanes], a channel in each of the first rows.
+            pixels: real output pixels of the tile; the lanes behind them are written as 0.
+            residual_words: one word for each channel.
+
+        Raises:
+            KernelError: sizes that do not belong together.
+        """
+        wrong_residual = residual_words is not None and len(residual_words) != self._bytes
+        if len(acc) < 2 * self._bytes or not 0 < pixels <= self._lanes or wrong_residual:
+            raise KernelError(
+                f"requantiser: {len(acc)} accumulators, {pixels} pixels and a residual of "
+                f"{0 if residual_words is None else len(residual_words)} bytes do not fit {self._channels} words of "
+                f"{self._lanes} lanes"
+            )
+        out = bytearray(self._bytes)
+        residual = ffi.NULL if residual_words is None else ffi.from_buffer("uint8_t[]", residual_words)
+        lib.tlm_requantise_layer(
+            acc, residual, self._residual_signed, *self._parameters, *self._scalars, pixels,
+            ffi.from_buffer("uint8_t[]", out),
+        )  # fmt: skip
+        return out
+
+
 def accumulator_layer(acc: npt.NDArray[np.int32], *, bias: npt.NDArray[Any], lanes: int, pixels: int) -> bytes:
     """The AMem image (channels, 6 planes, tiles words) of a layer with accumulator output.
 

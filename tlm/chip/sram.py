@@ -54,6 +54,8 @@ class Sram(Module):
         self._clock = self.simulation.clock
         self._bytes = bytearray(words * word_bytes)
         self._written = bytearray(words)
+        self._word_rows = np.frombuffer(self._bytes, np.uint8).reshape(words, word_bytes)
+        self._written_words = np.frombuffer(self._written, np.uint8)
         self._grants: list[tuple[int, int]] = [(-1, 0)] * banks  # cycle and slot of the last grant
         self._views: list[DirectMemory] = []
         self.address = Probe(self, "address", 0)
@@ -108,16 +110,15 @@ class Sram(Module):
         if rest or payload.address < 0 or end > self.words:
             return Response.ADDRESS_ERROR
         places = slice(payload.address, end, payload.stride_words)
-        words = np.frombuffer(self._bytes, np.uint8).reshape(self.words, self.word_bytes)[places]
-        written = np.frombuffer(self._written, np.uint8)[places]
         if payload.command is Command.WRITE:
-            words[:] = np.frombuffer(payload.data, np.uint8).reshape(count, self.word_bytes)
-            written[:] = 1
+            self._word_rows[places] = np.frombuffer(payload.data, np.uint8).reshape(count, self.word_bytes)
+            self._written_words[places] = 1
             return Response.OK
+        written = self._written_words[places]
         if not written.all():
             raise self._unwritten(payload.address + int(np.argmin(written)) * payload.stride_words, who, payload)
         assert not isinstance(payload.data, bytes)
-        payload.data[:] = words.tobytes()
+        payload.data[:] = self._word_rows[places].tobytes()
         return Response.OK
 
     def _unwritten(self, address: int, who: str, payload: MemoryPayload) -> UnwrittenReadError:

@@ -7,7 +7,7 @@ inspection) and the direct memory interface (a read-only view that the target ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tlm.core.errors import ElaborationError, ProtocolError
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=Payload)
 
 
-def immediate(serve: Callable[[P], None]) -> Callable[[P], Activity]:
-    """A blocking transport that takes no time, from a plain function that answers the payload."""
+class Immediate(Generic[P]):
+    """A blocking transport that takes no time; a socket calls its function without a detour."""
 
-    def transport(payload: P) -> Activity:
-        serve(payload)
+    def __init__(self, serve: Callable[[P], None]) -> None:
+        self.serve = serve
+
+    def __call__(self, payload: P) -> Activity:
+        """The transport, for whoever treats it like any other."""
+        self.serve(payload)
         yield from ()
 
-    return transport
+
+def immediate(serve: Callable[[P], None]) -> Immediate[P]:
+    """A blocking transport that takes no time, from a plain function that answers the payload."""
+    return Immediate(serve)
 
 
 class DirectMemory:
@@ -138,8 +145,12 @@ class InitiatorSocket(Socket, Generic[P]):
 
     def __init__(self, owner: Module, name: str, payload_type: type[P]) -> None:
         super().__init__(owner, name, payload_type)
-        self._observers: tuple[PhaseObserver, ...] = ()
+        self._begin_req: tuple[PhaseObserver, ...] = ()
+        self._end_req: tuple[PhaseObserver, ...] = ()
+        self._begin_resp: tuple[PhaseObserver, ...] = ()
+        self._end_resp: tuple[PhaseObserver, ...] = ()
         self._transport: Callable[[P], Activity] | None = None
+        self._serve: Callable[[P], None] | None = None
         self._open = owner.simulation.open_transactions
 
     def bind(self, target: TargetSocket[P]) -> None:
@@ -163,10 +174,13 @@ class InitiatorSocket(Socket, Generic[P]):
                 raise ElaborationError(f"{end.path}: is already bound to {end.peer.path}")
         self.peer, target.peer = target, self
         self._transport = target.transport
+        self._serve = target.transport.serve if isinstance(target.transport, Immediate) else None
 
-    def observe(self, observer: PhaseObserver) -> None:
-        """Call ``observer(phase, socket, payload)`` at every phase of every transaction from here."""
-        self._observers += (observer,)
+    def observe(self, observer: PhaseObserver, phases: Iterable[Phase] = Phase) -> None:
+        """Call ``observer(phase, socket, payload)`` at these phases (all by default) of every transaction from here."""
+        for phase in phases:
+            key = f"_{phase.name.lower()}"
+            setattr(self, key, (*getattr(self, key), observer))
 
     def b_transport(self, payload: P) -> Activity:
         """Send a payload and wait for the answer: ``yield from socket.b_transport(payload)``.
@@ -178,34 +192,35 @@ class InitiatorSocket(Socket, Generic[P]):
             raise ProtocolError(
                 f"{self.path}: {payload.describe()} was sent with status {payload.status.value!r}; rearm it first"
             )
-        assert self._transport is not None  # every socket is bound: checked when the simulation starts
-        key = self._open.enter(self, payload)
         accepted_before, payload.accepted = payload.accepted, False  # a forwarded payload is accepted hop by hop
-        observers = self._observers
-        for observer in observers:
+        for observer in self._begin_req:
             observer(Phase.BEGIN_REQ, self, payload)
-        yield from self._transport(payload)
-        self._check_answered(payload)
-        if observers:
-            if not payload.accepted:
-                self.end_request(payload)
-            for observer in observers:
-                observer(Phase.BEGIN_RESP, self, payload)
-            for observer in observers:
-                observer(Phase.END_RESP, self, payload)
-        payload.accepted = accepted_before
-        self._open.leave(key)
-
-    def _check_answered(self, payload: P) -> None:
+        if self._serve is not None:
+            self._serve(payload)
+        else:
+            assert self._transport is not None  # every socket is bound: checked when the simulation starts
+            key = self._open.enter(self, payload)
+            yield from self._transport(payload)
+            self._open.leave(key)
         if payload.status is Response.INCOMPLETE:
-            raise ProtocolError(
-                f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
-            )
+            self._refuse_unanswered(payload)
+        if self._end_req and not payload.accepted:
+            self.end_request(payload)
+        for observer in self._begin_resp:
+            observer(Phase.BEGIN_RESP, self, payload)
+        for observer in self._end_resp:
+            observer(Phase.END_RESP, self, payload)
+        payload.accepted = accepted_before
+
+    def _refuse_unanswered(self, payload: P) -> None:
+        raise ProtocolError(
+            f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
+        )
 
     def end_request(self, payload: P) -> None:
         """Called by the target's socket (or at the answer, if the target never said it)."""
         payload.accepted = True
-        for observer in self._observers:
+        for observer in self._end_req:
             observer(Phase.END_REQ, self, payload)
 
     def debug_transport(self, payload: P) -> int:

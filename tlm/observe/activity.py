@@ -24,6 +24,8 @@ FILLS = {SramName.WMEM: "weights", SramName.AMEM: "activations", SramName.IMEM: 
 _RESERVED = ("aligner", "fetch")
 """Initiators whose accesses are known from reservations alone where there are any; the others send bulk payloads."""
 
+_ASKED, _ANSWERED = (Phase.BEGIN_REQ,), (Phase.END_RESP,)
+
 Observer = Callable[[Phase, InitiatorSocket[Any], Payload], None]
 
 
@@ -50,14 +52,14 @@ class BankCounter:
             for name, sram in system.engine.srams.items()
         }
         engine = system.engine
-        engine.aligner.amem.observe(self._count(SramName.AMEM, "aligner"))
-        engine.requantiser.writes.observe(self._count(SramName.AMEM, "write_back"))
-        engine.requantiser.residuals.observe(self._count(SramName.AMEM, "residual"))
-        engine.sequencer.wmem.observe(self._count(SramName.WMEM, "fetch"))
-        engine.sequencer.imem.observe(self._count(SramName.IMEM, "fetch"))
+        engine.aligner.amem.observe(self._count(SramName.AMEM, "aligner"), _ANSWERED)
+        engine.requantiser.writes.observe(self._count(SramName.AMEM, "write_back"), _ANSWERED)
+        engine.requantiser.residuals.observe(self._count(SramName.AMEM, "residual"), _ANSWERED)
+        engine.sequencer.wmem.observe(self._count(SramName.WMEM, "fetch"), _ANSWERED)
+        engine.sequencer.imem.observe(self._count(SramName.IMEM, "fetch"), _ANSWERED)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             for name, socket in channel.srams.items():
-                socket.observe(self._count(name, f"dma_{unit.value}"))
+                socket.observe(self._count(name, f"dma_{unit.value}"), _ANSWERED)
         self._watch_reservations(engine.sequencer)
 
     def words(self, initiator: str) -> int:
@@ -87,14 +89,14 @@ class BankCounter:
         """Fidelities that reserve banks ahead have a socket for each SRAM's reservations."""
         for name, socket in sequencer.sockets.items():
             if isinstance(socket, InitiatorSocket) and socket.payload_type is ReservationPayload:
-                socket.observe(self._count_reserved(SramName[name.removeprefix("reserve_").upper()]))
+                socket.observe(self._count_reserved(SramName[name.removeprefix("reserve_").upper()]), _ANSWERED)
 
     def _count(self, name: SramName, initiator: str) -> Observer:
         sram = self._srams[name]
         banks, word_bytes, served, refused = sram.banks, sram.word_bytes, sram.served, sram.refused
 
-        def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if phase is not Phase.END_RESP or not isinstance(payload, MemoryPayload):
+        def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+            if not isinstance(payload, MemoryPayload):
                 return
             if payload.status is Response.RETRY:
                 refused[initiator] += 1
@@ -114,8 +116,8 @@ class BankCounter:
     def _count_reserved(self, name: SramName) -> Observer:
         served = self._srams[name].served
 
-        def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if phase is Phase.END_RESP and isinstance(payload, ReservationPayload):
+        def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+            if isinstance(payload, ReservationPayload):
                 for initiator in payload.accesses.keys() & set(_RESERVED):
                     counts = payload.accesses[initiator].tolist()
                     if any(counts):
@@ -142,9 +144,9 @@ class ActivityRecorder:
         system.host.state.observe(self._see_host)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             self._watch(channel.state, ChannelState.IDLE, self.busy[unit])
-            channel.registers.interrupt.observe(self._see_interrupt(unit))
+            channel.registers.interrupt.observe(self._see_interrupt(unit), _ASKED)
         for name, socket in system.dma.load.srams.items():
-            socket.observe(self._see_load(name))
+            socket.observe(self._see_load(name), _ASKED)
 
     def channel_account(self, unit: Unit, cycles: int, counter: BankCounter) -> ChannelAccount:
         """A DMA channel's account over a run of so many cycles."""
@@ -167,17 +169,16 @@ class ActivityRecorder:
         self._asleep_since = self._clock.now if state.value is HostState.SLEEP else None
 
     def _see_load(self, name: SramName) -> Observer:
-        def see(phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-            if phase is Phase.BEGIN_REQ:
-                self._filled = name
+        def see(_phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
+            self._filled = name
 
         return see
 
     def _see_interrupt(self, unit: Unit) -> Observer:
         """What the host slept for ends here; what follows is its own latency."""
 
-        def see(phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-            if phase is Phase.BEGIN_REQ and self._asleep_since is not None and self._host.waits_for.value is unit:
+        def see(_phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
+            if self._asleep_since is not None and self._host.waits_for.value is unit:
                 cause = FILLS[self._filled if unit is Unit.LOAD else SramName.AMEM]
                 self.waiting[cause].add(self._asleep_since, self._clock.now)
                 self._asleep_since = None

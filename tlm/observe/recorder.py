@@ -126,16 +126,17 @@ class Recorder:
 
     def _subscribe(self, system: System) -> None:
         engine = system.engine
-        engine.sequencer.layers_to_aligner.observe(self._see_layer)
-        engine.sequencer.steps.observe(self._see_step)
-        engine.sequencer.passes.observe(self._see_pass)
-        engine.sequencer.flushes.observe(self._see_flush)
-        engine.requantiser.writes.observe(self._see_write)
-        engine.requantiser.residuals.observe(self._see_residual)
+        begin, end = (Phase.BEGIN_REQ,), (Phase.END_RESP,)
+        engine.sequencer.layers_to_aligner.observe(self._see_layer, begin)
+        engine.sequencer.steps.observe(self._see_step, begin + end)
+        engine.sequencer.passes.observe(self._see_pass, begin + end)
+        engine.sequencer.flushes.observe(self._see_flush, end)
+        engine.requantiser.writes.observe(self._see_write, end)
+        engine.requantiser.residuals.observe(self._see_residual, end)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
-            channel.memory.observe(self._count_bytes(unit))
+            channel.memory.observe(self._count_bytes(unit), end)
         for registers in (engine.sequencer.registers, system.dma.load.registers, system.dma.store.registers):
-            registers.interrupt.observe(self._see_interrupt)
+            registers.interrupt.observe(self._see_interrupt, begin)
 
     def _part(self, payload: Payload) -> PartRecord:
         assert payload.cause is not None
@@ -143,20 +144,19 @@ class Recorder:
         assert layer is not None
         return self.parts[layer.index]
 
-    def _see_layer(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.BEGIN_REQ and isinstance(payload, LayerPayload):
+    def _see_layer(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        if isinstance(payload, LayerPayload):
             self.parts[payload.header.tag] = PartRecord(payload.header.tag, pooling=payload.header.pooling)
 
     def _see_step(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ:
             self._fetch_begin = self._clock.now
-        elif phase is Phase.END_RESP:
-            if isinstance(payload, PassStepsPayload):
-                self._steps = payload.times.steps
-                self._fetch_cycles = payload.times.fetch_cycles
-            elif isinstance(payload, StepPayload) and payload.is_step:
-                self._steps += 1
-                self._fetch_cycles += self._clock.now - self._fetch_begin + 1
+        elif isinstance(payload, PassStepsPayload):
+            self._steps = payload.times.steps
+            self._fetch_cycles = payload.times.fetch_cycles
+        elif isinstance(payload, StepPayload) and payload.is_step:
+            self._steps += 1
+            self._fetch_cycles += self._clock.now - self._fetch_begin + 1
 
     def _see_pass(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if phase is Phase.BEGIN_REQ and isinstance(payload, PassPayload):
@@ -175,19 +175,17 @@ class Recorder:
                 )
             )
             self._steps = self._fetch_cycles = 0
-        elif phase is Phase.END_RESP:
+        else:
             self._part(payload).passes[-1].handover_cycle = self._clock.now
 
-    def _see_write(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.END_RESP:
-            of_pass = self._pass(payload)
-            of_pass.refused_writes += _refusals(payload)
-            if payload.status is Response.OK:
-                of_pass.last_write_cycle = self._clock.now
+    def _see_write(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        of_pass = self._pass(payload)
+        of_pass.refused_writes += _refusals(payload)
+        if payload.status is Response.OK:
+            of_pass.last_write_cycle = self._clock.now
 
-    def _see_residual(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.END_RESP:
-            self._pass(payload).refused_residual_reads += _refusals(payload)
+    def _see_residual(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        self._pass(payload).refused_residual_reads += _refusals(payload)
 
     def _pass(self, payload: Payload) -> PassRecord:
         assert payload.cause is not None
@@ -195,17 +193,16 @@ class Recorder:
         assert of_pass is not None
         return self._part(payload).passes[of_pass.index]
 
-    def _see_flush(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.END_RESP and isinstance(payload, FlushPayload) and self._on_layer_done is not None:
+    def _see_flush(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        if isinstance(payload, FlushPayload) and self._on_layer_done is not None:
             self._on_layer_done(self._part(payload).tag)
 
-    def _see_interrupt(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-        if phase is Phase.BEGIN_REQ:
-            self.last_interrupt_cycle = self._clock.now
+    def _see_interrupt(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
+        self.last_interrupt_cycle = self._clock.now
 
     def _count_bytes(self, unit: Unit) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        def count(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if phase is Phase.END_RESP and payload.status is Response.OK and isinstance(payload, MemoryPayload):
+        def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+            if payload.status is Response.OK and isinstance(payload, MemoryPayload):
                 self.moved_bytes[unit] += len(payload.data)
 
         return count

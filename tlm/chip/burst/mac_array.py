@@ -36,7 +36,7 @@ class BurstMacArray(Module):
 
     def _configure(self, payload: LayerPayload) -> None:
         self._pooling = payload.header.pooling
-        self._geometry = payload.header.geometry(self._config.lanes, self._config.columns)
+        self._kernel = kernels.PassKernel(payload.header.geometry(self._config.lanes, self._config.columns))
         payload.status = Response.OK
 
     def _take_activations(self, payload: PassActivationsPayload) -> None:
@@ -53,15 +53,14 @@ class BurstMacArray(Module):
         activations, weights = self._activations, self._weights
         assert activations is not None  # sent when the pass started, as the weights were
         if self._pooling:
-            kernels.pool_pass(
-                self._geometry, activations.amem.view, activations.patterns, activations.group, activations.tile,
-                self._accumulators,
-            )  # fmt: skip
+            self._kernel.pool(
+                activations.amem.view, activations.patterns, activations.group, activations.tile, self._accumulators
+            )
         else:
             assert weights is not None
-            kernels.mac_pass(
-                self._geometry, activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns,
-                activations.tile, self._accumulators,
+            self._kernel.mac(
+                activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns, activations.tile,
+                self._accumulators,
             )  # fmt: skip
         self.state.value = ArrayState.HOLD
         yield self._clock.cycles(payload.times.handover_cycle - self._clock.now)

@@ -38,7 +38,6 @@ class BurstRequantiser(Module):
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: ParameterArrays | None = None
-        self._parameters: ParameterArrays | None = None
         self._write: BulkPayload | None = None
         self._write_cycle = -1
         self._given: Event = Event(self._clock.env)
@@ -52,12 +51,26 @@ class BurstRequantiser(Module):
         self.add_process(self._write_back)
 
     def _configure(self, payload: LayerPayload) -> None:
-        self._header = payload.header
+        header = self._header = payload.header
+        self._output_plane = header.output_plane_words(self._config.lanes)
+        self._residual_plane = header.residual_plane_words(self._config.lanes)
         payload.status = Response.OK
 
     def _take_parameters(self, payload: GroupParametersPayload) -> None:
         self._next_parameters = payload.parameters
         payload.status = Response.OK
+
+    def _use_parameters(self, parameters: ParameterArrays) -> None:
+        """They become the current ones with the first pass of their group."""
+        header = self._header
+        assert header is not None  # the sequencer configures before it sends parameters
+        low, high = header.output_range
+        self._bias = parameters.bias
+        self._kernel = kernels.PassRequantiser(
+            bias=parameters.bias, multiplier=parameters.multiplier, shift=parameters.shift, low=low, high=high,
+            lanes=self._config.lanes, residual_signed=header.residual_signed,
+            residual_multiplier=header.residual_multiplier,
+        )  # fmt: skip
 
     def _take_over(self, payload: DrainPayload) -> Activity:
         """Answered in the handover cycle, in which it comes: the sequencer has worked out that it can."""
@@ -66,7 +79,8 @@ class BurstRequantiser(Module):
         if self._write is not None:
             raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self._clock.now} before the last write")
         if self._next_parameters is not None:
-            self._parameters, self._next_parameters = self._next_parameters, None
+            self._use_parameters(self._next_parameters)
+            self._next_parameters = None
         self._write = yield from self._words(payload, of_pass)
         self._write_cycle = of_pass.times.last_write_cycle
         self._given.succeed()
@@ -91,37 +105,30 @@ class BurstRequantiser(Module):
 
     def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
         """The write of all output words of a pass."""
-        header, parameters, lanes = self._header, self._parameters, self._config.lanes
+        header, lanes, first_channel = self._header, self._config.lanes, of_pass.group * self._config.columns
         assert header is not None  # the sequencer configures and sends parameters before the first pass
-        assert parameters is not None
-        first_channel = of_pass.group * self._config.columns
-        acc = kernels.accumulators_array(payload.accumulators, lanes)[: of_pass.channels]
+        data: bytes | bytearray
         if header.accumulator_output:
-            data = kernels.accumulator_layer(acc, bias=parameters.bias, lanes=lanes, pixels=of_pass.pixels)
+            acc = kernels.accumulators_array(payload.accumulators, lanes)[: of_pass.channels]
+            data = kernels.accumulator_layer(acc, bias=self._bias, lanes=lanes, pixels=of_pass.pixels)
         else:
             residual = None
             if header.has_residual:
-                plane = header.residual_plane_words(lanes)
-                address = header.residual_base_word + first_channel * plane + of_pass.tile
-                residual = yield from self._read_residual(address, plane, of_pass)
-            low, high = header.output_range
-            data = kernels.requantise_layer(
-                acc, bias=parameters.bias, multiplier=parameters.multiplier, shift=parameters.shift, low=low, high=high,
-                lanes=lanes, pixels=of_pass.pixels, residual_words=residual, residual_signed=header.residual_signed,
-                residual_multiplier=header.residual_multiplier,
-            )  # fmt: skip
-        plane = header.output_plane_words(lanes)
+                address = header.residual_base_word + first_channel * self._residual_plane + of_pass.tile
+                residual = yield from self._read_residual(address, self._residual_plane, of_pass)
+            data = self._kernel.words(payload.accumulators, of_pass.pixels, residual)
+        plane = self._output_plane
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
         return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)
 
-    def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> ActivityOf[bytes]:
+    def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> ActivityOf[bytearray]:
         data = bytearray(of_pass.channels * self._config.amem_word_bytes)
         read = BulkPayload(
             Command.READ, address, data, plane, of_pass.times.refused_residual_reads, cause=of_pass.cause
         )
         yield from self.residuals.b_transport(read)
         self._expect_ok(read)
-        return bytes(data)
+        return data
 
     def _expect_ok(self, payload: MemoryPayload) -> None:
         if payload.status is not Response.OK:

@@ -58,6 +58,7 @@ class _Group:
     """A group of output channels as its words say."""
 
     parameters: ParameterArrays
+    channels: int
     patterns: npt.NDArray[np.uint64]
     first_weight_word: int
     weight_words: int
@@ -185,7 +186,7 @@ class BurstSequencer(Module):
             count = 0 if header.pooling else int(np.unpackbits(own.view(np.uint8)).sum())
             if count and weight_word + count > self._config.wmem_words:
                 raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, self._config.wmem_words))
-            groups.append(_Group(parameters, own, weight_word, count))
+            groups.append(_Group(parameters, channels, own, weight_word, count))
             weight_word += count
         return _Layer(header, geometry, patterns, tuple(groups), at)
 
@@ -234,10 +235,23 @@ class BurstSequencer(Module):
         self.state.value = SequencerState.PARAMETERS
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
             yield from socket.b_transport(LayerPayload(header, cause=cause))
-        tiles = header.tiles(self._config.lanes)
-        for index, times in enumerate(_pass_times(occupancy, cycle_0)):
-            group, tile = divmod(index, tiles)
-            yield from self._pass(layer, group, tile, wmem, times, Cause(Work.GROUP, group, cause))
+        all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self._config.lanes)
+        for group, own in enumerate(layer.groups):
+            group_cause = Cause(Work.GROUP, group, cause)
+            for tile, pixels in enumerate(pixels_of_tiles):
+                pass_cause = Cause(Work.PASS, group * len(pixels_of_tiles) + tile, group_cause)
+                times = next(all_times)
+                yield self._clock.cycles(times.first_cycle - self._clock.now)
+                self.state.value = SequencerState.STEPS
+                self.pass_index.value = pass_cause.index
+                if not tile:
+                    parameters = GroupParametersPayload(own.parameters, cause=group_cause)
+                    yield from self.parameters.b_transport(parameters)
+                if not header.pooling:
+                    words = PassWeightsPayload(wmem, own.first_weight_word, cause=pass_cause)
+                    yield from self.weights.b_transport(words)
+                work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, cause=pass_cause)
+                yield from self._pass(work, own.patterns)
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(cause=cause))
         return layer.end_word
@@ -267,36 +281,19 @@ class BurstSequencer(Module):
     ) -> Activity:
         yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks, accesses))
 
-    def _pass(
-        self, layer: _Layer, group: int, tile: int, wmem: DirectMemory, times: PassTimes, parent: Cause
-    ) -> Activity:
+    def _pass(self, work: TimedPassPayload, patterns: npt.NDArray[np.uint64]) -> Activity:
         """One pass, from its first cycle s to its handover h."""
-        header, lanes, columns = layer.header, self._config.lanes, self._config.columns
-        own = layer.groups[group]
-        cause = Cause(Work.PASS, group * header.tiles(lanes) + tile, parent)
-        yield self._clock.cycles(times.first_cycle - self._clock.now)
-        self.state.value = SequencerState.STEPS
-        self.pass_index.value = cause.index
-        if not tile:
-            yield from self.parameters.b_transport(GroupParametersPayload(own.parameters, cause=parent))
-        if not header.pooling:
-            yield from self.weights.b_transport(PassWeightsPayload(wmem, own.first_weight_word, cause=cause))
-        yield from self.steps.b_transport(PassStepsPayload(group, tile, own.patterns, times, cause=cause))
+        steps = PassStepsPayload(work.group, work.tile, patterns, work.times, cause=work.cause)
+        yield from self.steps.b_transport(steps)
         self.state.value = SequencerState.DRAIN
-        pixels = header.tile_pixels(tile, lanes)
-        channels = header.group_channels(group, columns)
-        yield from self.passes.b_transport(
-            TimedPassPayload(group, tile, times.first_cycle, pixels, channels, times, cause=cause)
-        )
+        yield from self.passes.b_transport(work)
         self.state.value = SequencerState.GAP
 
 
 def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
     """The passes of a layer whose cycle 0 is ``cycle_0``."""
-    s_0 = cycle_0 + occupancy.first_cycle
-    for one in occupancy.passes.tolist():
-        first, last_fetch, handover, last_write, steps, fetch, _, refused_writes, refused_residual_reads = one
-        yield PassTimes(
-            s_0 + first, s_0 + last_fetch, s_0 + handover, s_0 + last_write, steps, fetch, refused_writes,
-            refused_residual_reads,
-        )  # fmt: skip
+    passes, s_0 = occupancy.passes, cycle_0 + occupancy.first_cycle
+    moments = ("first_cycle", "last_fetch_cycle", "handover_cycle", "last_write_cycle")
+    counts = ("steps", "fetch_cycles", "refused_writes", "refused_residual_reads")
+    columns = [(passes[key] + s_0).tolist() for key in moments] + [passes[key].tolist() for key in counts]
+    return map(PassTimes._make, zip(*columns, strict=True))
