@@ -162,7 +162,7 @@ def test_rows_that_nobody_sees_are_computed_all_the_same() -> None:
     rng = np.random.default_rng(3)
     layers = [
         Conv2d("a", rng.integers(-8, 8, (40, 3, 1, 1)), multiplier=900, shift=14),
-        Conv2d("b", rng.integers(-8, 8, (8, 40, 1, 1)), stride=7, multiplier=300, shift=14),
+        Conv2d("b", rng.integers(-8, 8, (8, 40, 1, 1)), stride=3, multiplier=300, shift=14),
     ]
     network = tlm.Network((3, 40, 33), layers)
     program = tlm.compile(network, ChipConfig(amem_words=1024))
@@ -174,7 +174,7 @@ def test_rows_that_nobody_sees_are_computed_all_the_same() -> None:
 
 @pytest.mark.slow
 def test_the_clear_model_runs_the_whole_resnet18() -> None:
-    """From photograph to class scores at 3 of 9 taps, every SRAM access a transaction; banded and split layers among it."""
+    """3 of 9 taps, photograph to class scores, every SRAM access a transaction; banded and split layers among it."""
     job = load_scenario(REPOSITORY / "scenarios" / "resnet18_3of9.toml").build()
     program = tlm.compile(job.network, job.chip)
     burst, beat = both(program, job.activations)
