@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tlm.chip.config import ChipConfig
     from tlm.compiler.compile import compile_network as compile
     from tlm.compiler.program import Program
+    from tlm.compiler.saved import load_program, save_program
     from tlm.core.errors import TlmError
     from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
     from tlm.network import Network
@@ -37,7 +38,9 @@ _HOMES = {
     "TlmError": "tlm.core.errors",
     "compile": "tlm.compiler.compile:compile_network",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
+    "load_program": "tlm.compiler.saved",
     "reference": "tlm.reference:",
+    "save_program": "tlm.compiler.saved",
     "simulate": "tlm.simulator",
 }
 
@@ -56,7 +59,9 @@ __all__ = [
     "TlmError",
     "compile",
     "fuse_depthwise_pointwise",
+    "load_program",
     "reference",
+    "save_program",
     "simulate",
 ]
 

@@ -24,12 +24,13 @@ _FOREIGN = {
 }  # fmt: skip
 
 
-def save_program(program: Program, path: Path) -> None:
+def save_program(program: Program, path: str | Path) -> None:
     """Write a program; an older file is replaced when the new one is whole.
 
     Raises:
         InputError: it cannot be written there.
     """
+    path = Path(path)
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(_HEAD + pickle.dumps(program, _PROTOCOL))
@@ -39,13 +40,14 @@ def save_program(program: Program, path: Path) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from None
 
 
-def load_program(path: Path) -> Program:
+def load_program(path: str | Path) -> Program:
     """Read a program that :func:`save_program` wrote.
 
     Raises:
         InputError: missing, no program, damaged, or of another version.
     """
-    remedy = "give a file that `tlm compile SCENARIO -o FILE` or Program.save wrote"
+    path = Path(path)
+    remedy = "give a file that `tlm compile SCENARIO -o FILE` or tlm.save_program wrote"
     try:
         data = path.read_bytes()
     except OSError as error:

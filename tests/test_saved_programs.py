@@ -1,0 +1,99 @@
+"""Compiled programs in files, and the command that makes them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import SCENARIOS
+from command import tlm as run_tlm
+
+import tlm
+from tlm.core.errors import InputError
+
+SCENARIO = SCENARIOS / "resnet18_conv5_2_1of9.toml"
+
+
+def small_program() -> tlm.Program:
+    rng = np.random.default_rng(0)
+    layers = [
+        tlm.Conv2d("c", rng.integers(-8, 8, (40, 6, 3, 3)), padding=1, multiplier=300, shift=14),
+        tlm.MaxPool2d("p", 2),
+        tlm.Conv2d("d", rng.integers(-8, 8, (9, 40, 1, 1)), accumulator_output=True),
+    ]
+    return tlm.compile(tlm.Network((6, 20, 24), layers), tlm.ChipConfig(amem_words=512))
+
+
+def test_a_saved_program_is_the_same_program(tmp_path: Path) -> None:
+    program = small_program()
+    tlm.save_program(program, tmp_path / "p.tlm")
+    again = tlm.load_program(tmp_path / "p.tlm")
+    assert (again.steps, again.jobs, again.parts, again.config) == (
+        program.steps, program.jobs, program.parts, program.config
+    )  # fmt: skip
+    assert again.disassemble() == program.disassemble()
+    values = np.random.default_rng(1).integers(0, 16, (6, 20, 24))
+    assert tlm.simulate(again, values).outputs_sha256 == tlm.simulate(program, values).outputs_sha256
+    assert tlm.simulate(again, values).cycles == tlm.simulate(program, values).cycles
+
+
+def test_equal_programs_give_equal_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        tlm.save_program(small_program(), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+class Intruder:
+    def __reduce__(self) -> Any:
+        return os.system, ("echo intruder",)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (b"hello", "no compiled program"),
+        (b"", "no compiled program"),
+        (b"tlm.program/0\nabc", "of another version"),
+        (b"tlm.program/1\nabc", "damaged"),
+        (b"tlm.program/1\n" + pickle.dumps([1, 2]), "holds a list"),
+        (b"tlm.program/1\n" + pickle.dumps(Intruder()), "does not belong into a program"),
+        (b"tlm.program/1\n" + pickle.dumps(np.load), "does not belong into a program"),
+    ],
+)
+def test_other_files_are_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], data: bytes, complaint: str
+) -> None:
+    path = tmp_path / "p.tlm"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=complaint) as caught:
+        tlm.load_program(path)
+    assert str(caught.value).startswith(str(path))
+    assert "tlm compile" in str(caught.value)
+    assert "intruder" not in capfd.readouterr().out
+
+
+def test_half_a_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.tlm"
+    tlm.save_program(small_program(), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="damaged"):
+        tlm.load_program(path)
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        tlm.save_program(small_program(), tmp_path / "missing" / "p.tlm")
+
+
+def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:
+    done = run_tlm("compile", SCENARIO, "-o", tmp_path / "p.tlm")
+    assert done.returncode == 0, done.stderr
+    assert "conv5_2.dwpw2" in done.stdout
+    assert "engine jobs" in done.stdout
+    program = tlm.load_program(tmp_path / "p.tlm")
+    assert f"{program.predicted_total_cycles:,} cycles" in done.stdout
