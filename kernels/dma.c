@@ -302,3 +302,24 @@ int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *chann
         play(ahead, t); /* an active channel that is not done always has something to do: t is not NEVER */
     }
 }
+
+/* What is left takes at least a cycle for each word and the memory's pace for each beat. */
+static int64_t least_cycles(const tlm_dma *d, const tlm_dma_channel *c, int32_t channel)
+{
+    const tlm_dma_transfer *x = &c->transfer;
+    int64_t words = (int64_t)(x->rows - c->word_row) * x->row_words - c->word_in_row;
+    int64_t bytes = words * d->config.word_bytes[x->sram] - (channel == TLM_DMA_LOAD ? c->collected_bytes : 0);
+    int64_t beats = bytes / d->config.bus_bytes - (channel == TLM_DMA_LOAD ? c->served_beats : 0);
+    return later(later(words - 1, (beats - 1) * d->config.beat_cycles - 1), 0);
+}
+
+int64_t tlm_dma_earliest_completion(const tlm_dma *d)
+{
+    int64_t least = NEVER;
+    for (int32_t i = 0; i < 2; i++) {
+        const tlm_dma_channel *c = &d->channels[i];
+        if (!c->active) continue;
+        least = earlier(least, c->done_cycle >= 0 ? c->done_cycle : d->now + least_cycles(d, c, i));
+    }
+    return least == NEVER ? -1 : least;
+}

@@ -94,6 +94,11 @@ int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle);
 /* The cycle in which the next transfer completes, if nothing else becomes known, and in *channel which one (the load if
  * both do); -1 if no channel is active. *ahead is overwritten with what *d will then be, up to ahead->now. */
 int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *channel);
+
+/* No transfer completes before this cycle, whatever becomes known; -1 if no channel is active. Costs nothing, so that a
+ * look ahead is made only when a completion is near: else each of many reservations beside a long transfer would look to
+ * its end. */
+int64_t tlm_dma_earliest_completion(const tlm_dma *d);
 /* cdef end */
 
 enum { TLM_DMA_LOAD, TLM_DMA_STORE };

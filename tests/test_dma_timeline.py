@@ -65,6 +65,9 @@ class Player:
     def _play_to(self, cycle: int | None) -> None:
         """To a cycle, or until no transfer is left."""
         while (completion := self.timeline.next_completion()) is not None:
+            earliest = self.timeline.earliest_completion()
+            assert earliest is not None
+            assert earliest <= completion[0]
             if cycle is not None and completion[0] >= cycle:
                 break
             completed = self._advance(completion[0] + 1)
@@ -240,6 +243,23 @@ def test_both_channels_complete_in_one_cycle() -> None:
     assert timeline.next_completion() == (last, Channel.LOAD)
     assert timeline.advance(last + 1) == [(last, Channel.LOAD), (last, Channel.STORE)]
     assert timeline.next_completion() is None
+
+
+def test_the_earliest_completion_needs_no_look_ahead() -> None:
+    """100 words are 200 beats of at least a cycle each; what is left never takes less."""
+    timeline = DmaTimeline(ChipConfig())
+    assert timeline.earliest_completion() is None
+    timeline.start(Channel.LOAD, 10, 0, SramName.WMEM, 0, 100, 1, 0, 0)
+    assert timeline.earliest_completion() == 0 + 200 - 2
+    completion = timeline.next_completion()
+    assert completion is not None
+    assert completion[0] > 250
+    timeline.advance(completion[0] - 20)
+    left = timeline.earliest_completion()
+    assert left is not None
+    assert completion[0] - 20 < left <= completion[0]
+    timeline.advance(completion[0] + 1)
+    assert timeline.earliest_completion() is None
 
 
 def test_looking_ahead_changes_nothing() -> None:

@@ -180,6 +180,14 @@ class DmaTimeline:
             self._next_is_known = True
         return self._next
 
+    def earliest_completion(self) -> int | None:
+        """A cycle before which no transfer completes, whatever becomes known; None: none is under way.
+
+        Nothing is looked ahead for it, and it may be far below what :meth:`next_completion` says.
+        """
+        cycle = int(lib.tlm_dma_earliest_completion(self._state))
+        return None if cycle < 0 else cycle
+
     def refused(self, channel: Channel) -> int:
         """SRAM accesses of a channel that were refused so far; each was asked for again in the next cycle."""
         return int(self._state.channels[channel].refused)

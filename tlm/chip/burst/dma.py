@@ -3,9 +3,9 @@
 Request flow: each channel has the registers and sockets of the clear model; a transfer moves its bytes in bulk payloads
 in the cycle in which its last access happens.
 Timing: both channels, the interconnect's lane and the off-chip memory are advanced together in C (kernels/dma.c)
-against the bank calendars that the SRAMs pass on. The completion of the next transfer is estimated with what is known;
-whenever something new is known (the other channel starts, the engine reserves banks), time up to now is settled and the
-estimate made anew. So what is reported has happened exactly so.
+against the bank calendars that the SRAMs pass on. When the next completion may be near, it is estimated with what is
+known; whenever something new is known (the other channel starts, the engine reserves banks), time up to now is settled
+and the estimate made anew. So what is reported has happened exactly so.
 Constraints: as the clear model's; a transfer that leaves the off-chip memory fails when it starts.
 """
 
@@ -28,6 +28,9 @@ from tlm.core.observation import Probe
 from tlm.core.payload import Cause, Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+
+_NEAR_CYCLES = 256
+"""A completion is looked for ahead only when it may be so near: news would make a longer look worthless."""
 
 _SETTLE_SLOT = 8
 """Behind every slot of the SRAMs and the interconnect: whatever happens in a cycle is known then."""
@@ -169,11 +172,20 @@ class BurstDma(Module):
     def _settle(self) -> Activity:
         """Wake up where the next transfer seems to complete, and complete it if nothing new came in between."""
         while True:
-            completion = self._timeline.next_completion()
-            if completion is None:
+            earliest = self._timeline.earliest_completion()
+            if earliest is None:
                 yield self._news
                 self._news = Event(self._clock.env)
                 continue
+            if earliest > self._clock.now + _NEAR_CYCLES:
+                yield self._clock.cycles(earliest - self._clock.now) | self._news
+                if self._news.triggered:
+                    self._news = Event(self._clock.env)
+                else:
+                    self._timeline.advance(self._clock.now)
+                continue
+            completion = self._timeline.next_completion()
+            assert completion is not None
             cycle = completion[0]
             estimate = self._clock.cycles(cycle - self._clock.now)
             yield estimate | self._news
