@@ -12,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
-DEMO := scenarios/resnet18_conv3_2_3of9.toml
+DEMO := scenarios/resnet18_3of9.toml
 KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py tests/test_occupancy.py tests/test_dma_timeline.py)
 
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)

@@ -81,21 +81,21 @@ class PassKernel:
 
 
 class _View:
-    """A memory as C sees it, made anew only for another memory."""
+    """A memory as C sees it.
+
+    Made anew for each call: a view that outlives it would hold on to the memoryview from which it was made, and the
+    garbage collector cannot take a memoryview apart that somebody still uses.
+    """
 
     def __init__(self, elements_per_word: int) -> None:
         self._elements_per_word = elements_per_word
-        self._memory: Memory | None = None
-        self._view: CData = ffi.NULL
         self.words = 0
 
     def of(self, memory: Memory) -> CData:
         """The memory's bytes; ``words`` is then their number of words."""
-        if memory is not self._memory:
-            self._view = ffi.from_buffer("uint8_t[]", memory)
-            self.words = len(self._view) * 2 // self._elements_per_word
-            self._memory = memory
-        return self._view
+        view = ffi.from_buffer("uint8_t[]", memory)
+        self.words = len(view) * 2 // self._elements_per_word
+        return view
 
 
 def mac_pass(
