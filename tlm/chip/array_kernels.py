@@ -81,7 +81,11 @@ class PassKernel:
 
 
 class _View:
-    """A memory as C sees it, made anew only for another memory."""
+    """A memory as C sees it, looked up anew only for another memory.
+
+    Only the plain address is kept, and the memory itself, which holds its bytes in place: cffi's own object would keep
+    the memory's buffer exported, and a memoryview that is part of a cycle cannot be collected then.
+    """
 
     def __init__(self, elements_per_word: int) -> None:
         self._elements_per_word = elements_per_word
@@ -92,8 +96,9 @@ class _View:
     def of(self, memory: Memory) -> CData:
         """The memory's bytes; ``words`` is then their number of words."""
         if memory is not self._memory:
-            self._view = ffi.from_buffer("uint8_t[]", memory)
-            self.words = len(self._view) * 2 // self._elements_per_word
+            view = ffi.from_buffer("uint8_t[]", memory)
+            self._view = ffi.cast("uint8_t *", view)
+            self.words = len(view) * 2 // self._elements_per_word
             self._memory = memory
         return self._view
 
