@@ -81,21 +81,26 @@ class PassKernel:
 
 
 class _View:
-    """A memory as C sees it.
+    """A memory as C sees it, looked up anew only for another memory.
 
-    Made anew for each call: a view that outlives it would hold on to the memoryview from which it was made, and the
-    garbage collector cannot take a memoryview apart that somebody still uses.
+    Only the plain address is kept, and the memory itself, which holds its bytes in place: cffi's own object would keep
+    the memory's buffer exported, and a memoryview that is part of a cycle cannot be collected then.
     """
 
     def __init__(self, elements_per_word: int) -> None:
         self._elements_per_word = elements_per_word
+        self._memory: Memory | None = None
+        self._view: CData = ffi.NULL
         self.words = 0
 
     def of(self, memory: Memory) -> CData:
         """The memory's bytes; ``words`` is then their number of words."""
-        view = ffi.from_buffer("uint8_t[]", memory)
-        self.words = len(view) * 2 // self._elements_per_word
-        return view
+        if memory is not self._memory:
+            view = ffi.from_buffer("uint8_t[]", memory)
+            self._view = ffi.cast("uint8_t *", view)
+            self.words = len(view) * 2 // self._elements_per_word
+            self._memory = memory
+        return self._view
 
 
 def mac_pass(
