@@ -168,7 +168,7 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
 def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
     case = data.draw(band_cases(chip))
     hand = BandProgram(case)
-    job = Job(parts=(0,), imem_word=case.imem_base, wmem_word=0, instructions=tuple(case.instructions()))
+    job = SimpleNamespace(parts=(0,), imem_word=case.imem_base, instructions=tuple(case.instructions()))
     program = SimpleNamespace(config=chip, jobs=(job,), steps=hand.steps, image=lambda _: hand.data)
     check(program, case.activations)  # type: ignore[arg-type]
 
