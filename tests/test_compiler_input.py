@@ -212,7 +212,7 @@ COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
     "an off-chip memory that is too small": (
         lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
         ChipConfig(memory_bytes=4096),
-        "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 4096; enlarge it",
+        "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 4096; enlarge",
     ),
 }
 
