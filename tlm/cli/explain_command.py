@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
         "--files",
         metavar="DIR",
         type=Path,
-        help="where the files lie that the scenario reads (also looked for beside RESULT, in the current directory, among the scenarios)",
+        help="where the files lie that the scenario reads (else beside RESULT, here, or among the scenarios)",
     )
     parser.add_argument("--no-runs", action="store_true", help="only explain what the file says; simulate nothing")
     parser.set_defaults(run=run)
@@ -31,12 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     from tlm.analysis.explain_text import explain_text
     from tlm.analysis.stored import load_result, result_path
     from tlm.core.errors import CompileError, InputError, SimulationError
-    from tlm.scenario.catalog import scenario_directories
 
     stored = load_result(arguments.result)
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
-    directories += [place for scenarios in scenario_directories() for place in (scenarios, scenarios / "images")]
     try:
         explanation = explain(stored, directories, runs=not arguments.no_runs, progress=_show)
     except (InputError, CompileError, SimulationError) as error:
