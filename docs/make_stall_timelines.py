@@ -194,6 +194,11 @@ def holes() -> np.ndarray[Any, np.dtype[np.int8]]:
     return weights
 
 
+def by_group() -> np.ndarray[Any, np.dtype[np.int8]]:
+    """Three groups of output channels whose weights differ: equal ones would be loaded once."""
+    return np.repeat(np.arange(1, 4, dtype=np.int8), 32)[:, None, None, None] * np.ones((96, 32, 3, 3), np.int8)
+
+
 EXAMPLES = {
     "bank_conflict": Example(
         tlm.Network((6, 24, 12), [layer("c", (4, 6, 1, 1), stride=2)]), tlm.ChipConfig(), "bank_conflict", cycles=56
@@ -210,7 +215,8 @@ EXAMPLES = {
     ),
     "drain": Example(tlm.Network((8, 4, 8), [layer("c", (24, 8, 1, 1))]), tlm.ChipConfig(), "drain", 30, 64),
     "weights": Example(
-        tlm.Network((32, 6, 6), [layer("c", (96, 32, 3, 3), padding=1)]), tlm.ChipConfig(wmem_words=640),
+        tlm.Network((32, 6, 6), [layer("c", (96, 32, 3, 3), weights=by_group(), padding=1)]),
+        tlm.ChipConfig(wmem_words=640),
         "weights", 64, 9600, 100,
     ),
     "activations": Example(

@@ -168,6 +168,7 @@ def wide(channels: int, weight: int = 7, **keys: Any) -> Network:
     return Network((channels, 1, 60), [layer])
 
 
+ADDS_C1 = conv(name="c2", weights=np.ones((4, 4, 1, 1), np.int8), residual="c1", residual_multiplier=1)
 COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
     "positive overflow": (
         lambda: wide(1400),
@@ -188,23 +189,30 @@ COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
     "a group larger than IMem": (
         lambda: Network((3, 2, 2), [conv(weights=np.ones((40, 3, 1, 1), int))]),
         ChipConfig(imem_words=32),
-        "layer 'c1': group 0 of 32 output channels needs 33 IMEM words, but chip.imem_words leaves room for 26",
+        "layer 'c1': group 0 of 32 output channels needs 33 IMEM words, but chip.imem_words leaves room for 24",
     ),
     "an input larger than AMem": (
         lambda: network(),
         ChipConfig(lanes=8, amem_words=8),
-        "tensor 'input' needs 12 consecutive AMem words, but chip.amem_words is 8",
+        "layer 'c1': even in bands of 2 tiles of 8 pixels it needs 12 AMem words for the rows of 'input' that a band "
+        "sees (3 channels of 4 words), 8 for the output of one group of channels, but chip.amem_words is 8; use",
     ),
     "an output that finds no room": (
         lambda: network(),
-        ChipConfig(lanes=8, amem_words=24),
-        "tensor 'c1' needs 16 consecutive AMem words, but chip.amem_words is 24 and these tensors are still needed: "
-        "input 12; use smaller maps or fewer channels, or enlarge the memory",
+        ChipConfig(lanes=8, amem_words=16),
+        "(3 channels of 4 words), 8 for the output of one group of channels, but chip.amem_words is 16; use narrower "
+        "maps, fewer input channels or a smaller kernel, or enlarge the memory",
+    ),
+    "a residual that finds no room": (
+        lambda: network(conv(), ADDS_C1),
+        ChipConfig(lanes=8, amem_words=20),
+        "layer 'c2': even in bands of 2 tiles of 8 pixels it needs 16 AMem words for the rows of 'c1' that a band sees "
+        "(4 channels of 4 words), 8 for the output of one group of channels, 8 for the residual, but chip.amem_words",
     ),
     "an off-chip memory that is too small": (
         lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
         ChipConfig(memory_bytes=4096),
-        "bytes, but chip.memory_bytes is 4096; enlarge it",
+        "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 4096; enlarge",
     ),
 }
 
@@ -216,6 +224,22 @@ def test_compilation(what: str) -> None:
     for run in (lambda: tlm.compile(given, chip), lambda: tlm.simulate(given, np.ones(given.input_shape, int), chip)):
         with pytest.raises(CompileError, match=re.escape(message)):
             run()
+
+
+@pytest.mark.parametrize(
+    ("given", "chip"),
+    [
+        (network(), ChipConfig(lanes=8, amem_words=20)),  # 12 words of input and 8 of output
+        (network(conv(), ADDS_C1), ChipConfig(lanes=8, amem_words=24)),  # the output takes the residual's words
+        (Network((3, 2, 2), [conv(weights=np.ones((40, 3, 1, 1), int))]), ChipConfig(imem_words=48)),
+        (network(conv(weights=np.ones((4, 3, 3, 3), int))), ChipConfig(wmem_words=28)),
+    ],
+    ids=("input and output", "residual", "IMem", "WMem"),
+)
+def test_what_just_fits_is_compiled(given: Network, chip: ChipConfig) -> None:
+    result = tlm.simulate(given, np.ones(given.input_shape, np.int8), chip, fidelity="burst")
+    golden = tlm.reference.run(given, np.ones(given.input_shape, np.int8))
+    assert all(np.array_equal(result.tensors[layer.name], golden[layer.name]) for layer in given.layers)
 
 
 def test_the_largest_sum_with_its_bias_that_can_be_proved_is_compiled() -> None:

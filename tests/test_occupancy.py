@@ -22,7 +22,7 @@ from tlm.chip.geometry import Geometry, KernelError
 from tlm.chip.isa import decode_header, header_word_count
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
-from tlm.compiler.program import Job, Program
+from tlm.compiler.program import Program
 from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Response
 from tlm.layers import Conv2d
@@ -168,7 +168,7 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
 def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
     case = data.draw(band_cases(chip))
     hand = BandProgram(case)
-    job = Job(parts=(0,), imem_word=case.imem_base, wmem_word=0, instructions=tuple(case.instructions()))
+    job = SimpleNamespace(parts=(0,), imem_word=case.imem_base, instructions=tuple(case.instructions()))
     program = SimpleNamespace(config=chip, jobs=(job,), steps=hand.steps, image=lambda _: hand.data)
     check(program, case.activations)  # type: ignore[arg-type]
 

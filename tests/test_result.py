@@ -145,7 +145,8 @@ def tap_mask(*taps_of_channel: int) -> np.ndarray:
     [
         (np.ones((4, 4, 1, 1), np.int8), 1, 3, "pointwise"),
         (np.ones((4, 4, 1, 1), np.int8), 1, 1, "linear"),
-        (np.ones((4, 1, 3, 3), np.int8), 4, 3, "depthwise"),
+        (2 * np.ones((4, 1, 3, 3), np.int8), 4, 3, "depthwise"),
+        (np.ones((4, 1, 3, 3), np.int8), 4, 3, "average-pool"),
         (np.ones((4, 2, 3, 3), np.int8), 2, 3, "grouped"),
         (tap_mask(1, 1, 0, 1), 1, 3, "shift"),
         (tap_mask(2, 1, 1, 1), 1, 3, "fused-depthwise"),

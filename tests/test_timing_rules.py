@@ -1,4 +1,4 @@
-"""Rules of docs/timing.md that belong to no single block: rounding, what counts, how programs start, driver's order."""
+"""Rules of docs/timing.md that belong to no single block: rounding, what counts, how programs start and end."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from command import REPOSITORY
 import tlm
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import SramName, StartEngine, StartTransfer, Transfer, Unit, Wait
+from tlm.chip.driver import SramName, StartEngine, Unit, Wait
 from tlm.chip.isa import Opcode
 from tlm.chip.operating_point import max_frequency_mhz
 from tlm.compiler.program import Program
-from tlm.compiler.schedule import JobOrder, schedule
 from tlm.core.errors import DriverError, InputError
 from tlm.core.payload import Command, MemoryPayload
 
@@ -141,43 +140,7 @@ def test_an_illegal_word_is_found_in_the_first_cycle_of_its_use(words: dict[int,
     assert interrupts[0] - moments[0] == delay
 
 
-# -- the driver's steps -------------------------------------------------------------------------------------------
-
-
-def transfer(label: str) -> Transfer:
-    return Transfer(SramName.WMEM, 0, 0, 1, label=label)
-
-
-def order(load_after: int, *labels: str) -> JobOrder:
-    number = labels[0][-1]
-    return JobOrder(int(number), tuple(map(transfer, labels)), load_after, (transfer(f"store {number}"),))
-
-
-def described(jobs: list[JobOrder]) -> list[str]:
-    texts = []
-    for step in schedule(jobs):
-        match step:
-            case StartTransfer(_, t):
-                texts.append(t.label)
-            case StartEngine(word):
-                texts.append(f"run {word}")
-            case Wait(unit):
-                texts.append(f"wait {unit.value}")
-    return texts
-
-
-def test_the_next_job_s_loads_start_as_soon_as_channel_and_memories_are_free() -> None:
-    assert described([order(-1, "a0", "b0"), order(-1, "a1", "b1")]) == [
-        "a0", "wait load", "b0", "wait load", "a1", "run 0", "wait load", "b1", "wait load", "wait engine",
-        "run 1", "store 0", "wait engine", "wait store", "store 1", "wait store",
-    ]  # fmt: skip
-
-
-def test_a_load_waits_for_the_job_whose_words_it_overwrites() -> None:
-    assert described([order(-1, "a0"), order(0, "a1")]) == [
-        "a0", "wait load", "run 0", "wait engine", "a1", "wait load", "run 1", "store 0",
-        "wait engine", "wait store", "store 1", "wait store",
-    ]  # fmt: skip
+# -- a program on slower memories ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("banks", [1, 4])
