@@ -61,7 +61,10 @@ class Evaluator:
         return map(self.output, batch)
 
     def tensors(self, activations: npt.ArrayLike) -> dict[str, Tensor]:
-        """Every layer's output for one input by name, as in ``Result.tensors``; arguments and errors of :meth:`output`."""
+        """Every layer's output for one input by name, as in ``Result.tensors``.
+
+        Arguments and errors are those of :meth:`output`.
+        """
         parts = PartTensors(self.program, self._chip.read_amem)
         stored = self._run(activations, parts)
         return {layer.name: parts.tensors[layer.name] for layer in self.program.network.layers[:-1]} | {
@@ -108,12 +111,16 @@ def evaluate(network: Network | Program, activations: npt.ArrayLike, chip: ChipC
         batch = batch[None]
     if batch.ndim != 4 or not len(batch):
         raise InputError(
-            f"activations: shape is {np.shape(activations)}, but must be (N, {', '.join(map(str, wanted.input_shape))}) "
-            "with N of at least 1, or without N for one input"
+            f"activations: shape is {np.shape(activations)}, but the network's input_shape is {wanted.input_shape}; "
+            "give (N, C, H, W) with N of at least 1, or (C, H, W) for one input"
         )
     for index, one in enumerate(batch):
         try:
             wanted.check_activations(one)
         except InputError as error:
             raise InputError(f"input {index} of {len(batch)}: {error}") from None
-    return np.stack(list(evaluator.outputs(batch)))
+    info = wanted.output
+    found = np.empty((len(batch), *info.shape), np.int32 if info.accumulator else np.int8)
+    for index, output in enumerate(evaluator.outputs(batch)):
+        found[index] = output
+    return found
