@@ -94,8 +94,8 @@ def _evaluate(program: Program, inputs: BatchInputs, result: Result) -> BatchSum
 def _deliver(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, arguments: argparse.Namespace
 ) -> None:
-    from tlm.result import result_record
     from tlm.result_files import json_text
+    from tlm.result_json import result_record
 
     matches = None if differing is None else not differing
     record = result_record(result, scenario=job.name, settings=job.settings, matches_reference=matches)
