@@ -95,7 +95,8 @@ class Job:
     """One layer of ones with accumulator output on 8 columns, split into jobs by a small WMem."""
 
     def __init__(self, shape: tuple[int, int, int], out_channels: int, kernel_w: int, **keys: Any) -> None:
-        weights = np.ones((out_channels, shape[0], 1, kernel_w), np.int8)
+        group = np.arange(out_channels) // 8  # weights of no two groups are equal
+        weights = (1 + group)[:, None, None, None] * np.ones((out_channels, shape[0], 1, kernel_w), np.int64)
         self.chip = ChipConfig(**{"columns": 8, "host_access_ns": 0.0, "host_interrupt_ns": 0.0, **keys})
         network = Network(shape, [Conv2d("c", weights, accumulator_output=True)])
         self.values, self.program = np.full(shape, 3), tlm.compile(network, self.chip)
@@ -145,7 +146,8 @@ def test_a_whole_program_gets_slower(job: Job, better: dict[str, Any], before: i
 
 def test_a_faster_engine_makes_a_program_slower() -> None:
     """Twice the AMem banks: the stores come sooner, and meet the loads of the next weights at the memory."""
-    layer = Conv2d("c", np.ones((21, 3, 1, 1), np.int8), stride=(2, 1), shift=3)
+    weights = (1 + np.arange(21) // 8)[:, None, None, None] * np.ones((21, 3, 1, 1), np.int64)
+    layer = Conv2d("c", weights, stride=(2, 1), shift=3)
     chip = ChipConfig(
         lanes=8, columns=8, wmem_words=8, memory_gb_per_s=6.4, memory_latency_ns=2.0, host_access_ns=0.0,
         host_interrupt_ns=0.0,

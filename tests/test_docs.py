@@ -67,7 +67,7 @@ SHOWN_RUNS = [lines(text) for _, text in blocks(REPOSITORY / "README.md") if "tl
 """Blocks that show a command, ``$ .venv/bin/tlm run FILE`` or the line that make echoes, and what it prints."""
 
 
-@pytest.mark.parametrize("name", ["resnet18_conv3_2_3of9.toml", "which_sparsity_pays.py"])
+@pytest.mark.parametrize("name", ["resnet18_3of9.toml", "which_sparsity_pays.py"])
 def test_the_readme_shows_what_the_command_prints(name: str) -> None:
     (shown,) = [block for block in SHOWN_RUNS if any(line.endswith(f"tlm run scenarios/{name}") for line in block[:2])]
     command = next(i for i, line in enumerate(shown) if line.endswith(name))

@@ -131,10 +131,14 @@ def _check_block(block: PwDwPw) -> None:
 
 
 def _transactions(taps: int) -> int:
-    """Payloads that cross a socket in a burst run of the main block."""
+    """Payloads that cross a socket in a burst run of the main block, every layer in one part.
+
+    WMem is large, so that the compiler sees no reason to load weights in pieces.
+    """
     block = resnet18_block("conv3_2", taps)
     values = seeded_activations(block.input_shape, 0, signed=False)
-    program = tlm.compile(build_block(block, values), ChipConfig())
+    program = tlm.compile(build_block(block, values), ChipConfig(wmem_words=32_768))
+    assert [part.layer_index for part in program.parts] == [0, 1]
     system, seen = System(program.config, Fidelity.BURST), 0
 
     def count(phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:

@@ -12,8 +12,16 @@ STEPS = {"conv3_2": 12_800, "conv4_2": 14_336, "conv5_2": 16_384}
 """Of the point-wise layer, and of each tap of the fused one [D]."""
 
 
-@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.toml")), ids=lambda path: path.stem)
-def test_scenario(path: Path, tmp_path: Path) -> None:
+WMEM_WORDS = 16_384  # [P]
+
+WHOLE = [path for path in sorted(SCENARIOS.glob("resnet18_*.toml")) if "conv" not in path.stem]
+"""Whole networks, which take seconds each."""
+QUICK = [path for path in WHOLE if path.stem in ("resnet18_3of9", "resnet18_dense")]
+"""Those of the quick tests."""
+BLOCKS_AND_LAYERS = [path for path in sorted(SCENARIOS.glob("*.toml")) if path not in WHOLE]
+
+
+def check_run(path: Path, tmp_path: Path) -> None:
     done = tlm("run", path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
     record = json.loads((tmp_path / "result.json").read_text())
@@ -21,6 +29,21 @@ def test_scenario(path: Path, tmp_path: Path) -> None:
     assert 0 < record["utilization"] < record["compute_utilization"] < 1
     moved = sum(layer["load_bytes"] + layer["store_bytes"] for layer in record["layers"])
     assert moved == record["traffic_bytes"]["total"]
+
+
+@pytest.mark.parametrize("path", BLOCKS_AND_LAYERS + QUICK, ids=lambda path: path.stem)
+def test_scenario(path: Path, tmp_path: Path) -> None:
+    check_run(path, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", [path for path in WHOLE if path not in QUICK], ids=lambda path: path.stem)
+def test_whole_network(path: Path, tmp_path: Path) -> None:
+    check_run(path, tmp_path)
+
+
+def test_two_whole_networks_are_quick() -> None:
+    assert (len(QUICK), len(WHOLE) > 10) == (2, True)
 
 
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("resnet18_conv?_?_?of9.toml")), ids=lambda path: path.stem)
@@ -31,7 +54,11 @@ def test_steps_of_the_blocks(path: Path, tmp_path: Path) -> None:
     pw1, dwpw2 = record["layers"]
     assert pw1["steps"] == STEPS[f"{stage}_{number}"]
     assert dwpw2["steps"] == int(taps) * STEPS[f"{stage}_{number}"]
-    assert (dwpw2["parts"] > 1) == ("split" in done.stdout.splitlines()[0])
+    assert (dwpw2["weight_words"] > WMEM_WORDS) == ("split" in done.stdout.splitlines()[0])
+    for layer in (pw1, dwpw2):
+        assert layer["parts"] > 1 or layer["weight_words"] <= WMEM_WORDS
+        assert layer["steps"] == layer["unsplit_steps"]
+        assert layer["weight_load_bytes"] == 16 * layer["weight_words"]  # each word once, however the layer is split
 
 
 @pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.py")), ids=lambda path: path.stem)

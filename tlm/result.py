@@ -86,7 +86,9 @@ class LayerResult:
     load_bytes: int = 0
     """Bytes that the DMA loaded for this layer: the sum of the next three."""
     weight_load_bytes: int = 0
+    """Weights; those that are in WMem already, or equal to others that are, are not loaded."""
     instruction_load_bytes: int = 0
+    """Header, parameter and pattern words of its parts; END with a job's last part."""
     activation_load_bytes: int = 0
     """Inputs and residuals that were not on chip."""
     store_bytes: int = 0

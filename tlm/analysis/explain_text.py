@@ -85,8 +85,10 @@ def _layers(explanation: Explanation) -> Iterator[str]:
 
 
 def _layer_figures(layer: StoredLayer) -> list[str]:
-    shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization, layer.utilization)
-    return [f"{layer.cycles:,}", f"{layer.cycles - layer.compute_cycles:,}", *(f"{share:.1%}" for share in shares)]
+    shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
+    multiplied = "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}"
+    waits = layer.cycles - layer.compute_cycles
+    return [f"{layer.cycles:,}", f"{waits:,}", *(f"{share:.1%}" for share in shares), multiplied]
 
 
 def _what_if(explanation: Explanation) -> Iterator[str]:
