@@ -69,8 +69,8 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
 
     import tlm
     from tlm.report import print_report
-    from tlm.result import result_json
     from tlm.result_files import write_result
+    from tlm.result_json import result_json
     from tlm.scenario.loading import load_scenario
 
     job = phases.measure("build", lambda: load_scenario(scenario).build(golden=True))

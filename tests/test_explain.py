@@ -65,8 +65,8 @@ def test_a_file_of_the_scenario_is_found_by_name_and_hash(tmp_path: Path) -> Non
     assert tlm("run", scenario, "-o", tmp_path / "out").returncode == 0
     complaint = refused("explain", "out", cwd=tmp_path)
     assert complaint == (
-        "out/result.json: input.file: x.npy is in none of the directories out, .; name its directory with "
-        "--files DIR, or `--no-runs` explains without simulating"
+        "out/result.json: input.file: x.npy is in none of the directories out, ., nor among the scenarios; "
+        "name its directory with --files DIR, or `--no-runs` explains without simulating"
     )
     assert tlm("explain", "out", "--files", "scenario", cwd=tmp_path).returncode == 0
     assert tlm("explain", "../out", cwd=tmp_path / "scenario").returncode == 0

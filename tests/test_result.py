@@ -13,17 +13,9 @@ import pytest
 
 import tlm
 from tlm.core.errors import InputError
-from tlm.result import (
-    PUBLISHED_CHIP_KEYS,
-    LayerResult,
-    Result,
-    Traffic,
-    chip_labels,
-    layer_kind,
-    result_json,
-    tensor_sha256,
-)
+from tlm.result import PUBLISHED_CHIP_KEYS, LayerResult, Result, Traffic, chip_labels, layer_kind, tensor_sha256
 from tlm.result_files import check_writable, npz_bytes, whole_file, write_result
+from tlm.result_json import result_json
 from tlm.scenario.json_schema import attribute_docs
 
 LAYER = LayerResult(

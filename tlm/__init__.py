@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tlm.compiler.program import Program
     from tlm.compiler.saved import load_program, save_program
     from tlm.core.errors import TlmError
+    from tlm.evaluation import Evaluator, evaluate
     from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
     from tlm.network import Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
@@ -29,6 +30,7 @@ _HOMES = {
     "ChipConfig": "tlm.chip.config",
     "Conv2d": "tlm.layers",
     "EnergyConfig": "tlm.observe.energy_table",
+    "Evaluator": "tlm.evaluation",
     "FaultTarget": "tlm.observe.faults",
     "LayerResult": "tlm.result",
     "MaxPool2d": "tlm.layers",
@@ -37,6 +39,7 @@ _HOMES = {
     "Result": "tlm.result",
     "TlmError": "tlm.core.errors",
     "compile": "tlm.compiler.compile:compile_network",
+    "evaluate": "tlm.evaluation",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
     "load_program": "tlm.compiler.saved",
     "reference": "tlm.reference:",
@@ -50,6 +53,7 @@ __all__ = [
     "ChipConfig",
     "Conv2d",
     "EnergyConfig",
+    "Evaluator",
     "FaultTarget",
     "LayerResult",
     "MaxPool2d",
@@ -58,6 +62,7 @@ __all__ = [
     "Result",
     "TlmError",
     "compile",
+    "evaluate",
     "fuse_depthwise_pointwise",
     "load_program",
     "reference",

@@ -1,4 +1,4 @@
-"""What a simulation found: frozen records of figures, and result.json.
+"""What a simulation found: frozen records of figures.
 
 Every figure here is measured by the simulator ([D], derived from the program and engine.md's rules) unless its
 docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
@@ -8,9 +8,8 @@ fields with a default, so that the constructors below never break a caller.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,14 +18,10 @@ import numpy.typing as npt
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 from tlm.layers import Layer, MaxPool2d
-from tlm.observe.account import ArrayAccount, RunAccount, SramAccount, WaitAccount
+from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
-from tlm.result_energy import energy_record, run_energy_record
-
-SCHEMA = "tlm.result/1"
-"""Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 
@@ -304,95 +299,6 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
     else:
         labels["frequency_mhz"] = "chosen"
     return labels
-
-
-def result_record(
-    result: Result,
-    *,
-    scenario: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    matches_reference: bool | None = None,
-) -> dict[str, Any]:
-    """The content of result.json as plain Python values (docs/result.md lists the keys).
-
-    Args:
-        scenario: name of what ran; None for a run from the API.
-        settings: the scenario's resolved network and input sections, for the record.
-        matches_reference: whether every output equals the golden model's; None if checking was turned off.
-    """
-    chip = {item.name: getattr(result.chip, item.name) for item in fields(result.chip)}
-    return {
-        "schema": SCHEMA,
-        "scenario": scenario,
-        "settings": dict(settings or {}),
-        "fidelity": result.fidelity,
-        "reference_checked": matches_reference is not None,
-        "matches_reference": matches_reference,
-        "cycles": result.cycles,
-        "time_us": result.time_us,
-        "compute_cycles": result.compute_cycles,
-        "macs": result.macs,
-        "dense_macs": result.dense_macs,
-        "utilization": result.utilization,
-        "compute_utilization": result.compute_utilization,
-        "traffic_bytes": {
-            "load": result.traffic.load_bytes,
-            "store": result.traffic.store_bytes,
-            "total": result.traffic.total_bytes,
-        },
-        "bank_conflict_cycles": dict(sorted(result.bank_conflicts.items())),
-        "account": _account_record(result.account),
-        "predicted_cycles": result.predicted_cycles,
-        "overlap": {name: asdict(overlap) for name, overlap in result.overlap.items()},
-        "energy": run_energy_record(result),
-        "output_layer": result.output_name,
-        "output_shape": list(result.outputs.shape),
-        "output_dtype": result.outputs.dtype.name,
-        "outputs_sha256": result.outputs_sha256,
-        "layers": [_layer_record(layer, result) for layer in result.layers.values()],
-        "chip": chip,
-        "chip_labels": chip_labels(result.chip),
-    }
-
-
-def result_json(
-    result: Result,
-    *,
-    scenario: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    matches_reference: bool | None = None,
-) -> str:
-    """result.json as text: fixed key order, no date, no path, so equal runs give equal bytes (see result_record)."""
-    record = result_record(result, scenario=scenario, settings=settings, matches_reference=matches_reference)
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
-
-
-def _account_record(account: RunAccount) -> dict[str, Any]:
-    return {
-        "causes": account.by_cause(),
-        "waits_at_end": account.waits_at_end.by_cause(),
-        "dma": {name: channel.by_cause() for name, channel in account.dma.items()},
-        "sram": {name: _sram_record(sram) for name, sram in account.sram.items()},
-    }
-
-
-def _sram_record(sram: SramAccount) -> dict[str, Any]:
-    return {
-        "busy": {initiator: list(banks) for initiator, banks in sram.busy.items()},
-        "idle": list(sram.idle),
-        "refused": dict(sram.refused),
-    }
-
-
-def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
-    record = {item.name: getattr(layer, item.name) for item in fields(layer)}
-    del record["columns"]  # chip.columns
-    record["account"], record["waits"] = layer.account.by_cause(), layer.waits.by_cause()
-    record["energy"] = energy_record(layer.energy, layer.macs, layer.dense_macs)
-    for key in ("utilization", "step_utilization", "lane_utilization", "column_utilization"):
-        record[key] = getattr(layer, key)
-    record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
 
 
 def _share(part: int, whole: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 
-RESULT_NAME, OUTPUTS_NAME = "result.json", "outputs.npz"
+RESULT_NAME, EVALUATION_NAME, OUTPUTS_NAME = "result.json", "eval.json", "outputs.npz"
 
 _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say: no clock is read
 _UNIX = 3  # as the creating system, also on Windows
@@ -55,19 +56,30 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
-    """Write result.json and outputs.npz (every layer's output by name); result.json comes last.
+    """Write result.json and outputs.npz (every layer's output by name), see :func:`write_record`."""
+    return write_record(directory, RESULT_NAME, text, tensors)
+
+
+def write_record(directory: Path, name: str, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
+    """Write a record and outputs.npz; the record comes last.
 
     Args:
         directory: an existing directory.
-        text: from :func:`tlm.result.result_json`.
+        name: the record's file.
+        text: from :func:`json_text` or :func:`tlm.result_json.result_json`.
         tensors: name -> array.
     """
-    outputs, result = directory / OUTPUTS_NAME, directory / RESULT_NAME
+    outputs, record = directory / OUTPUTS_NAME, directory / name
     with whole_file(outputs) as temporary:
         temporary.write_bytes(npz_bytes(tensors))
-    with whole_file(result) as temporary:
+    with whole_file(record) as temporary:
         temporary.write_bytes(text.encode())
-    return [result, outputs]
+    return [record, outputs]
+
+
+def json_text(record: Mapping[str, Any]) -> str:
+    """A record as a file's text: keys in their order, so equal records give equal bytes."""
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -25,9 +25,6 @@ from tlm.result_builder import ResultBuilder
 FIDELITIES = tuple(fidelity.value for fidelity in Fidelity)
 """Models of the chip that exist."""
 
-_FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
-_MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
-
 
 def simulate(
     network: Network | Program,
@@ -59,7 +56,7 @@ def simulate(
     model = _fidelity(fidelity, waveform=vcd is not None)
     program = network if isinstance(network, Program) else compile_network(network, chip)
     config = program.config if chip is None else chip
-    _check_chip(program, config)
+    program.check_chip(config)
     values = program.network.check_activations(activations)
     system = System(config, model)
     tensors = TensorCapture(system, program)
@@ -87,18 +84,3 @@ def _fidelity(name: str | None, waveform: bool) -> Fidelity:
     if waveform and name != Fidelity.BEAT.value:
         raise InputError(f"vcd: a waveform shows cycles, but fidelity is {name!r}; use 'beat' or leave fidelity out")
     return Fidelity(name)
-
-
-def _check_chip(program: Program, config: ChipConfig) -> None:
-    for key in _FIXED_BY_COMPILATION:
-        compiled, given = getattr(program.config, key), getattr(config, key)
-        if compiled != given:
-            raise InputError(
-                f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
-            )
-    for key in _MAY_GROW:
-        compiled, given = getattr(program.config, key), getattr(config, key)
-        if given < compiled:
-            raise InputError(
-                f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
-            )

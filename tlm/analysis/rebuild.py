@@ -15,6 +15,7 @@ from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.networks.builder import NetworkBuilder
+from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def _find_files(settings: dict[str, Any], directories: Sequence[Path]) -> None:
 
 
 def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) -> Path:
-    present = [path for path in (directory / Path(name).name for directory in directories) if path.is_file()]
+    shipped = [place for scenarios in scenario_directories() for place in (scenarios, scenarios / "images")]
+    candidates = (directory / Path(name).name for directory in [*directories, *shipped])
+    present = [path for path in candidates if path.is_file()]
     for path in present:
         if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
             return path
@@ -117,7 +120,8 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
         )
     places = ", ".join(map(str, directories))
     raise InputError(
-        f"{key}: {name} is in none of the directories {places}; name its directory with --files DIR, or {_WITHOUT}"
+        f"{key}: {name} is in none of the directories {places}, nor among the scenarios; "
+        f"name its directory with --files DIR, or {_WITHOUT}"
     )
 
 

@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
-from tlm.result import SCHEMA
+from tlm.result_json import SCHEMA
 
 RESULT_NAME = "result.json"
 

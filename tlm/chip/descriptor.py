@@ -53,14 +53,24 @@ def read_descriptor(registers: UnitRegisters, config: ChipConfig) -> Descriptor:
     memory_stride, sram_stride = registers.operand(ChannelRegister.STRIDES)
     if sram not in set(SramName):
         raise UnitFaultError(ErrorCode.NO_SUCH_SRAM, sram)
-    for address in (memory_address, memory_stride):
+    descriptor = Descriptor(memory_address, SramName(sram), sram_word, row_words, rows, memory_stride, sram_stride)
+    check_descriptor(descriptor, config)
+    return descriptor
+
+
+def check_descriptor(descriptor: Descriptor, config: ChipConfig) -> None:
+    """Nothing if a channel can begin with the transfer.
+
+    Raises:
+        UnitFaultError: it leaves its SRAM, is misaligned, or moves nothing or too much.
+    """
+    d = descriptor
+    for address in (d.memory_address, d.memory_stride_bytes):
         if address % config.bus_bytes:
             raise UnitFaultError(ErrorCode.MISALIGNED, address)
-    name = SramName(sram)
-    words = sram_size(name, config)[0]
-    if not 0 < row_words * rows <= words:
-        raise UnitFaultError(ErrorCode.OVERSIZED, row_words * rows)
-    last = sram_word + (rows - 1) * sram_stride + row_words
+    words = sram_size(d.sram, config)[0]
+    if not 0 < d.row_words * d.rows <= words:
+        raise UnitFaultError(ErrorCode.OVERSIZED, d.row_words * d.rows)
+    last = d.sram_word + (d.rows - 1) * d.sram_stride_words + d.row_words
     if last > words:
         raise UnitFaultError(ErrorCode.SRAM_ADDRESS, last - 1)
-    return Descriptor(memory_address, name, sram_word, row_words, rows, memory_stride, sram_stride)

@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
         "--files",
         metavar="DIR",
         type=Path,
-        help="where the files lie that the scenario reads (also looked for beside RESULT and in the current directory)",
+        help="where the files lie that the scenario reads (else beside RESULT, here, or among the scenarios)",
     )
     parser.add_argument("--no-runs", action="store_true", help="only explain what the file says; simulate nothing")
     parser.set_defaults(run=run)

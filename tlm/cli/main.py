@@ -11,13 +11,13 @@ from typing import NoReturn
 
 from tlm.core.errors import CompileError, InputError, TlmError
 
-COMMANDS = ("run", "explain", "compare", "compile", "disasm", "list", "info", "schema")
+COMMANDS = ("run", "eval", "explain", "compare", "compile", "disasm", "list", "info", "schema")
 """Subcommands in the order of the help; each is a module of this package."""
 
 OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _EPILOG = """exit status:
-  0    done; for `run`: every output equals the golden model (or checking was turned off)
+  0    done; for `run` and `eval`: all that was compared equals the golden model (or checking was turned off)
   1    outputs differ from the golden model, or the simulation failed
   2    the input or the command line is wrong; nothing was run
   130  interrupted; no result was written

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
 from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place, Window, planes_per_channel
+from tlm.compiler.residency import Blocks, Piece, Uses
 from tlm.network import Network
 
 Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
@@ -75,77 +76,6 @@ class Job:
     """Store that must have ended before; -1 if none."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A window of what lies at a place."""
-
-    place: Place
-    window: Window
-
-    def apart(self, other: _Piece | None) -> bool:
-        """Whether the other is a piece of the same place, and has no word in common."""
-        if other is None or other.place != self.place:
-            return False
-        one, two = self.window, other.window
-        planes = one.first_plane < two.first_plane + two.planes and two.first_plane < one.first_plane + one.planes
-        return not (planes and one.first_word < two.end_word and two.first_word < one.end_word)
-
-
-class _Uses:
-    """Who used which words of an SRAM, in order."""
-
-    def __init__(self) -> None:
-        self._spans: list[tuple[int, int, _Piece | None, int]] = []
-
-    def add(self, first: int, end: int, index: int, piece: _Piece | None = None) -> None:
-        """User ``index`` uses words first .. end - 1, or of these only a piece."""
-        if first < end:
-            self._spans.append((first, end, piece, index))
-
-    def last(self, first: int, end: int, piece: _Piece | None = None) -> int:
-        """The last user of any of these words, or of a piece of them; -1 if there is none."""
-        for begin, stop, other, index in reversed(self._spans):
-            if begin < end and first < stop and (piece is None or not piece.apart(other)):
-                return index
-        return -1
-
-
-@dataclass(slots=True)
-class _Blocks:
-    """Allocation of consecutive words of an SRAM, in which blocks stay until they are overwritten."""
-
-    words: int
-    uses: _Uses
-    """Which job uses which words."""
-    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Key -> first word, end."""
-    next: int = 0
-
-    def find(self, key: int) -> int | None:
-        """Where a block still lies."""
-        return self.spans[key][0] if key in self.spans else None
-
-    def take(self, words: int, needed: Callable[[int], bool]) -> int:
-        """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
-        last = self.words - words
-        edges = sorted(edge for first, end in self.spans.values() for edge in (end, first - words))
-        starts = [start for start in dict.fromkeys((self.next, 0, *edges, last)) if 0 <= start <= last]
-        kept = [span for key, span in self.spans.items() if needed(key)]
-
-        def price(start: int) -> tuple[bool, int]:
-            overwrites = any(start < end and first < start + words for first, end in kept)
-            return overwrites, self.uses.last(start, start + words)
-
-        start = min(starts, key=price)
-        stop = self.next = start + words
-        self.spans = {key: span for key, span in self.spans.items() if span[1] <= start or stop <= span[0]}
-        return start
-
-    def put(self, key: int, first: int, words: int) -> None:
-        """A block that has been given its place."""
-        self.spans[key] = (first, first + words)
-
-
 class JobPlanner:
     """Turns operations into jobs, loads and stores.
 
@@ -175,10 +105,10 @@ class JobPlanner:
         self._weights = weights
         self._emit = emit
         self._run_cycles = run_cycles
-        self._job_uses = {sram: _Uses() for sram in SramName}
-        self._wmem = _Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
-        self._imem = _Blocks(config.imem_words, self._job_uses[SramName.IMEM])
-        self._store_uses = _Uses()  # of AMem
+        self._job_uses = {sram: Uses() for sram in SramName}
+        self._wmem = Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
+        self._imem = Blocks(config.imem_words, self._job_uses[SramName.IMEM])
+        self._store_uses = Uses()  # of AMem
         self._last_store: dict[str, int] = {}
         self._blocks: dict[bytes, int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
@@ -331,12 +261,12 @@ class JobPlanner:
     def _names(self, parts: Iterable[Part]) -> str:
         return "+".join(dict.fromkeys(self._network.layers[part.layer_index].name for part in parts))
 
-    def _written(self, part: Part) -> _Piece:
+    def _written(self, part: Part) -> Piece:
         """What a part writes of its output's buffer."""
         info = self._network.tensors[part.output.window.tensor]
         planes = planes_per_channel(info)
         window = Window(info.name, part.first_channel * planes, part.channels * planes, part.first_tile, part.tiles)
-        return _Piece(part.output, window)
+        return Piece(part.output, window)
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
@@ -356,7 +286,7 @@ class JobPlanner:
         transfer, index = self._image.tensor_transfer(place, drain.window), len(self.stores)
         first, end = _sram_span(transfer)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self._store_uses.add(first, end, index, _Piece(place, drain.window))
+        self._store_uses.add(first, end, index, Piece(place, drain.window))
         self._last_store[tensor] = index
 
     def _place_tensors(self) -> None:

@@ -18,9 +18,13 @@ from tlm.compiler.memory_image import Chunk
 from tlm.compiler.parts import Part
 from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
+from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import INPUT
 from tlm.network import Network
+
+_FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
+_MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +74,17 @@ class Program:
     def image(self, activations: Int8Array) -> bytes:
         """The off-chip memory before a run, up to where the output begins."""
         image = np.zeros(self.output_offset_bytes, np.uint8)
+        for chunk in (*self.chunks, self.input_chunk(activations)):
+            image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
+        return image.tobytes()
+
+    def input_chunk(self, activations: Int8Array) -> Chunk:
+        """The part of the off-chip image that another input changes."""
         place = self.tensors[INPUT]
         planes = np.frombuffer(pack_tensor(activations, self.config.lanes), np.uint8).reshape(place.planes, -1)
         tensor = np.zeros((place.planes, place.plane_bytes), np.uint8)
         tensor[:, : planes.shape[1]] = planes
-        for chunk in (*self.chunks, Chunk(place.offset_bytes, tensor.tobytes(), INPUT)):
-            image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
-        return image.tobytes()
+        return Chunk(place.offset_bytes, tensor.tobytes(), INPUT)
 
     @cached_property
     def parts_of_layer(self) -> Mapping[int, tuple[int, ...]]:
@@ -85,6 +93,19 @@ class Program:
         for tag, part in enumerate(self.parts):
             tags[part.layer_index].append(tag)
         return {index: tuple(own) for index, own in tags.items()}
+
+    def check_chip(self, chip: ChipConfig) -> None:
+        """Nothing if the program can run on a chip.
+
+        Raises:
+            InputError: lanes, columns or bus differ from those that it was compiled for, or a memory is smaller.
+        """
+        for key in (*_FIXED_BY_COMPILATION, *_MAY_GROW):
+            compiled, given = getattr(self.config, key), getattr(chip, key)
+            if given < compiled or (given != compiled and key in _FIXED_BY_COMPILATION):
+                raise InputError(
+                    f"chip.{key}: {given}, but the program was compiled for {compiled}; compile it for this chip"
+                )
 
     def part_name(self, tag: int) -> str:
         """A layer's name, with the part's number if the layer is split."""

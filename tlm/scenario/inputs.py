@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
-from tlm.scenario.sections import Section, Seed, Shape, Size
+from tlm.scenario.sections import MAX_SEED, Section, Seed, Shape, Size
 
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
+    from tlm.scenario.batch_inputs import BatchInputs
 
 
 class RandomInput(Section, frozen=True, tag="random"):
@@ -32,6 +34,21 @@ class RandomInput(Section, frozen=True, tag="random"):
         _check_shape(self.shape, wanted, "input.shape")
         return seeded_activations(wanted or self.shape or (32, 16, 16), self.seed, self.signed)
 
+    def batch(self, own: Int8Array, count: int) -> BatchInputs:
+        """``own`` and more of them, from the seeds that follow.
+
+        Raises:
+            InputError: the last seed comes too soon.
+        """
+        from tlm.networks.seeded import seeded_activations
+        from tlm.scenario.batch_inputs import BatchInputs
+
+        if self.seed + count - 1 > MAX_SEED:
+            raise InputError(f"{count} inputs from input.seed {self.seed} on pass the last seed, {MAX_SEED}; give less")
+        channels, height, width = own.shape
+        shape, names = (channels, height, width), tuple(f"seed {self.seed + index}" for index in range(count))
+        return BatchInputs(names, lambda index: seeded_activations(shape, self.seed + index, self.signed))
+
 
 class NpyInput(Section, frozen=True, tag="npy"):
     """Activations from a .npy file: an integer array (C, H, W)."""
@@ -53,6 +70,21 @@ class NpyInput(Section, frozen=True, tag="npy"):
         channels, height, width = array.shape
         _check_shape((channels, height, width), wanted, "input.file")
         return array
+
+    def batch(self, own: Int8Array, count: int) -> BatchInputs:
+        """``own`` alone.
+
+        Raises:
+            InputError: more than one input.
+        """
+        from tlm.scenario.batch_inputs import BatchInputs
+
+        name = Path(self.file).name
+        if count > 1:
+            raise InputError(
+                f"{count} inputs, but {name} holds one; from Python, tlm.evaluate takes any array (N, C, H, W)"
+            )
+        return BatchInputs((name,), lambda _: own)
 
 
 class ImageInput(Section, frozen=True, tag="image"):
@@ -91,6 +123,23 @@ class ImageInput(Section, frozen=True, tag="image"):
             return load_image(self.file, height, width)
         except InputError as error:
             raise InputError(f"input.file: {error}") from None
+
+    def batch(self, own: Int8Array, count: int) -> BatchInputs:
+        """``own`` and variants of it (:func:`tlm.scenario.batch_inputs.image_variant`).
+
+        Raises:
+            InputError: there are not so many.
+        """
+        from tlm.scenario.batch_inputs import BatchInputs, image_variant, variants_of
+
+        name, most = Path(self.file).name, variants_of(own)
+        if count > most:
+            raise InputError(
+                f"{count} inputs, but an image of {own.shape[1]}x{own.shape[2]} has {most:,} variants; "
+                "give less, or image files (tlm eval --images)"
+            )
+        names = (name, *(f"{name} variant {index}" for index in range(1, count)))
+        return BatchInputs(names, lambda index: image_variant(own, index))
 
 
 InputSection: TypeAlias = RandomInput | NpyInput | ImageInput

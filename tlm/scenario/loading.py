@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
     from tlm.network import Network
     from tlm.reference import OutputArray
+    from tlm.scenario.batch_inputs import BatchInputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +82,24 @@ class LoadedScenario:
             settings=_settings(config, activations),
             golden=builder.tensors() if golden else None,
         )
+
+    def inputs(self, job: Job, count: int, key: str) -> BatchInputs:
+        """The job's own input and count - 1 further ones of its kind.
+
+        Args:
+            job: from :meth:`build`.
+            count: inputs in all.
+            key: the option that gave ``count``, for messages.
+
+        Raises:
+            InputError: fewer than 1, or more than there are; headed by ``key``.
+        """
+        if count < 1:
+            raise InputError(f"{key}: {count} is not allowed; give 1 or more")
+        try:
+            return self.config.input.batch(job.activations, count)
+        except InputError as error:
+            raise InputError(f"{key}: {error}") from None
 
 
 def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> LoadedScenario:

@@ -8,7 +8,8 @@ from msgspec import Meta, Struct
 
 Shape: TypeAlias = tuple[int, int, int]
 
-Seed: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+MAX_SEED = 2**63 - 1
+Seed: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_SEED)]
 Size: TypeAlias = Annotated[int, Meta(ge=1, le=65_535)]
 Share: TypeAlias = Annotated[float, Meta(ge=0.0, le=1.0)]
 # Pairs are tuple[X, ...] of length 2: msgspec 0.22 crashes in the garbage collector on `bounded int | tuple[X, X]`.

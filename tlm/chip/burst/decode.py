@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip.config import ChipConfig
+from tlm.chip.geometry import Geometry
 from tlm.chip.isa import (
     FIELDS,
     PAYLOAD_BITS,
@@ -13,7 +19,99 @@ from tlm.chip.isa import (
     LayerHeader,
     Opcode,
     ParameterArrays,
+    decode,
+    decode_header,
+    header_word_count,
+    opcode_of,
 )
+from tlm.chip.registers import ErrorCode, UnitFaultError
+
+Fetch: TypeAlias = Callable[[int, int], npt.NDArray[np.uint64]]
+"""fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedGroup:
+    """A group of output channels as its words say."""
+
+    parameters: ParameterArrays
+    channels: int
+    patterns: npt.NDArray[np.uint64]
+    first_weight_word: int
+    weight_words: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedLayer:
+    """A layer as its words say."""
+
+    header: LayerHeader
+    geometry: Geometry
+    patterns: npt.NDArray[np.uint64]
+    """(groups, patterns_per_group), zeros where a last pooling group has fewer words."""
+    groups: tuple[DecodedGroup, ...]
+    end_word: int
+    """IMem word behind its last."""
+
+    @property
+    def weights_end_word(self) -> int:
+        """WMem word behind its last; that of its first if it reads none."""
+        return self.groups[-1].first_weight_word + self.groups[-1].weight_words
+
+
+def is_end(word: int) -> bool:
+    """Whether a word in the place of a layer's first is END instead.
+
+    Raises:
+        IllegalInstructionError: no instruction has its opcode, or END with bits that are not zero.
+    """
+    opcode = opcode_of(word)
+    if opcode is Opcode.END:
+        decode(word, opcode)
+    return opcode is Opcode.END
+
+
+def decode_layer(fetch: Fetch, address: int, config: ChipConfig) -> DecodedLayer:
+    """The layer whose first header word is at an IMem address.
+
+    Raises:
+        UnitFaultError: an illegal instruction; words outside IMem; weight words outside WMem.
+    """
+    count = header_word_count(int(fetch(address, 1)[0]))
+    words = fetch(address, count).tolist()
+    try:
+        header = decode_header(words, config)
+    except IllegalInstructionError:
+        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+    geometry = header.geometry(config.lanes, config.columns)
+    patterns = np.zeros((geometry.groups, geometry.patterns_per_group), np.uint64)
+    at, weight_word, groups = address + len(words), header.weight_base_word, []
+    for group, own in enumerate(patterns):
+        channels = header.group_channels(group, config.columns)
+        parameters = _parameters_at(fetch, at, channels)
+        found = _patterns_at(fetch, at + channels, header, group, config.columns)
+        own[: len(found)] = found
+        at += channels + len(found)
+        count = 0 if header.pooling else int(np.unpackbits(own.view(np.uint8)).sum())
+        if count and weight_word + count > config.wmem_words:
+            raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, config.wmem_words))
+        groups.append(DecodedGroup(parameters, channels, own, weight_word, count))
+        weight_word += count
+    return DecodedLayer(header, geometry, patterns, tuple(groups), at)
+
+
+def _parameters_at(fetch: Fetch, address: int, count: int) -> ParameterArrays:
+    try:
+        return decode_parameters(fetch(address, count))
+    except IllegalInstructionError as error:
+        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
+
+
+def _patterns_at(fetch: Fetch, address: int, header: LayerHeader, group: int, columns: int) -> npt.NDArray[np.uint64]:
+    try:
+        return decode_patterns(fetch(address, header.pattern_words(group, columns)), header, group, columns)
+    except IllegalInstructionError as error:
+        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
 
 
 def _decode_array(words: npt.NDArray[np.uint64], expected: Opcode) -> dict[str, npt.NDArray[np.int64]]:

@@ -12,26 +12,16 @@ model; the cycle of the error is that of the layer's start or of s_0, since all 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from simpy import Event
 
-from tlm.chip.burst.decode import decode_parameters, decode_patterns
+from tlm.chip.burst.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.calendar import PartOccupancy, occupy
 from tlm.chip.config import ChipConfig
-from tlm.chip.geometry import Geometry
-from tlm.chip.isa import (
-    IllegalInstructionError,
-    LayerHeader,
-    Opcode,
-    ParameterArrays,
-    decode,
-    decode_header,
-    header_word_count,
-    opcode_of,
-)
+from tlm.chip.isa import IllegalInstructionError
 from tlm.chip.layer_header import HEADER_WORDS
 from tlm.chip.payloads import (
     FlushPayload,
@@ -51,30 +41,6 @@ from tlm.core.module import Activity, ActivityOf, Module
 from tlm.core.observation import Probe
 from tlm.core.payload import Cause, MemoryPayload
 from tlm.core.sockets import DirectMemory, InitiatorSocket
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """A group of output channels as its words say."""
-
-    parameters: ParameterArrays
-    channels: int
-    patterns: npt.NDArray[np.uint64]
-    first_weight_word: int
-    weight_words: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
-    """A decoded layer."""
-
-    header: LayerHeader
-    geometry: Geometry
-    patterns: npt.NDArray[np.uint64]
-    """(groups, patterns_per_group), zeros where a last pooling group has fewer words."""
-    groups: tuple[_Group, ...]
-    end_word: int
-    """IMem word behind its last."""
 
 
 class BurstSequencer(Module):
@@ -133,13 +99,11 @@ class BurstSequencer(Module):
             memory = self.imem.direct_memory()
             word = int(self._words(memory, address, 1)[0])
             try:
-                opcode = opcode_of(word)
-                if opcode is Opcode.END:
-                    decode(word, opcode)
+                end = is_end(word)
             except IllegalInstructionError:
                 yield self._clock.cycles(1)
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
-            if opcode is Opcode.END:
+            if end:
                 bank = address % self._config.imem_banks
                 reads = np.bincount([bank], minlength=self._config.imem_banks)
                 yield from self._reserve("imem", self._clock.now, np.array([1 << bank], np.uint8), {"fetch": reads})
@@ -167,59 +131,19 @@ class BurstSequencer(Module):
                 f"{self._clock.now}, but was never written; load it first, or check the addresses in the program"
             )
 
-    def _decode_layer(self, memory: DirectMemory, address: int) -> _Layer:
-        count = header_word_count(int(self._words(memory, address, 1)[0]))
-        words = self._words(memory, address, count).tolist()
-        try:
-            header = decode_header(words, self._config)
-        except IllegalInstructionError:
-            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
-        geometry = header.geometry(self._config.lanes, self._config.columns)
-        patterns = np.zeros((geometry.groups, geometry.patterns_per_group), np.uint64)
-        at, weight_word, groups = address + len(words), header.weight_base_word, []
-        for group, own in enumerate(patterns):
-            channels = header.group_channels(group, self._config.columns)
-            parameters = self._decode_parameters(memory, at, channels)
-            found = self._decode_patterns(memory, at + channels, header, group)
-            own[: len(found)] = found
-            at += channels + len(found)
-            count = 0 if header.pooling else int(np.unpackbits(own.view(np.uint8)).sum())
-            if count and weight_word + count > self._config.wmem_words:
-                raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, self._config.wmem_words))
-            groups.append(_Group(parameters, channels, own, weight_word, count))
-            weight_word += count
-        return _Layer(header, geometry, patterns, tuple(groups), at)
-
-    def _decode_parameters(self, memory: DirectMemory, address: int, count: int) -> ParameterArrays:
-        try:
-            return decode_parameters(self._words(memory, address, count))
-        except IllegalInstructionError as error:
-            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
-
-    def _decode_patterns(
-        self, memory: DirectMemory, address: int, header: LayerHeader, group: int
-    ) -> npt.NDArray[np.uint64]:
-        columns = self._config.columns
-        try:
-            words = self._words(memory, address, header.pattern_words(group, columns))
-            return decode_patterns(words, header, group, columns)
-        except IllegalInstructionError as error:
-            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
-
     # -- running --------------------------------------------------------------------------------------------------
 
     def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
         """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
         cycle_0 = self._clock.now
         try:
-            layer = self._decode_layer(memory, address)
+            layer = decode_layer(partial(self._words, memory), address, self._config)
         except UnitFaultError:
             yield self._clock.cycles(HEADER_WORDS)
             raise
         header = layer.header
         wmem = self.wmem.direct_memory()
-        weights_end = layer.groups[-1].first_weight_word + layer.groups[-1].weight_words
-        self._check_written("wmem", wmem, header.weight_base_word, weights_end, self._config.wmem_banks)
+        self._check_written("wmem", wmem, header.weight_base_word, layer.weights_end_word, self._config.wmem_banks)
         occupancy = self._occupy(layer, address)
         of_amem = {
             "aligner": occupancy.aligner_reads,
@@ -256,7 +180,7 @@ class BurstSequencer(Module):
         yield from self.flushes.b_transport(FlushPayload(cause=cause))
         return layer.end_word
 
-    def _occupy(self, layer: _Layer, address: int) -> PartOccupancy:
+    def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
         header, config = layer.header, self._config
         return occupy(
             layer.geometry,

@@ -1,0 +1,161 @@
+"""``tlm eval``: many inputs through a scenario's network, its timing once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlm.cli.arguments import add_scenario, load, naming
+from tlm.cli.golden import differing_layers
+from tlm.cli.progress import progress
+from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+    from tlm.evaluation_result import Evaluation
+    from tlm.result import Tensor
+    from tlm.scenario.batch_inputs import BatchInputs
+    from tlm.scenario.loading import Job, LoadedScenario
+
+_OK, _DIFFERS = 0, 1
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("eval", help="evaluate many inputs exactly; simulate the timing once")
+    add_scenario(parser)
+    parser.add_argument(
+        "--images",
+        metavar="PATH",
+        nargs="+",
+        help="image files or directories of them, instead of the scenario's input",
+    )
+    parser.add_argument(
+        "--count",
+        metavar="N",
+        type=int,
+        help="number of inputs: seeds input.seed, input.seed + 1, ..., variants of the scenario's image, or the first "
+        "of --images (default: all of --images, or the scenario's own input)",
+    )
+    parser.add_argument("--top", metavar="K", type=int, default=5, help="classes to show of each input (default 5)")
+    parser.add_argument(
+        "--check", metavar="K", type=int, default=1, help="compare the first K inputs with the golden model (default 1)"
+    )
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write eval.json and outputs.npz there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluate; 0 if no compared output differs from the golden model's, else 1."""
+    from tlm.scenario.catalog import find_scenario
+
+    path = find_scenario(arguments.scenario)
+    if path.suffix == ".py":
+        raise InputError(f"{path}: a Python script decides for itself; `tlm eval` takes .toml scenarios")
+    for key, least in (("top", 1), ("check", 0)):
+        value = getattr(arguments, key)
+        if value < least:
+            raise InputError(f"--{key}: {value} is not allowed; give {least} or more")
+    if arguments.output is not None:
+        from tlm.result_files import check_writable
+
+        check_writable(arguments.output, "-o")
+    loaded = load(arguments)
+    job = loaded.build()
+    inputs = _inputs(arguments, loaded, job)
+    with naming(arguments.scenario):
+        evaluation, outputs = _evaluate(job, inputs, arguments)
+    written = _write(arguments.output, evaluation, outputs)
+    _print(evaluation, written)
+    if evaluation.differing:
+        names = ", ".join(evaluation.inputs[index].name for index in evaluation.differing)
+        print(f"tlm: {job.name}: outputs for {names} differ from the golden model", file=sys.stderr)
+        return _DIFFERS
+    return _OK
+
+
+def _inputs(arguments: argparse.Namespace, loaded: LoadedScenario, job: Job) -> BatchInputs:
+    if arguments.images is None:
+        return loaded.inputs(job, 1 if arguments.count is None else arguments.count, "--count")
+    from tlm.scenario.batch_inputs import image_inputs
+
+    with progress("reading images"):
+        return image_inputs(job.network, arguments.images, arguments.count)
+
+
+def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> tuple[Evaluation, list[Tensor] | None]:
+    """The evaluation, and all outputs if they are to be written."""
+    import tlm
+    from tlm.batch import Batch
+    from tlm.evaluation_result import Evaluation, evaluated_input
+
+    with progress(f"compiling {job.name}"):
+        program = tlm.compile(job.network, job.chip)
+    with progress(f"simulating {inputs.names[0]}"):
+        result = tlm.simulate(program, inputs[0], fidelity=job.fidelity, energy=job.energy)
+    batch, differing = Batch(result, len(inputs)), {}
+    evaluator = tlm.Evaluator(program)
+    records, outputs, seconds = [], [], 0.0
+    checked = min(arguments.check, len(inputs))
+    with progress("evaluating", len(inputs)) as count_one:
+        for index, name in enumerate(inputs.names):
+            activations = inputs[index]
+            started = time.perf_counter()
+            output = evaluator.output(activations)
+            seconds += time.perf_counter() - started
+            batch.add(output)
+            records.append(evaluated_input(name, activations, output, arguments.top))
+            if arguments.output is not None:
+                outputs.append(output)
+            if index < checked:
+                golden = tlm.reference.run(job.network, activations)
+                wrong = differing_layers(golden, evaluator.tensors(activations))
+                if wrong:
+                    differing[index] = tuple(wrong)
+            count_one()
+    print(
+        f"host: {len(inputs):,} input{'s' if len(inputs) > 1 else ''} in {seconds:.2f} s, "
+        f"{len(inputs) / seconds:.1f} a second on this machine (a measurement, not a figure of the chip)",
+        file=sys.stderr,
+    )
+    evaluation = Evaluation(
+        scenario=job.name,
+        description=job.description,
+        settings=job.settings,
+        inputs=tuple(records),
+        result=result,
+        batch=batch.summary(),
+        checked=checked,
+        differing=differing,
+    )
+    return evaluation, outputs if arguments.output is not None else None
+
+
+def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor] | None) -> list[Path]:
+    if directory is None or outputs is None:
+        return []
+    import numpy as np
+
+    from tlm.evaluation_result import evaluation_record
+    from tlm.result_files import EVALUATION_NAME, json_text, write_record
+
+    tensors = {evaluation.result.output_name: np.stack(outputs)}
+    return write_record(directory, EVALUATION_NAME, json_text(evaluation_record(evaluation)), tensors)
+
+
+def _print(evaluation: Evaluation, written: list[Path]) -> None:
+    from rich.console import Console
+
+    from tlm.evaluation_result import print_evaluation
+    from tlm.report import MIN_COLUMNS
+
+    console = Console(highlight=False)
+    print_evaluation(evaluation, Console(highlight=False, width=max(console.width, MIN_COLUMNS), soft_wrap=True))
+    print(
+        f"wrote {', '.join(map(str, written))}"
+        if written
+        else "nothing was written; -o DIR keeps eval.json and outputs.npz"
+    )

@@ -1,0 +1,26 @@
+"""Progress on stderr, where a person watches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """A spinner with the elapsed time, or a bar if there is a total; gives what counts one step.
+
+    Nothing is shown where stderr is no terminal.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = (BarColumn(), MofNCompleteColumn()) if total is not None else ()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), *bar, TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(text, total=total)
+        yield lambda: shown.advance(task)

@@ -1,0 +1,126 @@
+"""``evaluate``: many inputs through a compiled program's exact arithmetic, without time.
+
+When something happens on the chip depends on addresses, never on values (docs/timing.md), so one ``tlm.simulate`` tells
+the cycles of every input, and this module the values. They are those of the program itself: its transfers, its
+instruction bits, its placement, by the C kernels that the simulation calls as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.functional.chip import FunctionalChip
+from tlm.compiler.compile import compile_network
+from tlm.compiler.program import Program
+from tlm.core.errors import InputError
+from tlm.integer_arrays import integers
+from tlm.network import Network
+from tlm.part_tensors import PartOrder, PartTensors, stored_output
+from tlm.result import Tensor
+
+
+class Evaluator:
+    """A compiled program that gives the outputs of one input after the other.
+
+    It holds one off-chip image, one AMem, WMem and IMem, and decodes the program once.
+
+    Args:
+        network: layers, or a program that was compiled before (``tlm.compile``).
+        chip: as in ``tlm.simulate``. Of its parameters only the sizes can change a value's way, and none a value.
+
+    Raises:
+        InputError, CompileError: a network or chip that cannot run.
+    """
+
+    def __init__(self, network: Network | Program, chip: ChipConfig | None = None) -> None:
+        self.program = network if isinstance(network, Program) else compile_network(network, chip)
+        config = self.program.config if chip is None else chip
+        self.program.check_chip(config)
+        self._chip = FunctionalChip(config, self.program.steps)
+        for chunk in self.program.chunks:
+            self._chip.write_memory(chunk.offset_bytes, chunk.data)
+
+    def output(self, activations: npt.ArrayLike) -> Tensor:
+        """The network's output for one input: int8 (O, H', W'), or int32 for accumulator output.
+
+        Args:
+            activations: int array (C, H, W).
+
+        Raises:
+            InputError: activations of another shape or kind, or out of range.
+            SimulationError: the program does something that the chip cannot; names component and address.
+        """
+        return self._run(activations, None)
+
+    def outputs(self, batch: Iterable[npt.ArrayLike]) -> Iterator[Tensor]:
+        """:meth:`output` for one input after the other, each computed when it is asked for."""
+        return map(self.output, batch)
+
+    def tensors(self, activations: npt.ArrayLike) -> dict[str, Tensor]:
+        """Every layer's output for one input by name, as in ``Result.tensors``.
+
+        Arguments and errors are those of :meth:`output`.
+        """
+        parts = PartTensors(self.program, self._chip.read_amem)
+        stored = self._run(activations, parts)
+        return {layer.name: parts.tensors[layer.name] for layer in self.program.network.layers[:-1]} | {
+            self.program.network.output.name: stored
+        }
+
+    def _run(self, activations: npt.ArrayLike, parts: PartTensors | None) -> Tensor:
+        program, order = self.program, PartOrder(self.program)
+        chunk = program.input_chunk(program.network.check_activations(activations))
+        self._chip.write_memory(chunk.offset_bytes, chunk.data)
+
+        def layer_done(tag: int) -> None:
+            order.check(tag)
+            if parts is not None:
+                parts.part_done(tag)
+
+        self._chip.run(layer_done)
+        order.check_end()
+        place = program.tensors[program.network.output.name]
+        return stored_output(program, self._chip.read_memory(place.offset_bytes, place.size_bytes))
+
+
+def evaluate(network: Network | Program, activations: npt.ArrayLike, chip: ChipConfig | None = None) -> Tensor:
+    """The network's outputs for many inputs: those that ``tlm.simulate`` would give for each of them.
+
+    Use :class:`Evaluator` to see one output after the other, or every layer's.
+
+    Args:
+        network: layers, or a program that was compiled before (``tlm.compile``).
+        activations: int array (N, C, H, W) of N >= 1 inputs, or (C, H, W) for one.
+        chip: parameters; by default the published chip, or the one that a program was compiled for.
+
+    Returns:
+        int8 (N, O, H', W'), or int32 for accumulator output.
+
+    Raises:
+        InputError, CompileError: before anything runs.
+        SimulationError: the program does something that the chip cannot; names component and address.
+    """
+    evaluator = Evaluator(network, chip)
+    wanted = evaluator.program.network
+    batch = integers("activations", activations)
+    if batch.ndim == 3:
+        batch = batch[None]
+    if batch.ndim != 4 or not len(batch):
+        raise InputError(
+            f"activations: shape is {np.shape(activations)}, but the network's input_shape is {wanted.input_shape}; "
+            "give (N, C, H, W) with N of at least 1, or (C, H, W) for one input"
+        )
+    for index, one in enumerate(batch):
+        try:
+            wanted.check_activations(one)
+        except InputError as error:
+            raise InputError(f"input {index} of {len(batch)}: {error}") from None
+    info = wanted.output
+    found = np.empty((len(batch), *info.shape), np.int32 if info.accumulator else np.int8)
+    for index, output in enumerate(evaluator.outputs(batch)):
+        found[index] = output
+    return found

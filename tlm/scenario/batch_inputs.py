@@ -1,0 +1,97 @@
+"""The inputs of a batch: image files, or variants of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlm.core.errors import InputError
+from tlm.integer_arrays import Int8Array
+from tlm.network import Network
+
+_SHIFT_PARTS = 8
+"""A variant of an image is shifted by at most this part of its height and width."""
+
+
+@dataclass(frozen=True, eq=False)
+class BatchInputs:
+    """Inputs by number, made when they are asked for."""
+
+    names: tuple[str, ...]
+    """How reports call them."""
+    make: Callable[[int], Int8Array]
+    """index -> int8 (C, H, W)."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Int8Array:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return self.make(index)
+
+
+def image_inputs(network: Network, paths: Sequence[str | Path], count: int | None) -> BatchInputs:
+    """Image files at the size of the network's input, all decoded now, so that a bad one is found before the work.
+
+    Args:
+        network: what reads them.
+        paths: files and directories, see :func:`tlm.images.image_files`.
+        count: only so many of them; None: all.
+
+    Raises:
+        InputError: a network that takes no images, a file that cannot be read, fewer files than ``count``.
+    """
+    from tlm.images import image_files, load_images
+
+    shape = network.input_shape
+    if shape[0] != 3 or network.signed_input:
+        kind = "signed" if network.signed_input else "unsigned"
+        raise InputError(
+            f"--images: an image has 3 channels of 0..15, but the network takes {list(shape)}, {kind}; "
+            "leave --images out, or take a scenario with 3 unsigned input channels"
+        )
+    try:
+        files = image_files(paths)
+    except InputError as error:
+        raise InputError(f"--images: {error}") from None
+    if count is not None and not 1 <= count <= len(files):
+        raise InputError(f"--count: {count} is not allowed beside {len(files)} images; give 1..{len(files)}")
+    try:
+        images = load_images(files[:count], *shape[1:])
+    except InputError as error:
+        raise InputError(f"--images: {error}") from None
+    return BatchInputs(tuple(file.name for file in files[:count]), lambda index: images[index])
+
+
+def image_variant(activations: Int8Array, index: int) -> Int8Array:
+    """A deterministic variant of an image, for batches without more images [A].
+
+    Odd variants are mirrored left to right. Variants 2k and 2k + 1 are shifted by the k-th offset (rows, columns) in
+    the order of its length, then of its rows, then of its columns, with at most an eighth of the height and width;
+    what comes in at an edge repeats the edge. Variant 0 is the image itself.
+
+    Args:
+        activations: int8 (C, H, W).
+        index: 0 .. :func:`variants_of` - 1.
+    """
+    rows, columns = _offsets(activations)[index // 2]
+    picture = activations[:, :, ::-1] if index % 2 else activations
+    _, height, width = picture.shape
+    from_row = np.clip(np.arange(height) - rows, 0, height - 1)
+    from_column = np.clip(np.arange(width) - columns, 0, width - 1)
+    return np.ascontiguousarray(picture[:, from_row[:, None], from_column])
+
+
+def variants_of(activations: Int8Array) -> int:
+    """How many variants an image (C, H, W) has."""
+    return 2 * len(_offsets(activations))
+
+
+def _offsets(activations: Int8Array) -> list[tuple[int, int]]:
+    most = [side // _SHIFT_PARTS for side in activations.shape[1:]]
+    every = [(y, x) for y in range(-most[0], most[0] + 1) for x in range(-most[1], most[1] + 1)]
+    return sorted(every, key=lambda offset: (offset[0] ** 2 + offset[1] ** 2, offset))
