@@ -74,12 +74,12 @@ class Machine:
         """The network's output as the store channel leaves it off-chip."""
         self.play()
         output = self.program.network.output
-        at = self.program.output_offset_bytes
-        nibbles = _nibbles(bytes(self.image[at:]), output.signed and not output.accumulator)
         outputs, rows, columns = output.shape
-        lanes, planes = self.config.lanes, 6 if output.accumulator else 1
-        plane = -(-rows * columns // lanes) * lanes
-        values = nibbles[: outputs * planes * plane].reshape(outputs, planes, plane)[:, :, : rows * columns]
+        planes = 6 if output.accumulator else 1
+        place = self.program.tensors[output.name]
+        data = bytes(self.image[place.offset_bytes : place.offset_bytes + outputs * planes * place.plane_bytes])
+        nibbles = _nibbles(data, output.signed and not output.accumulator)
+        values = nibbles.reshape(outputs, planes, -1)[:, :, : rows * columns]
         if output.accumulator:
             total = (values.astype(np.int64) << (4 * np.arange(6)[:, None])).sum(axis=1)
             return (np.where(total >= 1 << 23, total - (1 << 24), total)).reshape(output.shape)

@@ -1,4 +1,4 @@
-"""Flipped header bits of bands and of max pooling: what the memory contents then mean, or a named error."""
+"""Flipped bits of bands, of max pooling and of windows of tensors: what the memory contents then mean, or an error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 from band_programs import BandCase, BandProgram
-from chip_cases import both
+from chip_cases import NetworkCase, both, networks
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 from memory_machine import ExpectedError, Machine, UnpredictableError
 from strategies import fitting_requantisation
 
+import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.driver import StartTransfer
 from tlm.chip.isa import Band
-from tlm.core.errors import TlmError
-from tlm.layers import Conv2d, MaxPool2d
+from tlm.compiler.program import Program
+from tlm.core.errors import CompileError, TlmError
+from tlm.layers import INPUT, Conv2d, MaxPool2d
 from tlm.observe.faults import BitFlip, FaultTarget
 
 CHIP = ChipConfig(
@@ -132,3 +137,36 @@ def flip_bits(fidelity: str, name: str, words: Any, every: int = 1) -> list[str]
         for word in words
         for bit in range(0, 64, every)
     ]
+
+
+# -- compiled programs that move windows of tensors -----------------------------------------------------------------
+
+
+def image_spots(program: Program) -> list[tuple[int, int]]:
+    """(first byte, bytes) of what a run loads: weights, and the input with what lies between its planes."""
+    spots = [(chunk.offset_bytes, len(chunk.data)) for chunk in program.chunks if chunk.label.startswith("weights")]
+    source = program.tensors[INPUT]
+    return [*spots, (source.offset_bytes, source.size_bytes)]
+
+
+@both
+@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
+@given(networks(), st.sampled_from((48, 64, 96, 128)), st.data())
+def test_data_bits_where_windows_move(fidelity: str, case: NetworkCase, amem_words: int, data: st.DataObject) -> None:
+    """Networks in an AMem too small for them: bands, spilled tensors, descriptors of several rows."""
+    try:
+        program = tlm.compile(case.network, ChipConfig(lanes=16, amem_words=amem_words, memory_bytes=1 << 20))
+    except CompileError:
+        assume(False)
+    transfers = [step.transfer for step in program.steps if isinstance(step, StartTransfer)]
+    assume(any(one.rows > 1 for one in transfers) or len(program.stores) > 1)
+    flips = []
+    for first, size in data.draw(st.lists(st.sampled_from(image_spots(program)), max_size=3)):
+        address = data.draw(st.integers(first, first + size - 1))
+        flips.append(BitFlip(FaultTarget.MEMORY, address, data.draw(st.integers(0, 7))))
+    expected = Machine(program, case.activations, flips).run()
+    if not flips:
+        output = case.network.output.name
+        np.testing.assert_array_equal(expected, tlm.reference.run(case.network, case.activations)[output])
+    found = tlm.simulate(program, case.activations, faults=flips, fidelity=fidelity).outputs
+    np.testing.assert_array_equal(found, expected, err_msg=str(flips))
