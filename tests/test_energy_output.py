@@ -88,7 +88,8 @@ def test_result_json_has_energy_and_the_page_explains_it() -> None:
 
 def test_the_report_has_energy(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
-    shown = [line for line in tlm("run", "small.toml", cwd=tmp_path).stdout.splitlines() if line.endswith("[A]")]
+    lines = tlm("run", "small.toml", cwd=tmp_path).stdout.splitlines()
+    shown = [line for line in lines if line.rstrip().endswith("[A]")]
     assert [line.split()[0] for line in shown] == ["energy", "of", "TOPS/W"]
     assert "dense-equivalent" in shown[-1]
 
