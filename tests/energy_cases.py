@@ -11,9 +11,12 @@ import numpy as np
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.network import Conv2d, Network
+from tlm.network import Conv2d, MaxPool2d, Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.result import LayerResult, Result
+
+OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj")
+"""What a step of a convolution costs in the array."""
 
 
 def pointwise(tiles: int, chip: ChipConfig, energy: EnergyConfig | None = None, fidelity: str = "burst") -> Result:
@@ -25,13 +28,16 @@ def pointwise(tiles: int, chip: ChipConfig, energy: EnergyConfig | None = None, 
 
 
 def kernel_layer(taps: int = 9, energy: EnergyConfig | None = None, **chip: Any) -> Result:
-    """A 3x3 layer of 24 channels on 8x8 pixels that keeps its first taps."""
+    """A 3x3 layer of 24 channels on 8x8 pixels that keeps its first taps, and max pooling behind it."""
     rng = np.random.default_rng(3)
     weights = rng.integers(1, 8, (40, 24, 3, 3)).astype(np.int8)
     weights.reshape(40, 24, 9)[:, :, taps:] = 0
     layer = Conv2d("a", weights, padding=1, multiplier=3, shift=8)
     return tlm.simulate(
-        Network((24, 8, 8), [layer]), rng.integers(0, 16, (24, 8, 8)), ChipConfig(**chip), energy=energy
+        Network((24, 8, 8), [layer, MaxPool2d("p", (2, 2), stride=(2, 2))]),
+        rng.integers(0, 16, (24, 8, 8)),
+        ChipConfig(**chip),
+        energy=energy,
     )
 
 
@@ -40,6 +46,12 @@ def output_words(layer: LayerResult, result: Result) -> int:
     planes = 6 if result.tensors[layer.name].dtype == np.int32 else 1
     pixels = layer.output_shape[1] * layer.output_shape[2]
     return planes * layer.output_shape[0] * -(-pixels // result.chip.lanes)
+
+
+def array_aj(layer: LayerResult, aj: Mapping[str, int]) -> int:
+    """What a layer's steps cost in the array, attojoules: all of it, or one row in max pooling."""
+    pooling = layer.kind == "max-pool"
+    return layer.steps * sum(aj[key] for key in (("compare_pj",) if pooling else OF_STEP))
 
 
 def expected_of_run(result: Result, register_accesses: int) -> dict[str, int]:
@@ -51,10 +63,10 @@ def expected_of_run(result: Result, register_accesses: int) -> dict[str, int]:
     reads, writes = dict.fromkeys(account.sram, 0), dict.fromkeys(account.sram, 0)
     for (name, who), count in words.items():
         (writes if who in ("write_back", "dma_load") else reads)[name] += count
-    steps = sum(layer.steps for layer in result.layers.values())
+    layers = result.layers.values()
     return {
-        "mac_array": steps * (aj["multiply_pj"] + aj["accumulate_pj"] + aj["broadcast_pj"]),
-        "aligner": steps * aj["align_pj"],
+        "mac_array": sum(array_aj(layer, aj) for layer in layers),
+        "aligner": sum(layer.steps for layer in layers) * aj["align_pj"],
         **{name: reads[name] * aj[f"{name}_read_pj"] + writes[name] * aj[f"{name}_write_pj"] for name in account.sram},
         "requantiser": words["amem", "write_back"] * aj["requantise_pj"],
         "interconnect": result.traffic.total_bytes * aj["transfer_pj"] + register_accesses * aj["register_access_pj"],

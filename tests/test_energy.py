@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks
-from energy_cases import expected_of_run, kernel_layer, output_words, pointwise, steady_state
+from energy_cases import array_aj, expected_of_run, kernel_layer, output_words, pointwise, steady_state
 from fidelities import both
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -90,7 +90,7 @@ def test_entries_scale_with_the_sizes_of_the_chip() -> None:
     assert ratios == pytest.approx(
         {
             **dict.fromkeys(("multiply_pj", "accumulate_pj", "broadcast_pj", "clock_pj"), array),
-            **dict.fromkeys(("amem_read_pj", "amem_write_pj", "requantise_pj"), lanes),
+            **dict.fromkeys(("amem_read_pj", "amem_write_pj", "requantise_pj", "compare_pj"), lanes),
             **dict.fromkeys(("wmem_read_pj", "wmem_write_pj"), columns),
             "align_pj": lanes * 5 / 6,
         },
@@ -118,7 +118,8 @@ def check_sums(result: Result) -> None:
     assert result.energy.off_chip == result.traffic.total_bytes * aj["off_chip_read_pj"]
     for layer in layers:
         own, cycles = layer.energy, layer.compute_cycles + layer.waits.total
-        assert own.core.mac_array * sum(other.steps for other in layers) == core.mac_array * layer.steps
+        assert own.core.mac_array == array_aj(layer, aj)
+        assert own.core.aligner == layer.steps * aj["align_pj"]
         assert own.core.leakage == cycles * aj["leakage_ma"]
         assert own.core.requantiser == output_words(layer, result) * aj["requantise_pj"]
         fetched = 0 if layer.kind == "max-pool" else layer.steps
@@ -208,6 +209,16 @@ def test_idle_time_costs_leakage_and_the_gated_clock_alone() -> None:
     assert difference(before, after) == {"clock": more * aj["idle_clock_pj"], "leakage": more * aj["leakage_ma"]}
     assert aj["idle_clock_pj"] < aj["clock_pj"] / 20
     assert slow.energy.off_chip == quick.energy.off_chip
+
+
+def test_a_step_of_max_pooling_costs_one_row_of_the_array() -> None:
+    """32 comparisons, no product, no weight word: a 32nd of a convolution's step but for its multiplications."""
+    aj = TABLE.per_event_aj(ChipConfig())
+    pooling, convolution = (kernel_layer().layers[name] for name in ("p", "a"))
+    assert pooling.energy.core.mac_array == pooling.steps * aj["compare_pj"] > 0
+    assert pooling.energy.core.wmem == 0
+    assert pooling.energy.core.aligner * convolution.steps == convolution.energy.core.aligner * pooling.steps
+    assert aj["compare_pj"] == pytest.approx((aj["accumulate_pj"] + aj["broadcast_pj"]) / 32, rel=2e-3)
 
 
 def test_fewer_taps_cost_less() -> None:

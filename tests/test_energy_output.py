@@ -83,12 +83,14 @@ def test_result_json_has_energy_and_the_page_explains_it() -> None:
     assert sum(round(1e6 * pj) for pj in parts) == round(1e6 * energy["total_pj"])
     assert energy["power_mw"] == pytest.approx(energy["total_pj"] / record["time_us"] / 1000)
     assert energy["tops_per_w"] == result.tops_per_w == pytest.approx(2 * record["macs"] / energy["total_pj"])
-    assert layer["total_pj"] + energy["outside_layers_pj"] == pytest.approx(energy["total_pj"])
+    of_layers = sum(one["energy"]["total_pj"] for one in record["layers"])
+    assert of_layers + energy["outside_layers_pj"] == pytest.approx(energy["total_pj"])
 
 
 def test_the_report_has_energy(tmp_path: Path) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
-    shown = [line for line in tlm("run", "small.toml", cwd=tmp_path).stdout.splitlines() if line.endswith("[A]")]
+    lines = tlm("run", "small.toml", cwd=tmp_path).stdout.splitlines()
+    shown = [line for line in lines if line.rstrip().endswith("[A]")]
     assert [line.split()[0] for line in shown] == ["energy", "of", "TOPS/W"]
     assert "dense-equivalent" in shown[-1]
 

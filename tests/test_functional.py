@@ -16,6 +16,7 @@ from strategies import fitting_requantisation, random_activations, random_weight
 from test_bands import generated
 
 import tlm
+from tlm.chip.burst.decode import DecodedLayer, Fetch, decode_layer
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import DriverStep, SramName, StartEngine, StartTransfer, Transfer, Unit
 from tlm.chip.functional.chip import FunctionalChip
@@ -131,6 +132,22 @@ def test_little_memory_cuts_into_bands_and_spills() -> None:
     assert any(part.banded for part in program.parts)
     assert set(program.tensors) - {INPUT, "scores"}, "spilled tensors"
     assert len(program.stores) > 1
+
+
+def test_instructions_are_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_resnet()
+    program = tlm.compile(network, ChipConfig(**SIZES["little of all"]))  # type: ignore[arg-type]
+    decoded: list[int] = []
+
+    def counted(fetch: Fetch, address: int, config: ChipConfig) -> DecodedLayer:
+        decoded.append(address)
+        return decode_layer(fetch, address, config)
+
+    monkeypatch.setattr("tlm.chip.functional.engine.decode_layer", counted)
+    evaluator = tlm.Evaluator(program)
+    for _ in range(3):
+        evaluator.output(np.zeros(network.input_shape, np.int8))
+        assert len(decoded) == len(program.parts)
 
 
 def test_an_output_that_overlays_its_residual() -> None:

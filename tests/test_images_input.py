@@ -282,9 +282,9 @@ def test_the_photograph_runs_and_is_explained_from_its_result() -> None:
     assert record["settings"]["input"]["file"] == PHOTO.name
     assert record["settings"]["input"]["shape"] == [3, 12, 12]
     assert tlm("explain", "out", "--files", PHOTO.parent).returncode == 0
-    shutil.copy(PHOTO, "out")
+    assert tlm("explain", "out").returncode == 0  # it comes with the scenarios
     Path("out/astronaut.png").write_bytes(PHOTO.read_bytes() + b"x")
-    assert "out/astronaut.png has changed since the run" in refused("explain", "out")
+    assert tlm("explain", "out").returncode == 0  # another file of that name is passed over
 
 
 def test_the_photograph_fits_the_chip() -> None:

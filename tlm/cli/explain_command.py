@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlm.cli.progress import show
+
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
 
@@ -36,16 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
     try:
-        explanation = explain(stored, directories, runs=not arguments.no_runs, progress=_show)
+        explanation = explain(stored, directories, runs=not arguments.no_runs, progress=show)
     except (InputError, CompileError, SimulationError) as error:
         raise type(error)(f"{path}: {error}") from None
     finally:
-        _show("")
+        show("")
     sys.stdout.write(explain_text(explanation))
     return 0
-
-
-def _show(text: str) -> None:
-    """Progress on stderr, where a person watches: one line that is overwritten."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -24,3 +24,9 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(text, total=total)
         yield lambda: shown.advance(task)
+
+
+def show(text: str) -> None:
+    """One line that the next overwrites; an empty text clears it. Nothing if stderr is no terminal."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

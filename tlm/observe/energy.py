@@ -7,7 +7,7 @@ the next part are read only then. So a snapshot of the bank counter there separa
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -21,6 +21,7 @@ from tlm.core.sockets import InitiatorSocket
 from tlm.observe.account import WaitAccount, wait_accounts
 from tlm.observe.energy_account import Energy, added_energies, priced
 from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder
 
 Served = Mapping[tuple[SramName, str], int]
@@ -36,6 +37,9 @@ _OF_ACCESS: Mapping[tuple[SramName, str], tuple[str, ...]] = {
 """Access of the engine -> its events. A refused access costs nothing: the SRAM does nothing for it [A]."""
 
 _OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj", "align_pj")
+_OF_POOLING_STEP = ("compare_pj", "align_pj")
+"""Max pooling multiplies nothing and has one row of accumulators at work; its words cross the aligner as all do [A]."""
+
 _ALWAYS = ("leakage_ma", "off_chip_background_mw")
 
 
@@ -135,13 +139,13 @@ class EnergyObserver:
         part, index = self._recorder.parts[tag], self._order[tag]
         before = self._at_flushes[index - 1] if index else {}
         events = _engine_events(_less(self._at_flushes[index], before))
-        return events + _step_events(part.steps) + _cycle_events(part.compute_cycles, part.compute_cycles)
+        return events + _step_events([part]) + _cycle_events(part.compute_cycles, part.compute_cycles)
 
     def _run_compute(self) -> Counter[str]:
         parts = self._recorder.parts.values()
         cycles = sum(part.compute_cycles for part in parts)
         events = _engine_events(self._recorder.banks.served())
-        return events + _step_events(sum(part.steps for part in parts)) + _cycle_events(cycles, cycles)
+        return events + _step_events(parts) + _cycle_events(cycles, cycles)
 
     def _run_waits(self) -> Counter[str]:
         cycles = sum(part.compute_cycles for part in self._recorder.parts.values())
@@ -180,8 +184,12 @@ def _engine_events(served: Served) -> Counter[str]:
     return events
 
 
-def _step_events(steps: int) -> Counter[str]:
-    return Counter(dict.fromkeys(_OF_STEP, steps))
+def _step_events(parts: Iterable[PartRecord]) -> Counter[str]:
+    events: Counter[str] = Counter()
+    for part in parts:
+        for key in _OF_POOLING_STEP if part.pooling else _OF_STEP:
+            events[key] += part.steps
+    return events
 
 
 def _cycle_events(cycles: int, running: int) -> Counter[str]:

@@ -64,16 +64,24 @@ _CACTI = "CACTI, 40 nm LSTP, 1.1 V"
 
 ENTRIES: tuple[EnergyEntry, ...] = (
     EnergyEntry(
-        "multiply_pj", "mac_array", 0.0747, "step and multiplier: a 4 x 4-bit product", "multipliers",
+        "multiply_pj", "mac_array", 0.0747,
+        "step of a convolution and multiplier: a 4 x 4-bit product", "multipliers",
         f"{_HOROWITZ}: a quarter of its 8-bit multiplication, 0.2 pJ",
     ),
     EnergyEntry(
-        "accumulate_pj", "mac_array", 0.1145, "step and multiplier: a 24-bit addition", "multipliers",
+        "accumulate_pj", "mac_array", 0.1145,
+        "step of a convolution and multiplier: a 24-bit addition", "multipliers",
         f"{_HOROWITZ}: between its 8-bit addition, 0.03 pJ, and its 32-bit one, 0.1 pJ",
     ),
     EnergyEntry(
-        "broadcast_pj", "mac_array", 25.0, "step: activations and weights to all multipliers", "array",
+        "broadcast_pj", "mac_array", 25.0,
+        "step of a convolution: activations and weights to all multipliers", "array",
         "assumption: 256 wires of 1 mm at 0.2 pF/mm with 32 inputs of 2 fF each, charged in 3 of 10 steps",
+    ),
+    EnergyEntry(
+        "compare_pj", "mac_array", 4.45, "step of max pooling: a word with one row of accumulators", "lanes",
+        "assumption: 32 comparisons, each as one of accumulate_pj's additions, and a 32nd of broadcast_pj: the other "
+        "rows and the weights' wires stand still",
     ),
     EnergyEntry(
         "align_pj", "aligner", 11.5, "step: a word through all rotate stages and the mask", "stages",
@@ -215,11 +223,13 @@ class EnergyConfig:
     """
 
     multiply_pj: float = _DEFAULTS["multiply_pj"]
-    """One multiplier's 4 x 4-bit product in a step, pJ [A]."""
+    """One multiplier's 4 x 4-bit product in a step of a convolution, pJ [A]."""
     accumulate_pj: float = _DEFAULTS["accumulate_pj"]
-    """One multiplier's 24-bit addition in a step, pJ [A]."""
+    """One multiplier's 24-bit addition in a step of a convolution, pJ [A]."""
     broadcast_pj: float = _DEFAULTS["broadcast_pj"]
-    """Activations and weights of a step to all multipliers, pJ [A]."""
+    """Activations and weights of a step of a convolution to all multipliers, pJ [A]."""
+    compare_pj: float = _DEFAULTS["compare_pj"]
+    """A step of max pooling in the array: a word compared with one row of accumulators, pJ [A]."""
     align_pj: float = _DEFAULTS["align_pj"]
     """A step's word through the aligner, pJ [A]."""
     amem_read_pj: float = _DEFAULTS["amem_read_pj"]

@@ -67,7 +67,10 @@ class FunctionalChip:
         return self._srams[SramName.AMEM].data[word * size : (word + words) * size].copy()
 
     def run(self, layer_done: Callable[[int], None] | None = None) -> None:
-        """All steps, with SRAMs that hold nothing at first.
+        """All steps.
+
+        What an earlier run left in the memories does not matter: every run writes the same words in the same order, so
+        one that reads a word too early has failed the first time.
 
         Args:
             layer_done: called with the tag of each layer's header when its output is in AMem.
@@ -76,8 +79,6 @@ class FunctionalChip:
             SimulationError: an illegal instruction, an address outside a memory, a read of a word that was never
                 written; names component and address.
         """
-        for sram in self._srams.values():
-            sram.written[:] = False
         for index, step in enumerate(self._steps):
             if isinstance(step, StartTransfer):
                 self._copy(index, step).run()

@@ -1,0 +1,273 @@
+"""The parts of `tlm reproduce`: labels, published intervals, sums that close, counts, readings, text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import refused
+from rich.console import Console
+
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import SimulationError
+from tlm.networks.resnet18 import Resnet18
+from tlm.reproduction.breakdown import breakdown
+from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
+from tlm.reproduction.counts import StepCount, derived_steps
+from tlm.reproduction.dense import DenseLayer, steady_states
+from tlm.reproduction.document import Document, Table
+from tlm.reproduction.efficiency import group_of, together
+from tlm.reproduction.figures import Figure, Label, signed_percent
+from tlm.reproduction.formula import PartCycles, checked, compute_cycles, sequencer_cycles
+from tlm.reproduction.measure import NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
+from tlm.reproduction.published import ideal_tops_per_w, pass_lengths, rounded, share_of_peak
+from tlm.reproduction.report import document
+from tlm.reproduction.sections_cycles import counts_section
+from tlm.reproduction.sections_dense import agreeing_figures, calibrated_figures, predicted_figures
+from tlm.reproduction.sections_sparse import sparse_figures
+from tlm.reproduction.text import markdown, print_document
+
+SMALL = Extent(taps=SHOWN_TAPS, size=64, divisor=4)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measurements:
+    """A small ResNet-18; the dense layers are the real ones."""
+    return measure(SMALL)
+
+
+@pytest.fixture(scope="module")
+def report(measured: Measurements) -> Document:
+    return document(measured)
+
+
+# -- labels ---------------------------------------------------------------------------------------------------------
+
+
+def test_power_of_the_512_step_passes_is_calibrated_and_nothing_else(measured: Measurements) -> None:
+    figures = calibrated_figures(measured)
+    assert [(one.published, one.label) for one in figures] == [(352, Label.CALIBRATED), (88, Label.CALIBRATED)]
+    for one in figures:
+        assert one.simulated == pytest.approx(one.published, rel=1e-5)
+    others = [*agreeing_figures(measured), *predicted_figures(measured), *sparse_figures(measured)]
+    assert Label.CALIBRATED not in {one.label for one in others}
+
+
+def test_throughput_agrees_and_the_rest_is_predicted(measured: Measurements) -> None:
+    agreeing = agreeing_figures(measured)
+    assert {one.label for one in agreeing} == {Label.AGREES}
+    assert [round(one.simulated, 3) for one in agreeing] == [1.067, 0.467, 1.069, 0.469, 3.030, 5.311]
+    assert all(abs(one.deviation or 0) < 0.006 for one in agreeing)
+    predicted = [*predicted_figures(measured), *sparse_figures(measured)]
+    assert {one.label for one in predicted} == {Label.PREDICTED}
+    assert len([one for one in predicted if one.published == 26.5]) == 4
+
+
+def test_the_calibrated_pass_is_the_point_wise_one_of_512_steps() -> None:
+    chip = ChipConfig.at(1.1)
+    (state,) = steady_states(DenseLayer(512, 1), (chip,))
+    assert (state.steps, state.cycles, state.overhead_cycles) == (512, 525, 13)
+    assert state.layer.is_calibrated
+    assert not DenseLayer(64, 3).is_calibrated
+    assert DenseLayer(1024, 1).steps == 2 * state.steps
+
+
+@pytest.mark.parametrize("label", list(Label))
+def test_every_label_is_explained(label: Label) -> None:
+    assert len(label.meaning.split()) > 5
+
+
+def test_a_figure_shows_unit_label_and_deviation() -> None:
+    one = Figure(name="n", unit="mW", label=Label.PREDICTED, simulated=1234.5, published=1200.0, digits=1, why="w")
+    assert one.cells == ("n", "1,200.0 mW [P]", "1,234.5 mW", "+2.9 %", "predicted", "w")
+    assert replace(one, published=None).cells[1::2] == ("-", "-", "w")
+    assert [signed_percent(value) for value in (-0.0004, 0.0004, -0.01)] == ["0.0 %", "0.0 %", "-1.0 %"]
+
+
+# -- published figures -----------------------------------------------------------------------------------------------
+
+
+def test_rounding_of_the_published_figures() -> None:
+    """docs/chip.md, Derived: 97.1-97.9 %, 96.5-98.2 %, all three 97.3-97.9 %."""
+    assert rounded("5.30") == (Fraction("5.295"), Fraction("5.305"))
+    assert rounded("-88") == (Fraction("-88.5"), Fraction("-87.5"))
+
+    def shown(interval: tuple[Fraction, Fraction]) -> list[str]:
+        return [f"{100 * float(end):.1f}" for end in interval]
+
+    assert shown(share_of_peak(1.1).by_efficiency) == ["97.1", "97.9"]
+    assert shown(share_of_peak(0.8).by_efficiency) == ["96.5", "98.2"]
+    assert shown(share_of_peak(1.1).by_all) == ["97.3", "97.9"]
+    low, high = pass_lengths(Fraction(13), share_of_peak(1.1).by_all)
+    assert low <= 469 < 605 <= high
+    for steps in (low, high):
+        assert Fraction(steps, steps + 13) in share_of_peak(1.1).by_all
+    for steps in (low - 1, high + 1):
+        assert Fraction(steps, steps + 13) not in share_of_peak(1.1).by_all
+    assert Fraction(1000, 1024) in share_of_peak(1.1).by_all
+
+
+def test_the_ideal_is_the_published_sparse_figure() -> None:
+    assert [ideal_tops_per_w(taps, 0.8) for taps in (9, 3, 1)] == [5.30, 13.25, 26.5]
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("network", "steps"),
+    [
+        (Resnet18(taps=1), 397_104),
+        (Resnet18(taps=3), 621_360),
+        (Resnet18(taps=9), 1_294_128),
+        (Resnet18(variant="base"), 1_959_472),
+    ],
+)
+def test_steps_from_the_shapes_are_those_of_chip_md(network: Resnet18, steps: int) -> None:
+    assert derived_steps(network, ChipConfig()) == steps
+
+
+@pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (StepCount("n", 100, 100, 101, 100), "101 steps with an AMem of 262144 words and 100 unsplit ones, but the"),
+        (StepCount("n", 100, 100, 100, 103), r"103 steps with the published AMem exceed 100 by 3.00 %, which must"),
+        (StepCount("n", 100, 100, 100, 99), "99 steps with the published AMem exceed 100 by -1.00 %"),
+    ],
+)
+def test_wrong_steps_are_an_error(measured: Measurements, count: StepCount, message: str) -> None:
+    with pytest.raises(SimulationError, match=f"^reproduction: n: {message}"):
+        counts_section(replace(measured, counts=(count,)))
+
+
+# -- cycles and energy by cause --------------------------------------------------------------------------------------
+
+
+def test_causes_add_up_to_the_cycles(measured: Measurements) -> None:
+    for of_taps in measured.breakdowns.values():
+        dense = of_taps[9]
+        for taps, one in of_taps.items():
+            assert sum(one.parts.values()) == one.cycles
+            assert one.units("ideal") == 1 + taps
+            assert sum(one.beyond(dense, cause) for cause in one.parts) == one.beyond(dense)
+            assert one.beyond(dense, "ideal") == 0
+            with pytest.raises(SimulationError, match=r"^reproduction: the causes of .* but the run took \d+ cycles$"):
+                replace(one, cycles=one.cycles + 1)
+    network = measured.breakdowns[NETWORK]
+    assert all(network[1].parts[cause] == network[9].parts[cause] > 0 for cause in ("stem", "projections", "first_pw"))
+
+
+def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
+    for taps, split in measured.energy.items():
+        run = measured.networks[taps, 0.8]
+        assert sum(split.parts_aj.values()) == split.total_aj == run.total_aj
+        assert split.fj_per_operation() == pytest.approx(1000 / run.whole)
+        with pytest.raises(SimulationError, match=rf"^reproduction: the causes of energy at {taps} of 9 taps"):
+            replace(split, total_aj=split.total_aj + 1)
+
+
+def test_runs_together_are_between_their_extremes(measured: Measurements) -> None:
+    runs = [measured.blocks[name][1, 0.8] for name in measured.blocks]
+    every = together(runs)
+    assert min(run.within for run in runs) < every.within < max(run.within for run in runs)
+    assert every.cycles == sum(run.cycles for run in runs)
+    assert every.with_off_chip < every.whole < every.within
+    assert min(run.power_mw for run in runs) < every.power_mw < max(run.power_mw for run in runs)
+
+
+def test_a_layer_of_another_network_is_refused() -> None:
+    assert [group_of(*one) for one in (("conv2_1.pw1", "pointwise"), ("conv1", "standard"))] == ["blocks", "stem"]
+    layer = tlm.Conv2d("other", np.ones((8, 4, 1, 1), np.int8))
+    result = tlm.simulate(tlm.Network((4, 4, 8), [layer]), np.ones((4, 4, 8), np.int8))
+    with pytest.raises(SimulationError, match=r"^reproduction: layer 'other' \(pointwise\) belongs to no part"):
+        breakdown("n", result, 1)
+
+
+# -- the formula -----------------------------------------------------------------------------------------------------
+
+
+def test_the_formula_is_engine_md_s() -> None:
+    chip = ChipConfig()
+    assert compute_cycles([512], [32], 1, chip) == 512 + 9 + 4 + 32
+    assert compute_cycles([512], [32], 3, chip) == 3 * 512 + 2 * 13 + 9 + 4 + 32
+    assert compute_cycles([2], [32], 2, chip) == 2 + 9 + (32 + 4) + 4 + 32  # the write-back takes longer
+    assert compute_cycles([512, 512], [32, 8], 1, chip) == 512 + 9 + (512 + 10 + 9) + 4 + 8
+
+
+def test_sequencer_cycles_count_words_and_empty_patterns() -> None:
+    weights = np.zeros((33, 13, 3, 3), np.int8)  # 6 channels a pattern word: 3 words
+    weights[0, 0, 0, :2] = weights[31, 0, 0, 0] = weights[32, 12] = 1
+    assert sequencer_cycles(weights, 32) == [2 + 1 + 1, 1 + 1 + 9]
+
+
+def test_parts_equal_the_formula_unless_something_is_refused(measured: Measurements) -> None:
+    parts = [one for of_taps in measured.parts.values() for own in of_taps.values() for one in own]
+    assert len(parts) >= 24
+    assert all(one.measured == one.formula for one in parts if not one.refused and not one.conflicts)
+    for bad in (PartCycles("p", 100, 101, 0, 0), PartCycles("p", 100, 99, 1, 0)):
+        with pytest.raises(SimulationError, match=r"^reproduction: p took \d+ cycles, but engine.md's formula"):
+            checked(bad)
+
+
+# -- weights ---------------------------------------------------------------------------------------------------------
+
+
+def test_weight_counts_are_those_of_chip_md() -> None:
+    network = Resnet18()
+    base = base_weights(network)
+    assert base.convolutions == 11_166_912
+    assert base.convolutions + base.classifier == 11_678_912
+    changes = [100 * fused_weights(network, taps).convolutions / base.convolutions - 100 for taps in (9, 3, 1)]
+    assert [round(change) for change in changes] == [-38, -75, -87]
+    factored = factored_weights(network, 1)
+    assert (factored.convolutions, factored.convolutions - factored.projections) == (1_403_968, 1_231_936)
+
+
+def test_every_reading_has_its_distance(measured: Measurements) -> None:
+    found = list(measured.capacity)
+    best = nearest(found)
+    assert all(best.distance <= one.distance for one in found)
+    bits = next(one for one in found if "INT4 against FP32" in one.name)
+    assert (bits.change, bits.rounds_to_published) == (Fraction(-7, 8), True)
+
+
+# -- text ------------------------------------------------------------------------------------------------------------
+
+
+def test_markdown_has_every_table_with_equal_columns(report: Document) -> None:
+    text = markdown(report)
+    assert text == markdown(report)
+    assert text.startswith("# Reproduction")
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    tables = [block for section in report.sections for block in section.content if isinstance(block, Table)]
+    assert len(tables) > 15
+    for table in tables:
+        assert {len(row) for row in table.rows} == {len(table.head)}
+        assert not [cell for row in table.rows for cell in row if "|" in cell]
+        assert (
+            any(word in table.caption for word in ("[D]", "[P]", "predicted"))
+            or "label" in table.head
+            or ("steps of all layers" in table.caption.lower())
+        ), table.caption
+    assert "-4.6 %" in text
+    assert "it stays open" in text
+
+
+def test_the_terminal_shows_the_same_figures(report: Document) -> None:
+    shown = StringIO()
+    print_document(report, Console(file=shown, width=200))
+    for text in ("352.00 mW", "calibrated", "26.5 TOPS/W [P]", "Weight capacity"):
+        assert text in shown.getvalue(), text
+
+
+def test_both_chips_are_the_published_points() -> None:
+    assert [(chip.voltage_v, chip.frequency_mhz) for chip in chips()] == [(0.8, 234), (1.1, 534)]
+
+
+def test_the_command_refuses_a_directory(tmp_path: Path) -> None:
+    assert refused("reproduce", "-o", tmp_path) == f"-o: {tmp_path} is a directory; give a file"

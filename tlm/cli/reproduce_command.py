@@ -1,0 +1,53 @@
+"""``tlm reproduce``: every published figure beside the simulated one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlm.cli.progress import show
+from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser("reproduce", help="show every published figure beside the simulated one")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write the report there, as Markdown, instead of printing it"
+    )
+    parser.add_argument("--quick", action="store_true", help="only 9, 3 and 1 of 9 taps")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
+    from tlm.reproduction.measure import QUICK, Extent, measure
+    from tlm.reproduction.report import document
+    from tlm.reproduction.text import markdown, print_document
+    from tlm.result_files import check_writable, whole_file
+
+    path: Path | None = arguments.output
+    if path is not None:
+        if path.is_dir():
+            raise InputError(f"-o: {path} is a directory; give a file")
+        check_writable(path.parent, "-o")
+    try:
+        report = document(measure(QUICK if arguments.quick else Extent(), show))
+    finally:
+        show("")
+    if path is not None:
+        with whole_file(path) as temporary:
+            temporary.write_text(markdown(report), encoding="utf-8")
+        print(f"wrote {path}")
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        print_document(report, Console(highlight=False))
+    else:
+        sys.stdout.write(markdown(report))
+    return 0

@@ -1,0 +1,118 @@
+"""Cycles of a PW-DW-PW block or network, split by cause against the ideal 10 : 4 : 2 of 9/9, 3/9 and 1/9.
+
+The unit u is one full array's work on one point-wise layer at the block's output: H' W' C O / (lanes x columns) cycles,
+12,544 for each block of ResNet-18. Ideally a block takes 1 + k of them: 10 at 9/9, 4 at 3/9, 2 at 1/9 (docs/chip.md,
+Derived). What it takes more has causes, which the account of cycles knows (docs/account.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tlm.core.errors import SimulationError
+from tlm.observe.account import ArrayAccount, added
+from tlm.reproduction.efficiency import FIRST_PW, SECOND_PW, group_of
+from tlm.result import LayerResult, Result
+
+DENSE_TAPS = 9
+"""Of an unpruned 3x3 kernel."""
+
+IDEAL = "ideal"
+
+CAUSES: Mapping[str, str] = {
+    IDEAL: "1 + k units on a full array",
+    "first_pw": "first point-wise layers at the input's resolution, where the block halves the map",
+    "partial": "lanes and columns without a pixel or channel: last tiles and groups",
+    "halo": "steps of rows that bands compute twice",
+    "bank_conflict": "words of one step share an AMem bank (stride 2)",
+    "instruction": "pattern words without a valid tap",
+    "pipeline": "emptying the pipeline and the gap: 13 cycles a pass",
+    "parameters": "parameter reads of a new group",
+    "write_back": "waiting for the pass before to be written",
+    "drain": "writing the last pass of a layer",
+    "projections": "projection shortcuts, all of their compute cycles",
+    "stem": "the unpruned 7x7 layer, all of its compute cycles",
+    "max pooling": "all of its compute cycles",
+    "average pooling": "all of its compute cycles",
+    "classifier": "all of its compute cycles",
+    "weights": "waiting for loads into WMem",
+    "activations": "waiting for loads into AMem, and stores",
+    "instructions": "headers and first parameters, loads into IMem",
+    "host": "register accesses and interrupts",
+}
+"""Cause -> what it is. Those up to "drain" are of the blocks' two layers alone, from "weights" on of all layers."""
+
+_OF_ACCOUNT = ("bank_conflict", "instruction", "pipeline", "parameters", "write_back", "drain")
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Cycles of a run by cause.
+
+    Raises:
+        SimulationError: the causes are not all, or do not add up to the run.
+    """
+
+    name: str
+    taps: int
+    unit_cycles: Fraction
+    """u: a full array's work on one point-wise layer, summed over the blocks."""
+    parts: Mapping[str, Fraction]
+    """Cause -> cycles, in the order of CAUSES."""
+    cycles: int
+    """Of the run, as measured."""
+
+    def __post_init__(self) -> None:
+        if list(self.parts) != list(CAUSES) or sum(self.parts.values()) != self.cycles:
+            raise SimulationError(
+                f"reproduction: the causes of {self.name} at {self.taps} of {DENSE_TAPS} taps add up to "
+                f"{float(sum(self.parts.values())):g}, but the run took {self.cycles} cycles"
+            )
+
+    def units(self, cause: str | None = None) -> Fraction:
+        """Cycles of a cause, or of all, in units."""
+        return (Fraction(self.cycles) if cause is None else self.parts[cause]) / self.unit_cycles
+
+    def beyond(self, dense: Breakdown, cause: str | None = None) -> Fraction:
+        """Units beyond the ideal share of what the unpruned run takes; their sum keeps the ratio from being ideal.
+
+        If every cause shrank as the ideal work does, (1 + k) / 10, this were 0 for each of them.
+        """
+        share = Fraction(1 + self.taps, 1 + DENSE_TAPS)
+        return self.units(cause) - share * dense.units(cause)
+
+
+def breakdown(name: str, result: Result, taps: int) -> Breakdown:
+    """Split the cycles of a run of PW-DW-PW blocks, or of a network of them.
+
+    Args:
+        name: how it is called.
+        result: of a run whose layers have the names of :mod:`tlm.networks.resnet18`.
+        taps: valid ones of each depth-wise kernel.
+
+    Raises:
+        SimulationError: the causes do not add up to the run's cycles.
+    """
+    peak = result.chip.peak_macs_per_cycle
+    blocks = [layer for layer in result.layers.values() if group_of(layer.name, layer.kind) == "blocks"]
+    unit = Fraction(sum(layer.dense_macs for layer in blocks if layer.name.endswith(SECOND_PW)), DENSE_TAPS * peak)
+    first = Fraction(sum(layer.dense_macs for layer in blocks if layer.name.endswith(FIRST_PW)), peak)
+    unsplit, steps = (sum(layer.unsplit_steps for layer in blocks), sum(layer.steps for layer in blocks))
+    account = added(ArrayAccount, [layer.account for layer in blocks]).by_cause()
+    parts = {
+        IDEAL: (1 + taps) * unit,
+        "first_pw": first - unit,
+        "partial": unsplit - (first + taps * unit),
+        "halo": Fraction(steps - unsplit),
+        **{cause: Fraction(account[cause]) for cause in _OF_ACCOUNT},
+        **{group: Fraction(_cycles(result, group)) for group in list(CAUSES)[10:15]},
+        **{cause: Fraction(count) for cause, count in result.account.waits.by_cause().items()},
+    }
+    return Breakdown(name, taps, unit, parts, result.cycles)
+
+
+def _cycles(result: Result, group: str) -> int:
+    layers: list[LayerResult] = list(result.layers.values())
+    return sum(layer.compute_cycles for layer in layers if group_of(layer.name, layer.kind) == group)

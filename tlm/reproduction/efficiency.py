@@ -1,0 +1,97 @@
+"""Operations and energy of runs, so that several of them can be added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tlm.core.errors import SimulationError
+from tlm.observe.energy_account import tops_per_w
+from tlm.result import Result
+
+_AJ_PER_PJ = 10**6
+
+STEM = "conv1"
+FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
+
+
+def group_of(name: str, kind: str) -> str:
+    """Which part of a PW-DW-PW network a layer is: "blocks", "projections", "stem", "max pooling", "average pooling"
+    or "classifier".
+
+    Args:
+        name: as :mod:`tlm.networks.resnet18` and :mod:`tlm.networks.blocks` give it.
+        kind: see :func:`tlm.result.layer_kind`.
+
+    Raises:
+        SimulationError: a layer of another network, which would be in no sum.
+    """
+    if name.endswith((FIRST_PW, SECOND_PW)):
+        return "blocks"
+    if name.endswith(PROJECTION):
+        return "projections"
+    groups = {"max-pool": "max pooling", "average-pool": "average pooling", "linear": "classifier"}
+    if name == STEM or kind in groups:
+        return "stem" if name == STEM else groups[kind]
+    raise SimulationError(f"reproduction: layer {name!r} ({kind}) belongs to no part of a PW-DW-PW network")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Efficiency:
+    """What runs took at one operating point for their dense-equivalent operations (docs/energy.md)."""
+
+    dense_macs: int
+    """Of the unpruned network."""
+    cycles: int
+    time_us: float
+    within_aj: int
+    """The engine's, while layers computed; attojoules."""
+    total_aj: int
+    """All of the core: waits, DMA, interconnect and host too."""
+    off_chip_aj: int
+    """Of the off-chip memory, in neither of the others."""
+
+    @property
+    def within(self) -> float:
+        """Dense-equivalent TOPS/W within layers."""
+        return tops_per_w(self.dense_macs, self.within_aj / _AJ_PER_PJ)
+
+    @property
+    def whole(self) -> float:
+        """The same of the whole run."""
+        return tops_per_w(self.dense_macs, self.total_aj / _AJ_PER_PJ)
+
+    @property
+    def with_off_chip(self) -> float:
+        """The same with the off-chip memory's energy."""
+        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / _AJ_PER_PJ)
+
+    @property
+    def power_mw(self) -> float:
+        """Average of the core over the whole run, mW."""
+        return self.total_aj * 1e-9 / self.time_us
+
+
+def efficiency_of(result: Result) -> Efficiency:
+    """Of one run."""
+    return Efficiency(
+        dense_macs=result.dense_macs,
+        cycles=result.cycles,
+        time_us=result.time_us,
+        within_aj=result.energy.compute.total,
+        total_aj=result.energy.core.total,
+        off_chip_aj=result.energy.off_chip,
+    )
+
+
+def together(runs: Iterable[Efficiency]) -> Efficiency:
+    """Of several runs, one after the other."""
+    found = list(runs)
+    return Efficiency(
+        dense_macs=sum(run.dense_macs for run in found),
+        cycles=sum(run.cycles for run in found),
+        time_us=sum(run.time_us for run in found),
+        within_aj=sum(run.within_aj for run in found),
+        total_aj=sum(run.total_aj for run in found),
+        off_chip_aj=sum(run.off_chip_aj for run in found),
+    )
