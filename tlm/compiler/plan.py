@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, combinations, islice
 
 from tlm.chip.config import ChipConfig
@@ -177,14 +178,16 @@ class Planner:
         best: tuple[Segment, float] | None = None
         for double in (True, False) if moves else (False,):
             for most_groups in self._divisions(frame):
-                fits = lambda size: self._words(frame, size, most_groups, double) <= self._budget  # noqa: B023, E731
-                place = bisect_left(sizes, True, key=fits)
+                place = bisect_left(sizes, True, key=partial(self._fits, frame, most_groups, double))
                 if place == len(sizes):
                     continue
                 segment, cost = self._priced(frame, sizes[place], most_groups, double)
                 if best is None or cost < best[1]:
                     best = segment, cost
         return best
+
+    def _fits(self, frame: _Frame, most_groups: int | None, double: bool, size: int) -> bool:
+        return self._words(frame, size, most_groups, double) <= self._budget
 
     def _divisions(self, frame: _Frame) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
