@@ -124,8 +124,8 @@ class Split:
             Split((3, 2, 2), 20, 2, lanes=16, wmem_words=32, amem_banks=1, bus_bytes=4, memory_gb_per_s=2.094,
                   memory_latency_ns=4.0, dma_bursts_in_flight=1, host_interrupt_ns=100.0),
             {"memory_latency_ns": 2.0},
-            1099,
-            1111,
+            1091,
+            1103,
         ),
         (
             Split((1, 6, 3), 42, 3, False, wmem_words=32, memory_gb_per_s=4.188, memory_latency_ns=0.0),
@@ -143,8 +143,8 @@ class Split:
         (
             Split((5, 1, 1), 22, lanes=8, wmem_words=32, bus_bytes=4, memory_latency_ns=8.0, dma_bursts_in_flight=1),
             {"imem_banks": 8},
-            619,
-            622,
+            607,
+            610,
         ),
     ],
     ids=("bandwidth", "latency", "bursts in flight", "WMem banks", "IMem banks"),

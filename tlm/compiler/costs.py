@@ -63,18 +63,30 @@ def layer_costs(
 
 
 def load_cycles(size_bytes: int, config: ChipConfig, rows: int = 1) -> int:
-    """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of full bursts.
+    """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of bursts.
 
     Args:
-        rows: of the transfer; each one may begin and end with a burst that is not full.
+        rows: of the transfer, equally long; where they begin within a burst's bytes is taken as random.
     """
+    return _transfer_cycles(size_bytes, config, rows, burst_cycles=0)
+
+
+def store_cycles(size_bytes: int, config: ChipConfig, word_bytes: int, rows: int = 1) -> int:
+    """The same for storing: a burst's words are read from the SRAM one a cycle before it is sent."""
+    words = min(config.burst_bytes, max(1, size_bytes // rows)) / word_bytes
+    return _transfer_cycles(size_bytes, config, rows, burst_cycles=words)
+
+
+def _transfer_cycles(size_bytes: int, config: ChipConfig, rows: int, burst_cycles: float) -> int:
     if not size_bytes:
         return 0
     latency, beat_cycles = _memory(config)
-    bursts = rows * -(-size_bytes // (rows * config.burst_bytes))
-    beats = -(-size_bytes // config.bus_bytes)
-    service = beats / bursts * beat_cycles
-    period = max(service, (latency + service) / config.dma_bursts_in_flight)
+    if rows == 1:
+        bursts: float = -(-size_bytes // config.burst_bytes)
+    else:
+        bursts = rows + max(0, size_bytes - rows * config.bus_bytes) / config.burst_bytes
+    service = size_bytes / config.bus_bytes / bursts * beat_cycles
+    period = max(service, burst_cycles, (burst_cycles + latency + service) / config.dma_bursts_in_flight)
     return round(latency + bursts * period)
 
 

@@ -15,7 +15,7 @@ from itertools import chain, combinations, islice
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, source_span, tile_bands
-from tlm.compiler.costs import LayerCosts, load_cycles
+from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
 from tlm.compiler.places import planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.core.errors import CompileError
@@ -277,7 +277,7 @@ class Planner:
             if weights_outer:
                 weights, reads_in = once, reads_in * ranges
         output = self._network.layers[frame.last].name
-        writes = 0 if frame.keep_output else self._stream_cycles(output, extent)
+        writes = 0 if frame.keep_output else self._store_cycles(output, extent)
         if double:
             cost = max(compute, reads_in + weights, writes) + (reads_in + writes) / extent.bands
         else:
@@ -299,6 +299,11 @@ class Planner:
     def _stream_cycles(self, name: str, extent: _Extent) -> int:
         size_bytes = extent.total[name] * self._planes[name] * self._config.amem_word_bytes
         return load_cycles(size_bytes, self._config, rows=self._planes[name] * extent.bands)
+
+    def _store_cycles(self, name: str, extent: _Extent) -> int:
+        word_bytes, planes = self._config.amem_word_bytes, self._planes[name]
+        size_bytes = extent.total[name] * planes * word_bytes
+        return store_cycles(size_bytes, self._config, word_bytes, rows=planes * extent.bands)
 
     # -- refusal --------------------------------------------------------------------------------------------------
 

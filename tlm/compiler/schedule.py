@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from tlm.chip.config import ChipConfig
 from tlm.chip.descriptor import sram_size
 from tlm.chip.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit, Wait
-from tlm.compiler.costs import access_cycles, interrupt_cycles, load_cycles
+from tlm.compiler.costs import access_cycles, interrupt_cycles, load_cycles, store_cycles
 from tlm.compiler.jobs import Job, Load, Store
 
 _TRANSFER_ACCESSES = 5
@@ -126,8 +126,13 @@ class Scheduler:
     def _transfer(self, unit: Unit, transfer: Transfer) -> None:
         state = self._units[unit]
         self._now += _TRANSFER_ACCESSES * access_cycles(self.config)
-        size_bytes = transfer.row_words * transfer.rows * sram_size(transfer.sram, self.config)[1]
-        state.end_cycle = self._now + load_cycles(size_bytes, self.config, transfer.rows)
+        word_bytes = sram_size(transfer.sram, self.config)[1]
+        size_bytes = transfer.row_words * transfer.rows * word_bytes
+        if unit is Unit.LOAD:
+            cycles = load_cycles(size_bytes, self.config, transfer.rows)
+        else:
+            cycles = store_cycles(size_bytes, self.config, word_bytes, transfer.rows)
+        state.end_cycle = self._now + cycles
         state.started += 1
         self._steps.append(StartTransfer(unit, transfer))
 
