@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import sys
 from collections.abc import Sequence
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
+        # Where Ctrl-C meets code that Python itself runs from text (every dataclass does when it is made), Python kills
+        # the process with the signal when it ends, whoever caught the exception; this leaves before that.
+        atexit.register(os._exit, INTERRUPTED)
         return _complain("interrupted; no result was written", INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`tlm list | head`); Python would complain once more when it flushes stdout at exit.
@@ -90,5 +94,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _complain(message: str, status: int) -> int:
-    print(f"tlm: {message}", file=sys.stderr)
+    print(f"tlm: {message}", file=sys.stderr, flush=True)
     return status
