@@ -47,7 +47,7 @@ def _cells(program: Program, segment: Segment) -> list[str]:
     bands = len({program.parts[tag].first_tile for tag in last})
     names = [program.network.layers[index].name for index in layers]
     inputs = [
-        *(f"{name} by band" if bands > 1 else name for name in sorted(segment.stream)),
+        *(f"{name} by band" if bands > 1 else name for name in segment.stream),
         *segment.load,
     ]
     return [

@@ -285,7 +285,7 @@ class Planner:
         moved = [name for name in frame.evict if name != INPUT] + list(frame.load)
         cost += sum(load_cycles(self._sizes[name] * config.amem_word_bytes, config) for name in moved)
         return Segment(
-            frame.first, frame.last, size, frame.evict, frame.load, frame.stream, frame.keep_output, most_groups,
+            frame.first, frame.last, size, frame.evict, frame.load, tuple(sorted(frame.stream)), frame.keep_output, most_groups,
             double, weights_outer,
         ), cost  # fmt: skip
 

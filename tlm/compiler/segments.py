@@ -25,8 +25,8 @@ class Segment:
     """Tensors that give up their AMem before, stored off-chip unless they are there already."""
     load: tuple[str, ...] = ()
     """Inputs that are loaded whole before, and stay."""
-    stream: frozenset[str] = frozenset()
-    """Inputs that are loaded window by window."""
+    stream: tuple[str, ...] = ()
+    """Inputs that are loaded window by window, by name."""
     keep_output: bool = True
     """The last tensor is written whole into AMem; else it is stored off-chip piece by piece."""
     most_groups: int | None = None
