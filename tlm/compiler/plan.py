@@ -284,10 +284,19 @@ class Planner:
             cost = max(compute, weights) + reads_in + writes
         moved = [name for name in frame.evict if name != INPUT] + list(frame.load)
         cost += sum(load_cycles(self._sizes[name] * config.amem_word_bytes, config) for name in moved)
-        return Segment(
-            frame.first, frame.last, size, frame.evict, frame.load, tuple(sorted(frame.stream)), frame.keep_output, most_groups,
-            double, weights_outer,
-        ), cost  # fmt: skip
+        segment = Segment(
+            first=frame.first,
+            last=frame.last,
+            tiles_per_band=size,
+            evict=frame.evict,
+            load=frame.load,
+            stream=tuple(sorted(frame.stream)),
+            keep_output=frame.keep_output,
+            most_groups=most_groups,
+            double=double,
+            weights_outer=weights_outer,
+        )
+        return segment, cost
 
     def _weight_cycles(self, frame: _Frame, bands: int) -> int:
         """Loading weights and instructions; weights that fit WMem together are loaded once."""
