@@ -203,3 +203,28 @@ def test_tensors_that_fit_only_from_both_ends_are_placed() -> None:
     result = tlm.simulate(program, values)
     golden = tlm.reference.run(network, values)
     assert all(np.array_equal(result.tensors[name], golden[name]) for name in golden)
+
+
+# -- what fits --------------------------------------------------------------------------------------------------------
+
+
+def ones(name: str, outputs: int, inputs: int, **keys: object) -> Conv2d:
+    return Conv2d(name, np.ones((outputs, inputs, 1, 1), np.int8), shift=4, **keys)  # type: ignore[arg-type]
+
+
+def check_program(network: Network, chip: ChipConfig) -> Program:
+    """Safe at any speed, and right."""
+    program = tlm.compile(network, chip)
+    Driver(program).play()
+    activations = np.random.default_rng(0).integers(0, 16, network.input_shape)
+    result, golden = tlm.simulate(program, activations), tlm.reference.run(network, activations)
+    assert all(np.array_equal(result.tensors[name], golden[name]) for name in result.tensors)
+    return program
+
+
+@pytest.mark.parametrize("accumulators", [False, True])
+def test_an_output_that_nobody_reads_need_not_fit_the_memory(accumulators: bool) -> None:
+    """2,048 words or six times as many: written piece by piece."""
+    unread = ones("unread", 64, 4, accumulator_output=accumulators)
+    network = Network((4, 32, 32), [unread, ones("b", 4, 4, input=INPUT)])
+    assert "unread" in check_program(network, ChipConfig(amem_words=1024)).tensors

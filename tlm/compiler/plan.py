@@ -113,7 +113,7 @@ class Planner:
             if last > first and (easy or not self._live.closed(first, last)):
                 continue
             after = self._live.live(last + 1)
-            frames = self._frames(first, last, state, after)
+            frames = self._frames(first, last, state)
             for frame in islice(frames, 1) if easy else frames:
                 found = self._cheapest_cut(frame)
                 if found is not None:
@@ -137,10 +137,9 @@ class Planner:
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
 
-    def _frames(self, first: int, last: int, state: _State, after: _State) -> Iterator[_Frame]:
-        inputs, output = self._live.inputs(first, last), self._network.layers[last].name
+    def _frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
+        inputs = self._live.inputs(first, last)
         idle = sorted(state - set(inputs), key=lambda name: (-self._live.next_use(name, first), name))
-        needed_later = output in after or last == len(self._network.layers) - 1
         present = [name for name in inputs if name in state]
         for dropped in reversed(_subsets(present)):
             missing = [name for name in inputs if name not in state]
@@ -148,7 +147,7 @@ class Planner:
                 for evicted in range(len(idle) + 1):
                     evict = (*idle[:evicted], *dropped)
                     resident = (state - set(evict)) | set(load)
-                    for keep_output in (True, False) if needed_later else (True,):
+                    for keep_output in (True, False):
                         yield _Frame(
                             first, last, evict, load, (frozenset(missing) - set(load)) | set(dropped), keep_output,
                             sum(self._sizes[name] for name in resident),
