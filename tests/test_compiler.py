@@ -228,3 +228,15 @@ def test_an_output_that_nobody_reads_need_not_fit_the_memory(accumulators: bool)
     unread = ones("unread", 64, 4, accumulator_output=accumulators)
     network = Network((4, 32, 32), [unread, ones("b", 4, 4, input=INPUT)])
     assert "unread" in check_program(network, ChipConfig(amem_words=1024)).tensors
+
+
+@pytest.mark.parametrize(("amem_words", "fits"), [(40, True), (39, False)])
+def test_a_residual_is_loaded_by_groups_of_channels_where_it_does_not_fit(amem_words: int, fits: bool) -> None:
+    """8 words for the input of a tile, 32 for the residual of a group and the output over it, not 512 for either."""
+    residual = ones("b", 512, 8, input=INPUT, residual="a", residual_multiplier=3)
+    network, chip = Network((8, 8, 4), [ones("a", 512, 8), residual]), ChipConfig(amem_words=amem_words, amem_banks=1)
+    if fits:
+        check_program(network, chip)
+    else:
+        with pytest.raises(CompileError, match=r"8 AMem words for .*, 32 for the output"):
+            tlm.compile(network, chip)
