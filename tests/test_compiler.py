@@ -240,3 +240,15 @@ def test_a_residual_is_loaded_by_groups_of_channels_where_it_does_not_fit(amem_w
     else:
         with pytest.raises(CompileError, match=r"8 AMem words for .*, 32 for the output"):
             tlm.compile(network, chip)
+
+
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16, 32])
+def test_odd_groups_of_channels_are_loaded_from_aligned_addresses(bus_bytes: int) -> None:
+    """Each part loads its own channels of the input, whose planes of 8 or 4 bytes end nowhere near the bus width."""
+    for channels, outputs, per_group, pixels in ((48, 48, 3, (3, 5)), (45, 72, 5, (2, 4))):
+        weights = np.ones((outputs, per_group, 1, 1), np.int8)
+        layer = Conv2d("g", weights, groups=channels // per_group, shift=3)
+        words = channels * -(-pixels[0] * pixels[1] // 8)
+        chip = ChipConfig(lanes=8, columns=8, bus_bytes=bus_bytes, amem_words=words // 8 * 8)
+        program = check_program(Network((channels, *pixels), [layer]), chip)
+        assert any(part.in_channels < channels for part in program.parts)

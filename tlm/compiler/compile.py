@@ -19,7 +19,7 @@ from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place, tensor_plane_words, tensor_words, whole
+from tlm.compiler.places import Place, Window, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import Scheduler
@@ -182,14 +182,20 @@ class _Compiler:
         }
 
     def _windowed(self, operations: Sequence[Operation]) -> set[str]:
-        """Tensors of which parts of planes are moved."""
+        """Tensors of which parts of planes are moved, or channels that would not begin at a multiple of the bus width."""
         windows = [
             one.buffer.window if isinstance(one, Fill) else one.window
             for one in operations
             if isinstance(one, (Fill, Drain))
         ]
-        infos, lanes = self._network.tensors, self._config.lanes
-        return {one.tensor for one in windows if one.words != tensor_plane_words(infos[one.tensor], lanes)}
+        infos, config = self._network.tensors, self._config
+
+        def dense(window: Window) -> bool:
+            words = tensor_plane_words(infos[window.tensor], config.lanes)
+            aligned = window.first_plane * words * config.amem_word_bytes % config.bus_bytes == 0
+            return window.words == words and aligned
+
+        return {window.tensor for window in windows if not dense(window)}
 
     # -- cycles ---------------------------------------------------------------------------------------------------
 
