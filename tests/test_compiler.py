@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -252,3 +253,18 @@ def test_odd_groups_of_channels_are_loaded_from_aligned_addresses(bus_bytes: int
         chip = ChipConfig(lanes=8, columns=8, bus_bytes=bus_bytes, amem_words=words // 8 * 8)
         program = check_program(Network((channels, *pixels), [layer]), chip)
         assert any(part.in_channels < channels for part in program.parts)
+
+
+def test_a_plane_that_no_header_can_count_is_refused() -> None:
+    network = Network((1, 65_535, 129), [ones("a", 1, 1)])
+    with pytest.raises(CompileError, match=r"layer 'a': a channel of 'input' \(65535x129\) has 1056752 words of 8"):
+        tlm.compile(network, ChipConfig(lanes=8))
+
+
+def test_more_parts_than_tags_are_refused() -> None:
+    network = Network((4, 32, 32), [ones("a", 8, 4)])
+    with (
+        mock.patch("tlm.compiler.checks.MAX_PARTS", 3),
+        pytest.raises(CompileError, match=r"network: cut so that it fits, it has \d+ parts, .* number only 3;"),
+    ):
+        tlm.compile(network, ChipConfig(amem_words=128))
