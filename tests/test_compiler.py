@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from itertools import pairwise
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -203,3 +204,67 @@ def test_tensors_that_fit_only_from_both_ends_are_placed() -> None:
     result = tlm.simulate(program, values)
     golden = tlm.reference.run(network, values)
     assert all(np.array_equal(result.tensors[name], golden[name]) for name in golden)
+
+
+# -- what fits --------------------------------------------------------------------------------------------------------
+
+
+def ones(name: str, outputs: int, inputs: int, **keys: object) -> Conv2d:
+    return Conv2d(name, np.ones((outputs, inputs, 1, 1), np.int8), shift=4, **keys)  # type: ignore[arg-type]
+
+
+def check_program(network: Network, chip: ChipConfig) -> Program:
+    """Safe at any speed, and right."""
+    program = tlm.compile(network, chip)
+    Driver(program).play()
+    activations = np.random.default_rng(0).integers(0, 16, network.input_shape)
+    result, golden = tlm.simulate(program, activations), tlm.reference.run(network, activations)
+    assert all(np.array_equal(result.tensors[name], golden[name]) for name in result.tensors)
+    return program
+
+
+@pytest.mark.parametrize("accumulators", [False, True])
+def test_an_output_that_nobody_reads_need_not_fit_the_memory(accumulators: bool) -> None:
+    """2,048 words or six times as many: written piece by piece."""
+    unread = ones("unread", 64, 4, accumulator_output=accumulators)
+    network = Network((4, 32, 32), [unread, ones("b", 4, 4, input=INPUT)])
+    assert "unread" in check_program(network, ChipConfig(amem_words=1024)).tensors
+
+
+@pytest.mark.parametrize(("amem_words", "fits"), [(40, True), (39, False)])
+def test_a_residual_is_loaded_by_groups_of_channels_where_it_does_not_fit(amem_words: int, fits: bool) -> None:
+    """8 words for the input of a tile, 32 for the residual of a group and the output over it, not 512 for either."""
+    residual = ones("b", 512, 8, input=INPUT, residual="a", residual_multiplier=3)
+    network, chip = Network((8, 8, 4), [ones("a", 512, 8), residual]), ChipConfig(amem_words=amem_words, amem_banks=1)
+    if fits:
+        check_program(network, chip)
+    else:
+        with pytest.raises(CompileError, match=r"8 AMem words for .*, 32 for the output"):
+            tlm.compile(network, chip)
+
+
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16, 32])
+def test_odd_groups_of_channels_are_loaded_from_aligned_addresses(bus_bytes: int) -> None:
+    """Each part loads its own channels of the input, whose planes of 8 or 4 bytes end nowhere near the bus width."""
+    for channels, outputs, per_group, pixels in ((48, 48, 3, (3, 5)), (45, 72, 5, (2, 4))):
+        weights = np.ones((outputs, per_group, 1, 1), np.int8)
+        layer = Conv2d("g", weights, groups=channels // per_group, shift=3)
+        words = channels * -(-pixels[0] * pixels[1] // 8)
+        chip = ChipConfig(lanes=8, columns=8, bus_bytes=bus_bytes, amem_words=words // 8 * 8)
+        program = check_program(Network((channels, *pixels), [layer]), chip)
+        assert any(part.in_channels < channels for part in program.parts)
+
+
+def test_a_plane_that_no_header_can_count_is_refused() -> None:
+    network = Network((1, 65_535, 129), [ones("a", 1, 1)])
+    with pytest.raises(CompileError, match=r"layer 'a': a channel of 'input' \(65535x129\) has 1056752 words of 8"):
+        tlm.compile(network, ChipConfig(lanes=8))
+
+
+def test_more_parts_than_tags_are_refused() -> None:
+    network = Network((4, 32, 32), [ones("a", 8, 4)])
+    with (
+        mock.patch("tlm.compiler.checks.MAX_PARTS", 3),
+        pytest.raises(CompileError, match=r"network: cut so that it fits, it has \d+ parts, .* number only 3;"),
+    ):
+        tlm.compile(network, ChipConfig(amem_words=128))

@@ -63,6 +63,9 @@ class Intruder:
         (b"tlm.program/1\n" + pickle.dumps([1, 2]), "holds a list"),
         (b"tlm.program/1\n" + pickle.dumps(Intruder()), "does not belong into a program"),
         (b"tlm.program/1\n" + pickle.dumps(np.load), "does not belong into a program"),
+        (b"tlm.program/1\nctlm.compiler.saved\nPath\n.", "does not belong into a program"),
+        (b"tlm.program/1\nctlm.compiler.saved\nProgram\n.", "does not belong into a program"),
+        (b"tlm.program/1\nctlm.compiler.jobs\nJobPlanner\n.", "does not belong into a program"),
     ],
 )
 def test_other_files_are_refused(

@@ -164,9 +164,10 @@ def test_rows_that_nobody_sees_are_computed_all_the_same() -> None:
         Conv2d("a", rng.integers(-8, 8, (40, 3, 1, 1)), multiplier=900, shift=14),
         Conv2d("b", rng.integers(-8, 8, (8, 40, 1, 1)), stride=3, multiplier=300, shift=14),
     ]
-    network = tlm.Network((3, 40, 33), layers)
-    program = tlm.compile(network, ChipConfig(amem_words=1024))
-    activations = rng.integers(0, 16, (3, 40, 33))
+    network = tlm.Network((3, 41, 94), layers)  # a tile is a row of 32 outputs: no two bands see the same rows
+    program = tlm.compile(network, ChipConfig(amem_words=1536))
+    assert [(segment.first, segment.last) for segment in program.segments] == [(0, 1)]
+    activations = rng.integers(0, 16, (3, 41, 94))
     result = tlm.simulate(program, activations)
     assert result.layers["a"].bands > 1
     check_values(network, activations, result)

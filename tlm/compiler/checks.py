@@ -1,14 +1,54 @@
-"""The proof that no accumulator can overflow (engine.md, Values)."""
+"""What no cutting of a network helps: sums that could overflow, and numbers that no instruction can hold."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from tlm.chip.isa import FIELDS, Opcode
+from tlm.compiler.places import tensor_plane_words
 from tlm.core.errors import CompileError
 from tlm.integer_arrays import IntArray
 from tlm.layers import ACCUMULATOR_BITS, Conv2d, activation_range
+from tlm.network import Network
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
+
+
+MAX_PLANE_WORDS = 1 << dict(FIELDS[Opcode.BAND])["first_tile"]
+"""AMem words of a plane, and so tiles of a layer, that a header can count (engine.md, Bands)."""
+
+MAX_PARTS = 1 << dict(FIELDS[Opcode.LAYER])["tag"]
+"""Parts that headers can number."""
+
+
+def check_planes(network: Network, lanes: int) -> None:
+    """Every tensor that a layer reads or makes can be counted in words.
+
+    Raises:
+        CompileError: naming the layer, the tensor and its words.
+    """
+    for layer in network.layers:
+        for tensor in (network.input_of(layer), network.tensors[layer.name]):
+            words = tensor_plane_words(tensor, lanes)
+            if words > MAX_PLANE_WORDS:
+                _, height, width = tensor.shape
+                raise CompileError(
+                    f"layer {layer.name!r}: a channel of {tensor.name!r} ({height}x{width}) has {words} words of "
+                    f"{lanes} pixels, but a layer header counts to {MAX_PLANE_WORDS}; use a smaller map or more lanes"
+                )
+
+
+def check_parts(parts: int) -> None:
+    """Every part gets a number.
+
+    Raises:
+        CompileError: there are too many.
+    """
+    if parts > MAX_PARTS:
+        raise CompileError(
+            f"network: cut so that it fits, it has {parts} parts, but layer headers number only {MAX_PARTS}; "
+            "enlarge the memories or use smaller maps"
+        )
 
 
 def check_accumulators(layer: Conv2d, signed_input: bool) -> None:

@@ -12,14 +12,14 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, LayerHeader
 from tlm.chip.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
-from tlm.compiler.checks import check_accumulators
+from tlm.compiler.checks import check_accumulators, check_parts, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
 from tlm.compiler.emit import part_header, part_instructions
 from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
-from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run
+from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run, runs
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place, tensor_plane_words, tensor_words, whole
+from tlm.compiler.places import Place, Window, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import Scheduler
@@ -44,12 +44,15 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
     """Compile a network for a chip, by default the published one.
 
     Raises:
-        CompileError: an accumulator could overflow, or something fits no memory in any way this compiler knows.
+        CompileError: an accumulator could overflow, something exceeds what an instruction can say, or fits no memory in
+            any way this compiler knows.
     """
     for layer in network.layers:
         if isinstance(layer, Conv2d):
             check_accumulators(layer, network.input_of(layer).signed)
-    return _Compiler(network, chip or ChipConfig()).program()
+    config = chip or ChipConfig()
+    check_planes(network, config.lanes)
+    return _Compiler(network, config).program()
 
 
 class _Compiler:
@@ -162,6 +165,7 @@ class _Compiler:
             for overlap in (True, False):
                 written = Operations(self._network, self._config, self._weights, costs, share, overlap)
                 written.write(segments)
+                check_parts(sum(1 for _ in runs(written.operations)))
                 with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
                     return segments, written.operations, places
@@ -182,14 +186,20 @@ class _Compiler:
         }
 
     def _windowed(self, operations: Sequence[Operation]) -> set[str]:
-        """Tensors of which parts of planes are moved."""
+        """Tensors of which parts of planes are moved, or channels that begin at no multiple of the bus width."""
         windows = [
             one.buffer.window if isinstance(one, Fill) else one.window
             for one in operations
             if isinstance(one, (Fill, Drain))
         ]
-        infos, lanes = self._network.tensors, self._config.lanes
-        return {one.tensor for one in windows if one.words != tensor_plane_words(infos[one.tensor], lanes)}
+        infos, config = self._network.tensors, self._config
+
+        def dense(window: Window) -> bool:
+            words = tensor_plane_words(infos[window.tensor], config.lanes)
+            aligned = window.first_plane * words * config.amem_word_bytes % config.bus_bytes == 0
+            return window.words == words and aligned
+
+        return {window.tensor for window in windows if not dense(window)}
 
     # -- cycles ---------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,8 @@ class MemoryImage:
 
     Args:
         network, config: what is compiled for what.
-        windowed: tensors of which parts of planes are moved; their planes begin at multiples of the bus width.
+        windowed: tensors of which parts are moved that whole planes one behind the other would not align; their planes
+            begin at multiples of the bus width.
     """
 
     def __init__(self, network: Network, config: ChipConfig, windowed: Iterable[str]) -> None:

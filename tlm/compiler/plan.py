@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain, combinations, islice
 
 from tlm.chip.config import ChipConfig
-from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, source_span, tile_bands
+from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, tile_bands
 from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
 from tlm.compiler.places import planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
@@ -114,7 +114,7 @@ class Planner:
             if last > first and (easy or not self._live.closed(first, last)):
                 continue
             after = self._live.live(last + 1)
-            frames = self._frames(first, last, state, after)
+            frames = self._frames(first, last, state)
             for frame in islice(frames, 1) if easy else frames:
                 found = self._cheapest_cut(frame)
                 if found is not None:
@@ -138,10 +138,9 @@ class Planner:
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
 
-    def _frames(self, first: int, last: int, state: _State, after: _State) -> Iterator[_Frame]:
-        inputs, output = self._live.inputs(first, last), self._network.layers[last].name
+    def _frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
+        inputs = self._live.inputs(first, last)
         idle = sorted(state - set(inputs), key=lambda name: (-self._live.next_use(name, first), name))
-        needed_later = output in after or last == len(self._network.layers) - 1
         present = [name for name in inputs if name in state]
         for dropped in reversed(_subsets(present)):
             missing = [name for name in inputs if name not in state]
@@ -149,7 +148,7 @@ class Planner:
                 for evicted in range(len(idle) + 1):
                     evict = (*idle[:evicted], *dropped)
                     resident = (state - set(evict)) | set(load)
-                    for keep_output in (True, False) if needed_later else (True,):
+                    for keep_output in (True, False):
                         yield _Frame(
                             first, last, evict, load, (frozenset(missing) - set(load)) | set(dropped), keep_output,
                             sum(self._sizes[name] for name in resident),
@@ -192,7 +191,7 @@ class Planner:
     def _divisions(self, frame: _Frame) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
         yield None
-        if not frame.keep_output or self._piecewise_input(frame):
+        if not frame.keep_output or self._piecewise_input(frame) or self._piecewise_residual(frame):
             groups = sum(one.count for one in self._costs[frame.last].ranges)
             while groups > 1:
                 groups = -(-groups // 2)
@@ -205,8 +204,11 @@ class Planner:
         words = frame.resident_words + sum(extent.largest[name] * self._planes[name] for name in inside)
         moving = 0
         for name in frame.stream:
-            piecewise = self._piecewise_input(frame) == name
-            planes = self._part_inputs(frame.last, most_groups) if piecewise else self._planes[name]
+            planes = self._planes[name]
+            if name == self._piecewise_input(frame):
+                planes = self._part_inputs(frame.last, most_groups)
+            elif name == self._piecewise_residual(frame):
+                planes = self._part_planes(frame.last, most_groups)
             moving += extent.largest[name] * planes
         if not frame.overlays:
             if frame.keep_output:
@@ -228,6 +230,12 @@ class Planner:
         read = list(reads(self._network, frame.last))
         alone = frame.first == frame.last and len(read) == 1 and read[0] in frame.stream
         return read[0] if alone and self._costs[frame.last].own_inputs else None
+
+    def _piecewise_residual(self, frame: _Frame) -> str | None:
+        """The last layer's residual, if it is streamed and nothing else: each part needs only its own channels."""
+        residual = self._network.layers[frame.last].residual
+        used = [name for index in range(frame.first, frame.last + 1) for name in reads(self._network, index)]
+        return residual if residual in frame.stream and used.count(str(residual)) == 1 else None
 
     def _part_inputs(self, index: int, most_groups: int | None) -> int:
         """Input planes that the largest part of a layer reads, if each reads its own."""
@@ -318,19 +326,20 @@ class Planner:
 
     def _does_not_fit(self, index: int) -> CompileError:
         network, layer, lanes = self._network, self._network.layers[index], self._config.lanes
-        bands = tile_bands(output_tiles(network, layer, lanes), self._grain)
-        rows = max(source_span(network, layer, band, lanes).aligned(self._grain).words for band in bands)
         source = network.inputs[layer.name]
+        extent = self._extent(index, index, self._grain)
+        rows = extent.largest[source]
         piecewise = self._costs[index].own_inputs and layer.residual is None
         channels = self._part_inputs(index, 1) if piecewise else self._planes[source]
         slots = min(self._config.columns, layer.out_channels) * planes_per_channel(network.tensors[layer.name])
-        of_output = slots * bands[0].words
-        residual = f", {of_output} for the residual" if layer.residual is not None else ""
-        tiles = "a tile" if bands[0].words == 1 else f"{bands[0].words} tiles"
+        band_words = min(self._grain, output_tiles(network, layer, lanes))
+        of_output = slots * band_words
+        over = ", which lies over the residual's" if layer.residual not in (None, source) else ""
+        tiles = "a tile" if band_words == 1 else f"{band_words} tiles"
         return CompileError(
             f"layer {layer.name!r}: even in bands of {tiles} of {lanes} pixels it needs "
             f"{channels * rows} AMem words for the rows of {source!r} that a band sees ({channels} channels of {rows} "
-            f"words), {of_output} for the output of one group of channels{residual}, but chip.amem_words is "
+            f"words), {of_output} for the output of one group of channels{over}, but chip.amem_words is "
             f"{self._config.amem_words}; use narrower maps, fewer input channels or a smaller kernel, "
             "or enlarge the memory"
         )
