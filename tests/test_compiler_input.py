@@ -203,11 +203,11 @@ COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
         "(3 channels of 4 words), 8 for the output of one group of channels, but chip.amem_words is 16; use narrower "
         "maps, fewer input channels or a smaller kernel, or enlarge the memory",
     ),
-    "a residual that finds no room": (
+    "a residual, its own input, that finds no room": (
         lambda: network(conv(), ADDS_C1),
         ChipConfig(lanes=8, amem_words=20),
         "layer 'c2': even in bands of 2 tiles of 8 pixels it needs 16 AMem words for the rows of 'c1' that a band sees "
-        "(4 channels of 4 words), 8 for the output of one group of channels, 8 for the residual, but chip.amem_words",
+        "(4 channels of 4 words), 8 for the output of one group of channels, but chip.amem_words is 20; use",
     ),
     "an off-chip memory that is too small": (
         lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
