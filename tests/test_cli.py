@@ -198,7 +198,7 @@ def test_a_difference_from_the_golden_model_fails(
 
 
 def test_vcd_by_option_and_by_key(small: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tlm.observe.vcd")
+    pytest.importorskip("tlm.observe.waves.cycle_wave")
     assert tlm("run", small, "--vcd", "a.vcd", cwd=tmp_path).returncode == 0
     small.write_text(SMALL + '\n[trace]\nvcd = "b.vcd"\n')
     assert tlm("run", small, "-o", "out", cwd=tmp_path).returncode == 0

@@ -19,8 +19,8 @@ from tlm.chip.chip import System
 from tlm.chip.driver import SramName, StartEngine, StartTransfer, Unit, Wait
 from tlm.core.errors import DriverError, InputError
 from tlm.core.module import Activity
-from tlm.observe.vcd import VcdWriter
-from tlm.observe.vcd_signals import start_ps
+from tlm.observe.waves.cycle_wave import CycleWave
+from tlm.observe.waves.dump import start_ps
 
 CHIP = tlm.ChipConfig(
     lanes=8, columns=8, amem_banks=2, amem_words=1024, wmem_words=128, imem_words=512, memory_bytes=1 << 16
@@ -81,7 +81,7 @@ class Run:
         network, self.activations = small_network()
         self.program = tlm.compile(network, CHIP)
         self.path = directory / "run.vcd"
-        self.result = tlm.simulate(self.program, self.activations, vcd=self.path)
+        self.result = tlm.simulate(self.program, self.activations, trace=tlm.TraceOptions(wave=self.path, level="cycle"))
         self.waves = Waves(self.path)
 
 
@@ -301,7 +301,7 @@ def test_ctrl_c_leaves_a_readable_file(run: Run, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     system.simulation.add_process(press)
-    with pytest.raises(KeyboardInterrupt), VcdWriter(system, run.program, path):
+    with pytest.raises(KeyboardInterrupt), CycleWave(system, run.program, path):
         system.run(run.program.steps)
     assert check_well_formed(path, CHIP.clock_khz) == stop_cycle + 1
     whole = [change for change in run.waves.changes("dma.load.bytes") if change[0] < stop_cycle]
@@ -321,6 +321,6 @@ def test_a_path_that_cannot_be_written_is_told_before_the_run(run: Run, tmp_path
 def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.vcd"
     full = Path("/dev/full").open("w", buffering=4096)  # noqa: SIM115 - the writer closes it
-    monkeypatch.setattr(VcdWriter, "_open", lambda _: full)
+    monkeypatch.setattr(CycleWave, "_open", lambda _: full)
     with pytest.raises(InputError, match=r"x\.vcd cannot be written \(No space left on device\); give"):
         tlm.simulate(run.program, run.activations, vcd=path)

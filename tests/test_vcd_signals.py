@@ -8,7 +8,7 @@ import pytest
 import simpy
 
 from tlm.core.clock import Clock
-from tlm.observe.vcd_signals import Dump, start_ps
+from tlm.observe.waves.dump import Dump, start_ps
 
 
 class Bench:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tlm.networks.fuse import fuse_depthwise_pointwise
     from tlm.observe.energy_table import EnergyConfig
     from tlm.observe.faults import BitFlip, FaultTarget
+    from tlm.observe.trace_options import TraceOptions
     from tlm.result import LayerResult, Result
     from tlm.simulator import simulate
 
@@ -38,6 +39,7 @@ _HOMES = {
     "Program": "tlm.compiler.program",
     "Result": "tlm.result",
     "TlmError": "tlm.core.errors",
+    "TraceOptions": "tlm.observe.trace_options",
     "compile": "tlm.compiler.compile:compile_network",
     "evaluate": "tlm.evaluation",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
@@ -61,6 +63,7 @@ __all__ = [
     "Program",
     "Result",
     "TlmError",
+    "TraceOptions",
     "compile",
     "evaluate",
     "fuse_depthwise_pointwise",

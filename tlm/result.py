@@ -22,6 +22,7 @@ from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
+from tlm.observe.timeline import Timeline
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 
@@ -196,6 +197,8 @@ class Result:
     """Of what belongs to no layer: behind the last one, and the host's register accesses."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
     """What an event cost."""
+    timeline: Timeline = field(default_factory=Timeline)
+    """When host, DMA channels and engine did what."""
 
     @property
     def outputs(self) -> Tensor:

@@ -15,6 +15,7 @@ from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
+from tlm.observe.timeline import timeline
 from tlm.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
 
 
@@ -64,6 +65,7 @@ class ResultBuilder:
             energy=energy.run,
             energy_outside_layers=energy.outside_layers,
             energy_table=self.energy_table,
+            timeline=timeline(self.recorder, self.program),
         )
 
     def _share(self, index: int, layer: LayerResult) -> LayerShare:

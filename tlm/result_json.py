@@ -9,6 +9,7 @@ from typing import Any
 
 from tlm.observe.account import RunAccount, SramAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
+from tlm.observe.timeline import Timeline
 from tlm.result import LayerResult, Result, chip_labels, tensor_sha256
 
 SCHEMA = "tlm.result/1"
@@ -54,6 +55,7 @@ def result_record(
         "predicted_cycles": result.predicted_cycles,
         "overlap": {name: asdict(overlap) for name, overlap in result.overlap.items()},
         "energy": _run_energy_record(result),
+        "timeline": _timeline_record(result.timeline),
         "output_layer": result.output_name,
         "output_shape": list(result.outputs.shape),
         "output_dtype": result.outputs.dtype.name,
@@ -102,6 +104,19 @@ def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
         record[key] = getattr(layer, key)
     record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
+
+
+def _timeline_record(timeline: Timeline) -> dict[str, Any]:
+    names = {part.tag: part.name for part in timeline.parts}
+    return {
+        "host": [asdict(span) for span in timeline.host],
+        "transfers": [
+            {**asdict(span), "part_bytes": {names[tag]: count for tag, count in span.part_bytes.items()}}
+            for span in timeline.transfers
+        ],
+        "programs": [asdict(span) for span in timeline.programs],
+        "parts": [asdict(span) for span in timeline.parts],
+    }
 
 
 def _energy_record(energy: Energy, macs: int, dense_macs: int) -> dict[str, Any]:

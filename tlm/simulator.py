@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import nullcontext
 
 import numpy.typing as npt
 
@@ -19,6 +19,9 @@ from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip, arm
 from tlm.observe.recorder import Recorder
+from tlm.observe.trace_options import TraceOptions
+from tlm.observe.tracing import traced
+from tlm.observe.watched import Watched
 from tlm.result import Result
 from tlm.result_builder import ResultBuilder
 
@@ -31,7 +34,7 @@ def simulate(
     activations: npt.ArrayLike,
     chip: ChipConfig | None = None,
     fidelity: str | None = None,
-    vcd: str | Path | None = None,
+    trace: TraceOptions | None = None,
     faults: Sequence[BitFlip] = (),
     energy: EnergyConfig | None = None,
 ) -> Result:
@@ -43,9 +46,9 @@ def simulate(
         chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "burst", the default: a pass and a transfer are one transaction each; "beat": every access, step,
-            drained word and bus beat is one. Both give the same values and cycles; a waveform needs "beat", which is
-            the default then.
-        vcd: write a waveform there.
+            drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
+            "beat", which is the default then.
+        trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
 
@@ -53,7 +56,7 @@ def simulate(
         InputError, CompileError: before anything runs.
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
-    model = _fidelity(fidelity, waveform=vcd is not None)
+    model = _fidelity(fidelity, trace)
     program = network if isinstance(network, Program) else compile_network(network, chip)
     config = program.config if chip is None else chip
     program.check_chip(config)
@@ -65,22 +68,21 @@ def simulate(
     meter = EnergyObserver(system, recorder, table)
     system.preload(program.image(values))
     arm(system, faults)
-    if vcd is None:
+    with nullcontext() if trace is None else traced(Watched(system, program, recorder, meter), trace):
         system.run(program.steps)
-    else:
-        from tlm.observe.vcd import VcdWriter  # pyvcd is needed only here
-
-        with VcdWriter(system, program, Path(vcd)):
-            system.run(program.steps)
     tensors.check_stored_output()
     return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table).result()
 
 
-def _fidelity(name: str | None, waveform: bool) -> Fidelity:
+def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
+    needs_beat = trace is not None and trace.needs_beat()
     if name is None:
-        return Fidelity.BEAT if waveform else Fidelity.BURST
+        return Fidelity.BEAT if needs_beat else Fidelity.BURST
     if name not in FIDELITIES:
         raise InputError(f"fidelity: {name!r} is not one of {', '.join(FIDELITIES)}")
-    if waveform and name != Fidelity.BEAT.value:
-        raise InputError(f"vcd: a waveform shows cycles, but fidelity is {name!r}; use 'beat' or leave fidelity out")
+    if needs_beat and name != Fidelity.BEAT.value:
+        raise InputError(
+            f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "
+            "use 'beat', leave fidelity out, or take level 'pass'"
+        )
     return Fidelity(name)

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.descriptor import sram_size
-from tlm.chip.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit
+from tlm.chip.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
 from tlm.chip.isa import disassemble_word
 from tlm.chip.packing import pack_tensor
 from tlm.compiler.jobs import Job, Load, Store
@@ -18,6 +17,7 @@ from tlm.compiler.memory_image import Chunk
 from tlm.compiler.parts import Part
 from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
+from tlm.compiler.transfer_uses import Uses, transfer_bytes, uses_of_load, uses_of_store
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import INPUT
@@ -113,34 +113,27 @@ class Program:
         name = self.network.layers[part.layer_index].name
         return f"{name}[{part.part_index}]" if len(self.parts_of_layer[part.layer_index]) > 1 else name
 
+    @cached_property
+    def load_uses(self) -> tuple[Uses, ...]:
+        """For each load the parts that use it, and how many bytes of it."""
+        return tuple(uses_of_load(load, self.jobs, self.parts, self.config) for load in self.loads)
+
+    @cached_property
+    def store_uses(self) -> tuple[Uses, ...]:
+        """For each store the part that completed what it stores."""
+        return tuple(uses_of_store(store, self.jobs, self.parts, self.config) for store in self.stores)
+
     def load_bytes_of_layer(self, index: int) -> tuple[int, int, int]:
         """Bytes that are loaded for a layer: weights, instructions (END with a job's last part), activations."""
-        weights = instructions = 0
-        for job in self.jobs:
-            for number, tag in enumerate(job.parts):
-                part = self.parts[tag]
-                if part.layer_index == index:
-                    weights += part.weight_words * job.loads_weights[number]
-                    instructions += part.instruction_words + (number == len(job.parts) - 1)
-        activations = sum(transfer_bytes(one.transfer, self.config) for one in self.loads if self._reader(one) == index)
-        return weights * self.config.wmem_word_bytes, instructions * self.config.imem_word_bytes, activations
+        moved = dict.fromkeys(SramName, 0)
+        for load, uses in zip(self.loads, self.load_uses, strict=True):
+            moved[load.transfer.sram] += sum(uses.get(tag, 0) for tag in self.parts_of_layer[index])
+        return moved[SramName.WMEM], moved[SramName.IMEM], moved[SramName.AMEM]
 
     def moved_bytes(self, unit: Unit, tensor: str | None = None) -> int:
         """Bytes that the loads or the stores move by their descriptors; of one tensor or of all."""
         transfers = self.loads if unit is Unit.LOAD else self.stores
         return sum(transfer_bytes(one.transfer, self.config) for one in transfers if tensor in (None, one.tensor))
-
-    def _reader(self, load: Load) -> int | None:
-        """The layer that the activations are loaded for: the first of the load's job or later that reads them."""
-        if load.tensor is None:
-            return None
-        for job in self.jobs[load.job :]:
-            for tag in job.parts:
-                part = self.parts[tag]
-                residual = None if part.residual is None else part.residual.window.tensor
-                if load.tensor in (part.source.window.tensor, residual):
-                    return part.layer_index
-        return None
 
     def disassemble(self) -> str:
         """The driver's steps and every job's instructions as text, one line each."""
@@ -155,11 +148,6 @@ class Program:
             yield f"; IMem from word {job.imem_word}: {names}"
             for offset, word in enumerate(job.instructions):
                 yield f"{job.imem_word + offset:6d}  {word:016x}  {disassemble_word(word)}"
-
-
-def transfer_bytes(transfer: Transfer, config: ChipConfig) -> int:
-    """What a descriptor moves."""
-    return transfer.rows * transfer.row_words * sram_size(transfer.sram, config)[1]
 
 
 def _describe(step: DriverStep) -> str:

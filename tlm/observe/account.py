@@ -158,6 +158,25 @@ class Spans:
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._ends: list[int] = []
+        self._open: int | None = None
+
+    def open(self, start: int) -> None:
+        """An interval begins whose end is not known yet; nothing if one is open already."""
+        if self._open is None:
+            self._open = start
+
+    def close(self, end: int) -> None:
+        """The open interval ends."""
+        assert self._open is not None
+        self.add(self._open, end)
+        self._open = None
+
+    def until(self, cycles: int) -> Iterator[tuple[int, int]]:
+        """(first cycle, last cycle) of each in a run of so many cycles; the open one lasts to its end."""
+        still_open = [] if self._open is None else [(self._open, cycles)]
+        for start, end in (*self, *still_open):
+            if start < cycles:
+                yield start, min(end, cycles) - 1
 
     def add(self, start: int, end: int) -> None:
         """``start`` to ``end - 1``, behind all that were added before; nothing if that is empty."""

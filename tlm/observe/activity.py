@@ -155,13 +155,11 @@ class ActivityRecorder:
         return ChannelAccount(moving=moving, bank_conflict=refused, memory=busy - moving - refused, idle=cycles - busy)
 
     def _watch(self, probe: Probe[Any], idle: object, spans: Spans) -> None:
-        since: list[int] = []
-
         def see(changed: Probe[Any]) -> None:
             if changed.value is idle:
-                spans.add(since.pop(), self._clock.now)
-            elif not since:
-                since.append(self._clock.now)
+                spans.close(self._clock.now)
+            else:
+                spans.open(self._clock.now)
 
         probe.observe(see)
 

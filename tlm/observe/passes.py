@@ -72,3 +72,9 @@ class PartRecord:
     def compute_cycles(self) -> int:
         """s_0 to the last write, inclusive."""
         return self.last_write_cycle - self.first_cycle + 1
+
+    @property
+    def last_seen_cycle(self) -> int:
+        """Of whatever was seen last: the last write, if the part has ended."""
+        last = self.passes[-1]
+        return max(last.last_fetch_cycle, last.handover_cycle, *(one.last_write_cycle for one in self.passes))

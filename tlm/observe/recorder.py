@@ -6,6 +6,7 @@ because its handover was answered.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -35,6 +36,7 @@ from tlm.observe.account import (
     wait_accounts,
 )
 from tlm.observe.activity import ActivityRecorder, BankCounter
+from tlm.observe.host_activity import HostRecorder
 from tlm.observe.passes import PartRecord, PassRecord
 
 LayerDone = Callable[[int], None]
@@ -56,10 +58,12 @@ class Recorder:
         self._steps = 0
         self._fetch_cycles = 0
         self.parts: dict[int, PartRecord] = {}
-        self.moved_bytes = {Unit.LOAD: 0, Unit.STORE: 0}
+        self.transfer_bytes: dict[Unit, Counter[int]] = {Unit.LOAD: Counter(), Unit.STORE: Counter()}
+        """Channel -> which of its transfers -> bytes that it moved to or from the off-chip memory."""
         self.last_interrupt_cycle = -1
         self.banks = BankCounter(system)
         self.activity = ActivityRecorder(system)
+        self.host = HostRecorder(system)
         self._config = system.config
         self._subscribe(system)
 
@@ -78,6 +82,16 @@ class Recorder:
     def cycles(self) -> int:
         """First host access to the last interrupt, inclusive."""
         return self.last_interrupt_cycle + 1
+
+    @property
+    def recorded_cycles(self) -> int:
+        """``cycles`` of a run that has ended; else up to now."""
+        return self.cycles if self.host.done else self._clock.now + 1
+
+    @property
+    def moved_bytes(self) -> dict[Unit, int]:
+        """Channel -> bytes that crossed the interface to the off-chip memory."""
+        return {unit: moved.total() for unit, moved in self.transfer_bytes.items()}
 
     def array_account(self, tag: int) -> ArrayAccount:
         """What the array did during one part."""
@@ -201,9 +215,13 @@ class Recorder:
         self.last_interrupt_cycle = self._clock.now
 
     def _count_bytes(self, unit: Unit) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
+        moved = self.transfer_bytes[unit]
+
         def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
             if payload.status is Response.OK and isinstance(payload, MemoryPayload):
-                self.moved_bytes[unit] += len(payload.data)
+                transfer = None if payload.cause is None else payload.cause.find(Work.TRANSFER)
+                assert transfer is not None
+                moved[transfer.index] += len(payload.data)
 
         return count
 

@@ -15,14 +15,14 @@ from typing import IO
 from tlm.chip.chip import System
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
-from tlm.observe.vcd_blocks import watch_system
-from tlm.observe.vcd_signals import Dump
+from tlm.observe.waves.cycle_signals import watch_system
+from tlm.observe.waves.dump import Dump
 
 _BUFFER_BYTES = 1 << 20
 
 
-class VcdWriter:
-    """Context manager around a run: ``with VcdWriter(system, program, path): system.run(program.steps)``.
+class CycleWave:
+    """Context manager around a run: ``with CycleWave(system, program, path): system.run(program.steps)``.
 
     The file grows under another name beside ``path`` and takes its place when the block is left, whichever way: after
     an error or Ctrl-C it holds everything up to that moment and ends with a timestamp.
@@ -42,7 +42,7 @@ class VcdWriter:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
 
-    def __enter__(self) -> VcdWriter:
+    def __enter__(self) -> CycleWave:
         self._stream = self._open()
         try:
             self._dump = self._declare()

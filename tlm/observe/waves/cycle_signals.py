@@ -32,7 +32,7 @@ from tlm.core.errors import InputError
 from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Command, MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
-from tlm.observe.vcd_signals import Dump, Signal, Value
+from tlm.observe.waves.dump import Dump, Signal, Value
 
 T = TypeVar("T")
 State = TypeVar("State", bound=enum.Enum)

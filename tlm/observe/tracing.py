@@ -1,0 +1,37 @@
+"""Traces of a run: opens what was asked for, and closes it whichever way the run ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from tlm.chip.fidelity import Fidelity
+from tlm.observe.trace_options import TraceOptions, WaveLevel
+from tlm.observe.watched import Watched
+
+
+@contextmanager
+def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
+    """Record what ``options`` ask for while the block runs.
+
+    Args:
+        watched: of a system that has not started.
+        options: which traces, and where.
+
+    Raises:
+        InputError: on entry, if a file cannot be written or a window is not in the program; on leaving, if the disk did
+            not take it all.
+    """
+    with ExitStack() as stack:
+        path = options.wave_path
+        if path is not None:
+            # pyvcd is needed only here
+            if options.wave_level(watched.system.fidelity is Fidelity.BEAT) is WaveLevel.CYCLE:
+                from tlm.observe.waves.cycle_wave import CycleWave
+
+                stack.enter_context(CycleWave(watched, path, options))
+            else:
+                from tlm.observe.waves.pass_wave import PassWave
+
+                stack.enter_context(PassWave(watched, path))
+        yield
