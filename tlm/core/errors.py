@@ -41,3 +41,7 @@ class DriverError(SimulationError):
 
 class DeadlockError(SimulationError):
     """Nothing can happen any more, but the work is not finished; lists every open transaction."""
+
+
+class TraceWarning(UserWarning):
+    """A trace does not hold all that was asked for; the run itself is whole."""

@@ -210,10 +210,10 @@ class Spans:
         return sum(self._ends) - sum(self._starts)
 
 
-def wait_accounts(
+def wait_spans(
     cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
-) -> list[WaitAccount]:
-    """Cycles outside layers, by the part that follows; the last account is for those behind the last part.
+) -> Iterator[tuple[int, int, str]]:
+    """(first cycle, end, cause) of the cycles outside layers, in the order of time.
 
     Args:
         cycles: of the run, from cycle 0 on.
@@ -224,13 +224,24 @@ def wait_accounts(
     computing = Spans()
     for part in parts:
         computing.add(part.first_cycle, part.last_write_cycle + 1)
-    counts = [dict.fromkeys((item.name for item in fields(WaitAccount)), 0) for _ in range(len(parts) + 1)]
-    starts = [part.first_cycle for part in parts]
     edges = {0, cycles, *(edge for spans in (computing, running, *waiting.values()) for span in spans for edge in span)}
     for start, end in pairwise(sorted(edge for edge in edges if edge <= cycles)):
         if start not in computing:
             cause = "instructions" if start in running else next((c for c in waiting if start in waiting[c]), "host")
-            counts[bisect_right(starts, start)][cause] += end - start
+            yield start, end, cause
+
+
+def wait_accounts(
+    cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
+) -> list[WaitAccount]:
+    """Cycles outside layers, by the part that follows; the last account is for those behind the last part.
+
+    Args: as of :func:`wait_spans`.
+    """
+    counts = [dict.fromkeys((item.name for item in fields(WaitAccount)), 0) for _ in range(len(parts) + 1)]
+    starts = [part.first_cycle for part in parts]
+    for start, end, cause in wait_spans(cycles, parts, running, waiting):
+        counts[bisect_right(starts, start)][cause] += end - start
     return [WaitAccount(**count) for count in counts]
 
 

@@ -81,9 +81,12 @@ class EnergyObserver:
     def __init__(self, system: System, recorder: Recorder, table: EnergyConfig) -> None:
         self._config = system.config
         self._recorder = recorder
-        self._per_event_aj = table.per_event_aj(system.config)
+        self.per_event_aj = table.per_event_aj(system.config)
+        """Key of the table -> attojoules of one event."""
         self._at_flushes: list[Served] = []
-        self._register_accesses = 0
+        self._order: dict[int, int] = {}
+        self.register_accesses = 0
+        """Of the host, until now."""
         system.engine.sequencer.flushes.observe(self._see_flush)
         system.host.bus.observe(self._see_host)
 
@@ -98,13 +101,13 @@ class EnergyObserver:
         layers = tuple(
             self._energy(
                 _summed([self._part_compute(tag) for tag in share.tags]),
-                _summed([_wait_events(self._waits[self._order[tag]]) for tag in share.tags]),
+                _summed([_wait_events(self._waits[self._order_of(tag)]) for tag in share.tags]),
                 moved,
             )
             for share, moved in zip(shares, transfers, strict=True)
         )
         outside = self._energy(
-            _engine_events(_less(self._recorder.banks.served(), self._at_flushes[-1])),
+            self.activity_behind_parts(),
             _wait_events(self._waits[-1]),
             _less(self._run_transfers(), _summed(transfers)),
         )
@@ -115,6 +118,16 @@ class EnergyObserver:
             )
         return RunEnergy(layers=layers, outside_layers=outside, run=run)
 
+    def part_activity(self, tag: int) -> Counter[str]:
+        """Events of a part that has ended, without its cycles: words that the engine moved for it, and its steps."""
+        index = self._order_of(tag)
+        before = self._at_flushes[index - 1] if index else {}
+        return engine_events(_less(self._at_flushes[index], before)) + step_events([self._recorder.parts[tag]])
+
+    def activity_behind_parts(self) -> Counter[str]:
+        """Words that the engine moved behind the last part that has ended."""
+        return engine_events(_less(self._recorder.banks.served(), self._at_flushes[-1] if self._at_flushes else {}))
+
     # -- what is counted ------------------------------------------------------------------------------------------
 
     def _see_flush(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
@@ -122,12 +135,13 @@ class EnergyObserver:
             self._at_flushes.append(self._recorder.banks.served())
 
     def _see_host(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-        self._register_accesses += phase is Phase.END_RESP
+        self.register_accesses += phase is Phase.END_RESP
 
-    @cached_property
-    def _order(self) -> dict[int, int]:
-        """Tag -> which part, in the order of execution."""
-        return {tag: index for index, tag in enumerate(self._recorder.parts)}
+    def _order_of(self, tag: int) -> int:
+        """Which part, in the order of execution."""
+        if len(self._order) < len(self._recorder.parts):
+            self._order = {tag: index for index, tag in enumerate(self._recorder.parts)}
+        return self._order[tag]
 
     @cached_property
     def _waits(self) -> list[WaitAccount]:
@@ -136,27 +150,25 @@ class EnergyObserver:
         return wait_accounts(recorder.cycles, list(recorder.parts.values()), recorder.activity.running, {})
 
     def _part_compute(self, tag: int) -> Counter[str]:
-        part, index = self._recorder.parts[tag], self._order[tag]
-        before = self._at_flushes[index - 1] if index else {}
-        events = _engine_events(_less(self._at_flushes[index], before))
-        return events + _step_events([part]) + _cycle_events(part.compute_cycles, part.compute_cycles)
+        cycles = self._recorder.parts[tag].compute_cycles
+        return self.part_activity(tag) + cycle_events(cycles, cycles)
 
     def _run_compute(self) -> Counter[str]:
         parts = self._recorder.parts.values()
         cycles = sum(part.compute_cycles for part in parts)
-        events = _engine_events(self._recorder.banks.served())
-        return events + _step_events(parts) + _cycle_events(cycles, cycles)
+        events = engine_events(self._recorder.banks.served())
+        return events + step_events(parts) + cycle_events(cycles, cycles)
 
     def _run_waits(self) -> Counter[str]:
         cycles = sum(part.compute_cycles for part in self._recorder.parts.values())
-        return _cycle_events(self._recorder.cycles - cycles, self._recorder.activity.running.cycles - cycles)
+        return cycle_events(self._recorder.cycles - cycles, self._recorder.activity.running.cycles - cycles)
 
     def _run_transfers(self) -> Counter[str]:
         served, moved = self._recorder.banks.served(), self._recorder.moved_bytes
         loaded = {name: served.get((name, "dma_load"), 0) for name in SramName}
         stored = {name: served.get((name, "dma_store"), 0) for name in SramName}
-        events = _transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
-        events["register_access_pj"] = self._register_accesses
+        events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
+        events["register_access_pj"] = self.register_accesses
         return events
 
     def _layer_transfers(self, share: LayerShare) -> Counter[str]:
@@ -164,10 +176,10 @@ class EnergyObserver:
         amem_bytes = share.load_bytes - wmem * chip.wmem_word_bytes - imem * chip.imem_word_bytes
         loaded = {SramName.AMEM: amem_bytes // chip.amem_word_bytes, SramName.WMEM: wmem, SramName.IMEM: imem}
         stored = {SramName.AMEM: share.store_bytes // chip.amem_word_bytes}
-        return _transfer_events(share.load_bytes, share.store_bytes, loaded, stored)
+        return transfer_events(share.load_bytes, share.store_bytes, loaded, stored)
 
     def _energy(self, compute: Counter[str], waits: Counter[str], transfers: Counter[str]) -> Energy:
-        accounts = [priced(events, self._per_event_aj) for events in (compute, waits, transfers)]
+        accounts = [priced(events, self.per_event_aj) for events in (compute, waits, transfers)]
         return Energy(
             compute=accounts[0][0],
             waits=accounts[1][0],
@@ -176,7 +188,8 @@ class EnergyObserver:
         )
 
 
-def _engine_events(served: Served) -> Counter[str]:
+def engine_events(served: Served) -> Counter[str]:
+    """What the engine's accesses are in the table."""
     events: Counter[str] = Counter()
     for access, keys in _OF_ACCESS.items():
         for key in keys:
@@ -184,24 +197,26 @@ def _engine_events(served: Served) -> Counter[str]:
     return events
 
 
-def _step_events(parts: Iterable[PartRecord]) -> Counter[str]:
-    events: Counter[str] = Counter()
-    for part in parts:
-        for key in _OF_POOLING_STEP if part.pooling else _OF_STEP:
-            events[key] += part.steps
-    return events
+def step_events(parts: Iterable[PartRecord]) -> Counter[str]:
+    """What the steps of parts are in the table."""
+    return _summed([step_kind_events(part.steps, part.pooling) for part in parts])
 
 
-def _cycle_events(cycles: int, running: int) -> Counter[str]:
+def step_kind_events(steps: int, pooling: bool) -> Counter[str]:
+    """What so many steps of max pooling, or of convolutions, are in the table."""
+    return Counter(dict.fromkeys(_OF_POOLING_STEP if pooling else _OF_STEP, steps))
+
+
+def cycle_events(cycles: int, running: int) -> Counter[str]:
     """Cycles, in ``running`` of which the engine ran a program."""
     return Counter({"clock_pj": running, "idle_clock_pj": cycles - running, **dict.fromkeys(_ALWAYS, cycles)})
 
 
 def _wait_events(waits: WaitAccount) -> Counter[str]:
-    return _cycle_events(waits.total, waits.instructions)
+    return cycle_events(waits.total, waits.instructions)
 
 
-def _transfer_events(
+def transfer_events(
     load_bytes: int, store_bytes: int, loaded: Mapping[SramName, int], stored: Mapping[SramName, int]
 ) -> Counter[str]:
     """DMA: bytes on the interconnect and off-chip, words in each SRAM."""

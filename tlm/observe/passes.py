@@ -47,6 +47,8 @@ class PartRecord:
     tag: int
     passes: list[PassRecord] = field(default_factory=list)
     pooling: bool = False
+    flushed: bool = False
+    """Its last write is done."""
 
     @property
     def steps(self) -> int:

@@ -208,8 +208,11 @@ class Recorder:
         return self._part(payload).passes[of_pass.index]
 
     def _see_flush(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if isinstance(payload, FlushPayload) and self._on_layer_done is not None:
-            self._on_layer_done(self._part(payload).tag)
+        if isinstance(payload, FlushPayload):
+            part = self._part(payload)
+            part.flushed = True
+            if self._on_layer_done is not None:
+                self._on_layer_done(part.tag)
 
     def _see_interrupt(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
         self.last_interrupt_cycle = self._clock.now

@@ -1,8 +1,8 @@
 """Which part of a run a waveform of every cycle is written for.
 
-``layer:NAME``: from the layer's header to its last write, all its parts. ``pass:A..B``: passes A to B, counted from 0 in
-the order of execution, of the whole run or, after ``layer:NAME,``, of that layer. ``cycles:A..B``: these cycles. Both
-ends belong to it; ``A`` alone means A..A.
+``layer:NAME``: from the layer's header to its last write, all its parts. ``pass:A..B``: passes A to B, counted from 0
+in the order of execution, of the whole run or, after ``layer:NAME,``, of that layer. ``cycles:A..B``: these cycles.
+Both ends belong to it; ``A`` alone means A..A.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The waveform of a run as a value change dump (IEEE 1800, clause 21.7), for GTKWave and its like.
+"""A waveform of every cycle (fidelity "beat"), of the whole run or of a window, written while it goes on.
 
 An observer: it subscribes to sockets and probes and changes neither a cycle nor an output. The unit of time is 1 ps
 at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [D].
@@ -6,50 +6,64 @@ at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [D].
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
-from tlm.chip.chip import System
-from tlm.compiler.program import Program
-from tlm.core.errors import InputError
+from tlm.chip.chip import Engine
+from tlm.core.errors import TraceWarning
+from tlm.observe.passes import PassRecord
+from tlm.observe.trace_options import TraceOptions
+from tlm.observe.watched import Watched
 from tlm.observe.waves.cycle_signals import watch_system
 from tlm.observe.waves.dump import Dump
+from tlm.observe.waves.layout import cycle_layout
+from tlm.observe.waves.save_file import WAVES_PIXELS, View
+from tlm.observe.waves.variables import start_ps
+from tlm.observe.waves.wave_file import WaveFile
+from tlm.observe.waves.window_gate import WindowGate
 
-_BUFFER_BYTES = 1 << 20
+_BYTES_PER_MB = 10**6
+_CYCLE_PIXELS = 16
+"""Width of a cycle in the first view: a hexadecimal digit or the shortest state fits into it."""
+_LEAD_CYCLES = 12
+_MARKERS = 26
 
 
 class CycleWave:
-    """Context manager around a run: ``with CycleWave(system, program, path): system.run(program.steps)``.
+    """Context manager around a run.
 
     The file grows under another name beside ``path`` and takes its place when the block is left, whichever way: after
     an error or Ctrl-C it holds everything up to that moment and ends with a timestamp.
 
     Args:
-        system: what is watched; it must not have started.
-        program: for the names of layers and transfers.
-        path: the file; an older one is replaced.
+        watched: a run that has not started, of fidelity "beat".
+        path: .vcd or .fst; an older file is replaced.
+        options: window and limit.
 
     Raises:
-        InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
+        InputError: on entry, if the file cannot be written there or the window is not in the program; on leaving, if
+            the disk did not take it all.
     """
 
-    def __init__(self, system: System, program: Program, path: Path) -> None:
-        self._system = system
-        self._program = program
+    def __init__(self, watched: Watched, path: Path, options: TraceOptions) -> None:
+        assert isinstance(watched.system.engine, Engine)
+        self._watched = watched
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._options = options
+        self._gate = WindowGate(
+            options.trace_window, watched.program, watched.system.engine, watched.system.simulation.clock
+        )
 
     def __enter__(self) -> CycleWave:
-        self._stream = self._open()
+        self._file = WaveFile(self._path)
         try:
             self._dump = self._declare()
         except BaseException as error:  # no run, no file
-            self._discard()
+            self._file.discard()
             if isinstance(error, OSError):
-                raise self._refusal(error) from None
+                raise self._file.refusal(error) from None
             raise
         return self
 
@@ -57,45 +71,68 @@ class CycleWave:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            with self._stream:
-                self._dump.close()
-            os.replace(self._temporary, self._path)
+            self._dump.close()
+            self._file.finish(cycle_layout(self._watched.program, self._watched.system.config), self._view())
             if isinstance(error, OSError):  # nothing in a run but this file touches the system
                 raise error
         except OSError as failure:
             if error is None or isinstance(error, OSError):
-                raise self._refusal(failure) from None
+                raise self._file.refusal(failure) from None
         finally:
-            self._discard()
+            self._file.discard()
+        self._warn()
 
     def _declare(self) -> Dump:
-        config = self._system.config
+        system = self._watched.system
+        config = system.config
         comment = (
-            f"cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
+            f"level cycle; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
             f"at {config.voltage_v:g} V; a signal has one value a cycle"
         )
-        dump = Dump(self._stream, self._system.simulation.clock, config.clock_khz, comment)
-        watch_system(dump, self._system, self._program)
-        dump.start()
+        limit = self._options.limit_mb * _BYTES_PER_MB
+        dump = Dump(self._file.stream, system.simulation.clock, config.clock_khz, comment, limit)
+        watch_system(dump, self._watched)
+        dump.start(None if self._options.window is None else self._gate)
         return dump
 
-    def _discard(self) -> None:
-        """Close and remove what has not taken its place."""
-        with suppress(OSError):
-            self._stream.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+    def _warn(self) -> None:
+        """Say what is not in the file although it was asked for."""
+        cut, end = self._dump.cut_cycle, self._watched.recorder.recorded_cycles
+        if cut is not None:
+            warnings.warn(
+                f"trace: {self._path.name} was cut in cycle {cut} of {end}, where it had grown to "
+                f"{self._options.limit_mb} MB; give a window (trace.window) or another trace.limit_mb",
+                TraceWarning,
+                stacklevel=2,
+            )
+        elif not self._dump.recorded_cycles:
+            warnings.warn(
+                f"trace: {self._path.name} is empty: the run ended with cycle {end - 1}, before the window "
+                f"{self._options.window!r} began",
+                TraceWarning,
+                stacklevel=2,
+            )
 
-    def _open(self) -> IO[str]:
-        if self._path.exists() and not self._path.is_file():
-            raise InputError(f"vcd: {self._path} is not a regular file; give the path of a file to write")
-        try:
-            return self._temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
-        except OSError as error:
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: OSError) -> InputError:
-        return InputError(
-            f"vcd: {self._path} cannot be written ({error.strerror}); "
-            "give a path in an existing directory that is writable and has room"
+    def _view(self) -> View:
+        khz = self._watched.system.config.clock_khz
+        first = self._dump.first_recorded_cycle
+        anchor = self._anchor(first)
+        start = first if anchor is None else max(first, anchor - _LEAD_CYCLES)
+        starts = [part.first_cycle for part in self._watched.recorder.parts.values() if part.passes]
+        return View(
+            start_ps=start_ps(start, khz),
+            ps_per_pixel=start_ps(1, khz) / _CYCLE_PIXELS,
+            markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
         )
+
+    def _anchor(self, first: int) -> int | None:
+        """A moment worth looking at: the end of a pass that waits for the one before, or of any pass."""
+        end = self._dump.last_recorded_cycle - WAVES_PIXELS // _CYCLE_PIXELS // 2
+        inside = [one for one in self._passes() if first <= one.last_fetch_cycle <= end]
+        pipeline = self._watched.system.config.pipeline_cycles
+        waiting = [one for one in inside if one.handover_cycle > one.last_fetch_cycle + 1 + pipeline]
+        return next((one.last_fetch_cycle for one in (*waiting, *inside)), None)
+
+    def _passes(self) -> Iterator[PassRecord]:
+        for part in self._watched.recorder.parts.values():
+            yield from part.passes

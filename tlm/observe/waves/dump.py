@@ -2,34 +2,39 @@
 
 The blocks publish what they do in the order in which the simulator runs them, several times within a cycle. A
 register in hardware shows one value a cycle, so values are collected while a cycle lasts and written when the clock
-is seen to have moved on. That is also how a signal falls back by itself: what is known to hold only for this cycle
-is noted for the next one, and a later word for that cycle overrules it.
+is seen to have moved on. That is also how a signal falls back by itself: what is known to hold for a cycle to come
+is noted for that one, and a later word for it overrules.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import IO, Any, TypeAlias
 
-from vcd import VCDWriter
 from vcd.writer import Variable
 
 from tlm.core.clock import Clock
+from tlm.observe.waves import labels
+from tlm.observe.waves.variables import Value, Variables, start_ps
 
-Value: TypeAlias = int | str | None
-"""Of a signal; None shows as z: nobody drives it."""
-
-_PS_PER_MS = 1_000_000_000
 _COUNTED_IDLE_CYCLES = 1024
 """The cycle counter runs on while nothing else changes, but for so many cycles at most, or a chip that waits for a
 slow memory would fill the disk; then it shows x until something happens."""
 
+SAMPLE_CYCLES = 64
+"""Averages (utilisation, power) are those of so many cycles."""
 
-def start_ps(cycle: int, clock_khz: int) -> int:
-    """Where a cycle begins, in whole picoseconds, rounded down.
+RULER_CYCLES = 10
+"""The ruler shows every so many cycles the number of the cycle: it can be read where the counter is too narrow."""
 
-    Computed from the cycle's number, so that no rounding adds up; the same on every machine.
-    """
-    return cycle * _PS_PER_MS // clock_khz
+Frame: TypeAlias = dict[Variable[Any], Value]
+"""What changes in a cycle."""
+
+Sample: TypeAlias = Callable[[int, int], Frame]
+"""sample(first cycle, end) -> averages of these cycles, which are over."""
+
+Gate: TypeAlias = Callable[[int], bool]
+"""gate(cycle) -> whether a cycle that is over is recorded."""
 
 
 class Signal:
@@ -47,11 +52,11 @@ class Signal:
         if dump.clock.env.now != dump.cycle:
             dump.advance()
         if late:
-            dump.following[self._variable] = value
+            dump.coming.setdefault(dump.cycle + 1, {})[self._variable] = value
             return
         dump.frame[self._variable] = value
-        if dump.following:
-            dump.following.pop(self._variable, None)
+        if dump.coming:
+            dump.forget(self._variable)
 
     def pulse(self, value: Value = 1, rest: Value = 0) -> None:
         """``value`` in the present cycle, ``rest`` after it."""
@@ -59,11 +64,36 @@ class Signal:
         if dump.clock.env.now != dump.cycle:
             dump.advance()
         dump.frame[self._variable] = value
-        dump.following[self._variable] = rest
+        dump.coming.setdefault(dump.cycle + 1, {})[self._variable] = rest
+
+    def set_at(self, cycle: int, value: Value) -> None:
+        """Its value from a cycle to come on, unless another is set until then; now if that is the present one."""
+        dump = self._dump
+        if dump.clock.env.now != dump.cycle:
+            dump.advance()
+        where = dump.frame if cycle <= dump.cycle else dump.coming.setdefault(cycle, {})
+        where[self._variable] = value
 
     def alias(self, scope: str, name: str) -> None:
         """Let it appear at a second place too."""
-        self._dump.alias(self._variable, scope, name)
+        self._dump.variables.alias(self._variable, scope, name)
+
+
+class State:
+    """A signal whose values are names of states."""
+
+    __slots__ = ("_signal",)
+
+    def __init__(self, signal: Signal) -> None:
+        self._signal = signal
+
+    def set(self, name: str, late: bool = False) -> None:
+        """See :meth:`Signal.set`."""
+        self._signal.set(labels.code(name), late)
+
+    def set_at(self, cycle: int, name: str) -> None:
+        """See :meth:`Signal.set_at`."""
+        self._signal.set_at(cycle, labels.code(name))
 
 
 class Dump:
@@ -74,79 +104,174 @@ class Dump:
         clock: of the simulation that is watched.
         clock_khz: core clock, from which real time follows.
         comment: for the header; must not tell the machine or the date.
+        limit_bytes: the file ends where it has grown to so many.
     """
 
-    def __init__(self, stream: IO[str], clock: Clock, clock_khz: int, comment: str) -> None:
+    def __init__(self, stream: IO[str], clock: Clock, clock_khz: int, comment: str, limit_bytes: int) -> None:
         self.clock = clock
         self.cycle = 0
         """The cycle that is being collected."""
-        self.frame: dict[Variable[Any], Value] = {}
+        self.frame: Frame = {}
         """Values of that cycle."""
-        self.following: dict[Variable[Any], Value] = {}
-        """Values of the cycle behind it, as far as they are known."""
+        self.coming: dict[int, Frame] = {}
+        """Values of cycles to come, as far as they are known."""
+        self.cut_cycle: int | None = None
+        """The cycle in which the file had grown to its limit; nothing is recorded from then on."""
+        self.recorded_cycles = 0
+        """How many cycles are in the file, those counted alone in which something happened."""
+        self.first_recorded_cycle = 0
+        """The first of them."""
+        self.last_recorded_cycle = 0
         self._clock_khz = clock_khz
-        # an empty date leaves the entry out: the same run must give the same bytes
-        self._writer = VCDWriter(stream, timescale="1 ps", date="", comment=comment, check_values=False)
-        self._counter = self._writer.register_var("clock", "cycle", "integer", 64, init=0)
+        self._limit_bytes = limit_bytes
+        self.variables = Variables(stream, comment)
+        self._counter = self.variables.integer("clock", "cycle", 0, bits=64)
+        self._ruler = self.variables.integer("clock", "ruler", 0, bits=64)
+        self._status = self.variables.state("clock", "trace", "recording")
+        self._gate: Gate | None = None
+        self._sample: Sample | None = None
+        self._pending: list[tuple[int, Frame]] = []
+        """Cycles that are over and wait for the averages of the span in which they lie."""
+        self._sampled = 0
+        """First cycle without averages."""
+        self._recording = True
+
+    # -- declaring ----------------------------------------------------------------------------------------------
 
     def text(self, scope: str, name: str, init: str = "-") -> Signal:
         """A signal that shows words."""
-        return Signal(self, self._writer.register_var(scope, name, "string", init=init))
+        return Signal(self, self.variables.text(scope, name, init))
+
+    def state(self, scope: str, name: str, init: str = "-") -> State:
+        """A signal that shows names of :mod:`tlm.observe.waves.labels`."""
+        return State(Signal(self, self.variables.state(scope, name, init)))
 
     def integer(self, scope: str, name: str, init: int | None = 0) -> Signal:
         """A number that viewers show in decimal: a count, an index, a word address."""
-        # pyvcd takes None for "no initial value", that is x
-        return Signal(self, self._writer.register_var(scope, name, "integer", 32, init="z" if init is None else init))
+        return Signal(self, self.variables.integer(scope, name, init))
 
     def bits(self, scope: str, name: str, width: int = 1, init: int = 0) -> Signal:
         """Wires, which viewers show in hexadecimal, or as a line if there is only one."""
-        index = (width - 1, 0) if width > 1 else None
-        return Signal(self, self._writer.register_var(scope, name, "wire", width, init=init, bit_index=index))
+        return Signal(self, self.variables.bits(scope, name, width, init))
 
     def event(self, scope: str, name: str) -> Signal:
         """Something that happens, at most once a cycle: ``set(1)``."""
-        return Signal(self, self._writer.register_var(scope, name, "event"))
+        return Signal(self, self.variables.event(scope, name))
 
-    def alias(self, variable: Variable[Any], scope: str, name: str) -> None:
-        """See :meth:`Signal.alias`."""
-        self._writer.register_alias(scope, name, variable)
+    def average(self, sample: Sample) -> None:
+        """Have ``sample`` asked for the averages of every :data:`SAMPLE_CYCLES` cycles."""
+        self._sample = sample
 
-    def start(self) -> None:
-        """Write the declarations and initial values; nothing can be declared afterwards."""
-        self._writer.flush(0)
+    def start(self, gate: Gate | None = None) -> None:
+        """Write the declarations and initial values; nothing can be declared afterwards.
+
+        Args:
+            gate: which cycles are recorded; all if None.
+        """
+        self._gate = gate
+        self.variables.start()
+
+    # -- time ---------------------------------------------------------------------------------------------------
 
     def advance(self) -> None:
         """Write what was collected: the clock has moved on to another cycle."""
         now = self.clock.now
-        self._write(self.frame)
-        self.frame, self.following, self.cycle = self.following, {}, self.cycle + 1
-        if self.cycle < now:
-            self._write(self.frame)
-            self.frame = {}
-            self._skip_to(now)
+        while True:
+            self._over(self.frame)
+            following = self.cycle + 1
+            known = min(self.coming, default=now)
+            if following >= now:
+                self.cycle, self.frame = now, self.coming.pop(now, {})
+                return
+            if known > following:
+                self._skip_to(min(known, now))
+            else:
+                self.cycle = following
+            if self.cycle >= now:
+                self.frame = self.coming.pop(now, {})
+                return
+            self.frame = self.coming.pop(self.cycle, {})
 
     def close(self) -> None:
         """Write the last cycle to its end: the final timestamp is the start of the cycle behind it."""
         if self.clock.now != self.cycle:
             self.advance()
-        self._write(self.frame)
-        self._writer.close(start_ps(self.cycle + 1, self._clock_khz))
+        self._over(self.frame)
+        self._settle(self.cycle + 1)
+        self.variables.close(start_ps(self.cycle + 1, self._clock_khz))
 
-    def _skip_to(self, now: int) -> None:
-        """Count through the idle cycles between the one just written and ``now``."""
-        counted = min(now, self.cycle + 1 + _COUNTED_IDLE_CYCLES)
+    def forget(self, variable: Variable[Any]) -> None:
+        """What was noted for cycles to come does not hold any more."""
+        for frame in self.coming.values():
+            frame.pop(variable, None)
+
+    def _skip_to(self, end: int) -> None:
+        """Count through the idle cycles between the one just written and ``end``."""
+        counted = min(end, self.cycle + 1 + _COUNTED_IDLE_CYCLES)
         while self.cycle + 1 < counted:
             self.cycle += 1
-            self._write({})
-        if counted < now:
-            self._writer.change(self._counter, start_ps(counted, self._clock_khz), "x")
-        self.cycle = now
+            self._over({})
+        if counted < end:
+            self._keep(counted, {self._counter: "x"})
+        self.cycle = end
 
-    def _write(self, values: dict[Variable[Any], Value]) -> None:
-        """The changes of the cycle that was collected; uses them up."""
-        change, time_ps = self._writer.change, start_ps(self.cycle, self._clock_khz)
-        change(self._counter, time_ps, self.cycle)
+    def _over(self, values: Frame) -> None:
+        """The present cycle is over, with these changes."""
+        if self.cut_cycle is None:
+            values = values | {self._counter: self.cycle}
+            if not self.cycle % RULER_CYCLES:
+                values[self._ruler] = self.cycle
+            self._keep(self.cycle, values)
+
+    def _keep(self, cycle: int, values: Frame) -> None:
+        end = cycle - cycle % SAMPLE_CYCLES
+        if end > self._sampled:
+            self._settle(end)
+        self._pending.append((cycle, values))
+
+    def _settle(self, end: int) -> None:
+        """All cycles before ``end`` get their averages and are written."""
+        averages = self._sample(self._sampled, end) if self._sample is not None and end > self._sampled else {}
+        if averages:
+            if self._pending and self._pending[0][0] == self._sampled:
+                self._pending[0][1].update(averages)
+            else:
+                self._pending.insert(0, (self._sampled, averages))
+        self._sampled = end
         # each is taken out before it is written, so that Ctrl-C in between cannot make close() write an event twice
-        while values:
-            variable, value = values.popitem()
-            change(variable, time_ps, value)
+        self._pending.reverse()
+        while self._pending:
+            self._write(*self._pending.pop())
+
+    def _write(self, cycle: int, values: Frame) -> None:
+        time_ps = start_ps(cycle, self._clock_khz)
+        wanted = self._gate is None or self._gate(cycle)
+        if self.cut_cycle is None and self.variables.written_bytes > self._limit_bytes:
+            self.cut_cycle = cycle
+            self._pause(time_ps, "cut")
+        elif self.cut_cycle is None and wanted is not self._recording:
+            if wanted:
+                self._resume(time_ps)
+            else:
+                self._pause(time_ps, "outside_window")
+        if self._recording:
+            if not self.recorded_cycles:
+                self.first_recorded_cycle = cycle
+            self.recorded_cycles += 1
+            self.last_recorded_cycle = cycle
+            change = self.variables.change
+            while values:
+                variable, value = values.popitem()
+                change(variable, time_ps, value)
+        else:
+            self.variables.note(values)
+
+    def _pause(self, time_ps: int, status: str) -> None:
+        self._recording = False
+        self.variables.change(self._status, time_ps, labels.code(status))
+        self.variables.pause(time_ps, keep=self._status)
+
+    def _resume(self, time_ps: int) -> None:
+        self._recording = True
+        self.variables.resume(time_ps)
+        self.variables.change(self._status, time_ps, labels.code("recording"))

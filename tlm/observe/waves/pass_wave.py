@@ -1,0 +1,163 @@
+"""A waveform of passes: cheap, for whole networks, in every fidelity.
+
+It is written when the run has ended or failed, from what the recorder holds by then, so it costs nothing before. Its
+unit of time is 1 ps at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [D].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vcd.writer import Variable
+
+from tlm.observe.passes import PassRecord
+from tlm.observe.watched import Watched
+from tlm.observe.waves import labels
+from tlm.observe.waves.layout import Group, Look, pass_layout
+from tlm.observe.waves.pass_signals import Change, PassSignals, ruler_changes
+from tlm.observe.waves.save_file import WAVES_PIXELS, View
+from tlm.observe.waves.variables import Value, Variables, start_ps
+from tlm.observe.waves.view import Boxes, Span, best_span, round_number
+from tlm.observe.waves.wave_file import WaveFile
+
+_MARKERS = 26
+_PASS_PIXELS = (150, 120, 100, 80, 60, 200, 300)
+"""Widths of a pass that a view may have, the best first."""
+_LEAD = 0.3
+"""Where in the first view what it is about begins."""
+_RULER_PIXELS = 90
+
+
+class PassWave:
+    """Context manager around a run.
+
+    Args:
+        watched: a run that has not started.
+        path: .vcd or .fst; an older file is replaced.
+
+    Raises:
+        InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
+    """
+
+    def __init__(self, watched: Watched, path: Path) -> None:
+        self._watched = watched
+        self._path = path
+
+    def __enter__(self) -> PassWave:
+        self._file = WaveFile(self._path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            self._write()
+        except OSError as failure:
+            if error is None:
+                raise self._file.refusal(failure) from None
+        finally:
+            self._file.discard()
+
+    def _write(self) -> None:
+        config, cycles = self._watched.system.config, self._watched.recorder.recorded_cycles
+        comment = (
+            f"level pass; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
+            f"at {config.voltage_v:g} V; clock.cycle is the cycle of the last change"
+        )
+        variables = Variables(self._file.stream, comment)
+        counter, ruler = variables.integer("clock", "cycle", bits=64), variables.integer("clock", "ruler", bits=64)
+        signals = PassSignals(variables, self._watched)
+        changes = signals.changes()
+        groups = pass_layout(self._watched.program)
+        rows = _boxes(variables, groups, changes)
+        span = best_span(rows, self._spans(), cycles)
+        step = round_number(_RULER_PIXELS / span.pixels_per_cycle)
+        changes += ruler_changes(ruler, cycles, step)
+        _write_changes(variables, counter, sorted(changes, key=lambda change: change.cycle), config.clock_khz)
+        variables.close(start_ps(cycles, config.clock_khz))
+        self._file.finish(groups, self._view(span))
+
+    def _view(self, span: Span) -> View:
+        khz = self._watched.system.config.clock_khz
+        starts = [part.first_cycle for part in self._watched.recorder.parts.values() if part.passes]
+        return View(
+            start_ps=start_ps(span.first_cycle, khz),
+            ps_per_pixel=start_ps(1, khz) * span.cycles / WAVES_PIXELS,
+            markers_ps=tuple(start_ps(cycle, khz) for cycle in starts[:_MARKERS]),
+        )
+
+    def _spans(self) -> Iterator[Span]:
+        """Views to choose from: around the longest waits between parts, then at any pass."""
+        parts = [part for part in self._watched.recorder.parts.values() if part.passes]
+        before = {part.tag: 0 for part in parts}
+        for last, part in pairwise(parts):
+            before[part.tag] = part.first_cycle - last.last_seen_cycle
+        waited = sorted(parts, key=lambda part: -before[part.tag])
+        anchors = [part.passes[0] for part in waited[:12]] + [one for part in parts for one in part.passes[:3]]
+        for pixels in _PASS_PIXELS:
+            for anchor in anchors[:60]:
+                yield _around(anchor, pixels)
+
+
+def _around(anchor: PassRecord, pixels: int) -> Span:
+    length = max(1, max(anchor.handover_cycle, anchor.last_fetch_cycle) + 1 - anchor.first_cycle)
+    cycles = WAVES_PIXELS * length / pixels
+    return Span(max(0, int(anchor.first_cycle - _LEAD * cycles)), cycles)
+
+
+def _boxes(variables: Variables, groups: Sequence[Group], changes: Sequence[Change]) -> list[Boxes]:
+    """The words of all rows that are open."""
+    looks: dict[Variable[Any], Look] = {
+        variables.by_name[row.signal]: row.look
+        for group in groups
+        if not group.closed
+        for row in group.rows
+        if row.look is not Look.CURVE and variables.has_words(row.signal)
+    }
+    rows: dict[Variable[Any], tuple[list[int], list[str]]] = {variable: ([0], ["-"]) for variable in looks}
+    for cycle, variable, value in changes:
+        if variable in rows:
+            starts, texts = rows[variable]
+            text = _text(value, looks[variable])
+            if texts[-1] != text:
+                if starts[-1] == cycle:
+                    texts[-1] = text
+                else:
+                    starts.append(cycle)
+                    texts.append(text)
+    return [Boxes(*row) for row in rows.values()]
+
+
+def _text(value: Value, look: Look) -> str:
+    if look is Look.STATE and isinstance(value, int):
+        return labels.name(value)
+    return "z" if value is None else str(value)
+
+
+def _write_changes(
+    variables: Variables, counter: Variable[Any], changes: Sequence[Change], clock_khz: int
+) -> None:  # fmt: skip
+    """All of them; of two for one variable in one cycle the later one."""
+    variables.start()
+    settled: dict[Variable[Any], Value] = {}
+    cycle = 0
+    for change in changes:
+        if change.cycle != cycle:
+            _write_cycle(variables, counter, cycle, settled, clock_khz)
+            cycle = change.cycle
+        settled[change.variable] = change.value
+    _write_cycle(variables, counter, cycle, settled, clock_khz)
+
+
+def _write_cycle(
+    variables: Variables, counter: Variable[Any], cycle: int, settled: dict[Variable[Any], Value], clock_khz: int
+) -> None:
+    time_ps = start_ps(cycle, clock_khz)
+    settled[counter] = cycle
+    while settled:
+        variable, value = settled.popitem()
+        variables.change(variable, time_ps, value)
