@@ -81,7 +81,8 @@ class Run:
         network, self.activations = small_network()
         self.program = tlm.compile(network, CHIP)
         self.path = directory / "run.vcd"
-        self.result = tlm.simulate(self.program, self.activations, trace=tlm.TraceOptions(wave=self.path, level="cycle"))
+        trace = tlm.TraceOptions(wave=self.path, level="cycle")
+        self.result = tlm.simulate(self.program, self.activations, trace=trace)
         self.waves = Waves(self.path)
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 from tlm.cli.arguments import add_scenario, load, naming
 from tlm.cli.golden import differing_layers
 from tlm.cli.progress import progress
+from tlm.cli.traces import TRACE_FLAGS, add_traces, check_trace_files, trace_messages, trace_options
 from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
     from tlm.batch import BatchSummary
     from tlm.cli.arguments import Commands
     from tlm.compiler.program import Program
+    from tlm.observe.trace_options import TraceOptions
     from tlm.result import Result
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job
@@ -29,7 +31,7 @@ def add_parser(commands: Commands) -> None:
     add_scenario(parser, scripts=True)
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
     parser.add_argument("--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)")
-    parser.add_argument("--vcd", metavar="FILE", type=Path, help="write a value change dump (opens in GTKWave)")
+    add_traces(parser)
     parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
     parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
     parser.add_argument(
@@ -48,18 +50,15 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load(arguments)
     job = loaded.build(golden=not arguments.no_check)
     inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")
-    vcd = _vcd_path(arguments, job)
+    trace = trace_options(arguments, job.trace, arguments.output or Path())
     if arguments.output is not None:
         _check_directory(arguments.output, "-o")
-    if vcd is not None:
-        if vcd.is_dir():
-            raise InputError(f"--vcd: {vcd} is a directory; give a file")
-        _check_directory(vcd.parent, "--vcd")
+    check_trace_files(trace)
     with naming(arguments.scenario):
         program = _compile(job)
-        result, differing = _simulate(job, program, vcd)
+        result, differing = _simulate(job, program, trace, arguments)
         batch = None if inputs is None else _evaluate(program, inputs, result)
-    _deliver(result, job, differing, batch, arguments)
+    _deliver(result, job, differing, batch, arguments, trace.files())
     return _DIFFERS if differing else _OK
 
 
@@ -70,12 +69,14 @@ def _compile(job: Job) -> Program:
         return tlm.compile(job.network, job.chip)
 
 
-def _simulate(job: Job, program: Program, vcd: Path | None) -> tuple[Result, list[str] | None]:
+def _simulate(
+    job: Job, program: Program, trace: TraceOptions, arguments: argparse.Namespace
+) -> tuple[Result, list[str] | None]:
     """The result, and the layers whose outputs differ from the golden model's if the job has those."""
     import tlm
 
-    with progress(f"simulating {job.name}"):
-        result = tlm.simulate(program, job.activations, fidelity=job.fidelity, vcd=vcd, energy=job.energy)
+    with progress(f"simulating {job.name}"), trace_messages(arguments):
+        result = tlm.simulate(program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy)
     return result, None if job.golden is None else differing_layers(job.golden, result.tensors)
 
 
@@ -92,7 +93,12 @@ def _evaluate(program: Program, inputs: BatchInputs, result: Result) -> BatchSum
 
 
 def _deliver(
-    result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, arguments: argparse.Namespace
+    result: Result,
+    job: Job,
+    differing: list[str] | None,
+    batch: BatchSummary | None,
+    arguments: argparse.Namespace,
+    traces: list[Path],
 ) -> None:
     from tlm.result_files import json_text
     from tlm.result_json import result_record
@@ -100,11 +106,11 @@ def _deliver(
     matches = None if differing is None else not differing
     record = result_record(result, scenario=job.name, settings=job.settings, matches_reference=matches)
     text = json_text(record if batch is None else record | {"batch": batch.record()})
-    written: list[Path] = []
+    written = traces
     if arguments.output is not None:
         from tlm.result_files import write_result
 
-        written = write_result(arguments.output, text, result.tensors)
+        written = [*write_result(arguments.output, text, result.tensors), *traces]
     if arguments.json:
         sys.stdout.write(text)
     else:
@@ -118,6 +124,7 @@ def _print(
 ) -> None:
     from rich.console import Console
 
+    from tlm.observe.trace_options import WAVE_SUFFIXES
     from tlm.report import MIN_COLUMNS, print_report
 
     console = Console(highlight=False)
@@ -129,12 +136,8 @@ def _print(
         print(f"wrote {', '.join(map(str, written))}")
     else:
         print("nothing was written; -o DIR keeps result.json and outputs.npz")
-
-
-def _vcd_path(arguments: argparse.Namespace, job: Job) -> Path | None:
-    if arguments.vcd is not None:
-        return Path(arguments.vcd)
-    return None if job.vcd is None else (arguments.output or Path()) / job.vcd
+    if any(path.suffix in WAVE_SUFFIXES for path in written):
+        print("`tlm wave FILE` opens a waveform")
 
 
 def _check_directory(directory: Path, key: str) -> None:
@@ -150,7 +153,7 @@ def _run_script(path: Path, arguments: argparse.Namespace) -> int:
         "output": "-o",
         "overrides": "--set",
         "fidelity": "--fidelity",
-        "vcd": "--vcd",
+        **TRACE_FLAGS,
         "json": "--json",
         "batch": "--batch",
     }

@@ -61,4 +61,3 @@ def _until_handover(one: PassRecord, config: ChipConfig) -> Iterator[CauseSpan]:
 
 def _has_ended(part: PartRecord) -> bool:
     return bool(part.passes) and part.flushed
-

@@ -11,7 +11,6 @@ from tlm.observe.trace_window import TraceWindow
 
 WAVE_SUFFIXES = (".vcd", ".fst")
 TIMELINE_SUFFIXES = (".json", ".json.gz")
-DEFAULT_LIMIT_MB = 256
 
 
 class WaveLevel(enum.Enum):
@@ -43,7 +42,7 @@ class TraceOptions:
     wave: Path | str | None = None
     level: str | None = None
     window: str | None = None
-    limit_mb: int = DEFAULT_LIMIT_MB
+    limit_mb: int = 256
     timeline: Path | str | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +72,10 @@ class TraceOptions:
     def timeline_path(self) -> Path | None:
         """``timeline`` as a path."""
         return None if self.timeline is None else Path(self.timeline)
+
+    def files(self) -> list[Path]:
+        """What is written, without the files beside a waveform."""
+        return [path for path in (self.wave_path, self.timeline_path) if path is not None]
 
     @property
     def trace_window(self) -> TraceWindow:

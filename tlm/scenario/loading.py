@@ -20,6 +20,7 @@ from tlm.scenario.sources import Source, merged, override_source, read_sources
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
     from tlm.network import Network
+    from tlm.observe.trace_options import TraceOptions
     from tlm.reference import OutputArray
     from tlm.scenario.batch_inputs import BatchInputs
 
@@ -34,7 +35,7 @@ class Job:
     activations: Int8Array
     chip: ChipConfig
     fidelity: str | None
-    vcd: str | None
+    trace: TraceOptions
     energy: EnergyConfig
     settings: dict[str, Any]
     """The resolved network and input sections for result.json; files by name and SHA-256."""
@@ -68,6 +69,7 @@ class LoadedScenario:
             builder = NetworkBuilder(activations, config.input.signed)
             config.network.add_to(builder)
             network = builder.network()
+            trace = config.trace.options()
         except InputError as error:
             raise placed(error, self.sources) from None
         return Job(
@@ -77,7 +79,7 @@ class LoadedScenario:
             activations=activations,
             chip=config.chip,
             fidelity=config.fidelity,
-            vcd=config.trace.vcd,
+            trace=trace,
             energy=config.energy,
             settings=_settings(config, activations),
             golden=builder.tensors() if golden else None,

@@ -8,14 +8,17 @@ the descriptions in the JSON Schema. The kinds of network and of input have file
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field, structs
 
 from tlm.chip.config import ChipConfig
 from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.inputs import InputSection, RandomInput
 from tlm.scenario.networks import BlockNetwork, NetworkSection
+
+if TYPE_CHECKING:
+    from tlm.observe.trace_options import TraceOptions
 
 DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 """Section -> the kind that it has where none is given."""
@@ -28,10 +31,29 @@ PATH_KEYS = (("input", "file"), ("network", "weights"), ("network", "patterns"))
 
 
 class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to record while it runs."""
+    """What to record while it runs. Paths are relative to the output directory (-o), or to the current one without."""
 
-    vcd: str | None = None
-    """Value change dump to write: a path, relative to the output directory (-o), or to the current one without -o."""
+    wave: str | None = None
+    """Waveform to write, .vcd or .fst; a layout for GTKWave is written beside it."""
+    level: Literal["pass", "cycle"] | None = None
+    """What the waveform shows: "pass" (cheap), or "cycle" (everything, in fidelity "beat"); by default "pass", but
+    "cycle" with a window or in fidelity "beat"."""
+    window: str | None = None
+    """Which cycles a waveform of every cycle shows: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B."""
+    limit_mb: Annotated[int, Meta(ge=1)] = 256
+    """A waveform of every cycle ends where it has grown to so many megabytes."""
+    timeline: str | None = None
+    """Trace for timeline viewers (Perfetto) to write, .json or .json.gz."""
+
+    def options(self) -> TraceOptions:
+        """The same for a run.
+
+        Raises:
+            InputError: a kind of file, a window or a combination that does not exist.
+        """
+        from tlm.observe.trace_options import TraceOptions
+
+        return TraceOptions(**structs.asdict(self))
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

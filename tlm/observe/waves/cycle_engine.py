@@ -36,7 +36,6 @@ _ARRAY_NAMES = {ArrayState.HOLD: "compute"}
 _REQUANTISER_NAMES = {RequantiserState.DRAIN: "writes", RequantiserState.FROZEN: "writes"}
 
 
-
 def watch_engine(dump: Dump, engine: Engine, watched: Watched) -> None:
     """Register the signals of the SRAMs and the datapath."""
     for sram in engine.srams.values():

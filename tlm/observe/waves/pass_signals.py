@@ -227,4 +227,3 @@ def ruler_changes(ruler: Variable[Any], cycles: int, step_cycles: int) -> Change
     """A ruler: every so many cycles the number of the cycle."""
     for cycle in range(0, cycles, step_cycles):
         yield Change(cycle, ruler, cycle)
-

@@ -1,0 +1,118 @@
+"""Options of ``tlm run`` that record a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlm.core.errors import InputError, TraceWarning
+
+if TYPE_CHECKING:
+    from tlm.observe.trace_options import TraceOptions
+
+TRACE_FLAGS = {
+    "wave": "--wave",
+    "wave_level": "--wave-level",
+    "trace_window": "--trace-window",
+    "wave_limit_mb": "--wave-limit-mb",
+    "timeline": "--timeline",
+}
+"""Name of the parsed option -> flag."""
+
+_KEYS = {
+    "wave": "wave", "level": "wave_level", "window": "trace_window", "limit_mb": "wave_limit_mb", "timeline": "timeline"
+}  # fmt: skip
+"""Key of the scenario's section -> name of the parsed option."""
+
+
+def add_traces(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group("traces (docs/waveforms.md)")
+    group.add_argument(
+        "--wave", "--vcd", metavar="FILE", type=Path, help="write a waveform, .vcd or .fst, with a layout for GTKWave"
+    )
+    group.add_argument(
+        "--wave-level",
+        metavar="LEVEL",
+        help="pass (cheap, default) or cycle (everything; fidelity beat, default with a window)",
+    )
+    group.add_argument(
+        "--trace-window",
+        metavar="WINDOW",
+        help="cycles of the waveform: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B",
+    )
+    group.add_argument(
+        "--wave-limit-mb", metavar="N", type=int, help="end a waveform of every cycle at N megabytes (default 256)"
+    )
+    group.add_argument(
+        "--timeline", metavar="FILE", type=Path, help="write a trace for timeline viewers (Perfetto), .json or .json.gz"
+    )
+
+
+def trace_options(arguments: argparse.Namespace, section: TraceOptions, directory: Path) -> TraceOptions:
+    """What to record: the scenario's section, with what the options change.
+
+    Args:
+        arguments: parsed options.
+        section: of the scenario.
+        directory: where the section's relative paths belong.
+
+    Raises:
+        InputError: an option or the section asks for what cannot be.
+    """
+    given = _given(arguments)
+    placed = {
+        key: directory / path for key in ("wave", "timeline") if (path := getattr(section, key)) is not None
+    }  # fmt: skip
+    try:
+        return replace(section, **(placed | given))
+    except InputError as error:
+        raise InputError(_by_flag(str(error), given)) from None
+
+
+def _by_flag(message: str, given: Iterable[str]) -> str:
+    """A message that names the flags that were given instead of the keys of the section."""
+    for key in given:
+        message = message.replace(f"trace.{key}", TRACE_FLAGS[_KEYS[key]])
+    return message
+
+
+def check_trace_files(trace: TraceOptions) -> None:
+    """Nothing if the files can be written.
+
+    Raises:
+        InputError: headed by the option that a user would change.
+    """
+    from tlm.result_files import check_writable
+
+    for key, path in (("--wave", trace.wave_path), ("--timeline", trace.timeline_path)):
+        if path is not None:
+            if path.is_dir():
+                raise InputError(f"{key}: {path} is a directory; give a file")
+            check_writable(path.parent, key)
+
+
+@contextmanager
+def trace_messages(arguments: argparse.Namespace) -> Iterator[None]:
+    """Say on stderr, in one line each, what a trace lacks; errors name the options that were given."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TraceWarning)
+        try:
+            yield
+        except InputError as error:
+            raise InputError(_by_flag(str(error), _given(arguments))) from None
+        finally:
+            for one in caught:
+                print(f"tlm: warning: {_by_flag(str(one.message), _given(arguments))}", file=sys.stderr)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Key of the section -> what its option says."""
+    found = {key: getattr(arguments, name) for key, name in _KEYS.items()}
+    return {key: value for key, value in found.items() if value is not None}
