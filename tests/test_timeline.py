@@ -6,7 +6,7 @@ import json
 from collections import Counter
 
 import pytest
-from test_vcd import CHIP, small_network
+from waves import CHIP, small_network
 
 import tlm
 from tlm.result_json import result_json

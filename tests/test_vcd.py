@@ -7,71 +7,29 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import pywellen
-from vcd.reader import ScalarChange, StringChange, TokenKind, VectorChange, tokenize
+from vcd.reader import RealChange, ScalarChange, StringChange, TokenKind, VectorChange, tokenize
+from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
 import tlm
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName, StartEngine, StartTransfer, Unit, Wait
-from tlm.core.errors import DriverError, InputError
+from tlm.core.errors import DriverError, InputError, TraceWarning
 from tlm.core.module import Activity
-from tlm.observe.waves.cycle_wave import CycleWave
-from tlm.observe.waves.dump import start_ps
-
-CHIP = tlm.ChipConfig(
-    lanes=8, columns=8, amem_banks=2, amem_words=1024, wmem_words=128, imem_words=512, memory_bytes=1 << 16
-)
-
-
-def small_network() -> tuple[tlm.Network, Any]:
-    """Every kind of event on an 8x8 array: conflicts (stride 2), a residual, a split layer, accumulator output."""
-    rng = np.random.default_rng(5)
-
-    def weights(*shape: int, density: float = 1.0) -> Any:
-        return (rng.integers(-8, 8, shape) * (rng.random((1, *shape[1:])) < density)).astype(np.int8)
-
-    scale: dict[str, Any] = {"multiplier": 300, "shift": 12}
-    pruned = weights(12, 12, 3, 3, density=0.3)
-    layers = [
-        tlm.Conv2d("pw1", weights(12, 6, 1, 1), **scale),
-        tlm.Conv2d("res", pruned, padding=1, residual="pw1", residual_multiplier=9, **scale),
-        tlm.Conv2d("down", weights(20, 12, 3, 3, density=0.9), padding=1, stride=2, **scale),
-        tlm.Conv2d("scores", weights(3, 20, 1, 1), accumulator_output=True),
-    ]  # fmt: skip
-    return tlm.Network((6, 7, 8), layers), rng.integers(0, 16, (6, 7, 8))
+from tlm.observe.energy import EnergyObserver
+from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.recorder import Recorder
+from tlm.observe.tracing import traced
+from tlm.observe.watched import Watched
+from tlm.observe.waves.variables import start_ps
+from tlm.observe.waves.wave_file import WaveFile
 
 
-class Waves:
-    """A dump as pywellen reads it; nothing but times and values."""
-
-    def __init__(self, path: Path) -> None:
-        self._waveform = pywellen.Waveform(str(path))
-        self._vars = {v.full_name: v for v in self._waveform.all_vars()}
-        self.names = set(self._vars)
-        counter = self.raw("clock.cycle")
-        self._cycle_of_ps = {time: value for time, value in counter if isinstance(value, int)}
-        self.last_cycle = max(self._cycle_of_ps.values())
-
-    def raw(self, name: str) -> list[tuple[int, Any]]:
-        """(time in ps, value) of every change."""
-        return list(self._vars[name].signal)
-
-    def changes(self, name: str) -> list[tuple[int, Any]]:
-        """(cycle, value) of every change, by the dump's own cycle counter."""
-        return [(self._cycle_of_ps[time], value) for time, value in self.raw(name)]
-
-    def cycles(self, name: str) -> list[int]:
-        """The cycles in which an event happens."""
-        return [cycle for cycle, _ in self.changes(name)]
-
-    def each_cycle(self, name: str) -> list[Any]:
-        """The value in every cycle from 0 on."""
-        changes = [*self.changes(name), (self.last_cycle + 1, None)]
-        return [value for (a, value), (b, _) in pairwise(changes) for _ in range(a, b)]
+def cycles_to(path: Path, window: str | None = None, limit_mb: int = 256) -> tlm.TraceOptions:
+    """A waveform of every cycle."""
+    return tlm.TraceOptions(wave=path, level="cycle", window=window, limit_mb=limit_mb)
 
 
 class Run:
@@ -81,8 +39,7 @@ class Run:
         network, self.activations = small_network()
         self.program = tlm.compile(network, CHIP)
         self.path = directory / "run.vcd"
-        trace = tlm.TraceOptions(wave=self.path, level="cycle")
-        self.result = tlm.simulate(self.program, self.activations, trace=trace)
+        self.result = tlm.simulate(self.program, self.activations, trace=cycles_to(self.path))
         self.waves = Waves(self.path)
 
 
@@ -106,7 +63,7 @@ def layer_spans(waves: Waves) -> Iterator[tuple[str, range]]:
 
 def test_layers_recomputed_from_the_dump_alone(run: Run) -> None:
     waves = run.waves
-    states = waves.changes("engine.sequencer.state")
+    states = waves.states("engine.sequencer.state")
     counters = {
         "passes": [cycle for cycle, state in states if state == "steps"],
         "steps": waves.cycles("engine.sequencer.step"),
@@ -132,15 +89,15 @@ def test_layers_recomputed_from_the_dump_alone(run: Run) -> None:
 
 def test_states_of_a_pass_begin_and_end_in_the_cycles_of_engine_md(run: Run) -> None:
     waves = run.waves
-    states = waves.changes("engine.sequencer.state")
+    states = waves.states("engine.sequencer.state")
     at = next(i for i, (_, state) in enumerate(states) if state == "steps")
     (first, _), (drain, name), (after, gap) = states[at : at + 3]
     assert (name, gap) == ("drain", "gap")
     handover = drain - 1 + CHIP.pipeline_cycles + 1  # h = e + 1 + pipeline, free as the first pass is
     assert after == handover + 1
-    holds = [cycle for cycle, state in waves.changes("engine.mac_array.state") if state == "hold"]
-    drains = [cycle for cycle, state in waves.changes("engine.requantiser.state") if state == "drain"]
-    assert (holds[0], drains[0]) == (handover, handover + 1)
+    ends = [cycle for cycle, state in waves.states("engine.mac_array.state") if state == "idle" and cycle]
+    drains = [cycle for cycle, state in waves.states("engine.requantiser.state") if state == "writes"]
+    assert (ends[0], drains[0]) == (handover + 1, handover + 1)
     assert waves.cycles("engine.requantiser.write")[0] == handover + 1 + CHIP.requantiser_cycles
     assert first == run.result.layers["pw1"].start_cycle
 
@@ -155,7 +112,7 @@ def test_passes_are_numbered_by_group_and_tile(run: Run) -> None:
     tiles = run.result.layers["pw1"].passes // 2
     name, span = next(layer_spans(waves))
     assert name == "pw1"
-    starts = [cycle for cycle, state in waves.changes("engine.sequencer.state") if state == "steps" and cycle in span]
+    starts = [cycle for cycle, state in waves.states("engine.sequencer.state") if state == "steps" and cycle in span]
     shown = [waves.each_cycle(f"engine.sequencer.{key}") for key in ("pass", "group", "tile")]
     expected = [(index, index // tiles, index % tiles) for index in range(2 * tiles)]
     assert [tuple(signal[cycle] for signal in shown) for cycle in starts] == expected
@@ -205,9 +162,9 @@ def test_transfers_and_interrupts(run: Run) -> None:
 
 def test_the_host_shows_its_register_accesses_and_its_sleep(run: Run) -> None:
     waves = run.waves
-    sleeps = [cycle for cycle, state in waves.changes("host.state") if state == "sleep"]
+    sleeps = [cycle for cycle, state in waves.states("host.state") if state == "sleep"]
     assert len(sleeps) > 2
-    assert all(waves.each_cycle("host.waits_for")[cycle] != "-" for cycle in sleeps)
+    assert all(waves.each_state("host.waits_for")[cycle] != "-" for cycle in sleeps)
     begins = [cycle for cycle, access in waves.changes("host.access") if access]
     shown = [tuple(waves.each_cycle(f"host.{key}")[cycle] for key in ("unit", "register", "write")) for cycle in begins]
     starts = Counter(unit for unit, register, write in shown if register == "START" and write)
@@ -219,7 +176,8 @@ def test_the_host_shows_its_register_accesses_and_its_sleep(run: Run) -> None:
 
 def test_scopes_bear_the_names_of_the_blocks(run: Run) -> None:
     modules = {module.path for module in System(CHIP).simulation.modules()} - {"dma", "engine"}
-    assert {name.rpartition(".")[0] for name in run.waves.names} == modules | {"clock"}
+    layers = set(run.waves.layer_scopes().values())
+    assert {name.rpartition(".")[0] for name in run.waves.names} == modules | layers | {"clock", "power", "engine"}
 
 
 def test_tracing_changes_no_cycle_and_no_output(run: Run) -> None:
@@ -236,7 +194,7 @@ def test_tracing_changes_no_cycle_and_no_output(run: Run) -> None:
 
 def test_two_runs_give_the_same_bytes(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "another name.vcd"
-    tlm.simulate(run.program, run.activations, vcd=str(other))
+    tlm.simulate(run.program, run.activations, trace=cycles_to(other))
     assert other.read_bytes() == run.path.read_bytes()
 
 
@@ -247,7 +205,7 @@ def check_well_formed(path: Path, clock_khz: int) -> int:
         if token.kind is TokenKind.CHANGE_TIME:
             times.append(token.time_change)
             seen.clear()
-        elif isinstance(token.data, (ScalarChange, VectorChange, StringChange)):
+        elif isinstance(token.data, (ScalarChange, VectorChange, StringChange, RealChange)):
             assert token.data.id_code not in seen, f"two values at {times[-1]}"
             seen.add(token.data.id_code)
         else:
@@ -267,10 +225,15 @@ def check_well_formed(path: Path, clock_khz: int) -> int:
 def test_time_is_real_and_exact_at_every_operating_point(run: Run, tmp_path: Path, voltage_v: float) -> None:
     chip = tlm.ChipConfig(**{**vars(CHIP), "voltage_v": voltage_v, "frequency_mhz": None})
     path = tmp_path / "run.vcd"
-    result = tlm.simulate(run.program, run.activations, chip=chip, vcd=path)
+    result = tlm.simulate(run.program, run.activations, chip=chip, trace=cycles_to(path))
     last_irq_ps = Waves(path).raw("host.irq_store")[-1][0]
     assert last_irq_ps == (result.cycles - 1) * 10**9 // chip.clock_khz
     assert check_well_formed(path, chip.clock_khz) > result.cycles
+
+
+def files_of(dump: Path) -> list[Path]:
+    """A waveform, its layout, the names of its states."""
+    return [dump.with_suffix(suffix) for suffix in (".gtkw", ".labels.txt", ".vcd")]
 
 
 def test_a_failing_run_leaves_a_readable_file_up_to_the_failure(run: Run, tmp_path: Path) -> None:
@@ -281,8 +244,8 @@ def test_a_failing_run_leaves_a_readable_file_up_to_the_failure(run: Run, tmp_pa
     ]
     path = tmp_path / "failed.vcd"
     with pytest.raises(DriverError, match="illegal instruction"):
-        tlm.simulate(run.program, run.activations, vcd=path, faults=faults)
-    assert list(tmp_path.iterdir()) == [path]
+        tlm.simulate(run.program, run.activations, trace=cycles_to(path), faults=faults)
+    assert sorted(tmp_path.iterdir()) == files_of(path)
     last = check_well_formed(path, CHIP.clock_khz)
     waves = Waves(path)
     assert "res" in [name for _, name in waves.changes("engine.sequencer.layer")]
@@ -302,26 +265,101 @@ def test_ctrl_c_leaves_a_readable_file(run: Run, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     system.simulation.add_process(press)
-    with pytest.raises(KeyboardInterrupt), CycleWave(system, run.program, path):
+    recorder = Recorder(system)
+    watched = Watched(system, run.program, recorder, EnergyObserver(system, recorder, EnergyConfig()))
+    with pytest.raises(KeyboardInterrupt), traced(watched, cycles_to(path)):
         system.run(run.program.steps)
     assert check_well_formed(path, CHIP.clock_khz) == stop_cycle + 1
     whole = [change for change in run.waves.changes("dma.load.bytes") if change[0] < stop_cycle]
     assert Waves(path).changes("dma.load.bytes")[: len(whole)] == whole
-    assert list(tmp_path.iterdir()) == [path]
+    assert sorted(tmp_path.iterdir()) == files_of(path)
 
 
 @pytest.mark.parametrize("kind", ["missing directory", "directory", "device"])
 def test_a_path_that_cannot_be_written_is_told_before_the_run(run: Run, tmp_path: Path, kind: str) -> None:
-    path = {"missing directory": tmp_path / "no" / "x.vcd", "directory": tmp_path, "device": Path("/dev/null")}[kind]
+    (tmp_path / "d.vcd").mkdir()
+    (tmp_path / "null.vcd").symlink_to("/dev/null")
+    before = sorted(tmp_path.iterdir())
+    path = tmp_path / {"missing directory": "no/x.vcd", "directory": "d.vcd", "device": "null.vcd"}[kind]
     broken = [tlm.BitFlip(tlm.FaultTarget.MEMORY, 7, 7)]  # the run itself would fail with something else
-    with pytest.raises(InputError, match=f"vcd: {path} .*; give"):
-        tlm.simulate(run.program, run.activations, vcd=path, faults=broken)
-    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match=f"wave: {path} .*; give"):
+        tlm.simulate(run.program, run.activations, trace=cycles_to(path), faults=broken)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.vcd"
     full = Path("/dev/full").open("w", buffering=4096)  # noqa: SIM115 - the writer closes it
-    monkeypatch.setattr(CycleWave, "_open", lambda _: full)
+    monkeypatch.setattr(WaveFile, "_open", lambda _: full)
     with pytest.raises(InputError, match=r"x\.vcd cannot be written \(No space left on device\); give"):
-        tlm.simulate(run.program, run.activations, vcd=path)
+        tlm.simulate(run.program, run.activations, trace=cycles_to(path))
+
+
+def test_layers_by_their_own_signals(run: Run) -> None:
+    assert layers_from(run.waves) == layers_of(run.result)
+
+
+def test_every_cycle_has_the_cause_that_the_account_counts_it_under(run: Run) -> None:
+    assert +causes_from(run.waves, run.result.cycles) == +Counter(run.result.account.by_cause())
+    active = {name: run.waves.each_cycle(f"{scope}.active") for name, scope in run.waves.layer_scopes().items()}
+    causes = run.waves.each_state("engine.cause")
+    for name, layer in run.result.layers.items():
+        counts = Counter(cause for cause, one in zip(causes, active[name], strict=True) if one)
+        assert +counts == +Counter(layer.account.by_cause())
+
+
+def test_the_integral_of_power_is_the_energy_and_of_utilisation_the_work(run: Run) -> None:
+    waves, end = run.waves, run.waves.last_cycle + 1
+    pj_per_mw_cycle = 1000 / CHIP.frequency_mhz
+    beyond = end - run.result.cycles
+    core = waves.integral("power.core_mw", end) * pj_per_mw_cycle
+    leaking = beyond * (waves.final("power.core_mw")) * pj_per_mw_cycle
+    assert core - leaking == pytest.approx(run.result.energy.total_pj, rel=2e-3)
+    work = waves.integral("power.utilisation", end) * CHIP.peak_macs_per_cycle
+    assert work == pytest.approx(run.result.macs, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("window", "name"), [("layer:res", "res"), ("layer:down", "down"), ("layer:res,pass:2..4", None)]
+)  # fmt: skip
+def test_a_window_shows_what_the_whole_shows_then(run: Run, tmp_path: Path, window: str, name: str | None) -> None:
+    path = tmp_path / "window.vcd"
+    result = tlm.simulate(run.program, run.activations, trace=cycles_to(path, window))
+    assert result.layers == run.result.layers
+    part, whole = Waves(path), run.waves
+    inside = {cycle for cycle, value in part.changes("clock.cycle") if isinstance(value, int) and cycle}
+    passes = run.result.passes[name or "res"]
+    wanted = passes if name else passes[2:5]
+    assert max(inside) == max(one.last_write_cycle for one in wanted)
+    if name is None:
+        assert inside == set(range(wanted[0].first_cycle, wanted[-1].last_write_cycle + 1))
+    for signal in ("engine.sequencer.pass", "engine.amem.aligner", "engine.cause", "engine.requantiser.write"):
+        assert [c for c in part.changes(signal) if c[0] in inside and c[0] - 1 in inside] == [
+            c for c in whole.changes(signal) if c[0] in inside and c[0] - 1 in inside
+        ]
+
+
+def test_a_window_of_cycles(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "window.vcd"
+    tlm.simulate(run.program, run.activations, trace=cycles_to(path, "cycles:1500..1600"))
+    cycles = [cycle for cycle, value in Waves(path).changes("clock.cycle") if isinstance(value, int) and cycle]
+    assert cycles == list(range(1500, 1601))
+
+
+def test_what_a_trace_lacks_is_said(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "x.vcd"
+    with pytest.warns(TraceWarning, match=r"x\.vcd is empty: the run ended with cycle \d+, before the window .* began"):
+        tlm.simulate(run.program, run.activations, trace=cycles_to(path, "cycles:9000000..9000001"))
+
+
+def test_a_waveform_ends_at_its_limit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.vcd"
+    monkeypatch.setattr("tlm.observe.waves.cycle_wave._BYTES_PER_MB", 100_000)
+    with pytest.warns(TraceWarning, match=r"was cut in cycle \d+ of \d+, where it had grown to 1 MB; give") as seen:
+        tlm.simulate(run.program, run.activations, trace=cycles_to(path, limit_mb=1))
+    cut = int(str(seen[0].message).partition("cut in cycle ")[2].split()[0])
+    assert 100_000 < path.stat().st_size < 110_000
+    waves = Waves(path)
+    time_ps, status = waves.raw("clock.trace")[-1]
+    assert (waves.legend[status], time_ps) == ("cut", start_ps(cut, CHIP.clock_khz))
+    assert waves.last_cycle == cut - 1

@@ -8,16 +8,17 @@ import pytest
 import simpy
 
 from tlm.core.clock import Clock
-from tlm.observe.waves.dump import Dump, start_ps
+from tlm.observe.waves.dump import SAMPLE_CYCLES, Dump
+from tlm.observe.waves.variables import start_ps
 
 
 class Bench:
     """A dump of 1 GHz whose clock a test moves by hand: cycle c begins at 1000 c ps."""
 
-    def __init__(self, stream: io.StringIO | None = None) -> None:
+    def __init__(self, stream: io.StringIO | None = None, limit_bytes: int = 1 << 40) -> None:
         self.stream = stream or io.StringIO()
         self._env = simpy.Environment()
-        self.dump = Dump(self.stream, Clock(self._env), 1_000_000, "test")
+        self.dump = Dump(self.stream, Clock(self._env), 1_000_000, "test", limit_bytes)
 
     def go_to(self, cycle: int) -> None:
         self._env.run(until=cycle)
@@ -103,14 +104,14 @@ class InterruptedStream(io.StringIO):
         return written
 
 
-@pytest.mark.parametrize("interrupted_write", range(9, 20))
+@pytest.mark.parametrize("interrupted_write", [*range(12, 32), 150, 300])
 def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
     bench = Bench(InterruptedStream(interrupted_write))
     event, number = bench.dump.event("a", "s"), bench.dump.integer("a", "n")
     bench.dump.start()
 
     def play() -> None:
-        for cycle in range(1, 10):
+        for cycle in range(1, 200):
             bench.go_to(cycle)
             event.set(1)
             number.set(cycle)
@@ -118,7 +119,7 @@ def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         play()
     bench.close()
-    for name in ("s", "n", "cycle"):
+    for name in ("s", "n", "cycle", "ruler"):
         cycles = [cycle for cycle, _ in bench.values(name)]
         assert cycles == sorted(set(cycles))
 
@@ -145,3 +146,71 @@ def test_cycles_begin_at_exact_times(clock_khz: int) -> None:
     for cycle in (0, 1, 2, 999, 10**9 + 7):
         exact_times_khz = cycle * 10**9
         assert start_ps(cycle, clock_khz) * clock_khz <= exact_times_khz < (start_ps(cycle, clock_khz) + 1) * clock_khz
+
+
+def test_a_value_for_a_cycle_to_come_shows_then_unless_overruled() -> None:
+    bench = Bench()
+    signal = bench.dump.integer("a", "s")
+    bench.go_to(2)
+    signal.set_at(5, 50)
+    signal.set_at(9, 90)
+    signal.set_at(4000, 4)
+    bench.go_to(7)
+    signal.set_at(7, 70)
+    bench.go_to(8)
+    signal.set(80)  # and nothing else is to come
+    bench.go_to(4500)
+    bench.close()
+    assert [(cycle, int(value[1:], 2)) for cycle, value in bench.values("s")] == [(0, 0), (5, 50), (7, 70), (8, 80)]
+
+
+def test_averages_show_from_the_beginning_of_their_span_and_cover_everything() -> None:
+    bench = Bench()
+    signal, mean = bench.dump.bits("a", "s"), bench.dump.variables.real("a", "mean")
+    spans: list[tuple[int, int]] = []
+
+    def sample(first: int, end: int) -> dict[object, float]:
+        spans.append((first, end))
+        return {mean: float(len(spans))}
+
+    bench.dump.average(sample)  # type: ignore[arg-type]
+    for cycle in (1, SAMPLE_CYCLES - 1, SAMPLE_CYCLES + 3, 10 * SAMPLE_CYCLES + 5):
+        bench.go_to(cycle)
+        signal.pulse()
+    bench.close()
+    edges = [edge for span in spans for edge in span]
+    assert (edges[0], edges[-1]) == (0, 10 * SAMPLE_CYCLES + 6)
+    assert edges[1:-1:2] == edges[2::2]
+    assert all(first % SAMPLE_CYCLES == 0 for first, _ in spans)
+    assert [cycle for cycle, _ in bench.values("mean")] == [first for first, _ in spans]
+
+
+def test_outside_its_window_a_dump_shows_nothing_and_within_it_everything() -> None:
+    bench = Bench()
+    number, word = bench.dump.integer("a", "n"), bench.dump.text("a", "w")
+    bench.dump.start(lambda cycle: 10 <= cycle < 20)
+    for cycle in range(1, 30):
+        bench.go_to(cycle)
+        number.set(cycle)
+        if cycle == 5:
+            word.set("five")
+    bench.close()
+    shown = [(cycle, int(value[1:], 2)) for cycle, value in bench.values("n") if value.strip("bx")]
+    assert shown == [(0, 0), *((cycle, cycle) for cycle in range(10, 20))]
+    assert [cycle for cycle, value in bench.values("n") if value == "bx"] == [0, 20]
+    assert (10, "sfive") in bench.values("w")
+    assert (bench.dump.first_recorded_cycle, bench.dump.recorded_cycles) == (10, 10)
+
+
+def test_a_dump_ends_at_its_limit_and_says_where() -> None:
+    bench = Bench(limit_bytes=2000)
+    number = bench.dump.integer("a", "n")
+    for cycle in range(1, 2000):
+        bench.go_to(cycle)
+        number.set(cycle)
+    bench.close()
+    cut = bench.dump.cut_cycle
+    assert cut is not None
+    assert 2000 < len(bench.stream.getvalue()) < 2200
+    shown = [cycle for cycle, value in bench.values("n") if value != "bx"]
+    assert shown == list(range(cut))

@@ -8,6 +8,7 @@ is noted for that one, and a later word for it overrules.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import IO, Any, TypeAlias
 
@@ -130,7 +131,7 @@ class Dump:
         self._status = self.variables.state("clock", "trace", "recording")
         self._gate: Gate | None = None
         self._sample: Sample | None = None
-        self._pending: list[tuple[int, Frame]] = []
+        self._pending: deque[tuple[int, Frame]] = deque()
         """Cycles that are over and wait for the averages of the span in which they lie."""
         self._sampled = 0
         """First cycle without averages."""
@@ -236,42 +237,43 @@ class Dump:
             if self._pending and self._pending[0][0] == self._sampled:
                 self._pending[0][1].update(averages)
             else:
-                self._pending.insert(0, (self._sampled, averages))
+                self._pending.appendleft((self._sampled, averages))
         self._sampled = end
         # each is taken out before it is written, so that Ctrl-C in between cannot make close() write an event twice
-        self._pending.reverse()
         while self._pending:
-            self._write(*self._pending.pop())
+            self._write(*self._pending.popleft())
 
     def _write(self, cycle: int, values: Frame) -> None:
         time_ps = start_ps(cycle, self._clock_khz)
-        wanted = self._gate is None or self._gate(cycle)
         if self.cut_cycle is None and self.variables.written_bytes > self._limit_bytes:
             self.cut_cycle = cycle
             self._pause(time_ps, "cut")
-        elif self.cut_cycle is None and wanted is not self._recording:
-            if wanted:
-                self._resume(time_ps)
-            else:
-                self._pause(time_ps, "outside_window")
-        if self._recording:
-            if not self.recorded_cycles:
-                self.first_recorded_cycle = cycle
-            self.recorded_cycles += 1
-            self.last_recorded_cycle = cycle
-            change = self.variables.change
-            while values:
-                variable, value = values.popitem()
-                change(variable, time_ps, value)
-        else:
+        wanted = self.cut_cycle is None and (self._gate is None or self._gate(cycle))
+        if not wanted:
+            self._pause(time_ps, "outside_window")
             self.variables.note(values)
+            return
+        if not self._recording:
+            values = self._resume(time_ps, values)
+        if not self.recorded_cycles:
+            self.first_recorded_cycle = cycle
+        self.recorded_cycles += 1
+        self.last_recorded_cycle = cycle
+        change = self.variables.change
+        while values:
+            variable, value = values.popitem()
+            change(variable, time_ps, value)
 
     def _pause(self, time_ps: int, status: str) -> None:
-        self._recording = False
-        self.variables.change(self._status, time_ps, labels.code(status))
-        self.variables.pause(time_ps, keep=self._status)
+        """From here on everything shows x; nothing if it does already."""
+        if self._recording:
+            self._recording = False
+            self.variables.change(self._status, time_ps, labels.code(status))
+            self.variables.pause(time_ps, keep=self._status)
 
-    def _resume(self, time_ps: int) -> None:
+    def _resume(self, time_ps: int, values: Frame) -> Frame:
+        """Everything shows its value again, that of this cycle; what is left is to be written."""
         self._recording = True
+        self.variables.note(values | {self._status: labels.code("recording")})
         self.variables.resume(time_ps)
-        self.variables.change(self._status, time_ps, labels.code("recording"))
+        return {variable: value for variable, value in values.items() if self.variables.is_event(variable)}

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import IO, Any, TypeAlias
 
 from vcd import VCDWriter
+from vcd.common import VarType
 from vcd.writer import Variable
 
 from tlm.observe.waves import labels
@@ -125,6 +126,11 @@ class Variables:
     def has_words(self, name: str) -> bool:
         """Whether viewers write its values into boxes."""
         return self.kinds[name] in (Kind.TEXT, Kind.STATE, Kind.NUMBER) or "[" in name
+
+    @staticmethod
+    def is_event(variable: Variable[Any]) -> bool:
+        """Whether it happens and has no value."""
+        return variable.type is VarType.event
 
     def start(self) -> None:
         """Write the declarations and initial values; nothing can be declared afterwards."""

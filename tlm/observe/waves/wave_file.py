@@ -53,9 +53,12 @@ class WaveFile:
         self._path = path
         self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            self.stream: IO[str] = self._temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
+            self.stream = self._open()
         except OSError as error:
             raise self.refusal(error) from None
+
+    def _open(self) -> IO[str]:
+        return self._temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
 
     def finish(self, groups: Sequence[Group], view: View) -> None:
         """Put the dump in its place, with its layout.
