@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layouts import crowded_boxes, declared, read_layout
 from vcd.reader import RealChange, ScalarChange, StringChange, TokenKind, VectorChange, tokenize
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
@@ -23,6 +24,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.recorder import Recorder
 from tlm.observe.tracing import traced
 from tlm.observe.watched import Watched
+from tlm.observe.waves.labels import short_label
 from tlm.observe.waves.variables import start_ps
 from tlm.observe.waves.wave_file import WaveFile
 
@@ -157,7 +159,8 @@ def test_transfers_and_interrupts(run: Run) -> None:
     assert last == run.result.cycles - 1
     for unit in (Unit.LOAD, Unit.STORE):
         shown = [text for _, text in waves.changes(f"dma.{unit.value}.transfer") if text != "-"]
-        assert shown == [s.transfer.label for s in steps if isinstance(s, StartTransfer) and s.unit is unit]
+        started = [step.transfer for step in steps if isinstance(step, StartTransfer) and step.unit is unit]
+        assert shown == [short_label(transfer.label) for transfer in started]
 
 
 def test_the_host_shows_its_register_accesses_and_its_sleep(run: Run) -> None:
@@ -363,3 +366,18 @@ def test_a_waveform_ends_at_its_limit(run: Run, tmp_path: Path, monkeypatch: pyt
     time_ps, status = waves.raw("clock.trace")[-1]
     assert (waves.legend[status], time_ps) == ("cut", start_ps(cut, CHIP.clock_khz))
     assert waves.last_cycle == cut - 1
+
+
+@pytest.mark.parametrize("window", [None, "layer:res,pass:2..4", "cycles:1500..1900"])
+def test_every_name_of_the_layout_is_in_the_dump_and_every_word_of_the_view_fits(
+    run: Run, tmp_path: Path, window: str | None
+) -> None:
+    path = tmp_path / "x.vcd"
+    tlm.simulate(run.program, run.activations, trace=cycles_to(path, window))
+    layout, waves = read_layout(path.with_suffix(".gtkw")), Waves(path)
+    names = [line.signal for line in layout.lines]
+    assert set(names) <= declared(path)
+    assert len(set(names)) == len(names)
+    assert crowded_boxes(layout, waves, start_ps(waves.last_cycle + 1, CHIP.clock_khz)) == []
+    first = start_ps(min(c for c, v in waves.changes("clock.cycle") if c or window is None), CHIP.clock_khz)
+    assert first <= layout.start_ps < start_ps(waves.last_cycle, CHIP.clock_khz)

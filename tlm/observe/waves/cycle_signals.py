@@ -29,6 +29,7 @@ from tlm.observe.waves.cycle_engine import watch_engine
 from tlm.observe.waves.cycle_layers import watch_layers
 from tlm.observe.waves.dump import Dump
 from tlm.observe.waves.following import follow_number, follow_open, follow_state, initiator_of, on, watch_interrupt
+from tlm.observe.waves.labels import short_label
 
 _ADDRESS_BITS = 32
 _DATA_BITS = 64
@@ -123,7 +124,7 @@ def _watch_channel(dump: Dump, channel: DmaChannel, transfers: Sequence[Transfer
     def see(changed: Probe[ChannelState]) -> None:
         now = next(started, None) if changed.value is ChannelState.BUSY else None
         busy.set(int(changed.value is ChannelState.BUSY))
-        transfer.set("-" if now is None else now.label)
+        transfer.set("-" if now is None else short_label(now.label))
         sram.set("-" if now is None else now.sram.name.lower())
 
     channel.state.observe(see)

@@ -17,17 +17,20 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
 from tlm.observe.waves.cycle_signals import watch_system
-from tlm.observe.waves.dump import Dump
-from tlm.observe.waves.layout import cycle_layout
+from tlm.observe.waves.dump import REMEMBERED_CYCLES, RULER_CYCLES, Dump
+from tlm.observe.waves.layout import cycle_layout, with_readable
+from tlm.observe.waves.rows import boxes_of, rows_with_words
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
 from tlm.observe.waves.variables import start_ps
+from tlm.observe.waves.view import Choice, Span, best_choice
 from tlm.observe.waves.wave_file import WaveFile
 from tlm.observe.waves.window_gate import WindowGate
 
 _BYTES_PER_MB = 10**6
-_CYCLE_PIXELS = 16
-"""Width of a cycle in the first view: a hexadecimal digit or the shortest state fits into it."""
-_LEAD_CYCLES = 12
+_CYCLE_PIXELS = (16, 20, 24, 32, 40, 50)
+"""Widths of a cycle that a view may have, the best first: a hexadecimal digit fits into the smallest."""
+_LEAD = 0.2
+_ANCHORS = 12
 _MARKERS = 26
 
 
@@ -72,7 +75,8 @@ class CycleWave:
     ) -> None:
         try:
             self._dump.close()
-            self._file.finish(cycle_layout(self._watched.program, self._watched.system.config), self._view())
+            choice = self._choice()
+            self._file.finish(with_readable(self._groups, choice.readable), self._view(choice.span))
             if isinstance(error, OSError):  # nothing in a run but this file touches the system
                 raise error
         except OSError as failure:
@@ -92,6 +96,8 @@ class CycleWave:
         limit = self._options.limit_mb * _BYTES_PER_MB
         dump = Dump(self._file.stream, system.simulation.clock, config.clock_khz, comment, limit)
         watch_system(dump, self._watched)
+        self._groups = cycle_layout(self._watched.program, config)
+        dump.remember([dump.variables.by_name[row.signal] for row in rows_with_words(dump.variables, self._groups)])
         dump.start(None if self._options.window is None else self._gate)
         return dump
 
@@ -113,25 +119,32 @@ class CycleWave:
                 stacklevel=2,
             )
 
-    def _view(self) -> View:
-        khz = self._watched.system.config.clock_khz
-        first = self._dump.first_recorded_cycle
-        anchor = self._anchor(first)
-        start = first if anchor is None else max(first, anchor - _LEAD_CYCLES)
+    def _choice(self) -> Choice:
+        variables, changes = self._dump.variables, self._dump.remembered
+        needed, finer = (boxes_of(variables, self._groups, changes, kind) for kind in (False, True))
+        return best_choice(needed, finer, self._spans(), self._watched.recorder.recorded_cycles)
+
+    def _view(self, span: Span) -> View:
+        khz, first = self._watched.system.config.clock_khz, self._dump.first_recorded_cycle
         starts = [part.first_cycle for part in self._watched.recorder.parts.values() if part.passes]
         return View(
-            start_ps=start_ps(start, khz),
-            ps_per_pixel=start_ps(1, khz) / _CYCLE_PIXELS,
+            start_ps=start_ps(span.first_cycle, khz),
+            ps_per_pixel=start_ps(1, khz) / span.pixels_per_cycle,
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
         )
 
-    def _anchor(self, first: int) -> int | None:
-        """A moment worth looking at: the end of a pass that waits for the one before, or of any pass."""
-        end = self._dump.last_recorded_cycle - WAVES_PIXELS // _CYCLE_PIXELS // 2
-        inside = [one for one in self._passes() if first <= one.last_fetch_cycle <= end]
+    def _spans(self) -> Iterator[Span]:
+        """Views to choose from: the ends of passes, at first of those that wait for the pass before."""
+        first, last = self._dump.first_recorded_cycle, self._dump.last_recorded_cycle
         pipeline = self._watched.system.config.pipeline_cycles
-        waiting = [one for one in inside if one.handover_cycle > one.last_fetch_cycle + 1 + pipeline]
-        return next((one.last_fetch_cycle for one in (*waiting, *inside)), None)
+        ends = [one for one in self._passes() if first <= one.last_fetch_cycle <= min(last, first + REMEMBERED_CYCLES)]
+        waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + 1 + pipeline]
+        for pixels in _CYCLE_PIXELS:
+            cycles = WAVES_PIXELS / pixels
+            for one in [*waiting[:_ANCHORS], *ends[:_ANCHORS]]:
+                start = max(first, one.last_fetch_cycle - int(_LEAD * cycles))
+                yield Span(start - start % RULER_CYCLES if start > first else start, cycles)
+            yield Span(first, cycles)
 
     def _passes(self) -> Iterator[PassRecord]:
         for part in self._watched.recorder.parts.values():

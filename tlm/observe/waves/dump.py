@@ -9,14 +9,14 @@ is noted for that one, and a later word for it overrules.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import IO, Any, TypeAlias
 
 from vcd.writer import Variable
 
 from tlm.core.clock import Clock
 from tlm.observe.waves import labels
-from tlm.observe.waves.variables import Value, Variables, start_ps
+from tlm.observe.waves.variables import Change, Value, Variables, start_ps
 
 _COUNTED_IDLE_CYCLES = 1024
 """The cycle counter runs on while nothing else changes, but for so many cycles at most, or a chip that waits for a
@@ -27,6 +27,8 @@ SAMPLE_CYCLES = 64
 
 RULER_CYCLES = 10
 """The ruler shows every so many cycles the number of the cycle: it can be read where the counter is too narrow."""
+
+REMEMBERED_CYCLES = 20_000
 
 Frame: TypeAlias = dict[Variable[Any], Value]
 """What changes in a cycle."""
@@ -123,6 +125,9 @@ class Dump:
         self.first_recorded_cycle = 0
         """The first of them."""
         self.last_recorded_cycle = 0
+        self.remembered: list[Change] = []
+        """Early changes of the variables that are to be remembered: from them the first view is chosen."""
+        self._to_remember: Collection[Variable[Any]] = ()
         self._clock_khz = clock_khz
         self._limit_bytes = limit_bytes
         self.variables = Variables(stream, comment)
@@ -162,6 +167,10 @@ class Dump:
     def average(self, sample: Sample) -> None:
         """Have ``sample`` asked for the averages of every :data:`SAMPLE_CYCLES` cycles."""
         self._sample = sample
+
+    def remember(self, variables: Collection[Variable[Any]]) -> None:
+        """Keep the changes of these variables in the first :data:`REMEMBERED_CYCLES` that are recorded."""
+        self._to_remember = frozenset(variables)
 
     def start(self, gate: Gate | None = None) -> None:
         """Write the declarations and initial values; nothing can be declared afterwards.
@@ -254,11 +263,15 @@ class Dump:
             self.variables.note(values)
             return
         if not self._recording:
+            self.remembered += [Change(cycle, one, one.value) for one in self._to_remember if one not in values]
+            self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
             values = self._resume(time_ps, values)
         if not self.recorded_cycles:
             self.first_recorded_cycle = cycle
         self.recorded_cycles += 1
         self.last_recorded_cycle = cycle
+        if self.recorded_cycles <= REMEMBERED_CYCLES:
+            self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
         change = self.variables.change
         while values:
             variable, value = values.popitem()

@@ -87,3 +87,10 @@ def filter_lines() -> Iterator[str]:
 def legend() -> str:
     """One line for the head of a dump."""
     return "states: " + ", ".join(f"{value:02x} {text}" for value, (text, _) in enumerate(_TABLE))
+
+
+def short_label(label: str) -> str:
+    """What a transfer moves, as short as a box: which SRAM it is for shows in another row."""
+    for start in ("instructions of ", "weights of "):
+        label = label.removeprefix(start)
+    return label.replace(" from channel ", " c").replace(" words ", " w")

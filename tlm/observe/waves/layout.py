@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig
@@ -50,6 +50,8 @@ class Row:
     colour: Colour = Colour.WORK
     label: str | None = None
     """Shown instead of the signal's name."""
+    finer: bool = False
+    """Shown at first only if its words can be read there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +63,16 @@ class Group:
     closed: bool = False
 
 
-def _state(signal: str, label: str | None = None) -> Row:
-    return Row(f"{signal}[7:0]", Look.STATE, Colour.NAME, label)
+def _state(signal: str, label: str | None = None, finer: bool = False) -> Row:
+    return Row(f"{signal}[7:0]", Look.STATE, Colour.NAME, label, finer)
 
 
-def _channel(channel: str) -> tuple[Row, ...]:
+def _channel(channel: str, preposition: str) -> tuple[Row, ...]:
     scope = f"dma.{channel}"
     return (
         Row(f"{scope}.busy", colour=Colour.MOVE, label=f"{channel} busy"),
-        Row(f"{scope}.transfer", colour=Colour.MOVE, label=f"{channel} transfer"),
+        Row(f"{scope}.transfer", colour=Colour.MOVE, label=channel),
+        _state(f"{scope}.sram", f"{channel} {preposition}", finer=True),
         Row(f"{scope}.mb_per_s", Look.CURVE, Colour.MOVE, label=f"{channel} MB/s"),
     )
 
@@ -94,22 +97,25 @@ def pass_layout(program: Program) -> list[Group]:
             (
                 Row("clock.ruler", Look.NUMBER, Colour.CONTROL, "cycle"),
                 Row("engine.sequencer.layer", colour=Colour.NAME),
-                _state("engine.cause", "array: cause"),
+                _state("engine.activity", "array"),
+                _state("engine.cause", "cause", finer=True),
                 Row("engine.mac_array.utilisation", Look.CURVE, Colour.WORK),
                 Row("power.core_mw", Look.CURVE, Colour.FIGURE, "core power mW"),
             ),
         ),
-        Group("host", (_state("host.state"), _state("host.waits_for", "waits for"))),
-        Group("DMA", (*_channel("load"), *_channel("store"))),
+        Group("host", (_state("host.state", "host", finer=True), _state("host.waits_for", "waits for"))),
+        Group("DMA", (*_channel("load", "into"), *_channel("store", "from"))),
         Group(
             "engine",
             (
-                _state("engine.sequencer.state", "sequencer"),
                 Row("engine.sequencer.pass", Look.NUMBER, Colour.CONTROL),
+                _state("engine.sequencer.state", "sequencer", finer=True),
                 Row("engine.aligner.bank_conflict_cycles", Look.CURVE, Colour.STALL, "conflict cycles"),
-                _state("engine.mac_array.state", "mac array"),
-                Row("engine.mac_array.steps", Look.CURVE, Colour.WORK, "steps so far"),
-                _state("engine.requantiser.state", "requantiser"),
+                _state("engine.mac_array.state", "mac array", finer=True),
+                Row("engine.mac_array.busy", label="array computes"),
+                Row("engine.mac_array.hold", colour=Colour.STALL, label="array waits"),
+                _state("engine.requantiser.state", "requantiser", finer=True),
+                Row("engine.requantiser.busy", label="requantiser writes"),
                 Row("engine.requantiser.refused_writes", Look.CURVE, Colour.STALL, "refused writes"),
             ),
         ),
@@ -122,17 +128,24 @@ def pass_layout(program: Program) -> list[Group]:
                 Row("power.off_chip_mw", Look.CURVE, Colour.FIGURE, "off-chip power mW"),
                 Row("dma.load.bytes", Look.CURVE, Colour.MOVE, "load bytes so far"),
                 Row("dma.store.bytes", Look.CURVE, Colour.MOVE, "store bytes so far"),
-                _state("dma.load.sram", "load into"),
-                _state("dma.store.sram", "store from"),
                 Row("engine.running", colour=Colour.CONTROL),
                 Row("engine.sequencer.group", Look.NUMBER, Colour.CONTROL),
                 Row("engine.sequencer.tile", Look.NUMBER, Colour.CONTROL),
+                Row("engine.mac_array.steps", Look.CURVE, Colour.WORK, "steps so far"),
                 Row("engine.requantiser.pass", Look.NUMBER, Colour.CONTROL, "pass written back"),
                 Row("engine.requantiser.refused_residual_reads", Look.CURVE, Colour.STALL),
             ),
             closed=True,
         ),
     ]
+
+
+def with_readable(groups: Sequence[Group], readable: Collection[str]) -> list[Group]:
+    """The layout with finer rows only where they can be read; the others come into a closed group, for zooming in."""
+    hidden = [row for group in groups for row in group.rows if row.finer and row.signal not in readable]
+    shown = [Group(group.name, tuple(row for row in group.rows if row not in hidden), group.closed) for group in groups]
+    finer = [Group("finer states", tuple(hidden), closed=True)] if hidden else []
+    return [*shown[:-2], *finer, *shown[-2:]]
 
 
 def cycle_layout(program: Program, config: ChipConfig) -> list[Group]:
@@ -144,7 +157,7 @@ def cycle_layout(program: Program, config: ChipConfig) -> list[Group]:
                 Row("clock.ruler", Look.NUMBER, Colour.CONTROL, "cycle"),
                 _state("clock.trace", "trace"),
                 Row("engine.sequencer.layer", colour=Colour.NAME),
-                _state("engine.cause", "array: cause"),
+                _state("engine.cause", "cause", finer=True),
                 Row("power.utilisation", Look.CURVE, Colour.WORK),
                 Row("power.core_mw", Look.CURVE, Colour.FIGURE, "core power mW"),
             ),
@@ -162,14 +175,14 @@ def cycle_layout(program: Program, config: ChipConfig) -> list[Group]:
         Group(
             "engine",
             (
-                _state("engine.sequencer.state", "sequencer"),
+                _state("engine.sequencer.state", "sequencer", finer=True),
                 Row("engine.sequencer.pass", Look.NUMBER, Colour.CONTROL),
                 Row("engine.aligner.busy", label="aligner busy"),
                 Row("engine.sequencer.step", label="step"),
                 Row("engine.aligner.channel", Look.CURVE, Colour.CONTROL, "input channel"),
-                _state("engine.mac_array.state", "mac array"),
+                _state("engine.mac_array.state", "mac array", finer=True),
                 Row("engine.mac_array.hold", colour=Colour.STALL, label="array waits"),
-                _state("engine.requantiser.state", "requantiser"),
+                _state("engine.requantiser.state", "requantiser", finer=True),
                 Row("engine.requantiser.write", label="write"),
                 Row("engine.requantiser.frozen", colour=Colour.STALL, label="write refused"),
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from vcd.writer import Variable
 
@@ -14,16 +14,7 @@ from tlm.observe.timeline import Timeline, TransferSpan, timeline
 from tlm.observe.watched import Watched
 from tlm.observe.waves import labels
 from tlm.observe.waves.layer_signals import layer_signals
-from tlm.observe.waves.variables import Value, Variables
-
-
-class Change(NamedTuple):
-    """A variable's new value from a cycle on."""
-
-    cycle: int
-    variable: Variable[Any]
-    value: Value
-
+from tlm.observe.waves.variables import Change, Variables
 
 Changes: TypeAlias = Iterator[Change]
 
@@ -48,14 +39,18 @@ class PassSignals:
         self._sram = {c: state(f"dma.{c}", "sram") for c in self._busy}
         self._bytes = {c: number(f"dma.{c}", "bytes") for c in self._busy}
         self._bandwidth = {c: variables.real(f"dma.{c}", "mb_per_s") for c in self._busy}
-        self._running, self._cause = variables.bits("engine", "running"), state("engine", "cause", "host")
+        self._running = variables.bits("engine", "running")
+        self._activity, self._cause = state("engine", "activity", "host"), state("engine", "cause", "host")
         self._layer = text("engine.sequencer", "layer")
         self._sequencer = state("engine.sequencer", "state", "idle")
         self._place = [number("engine.sequencer", name, None) for name in ("pass", "group", "tile")]
         self._conflicts = number("engine.aligner", "bank_conflict_cycles")
         self._array, self._steps = state("engine.mac_array", "state", "idle"), number("engine.mac_array", "steps")
+        self._busy_array = variables.bits("engine.mac_array", "busy")
+        self._hold = variables.bits("engine.mac_array", "hold")
         self._utilisation = variables.real("engine.mac_array", "utilisation")
         self._requantiser = state("engine.requantiser", "state", "idle")
+        self._writing = variables.bits("engine.requantiser", "busy")
         self._drained = number("engine.requantiser", "pass", None)
         self._refused = [number("engine.requantiser", f"refused_{what}") for what in ("writes", "residual_reads")]
         self._power = variables.real("power", "core_mw"), variables.real("power", "off_chip_mw")
@@ -85,7 +80,7 @@ class PassSignals:
             totals[channel] += span.moved_bytes
             bandwidth = round(span.moved_bytes * khz / (end - span.first_cycle) / 1000, 3)
             yield Change(span.first_cycle, self._busy[channel], 1)
-            yield Change(span.first_cycle, self._transfer[channel], span.label)
+            yield Change(span.first_cycle, self._transfer[channel], labels.short_label(span.label))
             yield Change(span.first_cycle, self._sram[channel], labels.code(span.sram))
             yield Change(span.first_cycle, self._bandwidth[channel], bandwidth)
             if end < cycles:
@@ -128,6 +123,8 @@ class PassSignals:
     def _of_causes(self) -> Changes:
         for span in cause_spans(self._watched.recorder, self._watched.system.config):
             yield Change(span.first_cycle, self._cause, labels.code(span.cause))
+            activity = span.cause if span.of_pass is None else "computing"
+            yield Change(span.first_cycle, self._activity, labels.code(activity))
 
     def _of_parts(self) -> Changes:
         program, counters = self._watched.program, _Counters()
@@ -171,14 +168,17 @@ class PassSignals:
             yield Change(first, variable, value)
         yield Change(first, self._sequencer, labels.code("steps"))
         yield Change(first, self._array, labels.code("compute"))
+        yield Change(first, self._busy_array, 1)
         peak = self._watched.system.config.peak_macs_per_cycle * (end - first)
         yield Change(first, self._utilisation, round(one.macs / peak, 6))
         yield Change(behind, self._sequencer, labels.code("drain"))
         if one.handover_cycle >= 0:
-            hold = behind + self._watched.system.config.pipeline_cycles
-            if hold < one.handover_cycle:
-                yield Change(hold, self._array, labels.code("hold"))
-            yield Change(one.handover_cycle, self._array, labels.code("idle"))
+            ready = behind + self._watched.system.config.pipeline_cycles
+            if ready < one.handover_cycle:
+                yield Change(ready, self._hold, 1)
+                yield Change(one.handover_cycle, self._hold, 0)
+            yield Change(one.handover_cycle + 1, self._array, labels.code("idle"))
+            yield Change(one.handover_cycle + 1, self._busy_array, 0)
             yield Change(one.handover_cycle + 1, self._sequencer, labels.code("gap"))
 
     def _of_write_backs(self, part: PartRecord, counters: _Counters) -> Changes:
@@ -187,8 +187,10 @@ class PassSignals:
             if end <= first:  # the run failed before
                 return
             yield Change(first, self._requantiser, labels.code("writes"))
+            yield Change(first, self._writing, 1)
             yield Change(first, self._drained, index)
             yield Change(end, self._requantiser, labels.code("idle"))
+            yield Change(end, self._writing, 0)
             counters.refused_writes += one.refused_writes
             counters.refused_residual_reads += one.refused_residual_reads
             for variable, value in zip(

@@ -16,17 +16,18 @@ from vcd.writer import Variable
 
 from tlm.observe.passes import PassRecord
 from tlm.observe.watched import Watched
-from tlm.observe.waves import labels
-from tlm.observe.waves.layout import Group, Look, pass_layout
-from tlm.observe.waves.pass_signals import Change, PassSignals, ruler_changes
+from tlm.observe.waves.layout import pass_layout, with_readable
+from tlm.observe.waves.pass_signals import PassSignals, ruler_changes
+from tlm.observe.waves.rows import boxes_of
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
-from tlm.observe.waves.variables import Value, Variables, start_ps
-from tlm.observe.waves.view import Boxes, Span, best_span, round_number
+from tlm.observe.waves.variables import Change, Value, Variables, start_ps
+from tlm.observe.waves.view import Span, best_choice, round_number
 from tlm.observe.waves.wave_file import WaveFile
 
 _MARKERS = 26
-_PASS_PIXELS = (150, 120, 100, 80, 60, 200, 300)
+_PASS_PIXELS = (120, 90, 150, 70, 55, 45, 35, 200, 250, 300, 400)
 """Widths of a pass that a view may have, the best first."""
+_ANCHORS = 16
 _LEAD = 0.3
 """Where in the first view what it is about begins."""
 _RULER_PIXELS = 90
@@ -73,13 +74,13 @@ class PassWave:
         signals = PassSignals(variables, self._watched)
         changes = signals.changes()
         groups = pass_layout(self._watched.program)
-        rows = _boxes(variables, groups, changes)
-        span = best_span(rows, self._spans(), cycles)
-        step = round_number(_RULER_PIXELS / span.pixels_per_cycle)
-        changes += ruler_changes(ruler, cycles, step)
+        needed, finer_rows = (boxes_of(variables, groups, changes, finer) for finer in (False, True))
+        choice = best_choice(needed, finer_rows, self._spans(), cycles)
+        span = choice.span
+        changes += ruler_changes(ruler, cycles, _ruler_cycles(span.cycles))
         _write_changes(variables, counter, sorted(changes, key=lambda change: change.cycle), config.clock_khz)
         variables.close(start_ps(cycles, config.clock_khz))
-        self._file.finish(groups, self._view(span))
+        self._file.finish(with_readable(groups, choice.readable), self._view(span))
 
     def _view(self, span: Span) -> View:
         khz = self._watched.system.config.clock_khz
@@ -97,45 +98,22 @@ class PassWave:
         for last, part in pairwise(parts):
             before[part.tag] = part.first_cycle - last.last_seen_cycle
         waited = sorted(parts, key=lambda part: -before[part.tag])
-        anchors = [part.passes[0] for part in waited[:12]] + [one for part in parts for one in part.passes[:3]]
+        anchors = [part.passes[0] for part in waited] + [one for part in parts for one in part.passes[:3]]
         for pixels in _PASS_PIXELS:
-            for anchor in anchors[:60]:
+            for anchor in anchors[:_ANCHORS]:
                 yield _around(anchor, pixels)
 
 
 def _around(anchor: PassRecord, pixels: int) -> Span:
     length = max(1, max(anchor.handover_cycle, anchor.last_fetch_cycle) + 1 - anchor.first_cycle)
     cycles = WAVES_PIXELS * length / pixels
-    return Span(max(0, int(anchor.first_cycle - _LEAD * cycles)), cycles)
+    first = max(0, int(anchor.first_cycle - _LEAD * cycles))
+    return Span(first - first % _ruler_cycles(cycles), cycles)
 
 
-def _boxes(variables: Variables, groups: Sequence[Group], changes: Sequence[Change]) -> list[Boxes]:
-    """The words of all rows that are open."""
-    looks: dict[Variable[Any], Look] = {
-        variables.by_name[row.signal]: row.look
-        for group in groups
-        if not group.closed
-        for row in group.rows
-        if row.look is not Look.CURVE and variables.has_words(row.signal)
-    }
-    rows: dict[Variable[Any], tuple[list[int], list[str]]] = {variable: ([0], ["-"]) for variable in looks}
-    for cycle, variable, value in changes:
-        if variable in rows:
-            starts, texts = rows[variable]
-            text = _text(value, looks[variable])
-            if texts[-1] != text:
-                if starts[-1] == cycle:
-                    texts[-1] = text
-                else:
-                    starts.append(cycle)
-                    texts.append(text)
-    return [Boxes(*row) for row in rows.values()]
-
-
-def _text(value: Value, look: Look) -> str:
-    if look is Look.STATE and isinstance(value, int):
-        return labels.name(value)
-    return "z" if value is None else str(value)
+def _ruler_cycles(cycles: float) -> int:
+    """From one number of the ruler to the next, where so many cycles fill the window."""
+    return round_number(_RULER_PIXELS * cycles / WAVES_PIXELS)
 
 
 def _write_changes(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from vcd import VCDWriter
 from vcd.common import VarType
@@ -16,6 +16,14 @@ Value: TypeAlias = int | float | str | None
 """Of a variable; None shows as z: nobody drives it."""
 
 _PS_PER_MS = 1_000_000_000
+
+
+class Change(NamedTuple):
+    """A variable's new value from a cycle on."""
+
+    cycle: int
+    variable: Variable[Any]
+    value: Value
 
 
 class Kind(enum.Enum):

@@ -7,7 +7,7 @@ frame. So a view is good if each box in it is either wide enough or that narrow.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlm.observe.waves.save_file import WAVES_PIXELS
@@ -40,36 +40,50 @@ class Span:
         return WAVES_PIXELS / self.cycles
 
 
-def crowded(rows: Iterable[Boxes], span: Span, end_cycle: int) -> int:
-    """How many boxes in a view are too narrow for their words.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A view, and which rows can be read in it."""
+
+    span: Span
+    readable: frozenset[str]
+    """Names of rows without a word that does not fit."""
+
+
+def best_choice(
+    needed: Mapping[str, Boxes], finer: Mapping[str, Boxes], spans: Iterable[Span], end_cycle: int
+) -> Choice:  # fmt: skip
+    """The view with the fewest words that do not fit in the rows that are needed, then the most finer rows that do.
 
     Args:
-        rows: what is shown.
-        span: the view.
+        needed: name -> row that is shown in any case.
+        finer: likewise, of rows that are shown only if they can be read.
+        spans: views to choose from, the best first.
         end_cycle: of the run: the last box of each row ends there.
     """
-    return sum(_crowded_row(row, span, end_cycle) for row in rows)
-
-
-def best_span(rows: Sequence[Boxes], spans: Iterable[Span], end_cycle: int) -> Span:
-    """The first view in which every word can be read, or else the one with the fewest that cannot."""
-    best, fewest = None, 0
+    best, price = Choice(Span(0, max(1, end_cycle)), frozenset()), (end_cycle, 0)
     for span in spans:
-        count = crowded(rows, span, end_cycle)
-        if not count:
-            return span
-        if best is None or count < fewest:
-            best, fewest = span, count
-    return best or Span(0, max(1, end_cycle))
+        crowded = {name: crowded_boxes(row, span, end_cycle) for name, row in needed.items()}
+        total = sum(crowded.values())
+        if total > price[0]:
+            continue
+        readable = {name for name, row in finer.items() if not crowded_boxes(row, span, end_cycle)}
+        if (total, -len(readable)) < price:
+            price = total, -len(readable)
+            best = Choice(span, frozenset(readable | {name for name, count in crowded.items() if not count}))
+        if not total and len(readable) == len(finer):
+            break
+    return best
 
 
-def _crowded_row(row: Boxes, span: Span, end_cycle: int) -> int:
+def crowded_boxes(row: Boxes, span: Span, end_cycle: int) -> int:
+    """How many boxes of a row in a view are too narrow for their words."""
     first, end = span.first_cycle, span.first_cycle + span.cycles
     count, scale = 0, span.pixels_per_cycle
     begin = max(0, bisect_right(row.starts, first) - 1)
     for index in range(begin, bisect_left(row.starts, end)):
         stop = row.starts[index + 1] if index + 1 < len(row.starts) else end_cycle
-        pixels = (min(stop, end) - max(row.starts[index], first)) * scale
+        # a box that goes on beyond the right edge shows the beginning of its word there
+        pixels = (stop - max(row.starts[index], first)) * scale
         count += _EMPTY_PIXELS < pixels < _CHARACTER_PIXELS * len(row.texts[index]) + _FRAME_PIXELS
     return count
 
