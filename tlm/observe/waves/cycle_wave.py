@@ -17,7 +17,7 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
 from tlm.observe.waves.cycle_signals import watch_system
-from tlm.observe.waves.dump import REMEMBERED_CYCLES, RULER_CYCLES, Dump
+from tlm.observe.waves.dump import RULER_CYCLES, Dump
 from tlm.observe.waves.layout import cycle_layout, with_readable
 from tlm.observe.waves.rows import boxes_of, rows_with_words
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
@@ -97,7 +97,9 @@ class CycleWave:
         dump = Dump(self._file.stream, system.simulation.clock, config.clock_khz, comment, limit)
         watch_system(dump, self._watched)
         self._groups = cycle_layout(self._watched.program, config)
-        dump.remember([dump.variables.by_name[row.signal] for row in rows_with_words(dump.variables, self._groups)])
+        by_name = dump.variables.by_name
+        rows = [by_name[row.signal] for row in rows_with_words(dump.variables, self._groups)]
+        dump.remember(rows, by_name["engine.sequencer.pass"])
         dump.start(None if self._options.window is None else self._gate)
         return dump
 
@@ -135,9 +137,10 @@ class CycleWave:
 
     def _spans(self) -> Iterator[Span]:
         """Views to choose from: the ends of passes, at first of those that wait for the pass before."""
-        first, last = self._dump.first_recorded_cycle, self._dump.last_recorded_cycle
+        seen = self._dump.remembered
+        first, last = (seen[0].cycle, seen[-1].cycle) if seen else (self._dump.first_recorded_cycle, -1)
         pipeline = self._watched.system.config.pipeline_cycles
-        ends = [one for one in self._passes() if first <= one.last_fetch_cycle <= min(last, first + REMEMBERED_CYCLES)]
+        ends = [one for one in self._passes() if first <= one.last_fetch_cycle <= last]
         waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + 1 + pipeline]
         for pixels in _CYCLE_PIXELS:
             cycles = WAVES_PIXELS / pixels

@@ -126,8 +126,10 @@ class Dump:
         """The first of them."""
         self.last_recorded_cycle = 0
         self.remembered: list[Change] = []
-        """Early changes of the variables that are to be remembered: from them the first view is chosen."""
+        """Changes of some variables for a while: from them the first view is chosen."""
         self._to_remember: Collection[Variable[Any]] = ()
+        self._trigger: Variable[Any] | None = None
+        self._left_to_remember = 0
         self._clock_khz = clock_khz
         self._limit_bytes = limit_bytes
         self.variables = Variables(stream, comment)
@@ -168,9 +170,9 @@ class Dump:
         """Have ``sample`` asked for the averages of every :data:`SAMPLE_CYCLES` cycles."""
         self._sample = sample
 
-    def remember(self, variables: Collection[Variable[Any]]) -> None:
-        """Keep the changes of these variables in the first :data:`REMEMBERED_CYCLES` that are recorded."""
-        self._to_remember = frozenset(variables)
+    def remember(self, variables: Collection[Variable[Any]], trigger: Variable[Any]) -> None:
+        """Keep the changes of these variables for :data:`REMEMBERED_CYCLES` from the first change of ``trigger`` on."""
+        self._to_remember, self._trigger = frozenset(variables), trigger
 
     def start(self, gate: Gate | None = None) -> None:
         """Write the declarations and initial values; nothing can be declared afterwards.
@@ -263,19 +265,26 @@ class Dump:
             self.variables.note(values)
             return
         if not self._recording:
-            self.remembered += [Change(cycle, one, one.value) for one in self._to_remember if one not in values]
-            self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
+            self._remember(cycle, {one: one.value for one in self._to_remember} | values)
             values = self._resume(time_ps, values)
         if not self.recorded_cycles:
             self.first_recorded_cycle = cycle
         self.recorded_cycles += 1
         self.last_recorded_cycle = cycle
-        if self.recorded_cycles <= REMEMBERED_CYCLES:
-            self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
+        self._remember(cycle, values)
         change = self.variables.change
         while values:
             variable, value = values.popitem()
             change(variable, time_ps, value)
+
+    def _remember(self, cycle: int, values: Frame) -> None:
+        if self._trigger in values:
+            self._trigger = None
+            self._left_to_remember = REMEMBERED_CYCLES
+            values = {one: one.value for one in self._to_remember} | values
+        if self._left_to_remember:
+            self._left_to_remember -= 1
+            self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
 
     def _pause(self, time_ps: int, status: str) -> None:
         """From here on everything shows x; nothing if it does already."""
