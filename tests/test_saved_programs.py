@@ -91,6 +91,9 @@ def test_half_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         tlm.save_program(small_program(), tmp_path / "missing" / "p.tlm")
+    with pytest.raises(InputError, match="is not a regular file"):
+        tlm.save_program(small_program(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:

@@ -26,10 +26,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
+    from tlm.core.files import whole_file
     from tlm.reproduction.measure import QUICK, Extent, measure
     from tlm.reproduction.report import document
     from tlm.reproduction.text import markdown, print_document
-    from tlm.result_files import check_writable, whole_file
+    from tlm.result_files import check_writable
 
     path: Path | None = arguments.output
     if path is not None:

@@ -15,6 +15,7 @@ from typing import IO
 from tlm.chip.chip import System
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
+from tlm.core.files import temporary_path
 from tlm.observe.vcd_blocks import watch_system
 from tlm.observe.vcd_signals import Dump
 
@@ -40,7 +41,7 @@ class VcdWriter:
         self._system = system
         self._program = program
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._temporary = temporary_path(path)
 
     def __enter__(self) -> VcdWriter:
         self._stream = self._open()
