@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import SCENARIOS
+from command import SCENARIOS, refused
 from command import tlm as run_tlm
 
 import tlm
@@ -103,3 +103,20 @@ def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:
     assert "engine jobs" in done.stdout
     program = tlm.load_program(tmp_path / "p.tlm")
     assert f"{program.predicted_total_cycles:,} cycles" in done.stdout
+
+
+def test_the_command_checks_the_place_before_it_compiles(tmp_path: Path) -> None:
+    too_small = ("--set", "chip.imem_words=64")  # compiling would be refused too, but later
+    (tmp_path / "f").touch()
+    assert refused("compile", SCENARIO, *too_small, "-o", ".", cwd=tmp_path) == "-o: . is a directory; give a file"
+    wanted = "-o: f is a file; give a directory"
+    assert refused("compile", SCENARIO, *too_small, "-o", "f/p.tlm", cwd=tmp_path) == wanted
+    assert "IMEM words" in refused("compile", SCENARIO, *too_small, "-o", "p.tlm", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_command_makes_a_missing_directory(tmp_path: Path) -> None:
+    done = run_tlm("compile", SCENARIO, "-o", "new/deep/p.tlm", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\nwrote new/deep/p.tlm\n")
+    assert tlm.load_program(tmp_path / "new" / "deep" / "p.tlm").network.layers

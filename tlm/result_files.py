@@ -39,6 +39,18 @@ def check_writable(directory: Path, key: str) -> Path:
     return directory
 
 
+def check_writable_file(path: Path, key: str) -> Path:
+    """Make the directory of a file and prove, before any work is done, that the file can be put there.
+
+    Raises:
+        InputError: the path is a directory, or see :func:`check_writable`; headed by ``key``.
+    """
+    if path.is_dir():
+        raise InputError(f"{key}: {path} is a directory; give a file")
+    check_writable(path.parent, key)
+    return path
+
+
 def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
     """Write result.json and outputs.npz (every layer's output by name), see :func:`write_record`."""
     return write_record(directory, RESULT_NAME, text, tensors)

@@ -27,8 +27,12 @@ def run(arguments: argparse.Namespace) -> int:
     import tlm
     from tlm.plan_report import print_plan
     from tlm.report import MIN_COLUMNS
+    from tlm.result_files import check_writable_file
 
-    job = load(arguments).build()
+    loaded = load(arguments)
+    if arguments.output is not None:
+        check_writable_file(arguments.output, "-o")
+    job = loaded.build()
     with naming(arguments.scenario):
         program = tlm.compile(job.network, job.chip)
     if arguments.output is not None:

@@ -40,6 +40,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1."""
+    from tlm.result_files import check_writable, check_writable_file
     from tlm.scenario.catalog import find_scenario
 
     path = find_scenario(arguments.scenario)
@@ -50,11 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")
     vcd = _vcd_path(arguments, job)
     if arguments.output is not None:
-        _check_directory(arguments.output, "-o")
+        check_writable(arguments.output, "-o")
     if vcd is not None:
-        if vcd.is_dir():
-            raise InputError(f"--vcd: {vcd} is a directory; give a file")
-        _check_directory(vcd.parent, "--vcd")
+        check_writable_file(vcd, "--vcd")
     with naming(arguments.scenario):
         program = _compile(job)
         result, differing = _simulate(job, program, vcd)
@@ -135,12 +134,6 @@ def _vcd_path(arguments: argparse.Namespace, job: Job) -> Path | None:
     if arguments.vcd is not None:
         return Path(arguments.vcd)
     return None if job.vcd is None else (arguments.output or Path()) / job.vcd
-
-
-def _check_directory(directory: Path, key: str) -> None:
-    from tlm.result_files import check_writable
-
-    check_writable(directory, key)
 
 
 def _run_script(path: Path, arguments: argparse.Namespace) -> int:
