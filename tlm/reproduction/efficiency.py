@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import tops_per_w
+from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.result import Result
-
-_AJ_PER_PJ = 10**6
 
 STEM = "conv1"
 FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
@@ -54,17 +53,17 @@ class Efficiency:
     @property
     def within(self) -> float:
         """Dense-equivalent TOPS/W within layers."""
-        return tops_per_w(self.dense_macs, self.within_aj / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, self.within_aj / AJ_PER_PJ)
 
     @property
     def whole(self) -> float:
         """The same of the whole run."""
-        return tops_per_w(self.dense_macs, self.total_aj / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, self.total_aj / AJ_PER_PJ)
 
     @property
     def with_off_chip(self) -> float:
         """The same with the off-chip memory's energy."""
-        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / AJ_PER_PJ)
 
     @property
     def power_mw(self) -> float:

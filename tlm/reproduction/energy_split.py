@@ -8,12 +8,11 @@ from fractions import Fraction
 
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import added_energies
+from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.efficiency import group_of
 from tlm.reproduction.published import TOPS_PER_W, ideal_gain
 from tlm.result import LayerResult, Result
-
-_AJ_PER_PJ = 10**6
 
 IDEAL = "ideal arithmetic of the blocks"
 OF_BLOCKS = {
@@ -99,7 +98,7 @@ def _blocks(result: Result, blocks: Sequence[LayerResult], taps: int) -> dict[st
     of_steps = _compute_aj(blocks) - write_back - without_step
     full = (1 + taps) * breakdown("energy", result, taps).unit_cycles
     tops_per_w = Fraction(TOPS_PER_W[result.chip.voltage_v]) * ideal_gain(taps)
-    ideal = 2 * sum(layer.dense_macs for layer in blocks) * _AJ_PER_PJ / tops_per_w
+    ideal = 2 * sum(layer.dense_macs for layer in blocks) * AJ_PER_PJ / tops_per_w
     found = {
         "units": of_steps * full / steps - ideal,
         "steps": of_steps * (steps - full) / steps,
