@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tlm.observe.energy_account import tops_per_w
 from tlm.result import LayerResult, Result, chip_labels
+from tlm.scores import are_scores, best_classes
 
 MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
@@ -161,12 +162,10 @@ def _deviation(result: Result) -> str:
 
 def _scores(result: Result) -> list[tuple[str, str]]:
     """The best classes, where the output is one number a class."""
-    outputs = result.outputs
-    if outputs.dtype.name != "int32" or outputs.shape[1:] != (1, 1):
+    if not are_scores(result.outputs):
         return []
-    scores = outputs[:, 0, 0].tolist()
-    best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:_BEST_CLASSES]
-    return [("best classes", ", ".join(f"{index} ({scores[index]:,})" for index in best) + ": index (score) [D]")]
+    best = ", ".join(f"{index} ({score:,})" for index, score in best_classes(result.outputs, _BEST_CLASSES))
+    return [("best classes", f"{best}: index (score) [D]")]
 
 
 def _energy(result: Result) -> list[tuple[str, str]]:
