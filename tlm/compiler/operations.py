@@ -151,7 +151,7 @@ class Operations:
         overlap = self._overlap and segment.double
         here: dict[str, Buffer] = {}
         for name in self._live.inputs(segment.first, segment.last):
-            if name in segment.stream and not self._is_piecewise(segment, layers, name):
+            if name in segment.stream and not self._is_piecewise(segment, name):
                 here[name] = self._fill(self._window(name, spans[name].aligned(self._grain)), overlap)
             elif name in self._resident:
                 here[name] = self._resident[name]
@@ -228,19 +228,10 @@ class Operations:
 
     # -- windows --------------------------------------------------------------------------------------------------
 
-    def _is_piecewise(self, segment: Segment, layers: Sequence[Layer], name: str) -> bool:
-        """Whether each part of the last layer loads only its own channels of a streamed tensor.
-
-        So it is with a tensor that is nothing but the last layer's residual, or nothing but the input of a layer that
-        runs alone and whose parts read different channels.
-        """
-        used = [index for index in self._live.consumers[name] if segment.first <= index <= segment.last]
-        if len(used) > 1:
-            return False
-        if layers[-1].residual == name:
-            return True
-        alone = len(layers) == 1 and layers[0].residual is None
-        return alone and self._costs[segment.last].own_inputs
+    def _is_piecewise(self, segment: Segment, name: str) -> bool:
+        """Whether each part of the last layer loads only its own channels of a streamed tensor."""
+        own_inputs = self._costs[segment.last].own_inputs
+        return self._live.is_piecewise(segment.first, segment.last, name, own_inputs)
 
     def _ranges(self, index: int, most_groups: int | None) -> Sequence[GroupRange]:
         if most_groups is None:
