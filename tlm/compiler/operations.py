@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import Span, output_tiles, segment_spans, source_span, tile_bands
 from tlm.compiler.costs import LayerCosts
-from tlm.compiler.places import Window, planes_per_channel, tensor_planes, whole
+from tlm.compiler.places import Window, load_grain, planes_per_channel, tensor_planes, whole
 from tlm.compiler.segments import Liveness, Segment
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.weights import LayerWeights
@@ -94,7 +94,7 @@ class Operations:
         self._costs = costs
         self._share = share
         self._overlap = int(overlap)
-        self._grain = max(1, config.bus_bytes // config.amem_word_bytes)
+        self._grain = load_grain(config)
         self._live = Liveness(network)
         self._resident: dict[str, Buffer] = {}
         self._stored = {INPUT}

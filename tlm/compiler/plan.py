@@ -16,7 +16,7 @@ from itertools import chain, combinations, islice
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, tile_bands
 from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
-from tlm.compiler.places import planes_per_channel, tensor_planes, tensor_words
+from tlm.compiler.places import load_grain, planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.core.errors import CompileError
 from tlm.layers import INPUT
@@ -72,7 +72,7 @@ class Planner:
         self._costs = costs
         self._budget = budget_words
         self._live = Liveness(network)
-        self._grain = max(1, config.bus_bytes // config.amem_word_bytes)
+        self._grain = load_grain(config)
         self._sizes = {name: tensor_words(info, config.lanes) for name, info in network.tensors.items()}
         self._planes = {name: tensor_planes(info) for name, info in network.tensors.items()}
         self._extents: dict[tuple[int, int, int], _Extent] = {}
