@@ -179,7 +179,7 @@ class Operations:
             window = Window(source, groups.first_in_channel, groups.in_channels, span.first, span.words)
             here = {**here, source: self._fill(window, overlap)}
         if layer.residual is not None and layer.residual not in here:
-            residual = self._piece(layer.residual, groups, tiles.aligned(self._grain))
+            residual = self._piece(layer.residual, groups, tiles)  # bands begin where a load can (band_sizes)
             here = {**here, layer.residual: self._fill(residual, overlap)}
         piece = self._piece(layer.name, groups, tiles)
         buffer = self._new(piece) if kept is None else kept
