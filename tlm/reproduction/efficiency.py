@@ -13,10 +13,13 @@ from tlm.result import Result
 STEM = "conv1"
 FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
 
+BLOCKS = "blocks"
+BESIDE_BLOCKS = ("projections", "stem", "max pooling", "average pooling", "classifier")
+"""Parts of a PW-DW-PW network beside its blocks, in the order of reports."""
+
 
 def group_of(name: str, kind: str) -> str:
-    """Which part of a PW-DW-PW network a layer is: "blocks", "projections", "stem", "max pooling", "average pooling"
-    or "classifier".
+    """Which part of a PW-DW-PW network a layer is: BLOCKS or one of BESIDE_BLOCKS.
 
     Args:
         name: as :mod:`tlm.networks.resnet18` and :mod:`tlm.networks.blocks` give it.
@@ -26,7 +29,7 @@ def group_of(name: str, kind: str) -> str:
         SimulationError: a layer of another network, which would be in no sum.
     """
     if name.endswith((FIRST_PW, SECOND_PW)):
-        return "blocks"
+        return BLOCKS
     if name.endswith(PROJECTION):
         return "projections"
     groups = {"max-pool": "max pooling", "average-pool": "average pooling", "linear": "classifier"}
