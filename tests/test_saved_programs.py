@@ -105,6 +105,19 @@ def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:
     assert f"{program.predicted_total_cycles:,} cycles" in done.stdout
 
 
+def test_every_figure_of_the_plan_has_a_label() -> None:
+    """As in `tlm run`: the totals line by line, the table by the legend, the array only if it is the published one."""
+    head, *lines = run_tlm("compile", SCENARIO).stdout.rstrip().splitlines()
+    totals, legend = lines[-6:-1], lines[-1].rstrip()
+    assert head.endswith(": compiled for 32x32 MACs [P]")
+    assert [line.split()[0] for line in totals] == ["predicted", "steps", "driver", "DMA", "off-chip"]
+    assert all(line.rstrip().endswith("[D]") for line in totals)
+    assert legend == "[P] published  [D] derived, all of the table  [A] docs/compiler.md"
+    for key in ("lanes", "columns"):
+        done = run_tlm("compile", SCENARIO, "--set", f"chip.{key}=64")
+        assert done.stdout.splitlines()[0].endswith(" MACs (chosen)")
+
+
 def test_the_command_checks_the_place_before_it_compiles(tmp_path: Path) -> None:
     too_small = ("--set", "chip.imem_words=64")  # compiling would be refused too, but later
     (tmp_path / "f").touch()

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tlm.chip.config import ChipConfig
 from tlm.observe.energy_account import tops_per_w
 from tlm.result import LayerResult, Result, chip_labels
 from tlm.scores import are_scores, best_classes
@@ -57,13 +58,17 @@ def print_report(
 
 def operating_point(result: Result) -> str:
     """One line: array, supply, clock, model."""
-    chip, labels = result.chip, chip_labels(result.chip)
-    marks = {key: _MARKS[label] for key, label in labels.items()}
+    chip, marks = result.chip, chip_marks(result.chip)
     return (
         f"{chip.lanes}x{chip.columns} MACs {marks['lanes']}, {chip.voltage_v:g} V {marks['voltage_v']}, "
         f"{chip.frequency_mhz:g} MHz {marks['frequency_mhz']}, {chip.amem_banks} AMem banks {marks['amem_banks']}; "
         f"fidelity {result.fidelity}"
     )
+
+
+def chip_marks(chip: ChipConfig) -> dict[str, str]:
+    """For each key of the chip the label that stands behind its value."""
+    return {key: _MARKS[label] for key, label in chip_labels(chip).items()}
 
 
 def _layer_table(result: Result, wide: bool) -> Table:
