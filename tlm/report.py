@@ -17,7 +17,7 @@ from tlm.observe.energy_account import tops_per_w
 from tlm.result import LayerResult, Result, chip_labels
 from tlm.scores import are_scores, best_classes
 
-MIN_COLUMNS = 76
+_MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
 _WIDE_COLUMNS = 144
@@ -28,6 +28,16 @@ _MAIN_PARTS = 3
 """How many causes the line about cycles names, and how many components the one about energy."""
 _PJ_PER_UJ = 1_000_000
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
+
+
+def report_console(soft_wrap: bool = False) -> Console:
+    """Standard output, as wide as the terminal but wide enough for a report.
+
+    Args:
+        soft_wrap: leave it to the terminal to wrap lines.
+    """
+    width = max(Console().width, _MIN_COLUMNS)
+    return Console(highlight=False, width=width, soft_wrap=soft_wrap)
 
 
 def print_report(

@@ -115,13 +115,9 @@ def _deliver(
 def _print(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, written: list[Path]
 ) -> None:
-    from rich.console import Console
+    from tlm.report import print_report, report_console
 
-    from tlm.report import MIN_COLUMNS, print_report
-
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=max(console.width, MIN_COLUMNS))
-    print_report(result, console, job.name, job.description, differing)
+    print_report(result, report_console(), job.name, job.description, differing)
     if batch is not None:
         print(f"{'batch':12} {batch.line(result)}")
     if written:
