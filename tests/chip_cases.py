@@ -203,14 +203,15 @@ def compiled(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -
     """For small memories where the network fits them in some way, else for the chip as it is."""
     sizes = dict(memories)
     if groups := sizes.pop("groups", 0):
-        sizes |= _room_for(case.network, chip.columns, groups)
+        sizes |= room_for(case.network, chip.columns, groups)
     try:
         return tlm.compile(case.network, replace(chip, **sizes))
     except CompileError:
         return tlm.compile(case.network, chip)
 
 
-def _room_for(network: Network, columns: int, groups: int) -> dict[str, int]:
+def room_for(network: Network, columns: int, groups: int) -> dict[str, int]:
+    """WMem and IMem that hold so many of a network's largest group of output channels, and hardly more."""
     weights = instructions = 1
     for layer in network.layers:
         per_word = 60 // (layer.kernel[0] * layer.kernel[1])

@@ -20,6 +20,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.driver import StartEngine, StartTransfer, Unit, Wait
 from tlm.compiler.parts import Part
 from tlm.compiler.program import Program
+from tlm.compiler.segments import Liveness
 from tlm.compiler.weights import pack_weights
 from tlm.core.errors import CompileError
 from tlm.layers import INPUT, Conv2d, Layer, MaxPool2d
@@ -50,6 +51,26 @@ def test_an_output_overlays_the_residual_where_nothing_else_is_free() -> None:
     activations = np.random.default_rng(0).integers(0, 16, (8, 2, 4))
     result = tlm.simulate(program, activations)
     np.testing.assert_array_equal(result.outputs, tlm.reference.run(network, activations)["b"])
+
+
+def test_what_each_part_needs_a_piece_of() -> None:
+    """Nothing but the last layer's residual; nothing but the input of a layer alone whose parts have their own."""
+    ones = np.ones((8, 8, 1, 1), np.int8)
+    layers = [
+        Conv2d("a", ones),
+        Conv2d("b", ones, residual=INPUT, residual_multiplier=1),
+        Conv2d("c", ones, residual="b", residual_multiplier=1),
+        Conv2d("d", ones, input="b"),
+    ]
+    live = Liveness(Network((8, 2, 4), layers))
+    pieces = [(0, 0, INPUT, True), (1, 1, INPUT, True), (1, 1, INPUT, False), (2, 3, "b", True), (3, 3, "b", True)]
+    found = [live.is_piecewise(first, last, name, own) for first, last, name, own in pieces]
+    assert found == [True, True, True, False, True]
+    assert not live.is_piecewise(0, 1, INPUT, own_inputs=True)  # input of the one, residual of the other
+    assert not live.is_piecewise(1, 1, "a", own_inputs=True)  # the residual cuts the parts
+    assert not live.is_piecewise(2, 2, "b", own_inputs=True)  # input and residual
+    assert not live.is_piecewise(3, 3, "b", own_inputs=False)
+    assert not live.is_piecewise(0, 0, "b", own_inputs=True)  # not read at all
 
 
 def test_a_residual_that_is_needed_later_is_not_overlaid() -> None:

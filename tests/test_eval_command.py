@@ -11,12 +11,12 @@ from PIL import Image
 from strategies import random_activations
 
 import tlm as package
-from tlm.evaluation_result import best_classes
 from tlm.images import load_image
 from tlm.networks.seeded import seeded_activations
 from tlm.result import tensor_sha256
 from tlm.scenario.batch_inputs import image_variant, variants_of
 from tlm.scenario.loading import load_scenario
+from tlm.scores import are_scores, best_classes
 
 PHOTO = SCENARIOS / "images" / "astronaut.png"
 
@@ -195,6 +195,13 @@ def test_of_equal_scores_the_lower_class_comes_first() -> None:
     scores = np.array([5, -3, 9, 9, 5], np.int32).reshape(5, 1, 1)
     assert best_classes(scores, 4) == ((2, 9), (3, 9), (0, 5), (4, 5))
     assert len(best_classes(scores, 99)) == 5
+
+
+def test_scores_are_sums_of_several_classes() -> None:
+    assert are_scores(np.zeros((2, 1, 1), np.int32))
+    assert not are_scores(np.zeros((1, 1, 1), np.int32))
+    assert not are_scores(np.zeros((2, 1, 2), np.int32))
+    assert not are_scores(np.zeros((2, 1, 1), np.int8))
 
 
 # -- batches of a run -------------------------------------------------------------------------------------------------

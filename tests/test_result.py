@@ -13,8 +13,9 @@ import pytest
 
 import tlm
 from tlm.core.errors import InputError
+from tlm.core.files import whole_file
 from tlm.result import PUBLISHED_CHIP_KEYS, LayerResult, Result, Traffic, chip_labels, layer_kind, tensor_sha256
-from tlm.result_files import check_writable, npz_bytes, whole_file, write_result
+from tlm.result_files import check_writable, check_writable_file, npz_bytes, write_result
 from tlm.result_json import result_json
 from tlm.scenario.json_schema import attribute_docs
 
@@ -198,6 +199,17 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^-o: .*f/x cannot be written \(Not a directory\); give another directory$"):
         check_writable(tmp_path / "f" / "x", "-o")
     assert check_writable(tmp_path / "new" / "deep", "-o").is_dir()
+
+
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--vcd: .* is a directory; give a file$"):
+        check_writable_file(tmp_path, "--vcd")
+    (tmp_path / "f").touch()
+    with pytest.raises(InputError, match=r"^-o: .*f is a file; give a directory$"):
+        check_writable_file(tmp_path / "f" / "x", "-o")
+    assert check_writable_file(tmp_path / "f", "-o") == tmp_path / "f"
+    assert check_writable_file(tmp_path / "new" / "x", "-o").parent.is_dir()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["f", "new"]
 
 
 def test_every_field_has_a_docstring() -> None:

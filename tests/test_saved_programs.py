@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import SCENARIOS
+from command import SCENARIOS, refused
 from command import tlm as run_tlm
 
 import tlm
@@ -91,6 +91,9 @@ def test_half_a_file_is_refused(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         tlm.save_program(small_program(), tmp_path / "missing" / "p.tlm")
+    with pytest.raises(InputError, match="is not a regular file"):
+        tlm.save_program(small_program(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:
@@ -100,3 +103,33 @@ def test_the_command_shows_the_plan_and_saves(tmp_path: Path) -> None:
     assert "engine jobs" in done.stdout
     program = tlm.load_program(tmp_path / "p.tlm")
     assert f"{program.predicted_total_cycles:,} cycles" in done.stdout
+
+
+def test_every_figure_of_the_plan_has_a_label() -> None:
+    """As in `tlm run`: the totals line by line, the table by the legend, the array only if it is the published one."""
+    head, *lines = run_tlm("compile", SCENARIO).stdout.rstrip().splitlines()
+    totals, legend = lines[-6:-1], lines[-1].rstrip()
+    assert head.endswith(": compiled for 32x32 MACs [P]")
+    assert [line.split()[0] for line in totals] == ["predicted", "steps", "driver", "DMA", "off-chip"]
+    assert all(line.rstrip().endswith("[D]") for line in totals)
+    assert legend == "[P] published  [D] derived, all of the table  [A] docs/compiler.md"
+    for key in ("lanes", "columns"):
+        done = run_tlm("compile", SCENARIO, "--set", f"chip.{key}=64")
+        assert done.stdout.splitlines()[0].endswith(" MACs (chosen)")
+
+
+def test_the_command_checks_the_place_before_it_compiles(tmp_path: Path) -> None:
+    too_small = ("--set", "chip.imem_words=64")  # compiling would be refused too, but later
+    (tmp_path / "f").touch()
+    assert refused("compile", SCENARIO, *too_small, "-o", ".", cwd=tmp_path) == "-o: . is a directory; give a file"
+    wanted = "-o: f is a file; give a directory"
+    assert refused("compile", SCENARIO, *too_small, "-o", "f/p.tlm", cwd=tmp_path) == wanted
+    assert "IMEM words" in refused("compile", SCENARIO, *too_small, "-o", "p.tlm", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_the_command_makes_a_missing_directory(tmp_path: Path) -> None:
+    done = run_tlm("compile", SCENARIO, "-o", "new/deep/p.tlm", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("\nwrote new/deep/p.tlm\n")
+    assert tlm.load_program(tmp_path / "new" / "deep" / "p.tlm").network.layers

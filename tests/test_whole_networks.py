@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, check_values, chips
+from chip_cases import NetworkCase, check_values, chips, room_for
 from command import REPOSITORY
 from deep_networks import deep_networks, smallest_program
 from driver_checks import Driver, packed
@@ -123,6 +126,32 @@ def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, sha
 @settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_many_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
+
+
+FEW_GROUPS = st.sampled_from(({"wmem": 1}, {"wmem": 2}, {"wmem": 3}, {"imem": 1}, {"imem": 2}, {"wmem": 2, "imem": 2}))
+"""How many of the largest group of output channels a memory holds; several layers' do not lie there together."""
+
+
+def with_room_for(groups: Mapping[str, int], network: tlm.Network, chip: ChipConfig) -> ChipConfig:
+    sizes = {f"{name}_words": room_for(network, chip.columns, count)[f"{name}_words"] for name, count in groups.items()}
+    return replace(chip, **sizes)
+
+
+@given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_small_memories_for_weights_and_instructions_change_no_value(
+    case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
+) -> None:
+    check(case, with_room_for(groups, case.network, chip), share)
+
+
+@pytest.mark.slow
+@given(case=deep_networks(), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
+@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_many_small_memories_for_weights_and_instructions_change_no_value(
+    case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
+) -> None:
+    check(case, with_room_for(groups, case.network, chip), share)
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), share=SHARES)

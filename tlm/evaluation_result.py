@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 
 from tlm.batch import BatchSummary
 from tlm.report import operating_point
 from tlm.result import Result, Tensor, chip_labels, tensor_sha256
+from tlm.scores import are_scores, best_classes
 
 SCHEMA = "tlm.eval/1"
 """Version of eval.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
@@ -75,23 +75,6 @@ def evaluated_input(name: str, activations: Tensor, output: Tensor, top: int) ->
         output_sha256=tensor_sha256(output),
         top=best_classes(output, top) if are_scores(output) else None,
     )
-
-
-def are_scores(output: Tensor) -> bool:
-    """Whether an output is a score for each of several classes: accumulator output of shape (O, 1, 1)."""
-    return output.dtype == np.int32 and output.shape[1:] == (1, 1) and len(output) > 1
-
-
-def best_classes(scores: Tensor, count: int) -> tuple[tuple[int, int], ...]:
-    """(class, score) of the highest scores, best first; of equal ones the lower class first.
-
-    Args:
-        scores: int32 (O, 1, 1).
-        count: how many; at most O are given.
-    """
-    flat = scores.ravel().astype(np.int64)
-    order = np.argsort(-flat, kind="stable")[:count]
-    return tuple((int(index), int(flat[index])) for index in order)
 
 
 def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:

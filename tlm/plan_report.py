@@ -1,4 +1,4 @@
-"""A compiled program's plan as a person reads it on a terminal."""
+"""A compiled program's plan as a person reads it on a terminal; labels as in :mod:`tlm.report`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tlm.chip.config import ChipConfig
 from tlm.chip.driver import Unit
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Segment
+from tlm.report import chip_marks
 
 
 def print_plan(program: Program, console: Console, name: str) -> None:
@@ -21,7 +23,9 @@ def print_plan(program: Program, console: Console, name: str) -> None:
         name: of the scenario.
     """
     config = program.config
-    console.print(Text(f"{name}: compiled for {config.lanes}x{config.columns} MACs", style="bold"))
+    marks = chip_marks(config)
+    mark = marks["columns"] if config.lanes == ChipConfig().lanes else marks["lanes"]  # [P] only if both are published
+    console.print(Text(f"{name}: compiled for {config.lanes}x{config.columns} MACs {mark}", style="bold"))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("layers", overflow="fold")
     for heading in ("bands", "parts"):
@@ -38,6 +42,7 @@ def print_plan(program: Program, console: Console, name: str) -> None:
     for head, text in _totals(program):
         totals.add_row(head, Text(text))
     console.print(totals)
+    console.print(Text("[P] published  [D] derived, all of the table  [A] docs/compiler.md", style="dim"))
 
 
 def _cells(program: Program, segment: Segment) -> list[str]:
@@ -67,7 +72,10 @@ def _totals(program: Program) -> list[tuple[str, str]]:
     return [
         ("predicted", f"{program.predicted_total_cycles:,} cycles, of these {predicted:,} in layers [D]"),
         ("steps", f"{steps:,} if no layer were cut [D]"),
-        ("driver", f"{len(program.jobs):,} engine jobs, {len(program.loads):,} loads, {len(program.stores):,} stores"),
+        (
+            "driver",
+            f"{len(program.jobs):,} engine jobs, {len(program.loads):,} loads, {len(program.stores):,} stores [D]",
+        ),
         ("DMA", f"{loads:,} bytes loaded, {stores:,} bytes stored [D]"),
         ("off-chip", f"{program.image_bytes:,} of {config.memory_bytes:,} bytes used [D]"),
     ]

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tlm.chip.config import ChipConfig
 from tlm.observe.energy_account import tops_per_w
 from tlm.result import LayerResult, Result, chip_labels
+from tlm.scores import are_scores, best_classes
 
-MIN_COLUMNS = 76
+_MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 
 _WIDE_COLUMNS = 144
@@ -26,6 +28,16 @@ _MAIN_PARTS = 3
 """How many causes the line about cycles names, and how many components the one about energy."""
 _PJ_PER_UJ = 1_000_000
 _MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
+
+
+def report_console(soft_wrap: bool = False) -> Console:
+    """Standard output, as wide as the terminal but wide enough for a report.
+
+    Args:
+        soft_wrap: leave it to the terminal to wrap lines.
+    """
+    width = max(Console().width, _MIN_COLUMNS)
+    return Console(highlight=False, width=width, soft_wrap=soft_wrap)
 
 
 def print_report(
@@ -56,13 +68,17 @@ def print_report(
 
 def operating_point(result: Result) -> str:
     """One line: array, supply, clock, model."""
-    chip, labels = result.chip, chip_labels(result.chip)
-    marks = {key: _MARKS[label] for key, label in labels.items()}
+    chip, marks = result.chip, chip_marks(result.chip)
     return (
         f"{chip.lanes}x{chip.columns} MACs {marks['lanes']}, {chip.voltage_v:g} V {marks['voltage_v']}, "
         f"{chip.frequency_mhz:g} MHz {marks['frequency_mhz']}, {chip.amem_banks} AMem banks {marks['amem_banks']}; "
         f"fidelity {result.fidelity}"
     )
+
+
+def chip_marks(chip: ChipConfig) -> dict[str, str]:
+    """For each key of the chip the label that stands behind its value."""
+    return {key: _MARKS[label] for key, label in chip_labels(chip).items()}
 
 
 def _layer_table(result: Result, wide: bool) -> Table:
@@ -161,12 +177,10 @@ def _deviation(result: Result) -> str:
 
 def _scores(result: Result) -> list[tuple[str, str]]:
     """The best classes, where the output is one number a class."""
-    outputs = result.outputs
-    if outputs.dtype.name != "int32" or outputs.shape[1:] != (1, 1):
+    if not are_scores(result.outputs):
         return []
-    scores = outputs[:, 0, 0].tolist()
-    best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[:_BEST_CLASSES]
-    return [("best classes", ", ".join(f"{index} ({scores[index]:,})" for index in best) + ": index (score) [D]")]
+    best = ", ".join(f"{index} ({score:,})" for index, score in best_classes(result.outputs, _BEST_CLASSES))
+    return [("best classes", f"{best}: index (score) [D]")]
 
 
 def _energy(result: Result) -> list[tuple[str, str]]:

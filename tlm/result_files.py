@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
+from tlm.core.files import temporary_path, whole_file
 
 RESULT_NAME, EVALUATION_NAME, OUTPUTS_NAME = "result.json", "eval.json", "outputs.npz"
 
@@ -30,7 +29,7 @@ def check_writable(directory: Path, key: str) -> Path:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = _temporary(directory / "probe")
+        probe = temporary_path(directory / "probe")
         probe.touch()
         probe.unlink()
     except FileExistsError:
@@ -40,19 +39,16 @@ def check_writable(directory: Path, key: str) -> Path:
     return directory
 
 
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
-    temporary = _temporary(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is not a regular file, so it cannot be replaced; give another name")
-        yield temporary
-        if temporary.exists():
-            os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
+def check_writable_file(path: Path, key: str) -> Path:
+    """Make the directory of a file and prove, before any work is done, that the file can be put there.
+
+    Raises:
+        InputError: the path is a directory, or see :func:`check_writable`; headed by ``key``.
+    """
+    if path.is_dir():
+        raise InputError(f"{key}: {path} is a directory; give a file")
+    check_writable(path.parent, key)
+    return path
 
 
 def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
@@ -95,7 +91,3 @@ def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, content.getvalue())
     return buffer.getvalue()
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")

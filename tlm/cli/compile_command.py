@@ -22,19 +22,20 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile, print the plan, save the program if asked to."""
-    from rich.console import Console
-
     import tlm
     from tlm.plan_report import print_plan
-    from tlm.report import MIN_COLUMNS
+    from tlm.report import report_console
+    from tlm.result_files import check_writable_file
 
-    job = load(arguments).build()
+    loaded = load(arguments)
+    if arguments.output is not None:
+        check_writable_file(arguments.output, "-o")
+    job = loaded.build()
     with naming(arguments.scenario):
         program = tlm.compile(job.network, job.chip)
     if arguments.output is not None:
         tlm.save_program(program, arguments.output)
-    console = Console(highlight=False)
-    print_plan(program, Console(highlight=False, width=max(console.width, MIN_COLUMNS)), job.name)
+    print_plan(program, report_console(), job.name)
     if arguments.output is not None:
         print(f"wrote {arguments.output}")
     return 0

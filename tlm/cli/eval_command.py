@@ -147,13 +147,10 @@ def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor]
 
 
 def _print(evaluation: Evaluation, written: list[Path]) -> None:
-    from rich.console import Console
-
     from tlm.evaluation_result import print_evaluation
-    from tlm.report import MIN_COLUMNS
+    from tlm.report import report_console
 
-    console = Console(highlight=False)
-    print_evaluation(evaluation, Console(highlight=False, width=max(console.width, MIN_COLUMNS), soft_wrap=True))
+    print_evaluation(evaluation, report_console(soft_wrap=True))
     print(
         f"wrote {', '.join(map(str, written))}"
         if written

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlm.cli.progress import show
-from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
@@ -26,16 +25,15 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
+    from tlm.core.files import whole_file
     from tlm.reproduction.measure import QUICK, Extent, measure
     from tlm.reproduction.report import document
     from tlm.reproduction.text import markdown, print_document
-    from tlm.result_files import check_writable, whole_file
+    from tlm.result_files import check_writable_file
 
     path: Path | None = arguments.output
     if path is not None:
-        if path.is_dir():
-            raise InputError(f"-o: {path} is a directory; give a file")
-        check_writable(path.parent, "-o")
+        check_writable_file(path, "-o")
     try:
         report = document(measure(QUICK if arguments.quick else Extent(), show))
     finally:

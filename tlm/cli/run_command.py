@@ -42,6 +42,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1."""
+    from tlm.result_files import check_writable
     from tlm.scenario.catalog import find_scenario
 
     path = find_scenario(arguments.scenario)
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")
     trace = trace_options(arguments, job.trace, arguments.output or Path())
     if arguments.output is not None:
-        _check_directory(arguments.output, "-o")
+        check_writable(arguments.output, "-o")
     check_trace_files(trace)
     with naming(arguments.scenario):
         program = _compile(job)
@@ -122,14 +123,10 @@ def _deliver(
 def _print(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, written: list[Path]
 ) -> None:
-    from rich.console import Console
-
     from tlm.observe.trace_options import WAVE_SUFFIXES
-    from tlm.report import MIN_COLUMNS, print_report
+    from tlm.report import print_report, report_console
 
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=max(console.width, MIN_COLUMNS))
-    print_report(result, console, job.name, job.description, differing)
+    print_report(result, report_console(), job.name, job.description, differing)
     if batch is not None:
         print(f"{'batch':12} {batch.line(result)}")
     if written:
@@ -138,12 +135,6 @@ def _print(
         print("nothing was written; -o DIR keeps result.json and outputs.npz")
     if any(path.suffix in WAVE_SUFFIXES for path in written):
         print("`tlm wave FILE` opens a waveform")
-
-
-def _check_directory(directory: Path, key: str) -> None:
-    from tlm.result_files import check_writable
-
-    check_writable(directory, key)
 
 
 def _run_script(path: Path, arguments: argparse.Namespace) -> int:

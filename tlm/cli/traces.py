@@ -89,13 +89,11 @@ def check_trace_files(trace: TraceOptions) -> None:
     Raises:
         InputError: headed by the option that a user would change.
     """
-    from tlm.result_files import check_writable
+    from tlm.result_files import check_writable_file
 
     for key, path in (("--wave", trace.wave_path), ("--timeline", trace.timeline_path)):
         if path is not None:
-            if path.is_dir():
-                raise InputError(f"{key}: {path} is a directory; give a file")
-            check_writable(path.parent, key)
+            check_writable_file(path, key)
 
 
 @contextmanager

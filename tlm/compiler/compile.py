@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, LayerHeader
+from tlm.chip.layer_header import LayerHeader
 from tlm.chip.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators, check_parts, check_planes
@@ -19,7 +19,7 @@ from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run, runs
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place, Window, tensor_plane_words, tensor_words, whole
+from tlm.compiler.places import Place, Window, planes_per_channel, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import Scheduler
@@ -33,8 +33,8 @@ from tlm.network import Network
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may count on; gaps between tensors may need the rest."""
 
-_SHARES = (4,)
-"""Fractions (1/4) of WMem and IMem that parts may take, where large ones make the engine wait for their loads."""
+_SHARE = 4
+"""Parts may take this fraction (1/4) of WMem and IMem where large ones make the engine wait for their loads."""
 
 _LOST_SHARE = 32
 """Smaller parts are tried where at least this fraction (1/32) of all cycles lies outside layers."""
@@ -66,18 +66,16 @@ class _Compiler:
     def program(self) -> Program:
         """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
         first = self._program(WHOLE, self._plans(WHOLE))
-        best = first
         if self._waits_for_weights(first):
-            for share in _SHARES:
-                with suppress(CompileError):
-                    other = self._program(share, [first.segments])
-                    best = min(best, other, key=lambda program: program.predicted_total_cycles)
-        return best
+            with suppress(CompileError):
+                other = self._program(_SHARE, [first.segments])
+                return min(first, other, key=lambda program: program.predicted_total_cycles)
+        return first
 
     def _waits_for_weights(self, program: Program) -> bool:
         """Whether smaller parts could gain something: time is lost outside layers, and some part has many weights."""
         lost = program.predicted_total_cycles - sum(program.predicted_cycles)
-        many = max(part.weight_words for part in program.parts) * min(_SHARES) > self._config.wmem_words
+        many = max(part.weight_words for part in program.parts) * _SHARE > self._config.wmem_words
         return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
     def _program(self, share: int, plans: Iterable[tuple[Segment, ...]]) -> Program:
@@ -244,10 +242,9 @@ class _Compiler:
         cycles = 2
         for tag in job.parts:
             part = parts[tag]
-            channels = min(part.channels, self._config.columns) * (
-                6 if self._network.layers[part.layer_index].accumulator_output else 1
-            )
-            cycles += (BANDED_HEADER_WORDS if part.banded else HEADER_WORDS) + channels + 1 + predicted[tag]
+            output = self._network.tensors[self._network.layers[part.layer_index].name]
+            parameters = min(part.channels, self._config.columns) * planes_per_channel(output)
+            cycles += part.header_words + parameters + 1 + predicted[tag]
         return cycles
 
     # -- pieces of the program ------------------------------------------------------------------------------------

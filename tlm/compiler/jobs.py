@@ -229,10 +229,10 @@ class JobPlanner:
         missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
         transfers = []
         if missing:
-            first = self._take_wmem(missing)
+            first = self._take_wmem(missing, wanted)
             if any(self._wmem.find(key) is None for key in wanted if key not in missing):
                 missing = wanted  # the new ones overwrote others that this job needs
-                first = self._take_wmem(missing)
+                first = self._take_wmem(missing, wanted)
             at = first
             for key, part in missing.items():
                 self._wmem.put(key, at, part.weight_words)
@@ -244,9 +244,10 @@ class JobPlanner:
         loaded = [part is missing.get(self._key_of(part)) for part in parts]
         return [0 if word is None else word for word in words], loaded, transfers
 
-    def _take_wmem(self, parts: Mapping[int, Part]) -> int:
-        words = sum(part.weight_words for part in parts.values())
-        return self._wmem.take(words, lambda key: self._uses_left[key] > 0 or key in parts)
+    def _take_wmem(self, missing: Mapping[int, Part], wanted: Mapping[int, Part]) -> int:
+        """Room for what is missing, if possible beside all else that the job wants or that is used later."""
+        words = sum(part.weight_words for part in missing.values())
+        return self._wmem.take(words, lambda key: self._uses_left[key] > 0 or key in wanted)
 
     def _key_of(self, part: Part) -> int:
         return self._key(part.layer_index, part.first_group, part.groups)

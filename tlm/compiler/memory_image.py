@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName, Transfer
-from tlm.compiler.places import OffChipTensor, Place, Window, tensor_plane_words, tensor_planes
+from tlm.compiler.places import OffChipTensor, Place, Window, planes_per_channel, tensor_plane_words, tensor_planes
 from tlm.core.errors import CompileError
 from tlm.layers import INPUT
 from tlm.network import Network
@@ -98,7 +98,7 @@ class MemoryImage:
     def _label(self, window: Window) -> str:
         info = self._infos[window.tensor]
         name = "output" if window.tensor == self._output else window.tensor
-        per_channel = tensor_planes(info) // info.shape[0]
+        per_channel = planes_per_channel(info)
         part = "" if window.words == self._plane_words[window.tensor] else f" words {window.first_word}.."
         if window.tensor == self._output or window.planes < tensor_planes(info):
             return f"{name} from channel {window.first_plane // per_channel}{part}"

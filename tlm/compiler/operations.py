@@ -9,7 +9,7 @@ from typing import TypeAlias
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import Span, output_tiles, segment_spans, source_span, tile_bands
 from tlm.compiler.costs import LayerCosts
-from tlm.compiler.places import Window, planes_per_channel, tensor_planes, whole
+from tlm.compiler.places import Window, load_grain, planes_per_channel, tensor_planes, whole
 from tlm.compiler.segments import Liveness, Segment
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.weights import LayerWeights
@@ -94,7 +94,7 @@ class Operations:
         self._costs = costs
         self._share = share
         self._overlap = int(overlap)
-        self._grain = max(1, config.bus_bytes // config.amem_word_bytes)
+        self._grain = load_grain(config)
         self._live = Liveness(network)
         self._resident: dict[str, Buffer] = {}
         self._stored = {INPUT}
@@ -151,7 +151,7 @@ class Operations:
         overlap = self._overlap and segment.double
         here: dict[str, Buffer] = {}
         for name in self._live.inputs(segment.first, segment.last):
-            if name in segment.stream and not self._is_piecewise(segment, layers, name):
+            if name in segment.stream and not self._is_piecewise(segment, name):
                 here[name] = self._fill(self._window(name, spans[name].aligned(self._grain)), overlap)
             elif name in self._resident:
                 here[name] = self._resident[name]
@@ -179,7 +179,7 @@ class Operations:
             window = Window(source, groups.first_in_channel, groups.in_channels, span.first, span.words)
             here = {**here, source: self._fill(window, overlap)}
         if layer.residual is not None and layer.residual not in here:
-            residual = self._piece(layer.residual, groups, tiles.aligned(self._grain))
+            residual = self._piece(layer.residual, groups, tiles)  # bands begin where a load can (band_sizes)
             here = {**here, layer.residual: self._fill(residual, overlap)}
         piece = self._piece(layer.name, groups, tiles)
         buffer = self._new(piece) if kept is None else kept
@@ -228,19 +228,10 @@ class Operations:
 
     # -- windows --------------------------------------------------------------------------------------------------
 
-    def _is_piecewise(self, segment: Segment, layers: Sequence[Layer], name: str) -> bool:
-        """Whether each part of the last layer loads only its own channels of a streamed tensor.
-
-        So it is with a tensor that is nothing but the last layer's residual, or nothing but the input of a layer that
-        runs alone and whose parts read different channels.
-        """
-        used = [index for index in self._live.consumers[name] if segment.first <= index <= segment.last]
-        if len(used) > 1:
-            return False
-        if layers[-1].residual == name:
-            return True
-        alone = len(layers) == 1 and layers[0].residual is None
-        return alone and self._costs[segment.last].own_inputs
+    def _is_piecewise(self, segment: Segment, name: str) -> bool:
+        """Whether each part of the last layer loads only its own channels of a streamed tensor."""
+        own_inputs = self._costs[segment.last].own_inputs
+        return self._live.is_piecewise(segment.first, segment.last, name, own_inputs)
 
     def _ranges(self, index: int, most_groups: int | None) -> Sequence[GroupRange]:
         if most_groups is None:

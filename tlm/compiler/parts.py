@@ -36,11 +36,15 @@ class Part:
     output: Place
     residual: Place | None
 
+    @property
+    def header_words(self) -> int:
+        """IMem words of its header."""
+        return _header_words(self.banded)
+
 
 def make_part(network: Network, run: Run, part_index: int, places: Mapping[Buffer, Place], lanes: int) -> Part:
     """The part that a run is."""
     banded = is_banded(network, run, lanes)
-    header_words = BANDED_HEADER_WORDS if banded else HEADER_WORDS
     groups = run.groups
     return Part(
         layer_index=run.layer_index,
@@ -54,7 +58,7 @@ def make_part(network: Network, run: Run, part_index: int, places: Mapping[Buffe
         first_tile=run.tiles.first,
         tiles=run.tiles.words,
         weight_words=groups.weight_words,
-        instruction_words=header_words + groups.instruction_words,
+        instruction_words=_header_words(banded) + groups.instruction_words,
         banded=banded,
         source=places[run.source],
         output=places[run.output],
@@ -69,3 +73,7 @@ def is_banded(network: Network, run: Run, lanes: int) -> bool:
     if run.residual is not None:
         words.add(run.residual.window.words)
     return len(words) > 1 or run.source.window.words != tensor_plane_words(network.input_of(layer), lanes)
+
+
+def _header_words(banded: bool) -> int:
+    return BANDED_HEADER_WORDS if banded else HEADER_WORDS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tlm.chip.config import ChipConfig
 from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.network import TensorInfo
 
@@ -68,6 +69,11 @@ class OffChipTensor:
     def size_bytes(self) -> int:
         """All planes."""
         return self.planes * self.plane_bytes
+
+
+def load_grain(config: ChipConfig) -> int:
+    """AMem words from one to the next at which a load can begin: a transfer starts at a multiple of the bus width."""
+    return max(1, config.bus_bytes // config.amem_word_bytes)
 
 
 def tensor_planes(tensor: TensorInfo) -> int:

@@ -16,7 +16,7 @@ from itertools import chain, combinations, islice
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import band_sizes, output_tiles, segment_spans, tile_bands
 from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
-from tlm.compiler.places import planes_per_channel, tensor_planes, tensor_words
+from tlm.compiler.places import load_grain, planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.core.errors import CompileError
 from tlm.layers import INPUT
@@ -72,7 +72,7 @@ class Planner:
         self._costs = costs
         self._budget = budget_words
         self._live = Liveness(network)
-        self._grain = max(1, config.bus_bytes // config.amem_word_bytes)
+        self._grain = load_grain(config)
         self._sizes = {name: tensor_words(info, config.lanes) for name, info in network.tensors.items()}
         self._planes = {name: tensor_planes(info) for name, info in network.tensors.items()}
         self._extents: dict[tuple[int, int, int], _Extent] = {}
@@ -191,7 +191,7 @@ class Planner:
     def _divisions(self, frame: _Frame) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
         yield None
-        if not frame.keep_output or self._piecewise_input(frame) or self._piecewise_residual(frame):
+        if not frame.keep_output or any(self._is_piecewise(frame, name) for name in frame.stream):
             groups = sum(one.count for one in self._costs[frame.last].ranges)
             while groups > 1:
                 groups = -(-groups // 2)
@@ -204,18 +204,24 @@ class Planner:
         words = frame.resident_words + sum(extent.largest[name] * self._planes[name] for name in inside)
         moving = 0
         for name in frame.stream:
-            planes = self._planes[name]
-            if name == self._piecewise_input(frame):
-                planes = self._part_inputs(frame.last, most_groups)
-            elif name == self._piecewise_residual(frame):
-                planes = self._part_planes(frame.last, most_groups)
-            moving += extent.largest[name] * planes
+            moving += extent.largest[name] * self._stream_planes(frame, name, most_groups)
         if not frame.overlays:
             if frame.keep_output:
                 words += self._sizes[output]
             else:
                 moving += extent.largest[output] * self._part_planes(frame.last, most_groups)
         return words + moving * (2 if double else 1)
+
+    def _stream_planes(self, frame: _Frame, name: str, most_groups: int | None) -> int:
+        """Planes of a streamed tensor that are there at the same time."""
+        if not self._is_piecewise(frame, name):
+            return self._planes[name]
+        if name == self._network.layers[frame.last].residual:
+            return self._part_planes(frame.last, most_groups)
+        return self._part_inputs(frame.last, most_groups)
+
+    def _is_piecewise(self, frame: _Frame, name: str) -> bool:
+        return self._live.is_piecewise(frame.first, frame.last, name, self._costs[frame.last].own_inputs)
 
     def _part_planes(self, index: int, most_groups: int | None) -> int:
         """Planes of the output that the largest part of a layer writes."""
@@ -224,18 +230,6 @@ class Planner:
         if most_groups is not None:
             channels = min(channels, most_groups * self._config.columns)
         return channels * planes_per_channel(self._network.tensors[layer.name])
-
-    def _piecewise_input(self, frame: _Frame) -> str | None:
-        """The input, if it is streamed and each part needs only its own channels of it."""
-        read = list(reads(self._network, frame.last))
-        alone = frame.first == frame.last and len(read) == 1 and read[0] in frame.stream
-        return read[0] if alone and self._costs[frame.last].own_inputs else None
-
-    def _piecewise_residual(self, frame: _Frame) -> str | None:
-        """The last layer's residual, if it is streamed and nothing else: each part needs only its own channels."""
-        residual = self._network.layers[frame.last].residual
-        used = [name for index in range(frame.first, frame.last + 1) for name in reads(self._network, index)]
-        return residual if residual in frame.stream and used.count(str(residual)) == 1 else None
 
     def _part_inputs(self, index: int, most_groups: int | None) -> int:
         """Input planes that the largest part of a layer reads, if each reads its own."""
@@ -329,7 +323,7 @@ class Planner:
         source = network.inputs[layer.name]
         extent = self._extent(index, index, self._grain)
         rows = extent.largest[source]
-        piecewise = self._costs[index].own_inputs and layer.residual is None
+        piecewise = self._live.is_piecewise(index, index, source, self._costs[index].own_inputs)
         channels = self._part_inputs(index, 1) if piecewise else self._planes[source]
         slots = min(self._config.columns, layer.out_channels) * planes_per_channel(network.tensors[layer.name])
         band_words = min(self._grain, output_tiles(network, layer, lanes))

@@ -15,6 +15,7 @@ from typing import Any
 
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
+from tlm.core.files import whole_file
 
 _HEAD = b"tlm.program/1\n"
 """The number grows when older files cannot be read any more."""
@@ -33,12 +34,10 @@ def save_program(program: Program, path: str | Path) -> None:
         InputError: it cannot be written there.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_bytes(_HEAD + pickle.dumps(program, _PROTOCOL))
-        temporary.replace(path)
+        with whole_file(path) as temporary:
+            temporary.write_bytes(_HEAD + pickle.dumps(program, _PROTOCOL))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from None
 
 

@@ -78,6 +78,20 @@ class Liveness:
         names = [layer.name for layer in self.network.layers[first:last]]
         return all(self.consumers[name] and self.consumers[name][-1] <= last for name in names)
 
+    def is_piecewise(self, first: int, last: int, tensor: str, own_inputs: bool) -> bool:
+        """Whether each part of layer ``last`` needs only its own channels of a tensor that first .. last read.
+
+        So it is with a tensor that is nothing but that layer's residual, or nothing but the input of a layer that runs
+        alone and whose parts read different channels.
+
+        Args:
+            own_inputs: whether the parts of layer ``last`` do.
+        """
+        if sum(first <= index <= last for index in self.consumers[tensor]) != 1:
+            return False
+        residual = self.network.layers[last].residual
+        return tensor == residual or (own_inputs and first == last and residual is None)
+
 
 def reads(network: Network, index: int) -> Iterator[str]:
     """Tensors that a layer reads: its input, then its residual."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
-from tlm.observe.energy_table import ENTRIES, OFF_CHIP
-
-_AJ_PER_PJ = 10**6
+from tlm.observe.energy_table import AJ_PER_PJ, ENTRIES, OFF_CHIP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +39,11 @@ class EnergyAccount:
     @property
     def total_pj(self) -> float:
         """The same in pJ."""
-        return self.total / _AJ_PER_PJ
+        return self.total / AJ_PER_PJ
 
     def by_component_pj(self) -> dict[str, float]:
         """Component -> pJ, in the order of the fields; each is a whole multiple of 1e-6 pJ."""
-        return {item.name: getattr(self, item.name) / _AJ_PER_PJ for item in fields(self)}
+        return {item.name: getattr(self, item.name) / AJ_PER_PJ for item in fields(self)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +72,7 @@ class Energy:
     @property
     def off_chip_pj(self) -> float:
         """Off-chip memory, pJ."""
-        return self.off_chip / _AJ_PER_PJ
+        return self.off_chip / AJ_PER_PJ
 
 
 def added_accounts(accounts: Iterable[EnergyAccount]) -> EnergyAccount:

@@ -29,7 +29,9 @@ CALIBRATION_STEPS = 512
 OFF_CHIP = "off_chip"
 """What lies beside the core: reported apart, and not scaled with the core's supply."""
 
-_AJ_PER_PJ = 10**6
+AJ_PER_PJ = 10**6
+"""Energies are added up in whole attojoules and shown in picojoules."""
+
 _AJ_PER_UJ = 10**12
 
 
@@ -282,7 +284,7 @@ class EnergyConfig:
             elif entry.key.endswith("_mw"):
                 value *= Fraction(_AJ_PER_UJ, chip.clock_khz)
             else:
-                value *= _AJ_PER_PJ * (with_supply if entry.component != OFF_CHIP else 1)
+                value *= AJ_PER_PJ * (with_supply if entry.component != OFF_CHIP else 1)
             found[entry.key] = round(value)
         return found
 

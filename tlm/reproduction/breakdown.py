@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from tlm.core.errors import SimulationError
 from tlm.observe.account import ArrayAccount, added
-from tlm.reproduction.efficiency import FIRST_PW, SECOND_PW, group_of
+from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, FIRST_PW, SECOND_PW, group_of
 from tlm.result import LayerResult, Result
 
 DENSE_TAPS = 9
@@ -95,10 +95,9 @@ def breakdown(name: str, result: Result, taps: int) -> Breakdown:
     Raises:
         SimulationError: the causes do not add up to the run's cycles.
     """
-    peak = result.chip.peak_macs_per_cycle
-    blocks = [layer for layer in result.layers.values() if group_of(layer.name, layer.kind) == "blocks"]
-    unit = Fraction(sum(layer.dense_macs for layer in blocks if layer.name.endswith(SECOND_PW)), DENSE_TAPS * peak)
-    first = Fraction(sum(layer.dense_macs for layer in blocks if layer.name.endswith(FIRST_PW)), peak)
+    blocks, unit = _layers(result, BLOCKS), unit_cycles(result)
+    first_macs = sum(layer.dense_macs for layer in blocks if layer.name.endswith(FIRST_PW))
+    first = Fraction(first_macs, result.chip.peak_macs_per_cycle)
     unsplit, steps = (sum(layer.unsplit_steps for layer in blocks), sum(layer.steps for layer in blocks))
     account = added(ArrayAccount, [layer.account for layer in blocks]).by_cause()
     parts = {
@@ -107,12 +106,17 @@ def breakdown(name: str, result: Result, taps: int) -> Breakdown:
         "partial": unsplit - (first + taps * unit),
         "halo": Fraction(steps - unsplit),
         **{cause: Fraction(account[cause]) for cause in _OF_ACCOUNT},
-        **{group: Fraction(_cycles(result, group)) for group in list(CAUSES)[10:15]},
+        **{group: Fraction(sum(layer.compute_cycles for layer in _layers(result, group))) for group in BESIDE_BLOCKS},
         **{cause: Fraction(count) for cause, count in result.account.waits.by_cause().items()},
     }
     return Breakdown(name, taps, unit, parts, result.cycles)
 
 
-def _cycles(result: Result, group: str) -> int:
-    layers: list[LayerResult] = list(result.layers.values())
-    return sum(layer.compute_cycles for layer in layers if group_of(layer.name, layer.kind) == group)
+def unit_cycles(result: Result) -> Fraction:
+    """u, summed over the blocks of a run; see :func:`breakdown`."""
+    macs = sum(layer.dense_macs for layer in _layers(result, BLOCKS) if layer.name.endswith(SECOND_PW))
+    return Fraction(macs, DENSE_TAPS * result.chip.peak_macs_per_cycle)
+
+
+def _layers(result: Result, group: str) -> list[LayerResult]:
+    return [layer for layer in result.layers.values() if group_of(layer.name, layer.kind) == group]

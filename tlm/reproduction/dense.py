@@ -14,7 +14,7 @@ from tlm.layers import Conv2d
 from tlm.network import Network
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
-from tlm.observe.energy_table import CALIBRATION_STEPS
+from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS
 from tlm.result import Result
 from tlm.simulator import simulate
 
@@ -98,7 +98,7 @@ class SteadyState:
     @property
     def tops_per_w(self) -> float:
         """Operations per pJ."""
-        return float(2 * self.macs * 10**6 / self.energy_aj)
+        return float(2 * self.macs * AJ_PER_PJ / self.energy_aj)
 
 
 def steady_states(layer: DenseLayer, chips: tuple[ChipConfig, ...]) -> Iterator[SteadyState]:

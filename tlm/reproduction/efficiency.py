@@ -7,17 +7,19 @@ from dataclasses import dataclass
 
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import tops_per_w
+from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.result import Result
-
-_AJ_PER_PJ = 10**6
 
 STEM = "conv1"
 FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
 
+BLOCKS = "blocks"
+BESIDE_BLOCKS = ("projections", "stem", "max pooling", "average pooling", "classifier")
+"""Parts of a PW-DW-PW network beside its blocks, in the order of reports."""
+
 
 def group_of(name: str, kind: str) -> str:
-    """Which part of a PW-DW-PW network a layer is: "blocks", "projections", "stem", "max pooling", "average pooling"
-    or "classifier".
+    """Which part of a PW-DW-PW network a layer is: BLOCKS or one of BESIDE_BLOCKS.
 
     Args:
         name: as :mod:`tlm.networks.resnet18` and :mod:`tlm.networks.blocks` give it.
@@ -27,7 +29,7 @@ def group_of(name: str, kind: str) -> str:
         SimulationError: a layer of another network, which would be in no sum.
     """
     if name.endswith((FIRST_PW, SECOND_PW)):
-        return "blocks"
+        return BLOCKS
     if name.endswith(PROJECTION):
         return "projections"
     groups = {"max-pool": "max pooling", "average-pool": "average pooling", "linear": "classifier"}
@@ -54,17 +56,17 @@ class Efficiency:
     @property
     def within(self) -> float:
         """Dense-equivalent TOPS/W within layers."""
-        return tops_per_w(self.dense_macs, self.within_aj / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, self.within_aj / AJ_PER_PJ)
 
     @property
     def whole(self) -> float:
         """The same of the whole run."""
-        return tops_per_w(self.dense_macs, self.total_aj / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, self.total_aj / AJ_PER_PJ)
 
     @property
     def with_off_chip(self) -> float:
         """The same with the off-chip memory's energy."""
-        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / _AJ_PER_PJ)
+        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / AJ_PER_PJ)
 
     @property
     def power_mw(self) -> float:

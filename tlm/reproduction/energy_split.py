@@ -8,12 +8,11 @@ from fractions import Fraction
 
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import added_energies
-from tlm.reproduction.breakdown import breakdown
-from tlm.reproduction.efficiency import group_of
+from tlm.observe.energy_table import AJ_PER_PJ
+from tlm.reproduction.breakdown import unit_cycles
+from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, group_of
 from tlm.reproduction.published import TOPS_PER_W, ideal_gain
 from tlm.result import LayerResult, Result
-
-_AJ_PER_PJ = 10**6
 
 IDEAL = "ideal arithmetic of the blocks"
 OF_BLOCKS = {
@@ -22,10 +21,9 @@ OF_BLOCKS = {
     "cycles": "blocks: cycles without a step (fill, bank conflicts)",
     "write_back": "blocks: write-back",
 }
-_GROUPS = ("projections", "stem", "max pooling", "average pooling", "classifier")
 WAITS, TRANSFERS = "waits (leakage, gated clock)", "DMA, interconnect and host"
 
-CAUSES = (IDEAL, *OF_BLOCKS.values(), *_GROUPS, WAITS, TRANSFERS)
+CAUSES = (IDEAL, *OF_BLOCKS.values(), *BESIDE_BLOCKS, WAITS, TRANSFERS)
 """Of :attr:`EnergySplit.parts_aj`."""
 
 BEYOND_WITHIN = CAUSES[1:-2]
@@ -74,12 +72,12 @@ def energy_split(result: Result, taps: int) -> EnergySplit:
     Raises:
         SimulationError: they do not add up to the run's.
     """
-    layers: dict[str, list[LayerResult]] = {group: [] for group in ("blocks", *_GROUPS)}
+    layers: dict[str, list[LayerResult]] = {group: [] for group in (BLOCKS, *BESIDE_BLOCKS)}
     for layer in result.layers.values():
         layers[group_of(layer.name, layer.kind)].append(layer)
     every = added_energies([*(layer.energy for layer in result.layers.values()), result.energy_outside_layers])
-    parts = _blocks(result, layers["blocks"], taps)
-    parts |= {group: Fraction(_compute_aj(layers[group])) for group in _GROUPS}
+    parts = _blocks(result, layers[BLOCKS], taps)
+    parts |= {group: Fraction(_compute_aj(layers[group])) for group in BESIDE_BLOCKS}
     parts[WAITS] = Fraction(every.waits.total)
     parts[TRANSFERS] = Fraction(every.transfers.total + result.energy_outside_layers.compute.total)
     return EnergySplit(taps, result.dense_macs, parts, result.energy.core.total)
@@ -97,9 +95,9 @@ def _blocks(result: Result, blocks: Sequence[LayerResult], taps: int) -> dict[st
     idle = sum(layer.compute_cycles for layer in blocks) - steps
     without_step = Fraction(idle * (per_event["clock_pj"] + per_event["leakage_ma"]))
     of_steps = _compute_aj(blocks) - write_back - without_step
-    full = (1 + taps) * breakdown("energy", result, taps).unit_cycles
+    full = (1 + taps) * unit_cycles(result)
     tops_per_w = Fraction(TOPS_PER_W[result.chip.voltage_v]) * ideal_gain(taps)
-    ideal = 2 * sum(layer.dense_macs for layer in blocks) * _AJ_PER_PJ / tops_per_w
+    ideal = 2 * sum(layer.dense_macs for layer in blocks) * AJ_PER_PJ / tops_per_w
     found = {
         "units": of_steps * full / steps - ideal,
         "steps": of_steps * (steps - full) / steps,

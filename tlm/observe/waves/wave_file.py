@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tlm.core.errors import InputError
+from tlm.core.files import temporary_path, whole_file
 from tlm.observe.waves import labels
 from tlm.observe.waves.layout import Group
 from tlm.observe.waves.save_file import View, save_file_text
@@ -51,7 +52,7 @@ class WaveFile:
     def __init__(self, path: Path) -> None:
         check_wave_path(path)
         self._path = path
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        self._temporary = temporary_path(path)
         try:
             self.stream = self._open()
         except OSError as error:
@@ -74,8 +75,10 @@ class WaveFile:
         self.stream.close()
         beside = self._path.with_suffix
         label_file = beside(".labels.txt")
-        _write(label_file, "".join(f"{line}\n" for line in labels.filter_lines()))
-        _write(beside(".gtkw"), save_file_text(self._path.name, label_file.name, groups, view))
+        with whole_file(label_file) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
+        with whole_file(beside(".gtkw")) as temporary:
+            temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
         if self._path.suffix == ".fst":
             self._convert()
         else:
@@ -109,13 +112,3 @@ class WaveFile:
         finally:
             with suppress(OSError):
                 made.unlink()
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="ascii", newline="\n")
-        os.replace(temporary, path)
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
