@@ -197,17 +197,6 @@ def test_a_difference_from_the_golden_model_fails(
     assert json.loads((tmp_path / "out" / "result.json").read_text())["matches_reference"] is False
 
 
-def test_vcd_by_option_and_by_key(small: Path, tmp_path: Path) -> None:
-    pytest.importorskip("tlm.observe.waves.cycle_wave")
-    assert tlm("run", small, "--vcd", "a.vcd", cwd=tmp_path).returncode == 0
-    small.write_text(SMALL + '\n[trace]\nvcd = "b.vcd"\n')
-    assert tlm("run", small, "-o", "out", cwd=tmp_path).returncode == 0
-    assert files(tmp_path / "out") == ["b.vcd", "outputs.npz", "result.json"]
-    dump = (tmp_path / "a.vcd").read_bytes()
-    assert dump == (tmp_path / "out" / "b.vcd").read_bytes()
-    assert b"$enddefinitions" in dump
-
-
 def test_scenario_by_name(tmp_path: Path) -> None:
     assert tlm("disasm", "resnet18_conv3_2_1of9", cwd=tmp_path).returncode == 0
 
@@ -258,9 +247,6 @@ def test_options_blame_themselves(small: Path) -> None:
     assert refused("run", small, "-o", "small.toml", cwd=cwd) == "-o: small.toml is a file; give a directory"
     wanted = "-o: small.toml/x cannot be written (Not a directory); give another directory"
     assert refused("run", small, "-o", "small.toml/x", cwd=cwd) == wanted
-    assert refused("run", small, "--vcd", ".", cwd=cwd) == "--vcd: . is a directory; give a file"
-    wanted = "--vcd: small.toml cannot be written"
-    assert refused("run", small, "--vcd", "small.toml/x.vcd", cwd=cwd).startswith("--vcd: small.toml is a file")
     assert files(cwd) == ["small.toml"]
 
 

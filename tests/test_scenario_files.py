@@ -79,7 +79,7 @@ def test_an_empty_file_is_the_main_scenario() -> None:
     assert np.array_equal(job.activations, main.activations)
     for mine, theirs in zip(job.network.layers, main.network.layers, strict=True):
         assert np.array_equal(mine.weights, theirs.weights)
-    assert (job.name, job.fidelity, job.vcd) == ("s", None, None)
+    assert (job.name, job.fidelity, job.trace.files()) == ("s", None, [])
 
 
 # -- keys -------------------------------------------------------------------------------------------------------
@@ -206,7 +206,12 @@ REFUSALS = {
     "key outside its section": ("voltage_v = 1.0", ":1: voltage_v: unknown key; did you mean chip.voltage_v?"),
     "nothing near": (
         "[trace]\nzzz = 1",
-        ":2: trace.zzz: unknown key; known keys: vcd",
+        ":2: trace.zzz: unknown key; known keys: wave, level, window, limit_mb, timeline",
+    ),
+    "suffix of a waveform": ('[trace]\nwave = "x.png"', ":2: trace.wave: x.png ends in none of .vcd, .fst, which say the kind of file"),
+    "window that is none": (
+        '[trace]\nwave = "x.vcd"\nwindow = "layer"',
+        ":3: trace.window: 'layer' names no layer; the forms are layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B",
     ),
     "key of another kind": (
         '[input]\nfile = "x.npy"',

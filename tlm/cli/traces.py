@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -76,10 +76,10 @@ def trace_options(arguments: argparse.Namespace, section: TraceOptions, director
         raise InputError(_by_flag(str(error), given)) from None
 
 
-def _by_flag(message: str, given: Iterable[str]) -> str:
-    """A message that names the flags that were given instead of the keys of the section."""
-    for key in given:
-        message = message.replace(f"trace.{key}", TRACE_FLAGS[_KEYS[key]])
+def _by_flag(message: str, given: Mapping[str, Any]) -> str:
+    """A message that names flags instead of keys of the section, if flags were given at all."""
+    for key, name in _KEYS.items() if given else ():
+        message = message.replace(f"trace.{key}", TRACE_FLAGS[name])
     return message
 
 
