@@ -1,104 +1,84 @@
-"""GTKWave itself opens a dump: it lists every signal, reaches the end, and shows layers and states as words.
+"""GTKWave itself opens each kind of waveform with its layout: every row is there, at the moment that was chosen.
 
 Needs gtkwave and a virtual display (Debian: gtkwave xvfb); a picture is taken where imagemagick is there too.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import pywellen
-from test_vcd import CHIP, Run, Waves, small_network
+from gtkwave import MISSING, Seen, look, virtual_display
+from layouts import read_layout
+from waves import CHIP, Waves, small_network
 
 import tlm
+from tlm.observe.waves.variables import start_ps
 
-_MISSING = [tool for tool in ("gtkwave", "Xvfb") if shutil.which(tool) is None]
-pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")
-
-_SHOWN = ("engine.sequencer.layer", "engine.sequencer.state", "engine.sequencer.pass", "engine.amem.aligner[1:0]")
-
-_SCRIPT = """
-puts "end=[gtkwave::getMaxTime]"
-for {{set i 0}} {{$i < [gtkwave::getNumFacs]}} {{incr i}} {{ puts "signal=[gtkwave::getFacName $i]" }}
-puts "added=[gtkwave::addSignalsFromList [list {names}]]"
-gtkwave::setMarker {marker_ps}
-foreach name [list {names}] {{ puts "value=[gtkwave::getTraceValueAtMarkerFromName $name]" }}
-gtkwave::setZoomFactor -14
-gtkwave::setFromEntry {marker_ps}ps
-after 500 set drawn 1
-vwait drawn
-catch {{ exec import -window root {picture} }}
-exit
-"""
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 
 @pytest.fixture(scope="module")
 def display() -> Iterator[str]:
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1200x700x24", "-nolisten", "tcp"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as numbers:
-        number = numbers.readline().strip()
-    yield f":{number}"
-    server.terminate()
-    server.wait(timeout=20)
+    with virtual_display() as found:
+        yield found
 
 
-def gtkwave(dump: Path, marker_ps: int, display: str) -> dict[str, list[str]]:
-    """What GTKWave says about a dump: key -> lines."""
-    names = " ".join(f"{{{name}}}" for name in _SHOWN)
-    picture = dump.with_suffix(".png")
-    script = dump.with_suffix(".tcl")
-    script.write_text(_SCRIPT.format(names=names, marker_ps=marker_ps, picture=picture))
-    output = subprocess.run(
-        ["gtkwave", "--rcvar", "splash_disable on", "--script", script.name, dump.name],
-        cwd=dump.parent,
-        env={**os.environ, "DISPLAY": display, "HOME": str(dump.parent), "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    said: dict[str, list[str]] = {}
-    for line in output.stdout.splitlines():
-        key, equals, value = line.partition("=")
-        if equals:
-            said.setdefault(key, []).append(value)
-    assert "end" in said, output.stdout + output.stderr
-    return said
-
-
-def test_gtkwave_shows_the_run(tmp_path: Path, display: str) -> None:
-    run = Run(tmp_path)
-    banks = run.waves.each_cycle("engine.amem.aligner")
-    cycle = next(c for c in range(run.result.layers["res"].start_cycle, len(banks)) if banks[c])
-    said = gtkwave(run.path, cycle * 10**9 // 534_000, display)
-    assert said["end"] == [str((run.waves.last_cycle + 1) * 10**9 // 534_000)]
-    declared = {name.split("[")[0] for name in said["signal"]}
-    assert declared == {variable.full_name for variable in pywellen.Waveform(str(run.path)).all_vars()}
-    assert said["added"] == [str(len(_SHOWN))]
-    assert said["value"] == ["res", "steps", "0", f"{banks[cycle]:02b}"]
-    picture = run.path.with_suffix(".png")
+def check(dump: Path, seen: Seen) -> None:
+    """Nothing was dropped, and the view is the layout's."""
+    layout = read_layout(dump.with_suffix(".gtkw"))
+    assert seen.complaints == ()
+    assert seen.shown == tuple(line.signal for line in layout.lines)
+    assert abs(seen.from_ps - layout.start_ps) < 10 * layout.ps_per_pixel
+    shown_ps = seen.until_ps - seen.from_ps
+    assert 950 < shown_ps / layout.ps_per_pixel < 1300
     if shutil.which("import") is not None:
-        assert picture.stat().st_size > 10_000  # an empty screen compresses to much less
+        assert seen.picture.stat().st_size > 20_000  # an empty screen compresses to much less
 
 
-def test_gtkwave_opens_what_a_failing_run_has_left(tmp_path: Path, display: str) -> None:
+def values_at(cycle: int, dump: Path, display: str, names: tuple[str, ...]) -> Seen:
+    return look(dump, display, start_ps(cycle, CHIP.clock_khz), names)
+
+
+@pytest.mark.parametrize("suffix", [".vcd", ".fst"])
+def test_a_waveform_of_passes(tmp_path: Path, display: str, suffix: str) -> None:
+    dump = tmp_path / f"run{suffix}"
     network, activations = small_network()
-    path = tmp_path / "failed.vcd"
+    result = tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=dump))
+    at = result.layers["res"].start_cycle + 3
+    seen = values_at(at, dump, display, ("array", "engine.sequencer.pass", "waits for"))
+    check(dump, seen)
+    assert seen.values == ("computing", "0", "engine")
+    assert seen.end_ps in (start_ps(result.cycles, CHIP.clock_khz), start_ps(result.cycles - 1, CHIP.clock_khz))
+
+
+@pytest.mark.parametrize("window", [None, "layer:res,pass:2..4"])
+def test_a_waveform_of_every_cycle(tmp_path: Path, display: str, window: str | None) -> None:
+    dump = tmp_path / "run.vcd"
+    network, activations = small_network()
+    trace = tlm.TraceOptions(wave=dump, level="cycle", window=window)
+    result = tlm.simulate(network, activations, CHIP, trace=trace)
+    at = result.passes["res"][3].first_cycle + 2
+    waves = Waves(dump)
+    seen = values_at(at, dump, display, ("trace", "aligner", "engine.sequencer.pass", "write_back"))
+    check(dump, seen)
+    banks = [f"{waves.each_cycle(f'engine.amem.{port}')[at]:X}" for port in ("aligner", "write_back")]
+    assert seen.values == ("recording", banks[0], "3", banks[1])
+    declared = {name.split("[")[0] for name in seen.signals}
+    assert declared == waves.names
+
+
+@pytest.mark.parametrize("level", ["pass", "cycle"])
+def test_what_a_failing_run_has_left(tmp_path: Path, display: str, level: str) -> None:
+    network, activations = small_network()
+    dump = tmp_path / "failed.vcd"
     faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=1500) for word in range(CHIP.imem_words)]
     with pytest.raises(tlm.TlmError):
-        tlm.simulate(tlm.compile(network, CHIP), activations, vcd=path, faults=faults)
-    waves = Waves(path)
-    said = gtkwave(path, waves.raw("clock.cycle")[-1][0], display)
-    assert said["end"] == [str((waves.last_cycle + 1) * 10**9 // 534_000)]
-    assert said["value"][:2] == ["-", "idle"]
+        tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=dump, level=level), faults=faults)
+    waves = Waves(dump)
+    seen = values_at(waves.last_cycle, dump, display, ("load transfer",) if level == "cycle" else ("load",))
+    check(dump, seen)
+    assert seen.end_ps in (start_ps(waves.last_cycle + 1, CHIP.clock_khz), start_ps(waves.last_cycle, CHIP.clock_khz))
+    assert seen.values == ("-",)

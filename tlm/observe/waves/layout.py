@@ -79,7 +79,8 @@ def _channel(channel: str, preposition: str) -> tuple[Row, ...]:
 
 def _layers(program: Program) -> Group:
     rows = [
-        Row(f"{layer_scope(index, layer.name)}.active", label=layer.name)
+        # GTKWave shows only what stands behind the last dot
+        Row(f"{layer_scope(index, layer.name)}.active", label=layer.name.replace(".", " "))
         for index, layer in enumerate(program.network.layers)
     ]
     return Group("layers, one line each", tuple(rows), closed=len(rows) > _OPEN_LAYERS)
