@@ -124,7 +124,7 @@ class CycleWave:
     def _choice(self) -> Choice:
         variables, changes = self._dump.variables, self._dump.remembered
         needed, finer = (boxes_of(variables, self._groups, changes, kind) for kind in (False, True))
-        return best_choice(needed, finer, self._spans(), self._watched.recorder.recorded_cycles)
+        return best_choice(needed, finer, self._moments(), self._watched.recorder.recorded_cycles)
 
     def _view(self, span: Span) -> View:
         khz, first = self._watched.system.config.clock_khz, self._dump.first_recorded_cycle
@@ -135,20 +135,24 @@ class CycleWave:
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
         )
 
-    def _spans(self) -> Iterator[Span]:
+    def _moments(self) -> Iterator[list[Span]]:
         """Views to choose from: the ends of passes, at first of those that wait for the pass before."""
         seen = self._dump.remembered
         first, last = (seen[0].cycle, seen[-1].cycle) if seen else (self._dump.first_recorded_cycle, -1)
         pipeline = self._watched.system.config.pipeline_cycles
         ends = [one for one in self._passes() if first <= one.last_fetch_cycle <= last]
         waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + 1 + pipeline]
-        for pixels in _CYCLE_PIXELS:
-            cycles = WAVES_PIXELS / pixels
-            for one in [*waiting[:_ANCHORS], *ends[:_ANCHORS]]:
-                start = max(first, one.last_fetch_cycle - int(_LEAD * cycles))
-                yield Span(start - start % RULER_CYCLES if start > first else start, cycles)
-            yield Span(first, cycles)
+        for one in [*waiting[:_ANCHORS], *ends[:_ANCHORS]]:
+            yield [_around(one.last_fetch_cycle, first, pixels) for pixels in _CYCLE_PIXELS]
+        yield [Span(first, WAVES_PIXELS / pixels) for pixels in _CYCLE_PIXELS]
 
     def _passes(self) -> Iterator[PassRecord]:
         for part in self._watched.recorder.parts.values():
             yield from part.passes
+
+
+def _around(cycle: int, first: int, pixels: int) -> Span:
+    """A view of a cycle, in which cycles are so wide; it does not begin before the first that is known."""
+    cycles = WAVES_PIXELS / pixels
+    start = cycle - int(_LEAD * cycles)
+    return Span(max(first, start - start % RULER_CYCLES), cycles)

@@ -25,7 +25,7 @@ from tlm.observe.waves.view import Span, best_choice, round_number
 from tlm.observe.waves.wave_file import WaveFile
 
 _MARKERS = 26
-_PASS_PIXELS = (120, 90, 150, 70, 55, 45, 35, 200, 250, 300, 400)
+_PASS_PIXELS = (120, 90, 150, 70, 55, 45, 35, 200, 250, 300, 400, 500, 700, 900, 1200)
 """Widths of a pass that a view may have, the best first."""
 _ANCHORS = 16
 _LEAD = 0.3
@@ -75,7 +75,7 @@ class PassWave:
         changes = signals.changes()
         groups = pass_layout(self._watched.program)
         needed, finer_rows = (boxes_of(variables, groups, changes, finer) for finer in (False, True))
-        choice = best_choice(needed, finer_rows, self._spans(), cycles)
+        choice = best_choice(needed, finer_rows, self._moments(), cycles)
         span = choice.span
         changes += ruler_changes(ruler, cycles, _ruler_cycles(span.cycles))
         _write_changes(variables, counter, sorted(changes, key=lambda change: change.cycle), config.clock_khz)
@@ -91,17 +91,16 @@ class PassWave:
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts[:_MARKERS]),
         )
 
-    def _spans(self) -> Iterator[Span]:
-        """Views to choose from: around the longest waits between parts, then at any pass."""
+    def _moments(self) -> Iterator[list[Span]]:
+        """Views to choose from: where parts begin, at first those that were waited for longest, then other passes."""
         parts = [part for part in self._watched.recorder.parts.values() if part.passes]
         before = {part.tag: 0 for part in parts}
         for last, part in pairwise(parts):
             before[part.tag] = part.first_cycle - last.last_seen_cycle
         waited = sorted(parts, key=lambda part: -before[part.tag])
-        anchors = [part.passes[0] for part in waited] + [one for part in parts for one in part.passes[:3]]
-        for pixels in _PASS_PIXELS:
-            for anchor in anchors[:_ANCHORS]:
-                yield _around(anchor, pixels)
+        anchors = [part.passes[0] for part in waited] + [one for part in parts for one in part.passes[1:3]]
+        for anchor in anchors[:_ANCHORS]:
+            yield [_around(anchor, pixels) for pixels in _PASS_PIXELS]
 
 
 def _around(anchor: PassRecord, pixels: int) -> Span:

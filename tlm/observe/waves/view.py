@@ -50,27 +50,30 @@ class Choice:
 
 
 def best_choice(
-    needed: Mapping[str, Boxes], finer: Mapping[str, Boxes], spans: Iterable[Span], end_cycle: int
-) -> Choice:  # fmt: skip
-    """The view with the fewest words that do not fit in the rows that are needed, then the most finer rows that do.
+    needed: Mapping[str, Boxes], finer: Mapping[str, Boxes], moments: Iterable[Sequence[Span]], end_cycle: int
+) -> Choice:
+    """The first moment at which all words of the needed rows fit, in the view in which the most finer rows fit, too.
+
+    If there is none, the view with the fewest words that do not fit.
 
     Args:
         needed: name -> row that is shown in any case.
         finer: likewise, of rows that are shown only if they can be read.
-        spans: views to choose from, the best first.
+        moments: for each moment the views of it to choose from; the best first.
         end_cycle: of the run: the last box of each row ends there.
     """
     best, price = Choice(Span(0, max(1, end_cycle)), frozenset()), (end_cycle, 0)
-    for span in spans:
-        crowded = {name: crowded_boxes(row, span, end_cycle) for name, row in needed.items()}
-        total = sum(crowded.values())
-        if total > price[0]:
-            continue
-        readable = {name for name, row in finer.items() if not crowded_boxes(row, span, end_cycle)}
-        if (total, -len(readable)) < price:
-            price = total, -len(readable)
-            best = Choice(span, frozenset(readable | {name for name, count in crowded.items() if not count}))
-        if not total and len(readable) == len(finer):
+    for spans in moments:
+        for span in spans:
+            crowded = {name: crowded_boxes(row, span, end_cycle) for name, row in needed.items()}
+            total = sum(crowded.values())
+            if total > price[0]:
+                continue
+            readable = {name for name, row in finer.items() if not crowded_boxes(row, span, end_cycle)}
+            if (total, -len(readable)) < price:
+                price = total, -len(readable)
+                best = Choice(span, frozenset(readable))
+        if not price[0]:
             break
     return best
 
