@@ -208,15 +208,6 @@ REFUSALS = {
         "[trace]\nzzz = 1",
         ":2: trace.zzz: unknown key; known keys: wave, level, window, limit_mb, timeline",
     ),
-    "suffix of a waveform": (
-        '[trace]\nwave = "x.png"',
-        ":2: trace.wave: x.png ends in none of .vcd, .fst, which say the kind of file",
-    ),
-    "window that is none": (
-        '[trace]\nwave = "x.vcd"\nwindow = "layer"',
-        ":3: trace.window: 'layer' names no layer; "
-        "the forms are layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B",
-    ),
     "key of another kind": (
         '[input]\nfile = "x.npy"',
         ':2: input.file: belongs to kind = "npy" or "image", but this section has kind = "random"; '

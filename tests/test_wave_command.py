@@ -103,6 +103,15 @@ def test_refusals(small: Path, tmp_path: Path, options: tuple[str, ...]) -> None
     assert files(tmp_path) == before
 
 
+def test_a_scenario_is_blamed_with_its_line(small: Path, tmp_path: Path) -> None:
+    small.write_text(SMALL + '[trace]\nwave = "x.png"\n')
+    place = f"small.toml:{len(SMALL.splitlines()) + 2}"
+    wanted = f"{place}: trace.wave: x.png ends in none of .vcd, .fst, which say the kind of file"
+    assert refused("run", "small.toml", cwd=tmp_path) == wanted
+    small.write_text(SMALL + '[trace]\nwindow = "layer"\n')
+    assert refused("run", "small.toml", cwd=tmp_path).startswith(f"{place}: trace.window: 'layer' names no layer; ")
+
+
 # -- tlm wave ---------------------------------------------------------------------------------------------------------
 
 

@@ -7,11 +7,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tlm.chip.config import ChipConfig
 from tlm.chip.driver import Unit
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Segment
-from tlm.report import chip_marks
+from tlm.report import array_size
 
 
 def print_plan(program: Program, console: Console, name: str) -> None:
@@ -23,9 +22,7 @@ def print_plan(program: Program, console: Console, name: str) -> None:
         name: of the scenario.
     """
     config = program.config
-    marks = chip_marks(config)
-    mark = marks["columns"] if config.lanes == ChipConfig().lanes else marks["lanes"]  # [P] only if both are published
-    console.print(Text(f"{name}: compiled for {config.lanes}x{config.columns} MACs {mark}", style="bold"))
+    console.print(Text(f"{name}: compiled for {array_size(config)}", style="bold"))
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("layers", overflow="fold")
     for heading in ("bands", "parts"):

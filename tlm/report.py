@@ -70,10 +70,17 @@ def operating_point(result: Result) -> str:
     """One line: array, supply, clock, model."""
     chip, marks = result.chip, chip_marks(result.chip)
     return (
-        f"{chip.lanes}x{chip.columns} MACs {marks['lanes']}, {chip.voltage_v:g} V {marks['voltage_v']}, "
+        f"{array_size(chip)}, {chip.voltage_v:g} V {marks['voltage_v']}, "
         f"{chip.frequency_mhz:g} MHz {marks['frequency_mhz']}, {chip.amem_banks} AMem banks {marks['amem_banks']}; "
         f"fidelity {result.fidelity}"
     )
+
+
+def array_size(chip: ChipConfig) -> str:
+    """Lanes and columns with their label: published only if both are."""
+    marks = chip_marks(chip)
+    mark = marks["columns"] if chip.lanes == ChipConfig().lanes else marks["lanes"]
+    return f"{chip.lanes}x{chip.columns} MACs {mark}"
 
 
 def chip_marks(chip: ChipConfig) -> dict[str, str]:
