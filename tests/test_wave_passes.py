@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -211,8 +212,12 @@ def test_fst_is_the_same_waveform(small: Passes, tmp_path: Path) -> None:
         pytest.skip("not installed: vcd2fst (Debian: gtkwave)")
     path = tmp_path / "run.fst"
     network, activations = small_network()
+    contents = []
     for _ in range(2):
         tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=path))
+        contents.append(path.read_bytes())
+        time.sleep(1.1)  # a date in it would be another one
+    assert contents[0] == contents[1]
     waves = Waves(path)
     assert waves.names == small.waves.names
     for name in ("engine.sequencer.pass", "engine.sequencer.layer", "engine.cause", "power.core_mw", "host.irq_load"):

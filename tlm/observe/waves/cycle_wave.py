@@ -94,7 +94,7 @@ class CycleWave:
             f"at {config.voltage_v:g} V; a signal has one value a cycle"
         )
         limit = self._options.limit_mb * _BYTES_PER_MB
-        dump = Dump(self._file.stream, system.simulation.clock, config.clock_khz, comment, limit)
+        dump = Dump(self._file.stream, system.simulation.clock, config.clock_khz, comment, limit, self._file.date)
         watch_system(dump, self._watched)
         self._groups = cycle_layout(self._watched.program, config)
         by_name = dump.variables.by_name

@@ -108,9 +108,12 @@ class Dump:
         clock_khz: core clock, from which real time follows.
         comment: for the header; must not tell the machine or the date.
         limit_bytes: the file ends where it has grown to so many.
+        date: for the header; "" leaves it out.
     """
 
-    def __init__(self, stream: IO[str], clock: Clock, clock_khz: int, comment: str, limit_bytes: int) -> None:
+    def __init__(
+        self, stream: IO[str], clock: Clock, clock_khz: int, comment: str, limit_bytes: int, date: str = ""
+    ) -> None:
         self.clock = clock
         self.cycle = 0
         """The cycle that is being collected."""
@@ -132,7 +135,7 @@ class Dump:
         self._left_to_remember = 0
         self._clock_khz = clock_khz
         self._limit_bytes = limit_bytes
-        self.variables = Variables(stream, comment)
+        self.variables = Variables(stream, comment, date)
         self._counter = self.variables.integer("clock", "cycle", 0, bits=64)
         self._ruler = self.variables.integer("clock", "ruler", 0, bits=64)
         self._status = self.variables.state("clock", "trace", "recording")

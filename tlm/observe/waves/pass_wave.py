@@ -69,7 +69,7 @@ class PassWave:
             f"level pass; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
             f"at {config.voltage_v:g} V; clock.cycle is the cycle of the last change"
         )
-        variables = Variables(self._file.stream, comment)
+        variables = Variables(self._file.stream, comment, self._file.date)
         counter, ruler = variables.integer("clock", "cycle", bits=64), variables.integer("clock", "ruler", bits=64)
         signals = PassSignals(variables, self._watched)
         changes = signals.changes()

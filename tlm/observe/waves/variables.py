@@ -66,14 +66,14 @@ class Variables:
     Args:
         stream: where the text goes.
         comment: for the header; must not tell the machine or the date.
+        date: for the header; "" leaves it out.
     """
 
-    def __init__(self, stream: IO[str], comment: str) -> None:
+    def __init__(self, stream: IO[str], comment: str, date: str = "") -> None:
         self._stream = _Counted(stream)
-        # an empty date leaves the entry out: the same run must give the same bytes
         self._writer = VCDWriter(
             self._stream,  # type: ignore[arg-type]  # it only writes and flushes
-            timescale="1 ps", date="", comment=f"{comment}\n{labels.legend()}", check_values=False,
+            timescale="1 ps", date=date, comment=f"{comment}\n{labels.legend()}", check_values=False,
         )  # fmt: skip
         self._all: list[Variable[Any]] = []
         self.kinds: dict[str, Kind] = {}

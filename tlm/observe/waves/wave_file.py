@@ -22,6 +22,7 @@ from tlm.observe.waves.save_file import View, save_file_text
 
 _BUFFER_BYTES = 1 << 20
 _CONVERTER = "vcd2fst"
+_NO_DATE = "no date: equal runs give equal bytes"
 
 
 def check_wave_path(path: Path) -> None:
@@ -57,6 +58,11 @@ class WaveFile:
             self.stream = self._open()
         except OSError as error:
             raise self.refusal(error) from None
+
+    @property
+    def date(self) -> str:
+        """What the dump has to say of the date: nothing, but the converter would put in the present one then."""
+        return _NO_DATE if self._path.suffix == ".fst" else ""
 
     def _open(self) -> IO[str]:
         return self._temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
