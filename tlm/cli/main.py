@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from tlm.core.errors import CompileError, InputError, TlmError
 
-COMMANDS = ("run", "eval", "explain", "compare", "reproduce", "compile", "disasm", "list", "info", "schema")
+COMMANDS = ("run", "eval", "explain", "compare", "plot", "reproduce", "compile", "disasm", "list", "info", "schema")
 """Subcommands in the order of the help; each is a module of this package."""
 
 OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141

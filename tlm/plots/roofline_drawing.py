@@ -1,0 +1,161 @@
+"""Draws the roofline: logarithmic axes, roofs, numbered points, and beside them which layer has which number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+from math import atan2, ceil, degrees
+from typing import TYPE_CHECKING, TypeAlias
+
+from tlm.plots import style
+from tlm.plots.roofline import Roofline, RooflinePoint, Roofs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""Left, bottom, right, top; points of 1/72 inch."""
+
+_ROOF = "#606060"
+_KEY_ROW_INCHES, _MIN_INCHES, _MAX_KEY_ROWS = 0.185, 5.0, 46
+_KEY_LETTER_INCHES, _KEY_INCHES = 0.075, 1.05
+_MARKER_PT, _STAR_PT = 6.5, 11.0
+_DIGIT_PT, _LINE_PT = 5.6, 9.0
+_SAME_PT = 2.0
+_NO_MACS, _NO_BYTES = "no MACs", "no transfers"
+
+
+def draw(shown: Roofline) -> Figure:
+    """The figure; to be called within :func:`tlm.plots.style.style`."""
+    columns = ceil(len(shown.points) / _MAX_KEY_ROWS)
+    key_rows = ceil(len(shown.points) / columns) + 3
+    key_inches = (max(len(point.name) for point in shown.points) * _KEY_LETTER_INCHES + _KEY_INCHES) * columns
+    figure = style.new_figure(max(_MIN_INCHES, key_rows * _KEY_ROW_INCHES + 1.2))
+    figure.set_figwidth(max(style.WIDTH_INCHES, 6 + key_inches))
+    figure.suptitle(shown.title, x=0.01, ha="left")
+    plot, key = figure.subplots(1, 2, width_ratios=[figure.get_figwidth() - key_inches, key_inches])
+    points = [point for point in (*shown.points, shown.run) if point.drawable]
+    _scales(plot, shown.roofs, points)
+    _draw_roofs(plot, shown.roofs)
+    for point in points:
+        plot.plot(point.macs_per_byte, point.macs_per_cycle, marker="o" if point.number else "*", linestyle="",
+                  markersize=_MARKER_PT if point.number else _STAR_PT, markeredgecolor="#202020", markeredgewidth=0.6,
+                  color=style.CAUSES.get(point.cause, "#000000"), zorder=3)  # fmt: skip
+    _write_key(key, shown, key_rows, columns)
+    present = {point.cause for point in points}
+    most = {style.words(c): colour for c, colour in style.CAUSES.items() if c in present}
+    if most:
+        style.legend(figure, most, 6, "What takes most of a layer's cycles, the waits before it included [D]")
+    figure.draw_without_rendering()  # the layout is known only now
+    _name_slope(plot, shown.roofs)
+    _number(plot, points)
+    return figure
+
+
+def place_labels(spots: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[tuple[float, float]]:
+    """Where texts go beside their spots, as offsets of their centres in points; none covers a spot or another text.
+
+    Right of the spot, left, above, below, then farther away; the first place that is free.
+    """
+    half = _MARKER_PT / 2 + 1
+    taken: list[Box] = [(x - half, y - half, x + half, y + half) for x, y in spots]
+    offsets = []
+    for (x, y), text in zip(spots, texts, strict=True):
+        wide, high = len(text) * _DIGIT_PT, _LINE_PT
+        found = (0.0, 0.0)
+        for right, up in _directions():
+            found = right * (half + wide / 2), up * (half + high / 2)
+            box = (x + found[0] - wide / 2, y + found[1] - high / 2, x + found[0] + wide / 2, y + found[1] + high / 2)
+            if not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                break
+        offsets.append(found)
+    return offsets
+
+
+def _directions() -> chain[tuple[float, float]]:
+    near = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
+    return chain.from_iterable(((x * far, y * far) for x, y in near) for far in (1.0, 1.6, 2.4, 3.4, 4.6, 6.0))
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _scales(axes: Axes, roofs: Roofs, points: Sequence[RooflinePoint]) -> None:
+    from matplotlib.ticker import FuncFormatter
+
+    intensities = [roofs.ridge_macs_per_byte, *(point.macs_per_byte for point in points)]
+    speeds = [roofs.peak_macs_per_cycle, *(point.macs_per_cycle for point in points)]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(min(intensities) / 2, max(intensities) * 2)
+    axes.set_ylim(min(min(speeds) / 2, roofs.peak_macs_per_cycle / 20), roofs.peak_macs_per_cycle * 1.8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axes.set_xlabel("executed MACs per byte moved by DMA [D]")
+    axes.set_ylabel("executed MACs per cycle with transfers under way [D]")
+    axes.grid(which="major")
+    tops = axes.secondary_yaxis("right", functions=style.scaled(roofs.tops(1)))
+    tops.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    tops.set_ylabel(f"TOPS at {roofs.clock_khz / 1000:g} MHz [D]")
+
+
+def _draw_roofs(axes: Axes, roofs: Roofs) -> None:
+    low, high = axes.get_xlim()
+    ridge, peak = roofs.ridge_macs_per_byte, roofs.peak_macs_per_cycle
+    axes.plot([low, ridge, high], [roofs.bound(low), peak, peak], color=_ROOF, linewidth=1.4, zorder=2)
+    style.note(axes, f"array: {peak:,} MACs/cycle [P]", (high, peak), (-4, 4), ha="right", va="bottom")
+
+
+def _name_slope(axes: Axes, roofs: Roofs) -> None:
+    """The name of the slanted roof along it, on the side on which there are no points."""
+    start = max(axes.get_xlim()[0], axes.get_ylim()[0] / roofs.bytes_per_cycle)
+    middle = (start * roofs.ridge_macs_per_byte) ** 0.5
+    ends = [axes.transData.transform((x, roofs.bound(x))) for x in (start, middle)]
+    degrees_up = degrees(atan2(ends[1][1] - ends[0][1], ends[1][0] - ends[0][0]))
+    style.note(axes, f"off-chip memory: {roofs.bytes_per_cycle:.2f} bytes/cycle [A]", (middle, roofs.bound(middle)),
+               (-3, 3), va="bottom", rotation=degrees_up, rotation_mode="anchor")  # fmt: skip
+
+
+def _number(axes: Axes, points: Sequence[RooflinePoint]) -> None:
+    """Each point's number beside it; points that cover each other share a label."""
+    inches = axes.transData - axes.figure.dpi_scale_trans
+    groups: list[tuple[RooflinePoint, tuple[float, float], list[str]]] = []
+    for point in points:
+        x, y = (72 * float(inch) for inch in inches.transform((point.macs_per_byte, point.macs_per_cycle)))
+        near = (names for _, spot, names in groups if abs(spot[0] - x) < _SAME_PT and abs(spot[1] - y) < _SAME_PT)
+        same = next(near, None)
+        if same is None:
+            same = []
+            groups.append((point, (x, y), same))
+        same.append(str(point.number or "run"))
+    texts = [", ".join(names) for _, _, names in groups]
+    offsets = place_labels([spot for _, spot, _ in groups], texts)
+    for (point, _, _), text, offset in zip(groups, texts, offsets, strict=True):
+        style.note(axes, text, (point.macs_per_byte, point.macs_per_cycle), offset, zorder=4)
+
+
+def _write_key(axes: Axes, shown: Roofline, rows: int, columns: int) -> None:
+    axes.set_axis_off()
+    axes.set_xlim(0, columns)
+    axes.set_ylim(rows, 0)
+    entries = [shown.run, *shown.points]
+    for column in range(columns):
+        _row(axes, column, 0.5, ("", "layer", "of its roof [D]"), "bold")
+        part = entries[column * (rows - 2) : (column + 1) * (rows - 2)]
+        for index, point in enumerate(part):
+            _row(axes, column, index + 1.5, (str(point.number or ""), point.name, _share(point, shown.roofs)))
+
+
+def _row(axes: Axes, column: int, y: float, texts: tuple[str, str, str], weight: str = "normal") -> None:
+    places = ((0.1, "right"), (0.14, "left"), (0.98, "right"))
+    for text, (x, side) in zip(texts, places, strict=True):
+        axes.text(column + x, y, text, ha=side, va="center", fontsize=style.SMALL_PT, fontweight=weight)
+
+
+def _share(point: RooflinePoint, roofs: Roofs) -> str:
+    if not point.drawable:
+        return _NO_BYTES if point.macs else _NO_MACS
+    return f"{100 * point.macs_per_cycle / roofs.bound(point.macs_per_byte):.1f} %"
