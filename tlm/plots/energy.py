@@ -20,8 +20,8 @@ OUTSIDE = "(outside layers)"
 _AJ_PER_PJ = 10**6
 _UNITS = (("mJ", 1e9), ("µJ", 1e6), ("nJ", 1e3), ("pJ", 1.0))
 _ROW_INCHES, _REST_INCHES = 0.2, 1.75
-_CORE_INCHES, _OFF_CHIP_INCHES = 3, 2
-_ROOM_FOR_TEXT = 1.36
+_CORE_INCHES, _OFF_CHIP_INCHES, _TEXT_INCHES = 4.2, 2.8, 1.1
+"""Widths of the panels, about, and what the text behind a bar takes of them."""
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,13 @@ def _label(axes: Axes, index: int, energy_pj: float, unit_pj: float, whole_pj: f
 def _scales(core: Axes, off_chip: Axes, shown: EnergyBars, unit: str, unit_pj: float) -> None:
     """One scale for both, so that lengths can be compared across them."""
     per_inch = max(
-        max(bar.core_pj for bar in shown.bars) / _CORE_INCHES,
-        max(bar.off_chip_pj for bar in shown.bars) / _OFF_CHIP_INCHES,
+        max(bar.core_pj for bar in shown.bars) / (_CORE_INCHES - _TEXT_INCHES),
+        max(bar.off_chip_pj for bar in shown.bars) / (_OFF_CHIP_INCHES - _TEXT_INCHES),
     )
     for axes, inches, name, total_pj in (
         (core, _CORE_INCHES, "core", shown.total_pj),
         (off_chip, _OFF_CHIP_INCHES, "off-chip", shown.off_chip_pj),
     ):
-        axes.set_xlim(0, (per_inch or 1) * inches / unit_pj * _ROOM_FOR_TEXT)
+        axes.set_xlim(0, (per_inch or 1) * inches / unit_pj)
         axes.set_xlabel(f"{name}, {unit} [A]; share of {total_pj / unit_pj:,.2f} {unit}")
     off_chip.tick_params(labelleft=False)

@@ -64,7 +64,7 @@ def render(
     Raises:
         InputError: a result lacks what a figure needs, or a name does not fit.
     """
-    drawings = [(name, _drawing(name, sources)) for name in figure_names(sources, only)]
+    drawings = [(name, drawing(name, sources)) for name in figure_names(sources, only)]
     for name, draw in drawings:
         progress(f"drawing {name}")
         with style.style():
@@ -76,7 +76,7 @@ def render(
                 yield path
 
 
-def _drawing(name: str, sources: Sequence[Source]) -> Callable[[], Figure]:
+def drawing(name: str, sources: Sequence[Source]) -> Callable[[], Figure]:
     """Works out what a figure shows; the call that draws it."""
     if name == "levels":
         return partial(levels.draw, levels.levels_of_each(sources))

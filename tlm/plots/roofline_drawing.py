@@ -19,8 +19,14 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 _ROOF = "#606060"
 _KEY_ROW_INCHES, _MIN_INCHES, _MAX_KEY_ROWS = 0.185, 5.0, 46
-_KEY_LETTER_INCHES, _KEY_INCHES = 0.075, 1.05
-_MARKER_PT, _STAR_PT = 6.5, 11.0
+_KEY_LETTER_INCHES, _KEY_INCHES, _MIN_NAME = 0.073, 1.2, 14
+_KEY_PT = (20.0, 26.0, -6.0)
+"""Of a number, a name and a share, from the left or right edge of their column."""
+_BESIDE_INCHES = 1.6
+"""What the axes beside the plot take of the width."""
+_BELOW_INCHES = 1.5
+"""What title, axis and legend take of the height."""
+_MARKER_PT, _STAR_PT = 6.5, 10.0
 _DIGIT_PT, _LINE_PT = 5.6, 9.0
 _SAME_PT = 2.0
 _NO_MACS, _NO_BYTES = "no MACs", "no transfers"
@@ -30,11 +36,12 @@ def draw(shown: Roofline) -> Figure:
     """The figure; to be called within :func:`tlm.plots.style.style`."""
     columns = ceil(len(shown.points) / _MAX_KEY_ROWS)
     key_rows = ceil(len(shown.points) / columns) + 3
-    key_inches = (max(len(point.name) for point in shown.points) * _KEY_LETTER_INCHES + _KEY_INCHES) * columns
-    figure = style.new_figure(max(_MIN_INCHES, key_rows * _KEY_ROW_INCHES + 1.2))
+    longest = max(_MIN_NAME, *(len(point.name) for point in shown.points))
+    key_inches = (longest * _KEY_LETTER_INCHES + _KEY_INCHES) * columns
+    figure = style.new_figure(max(_MIN_INCHES, key_rows * _KEY_ROW_INCHES + _BELOW_INCHES))
     figure.set_figwidth(max(style.WIDTH_INCHES, 6 + key_inches))
     figure.suptitle(shown.title, x=0.01, ha="left")
-    plot, key = figure.subplots(1, 2, width_ratios=[figure.get_figwidth() - key_inches, key_inches])
+    plot, key = figure.subplots(1, 2, width_ratios=[figure.get_figwidth() - _BESIDE_INCHES - key_inches, key_inches])
     points = [point for point in (*shown.points, shown.run) if point.drawable]
     _scales(plot, shown.roofs, points)
     _draw_roofs(plot, shown.roofs)
@@ -42,23 +49,24 @@ def draw(shown: Roofline) -> Figure:
         plot.plot(point.macs_per_byte, point.macs_per_cycle, marker="o" if point.number else "*", linestyle="",
                   markersize=_MARKER_PT if point.number else _STAR_PT, markeredgecolor="#202020", markeredgewidth=0.6,
                   color=style.CAUSES.get(point.cause, "#000000"), zorder=3)  # fmt: skip
-    _write_key(key, shown, key_rows, columns)
+    _write_key(key, shown, key_rows, columns, figure.get_figheight())
     present = {point.cause for point in points}
     most = {style.words(c): colour for c, colour in style.CAUSES.items() if c in present}
     if most:
         style.legend(figure, most, 6, "What takes most of a layer's cycles, the waits before it included [D]")
     figure.draw_without_rendering()  # the layout is known only now
     _name_slope(plot, shown.roofs)
-    _number(plot, points)
+    _number(plot, points, shown.roofs.peak_macs_per_cycle)
     return figure
 
 
-def place_labels(spots: Sequence[tuple[float, float]], texts: Sequence[str]) -> list[tuple[float, float]]:
-    """Where texts go beside their spots, as offsets of their centres in points; none covers a spot or another text.
+def place_labels(spots: Sequence[tuple[float, float]], texts: Sequence[str], frame: Box) -> list[tuple[float, float]]:
+    """Where texts go beside their spots, as offsets of their centres in points.
 
-    Right of the spot, left, above, below, then farther away; the first place that is free.
+    Right of the spot, left, above, below, then farther away: the first place within the frame that covers neither a
+    spot nor another text.
     """
-    half = _MARKER_PT / 2 + 1
+    half = _STAR_PT / 2
     taken: list[Box] = [(x - half, y - half, x + half, y + half) for x, y in spots]
     offsets = []
     for (x, y), text in zip(spots, texts, strict=True):
@@ -67,7 +75,7 @@ def place_labels(spots: Sequence[tuple[float, float]], texts: Sequence[str]) -> 
         for right, up in _directions():
             found = right * (half + wide / 2), up * (half + high / 2)
             box = (x + found[0] - wide / 2, y + found[1] - high / 2, x + found[0] + wide / 2, y + found[1] + high / 2)
-            if not any(_overlap(box, other) for other in taken):
+            if _within(box, frame) and not any(_overlap(box, other) for other in taken):
                 taken.append(box)
                 break
         offsets.append(found)
@@ -79,26 +87,28 @@ def _directions() -> chain[tuple[float, float]]:
     return chain.from_iterable(((x * far, y * far) for x, y in near) for far in (1.0, 1.6, 2.4, 3.4, 4.6, 6.0))
 
 
+def _within(box: Box, frame: Box) -> bool:
+    return frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
+
+
 def _overlap(one: Box, other: Box) -> bool:
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _scales(axes: Axes, roofs: Roofs, points: Sequence[RooflinePoint]) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     intensities = [roofs.ridge_macs_per_byte, *(point.macs_per_byte for point in points)]
     speeds = [roofs.peak_macs_per_cycle, *(point.macs_per_cycle for point in points)]
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlim(min(intensities) / 2, max(intensities) * 2)
+    axes.set_xlim(min(*intensities, roofs.ridge_macs_per_byte / 4) / 2, max(intensities) * 2)
     axes.set_ylim(min(min(speeds) / 2, roofs.peak_macs_per_cycle / 20), roofs.peak_macs_per_cycle * 1.8)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    style.plain_logarithms(axes.xaxis, axes.get_xlim())
+    style.plain_logarithms(axes.yaxis, axes.get_ylim())
     axes.set_xlabel("executed MACs per byte moved by DMA [D]")
     axes.set_ylabel("executed MACs per cycle with transfers under way [D]")
     axes.grid(which="major")
     tops = axes.secondary_yaxis("right", functions=style.scaled(roofs.tops(1)))
-    tops.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}"))
+    style.plain_logarithms(tops.yaxis, axes.get_ylim())
     tops.set_ylabel(f"TOPS at {roofs.clock_khz / 1000:g} MHz [D]")
 
 
@@ -119,40 +129,60 @@ def _name_slope(axes: Axes, roofs: Roofs) -> None:
                (-3, 3), va="bottom", rotation=degrees_up, rotation_mode="anchor")  # fmt: skip
 
 
-def _number(axes: Axes, points: Sequence[RooflinePoint]) -> None:
-    """Each point's number beside it; points that cover each other share a label."""
+def _numbers(points: Sequence[RooflinePoint]) -> str:
+    """Numbers of points that share a label, neighbours together: ``3..6, 9``."""
+    runs: list[list[int]] = []
+    for number in sorted(point.number for point in points if point.number):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    texts = [f"{run[0]}..{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs]
+    return ", ".join([*texts, *("run" for point in points if not point.number)])
+
+
+def _number(axes: Axes, points: Sequence[RooflinePoint], peak: float) -> None:
+    """Each point's number beside it and below the array's roof; points that cover each other share a label."""
     inches = axes.transData - axes.figure.dpi_scale_trans
-    groups: list[tuple[RooflinePoint, tuple[float, float], list[str]]] = []
+    corners = ((axes.get_xlim()[0], axes.get_ylim()[0]), (axes.get_xlim()[1], peak))
+    groups: list[tuple[tuple[float, float], list[RooflinePoint]]] = []
     for point in points:
         x, y = (72 * float(inch) for inch in inches.transform((point.macs_per_byte, point.macs_per_cycle)))
-        near = (names for _, spot, names in groups if abs(spot[0] - x) < _SAME_PT and abs(spot[1] - y) < _SAME_PT)
+        near = (group for spot, group in groups if abs(spot[0] - x) < _SAME_PT and abs(spot[1] - y) < _SAME_PT)
         same = next(near, None)
         if same is None:
-            same = []
-            groups.append((point, (x, y), same))
-        same.append(str(point.number or "run"))
-    texts = [", ".join(names) for _, _, names in groups]
-    offsets = place_labels([spot for _, spot, _ in groups], texts)
-    for (point, _, _), text, offset in zip(groups, texts, offsets, strict=True):
-        style.note(axes, text, (point.macs_per_byte, point.macs_per_cycle), offset, zorder=4)
+            groups.append(((x, y), [point]))
+        else:
+            same.append(point)
+    texts = [_numbers(group) for _, group in groups]
+    (left, bottom), (right, top) = (72 * inches.transform(corner) for corner in corners)
+    offsets = place_labels([spot for spot, _ in groups], texts, (left, bottom, right, top - _SAME_PT))
+    for (_, group), text, offset in zip(groups, texts, offsets, strict=True):
+        style.note(axes, text, (group[0].macs_per_byte, group[0].macs_per_cycle), offset, zorder=4)
 
 
-def _write_key(axes: Axes, shown: Roofline, rows: int, columns: int) -> None:
+def _write_key(axes: Axes, shown: Roofline, rows: int, columns: int, height_inches: float) -> None:
     axes.set_axis_off()
     axes.set_xlim(0, columns)
-    axes.set_ylim(rows, 0)
+    axes.set_ylim(max(rows, (height_inches - _BELOW_INCHES) / _KEY_ROW_INCHES), 0)
     entries = [shown.run, *shown.points]
     for column in range(columns):
-        _row(axes, column, 0.5, ("", "layer", "of its roof [D]"), "bold")
+        _row(axes, (column, column + 1), 0.5, ("", "layer", "of its roof [D]"), "bold")
         part = entries[column * (rows - 2) : (column + 1) * (rows - 2)]
         for index, point in enumerate(part):
-            _row(axes, column, index + 1.5, (str(point.number or ""), point.name, _share(point, shown.roofs)))
+            _row(
+                axes,
+                (column, column + 1),
+                index + 1.5,
+                (str(point.number or ""), point.name, _share(point, shown.roofs)),
+            )
 
 
-def _row(axes: Axes, column: int, y: float, texts: tuple[str, str, str], weight: str = "normal") -> None:
-    places = ((0.1, "right"), (0.14, "left"), (0.98, "right"))
-    for text, (x, side) in zip(texts, places, strict=True):
-        axes.text(column + x, y, text, ha=side, va="center", fontsize=style.SMALL_PT, fontweight=weight)
+def _row(axes: Axes, column: tuple[int, int], y: float, texts: tuple[str, str, str], weight: str = "normal") -> None:
+    """Number, name and share in a column, which has a left and a right edge."""
+    left, right = column
+    for text, x, offset_pt, side in zip(texts, (left, left, right), _KEY_PT, ("right", "left", "right"), strict=True):
+        style.note(axes, text, (x, y), (offset_pt, 0), ha=side, fontweight=weight)
 
 
 def _share(point: RooflinePoint, roofs: Roofs) -> str:

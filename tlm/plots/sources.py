@@ -14,6 +14,9 @@ from tlm.core.errors import InputError
 
 _OLD = "missing; the result was made by an older version; run the scenario again, or leave the picture out with --only"
 
+_MAX_DIFFERENCES = 32
+"""Letters behind a name."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -97,7 +100,7 @@ def names(sources: Sequence[Source]) -> list[str]:
     shared = {name for name, count in Counter(found).items() if count > 1}
     if not shared:
         return found
-    flats = [_flat({"chip": source.stored.chip_keys(), **source.stored.settings}) for source in sources]
+    flats = [_flat({"chip": _chip_keys(source.stored), **source.stored.settings}) for source in sources]
     found = [
         _with_differences(name, index, found, flats) if name in shared else name for index, name in enumerate(found)
     ]
@@ -117,6 +120,14 @@ def tap_levels(sources: Sequence[Source]) -> list[int] | None:
 def kernel_taps(source: Source) -> int:
     """How many taps the depth-wise kernels have unpruned."""
     return int(source.stored.settings.get("network", {}).get("kernel", 3)) ** 2
+
+
+def _chip_keys(stored: StoredResult) -> dict[str, Any]:
+    """The chip, without a clock that follows from its supply."""
+    from tlm.chip.operating_point import max_frequency_mhz
+
+    keys, limit_mhz = stored.chip_keys(), max_frequency_mhz(stored.chip.voltage_v)
+    return {key: value for key, value in keys.items() if key != "frequency_mhz" or value != limit_mhz}
 
 
 def _check_comparable(first: Source, other: Source) -> None:
@@ -147,14 +158,23 @@ def _without_taps(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_differences(name: str, index: int, names_: Sequence[str], flats: Sequence[Mapping[str, Any]]) -> str:
+    """The name and what differs from others of that name; only the name if that would be long."""
     own = flats[index]
     rivals = [flat for other, flat in zip(names_, flats, strict=True) if other == name]
-    changed = [key for key in own if any(flat.get(key) != own[key] for flat in rivals) and "sha256" not in key]
-    return " ".join([name, *(f"{key.rpartition('.')[2]}={own[key]}" for key in changed)])
+    keys = dict.fromkeys(key for flat in rivals for key in flat if "sha256" not in key)
+    changed = [key for key in keys if any(flat.get(key) != own.get(key) for flat in rivals)]
+    text = " ".join([name, *(f"{key.rpartition('.')[2]}={_short(own.get(key))}" for key in changed)])
+    return text if len(text) <= len(name) + _MAX_DIFFERENCES else name
+
+
+def _short(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Key path -> value, for nested tables; lists are values."""
+    """Key path -> value, for nested tables and lists."""
+    if isinstance(value, list):
+        value = dict(enumerate(value))
     if isinstance(value, dict):
         return {key: item for k, v in value.items() for key, item in _flat(v, f"{path}.{k}" if path else k).items()}
     return {path: value}

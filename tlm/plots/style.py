@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,19 +18,20 @@ from tlm.core.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axes._secondary_axes import SecondaryAxis
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
 CAUSES: Mapping[str, str] = {
     "computing": "#009e73",
     "bank_conflict": "#d99000",
-    "instruction": "#fff0a8",
+    "instruction": "#fff8cc",
     "pipeline": "#ffdd80",
-    "parameters": "#8c4662",
-    "write_back": "#b26559",
+    "parameters": "#7a2f5a",
+    "write_back": "#a04a3a",
     "drain": "#ffdd00",
     "weights": "#b23000",
-    "activations": "#ff80b3",
+    "activations": "#ff8fa3",
     "instructions": "#6b0700",
     "host": "#4c001f",
 }
@@ -41,9 +43,9 @@ SRAMS: Mapping[str, str] = {"wmem": "#08519c", "amem": "#4292c6", "imem": "#9eca
 COMPONENTS: Mapping[str, str] = {
     "mac_array": "#009e73",
     "aligner": "#66c9a8",
-    "requantiser": "#bfe6d8",
-    "clock": "#7f7f7f",
-    "leakage": "#c9c9c9",
+    "requantiser": "#d8f5c8",
+    "clock": "#606060",
+    "leakage": "#d9d9d9",
     "amem": SRAMS["amem"],
     "wmem": SRAMS["wmem"],
     "imem": SRAMS["imem"],
@@ -65,6 +67,7 @@ SMALL_PT = 8.5
 WIDTH_INCHES = 9.0
 _DPI = 150
 _MAX_PIXELS = 1 << 15
+_FEW_DECADES, _LIGHT = 1.7, 150
 _LONG_NAME, _NAME_INCHES = 18, 0.08
 
 FORMATS = ("png", "svg")
@@ -93,7 +96,7 @@ _SETTINGS: Mapping[str, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "cartesian-tlm",
     "text.color": _INK,
-    "text.parse_math": False,  # a dollar in a layer's name is a dollar
+    "text.parse_math": False,  # a dollar in the name of a scenario is a dollar
     "xtick.labelsize": SMALL_PT,
     "ytick.labelsize": SMALL_PT,
 }
@@ -162,12 +165,12 @@ def legend(figure: Figure, colours: Mapping[str, str], columns: int, title: str 
     )  # fmt: skip
 
 
-def thousands(axes: Axes | SecondaryAxis) -> None:
-    """Cycles and other counts on the x axis, as ``1,200,000``."""
+def thousands(axes: Axes | SecondaryAxis, integer: bool = True) -> None:
+    """Numbers on the x axis as ``1,200,000``; cycles and other counts are integers."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=integer, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -179,6 +182,23 @@ def note(axes: Axes, text: str, at: tuple[float, float], offset_pt: tuple[float,
     """A small text beside a spot of the axes; centred on it unless ``looks`` says otherwise."""
     defaults = {"ha": "center", "va": "center", "fontsize": SMALL_PT}
     axes.annotate(text, at, offset_pt, textcoords="offset points", **{**defaults, **looks})
+
+
+def plain_logarithms(axis: Axis, limits: tuple[float, float]) -> None:
+    """Numbers of a logarithmic axis without exponents; between the powers of ten only where there are few of those."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    few = log10(limits[1] / limits[0]) < _FEW_DECADES
+    between = FuncFormatter(lambda value, _: f"{value:,.10g}" if f"{value:e}"[0] in "25" else "")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_formatter(between if few else NullFormatter())
+    axis.set_tick_params(which="minor", labelsize=SMALL_PT)
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever can be read on a colour."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < _LIGHT else _INK
 
 
 def rows(axes: Axes, names: Iterable[str]) -> None:

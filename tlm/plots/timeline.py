@@ -77,7 +77,7 @@ def draw(shown: Timeline) -> Figure:
         style.rows(axes, rows)
         style.bands(axes, len(rows))
         _draw_bars(axes, rows, bars, colours)
-    _name_parts(top, shown, figure.get_figwidth())
+    _name_parts(top, shown, colours, figure.get_figwidth())
     _scales(top, bottom, shown)
     style.legend(figure, _legend(shown), 4, "Share of the run's cycles [D]")
     return figure
@@ -92,7 +92,8 @@ def _draw_bars(axes: Axes, rows: Sequence[str], bars: Iterable[GanttBar], colour
         ranges.append((bar.first_cycle, bar.cycles))
         faces.append(_colour(bar, colours))
     for spot, (ranges, faces) in spans.items():
-        axes.broken_barh(ranges, spot, facecolors=faces, linewidth=0)
+        # Not snapped to pixels: many spans are shorter than one, and would be drawn a whole pixel wide, or not at all.
+        axes.broken_barh(ranges, spot, facecolors=faces, linewidth=0, snap=False)
 
 
 def _spot(bar: GanttBar, index: int) -> tuple[float, float]:
@@ -114,13 +115,14 @@ def _colour(bar: GanttBar, colours: Mapping[str, str]) -> str:
     return style.CAUSES[bar.role]
 
 
-def _name_parts(axes: Axes, shown: Timeline, width_inches: float) -> None:
+def _name_parts(axes: Axes, shown: Timeline, colours: Mapping[str, str], width_inches: float) -> None:
     """Names in the engine's bars, where they fit; the rows below have all of them."""
     cycles_of_letter = shown.cycles * _INCHES_OF_LETTER / (width_inches - 2)
     for bar in shown.bars:
         if bar.role == COMPUTES and bar.cycles > (len(bar.layer) + 1) * cycles_of_letter:
             middle = (bar.first_cycle + bar.end_cycle) / 2
-            style.note(axes, bar.layer, (middle, UNITS.index(ENGINE)), color="white")
+            ink = style.ink_on(colours[bar.layer])
+            style.note(axes, bar.layer, (middle, UNITS.index(ENGINE)), color=ink)
 
 
 def _scales(top: Axes, bottom: Axes, shown: Timeline) -> None:
@@ -128,7 +130,7 @@ def _scales(top: Axes, bottom: Axes, shown: Timeline) -> None:
     style.thousands(bottom)
     bottom.set_xlabel("core cycles from the first host access [D]")
     time = top.secondary_xaxis("top", functions=style.scaled(1000 / shown.clock_khz))
-    style.thousands(time)
+    style.thousands(time, integer=False)
     time.set_xlabel("time, µs [D]")
     top.tick_params(axis="x", length=0, labelbottom=False)
 
