@@ -22,7 +22,7 @@ from tlm.plots import style
 from tlm.plots.render import FIGURES, OF_ONE, OF_SEVERAL, drawing, render
 from tlm.plots.sources import load_sources
 
-MIN_TEXT_PT = 8.0
+MIN_TEXT_PT, MIN_PLOT_INCHES = 8.0, 4.0
 
 
 @pytest.fixture(scope="module")
@@ -87,8 +87,9 @@ def test_only_what_was_asked_for(results: Path, tmp_path: Path) -> None:
 
 def test_equal_results_give_equal_bytes(results: Path, tmp_path: Path) -> None:
     """Also for a user whose own matplotlibrc says otherwise."""
-    (tmp_path / "matplotlibrc").write_text("figure.dpi: 50\nfont.size: 20\nsvg.hashsalt: x\naxes.grid: True\n")
-    for directory, environment in (("a", {}), ("b", {"MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})):
+    (tmp_path / "rc").mkdir()
+    (tmp_path / "rc" / "matplotlibrc").write_text("figure.dpi: 50\nfont.size: 20\nsvg.hashsalt: x\naxes.grid: True\n")
+    for directory, environment in (("a", {}), ("b", {"MATPLOTLIBRC": str(tmp_path / "rc" / "matplotlibrc")})):
         done = tlm("plot", results / "small", "--format", "both", "-o", directory, cwd=tmp_path, **environment)
         assert (done.returncode, done.stderr) == (0, "")
     assert files(tmp_path / "a") == files(tmp_path / "b")
@@ -122,6 +123,7 @@ def test_all_text_is_large_enough_and_inside(results: Path, tmp_path: Path, name
             figure.draw_without_rendering()
             width, height = figure.bbox.size
             ticks = set(tick_labels(figure))
+            assert max(axes.get_position().width for axes in figure.axes) * figure.get_figwidth() > MIN_PLOT_INCHES
             for text in figure.findobj(Text):
                 if isinstance(text, Text) and text.get_text() and text.get_visible():
                     assert text.get_fontsize() >= MIN_TEXT_PT, text

@@ -273,6 +273,12 @@ def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
     assert len({bar.name for bar in shown.bars}) == 3
 
 
+def test_levels_on_different_chips_are_not_on_one_axis(results: Path) -> None:
+    sources = load_sources([results / "slow3", results / "block9"])
+    assert tap_levels(sources) is None
+    assert tap_levels(load_sources([results / "block3", results / "block9"])) == [3, 9]
+
+
 def test_equal_results_are_numbered(results: Path) -> None:
     sources = load_sources([results / "block3", results / "block3"])
     assert names(sources) == ["resnet18_conv3_2_3of9 (1)", "resnet18_conv3_2_3of9 (2)"]
