@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from command import SMALL, refused, tlm
+from command import REPOSITORY, SMALL, refused, tlm
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -76,7 +76,7 @@ def test_pictures_of_several_results(results: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == ["causes.svg", "levels.svg"]
     for name in OF_SEVERAL:
         found = texts(tmp_path / f"{name}.svg")
-        assert {"small taps=4", "small taps=9"} <= set(found), found
+        assert {"small", "small taps=9"} <= set(found), found
 
 
 def test_only_what_was_asked_for(results: Path, tmp_path: Path) -> None:
@@ -103,6 +103,13 @@ def test_drawing_leaves_the_callers_settings_alone(results: Path, tmp_path: Path
     before = dict(mpl.rcParams)
     assert len(list(render(load_sources([results / "small"]), tmp_path))) == len(OF_ONE)
     assert dict(mpl.rcParams) == before
+
+
+def test_pictures_of_the_documentation_are_small_and_shown() -> None:
+    page = (REPOSITORY / "docs" / "plots.md").read_text(encoding="utf-8")
+    for path in (REPOSITORY / "docs" / "images").iterdir():
+        assert path.stat().st_size <= 150_000
+        assert f"](images/{path.name})" in page
 
 
 # -- readable -------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import REPOSITORY
 from plot_results import POOLED, source, write, write_network
 
 import tlm
@@ -246,6 +247,31 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     assert not [spot for spot in spots for b in boxes if b[0] < spot[0] < b[2] and b[1] < spot[1] < b[3]]
 
 
+def test_a_label_is_nearest_to_its_own_point() -> None:
+    """The place on the right of the middle point is free, but right there is the point below it."""
+    spots, texts = [(50.0, 50.0), (50.0, 57.0), (48.0, 40.0)], ["19, 21", "20", "17"]
+    places = roofline_drawing.place_labels(spots, texts, (0.0, 0.0, 200.0, 200.0))
+    for (x, y), (dx, dy) in zip(spots, places, strict=True):
+        distances = [np.hypot(x + dx - other[0], y + dy - other[1]) for other in spots]
+        assert spots[int(np.argmin(distances))] == (x, y)
+
+
+def test_figures_in_the_page_are_those_of_the_pictures(results: Path) -> None:
+    one = source(results / "resnet18")
+    page = " ".join((REPOSITORY / "docs" / "plots.md").read_text(encoding="utf-8").split())
+    assert f"the {100 * one.stored.account.causes['weights'] / one.stored.cycles:.1f} % of the run" in page
+    shown = roofline.roofline_of(one)
+    assert f"{shown.roofs.bytes_per_cycle:.2f} bytes a cycle at 534 MHz" in page
+    left = [point for point in shown.points if point.drawable and point.macs_per_byte < shown.roofs.ridge_macs_per_byte]
+    shares = [
+        100 * point.macs_per_cycle / shown.roofs.bound(point.macs_per_byte)
+        for point in left
+        if point.name.startswith("conv5")
+    ]
+    assert f"{min(shares):.0f} to {max(shares):.0f} % of that" in page
+    assert f"The classifier, {shown.points[-1].macs_per_byte:.1f} MACs a byte" in page
+
+
 # -- levels ---------------------------------------------------------------------------------------------------------
 
 
@@ -268,9 +294,8 @@ def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
     shown = levels.levels_of_each(sources)
     assert [bar.taps for bar in shown.bars] == [None] * 3
     assert "clocks differ" in shown.title
-    assert shown.bars[0].name == "resnet18_conv3_2_3of9 voltage_v=0.8 taps=3"
-    assert shown.bars[1].name.endswith(" taps=9")
-    assert len({bar.name for bar in shown.bars}) == 3
+    block = "resnet18_conv3_2_3of9"
+    assert [bar.name for bar in shown.bars] == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
 
 
 def test_levels_on_different_chips_are_not_on_one_axis(results: Path) -> None:

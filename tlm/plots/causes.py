@@ -86,10 +86,10 @@ def _draw_cycles(axes: Axes, shown: Causes) -> None:
     for index, bar in enumerate(shown.bars):
         _stack(axes, index, bar, 1)
         share = f"  {100 * bar.cycles / shown.whole_cycles:.1f} %" if shown.whole_cycles else ""
-        style.note(axes, f"{bar.cycles:,}{share}", (bar.cycles, index), (4, 0), ha="left")
+        style.value(axes, f"{bar.cycles:,}{share}", (bar.cycles, index))
     room = _ROOM_FOR_TEXT if shown.whole_cycles else _ROOM_FOR_COUNT
     axes.set_xlim(0, max(bar.cycles for bar in shown.bars) * room)
-    style.thousands(axes)
+    style.plain_numbers(axes.xaxis, integer=True)
     axes.set_xlabel(f"cycles of a {shown.what} [D]" + ("; share of the run" if shown.whole_cycles else ""))
 
 

@@ -131,7 +131,7 @@ def _check(source: Source, bars: list[EnergyBar], outside: EnergyBar) -> None:
 def _label(axes: Axes, index: int, energy_pj: float, unit_pj: float, whole_pj: float) -> None:
     share = f"  {100 * energy_pj / whole_pj:.1f} %" if whole_pj else ""
     text = f"{energy_pj / unit_pj:,.2f}{share}" if energy_pj else "0"
-    style.note(axes, text, (energy_pj / unit_pj, index), (4, 0), ha="left")
+    style.value(axes, text, (energy_pj / unit_pj, index))
 
 
 def _scales(core: Axes, off_chip: Axes, shown: EnergyBars, unit: str, unit_pj: float) -> None:
@@ -144,6 +144,7 @@ def _scales(core: Axes, off_chip: Axes, shown: EnergyBars, unit: str, unit_pj: f
         (core, _CORE_INCHES, "core", shown.total_pj),
         (off_chip, _OFF_CHIP_INCHES, "off-chip", shown.off_chip_pj),
     ):
+        style.plain_numbers(axes.xaxis)
         axes.set_xlim(0, (per_inch or 1) * inches / unit_pj)
         axes.set_xlabel(f"{name}, {unit} [A]; share of {total_pj / unit_pj:,.2f} {unit}")
     off_chip.tick_params(labelleft=False)

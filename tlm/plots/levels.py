@@ -96,6 +96,7 @@ def draw(shown: Levels) -> Figure:
     for axes in (left, right):
         axes.grid(axis="y")
         axes.margins(y=0.08)
+        style.plain_numbers(axes.yaxis)
         _name_bars(axes, shown, slanted)
     style.legend(figure, COLOURS, 5)
     return figure
@@ -131,7 +132,7 @@ def _draw_cycles(axes: Axes, bars: Sequence[LevelBar]) -> None:
     for part, starts in _stack(axes, bars, parts):
         if part == WAITING:
             for bar, place, start in zip(bars, _places(bars), starts, strict=True):
-                _write(axes, place, start + bar.waiting_cycles / size, bar.cycles / size, above=True)
+                style.value(axes, _number(bar.cycles / size), (place, start + bar.waiting_cycles / size), upright=True)
     axes.set_ylabel(f"{count} [D]")
 
 
@@ -143,7 +144,7 @@ def _draw_energy(axes: Axes, bars: Sequence[LevelBar]) -> None:
     for part, starts in _stack(axes, bars, parts):
         for value, place, start in zip(parts[part], _places(bars), starts, strict=True):
             if value * unit_pj > _ROOM_FOR_TEXT * highest_pj:
-                _write(axes, place, start + value / 2, value, above=False)
+                style.note(axes, _number(value), (place, start + value / 2), color="white")
     axes.set_ylabel(f"energy, {unit} [A]")
 
 
@@ -164,10 +165,8 @@ def _stack(
         starts = [start + value for start, value in zip(starts, values, strict=True)]
 
 
-def _write(axes: Axes, place: float, height: float, value: float, above: bool) -> None:
-    digits = 2 if value < 10 else 1 if value < 100 else 0
-    looks = {"va": "bottom"} if above else {"color": "white"}
-    style.note(axes, f"{value:,.{digits}f}", (place, height), (0, 2 if above else 0), **looks)
+def _number(value: float) -> str:
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"
 
 
 def _name_bars(axes: Axes, shown: Levels, slanted: bool) -> None:

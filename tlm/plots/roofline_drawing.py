@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from math import atan2, ceil, degrees
+from math import atan2, ceil, degrees, hypot
 from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.plots import style
@@ -64,20 +64,19 @@ def place_labels(spots: Sequence[tuple[float, float]], texts: Sequence[str], fra
     """Where texts go beside their spots, as offsets of their centres in points.
 
     Right of the spot, left, above, below, then farther away: the first place within the frame that covers neither a
-    spot nor another text.
+    spot nor another text and is nearest to its own spot; if there is none, nearness does not count.
     """
-    half = _STAR_PT / 2
+    half = _MARKER_PT / 2 + 1
     taken: list[Box] = [(x - half, y - half, x + half, y + half) for x, y in spots]
     offsets = []
-    for (x, y), text in zip(spots, texts, strict=True):
-        wide, high = len(text) * _DIGIT_PT, _LINE_PT
-        found = (0.0, 0.0)
-        for right, up in _directions():
-            found = right * (half + wide / 2), up * (half + high / 2)
-            box = (x + found[0] - wide / 2, y + found[1] - high / 2, x + found[0] + wide / 2, y + found[1] + high / 2)
-            if _within(box, frame) and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                break
+    for spot, text in zip(spots, texts, strict=True):
+        size = len(text) * _DIGIT_PT, _LINE_PT
+        tried = [(right * (half + size[0] / 2), up * (half + size[1] / 2)) for right, up in _directions()]
+        boxes = {offset: _box(spot, offset, size) for offset in tried}
+        free = [offset for offset in tried if _within(boxes[offset], frame) and not _covers(boxes[offset], taken)]
+        clear = [offset for offset in free if _is_nearest(boxes[offset], spot, spots)]
+        found = (clear or free or tried)[0]
+        taken.append(boxes[found])
         offsets.append(found)
     return offsets
 
@@ -91,8 +90,22 @@ def _within(box: Box, frame: Box) -> bool:
     return frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
 
 
-def _overlap(one: Box, other: Box) -> bool:
-    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+def _box(spot: tuple[float, float], offset: tuple[float, float], size: tuple[float, float]) -> Box:
+    x, y = spot[0] + offset[0], spot[1] + offset[1]
+    return x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2
+
+
+def _covers(box: Box, others: Sequence[Box]) -> bool:
+    return any(box[0] < one[2] and one[0] < box[2] and box[1] < one[3] and one[1] < box[3] for one in others)
+
+
+def _is_nearest(box: Box, own: tuple[float, float], spots: Sequence[tuple[float, float]]) -> bool:
+    """Whether no other spot is as near to a text as its own."""
+    return all(_distance_pt(box, own) < _distance_pt(box, spot) for spot in spots if spot != own)
+
+
+def _distance_pt(box: Box, spot: tuple[float, float]) -> float:
+    return hypot(max(box[0] - spot[0], 0, spot[0] - box[2]), max(box[1] - spot[1], 0, spot[1] - box[3]))
 
 
 def _scales(axes: Axes, roofs: Roofs, points: Sequence[RooflinePoint]) -> None:

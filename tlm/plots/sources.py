@@ -14,7 +14,7 @@ from tlm.core.errors import InputError
 
 _OLD = "missing; the result was made by an older version; run the scenario again, or leave the picture out with --only"
 
-_MAX_DIFFERENCES = 32
+_MAX_DIFFERENCES = 40
 """Letters behind a name."""
 
 
@@ -95,15 +95,11 @@ def load_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def names(sources: Sequence[Source]) -> list[str]:
-    """A different name for each result: the scenario's, with what tells it from others of that name."""
+    """A different name for each result: the scenario's; behind it what differs from the first one of that name."""
     found = [source.stored.name for source in sources]
-    shared = {name for name, count in Counter(found).items() if count > 1}
-    if not shared:
-        return found
     flats = [_flat({"chip": _chip_keys(source.stored), **source.stored.settings}) for source in sources]
-    found = [
-        _with_differences(name, index, found, flats) if name in shared else name for index, name in enumerate(found)
-    ]
+    firsts = [flats[found.index(name)] for name in found]
+    found = [_with_differences(*described) for described in zip(found, flats, firsts, strict=True)]
     again = {name for name, count in Counter(found).items() if count > 1}
     return [f"{name} ({index + 1})" if name in again else name for index, name in enumerate(found)]
 
@@ -157,13 +153,10 @@ def _without_taps(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "network": network}
 
 
-def _with_differences(name: str, index: int, names_: Sequence[str], flats: Sequence[Mapping[str, Any]]) -> str:
-    """The name and what differs from others of that name; only the name if that would be long."""
-    own = flats[index]
-    rivals = [flat for other, flat in zip(names_, flats, strict=True) if other == name]
-    keys = dict.fromkeys(key for flat in rivals for key in flat if "sha256" not in key)
-    changed = [key for key in keys if any(flat.get(key) != own.get(key) for flat in rivals)]
-    text = " ".join([name, *(f"{key.rpartition('.')[2]}={_short(own.get(key))}" for key in changed)])
+def _with_differences(name: str, own: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """The name and what differs; only the name if that would be long."""
+    keys = [key for key in {**first, **own} if "sha256" not in key and own.get(key) != first.get(key)]
+    text = " ".join([name, *(f"{key.rpartition('.')[2]}={_short(own.get(key))}" for key in keys)])
     return text if len(text) <= len(name) + _MAX_DIFFERENCES else name
 
 

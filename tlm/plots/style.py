@@ -17,7 +17,6 @@ from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axes._secondary_axes import SecondaryAxis
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -165,12 +164,12 @@ def legend(figure: Figure, colours: Mapping[str, str], columns: int, title: str 
     )  # fmt: skip
 
 
-def thousands(axes: Axes | SecondaryAxis, integer: bool = True) -> None:
-    """Numbers on the x axis as ``1,200,000``; cycles and other counts are integers."""
+def plain_numbers(axis: Axis, integer: bool = False) -> None:
+    """Numbers as ``1,200,000`` or ``0.25``; cycles and other counts are integers."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(5, integer=integer, steps=[1, 2, 2.5, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_major_locator(MaxNLocator(5, integer=integer, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def scaled(factor: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
@@ -182,6 +181,13 @@ def note(axes: Axes, text: str, at: tuple[float, float], offset_pt: tuple[float,
     """A small text beside a spot of the axes; centred on it unless ``looks`` says otherwise."""
     defaults = {"ha": "center", "va": "center", "fontsize": SMALL_PT}
     axes.annotate(text, at, offset_pt, textcoords="offset points", **{**defaults, **looks})
+
+
+def value(axes: Axes, text: str, at: tuple[float, float], upright: bool = False) -> None:
+    """What a bar comes to, behind its end (above it if it is upright), on white, so that no grid line crosses it."""
+    ground = {"facecolor": "white", "pad": 0.5}
+    looks: dict[str, Any] = {"va": "bottom"} if upright else {"ha": "left"}
+    note(axes, text, at, (0, 2) if upright else (4, 0), bbox=ground, **looks)
 
 
 def plain_logarithms(axis: Axis, limits: tuple[float, float]) -> None:

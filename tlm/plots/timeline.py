@@ -127,10 +127,10 @@ def _name_parts(axes: Axes, shown: Timeline, colours: Mapping[str, str], width_i
 
 def _scales(top: Axes, bottom: Axes, shown: Timeline) -> None:
     bottom.set_xlim(0, shown.cycles)
-    style.thousands(bottom)
+    style.plain_numbers(bottom.xaxis, integer=True)
     bottom.set_xlabel("core cycles from the first host access [D]")
     time = top.secondary_xaxis("top", functions=style.scaled(1000 / shown.clock_khz))
-    style.thousands(time, integer=False)
+    style.plain_numbers(time.xaxis)
     time.set_xlabel("time, µs [D]")
     top.tick_params(axis="x", length=0, labelbottom=False)
 
