@@ -17,8 +17,8 @@ from plot_results import POOLED, source, write, write_network
 
 import tlm
 from tlm.core.errors import InputError
-from tlm.plots import causes, energy, levels, moments, roofline, roofline_drawing, style, timeline
-from tlm.plots.sources import Source, load_sources, names, tap_levels
+from tlm.plots import causes, energy, moments, roofline, roofline_drawing, style, timeline
+from tlm.plots.sources import Source, load_sources
 
 
 @pytest.fixture(scope="module")
@@ -270,87 +270,3 @@ def test_figures_in_the_page_are_those_of_the_pictures(results: Path) -> None:
     ]
     assert f"{min(shares):.0f} to {max(shares):.0f} % of that" in page
     assert f"The classifier, {shown.points[-1].macs_per_byte:.1f} MACs a byte" in page
-
-
-# -- levels ---------------------------------------------------------------------------------------------------------
-
-
-def test_levels_are_sorted_by_taps(results: Path) -> None:
-    sources = load_sources([results / f"block{taps}" for taps in (3, 9, 1)])
-    shown = levels.levels_of_each(sources)
-    assert shown.axis == "valid taps of each depth-wise kernel, of 9"
-    assert [bar.taps for bar in shown.bars] == [1, 3, 9]
-    for bar, index in zip(shown.bars, (2, 0, 1), strict=True):
-        stored, run = sources[index].stored, sources[index].energy
-        assert bar.cycles == stored.cycles
-        assert bar.computing_cycles == stored.account.causes["computing"]
-        assert bar.computing_cycles + bar.stalled_cycles == stored.compute_cycles
-        assert (bar.core_pj, bar.off_chip_pj) == (run.total_pj, run.off_chip_pj)
-
-
-def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
-    sources = load_sources([results / name for name in ("slow3", "block9", "block3")])
-    assert tap_levels(sources) is None
-    shown = levels.levels_of_each(sources)
-    assert [bar.taps for bar in shown.bars] == [None] * 3
-    assert "clocks differ" in shown.title
-    block = "resnet18_conv3_2_3of9"
-    assert [bar.name for bar in shown.bars] == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
-
-
-def test_levels_on_different_chips_are_not_on_one_axis(results: Path) -> None:
-    sources = load_sources([results / "slow3", results / "block9"])
-    assert tap_levels(sources) is None
-    assert tap_levels(load_sources([results / "block3", results / "block9"])) == [3, 9]
-
-
-def test_equal_results_are_numbered(results: Path) -> None:
-    sources = load_sources([results / "block3", results / "block3"])
-    assert names(sources) == ["resnet18_conv3_2_3of9 (1)", "resnet18_conv3_2_3of9 (2)"]
-    assert tap_levels(sources) is None
-
-
-def test_the_default_of_taps_is_a_level(results: Path, tmp_path: Path) -> None:
-    def only_taps(record: dict[str, Any]) -> None:
-        record["settings"]["network"]["taps"] = 9
-
-    given = edited(results / "resnet18", tmp_path, only_taps)
-    assert tap_levels([source(results / "resnet18"), given]) == [3, 9]
-    given.stored.settings["network"]["taps"] = [9, 9, 3, 3, 3, 3, 1, 1]
-    assert tap_levels([source(results / "resnet18"), given]) is None
-
-
-def test_results_of_other_jobs_are_not_compared(results: Path) -> None:
-    message = (
-        r"block3/result\.json: its network takes 128x28x28 to 128x28x28, that of .*/result\.json 3x32x32 to 10x1x1"
-    )
-    with pytest.raises(InputError, match=message):
-        load_sources([results / "pooled", results / "block3"])
-
-
-# -- colours --------------------------------------------------------------------------------------------------------
-
-VISION = {
-    "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    "no red": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
-    "no green": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.01182, 0.04294, 0.968881)),
-}
-"""What readers see of linear RGB: Machado, Oliveira and Fernandes, 2009, at full severity."""
-
-
-def lab(colour: str, vision: tuple[tuple[float, ...], ...]) -> np.ndarray[Any, Any]:
-    """CIE L*a*b* of an sRGB colour."""
-    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-    seen = np.clip(np.array(vision) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4), 0, 1)
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ seen
-    root = np.cbrt(xyz / np.array([0.9505, 1, 1.089]))
-    return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
-
-
-@pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize(("colours", "least"), [(style.CAUSES, 19), (style.COMPONENTS, 13), (style.SRAMS, 20)])
-def test_colours_differ_for_every_reader(vision: str, colours: dict[str, str], least: float) -> None:
-    """Whole units of CIE L*a*b*; 2.3 can just be told apart side by side."""
-    seen = {key: lab(colour, VISION[vision]) for key, colour in colours.items()}
-    distances = {pair: np.linalg.norm(seen[pair[0]] - seen[pair[1]]) for pair in itertools.combinations(seen, 2)}
-    assert min(distances.values()) > least, min(distances, key=lambda pair: distances[pair])
