@@ -1,4 +1,4 @@
-"""result.json read back: the keys that explaining and comparing need, checked."""
+"""result.json read back: the keys that explaining, comparing and plotting need, checked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from tlm.analysis.stored_timeline import StoredEnergy, StoredRunEnergy, StoredTimeline
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.result_json import SCHEMA
@@ -40,6 +41,10 @@ class StoredLayer(Struct, frozen=True, kw_only=True):
     waits: dict[str, Count]
     """Causes of the cycles without computation before it."""
     outputs_sha256: str
+    input_shape: tuple[Count, ...] = ()
+    output_shape: tuple[Count, ...] = ()
+    energy: StoredEnergy | None = None
+    """None in results of older versions."""
 
     @property
     def cycles(self) -> int:
@@ -79,6 +84,9 @@ class StoredResult(Struct, frozen=True, kw_only=True):
     outputs_sha256: str
     layers: list[StoredLayer]
     chip: ChipConfig
+    energy: StoredRunEnergy | None = None
+    timeline: StoredTimeline | None = None
+    """This and ``energy``: None in results of older versions."""
 
     @property
     def name(self) -> str:

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
 
 _PACKAGES = ("simpy", "numpy", "cffi", "pyvcd", "msgspec", "rich")
+_OPTIONAL = {"matplotlib": "plot"}
+"""Package -> the extra that brings it."""
 _VIEWERS = ("gtkwave", "surfer")
 
 
@@ -31,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
         "cartesian-tlm": version("cartesian-tlm"),
         "Python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         **{package: version(package) for package in _PACKAGES},
+        **{package: _optional(package, extra) for package, extra in _OPTIONAL.items()},
         "C kernels": isa(),
         "waveform viewers": ", ".join(viewers) or f"none ({' or '.join(_VIEWERS)} would do)",
     }
@@ -38,3 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     for name, value in facts.items():
         print(f"{name:{width}}  {value}")
     return 0
+
+
+def _optional(package: str, extra: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return f"not installed (pip install 'cartesian-tlm[{extra}]')"

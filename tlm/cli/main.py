@@ -12,7 +12,9 @@ from typing import NoReturn
 
 from tlm.core.errors import CompileError, InputError, TlmError
 
-COMMANDS = ("run", "eval", "wave", "explain", "compare", "reproduce", "compile", "disasm", "list", "info", "schema")
+COMMANDS = (
+    "run", "eval", "wave", "plot", "explain", "compare", "reproduce", "compile", "disasm", "list", "info", "schema"
+)  # fmt: skip
 """Subcommands in the order of the help; each is a module of this package."""
 
 OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
