@@ -14,7 +14,7 @@ from tlm.observe.timeline import Timeline, TransferSpan, timeline
 from tlm.observe.watched import Watched
 from tlm.observe.waves import labels
 from tlm.observe.waves.layer_signals import layer_signals
-from tlm.observe.waves.variables import Change, Variables
+from tlm.observe.waves.variables import BY_CYCLE, Change, Variables
 
 Changes: TypeAlias = Iterator[Change]
 
@@ -62,7 +62,7 @@ class PassSignals:
             self._of_host(seen), self._of_transfers(seen), self._of_programs(seen), self._of_causes(),
             self._of_parts(), self._of_power(seen),
         )  # fmt: skip
-        return sorted((change for group in groups for change in group), key=lambda change: change.cycle)
+        return sorted((change for group in groups for change in group), key=BY_CYCLE)
 
     # -- around the engine ----------------------------------------------------------------------------------------
 

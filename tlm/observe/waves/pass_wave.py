@@ -20,7 +20,7 @@ from tlm.observe.waves.layout import pass_layout, with_readable
 from tlm.observe.waves.pass_signals import PassSignals, ruler_changes
 from tlm.observe.waves.rows import boxes_of
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
-from tlm.observe.waves.variables import Change, Value, Variables, start_ps
+from tlm.observe.waves.variables import BY_CYCLE, Change, Value, Variables, start_ps
 from tlm.observe.waves.view import Span, best_choice, round_number
 from tlm.observe.waves.wave_file import WaveFile
 
@@ -78,7 +78,7 @@ class PassWave:
         choice = best_choice(needed, finer_rows, self._moments(), cycles)
         span = choice.span
         changes += ruler_changes(ruler, cycles, _ruler_cycles(span.cycles))
-        _write_changes(variables, counter, sorted(changes, key=lambda change: change.cycle), config.clock_khz)
+        _write_changes(variables, counter, sorted(changes, key=BY_CYCLE), config.clock_khz)
         variables.close(start_ps(cycles, config.clock_khz))
         self._file.finish(with_readable(groups, choice.readable), self._view(span))
 

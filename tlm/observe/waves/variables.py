@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from operator import itemgetter
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from vcd import VCDWriter
@@ -24,6 +25,10 @@ class Change(NamedTuple):
     cycle: int
     variable: Variable[Any]
     value: Value
+
+
+BY_CYCLE = itemgetter(0)
+"""Key for sorting changes."""
 
 
 class Kind(enum.Enum):
