@@ -10,7 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chip_cases import NetworkCase, chips
+from deep_networks import deep_networks
+from hypothesis import HealthCheck, given, settings
 from layouts import crowded_boxes, declared, read_layout
+from test_whole_networks import MEMORIES, SHARES, program_between
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
 import tlm
@@ -231,3 +235,32 @@ def test_fst_without_its_converter_is_refused_before_the_run(tmp_path: Path, mon
     with pytest.raises(InputError, match=r"run\.fst needs the program vcd2fst, which is not installed .* give a \.vcd"):
         tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=tmp_path / "run.fst"))
     assert list(tmp_path.iterdir()) == []
+
+
+# -- any network ------------------------------------------------------------------------------------------------------
+
+
+def check_both_levels(case: NetworkCase, chip: tlm.ChipConfig, share: float, directory: Path) -> None:
+    """Small memories, so that layers are split and spilled; both levels give the figures of the result."""
+    program = program_between(case, chip, share)[1]
+    paths = {level: directory / f"{level}.vcd" for level in ("pass", "cycle")}
+    for level, path in paths.items():
+        result = tlm.simulate(program, case.activations, trace=tlm.TraceOptions(wave=path, level=level))
+    for path in paths.values():
+        assert layers_from(Waves(path)) == layers_of(result)
+        layout = read_layout(path.with_suffix(".gtkw"))
+        assert {line.signal for line in layout.lines} <= declared(path)
+    assert +causes_from(Waves(paths["cycle"]), result.cycles) == +Counter(result.account.by_cause())
+
+
+@given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), share=SHARES)
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_any_network(case: NetworkCase, chip: tlm.ChipConfig, share: float, tmp_path_factory: Any) -> None:
+    check_both_levels(case, chip, share, tmp_path_factory.mktemp("any"))
+
+
+@pytest.mark.slow
+@given(case=deep_networks(max_side=16), chip=chips(**MEMORIES), share=SHARES)
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_any_network_at_length(case: NetworkCase, chip: tlm.ChipConfig, share: float, tmp_path_factory: Any) -> None:
+    check_both_levels(case, chip, share, tmp_path_factory.mktemp("any"))
