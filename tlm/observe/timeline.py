@@ -102,4 +102,3 @@ def _parts(records: Iterable[PartRecord], program: Program) -> Iterator[PartSpan
         if part.passes:
             layer = program.network.layers[program.parts[part.tag].layer_index].name
             yield PartSpan(part.tag, program.part_name(part.tag), layer, part.first_cycle, part.last_seen_cycle)
-
