@@ -15,12 +15,6 @@ from tlm.observe.timeline_trace.run_view import PartView, RunView
 
 UTILISATION = Counter("MAC utilisation", "(0..1)")
 
-_WAIT_NAMES = {
-    "weights": "wait: weights",
-    "activations": "wait: activations",
-    "instructions": "wait: instructions",
-    "host": "wait: host",
-}
 _PROGRAM_RANK, _PART_RANK, _GROUP_RANK, _PASS_RANK = range(4)
 
 
@@ -45,21 +39,20 @@ class EngineTracks:
 
     def layer_events(self) -> Iterator[Event]:
         """Programs, parts, and waits outside them."""
-        level = Level.LAYER.value
+        level, engine = Level.LAYER.value, self.make.tracks.engine
         for index, span in enumerate(self.view.timeline.programs):
-            name, end_cycle = f"program {index}", span.last_cycle + 1
-            yield self.make.slice(self.make.tracks.engine, name, span.first_cycle, end_cycle, level, {}, _PROGRAM_RANK)
+            own = [part for part in self.view.parts if span.first_cycle <= part.first_cycle <= span.last_cycle]
+            args: dict[str, Any] = {"parts": [self._name(part) for part in own]}
+            end_cycle = span.last_cycle + 1
+            yield self.make.slice(engine, f"program {index}", span.first_cycle, end_cycle, level, args, _PROGRAM_RANK)
         for part in self.view.parts:
-            args = self._part_args(part)
-            name = self._name(part)
-            yield self.make.slice(
-                self.make.tracks.engine, name, part.first_cycle, part.end_cycle, level, args, _PART_RANK
-            )
-        names = [*map(self._name, self.view.parts), "the end"]
+            name, args = self._name(part), self._part_args(part)
+            yield self.make.slice(engine, name, part.first_cycle, part.end_cycle, level, args, _PART_RANK)
+        names = [*map(self._name, self.view.parts), None]
         for wait in self.view.wait_spans():
-            wait_args = {"before": names[wait.before], "causes": {wait.cause: wait.end_cycle - wait.first_cycle}}
-            name = _WAIT_NAMES[wait.cause]
-            yield self.make.slice(self.make.tracks.causes, name, wait.first_cycle, wait.end_cycle, level, wait_args)
+            name, first, end = f"wait: {wait.cause}", wait.first_cycle, wait.end_cycle
+            args = {"before": names[wait.before], "causes": {wait.cause: end - first}}
+            yield self.make.slice(self.make.tracks.causes, name, first, end, level, args)
 
     def _name(self, part: PartView) -> str:
         return self.view.watched.program.part_name(part.tag)
@@ -110,11 +103,14 @@ class EngineTracks:
         return self.make.slice(track, name, first_cycle, end_cycle, Level.PASS.value, args, rank)
 
     def _groups(self, part: PartView) -> Iterator[Event]:
-        numbered = enumerate(part.passes)
-        for group, of_group in groupby(numbered, key=lambda item: item[1].group):
-            indices = [index for index, _ in of_group]
-            first, end = part.passes[indices[0]].first_cycle, part.pass_end_cycle(indices[-1])
-            args = {"group": group, "passes": len(indices)}
+        spans = [(one.group, one.first_cycle, part.pass_end_cycle(index)) for index, one in enumerate(part.passes)]
+        if part.under_way_cycle is not None:
+            tiles = self.view.watched.program.parts[part.tag].tiles
+            spans.append((len(part.passes) // tiles, part.under_way_cycle, part.end_cycle))
+        for group, of_group in groupby(spans, key=lambda span: span[0]):
+            own = list(of_group)
+            args = {"group": group, "passes": len(own)}
+            (_, first, _), (_, _, end) = own[0], own[-1]
             yield self._pass_slice(self.make.tracks.engine, f"group {group}", first, end, args, _GROUP_RANK)
 
     def _pass(self, part: PartView, index: int, one: PassRecord) -> Iterator[Event]:

@@ -131,12 +131,15 @@ class RunView:
             if tag in self._engine.ended:
                 yield PartView(tag, passes, record.last_write_cycle + 1, ended=True)
                 continue
-            start = self._engine.last_start_cycle
-            last = tag == next(reversed(self.watched.recorder.parts))
-            under_way = last and start > (passes[-1].last_fetch_cycle if passes else self._last_end_cycle())
+            start, seen_cycle = self._engine.last_start_cycle, self._last_end_cycle()
+            if passes:
+                seen_cycle = passes[-1].last_fetch_cycle
+            elif start <= seen_cycle:
+                continue  # no pass has begun
+            stopped_cycle = self._stopped_cycle(passes[0].first_cycle if passes else start)
+            under_way = seen_cycle < start < stopped_cycle
             if passes or under_way:
-                first = passes[0].first_cycle if passes else start
-                yield PartView(tag, passes, self._stopped_cycle(first), False, start if under_way else None)
+                yield PartView(tag, passes, stopped_cycle, False, start if under_way else None)
 
     def _last_end_cycle(self) -> int:
         """The last cycle of the parts that have ended."""
@@ -144,7 +147,7 @@ class RunView:
 
     def _stopped_cycle(self, cycle: int) -> int:
         """Behind the engine's program that ran in a cycle."""
-        return next(one.last_cycle + 1 for one in self.timeline.programs if one.first_cycle <= cycle <= one.last_cycle)
+        return next((one.last_cycle + 1 for one in self.timeline.programs if cycle <= one.last_cycle), cycle)
 
     @staticmethod
     def _closed(one: PassRecord, end: int) -> PassRecord:

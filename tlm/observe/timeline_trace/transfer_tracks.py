@@ -64,18 +64,14 @@ class TransferTracks:
         """The bursts of both channels, below their transfers."""
         labels = {(one.channel, one.index): one.label for one in self.view.timeline.transfers}
         for unit in (Unit.LOAD, Unit.STORE):
-            for burst in self.watcher.bursts(unit):
+            for burst, buffer, end_cycle in self.watcher.bursts(unit, self.view.cycles):
                 args = {
                     "transfer": labels[unit.value, burst.transfer],
                     "transfer_index": burst.transfer,
                     "burst": burst.index,
                     "bytes": burst.moved_bytes,
                 }
-                track, name, end_cycle = (
-                    self.make.tracks.burst(unit.value, burst.buffer),
-                    f"burst {burst.index}",
-                    burst.last_cycle + 1,
-                )
+                track, name = self.make.tracks.burst(unit.value, buffer), f"burst {burst.index}"
                 yield self.make.slice(track, name, burst.first_cycle, end_cycle, Level.BURST.value, args)
 
     def _args(self, transfer: TransferSpan) -> dict[str, object]:

@@ -25,8 +25,10 @@ class BurstRecord:
     """Which burst of the transfer."""
     first_cycle: int
     last_cycle: int
+    """Of the last access that was seen."""
     moved_bytes: int = 0
-    buffer: int = 0
+    answered: bool = False
+    """The last beat was."""
 
 
 class TransferWatcher:
@@ -49,23 +51,31 @@ class TransferWatcher:
             for socket in channel.srams.values():
                 socket.observe(self._see_sram(unit), phases)
 
-    def bursts(self, unit: Unit) -> Iterator[BurstRecord]:
-        """In the order of their beginning, each in the lowest buffer that is free."""
+    def bursts(self, unit: Unit, cycles: int) -> Iterator[tuple[BurstRecord, int, int]]:
+        """(burst, its buffer, its end) in the order of their beginning, each in the lowest buffer that is free.
+
+        Args:
+            unit: the channel.
+            cycles: of the run; bursts that were not answered are under way until its end.
+        """
         ends: list[int] = []
         for burst in sorted(self._bursts[unit].values(), key=lambda one: one.first_cycle):
-            free = (buffer for buffer, last_cycle in enumerate(ends) if last_cycle < burst.first_cycle)
-            burst.buffer = next(free, len(ends))
-            if burst.buffer == len(ends):
-                ends.append(burst.last_cycle)
-            ends[burst.buffer] = burst.last_cycle
-            yield burst
+            end_cycle = burst.last_cycle + 1 if burst.answered else cycles
+            buffer = next((index for index, end in enumerate(ends) if end <= burst.first_cycle), len(ends))
+            if buffer == len(ends):
+                ends.append(end_cycle)
+            ends[buffer] = end_cycle
+            yield burst, buffer, end_cycle
 
     def _see_memory(self, unit: Unit) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
         def see(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
             if isinstance(payload, BurstBeat):
                 burst = self._burst(unit, payload)
-                if burst is not None and phase is Phase.END_RESP and payload.status is Response.OK:
-                    burst.moved_bytes += len(payload.data)
+                if burst is None or phase is Phase.BEGIN_REQ:
+                    return
+                served = payload.status is Response.OK
+                burst.answered = not served or payload.beat == payload.beats - 1  # an error ends a burst
+                burst.moved_bytes += len(payload.data) if served else 0
 
         return see
 
