@@ -213,7 +213,9 @@ def test_arrows_lead_from_loads_to_passes_and_from_parts_to_stores(run: Run) -> 
             (part,) = [one for one in run.trace.parts() if one["ts"] == target["ts"]]
             found.append(("load", source["args"]["index"], part["name"]))
         else:
-            found.append(("store", target["args"]["index"], source["name"]))
+            end = source["args"]["last_cycle"]
+            (part,) = [one for one in run.trace.parts() if one["args"]["last_cycle"] == end]
+            found.append(("store", target["args"]["index"], part["name"]))
     expected = [
         (channel, one["args"]["index"], name)
         for channel in ("load", "store")

@@ -50,6 +50,7 @@ def content(view: RunView, watcher: TransferWatcher, max_events: int, stopped_by
     engine, transfers = EngineTracks(view, make), TransferTracks(view, watcher, make)
     events = list(engine.layer_events())
     coarse = [*engine.utilisation(by_pass=False), *engine.conflicts(by_pass=False)]
+    arrows = {with_passes: list(transfers.arrows(with_passes)) for with_passes in (False, True)}
     sources: dict[Level, Callable[[], Iterator[Event]]] = {
         Level.TRANSFER: lambda: chain(transfers.transfer_events(), transfers.conflicts()),
         Level.PASS: lambda: chain(
@@ -57,7 +58,7 @@ def content(view: RunView, watcher: TransferWatcher, max_events: int, stopped_by
         ),
         Level.BURST: transfers.burst_events,
     }
-    reserved, left_out = len(coarse) + _INSTANTS, list[str]()
+    reserved, left_out = len(coarse) + len(arrows[True]) + _INSTANTS, list[str]()
     for level, source in sources.items():
         room = max_events - reserved - len(events)
         more = [] if left_out else list(islice(source(), max(0, room + 1)))
@@ -65,8 +66,9 @@ def content(view: RunView, watcher: TransferWatcher, max_events: int, stopped_by
             left_out.append(level.value)
         else:
             events += more
-    if Level.PASS.value in left_out:
-        events += coarse
+    with_passes = Level.PASS.value not in left_out
+    events += [] if with_passes else coarse
+    events += [] if Level.TRANSFER.value in left_out else arrows[with_passes]
     if left_out:
         args = {"left_out": left_out, "max_events": max_events}
         events.append(

@@ -39,7 +39,7 @@ class TransferTracks:
     make: EventMaker
 
     def transfer_events(self) -> Iterator[Event]:
-        """The host, transfers, arrows and bandwidth."""
+        """The host, transfers and bandwidth."""
         level = Level.TRANSFER.value
         for span in self.view.timeline.host:
             yield self.make.slice(
@@ -49,9 +49,29 @@ class TransferTracks:
             track, end_cycle = self.make.tracks.dma(transfer.channel), transfer.last_cycle + 1
             args = self._args(transfer)
             yield self.make.slice(track, transfer.label, transfer.first_cycle, end_cycle, level, args)
-        yield from self._arrows()
         for unit in (Unit.LOAD, Unit.STORE):
             yield from self._bandwidth(unit)
+
+    def arrows(self, with_passes: bool) -> Iterator[Event]:
+        """From a load to each part that uses it, and from what completed a tensor to its store.
+
+        Viewers bind an arrow to the slice of its track that began last. So it leaves from the part, or if the trace has
+        passes, from the write-back of the last one.
+        """
+        tracks, numbers = self.make.tracks, count(1)
+        parts = {part.tag: part for part in self.view.parts}
+        writer = tracks.requantiser if with_passes else tracks.engine
+        for transfer in self.view.timeline.transfers:
+            for tag in transfer.part_bytes:
+                part, track = parts.get(tag), tracks.dma(transfer.channel)
+                if part is None or not self._complete(transfer):
+                    continue
+                if transfer.channel == Unit.LOAD.value:
+                    ends = (track, transfer.last_cycle), (tracks.engine, part.first_cycle)
+                    yield from self.make.flow(LOADED, next(numbers), *ends)
+                elif part.ended:
+                    ends = (writer, part.end_cycle - 1), (track, transfer.first_cycle)
+                    yield from self.make.flow(STORED, next(numbers), *ends)
 
     def conflicts(self) -> Iterator[Event]:
         """SRAM accesses of the DMA that were refused so far, counted at the end of each transfer."""
@@ -87,22 +107,6 @@ class TransferTracks:
 
     def _complete(self, transfer: TransferSpan) -> bool:
         return transfer.moved_bytes == sum(transfer.part_bytes.values())
-
-    def _arrows(self) -> Iterator[Event]:
-        """From a load to each part that uses it, and from the part that completed a tensor to its store."""
-        parts, numbers = {part.tag: part for part in self.view.parts}, count(1)
-        for transfer in self.view.timeline.transfers:
-            track = self.make.tracks.dma(transfer.channel)
-            for tag in transfer.part_bytes:
-                part = parts.get(tag)
-                if part is None or not self._complete(transfer):
-                    continue
-                if transfer.channel == Unit.LOAD.value:
-                    ends = (track, transfer.last_cycle), (self.make.tracks.engine, part.first_cycle)
-                    yield from self.make.flow(LOADED, next(numbers), *ends)
-                elif part.ended:
-                    ends = (self.make.tracks.engine, part.end_cycle - 1), (track, transfer.first_cycle)
-                    yield from self.make.flow(STORED, next(numbers), *ends)
 
     def _bandwidth(self, unit: Unit) -> Iterator[Event]:
         """Of each transfer over its whole span, 0 between them."""
