@@ -10,8 +10,8 @@ from typing import Any
 
 import perfetto_ui
 import pytest
-from test_timeline_trace import Run
 from trace_reader import Trace, ns
+from traced_runs import Run
 
 from tlm.core.module import Activity
 from tlm.observe.timeline_trace.timeline_trace import TimelineTrace

@@ -30,6 +30,9 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
     parser.add_argument("--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)")
     parser.add_argument("--vcd", metavar="FILE", type=Path, help="write a value change dump (opens in GTKWave)")
+    parser.add_argument(
+        "--timeline", metavar="FILE", type=Path, help="write a trace for timeline viewers: .json, .json.gz (Perfetto)"
+    )
     parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
     parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
     parser.add_argument(
@@ -151,6 +154,7 @@ def _run_script(path: Path, arguments: argparse.Namespace) -> int:
         "overrides": "--set",
         "fidelity": "--fidelity",
         "vcd": "--vcd",
+        "timeline": "--timeline",
         "json": "--json",
         "batch": "--batch",
     }
