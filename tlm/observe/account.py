@@ -10,10 +10,11 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
+from tlm.observe.array_spans import drain_causes, fetch_causes, pass_edges
 from tlm.observe.passes import PartRecord, PassRecord
 
 
@@ -125,26 +126,23 @@ def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
     Raises:
         SimulationError: the records contradict the rules of a pass, or the sum is not ``part.compute_cycles``.
     """
-    passes = part.passes
-    inner = sum(one.last_fetch_cycle - one.first_cycle + 1 for one in passes)
-    steps, fetch_cycles = part.steps, part.fetch_cycles
-    gaps = [after.first_cycle - before.handover_cycle - 1 for before, after in pairwise(passes)]
-    waits = [one.handover_cycle - one.last_fetch_cycle - 1 - config.pipeline_cycles for one in passes]
-    last = passes[-1]
-    behind = last.last_write_cycle - last.handover_cycle - config.requantiser_cycles
+    inner = pipeline = waits = rest = last_rest = shortest = 0
+    for fetch, emptying, write_back, handover, rest_cycle, end in pass_edges(part.passes, config):
+        inner += emptying - fetch
+        pipeline += write_back - emptying + rest_cycle - handover
+        waits += handover - write_back
+        last_rest = end - rest_cycle
+        rest += last_rest
+        shortest = min(shortest, handover - write_back, last_rest)
+    drain = drain_causes(last_rest, part.passes[-1].refused_writes)
     account = ArrayAccount(
-        computing=steps,
-        bank_conflict=fetch_cycles - steps,
-        instruction=inner - fetch_cycles,
-        pipeline=(config.pipeline_cycles + 1) * len(passes)
-        + config.pass_gap_cycles * len(gaps)
-        + config.requantiser_cycles,
-        parameters=sum(gaps) - config.pass_gap_cycles * len(gaps),
-        write_back=sum(waits) + last.refused_writes,
-        drain=behind - last.refused_writes,
+        pipeline=pipeline,
+        parameters=rest - last_rest,
+        write_back=waits + drain["write_back"],
+        drain=drain["drain"],
+        **fetch_causes(inner, part.steps, part.fetch_cycles),
     )
-    negative = min([*waits, *(gap - config.pass_gap_cycles for gap in gaps), *account.by_cause().values()])
-    if negative < 0 or account.total != part.compute_cycles:
+    if min(shortest, *account.by_cause().values()) < 0 or account.total != part.compute_cycles:
         raise SimulationError(
             f"account: the causes of part {part.tag} give {account.by_cause()}, in sum {account.total}, but it took "
             f"{part.compute_cycles} cycles from {part.first_cycle}; the model breaks a rule of engine.md's passes"
@@ -210,10 +208,10 @@ class Spans:
         return sum(self._ends) - sum(self._starts)
 
 
-def wait_spans(
+def wait_accounts(
     cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
-) -> Iterator[tuple[int, int, str]]:
-    """(first cycle, end, cause) of the cycles outside layers, in the order of time.
+) -> list[WaitAccount]:
+    """Cycles outside layers, by the part that follows; the last account is for those behind the last part.
 
     Args:
         cycles: of the run, from cycle 0 on.
@@ -221,28 +219,37 @@ def wait_spans(
         running: when the engine ran a program.
         waiting: "weights", "activations", "instructions" -> when the host slept until such a load or store was done.
     """
+    counts = [dict.fromkeys((item.name for item in fields(WaitAccount)), 0) for _ in range(len(parts) + 1)]
+    spans = [(part.first_cycle, part.last_write_cycle + 1) for part in parts]
+    for wait in wait_spans(cycles, spans, running, waiting):
+        counts[wait.before][wait.cause] += wait.end_cycle - wait.first_cycle
+    return [WaitAccount(**count) for count in counts]
+
+
+class WaitSpan(NamedTuple):
+    """Cycles outside layers."""
+
+    cause: str
+    first_cycle: int
+    end_cycle: int
+    """The one behind it."""
+    before: int
+    """Which part follows, counted in the order of execution; the number of parts if none does."""
+
+
+def wait_spans(
+    cycles: int, parts: Sequence[tuple[int, int]], running: Spans, waiting: Mapping[str, Spans]
+) -> Iterator[WaitSpan]:
+    """Cycles outside layers, in the order of time; arguments as above, but of each part its (s_0, end)."""
     computing = Spans()
-    for part in parts:
-        computing.add(part.first_cycle, part.last_write_cycle + 1)
+    for start, end in parts:
+        computing.add(start, end)
+    starts = [start for start, _ in parts]
     edges = {0, cycles, *(edge for spans in (computing, running, *waiting.values()) for span in spans for edge in span)}
     for start, end in pairwise(sorted(edge for edge in edges if edge <= cycles)):
         if start not in computing:
             cause = "instructions" if start in running else next((c for c in waiting if start in waiting[c]), "host")
-            yield start, end, cause
-
-
-def wait_accounts(
-    cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
-) -> list[WaitAccount]:
-    """Cycles outside layers, by the part that follows; the last account is for those behind the last part.
-
-    Args: as of :func:`wait_spans`.
-    """
-    counts = [dict.fromkeys((item.name for item in fields(WaitAccount)), 0) for _ in range(len(parts) + 1)]
-    starts = [part.first_cycle for part in parts]
-    for start, end, cause in wait_spans(cycles, parts, running, waiting):
-        counts[bisect_right(starts, start)][cause] += end - start
-    return [WaitAccount(**count) for count in counts]
+            yield WaitSpan(cause, start, end, bisect_right(starts, start))
 
 
 def check_sums(account: RunAccount, cycles: int) -> None:

@@ -34,4 +34,8 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
                 from tlm.observe.waves.pass_wave import PassWave
 
                 stack.enter_context(PassWave(watched, path))
+        if options.timeline_path is not None:
+            from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
+
+            stack.enter_context(TimelineTrace(watched, options.timeline_path))
         yield
