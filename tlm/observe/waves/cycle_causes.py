@@ -44,13 +44,14 @@ class _Causes:
         self._started = 0
         self._running = False
         self._flushing = False
+        self._interrupted = False
+        """What the host slept for has ended, but it has not woken up yet."""
         on(Phase.END_RESP, system.host.bus, self._see_register)
-        system.host.state.observe(lambda _: self._outside())
+        system.host.state.observe(lambda _: self._see_host())
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             on(Phase.BEGIN_REQ, channel.registers.interrupt, self._interrupt_of(unit))
         sequencer = engine.sequencer
-        sequencer.state.observe(lambda changed: self._see_running(changed.value))
-        sequencer.pass_index.observe(lambda changed: self._see_pass_begin(changed.value))
+        sequencer.state.observe(lambda changed: self._see_sequencer(changed.value))
         on(Phase.BEGIN_REQ, sequencer.steps, self._see_fetch)
         on(Phase.END_RESP, sequencer.steps, self._see_step)
         on(Phase.BEGIN_REQ, sequencer.passes, self._see_pass_end)
@@ -64,16 +65,23 @@ class _Causes:
     def _see_register(self, payload: MemoryPayload) -> None:
         self._started += payload.address == _START_LOAD
 
+    def _see_host(self) -> None:
+        self._interrupted = False
+        self._outside()
+
     def _interrupt_of(self, unit: Unit) -> Any:
         """What the host slept for ends here; what follows is its own latency."""
 
         def see(_: Payload) -> None:
-            if not self._running and self._host.waits_for.value is unit:
-                self._cause.set("host")
+            if self._host.waits_for.value is unit:
+                self._interrupted = True
+                self._outside()
 
         return see
 
-    def _see_running(self, state: SequencerState) -> None:
+    def _see_sequencer(self, state: SequencerState) -> None:
+        if state is SequencerState.STEPS:
+            self._cause.set("instruction")  # unless a step is fetched in this cycle
         running = state is not SequencerState.IDLE
         if running and not self._running:
             self._cause.set("instructions")
@@ -86,7 +94,8 @@ class _Causes:
         if self._running:
             return
         unit = self._host.waits_for.value
-        if self._host.state.value is not HostState.SLEEP or unit not in (Unit.LOAD, Unit.STORE):
+        asleep = self._host.state.value is HostState.SLEEP and not self._interrupted
+        if not asleep or unit not in (Unit.LOAD, Unit.STORE):
             self._cause.set("host")
         elif unit is Unit.LOAD:
             self._cause.set(FILLS[self._loads[self._started - 1].sram])
@@ -94,10 +103,6 @@ class _Causes:
             self._cause.set("activations")
 
     # -- in a pass ------------------------------------------------------------------------------------------------
-
-    def _see_pass_begin(self, index: int) -> None:
-        if index >= 0:
-            self._cause.set("instruction")  # unless a step is fetched in this cycle
 
     def _see_fetch(self, payload: StepPayload) -> None:
         if payload.is_step:

@@ -10,7 +10,7 @@ from tlm.chip.chip import Engine
 from tlm.chip.dma import Dma
 from tlm.chip.driver import Unit
 from tlm.chip.payloads import Work
-from tlm.chip.states import ChannelState
+from tlm.chip.states import ChannelState, SequencerState
 from tlm.compiler.transfer_uses import Uses
 from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Payload
@@ -24,7 +24,8 @@ from tlm.observe.waves.layer_signals import LayerSignals, layer_signals
 def watch_layers(dump: Dump, engine: Engine, dma: Dma, watched: Watched) -> None:
     """Register the signals and subscribe to what they follow."""
     layers = _Layers(dump, layer_signals(dump.variables, watched.program), watched)
-    engine.sequencer.pass_index.observe(lambda changed: layers.see_pass(engine.sequencer.layer.value, changed.value))
+    sequencer = engine.sequencer
+    sequencer.state.observe(lambda changed: layers.see_state(sequencer.layer.value, changed.value))
     on(Phase.END_RESP, engine.sequencer.passes, layers.see_handover)
     on(Phase.END_RESP, engine.sequencer.flushes, layers.see_flushed)
     for unit, channel in ((Unit.LOAD, dma.load), (Unit.STORE, dma.store)):
@@ -38,9 +39,9 @@ class _Layers:
         self._watched = watched
         self._totals: dict[Variable[Any], int] = {}
 
-    def see_pass(self, tag: int, index: int) -> None:
-        """A pass begins."""
-        if index == 0:
+    def see_state(self, tag: int, state: SequencerState) -> None:
+        """A pass begins, or something else."""
+        if state is SequencerState.STEPS:
             self._set(self._of_tag(tag).active, 1)
 
     def see_handover(self, payload: Payload) -> None:
