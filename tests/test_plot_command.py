@@ -106,10 +106,10 @@ def test_drawing_leaves_the_callers_settings_alone(results: Path, tmp_path: Path
 
 
 def test_pictures_of_the_documentation_are_small_and_shown() -> None:
-    page = (REPOSITORY / "docs" / "plots.md").read_text(encoding="utf-8")
+    pages = "".join(page.read_text(encoding="utf-8") for page in (REPOSITORY / "docs").glob("*.md"))
     for path in (REPOSITORY / "docs" / "images").iterdir():
         assert path.stat().st_size <= 150_000
-        assert f"](images/{path.name})" in page
+        assert f"](images/{path.name})" in pages
 
 
 # -- readable -------------------------------------------------------------------------------------------------------

@@ -58,13 +58,19 @@ def check_beginning(run: Run, stopped: Trace) -> None:
         whole = {(e["args"]["first_cycle"], e["name"]): e["args"]["last_cycle"] for e in run.trace.slices(track)}
         ended = {key for key, last_cycle in whole.items() if last_cycle < end - 1}  # the last cycle is not complete
         shown, found = stopped.slices(track), {}
-        if track == "cause of each cycle":
+        begun = {key for key in whole if key[0] < end - 1}
+        if track == "cause of each cycle" and shown and not shown[-1]["name"].startswith("wait"):
             shown = shown[:-1]  # the last may still change its name
         for event in shown:
             key = (event["args"]["first_cycle"], event["name"].removesuffix(", not ended"))
             found[key] = event["args"]["last_cycle"]
             assert found[key] == whole[key] or (found[key] < whole[key] and key not in ended), event
+        if track == "host" or track.startswith(("dma.", "engine")):
+            assert begun <= found.keys()
         assert ended <= found.keys() or (track == "cause of each cycle" and len(ended - found.keys()) == 1)
+    for channel in ("dma.load", "dma.store"):
+        for shown, whole in zip(stopped.slices(channel), run.trace.slices(channel), strict=False):
+            assert ("unfinished" in shown["args"]) == (shown["args"]["bytes"] < whole["args"]["bytes"])
     for part, whole in zip(stopped.parts(), run.trace.parts(), strict=False):
         if "unfinished" not in part["args"]:
             keys = part["args"].keys() - {"store_bytes", "load_bytes"}
@@ -131,6 +137,7 @@ def test_the_finest_levels_go_first_and_the_trace_says_so(run: Run, tmp_path: Pa
         assert trace.head["max_events"] == max_events
         levels_there = {event["cat"] for event in trace.of("X")}
         assert levels_there == {event["cat"] for event in run.trace.of("X")} - set(left_out)
+        assert set(trace.track_names) == {event["tid"] for event in [*trace.of("X"), *trace.of("i")]}
         assert left_out == ["transfer", "pass", "burst"][3 - len(left_out) :]
         assert trace.count <= max_events or left_out == ["transfer", "pass", "burst"]
         assert [e["name"] for e in trace.of("i")] == [

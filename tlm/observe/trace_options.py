@@ -33,7 +33,7 @@ class TraceOptions:
         window: what a waveform of level "cycle" is written for, such as "layer:conv3_2.pw2" (docs/waveforms.md); by
             default the whole run.
         limit_mb: a waveform of level "cycle" ends when it has grown to so many megabytes, and says so.
-        timeline: trace for timeline viewers to write (Chrome's JSON format, for Perfetto): .json or .json.gz.
+        timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
 
     Raises:
         InputError: a path, level, window or limit that is not one.

@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-from tlm.compiler.program import Program
 from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tlm.compiler.program import Program
 
 _FORMS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
 

@@ -61,9 +61,11 @@ def content(view: RunView, watcher: TransferWatcher, max_events: int, stopped_by
     reserved, left_out = len(coarse) + len(arrows[True]) + _INSTANTS, list[str]()
     for level, source in sources.items():
         room = max_events - reserved - len(events)
+        used = dict(make.used)
         more = [] if left_out else list(islice(source(), max(0, room + 1)))
         if left_out or len(more) > room:
             left_out.append(level.value)
+            make.used = used
         else:
             events += more
     with_passes = Level.PASS.value not in left_out

@@ -84,7 +84,7 @@ class EventMaker:
 
     clock_khz: int
     tracks: Tracks
-    _used: dict[int, Track] = field(default_factory=dict)
+    used: dict[int, Track] = field(default_factory=dict)
     """Tracks that have slices, by tid."""
 
     def time_ns(self, cycle: int) -> int:
@@ -108,7 +108,7 @@ class EventMaker:
             args: what viewers show when it is chosen; the exact cycles are added.
             rank: how deep it is nested.
         """
-        self._used[track.tid] = track
+        self.used[track.tid] = track
         start_ns = self.time_ns(first_cycle)
         args = {"first_cycle": first_cycle, "last_cycle": end_cycle - 1, "cycles": end_cycle - first_cycle, **args}
         return self._event(
@@ -142,7 +142,7 @@ class EventMaker:
 
     def instant(self, track: Track, name: str, cycle: int, args: Mapping[str, Any]) -> Event:
         """Something without duration."""
-        self._used[track.tid] = track
+        self.used[track.tid] = track
         time_ns = self.time_ns(cycle)
         event = {"ph": "i", "s": "t", "pid": _PID, "tid": track.tid, "ts": time_ns / 1000, "name": name}
         return self._event(time_ns, _INSTANT_RANK, {**event, "args": args})
@@ -150,7 +150,7 @@ class EventMaker:
     def names(self, process: str) -> Iterator[bytes]:
         """Names of the process and of the tracks that are used, and their order, as lines."""
         yield self._metadata(0, "process_name", {"name": process})
-        for tid, track in sorted(self._used.items()):
+        for tid, track in sorted(self.used.items()):
             yield self._metadata(tid, "thread_name", {"name": track.name})
             yield self._metadata(tid, "thread_sort_index", {"sort_index": tid})
 

@@ -64,12 +64,12 @@ class TransferTracks:
         for transfer in self.view.timeline.transfers:
             for tag in transfer.part_bytes:
                 part, track = parts.get(tag), tracks.dma(transfer.channel)
-                if part is None or not self._complete(transfer):
+                if part is None:
                     continue
-                if transfer.channel == Unit.LOAD.value:
+                if transfer.channel == Unit.LOAD.value and self._complete(transfer):
                     ends = (track, transfer.last_cycle), (tracks.engine, part.first_cycle)
                     yield from self.make.flow(LOADED, next(numbers), *ends)
-                elif part.ended:
+                elif transfer.channel == Unit.STORE.value and part.ended:
                     ends = (writer, part.end_cycle - 1), (track, transfer.first_cycle)
                     yield from self.make.flow(STORED, next(numbers), *ends)
 
