@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from tlm.chip.chip import System
 from tlm.chip.driver import Unit
 from tlm.chip.states import HostState
 from tlm.core.observation import Probe
-
-
-@dataclass(frozen=True, slots=True)
-class HostSpan:
-    """What the host did."""
-
-    state: str
-    """"run": accesses registers; "sleep": waits for an interrupt."""
-    waits_for: str | None
-    """The unit that it has to wait for ("load", "store", "engine"), if any."""
-    first_cycle: int
-    last_cycle: int
+from tlm.observe.timeline import HostSpan
 
 
 class HostRecorder:

@@ -6,15 +6,20 @@ failed ends with its last cycle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlm.chip.driver import StartTransfer, Unit
-from tlm.compiler.program import Program
-from tlm.compiler.transfer_uses import Uses
-from tlm.observe.host_activity import HostSpan
-from tlm.observe.passes import PartRecord
-from tlm.observe.recorder import Recorder
+
+@dataclass(frozen=True, slots=True)
+class HostSpan:
+    """What the host did."""
+
+    state: str
+    """"run": accesses registers; "sleep": waits for an interrupt."""
+    waits_for: str | None
+    """The unit that it has to wait for ("load", "store", "engine"), if any."""
+    first_cycle: int
+    last_cycle: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ class TransferSpan:
     first_cycle: int
     last_cycle: int
     moved_bytes: int
-    part_bytes: Uses
+    part_bytes: Mapping[int, int]
     """Tag -> bytes: the parts that a load is for, or the one whose output a store moves; as compiled."""
 
 
@@ -63,42 +68,3 @@ class Timeline:
     transfers: tuple[TransferSpan, ...] = ()
     programs: tuple[EngineSpan, ...] = ()
     parts: tuple[PartSpan, ...] = ()
-
-
-def timeline(recorder: Recorder, program: Program) -> Timeline:
-    """What was recorded of a run until now, finished or not."""
-    cycles = recorder.recorded_cycles
-    transfers = sorted(
-        (span for unit in (Unit.LOAD, Unit.STORE) for span in _transfers(recorder, program, unit, cycles)),
-        key=lambda span: (span.first_cycle, span.channel),
-    )
-    return Timeline(
-        host=tuple(recorder.host.spans(cycles)),
-        transfers=tuple(transfers),
-        programs=tuple(EngineSpan(*span) for span in recorder.activity.running.until(cycles)),
-        parts=tuple(_parts(recorder.parts.values(), program)),
-    )
-
-
-def _transfers(recorder: Recorder, program: Program, unit: Unit, cycles: int) -> Iterator[TransferSpan]:
-    started = [step.transfer for step in program.steps if isinstance(step, StartTransfer) and step.unit is unit]
-    uses, moved = program.load_uses if unit is Unit.LOAD else program.store_uses, recorder.transfer_bytes[unit]
-    for index, (first, last) in enumerate(recorder.activity.busy[unit].until(cycles)):
-        transfer = started[index]
-        yield TransferSpan(
-            channel=unit.value,
-            index=index,
-            label=transfer.label,
-            sram=transfer.sram.name.lower(),
-            first_cycle=first,
-            last_cycle=last,
-            moved_bytes=moved.get(index, 0),
-            part_bytes=uses[index],
-        )
-
-
-def _parts(records: Iterable[PartRecord], program: Program) -> Iterator[PartSpan]:
-    for part in records:
-        if part.passes:
-            layer = program.network.layers[program.parts[part.tag].layer_index].name
-            yield PartSpan(part.tag, program.part_name(part.tag), layer, part.first_cycle, part.last_seen_cycle)

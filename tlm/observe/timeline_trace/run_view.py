@@ -16,7 +16,8 @@ from tlm.observe.account import Spans, WaitSpan, wait_spans
 from tlm.observe.activity import FILLS
 from tlm.observe.array_spans import ArraySpan, array_spans
 from tlm.observe.passes import PassRecord
-from tlm.observe.timeline import Timeline, timeline
+from tlm.observe.timeline import Timeline
+from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
 
 

@@ -10,7 +10,8 @@ from vcd.writer import Variable
 from tlm.observe.cause_spans import cause_spans
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.power import energy_shares, power_steps
-from tlm.observe.timeline import Timeline, TransferSpan, timeline
+from tlm.observe.timeline import Timeline, TransferSpan
+from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
 from tlm.observe.waves import labels
 from tlm.observe.waves.layer_signals import layer_signals
