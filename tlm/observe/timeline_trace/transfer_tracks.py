@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from tlm.chip.driver import Unit
-from tlm.observe.host_activity import HostSpan
-from tlm.observe.timeline import TransferSpan
+from tlm.observe.timeline import HostSpan, TransferSpan
 from tlm.observe.timeline_trace.engine_tracks import conflict_counter, running_total
 from tlm.observe.timeline_trace.events import Counter, Event, EventMaker
 from tlm.observe.timeline_trace.levels import Level
