@@ -318,6 +318,9 @@ def test_the_integral_of_power_is_the_energy_and_of_utilisation_the_work(run: Ru
     core = waves.integral("power.core_mw", end) * pj_per_mw_cycle
     leaking = beyond * (waves.final("power.core_mw")) * pj_per_mw_cycle
     assert core - leaking == pytest.approx(run.result.energy.total_pj, rel=2e-3)
+    for channel, moved in (("load", run.result.traffic.load_bytes), ("store", run.result.traffic.store_bytes)):
+        mb_cycles = waves.integral(f"dma.{channel}.mb_per_s", end)
+        assert mb_cycles / CHIP.frequency_mhz == pytest.approx(moved, rel=1e-4)
     work = waves.integral("power.utilisation", end) * CHIP.peak_macs_per_cycle
     assert work == pytest.approx(run.result.macs, rel=1e-4)
 

@@ -75,9 +75,13 @@ def power_steps(shares: Sequence[Share], clock_khz: int) -> list[PowerStep]:
         rates = [(one.core_aj, one.off_chip_aj, one.end_cycle - one.first_cycle) for one in active]
         core = sum(core_aj / length for core_aj, _, length in rates)
         off_chip = sum(off_chip_aj / length for _, off_chip_aj, length in rates)
-        scale = clock_khz * _MW_PER_AJ_KHZ
-        steps.append(PowerStep(cycle, round(core * scale, 4), round(off_chip * scale, 4)))
+        steps.append(PowerStep(cycle, mean_power_mw(core, clock_khz), mean_power_mw(off_chip, clock_khz)))
     return steps
+
+
+def mean_power_mw(aj_per_cycle: float, clock_khz: int) -> float:
+    """Power of so many attojoules a cycle, mW, as traces show it: to 0.1 uW."""
+    return round(aj_per_cycle * clock_khz * _MW_PER_AJ_KHZ, 4)
 
 
 def _clock(watched: Watched, timeline: Timeline, cycles: int) -> Iterator[Share]:

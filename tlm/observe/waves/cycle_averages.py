@@ -1,4 +1,4 @@
-"""Utilisation and power in a waveform of every cycle: averages of spans of some cycles, from the recorder's counts.
+"""Utilisation, power and bandwidth in a waveform of every cycle: averages of spans of cycles, by the recorder's counts.
 
 Each event is counted in the span in which it was seen, so the integral of the power is the energy of the result.
 """
@@ -14,11 +14,12 @@ from tlm.chip.payloads import LayerPayload, StepPayload, Work
 from tlm.core.observation import Phase
 from tlm.observe.energy import cycle_events, engine_events, step_kind_events, transfer_events
 from tlm.observe.energy_account import priced
+from tlm.observe.power import mean_power_mw
 from tlm.observe.watched import Watched
 from tlm.observe.waves.dump import Dump, Frame
 from tlm.observe.waves.following import on
 
-_MW_PER_AJ_KHZ = 1e-12
+_CHANNELS = (Unit.LOAD, Unit.STORE)
 
 
 def watch_averages(dump: Dump, engine: Engine, watched: Watched) -> None:
@@ -34,6 +35,8 @@ class _Averages:
         self._watched = watched
         self._utilisation = dump.variables.real("power", "utilisation")
         self._power = dump.variables.real("power", "core_mw"), dump.variables.real("power", "off_chip_mw")
+        self._bandwidth = {unit: dump.variables.real(f"dma.{unit.value}", "mb_per_s") for unit in _CHANNELS}
+        self._moved = dict.fromkeys(_CHANNELS, 0)
         self._header: LayerHeader | None = None
         self._steps = {False: 0, True: 0}
         """Pooling or not -> steps."""
@@ -65,14 +68,23 @@ class _Averages:
         macs, core_aj, off_chip_aj = (a - b for a, b in zip(now, self._before, strict=True))
         self._before = now
         core, off_chip = self._power
-        scale = config.clock_khz * _MW_PER_AJ_KHZ / length
         # a step of the cycle behind the span may have been seen already
         share = min(1.0, macs / (length * config.peak_macs_per_cycle))
         return {
             self._utilisation: round(share, 6),
-            core: round(core_aj * scale, 4),
-            off_chip: round(off_chip_aj * scale, 4),
+            core: mean_power_mw(core_aj / length, config.clock_khz),
+            off_chip: mean_power_mw(off_chip_aj / length, config.clock_khz),
+            **self._bandwidths(length),
         }
+
+    def _bandwidths(self, cycles: int) -> Frame:
+        """Off-chip bytes of each channel in cycles that are over, as 1e6 bytes a second."""
+        moved, khz = self._watched.recorder.moved_bytes, self._watched.system.config.clock_khz
+        found: Frame = {}
+        for unit, variable in self._bandwidth.items():
+            found[variable] = round((moved[unit] - self._moved[unit]) * khz / cycles / 1000, 3)
+            self._moved[unit] = moved[unit]
+        return found
 
     def _energy(self, cycles: int) -> tuple[int, int]:
         recorder, meter = self._watched.recorder, self._watched.meter
