@@ -33,5 +33,5 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
             else:
                 from tlm.observe.waves.pass_wave import PassWave
 
-                stack.enter_context(PassWave(watched, path))
+                stack.enter_context(PassWave(watched, path, options.moment_cycle))
         yield

@@ -123,10 +123,13 @@ class CycleWave:
             start_ps=start_ps(start, khz),
             ps_per_pixel=start_ps(1, khz) / _CYCLE_PIXELS,
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
+            cursor_ps=-1 if self._options.moment_cycle is None else start_ps(self._options.moment_cycle, khz),
         )
 
     def _anchor(self, first: int) -> int | None:
         """A moment worth looking at: the end of a pass that waits for the one before, or of any pass."""
+        if self._options.moment_cycle is not None:
+            return self._options.moment_cycle
         end = self._dump.last_recorded_cycle - WAVES_PIXELS // _CYCLE_PIXELS // 2
         inside = [one for one in self._passes() if first <= one.last_fetch_cycle <= end]
         pipeline = self._watched.system.config.pipeline_cycles

@@ -14,7 +14,7 @@ from typing import Any
 
 from vcd.writer import Variable
 
-from tlm.observe.passes import PassRecord
+from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves import labels
 from tlm.observe.waves.layout import Group, Look, pass_layout
@@ -38,14 +38,16 @@ class PassWave:
     Args:
         watched: a run that has not started.
         path: .vcd or .fst; an older file is replaced.
+        moment_cycle: the cycle that it opens at; by default one where every word can be read.
 
     Raises:
         InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
     """
 
-    def __init__(self, watched: Watched, path: Path) -> None:
+    def __init__(self, watched: Watched, path: Path, moment_cycle: int | None = None) -> None:
         self._watched = watched
         self._path = path
+        self._moment_cycle = moment_cycle
 
     def __enter__(self) -> PassWave:
         self._file = WaveFile(self._path)
@@ -88,6 +90,7 @@ class PassWave:
             start_ps=start_ps(span.first_cycle, khz),
             ps_per_pixel=start_ps(1, khz) * span.cycles / WAVES_PIXELS,
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts[:_MARKERS]),
+            cursor_ps=-1 if self._moment_cycle is None else start_ps(self._moment_cycle, khz),
         )
 
     def _spans(self) -> Iterator[Span]:
@@ -97,10 +100,21 @@ class PassWave:
         for last, part in pairwise(parts):
             before[part.tag] = part.first_cycle - last.last_seen_cycle
         waited = sorted(parts, key=lambda part: -before[part.tag])
+        if self._moment_cycle is not None:
+            yield from (_before(self._moment_cycle, parts, pixels) for pixels in _PASS_PIXELS)
+            return
         anchors = [part.passes[0] for part in waited[:12]] + [one for part in parts for one in part.passes[:3]]
         for pixels in _PASS_PIXELS:
             for anchor in anchors[:60]:
                 yield _around(anchor, pixels)
+
+
+def _before(cycle: int, parts: Sequence[PartRecord], pixels: int) -> Span:
+    """The view in which a moment lies where the eye begins, as wide as passes near it need."""
+    passes = [one for part in parts for one in part.passes]
+    nearest = min(passes, key=lambda one: abs(one.first_cycle - cycle), default=None)
+    cycles = WAVES_PIXELS / 4 if nearest is None else _around(nearest, pixels).cycles
+    return Span(max(0, int(cycle - _LEAD * cycles)), cycles)
 
 
 def _around(anchor: PassRecord, pixels: int) -> Span:
