@@ -72,7 +72,8 @@ def asked_bounds(
     Raises:
         InputError: none of them, or several that contradict each other.
     """
-    given = [name for name, value in (("cycles", cycles), ("at_most", at_most), ("at_least", at_least)) if value is not None]
+    asked = {"cycles": cycles, "at_most": at_most, "at_least": at_least}
+    given = [name for name, value in asked.items() if value is not None]
     if len(given) != 1:
         raise InputError(f"give one of cycles, at_most and at_least; here: {' and '.join(given) or 'none'}")
     if cycles is None:
@@ -80,6 +81,13 @@ def asked_bounds(
             raise InputError(f"within: a tolerance belongs to cycles, but {given[0]} was given; leave one of them out")
         return Bounds.at_least(at_least) if at_least is not None else Bounds.at_most(at_most or 0)
     return Bounds.exactly(cycles, max(within, int(cycles * within_percent / 100)))
+
+
+def difference(excess: int, above: str = "too many", below: str = "too few") -> str:
+    """How far it is off, in words."""
+    if not excess:
+        return ""
+    return f": {excess:,} {above}" if excess > 0 else f": {-excess:,} {below}"
 
 
 Judge: TypeAlias = "Callable[[Bounds], Expectation]"
