@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.testing.baseline_file import Row, Section, baseline_path, file_text, read_sections
-from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.expectation import Expectation, Verdict, indented
 from tlm.testing.recipe import changed_text
 from tlm.testing.reference import difference_lines
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tlm.testing.run import Run
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TestBaseline:
     """The baseline of one test: fixture ``tlm_baseline``.
 
@@ -34,6 +34,9 @@ class TestBaseline:
     update: bool = False
     stored: dict[str, Section] = field(default_factory=dict)
     """What the test asked to store, by section; written if the test passes."""
+
+    def __repr__(self) -> str:
+        return f"<baseline {self.path.name}, section [{self.test_name}]>"
 
     @property
     def path(self) -> Path:
@@ -147,7 +150,7 @@ def _reference(run: Run, then: Section, now: Section) -> Iterator[str]:
         yield "on the chip of the baseline the run is not the stored one either, so something else has changed, too"
         return
     yield "on the chip of the baseline the run is the stored one; in comparison with it:"
-    yield from (f"  {line}" for line in difference_lines(run, other))
+    yield from indented(difference_lines(run, other))
 
 
 @dataclass

@@ -83,6 +83,11 @@ def asked_bounds(
     return Bounds.exactly(cycles, max(within, int(cycles * within_percent / 100)))
 
 
+def counted(cycles: int) -> str:
+    """So many cycles, in words."""
+    return f"{cycles:,} cycle{'' if cycles == 1 else 's'}"
+
+
 def difference(excess: int, above: str = "too many", below: str = "too few") -> str:
     """How far it is off, in words."""
     if not excess:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from types import CodeType, TracebackType
@@ -20,6 +20,25 @@ if TYPE_CHECKING:
 
 _INDENT = "  "
 _REMEMBERED = 64
+
+
+class MomentLine(str):
+    """A line that names the moment to look at; it overrules the verdict's."""
+
+    cycle: int
+
+    def __new__(cls, text: str, cycle: int) -> MomentLine:
+        """The text and the moment."""
+        made = super().__new__(cls, text)
+        made.cycle = cycle
+        return made
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines further to the right."""
+    for line in lines:
+        text = f"{_INDENT}{line}".rstrip()
+        yield MomentLine(text, line.cycle) if isinstance(line, MomentLine) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +77,20 @@ class Expectation:
     def __repr__(self) -> str:
         return f"<{'holds' if self.verdict.holds else 'fails'}: {self.verdict.claim}>"
 
-    @cached_property
+    @property
     def explanation(self) -> str:
         """The claim, and below it the lines that explain it."""
-        lines = [f"{_INDENT}{line}".rstrip() for line in self.verdict.details()]
-        return "\n".join([self.verdict.claim, *lines])
+        return "\n".join([self.verdict.claim, *self._details])
+
+    @property
+    def moment_cycle(self) -> int | None:
+        """Where to look at."""
+        named = [line.cycle for line in self._details if isinstance(line, MomentLine)]
+        return named[0] if named else self.verdict.moment_cycle
+
+    @cached_property
+    def _details(self) -> list[str]:
+        return list(indented(self.verdict.details()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tlm.observe.cause_spans import CauseSpan
 from tlm.testing.causes import WAITS
 from tlm.testing.cycles import Bounds
+from tlm.testing.expectation import indented
 from tlm.testing.reference import reference_lines
 
 if TYPE_CHECKING:
@@ -106,4 +107,4 @@ def _overrun(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
     excess = bounds.excess(int(stretch.cycles))
     if excess > 0 and stretch.last_cycle - excess >= stretch.first_cycle:
         yield "the first cycle beyond what is expected:"
-        yield from (f"  {line}" for line in moment_lines(stretch.run, stretch.last_cycle - excess + 1))
+        yield from indented(moment_lines(stretch.run, stretch.last_cycle - excess + 1))

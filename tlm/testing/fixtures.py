@@ -16,6 +16,7 @@ from tlm.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
 from tlm.observe.trace_options import TraceOptions
+from tlm.testing.expectation import Expectation
 from tlm.testing.recipe import chip_of
 from tlm.testing.run import Run
 from tlm.testing.session import Attempt, Simulator
@@ -23,10 +24,19 @@ from tlm.testing.transactions import Transactions
 
 
 class CycleLimitError(AssertionError):
-    """A run took more cycles than the marker ``max_cycles`` allows."""
+    """A run took more cycles than the marker ``max_cycles`` allows.
+
+    Args:
+        limit: of the marker.
+        expectation: that is not met.
+    """
+
+    def __init__(self, limit: int, expectation: Expectation) -> None:
+        super().__init__(f"marker max_cycles({limit}): {expectation.explanation}")
+        self.expectation = expectation
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TestRuns:
     """The runs of one test.
 
@@ -46,6 +56,9 @@ class TestRuns:
     runs: list[Run] = field(default_factory=list)
     attempt: Attempt | None = None
     """The last run that was begun."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self.runs)} runs of this test>"
 
     def chip(self, **overrides: Any) -> ChipConfig:
         """The project's chip with other values of some keys: ``tlm_chip(amem_banks=8)``.
@@ -124,14 +137,14 @@ class TestRuns:
         if self.max_cycles is not None:
             within = run.takes(at_most=self.max_cycles)
             if not within.verdict.holds:
-                raise CycleLimitError(f"marker max_cycles({self.max_cycles}): {within.explanation}")
+                raise CycleLimitError(self.max_cycles, within)
         return run
 
     def _note(self, attempt: Attempt) -> None:
         self.attempt = attempt
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TestTrace:
     """Recorded transactions of the last run of a test: fixture ``tlm_trace``."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlm.testing.cycles import counted
+from tlm.testing.expectation import MomentLine, indented
 from tlm.testing.recording import Column, Recording
 from tlm.testing.transaction import Transaction, transaction
 
@@ -67,8 +69,9 @@ def parting_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
         yield "every transaction is the same"
         return
     since = f" ({found.cycle:,} since {stretch.name} began)" if own_scope.first_cycle else ""
-    yield f"the first transaction where they part, in cycle {found.cycle + own_scope.first_cycle:,}{since}:"
-    yield from (f"  {line}" for line in _parting_text(found, own_scope.first_cycle, other_scope.first_cycle))
+    cycle = found.cycle + own_scope.first_cycle
+    yield MomentLine(f"the first transaction where they part, in cycle {cycle:,}{since}:", cycle)
+    yield from indented(_parting_text(found, own_scope.first_cycle, other_scope.first_cycle))
 
 
 def _scope(stretch: Stretch) -> Scope:
@@ -127,13 +130,19 @@ def _parting_text(found: Parting, own_first: int, other_first: int) -> Iterator[
     yield f"{own.socket} -> {own.target}: {own.what}"
     if own.what != other.what:
         yield f"instead of: {other.what}"
-    for verb, name in (("begins", "begin_cycle"), ("is accepted", "accept_cycle"), ("is answered", "end_cycle")):
-        yield _moment_text(verb, getattr(own, name), getattr(own, name) - own_first, getattr(other, name) - other_first)
+    moments = {verb: (getattr(own, name), getattr(other, name)) for verb, name in _VERBS.items()}
+    if len(set(moments.values())) == 1:
+        moments = {"is made": moments["begins"]}
+    for verb, (cycle, other_cycle) in moments.items():
+        yield _moment_text(verb, cycle, cycle - own_first, other_cycle - other_first)
     if own.status != other.status:
         yield f"the answer is {own.status!r} instead of {other.status!r}"
+
+
+_VERBS = {"begins": "begin_cycle", "is accepted": "accept_cycle", "is answered": "end_cycle"}
 
 
 def _moment_text(verb: str, cycle: int, own: int, other: int) -> str:
     if own == other:
         return f"{verb} in cycle {cycle:,}, as there"
-    return f"{verb} in cycle {cycle:,}, {abs(own - other):,} cycles {'later' if own > other else 'earlier'} than there"
+    return f"{verb} in cycle {cycle:,}, {counted(abs(own - other))} {'later' if own > other else 'earlier'} than there"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
 from tlm.testing.cycles import Bounds
+from tlm.testing.expectation import indented
 from tlm.testing.parting import parting_lines
 from tlm.testing.recipe import changed_text, chip_changes
 
@@ -47,7 +48,7 @@ def reference_lines(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
     defaults = ChipConfig()
     keys = ", ".join(f"{key} = {getattr(defaults, key)}" for key in found.without)
     yield f"with {keys} {stretch.name} takes {int(other.cycles):,} cycles, as expected; in comparison with that run:"
-    yield from (f"  {line}" for line in difference_lines(stretch, other))
+    yield from indented(difference_lines(stretch, other))
 
 
 def difference_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:

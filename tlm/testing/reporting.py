@@ -15,34 +15,31 @@ from tlm.testing.fixtures import CycleLimitError, TestRuns
 Section = tuple[str, str]
 
 
-def compared(operator: str, left: Any, right: Any) -> tuple[Expectation, list[str]] | None:
-    """The expectation behind a comparison that failed, and the lines that pytest shows instead of its own."""
+def compared(operator: str, left: Any, right: Any) -> Expectation | None:
+    """The expectation behind a comparison that failed, if it is one with a measured number of cycles."""
     if isinstance(left, Cycles) and isinstance(right, int):
-        found, shown = left.compared(operator, int(right)), f"{int(left)} {operator} {int(right)}"
-    elif isinstance(right, Cycles) and isinstance(left, int) and operator in MIRRORED:
-        found, shown = right.compared(MIRRORED[operator], left), f"{left} {operator} {int(right)}"
-    else:
-        return None
-    if found is None:
-        return None
-    return found, [shown, "", *found.explanation.splitlines()]
+        return left.compared(operator, int(right))
+    if isinstance(right, Cycles) and isinstance(left, int) and operator in MIRRORED:
+        return right.compared(MIRRORED[operator], left)
+    return None
 
 
-def explain_assertion(error: BaseException, compared_last: Expectation | None) -> Expectation | None:
+def explain_assertion(error: BaseException, comparison: Expectation | None) -> Expectation | None:
     """Gives a failed ``assert`` the words of the expectation that was false in it.
 
     Args:
         error: what the test raised.
-        compared_last: the expectation of a comparison that pytest has explained already.
+        comparison: the expectation of the comparison that failed in it, if it was one.
 
     Returns:
         The expectation.
     """
-    if not isinstance(error, AssertionError) or isinstance(error, CycleLimitError):
+    if isinstance(error, CycleLimitError):
+        return error.expectation
+    if not isinstance(error, AssertionError):
         return None
-    if compared_last is not None and compared_last.verdict.claim in str(error):
-        return compared_last
-    found = EVALUATIONS.behind(error.__traceback__)
+    compares = comparison is not None and comparison.verdict.claim in str(error)
+    found = [comparison] if compares and comparison is not None else EVALUATIONS.behind(error.__traceback__)
     if not found:
         return None
     own_message = _own_message(error)
@@ -82,15 +79,13 @@ def wave_section(
     attempt = runs.attempt
     place = directory / directory_name(test_id)
     if expectation is not None:
-        run, moment = expectation.run, expectation.verdict.moment_cycle
+        run, moment = expectation.run, expectation.moment_cycle
         recipe, end, name = run.recipe, run.last_cycle, "run"
     elif attempt is not None and attempt.watched is not None:  # a run that failed
         end = moment = attempt.watched.system.simulation.clock.now
         recipe, name = attempt.recipe, "failed-run"
     elif runs.runs:
-        recipe, end, moment, name = runs.runs[-1].recipe, runs.runs[-1].last_cycle, None, "run"
-        if runs.max_cycles is not None and end >= runs.max_cycles:
-            moment = runs.max_cycles
+        recipe, end, moment, name = runs.last.recipe, runs.last.last_cycle, None, "run"
     else:
         return None
     return "tlm: waveform", _written(recipe, place, name, end, moment, shown_from)
