@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.testing.baseline_file import Row, Section, baseline_path, file_text, read_sections
+from tlm.testing.causes import changed_wait
 from tlm.testing.expectation import Expectation, Verdict, indented
 from tlm.testing.recipe import changed_text
 from tlm.testing.reference import difference_lines
@@ -110,8 +111,14 @@ def _changed_causes(old: Mapping[str, int], new: Mapping[str, int]) -> Iterator[
             yield cause, old.get(cause, 0), new.get(cause, 0)
 
 
+def _changed_waits(then: Section, now: Section) -> Iterator[str]:
+    old, new = then.row("total", ""), now.row("total", "")
+    if old is not None and new is not None:
+        yield from (changed_wait(*change) for change in _changed_causes(old.causes, new.causes))
+
+
 def _table_row(title: str, old: int, new: int) -> str:
-    change = f"{100 * (new - old) / old:+.1f} %" if old else "new"
+    change = f"{100 * (new - old) / old:+.2f} %" if old else "new"
     return f"{title:<30}{old:>12,}{new:>12,}{change if new != old else '=':>10}"
 
 
@@ -141,13 +148,15 @@ def _first_difference(then: Section, now: Section) -> tuple[str, int] | None:
 def _reference(run: Run, then: Section, now: Section) -> Iterator[str]:
     """The run on the chip of the baseline, if that is another one."""
     if dict(then.chip) == dict(now.chip):
-        yield "the chip is the one of the baseline, so the network, the compiler or the simulator has changed"
+        yield "the chip is the one of the baseline, so the network, the compiler or the simulator has changed:"
+        yield from indented(_changed_waits(then, now))
         return
     yield f"chip of the baseline: {changed_text(dict(then.chip)) or 'the default one'}"
     yield f"chip now:             {changed_text(dict(now.chip)) or 'the default one'}"
     other = run.on(dict(then.chip))
     if other is None or Section.of(other.result).rows != then.rows:
-        yield "on the chip of the baseline the run is not the stored one either, so something else has changed, too"
+        yield "on the chip of the baseline the run is not the stored one either, so something else has changed, too:"
+        yield from indented(_changed_waits(then, now))
         return
     yield "on the chip of the baseline the run is the stored one; in comparison with it:"
     yield from indented(difference_lines(run, other))
@@ -157,14 +166,15 @@ def _reference(run: Run, then: Section, now: Section) -> Iterator[str]:
 class BaselineUpdates:
     """Sections that passing tests asked to store, of all processes; written once, at the end.
 
-    Args:
-        prune: drop sections whose tests were not collected; only where all tests of a file were.
+    Sections of tests that are gone are dropped, where all tests of a file were collected.
     """
 
     sections: dict[str, dict[str, Section]] = field(default_factory=dict)
     """Test file -> sections."""
     tests: dict[str, set[str]] = field(default_factory=dict)
     """Test file -> names of its tests, where all were collected."""
+    conflicts: list[str] = field(default_factory=list)
+    """Sections for which two processes have different runs."""
 
     def add(self, baseline: TestBaseline) -> str | None:
         """Take what a test stored; a message if another test stored something else there."""
@@ -177,11 +187,14 @@ class BaselineUpdates:
     def merge(self, other: BaselineUpdates) -> None:
         """Take those of another process."""
         for file, sections in other.sections.items():
-            self.sections.setdefault(file, {}).update(sections)
+            own = self.sections.setdefault(file, {})
+            self.conflicts += [name for name, one in sections.items() if own.setdefault(name, one) != one]
         self.tests.update(other.tests)
 
     def write(self) -> Iterator[str]:
         """Rewrite the files; one line for each about what has changed."""
+        for name in self.conflicts:
+            yield f"[{name}]: two of its runs differ, at two fidelities perhaps; the first one was stored"
         for file, sections in sorted(self.sections.items()):
             path, old = baseline_path(Path(file)), dict[str, Section]()
             try:

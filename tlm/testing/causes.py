@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WAITS: dict[str, tuple[str, str, str]] = {
     "bank_conflict": ("engine.aligner", "engine.amem", "words of one step lie in the same bank"),
     "instruction": ("engine.mac_array", "engine.sequencer", "pattern words without a valid tap"),
-    "pipeline": ("engine.sequencer", "engine.aligner and engine.mac_array", "the pipeline empties behind a pass"),
+    "pipeline": ("engine.sequencer", "aligner, mac_array and requantiser", "the pipeline behind a pass empties"),
     "parameters": ("engine.mac_array", "engine.sequencer", "it reads the parameters of the next group of channels"),
     "write_back": ("engine.mac_array", "engine.requantiser", "outputs are not yet written back to engine.amem"),
     "drain": ("engine.sequencer", "engine.requantiser", "it writes the last pass of the layer to engine.amem"),
@@ -31,6 +31,15 @@ WAITS: dict[str, tuple[str, str, str]] = {
 
 CAUSES = tuple(item.name for kind in (ArrayAccount, WaitAccount) for item in fields(kind))
 """All causes in the order of the account."""
+
+
+def changed_wait(cause: str, before: int, after: int) -> str:
+    """How a cause's cycles changed, and who waits for whom in them."""
+    words = f"{cause:<16}{before:>12,} -> {after:,} ({after - before:+,})"
+    if cause not in WAITS:
+        return words
+    waiter, target, _ = WAITS[cause]
+    return f"{words}: {waiter} waits for {target}"
 
 
 @dataclass(eq=False)

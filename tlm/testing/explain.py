@@ -23,27 +23,27 @@ _NAME_WIDTH = 16
 
 def explain_layer(layer: LayerRun, bounds: Bounds) -> Iterator[str]:
     """Why a layer takes what it takes."""
+    yield from reference_lines(layer, bounds)
     yield from _overrun(layer, bounds)
     yield "its cycles:"
     yield from account_lines(layer.account())
     spans = [span for span in layer.run.cause_spans if span.of_pass is not None and _inside(span, layer)]
     yield from wait_lines(layer.run, spans, layer.account())
-    yield from reference_lines(layer, bounds)
 
 
 def explain_run(run: Run, bounds: Bounds) -> Iterator[str]:
     """Why a run takes what it takes."""
+    yield from reference_lines(run, bounds)
     yield from _overrun(run, bounds)
     yield "its cycles:"
     yield from account_lines(run.account())
     yield from wait_lines(run, run.cause_spans, run.account())
-    yield from reference_lines(run, bounds)
 
 
 def explain_stretch(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
     """Why anything else takes what it takes."""
-    yield from _overrun(stretch, bounds)
     yield from reference_lines(stretch, bounds)
+    yield from _overrun(stretch, bounds)
 
 
 def account_lines(account: Mapping[str, int]) -> Iterator[str]:

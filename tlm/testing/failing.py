@@ -19,6 +19,8 @@ _AROUND_CYCLES = 400
 """A waveform shows every cycle so far before and behind the moment."""
 _MOST_CYCLES = 300_000
 """Of longer runs passes are shown instead of cycles: the clear model takes long."""
+_MOST_SHOWN_CYCLES = 50_000
+"""The same where no moment limits what is shown: the file would be large."""
 _LONGEST_NAME = 100
 _STATES = ("state", "waits_for")
 
@@ -50,7 +52,7 @@ def write_wave(recipe: Recipe, directory: Path, name: str, end_cycle: int, momen
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.vcd"
-    every_cycle = end_cycle <= _MOST_CYCLES
+    every_cycle = end_cycle <= (_MOST_SHOWN_CYCLES if moment_cycle is None else _MOST_CYCLES)
     window = None
     if every_cycle and moment_cycle is not None:
         window = f"cycles:{max(0, moment_cycle - _AROUND_CYCLES)}..{moment_cycle + _AROUND_CYCLES}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
+from tlm.testing.causes import changed_wait
 from tlm.testing.cycles import Bounds
 from tlm.testing.expectation import indented
 from tlm.testing.parting import parting_lines
@@ -61,7 +62,7 @@ def difference_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
     own, theirs = stretch.account(), other.account()
     for cause, cycles in own.items():
         if cycles != theirs[cause]:
-            yield f"{cause:<16}{theirs[cause]:>12,} -> {cycles:,} ({cycles - theirs[cause]:+,})"
+            yield changed_wait(cause, theirs[cause], cycles)
     yield from parting_lines(stretch, other)
 
 
