@@ -1,6 +1,8 @@
-"""What all tests share: repeatable random examples."""
+"""What all tests share: repeatable random examples, and pytest's own tools for testing a plugin."""
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = "pytester"
 
 settings.register_profile(
     "repeatable",

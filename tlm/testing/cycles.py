@@ -24,8 +24,6 @@ class Bounds:
     @classmethod
     def exactly(cls, number: int, within: int = 0) -> Bounds:
         """``number``, or so many away from it."""
-        if within < 0:
-            raise InputError(f"within: {within} is not allowed; give 0 or more")
         tolerance = f" within {within:,} ({number - within:,} .. {number + within:,})" if within else ""
         return cls(number - within, number + within, f"{'about' if within else 'exactly'} {number:,}{tolerance}")
 
@@ -80,6 +78,8 @@ def asked_bounds(
         if within or within_percent:
             raise InputError(f"within: a tolerance belongs to cycles, but {given[0]} was given; leave one of them out")
         return Bounds.at_least(at_least) if at_least is not None else Bounds.at_most(at_most or 0)
+    if within < 0 or within_percent < 0:
+        raise InputError(f"within: {min(within, within_percent)} is not allowed; give 0 or more")
     return Bounds.exactly(cycles, max(within, int(cycles * within_percent / 100)))
 
 

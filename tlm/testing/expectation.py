@@ -90,7 +90,7 @@ class Expectation:
 
     @cached_property
     def _details(self) -> list[str]:
-        return list(indented(self.verdict.details()))
+        return [] if self.verdict.holds else list(indented(self.verdict.details()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +130,8 @@ class Evaluations:
         while traceback.tb_next is not None:
             traceback = traceback.tb_next
         code, lines = traceback.tb_frame.f_code, _statement_lines(traceback)
-        asked = {one.instruction: one for one in self._last if one.code is code and one.line in lines}
-        found = [one.expectation for one in asked.values()]
+        asked = {one.instruction: one.expectation for one in self._last if one.code is code and one.line in lines}
+        found = list(dict.fromkeys(asked.values()))  # "a or b" asks a twice
         if not found:
             found = [one.expectation for one in list(self._last)[-1:] if not one.expectation.verdict.holds]
         return [one for one in found if not one.verdict.holds] or found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tlm.observe.cause_spans import CauseSpan
 from tlm.testing.causes import WAITS
-from tlm.testing.cycles import Bounds
+from tlm.testing.cycles import Bounds, counted
 from tlm.testing.expectation import indented
 from tlm.testing.reference import reference_lines
 
@@ -62,13 +62,13 @@ def wait_lines(run: Run, spans: list[CauseSpan], account: Mapping[str, int]) -> 
     yield "who waited for whom:"
     for cause, cycles in waits.most_common(_WAITS_SHOWN):
         waiter, target, why = WAITS[cause]
-        yield f"  {waiter} for {target}, {cycles:,} cycles: {why} ({cause})"
+        yield f"  {waiter} for {target}, {counted(cycles)}: {why} ({cause})"
         own = [span for span in spans if span.cause == cause]
         if own:
             longest = max(own, key=lambda span: span.end_cycle - span.first_cycle)
             length = longest.end_cycle - longest.first_cycle
             where = f"{longest.first_cycle:,} .. {longest.end_cycle - 1:,}{run.place_of(longest)}"
-            yield f"    longest {length:,} cycles, {where}"
+            yield f"    longest {counted(length)}, {where}"
 
 
 def moment_lines(run: Run, cycle: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.testing.cycles import Bounds, Cycles, difference
+from tlm.testing.cycles import Bounds, Cycles, counted, difference
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 
@@ -77,7 +77,7 @@ class Latency:
         def judge(bounds: Bounds) -> Expectation:
             excess = bounds.excess(value)
             offending = self._first_outside(bounds)
-            claim = f"{what} {self._of.title} is {value:,} cycles, expected {bounds.text}{difference(excess)}"
+            claim = f"{what} {self._of.title} is {counted(value)}, expected {bounds.text}{difference(excess)}"
             moment = None if offending is None else self._of[offending].begin_cycle
             verdict = Verdict(not excess, claim, moment, lambda: self._explain(bounds, offending))
             return Expectation(self._of.run, verdict)
@@ -100,6 +100,6 @@ class Latency:
             yield "the first of them:"
             yield f"  {one}"
             if one.begin_cycle > one.asked_cycle:
-                yield f"  refused by an arbiter for {one.begin_cycle - one.asked_cycle:,} cycles"
-            yield f"  it waited {one.latency_cycles:,} cycles for {one.target}"
+                yield f"  refused by an arbiter for {counted(one.begin_cycle - one.asked_cycle)}"
+            yield f"  it waited {counted(one.latency_cycles)} for {one.target}"
             yield from moment_lines(self._of.run, one.begin_cycle)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tlm.core.errors import InputError
+from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 from tlm.testing.span import Span
@@ -50,9 +51,9 @@ def _explain_order(run: Run, first: Span, second: Span) -> Iterator[str]:
     yield f"first   {first}"
     yield f"second  {second}"
     if second.last_cycle < first.first_cycle:
-        yield f"they are in the opposite order, {first.first_cycle - second.last_cycle - 1:,} cycles apart"
+        yield f"they are in the opposite order, {counted(first.first_cycle - second.last_cycle - 1)} apart"
     else:
-        yield f"the second begins {first.last_cycle - second.first_cycle + 1:,} cycles too early"
+        yield f"the second begins {counted(first.last_cycle - second.first_cycle + 1)} too early"
     yield from moment_lines(run, second.first_cycle)
 
 
@@ -114,7 +115,7 @@ def _explain_overlaps(run: Run, overlaps: list[tuple[Span, Span]]) -> Iterator[s
     yield f"first   {earlier}"
     yield f"second  {later}"
     more = f"; {len(overlaps):,} such pairs in all" if len(overlaps) > 1 else ""
-    yield f"they have {common:,} cycles in common{more}"
+    yield f"they have {counted(common)} in common{more}"
     yield from moment_lines(run, later.first_cycle)
 
 

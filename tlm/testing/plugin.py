@@ -220,10 +220,12 @@ def pytest_runtest_makereport(
         if test is not None:
             del item.stash[_TEST]  # items live as long as the session
         return (yield)
-    from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, wave_section
+    from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
 
     error = None if call.excinfo is None else call.excinfo.value
     expectation = None if error is None else explain_assertion(error, test.session.compared)
+    if call.excinfo is not None and not item.config.option.fulltrace:
+        hide_internals(call.excinfo)
     report = yield
     root, waves = item.config.rootpath, item.config.option.tlm_vcd
     where = item.nodeid, root / item.config.option.tlm_vcd_dir, root

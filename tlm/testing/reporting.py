@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tlm.core.errors import DeadlockError, SimulationError, TlmError
 from tlm.testing.cycles import MIRRORED, Cycles
 from tlm.testing.expectation import EVALUATIONS, Expectation
@@ -53,6 +55,14 @@ def _own_message(error: AssertionError) -> str:
     text = str(error)
     head, found, _ = text.partition("\nassert ")
     return head if found else "" if text.startswith("assert ") else text
+
+
+def hide_internals(found: pytest.ExceptionInfo[BaseException]) -> None:
+    """Ends the traceback of an error of ours where the test called the simulator: the message says the rest."""
+    if isinstance(found.value, (TlmError, CycleLimitError)):
+        package = Path(__file__).resolve().parent.parent
+        outside = found.traceback.filter(lambda entry: not Path(str(entry.path)).is_relative_to(package))
+        found.traceback = outside or found.traceback
 
 
 def failure_sections(runs: TestRuns, error: BaseException) -> Iterator[Section]:

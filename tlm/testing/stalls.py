@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tlm.core.errors import InputError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.testing.causes import CAUSES, WAITS
+from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.names import known_name
 from tlm.testing.transaction import Transaction
@@ -37,7 +38,8 @@ def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str)
     spans = [span for span in _spans(run, kind, first_cycle, last_cycle) if span.cause == kind]
     cut = [_clipped(span, first_cycle, last_cycle) for span in spans]
     lost = sum(end - begin for begin, end in cut)
-    claim = f"{lost:,} cycles are stalls of kind {kind!r} {where}, expected none"
+    are = "is a stall" if lost == 1 else "are stalls"
+    claim = f"{counted(lost)} {are} of kind {kind!r} {where}, expected none"
     moment = cut[0][0] if cut else None
     return Expectation(run, Verdict(not lost, claim, moment, lambda: _explain(run, kind, spans, cut)))
 
@@ -57,7 +59,8 @@ def _explain(run: Run, kind: str, spans: Sequence[CauseSpan], cut: Sequence[tupl
     waiter, target, why = WAITS[kind]
     longest = max(cut, key=lambda one: one[1] - one[0])
     yield f"{waiter} waited for {target}: {why}"
-    yield f"{len(cut):,} times, at most {longest[1] - longest[0]:,} cycles, from cycle {longest[0]:,} on; the first:"
+    times = "once" if len(cut) == 1 else f"{len(cut):,} times"
+    yield f"{times}, at most {counted(longest[1] - longest[0])}, from cycle {longest[0]:,} on; the first:"
     for span, (begin, end) in list(zip(spans, cut, strict=True))[:_SHOWN]:
         yield f"  cycles {begin:,} .. {end - 1:,} ({end - begin:,}){run.place_of(span)}"
 
@@ -79,7 +82,7 @@ def bank_never_conflicts(run: Run, sram: str, bank: int | None) -> Expectation:
         raise InputError(f"bank: {sram} has no bank {bank}; it has {banks}, from 0 on")
     found = sorted(_conflicts(run, sram, banks, bank), key=lambda one: one[0].begin_cycle)
     what = f"{sram} bank {bank}" if bank is not None else sram
-    claim = f"{len(found):,} accesses found {what} taken, expected none"
+    claim = f"{len(found):,} access{'' if len(found) == 1 else 'es'} found {what} taken, expected none"
     moment = found[0][0].begin_cycle if found else None
     return Expectation(run, Verdict(not found, claim, moment, lambda: _explain_conflicts(run, found, banks)))
 
@@ -119,10 +122,10 @@ def _explain_conflicts(run: Run, found: Sequence[tuple[Transaction, Transaction 
     yield f"the first, in cycle {one.begin_cycle:,} at bank {one.address % banks}:"
     yield f"  {one}"
     if holder is not None:
-        yield f"  while the bank served {holder.socket}: {holder}"
+        yield f"  while the bank served {holder}"
     waited = _served_later(run, one)
     if waited is not None and waited.begin_cycle > one.asked_cycle:
-        yield f"  {one.socket} waited {waited.begin_cycle - one.asked_cycle:,} cycles for {one.target}"
+        yield f"  {one.socket} waited {counted(waited.begin_cycle - one.asked_cycle)} for {one.target}"
 
 
 def _served_later(run: Run, refused: Transaction) -> Transaction | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from tlm.testing.cycles import Bounds, Cycles, asked_bounds, difference
+from tlm.testing.cycles import Bounds, Cycles, asked_bounds, counted, difference
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import explain_stretch, moment_lines
 from tlm.testing.order import before
@@ -84,7 +84,7 @@ class Stretch:
 
     def _judge(self, bounds: Bounds) -> Expectation:
         excess = bounds.excess(self._cycles)
-        claim = f"{self.name} takes {self._cycles:,} cycles, expected {bounds.text}{difference(excess)}"
+        claim = f"{self.name} takes {counted(self._cycles)}, expected {bounds.text}{difference(excess)}"
         moment = self.last_cycle if excess <= 0 else max(self.first_cycle, self.last_cycle - excess + 1)
         return Expectation(self.run, Verdict(not excess, claim, moment, lambda: self.explain_cycles(bounds)))
 

@@ -48,7 +48,8 @@ class Transaction:
         elif self.end_cycle != self.begin_cycle:
             moments = f"cycles {self.begin_cycle:,} .. {self.end_cycle:,}"
         asked = f", asked for since cycle {self.asked_cycle:,}" if self.asked_cycle < self.begin_cycle else ""
-        answer = "" if self.status in (Response.OK.value, Response.INCOMPLETE.value) else f", {self.status}"
+        answer = "" if self.status in (Response.OK.value, Response.INCOMPLETE.value) else f", answered {self.status!r}"
+        answer = ", refused" if self.refused else answer
         return f"{self.socket} -> {self.target}: {self.what}; {moments}{asked}{answer}"
 
 

@@ -114,7 +114,7 @@ class Transactions(Sequence[Transaction]):
     @property
     def served(self) -> Transactions:
         """Those that were answered with OK."""
-        return self._where(self.recording.status == _OK, "served")
+        return self._only(self.rows[self._own("status") == _OK], self.title)
 
     @property
     def refused(self) -> Transactions:
@@ -138,7 +138,7 @@ class Transactions(Sequence[Transaction]):
     def spans(self) -> list[Span]:
         """Each as cycles from its begin to its answer."""
         return [
-            Span(str(one), one.begin_cycle, max(one.begin_cycle, one.end_cycle))
+            Span(f"{one.socket}: {one.what}", one.begin_cycle, max(one.begin_cycle, one.end_cycle))
             for one in self
         ]  # fmt: skip
 
