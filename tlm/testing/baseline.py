@@ -178,6 +178,8 @@ class BaselineUpdates:
 
     def add(self, baseline: TestBaseline) -> str | None:
         """Take what a test stored; a message if another test stored something else there."""
+        if not baseline.stored:
+            return None
         own = self.sections.setdefault(str(baseline.test_file), {})
         for name, section in baseline.stored.items():
             if own.setdefault(name, section) != section:
@@ -202,7 +204,7 @@ class BaselineUpdates:
             except InputError:
                 yield f"{path.name}: could not be read and is made anew"
             known = self.tests.get(file)
-            kept = {name: one for name, one in old.items() if known is None or test_of(name) in known}
+            kept = {name: one for name, one in old.items() if known is None or owner_of(name) in known}
             new = kept | sections
             counts = {
                 "new": sum(name not in old for name in new),
@@ -214,7 +216,7 @@ class BaselineUpdates:
             yield f"{path.name}: {len(new)} sections, {changes}"
 
 
-def test_of(section: str) -> str:
+def owner_of(section: str) -> str:
     """Name of the test that a section belongs to; parametrised names keep their brackets."""
     name, bracket, rest = section.partition("[")
     return name + bracket + rest.partition("]")[0] + "]" if bracket else name.partition(" ")[0]

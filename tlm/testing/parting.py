@@ -85,17 +85,17 @@ def first_parting(own: Scope, other: Scope) -> Parting | None:
     """The transaction that differs first.
 
     Transactions of a socket are compared one by one in the order in which they began. Of several that differ in the
-    same cycle the one that began last is taken: it is what the others wait for.
+    same cycle the one that began last and was over first is taken: it is what the others wait for.
     """
-    found: list[tuple[int, int, Parting]] = []
+    found: list[tuple[int, int, int, Parting]] = []
     for socket, path in enumerate(own.recording.sockets):
         if not own.engine_only or path.startswith("engine."):
             parting = _parting_of_socket(own, other, socket)
             if parting is not None:
                 either = parting.own or parting.other
                 assert either is not None
-                found.append((parting.cycle, -either.begin_cycle, parting))
-    return min(found, key=lambda one: one[:2])[2] if found else None
+                found.append((parting.cycle, -either.begin_cycle, either.end_cycle, parting))
+    return min(found, key=lambda one: one[:3])[3] if found else None
 
 
 def _parting_of_socket(own: Scope, other: Scope, socket: int) -> Parting | None:

@@ -224,8 +224,8 @@ def pytest_runtest_makereport(
 
     error = None if call.excinfo is None else call.excinfo.value
     expectation = None if error is None else explain_assertion(error, test.session.compared)
-    if call.excinfo is not None and not item.config.option.fulltrace:
-        hide_internals(call.excinfo)
+    if error is not None and not item.config.option.fulltrace:
+        hide_internals(error)
     report = yield
     root, waves = item.config.rootpath, item.config.option.tlm_vcd
     where = item.nodeid, root / item.config.option.tlm_vcd_dir, root
@@ -287,7 +287,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         simulated.add(more)
         updates.merge(others)
     config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
-    config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
+    if simulated.runs:
+        config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
 
 
 @pytest.hookimpl(optionalhook=True)

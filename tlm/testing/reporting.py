@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tlm.core.errors import DeadlockError, SimulationError, TlmError
 from tlm.testing.cycles import MIRRORED, Cycles
 from tlm.testing.expectation import EVALUATIONS, Expectation
@@ -57,12 +55,16 @@ def _own_message(error: AssertionError) -> str:
     return head if found else "" if text.startswith("assert ") else text
 
 
-def hide_internals(found: pytest.ExceptionInfo[BaseException]) -> None:
+def hide_internals(error: BaseException) -> None:
     """Ends the traceback of an error of ours where the test called the simulator: the message says the rest."""
-    if isinstance(found.value, (TlmError, CycleLimitError)):
-        package = Path(__file__).resolve().parent.parent
-        outside = found.traceback.filter(lambda entry: not Path(str(entry.path)).is_relative_to(package))
-        found.traceback = outside or found.traceback
+    if not isinstance(error, (TlmError, CycleLimitError)):
+        return
+    package = Path(__file__).resolve().parent.parent
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        if Path(entry.tb_next.tb_frame.f_code.co_filename).is_relative_to(package):
+            entry.tb_next = None
+        entry = entry.tb_next
 
 
 def failure_sections(runs: TestRuns, error: BaseException) -> Iterator[Section]:
