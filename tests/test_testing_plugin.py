@@ -257,3 +257,53 @@ def test_the_public_names_are_there() -> None:
         assert getattr(tlm.testing, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'bevor'"):
         _ = tlm.testing.bevor
+
+
+def test_equal_networks_are_the_same_network_and_share_their_recording(project: Project) -> None:
+    """Fixtures make networks anew for each test; the transactions are those of the clear model for both fidelities."""
+    printed = project.passes(
+        """
+from tlm.testing.recordings import Recordings
+import numpy as np
+MADE = []
+record = Recordings._record
+Recordings._record = lambda self, *arguments: MADE.append(1) or record(self, *arguments)
+
+def network(value):
+    return tlm.Network((4, 4, 8), [tlm.Conv2d("c1", np.full((8, 4, 1, 1), value), shift=2)])
+
+@pytest.mark.fidelity("beat", "burst")
+@pytest.mark.parametrize("again", range(2))
+def test_equal(tlm_simulate, again):
+    assert tlm_simulate(network(1), THREES).at("host.bus").latency.at_most(2)
+    assert len(MADE) == 1
+
+def test_other(tlm_simulate):
+    assert len(tlm_simulate(network(2), THREES).at("host.bus"))
+    assert len(MADE) == 2
+    Recordings._record = record
+"""
+    )
+    assert "cycles simulated in 3 runs, 2 more used again" in printed
+
+
+def test_a_test_that_patches_the_simulator_gets_runs_of_its_own(project: Project) -> None:
+    project.passes(
+        """
+from tlm.chip.off_chip_memory import OffChipMemory
+
+def test_before(tlm_simulate):
+    assert tlm_simulate(SMALL, THREES, fidelity="beat").takes(2576)
+
+def test_patched(tlm_simulate, monkeypatch):
+    create = OffChipMemory.__init__
+    def slower(self, *arguments):
+        create(self, *arguments)
+        self._latency_cycles += 10
+    monkeypatch.setattr(OffChipMemory, "__init__", slower)
+    assert tlm_simulate(SMALL, THREES, fidelity="beat").cycles > 2576
+
+def test_after(tlm_simulate):
+    assert tlm_simulate(SMALL, THREES, fidelity="beat").takes(2576)
+"""
+    )

@@ -130,7 +130,9 @@ def tlm_runs(
     limit = None if marker is None else limit_of(marker.args)
     EVALUATIONS.clear()
     session.compared = None
-    runs = TestRuns(session.simulator, tlm_fidelity, tlm_chip_overrides, limit)
+    # a test that patches the simulator must not be given runs of others, nor they its own
+    simulator = session.simulator.fresh() if "monkeypatch" in request.fixturenames else session.simulator
+    runs = TestRuns(simulator, tlm_fidelity, tlm_chip_overrides, limit)
     request.node.stash[_TEST] = _Test(session, runs)
     return runs
 

@@ -29,6 +29,8 @@ class Recipe:
     """What the test gave."""
     program: Program
     """The same, compiled."""
+    identity: object
+    """Equal for equal networks and inputs."""
     activations: npt.NDArray[Any]
     chip: ChipConfig
     fidelity: str | None
@@ -36,6 +38,11 @@ class Recipe:
     energy: EnergyConfig | None = None
     title: str = ""
     """Where it came from, if not from arrays: a scenario's name."""
+
+    @property
+    def key(self) -> object:
+        """Equal for recipes whose runs are equal, at whatever fidelity."""
+        return self.identity, self.program.config, self.chip, self.faults, self.energy
 
     def simulate(
         self, fidelity: str | None = None, trace: TraceOptions | None = None, observers: Sequence[Observer] = ()

@@ -26,6 +26,8 @@ STATUSES = tuple(Response)
 _OPEN, _RETRY = STATUSES.index(Response.INCOMPLETE), STATUSES.index(Response.RETRY)
 _LOAD, _STORE = 0, 1
 CHANNELS = ("load", "store")
+END_OF_PASS = "end of a pass"
+"""Kind of an empty slot of the sequencer that only ends a pass: it is no step."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -58,7 +60,6 @@ class Recording:
     causes: tuple[Cause | None, ...]
     cut_cycle: int | None = None
     """The cycle in which the limit was reached; nothing is recorded from there on."""
-    limit: int = 0
 
     @cached_property
     def tag(self) -> Column:
@@ -80,8 +81,14 @@ class Recording:
         return np.array([-1 if link is None else link.index for link in links], np.int64)
 
 
+_DMA = ("dma.load.", "dma.store.")
+_ROW = ("socket", "kind", "begin_cycle", "asked_cycle", "address", "size_bytes", "write", "channel")
+"""What is known when a transaction begins."""
+_Observer: TypeAlias = Callable[[Phase, InitiatorSocket[Any], Payload], None]
+
+
 class TransactionRecorder:
-    """Records one run.
+    """Records one run. Its observers are called for every phase of every transaction, so they do little.
 
     Args:
         limit: transactions that are kept at most.
@@ -91,14 +98,13 @@ class TransactionRecorder:
         self._limit = limit
         self._sockets: list[str] = []
         self._targets: list[str] = []
-        self._kinds: dict[str, int] = {}
-        self._columns = {
-            name: array("q")
-            for name in (
-                *("socket", "kind", "begin_cycle", "asked_cycle", "accept_cycle", "end_cycle", "status"),
-                *("address", "size_bytes", "write", "channel"),
-            )
-        }
+        self._kinds: list[str] = []
+        self._kind_of: dict[object, int] = {}
+        self._rows = array("q")
+        """Of each transaction the columns in ``_ROW``."""
+        self._accepted = array("q")
+        self._ended = array("q")
+        self._status = array("q")
         self._causes: list[Cause | None] = []
         self._open: dict[tuple[int, int], int] = {}
         """(socket, id of a payload under way) -> its row."""
@@ -110,84 +116,106 @@ class TransactionRecorder:
 
     def __call__(self, watched: Watched) -> None:
         """Subscribe; the recorder is an observer of :func:`tlm.simulate`."""
-        self._clock = watched.system.simulation.clock
+        self._env = watched.system.simulation.env
         for socket in watched.system.simulation.sockets():
             if isinstance(socket, InitiatorSocket):
                 index = len(self._sockets)
                 self._sockets.append(socket.path)
                 self._targets.append("" if socket.peer is None else socket.peer.path)
-                socket.observe(self._beginner(index, socket.path), (Phase.BEGIN_REQ,))
+                socket.observe(self._beginner(index, socket), (Phase.BEGIN_REQ,))
                 socket.observe(self._acceptor(index), (Phase.END_REQ,))
-                socket.observe(self._ender(index), (Phase.END_RESP,))
+                socket.observe(self._ender(index, socket.path.startswith(_DMA)), (Phase.END_RESP,))
 
     def recording(self) -> Recording:
         """What was seen until now."""
-        columns = {name: np.array(column, np.int64) for name, column in self._columns.items()}
+        rows = np.array(self._rows, np.int64).reshape(-1, len(_ROW))
         return Recording(
             sockets=tuple(self._sockets),
             targets=tuple(self._targets),
             kinds=tuple(self._kinds),
             causes=tuple(self._causes),
             cut_cycle=self._cut_cycle,
-            limit=self._limit,
-            **columns,
+            accept_cycle=np.array(self._accepted, np.int64),
+            end_cycle=np.array(self._ended, np.int64),
+            status=np.array(self._status, np.int64),
+            **{name: rows[:, column].copy() for column, name in enumerate(_ROW)},
         )
 
-    def _beginner(self, index: int, path: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        own = _LOAD if path.startswith("dma.load.") else _STORE if path.startswith("dma.store.") else -1
-        columns, clock = self._columns, self._clock
-        add = [columns[name].append for name in columns]
+    def _beginner(self, index: int, socket: InitiatorSocket[Any]) -> _Observer:
+        env, causes, limit, under_way, refused = self._env, self._causes, self._limit, self._open, self._refused
+        rows, accepted, ended, status = self._rows, self._accepted, self._ended, self._status
+        channel = self._channel_finder(socket.path)
 
         def begin(_: Phase, __: InitiatorSocket[Any], payload: Payload) -> None:
-            row, now = len(self._causes), clock.now
-            if row >= self._limit:
+            row, now = len(causes), int(env.now)
+            if row >= limit:
                 self._cut_cycle = now if self._cut_cycle is None else self._cut_cycle
                 return
             key = index, id(payload)
-            asked = self._refused.pop(key, (payload, now))[1] if self._refused else now
-            self._open[key] = row
-            channel = own if own >= 0 else self._channel_of.get(key[1], -1)
-            if own >= 0:
-                self._channel_of[key[1]] = own
-            address, size_bytes, write = -1, 0, 0
+            under_way[key] = row
+            asked = refused.pop(key)[1] if key in refused else now
+            kind = self._kind(payload)
             if isinstance(payload, MemoryPayload):
-                address, size_bytes = payload.address, len(payload.data)
                 write = payload.command is Command.WRITE
-            values = (index, self._kind(payload), now, asked, -1, -1, _OPEN, address, size_bytes, write, channel)
-            for append, value in zip(add, values, strict=True):
-                append(value)
-            self._causes.append(payload.cause)
+                rows.extend((index, kind, now, asked, payload.address, len(payload.data), write, channel(key[1])))
+            else:
+                rows.extend((index, kind, now, asked, -1, 0, 0, channel(key[1])))
+            accepted.append(-1)
+            ended.append(-1)
+            status.append(_OPEN)
+            causes.append(payload.cause)
 
         return begin
 
-    def _kind(self, payload: Payload) -> int:
-        name = type(payload).__name__
-        if isinstance(payload, StepPayload) and not payload.is_step:
-            name = "end of a pass"
-        return self._kinds.setdefault(name, len(self._kinds))
+    def _channel_finder(self, path: str) -> Callable[[int], int]:
+        """For a socket: id of a payload -> the DMA channel that it comes from, -1 for none."""
+        channels, own = self._channel_of, _LOAD if path.startswith("dma.load.") else _STORE
 
-    def _acceptor(self, index: int) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        accepted, clock = self._columns["accept_cycle"], self._clock
+        def from_channel(identity: int) -> int:
+            channels[identity] = own
+            return own
+
+        if path.startswith(_DMA):
+            return from_channel
+        if path.startswith("interconnect."):
+            return lambda identity: channels.get(identity, -1)
+        return lambda _: -1
+
+    def _kind(self, payload: Payload) -> int:
+        key: object = type(payload)
+        if key is StepPayload and isinstance(payload, StepPayload) and not payload.is_step:
+            key = END_OF_PASS
+        found = self._kind_of.get(key)
+        if found is None:
+            found = self._kind_of[key] = len(self._kinds)
+            self._kinds.append(END_OF_PASS if key is END_OF_PASS else type(payload).__name__)
+        return found
+
+    def _acceptor(self, index: int) -> _Observer:
+        accepted, env, under_way = self._accepted, self._env, self._open
 
         def accept(_: Phase, __: InitiatorSocket[Any], payload: Payload) -> None:
-            row = self._open.get((index, id(payload)))
+            row = under_way.get((index, id(payload)))
             if row is not None:
-                accepted[row] = clock.now
+                accepted[row] = int(env.now)
 
         return accept
 
-    def _ender(self, index: int) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        ended, status, asked = (self._columns[name] for name in ("end_cycle", "status", "asked_cycle"))
-        clock, numbers = self._clock, {response: number for number, response in enumerate(STATUSES)}
+    def _ender(self, index: int, of_channel: bool) -> _Observer:
+        ended, status, env, under_way = self._ended, self._status, self._env, self._open
+        numbers, channels = {response: number for number, response in enumerate(STATUSES)}, self._channel_of
 
         def end(_: Phase, __: InitiatorSocket[Any], payload: Payload) -> None:
             key = index, id(payload)
-            row = self._open.pop(key, None)
+            row = under_way.pop(key, None)
             if row is None:
                 return
-            self._channel_of.pop(key[1], None)
-            ended[row], status[row] = clock.now, numbers[payload.status]
-            if status[row] == _RETRY:
-                self._refused[key] = payload, asked[row]
+            if of_channel:
+                del channels[key[1]]
+            ended[row] = int(env.now)
+            status[row] = number = numbers[payload.status]
+            if number == _RETRY:
+                asked = self._rows[row * len(_ROW) + _ROW.index("asked_cycle")]
+                self._refused[key] = payload, asked
 
         return end

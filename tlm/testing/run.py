@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
-from tlm.core.errors import InputError, SimulationError, TlmError
+from tlm.core.errors import TlmError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.result import Result, Tensor
 from tlm.testing.causes import causes_of, cycle_by_cycle
@@ -22,16 +22,13 @@ from tlm.testing.explain import explain_run
 from tlm.testing.names import known_name
 from tlm.testing.parts import LayerRun, TransferRun
 from tlm.testing.recipe import Recipe
-from tlm.testing.recording import TransactionRecorder
+from tlm.testing.recordings import Recordings
 from tlm.testing.stalls import bank_never_conflicts, no_stall
 from tlm.testing.stretch import Stretch
 from tlm.testing.transactions import Transactions, everything
 
 if TYPE_CHECKING:
     from tlm.testing.baseline import TestBaseline
-
-TRACE_LIMIT = 1_000_000
-"""Transactions that a recording holds by default; about 150 bytes each."""
 
 
 class Run(Stretch):
@@ -40,14 +37,14 @@ class Run(Stretch):
     Args:
         recipe: how to make it again.
         result: what :func:`tlm.simulate` gave.
-        trace_limit: transactions that its recording may hold.
+        recordings: where its transactions are kept, or recorded when they are asked for.
     """
 
-    def __init__(self, recipe: Recipe, result: Result, trace_limit: int = TRACE_LIMIT) -> None:
+    def __init__(self, recipe: Recipe, result: Result, recordings: Recordings) -> None:
         super().__init__(self, "the run", 0, result.cycles - 1)
         self.recipe = recipe
         self.result = result
-        self._trace_limit = trace_limit
+        self._recordings = recordings
 
     def __repr__(self) -> str:
         layers, fidelity = len(self.result.layers), self.result.fidelity
@@ -87,23 +84,14 @@ class Run(Stretch):
         known_name("transfer", label, dict.fromkeys(one.label for one in self.transfers))
         return next(one for one in self.transfers if one.label == label)
 
-    @cached_property
+    @property
     def trace(self) -> Transactions:
         """Every transaction of the run, as fidelity "beat" has them; recorded in a second run when first asked for.
 
         Raises:
             InputError: there are more than the limit.
         """
-        recorder = TransactionRecorder(self._trace_limit)
-        again = self.recipe.simulate(fidelity="beat", observers=[recorder])
-        self._check_same(again)
-        recording = recorder.recording()
-        if recording.cut_cycle is not None:
-            raise InputError(
-                f"trace: cycle {recording.cut_cycle:,} of {self.result.cycles:,} brings more than {recording.limit:,} "
-                "transactions, which are all that are recorded; test a smaller network, or raise --tlm-trace-limit"
-            )
-        return everything(self, recording)
+        return everything(self, self._recordings.of(self.recipe, self.result.cycles))
 
     def at(self, socket: str) -> Transactions:
         """Transactions of a socket.
@@ -233,13 +221,6 @@ class Run(Stretch):
         """
         try:
             recipe = self.recipe.on(ChipConfig(**changes))
-            return Run(recipe, recipe.simulate(fidelity="burst"), self._trace_limit)
+            return Run(recipe, recipe.simulate(fidelity="burst"), self._recordings)
         except TlmError:
             return None
-
-    def _check_same(self, again: Result) -> None:
-        if again.cycles != self.result.cycles:
-            raise SimulationError(
-                f"trace: the run took {self.result.cycles} cycles at fidelity {self.result.fidelity!r}, but "
-                f"{again.cycles} when it was recorded at 'beat'; the models must agree, please report it"
-            )

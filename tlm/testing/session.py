@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy.typing as npt
 
@@ -22,6 +24,7 @@ from tlm.observe.faults import BitFlip
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
 from tlm.testing.recipe import Recipe
+from tlm.testing.recordings import Recordings
 from tlm.testing.run import Run
 
 if TYPE_CHECKING:
@@ -76,9 +79,18 @@ class Simulator:
 
     trace_limit: int
     simulated: Simulated = field(default_factory=Simulated)
+    _recordings: Recordings = field(init=False)
     _runs: OrderedDict[object, Run] = field(default_factory=OrderedDict)
     _programs: dict[object, Program] = field(default_factory=dict)
     _jobs: dict[object, Job] = field(default_factory=dict)
+    _digests: WeakKeyDictionary[Network, str] = field(default_factory=WeakKeyDictionary)
+
+    def __post_init__(self) -> None:
+        self._recordings = Recordings(self.trace_limit)
+
+    def fresh(self) -> Simulator:
+        """One that knows no runs yet, for a test that changes the simulator itself; it counts as this one."""
+        return Simulator(self.trace_limit, self.simulated)
 
     def run(
         self,
@@ -103,17 +115,19 @@ class Simulator:
             TlmError: as of :func:`tlm.simulate`.
         """
         program = self._compiled(source, chip)
+        values = program.network.check_activations(activations)
         recipe = Recipe(
             source=source,
             program=program,
-            activations=program.network.check_activations(activations),
+            identity=(self._identity(source), _digest(values.tobytes())),
+            activations=values,
             chip=program.config if chip is None else chip,
             fidelity=fidelity,
             faults=tuple(faults),
             energy=energy,
             title=title,
         )
-        key = (program, _fingerprint(recipe.activations), recipe.chip, fidelity, recipe.faults, energy)
+        key = (recipe.key, program.config, fidelity)
         if trace is None and key in self._runs:
             self.simulated.reused += 1
             self._runs.move_to_end(key)
@@ -159,19 +173,27 @@ class Simulator:
         attempt.watched = None
         for tensor in result.tensors.values():
             tensor.flags.writeable = False  # the next test that is given this run must find it as it is
-        return Run(recipe, result, self.trace_limit)
+        return Run(recipe, result, self._recordings)
 
     def _compiled(self, source: Network | Program, chip: ChipConfig | None) -> Program:
         """A network compiled for a chip, once."""
         if isinstance(source, Program):
             return source
-        key = (source, chip)
+        key = (self._identity(source), chip)
         if key not in self._programs:
             if len(self._programs) >= _KEPT_RUNS:
                 del self._programs[next(iter(self._programs))]
             self._programs[key] = compile_network(source, chip)
         return self._programs[key]
 
+    def _identity(self, source: Network | Program) -> object:
+        """What tells networks apart: their content, since fixtures make equal ones anew; a program is itself."""
+        if isinstance(source, Program):
+            return source
+        if source not in self._digests:
+            self._digests[source] = _digest(pickle.dumps(source))
+        return self._digests[source]
 
-def _fingerprint(activations: npt.NDArray[Any]) -> str:
-    return hashlib.sha256(activations.tobytes()).hexdigest()
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
