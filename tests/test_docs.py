@@ -41,7 +41,7 @@ def test_python_in_the_pages_runs_and_prints_what_they_say(
         assert printed.getvalue() == expected
 
 
-@pytest.mark.parametrize("script", ["make_timing_tables.py", "make_stall_timelines.py"])
+@pytest.mark.parametrize("script", ["make_timing_tables.py", "make_stall_timelines.py", "make_testing_page.py"])
 def test_the_tables_are_those_of_real_runs(script: str) -> None:
     done = subprocess.run([sys.executable, DOCS / script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
