@@ -219,8 +219,10 @@ def test_the_command_line_is_on_top(sources: Sources) -> None:
 def test_nothing_needs_the_test_tool(sources: Sources) -> None:
     users = [name for name, found in sources.internal.items() if any(within(target, "tlm.testing") for target in found)]
     assert [name for name in users if not within(name, "tlm.testing")] == []
-    pytest_users = [name for name, found in sources.imports.items() if any(within(target, "pytest") for target in found)]
-    assert pytest_users == ["tlm.testing.plugin"]
+    imports = sources.imports.items()
+    assert [name for name, found in imports if any(within(target, "pytest") for target in found)] == [
+        "tlm.testing.plugin"
+    ]
 
 
 def source_files() -> Iterator[Path]:

@@ -213,3 +213,37 @@ def test_other_failures_are_left_alone(project: Project) -> None:
 )  # fmt: skip
 def test_mistakes_are_one_clear_line(project: Project, statement: str, message: str) -> None:
     assert project.fails(body(statement)).splitlines()[0].startswith(f"tlm.core.errors.InputError: {message}")
+
+
+def test_an_explanation_that_fails_hides_no_failure(project: Project) -> None:
+    """Here the transactions are more than may be recorded."""
+    text = project.fails(
+        body(
+            "run = tlm_simulate(SMALL, THREES, tlm_chip(memory_latency_ns=90))",
+            "assert run.takes(cycles=2576)",
+            fixtures="tlm_simulate, tlm_chip",
+        ),
+        "--tlm-trace-limit=100",
+    )
+    assert text.startswith("AssertionError: the run takes 3,056 cycles, expected exactly 2,576: 480 too many\n")
+    assert "  (no further explanation: InputError: trace: cycle " in text
+
+
+def test_a_run_that_fails_in_any_way_is_reported(project: Project) -> None:
+    project.write(
+        """
+from tlm.chip.off_chip_memory import OffChipMemory
+
+def test_one(tlm_simulate, monkeypatch):
+    def broken(self, payload):
+        raise ZeroDivisionError("a fault in somebody's block")
+        yield
+    monkeypatch.setattr(OffChipMemory, "_serve", broken)
+    tlm_simulate(SMALL, THREES, fidelity="beat")
+"""
+    )
+    result = project.run()
+    assert result.ret == 1
+    printed = result.stdout.str()
+    assert "ZeroDivisionError: a fault in somebody's block" in printed
+    assert "failed-run.vcd opens at cycle 66" in printed

@@ -60,6 +60,7 @@ def test_it_passes(project: Project, statement: str) -> None:
         ("small.no_stall('write_back')", "7 cycles are stalls of kind 'write_back' in the run, expected none"),
         ("small.layer('c2').no_stall('parameters')", "6 cycles are stalls of kind 'parameters' in layer 'c2', expected none"),
         ("conflicts.no_stall('bank_conflict', between=(748, 749))", "1 cycle is a stall of kind 'bank_conflict' between cycles 748 and 749, expected none"),
+        ("small.no_stall('weights', between=(1000, 1009))", "10 cycles are stalls of kind 'weights' between cycles 1,000 and 1,009, expected none"),
         ("small.bank_never_conflicted('amem', 0)", "14 accesses found amem bank 0 taken, expected none"),
         ("conflicts.bank_never_conflicted('amem')", "12 accesses found amem taken, expected none"),
     ],

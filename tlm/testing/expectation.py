@@ -90,7 +90,13 @@ class Expectation:
 
     @cached_property
     def _details(self) -> list[str]:
-        return [] if self.verdict.holds else list(indented(self.verdict.details()))
+        found: list[str] = []
+        if not self.verdict.holds:
+            try:
+                found.extend(indented(self.verdict.details()))
+            except Exception as error:  # the failure itself must be reported, whatever happens to its explanation
+                found.append(f"{_INDENT}(no further explanation: {type(error).__name__}: {error})")
+        return found
 
 
 @dataclass(frozen=True, slots=True)

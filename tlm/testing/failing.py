@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tlm.chip.fidelity import Fidelity
-from tlm.core.errors import TlmError, TraceWarning
+from tlm.core.errors import TraceWarning
 from tlm.observe.trace_options import TraceOptions, WaveLevel
 from tlm.observe.watched import Watched
 from tlm.testing.recipe import Recipe
@@ -63,7 +63,7 @@ def write_wave(recipe: Recipe, directory: Path, name: str, end_cycle: int, momen
         moment_cycle=moment_cycle,
     )
     fidelity = Fidelity.BEAT if every_cycle else Fidelity.BURST
-    with warnings.catch_warnings(), suppress(TlmError):  # the run may fail again, and the dump is closed nevertheless
+    with warnings.catch_warnings(), suppress(Exception):  # the run may fail again, and the dump is closed nevertheless
         warnings.simplefilter("ignore", TraceWarning)
         path.unlink(missing_ok=True)
         recipe.simulate(fidelity=fidelity.value, trace=options)

@@ -119,7 +119,7 @@ def _written(recipe: Any, place: Path, name: str, end: int, moment: int | None, 
         ignore = place.parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n", encoding="ascii")
-    except (TlmError, OSError) as error:
+    except Exception as error:  # a report that fails would end the session
         return f"no waveform was written: {error}"
     shown = path.relative_to(shown_from) if path.is_relative_to(shown_from) else path
     opens = "" if moment is None else f" opens at cycle {moment:,}"
