@@ -58,7 +58,7 @@ wheel: $(VENV)/installed
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist out .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) build dist out .tlm-waves .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: reinstall only when something that is compiled or declared has changed (the install is an editable one).

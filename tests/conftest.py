@@ -1,6 +1,13 @@
-"""What all tests share: repeatable random examples."""
+"""What all tests share: repeatable random examples, pytest's own tools for testing a plugin, the wheel."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = "pytester"
 
 settings.register_profile(
     "repeatable",
@@ -10,3 +17,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from this checkout."""
+    directory = tmp_path_factory.mktemp("wheel")
+    command = [
+        *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"),
+        *("--no-build-isolation", "--no-index", "--wheel-dir", str(directory), "--config-settings"),
+        *(f"build-dir={directory / 'build'}", str(ROOT)),
+    ]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    (path,) = directory.glob("*.whl")
+    return path

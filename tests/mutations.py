@@ -124,6 +124,7 @@ def run_suite(suites: Sequence[str], variables: dict[str, str], limit_s: float |
     plugins = ["-p", "mutated_source", *(["-p", "other_kernels"] if "TLM_OTHER_KERNELS" in variables else [])]
     files = [f"tests/test_{suite}.py" for suite in suites]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", *plugins, "-p", "no:cacheprovider"]
+    command += ["--tlm-vcd=never"]
     command += ["-m", "not slow", "-k", "not the_main_job", *files]
     paths = os.pathsep.join(filter(None, [str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **variables}

@@ -216,6 +216,15 @@ def test_the_command_line_is_on_top(sources: Sources) -> None:
     assert [name for name in users if not within(name, "tlm.cli") and name != "tlm.__main__"] == []
 
 
+def test_nothing_needs_the_test_tool(sources: Sources) -> None:
+    users = [name for name, found in sources.internal.items() if any(within(target, "tlm.testing") for target in found)]
+    assert [name for name in users if not within(name, "tlm.testing")] == []
+    imports = sources.imports.items()
+    assert [name for name, found in imports if any(within(target, "pytest") for target in found)] == [
+        "tlm.testing.plugin"
+    ]
+
+
 def source_files() -> Iterator[Path]:
     for directory in ("tlm", "kernels", "tests", "scenarios", "docs"):
         for path in sorted((ROOT / directory).rglob("*")):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,10 @@ from tlm.layers import INPUT, Conv2d
 from tlm.network import Network
 from tlm.observe.passes import PassRecord
 from tlm.result import Result
+from tlm.testing import Run
 
+Simulate = Callable[..., Run]
+both_models = pytest.mark.fidelity("beat", "burst")
 KINDS = ("pointwise", "standard", "strided", "residual", "accumulator", "patterns")
 DENSITIES = {"patterns": (0.0, 0.01, 0.1, 0.3)}
 SLOTS = {True: 6, False: 1}
@@ -184,42 +187,45 @@ def pointwise(channels: int, outputs: int, height: int, width: int, kernel: int 
     return NetworkCase(Network((channels, height, width), [layer]), activations)
 
 
-@both
+@both_models
 @pytest.mark.parametrize(("offset", "cycles"), [(0, 3520), (1, 4233), (2, 3520), (3, 3520)])
-def test_the_worked_example_of_engine_md(fidelity: str, offset: int, cycles: int) -> None:
+def test_the_worked_example_of_engine_md(tlm_simulate: Simulate, offset: int, cycles: int) -> None:
     """96 -> 32 at 32x32, published array [P], assumed banks [A]: P = 32 is a multiple of the banks."""
     case, chip = pointwise(96, 32, 32, 32), ChipConfig()
     with bank_offsets(case.network, chip, {"c": offset}):
         program = tlm.compile(case.network, chip)
     assert program.places["c"].base_word % 4 == offset
-    result = tlm.simulate(program, case.activations, fidelity=fidelity)
-    assert result.layers["c"].compute_cycles == cycles
-    assert (refused(result) > 0) == (cycles == 4233)
+    run = tlm_simulate(program, case.activations)
+    assert run.layer("c").takes(cycles=cycles)
+    assert (refused(run.result) > 0) == (cycles == 4233)
 
 
-@both
-def test_the_compiler_avoids_the_starving_placement(fidelity: str) -> None:
+@both_models
+def test_the_compiler_avoids_the_starving_placement(tlm_simulate: Simulate) -> None:
     case = pointwise(96, 32, 32, 32)
-    assert tlm.simulate(case.network, case.activations, fidelity=fidelity).layers["c"].compute_cycles == 3520
+    run = tlm_simulate(case.network, case.activations)
+    assert run.layer("c").takes(cycles=3520)
+    assert run.at("engine.requantiser.writes").latency.exactly(0)
 
 
-@both
+@both_models
 @pytest.mark.parametrize(("channels", "kernel", "steps"), [(64, 3, 576), (512, 1, 512)])
-def test_passes_follow_each_other_at_s_plus_13(fidelity: str, channels: int, kernel: int, steps: int) -> None:
+def test_passes_follow_each_other_at_s_plus_13(
+    tlm_simulate: Simulate, channels: int, kernel: int, steps: int
+) -> None:
     """97.8 % and 97.5 % of the peak [D] in the steady state of dense passes."""
     case = pointwise(channels, 32, 5, 32, kernel)
-    passes = tlm.simulate(case.network, case.activations, fidelity=fidelity).passes["c"]
-    starts = [now.first_cycle for now in passes]
-    lasts = [now.last_fetch_cycle for now in passes]
-    inner = [i for i in range(len(passes) - 1) if lasts[i] - starts[i] + 1 == steps]
+    passes = tlm_simulate(case.network, case.activations).layer("c").passes
+    inner = [(now, after) for now, after in pairwise(passes) if now.record.last_fetch_cycle - now.begin + 1 == steps]
     assert len(inner) > 2
-    assert {starts[i + 1] - starts[i] for i in inner} == {steps + 13}
+    for now, after in inner:
+        assert after.begin == now.begin + steps + 13
 
 
-@both
+@both_models
 @pytest.mark.parametrize(("outputs", "accumulator"), [(40, False), (5, False), (3, True)])
 def test_a_following_layer_starts_in_the_cycle_after_the_last_write(
-    fidelity: str, outputs: int, accumulator: bool
+    tlm_simulate: Simulate, outputs: int, accumulator: bool
 ) -> None:
     """Five header words, a parameter word per entry slot of the first group, pattern word 0, then s_0."""
     first = Conv2d("a", np.ones((3, 4, 1, 1), np.int8))
@@ -227,27 +233,31 @@ def test_a_following_layer_starts_in_the_cycle_after_the_last_write(
     network = Network((4, 3, 3), [first, second])
     program = tlm.compile(network, replace(ChipConfig(), host_interrupt_ns=10_000))  # one job
     assert len(program.jobs) == 1
-    result = tlm.simulate(program, np.ones((4, 3, 3), np.int8), fidelity=fidelity)
-    between = result.layers["b"].start_cycle - result.layers["a"].end_cycle
-    assert between == 1 + 5 + min(outputs, 32) * SLOTS[accumulator] + 1
+    run = tlm_simulate(program, np.ones((4, 3, 3), np.int8))
+    assert run.layer("b").begin == run.layer("a").end + 1 + 5 + min(outputs, 32) * SLOTS[accumulator] + 1
 
 
-@both
-def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word(fidelity: str) -> None:
+@both_models
+def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word(tlm_simulate: Simulate) -> None:
     """130 channels, 3 pattern words: S = 3, h = 2 + 10, last write h + 3 + 8; the bias is written."""
     layer = Conv2d("c", np.zeros((8, 130, 1, 1), np.int8), bias=7)
-    result = tlm.simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15), fidelity=fidelity)
-    found = result.layers["c"]
-    assert (found.compute_cycles, found.steps, found.fetch_cycles, found.passes) == (2 + 10 + 3 + 8 + 1, 0, 0, 1)
-    assert set(result.outputs.ravel().tolist()) == {7}
+    run = tlm_simulate(Network((130, 4, 8), [layer]), np.full((130, 4, 8), 15))
+    assert run.layer("c").takes(cycles=2 + 10 + 3 + 8 + 1)
+    found = run.layer("c").figures
+    assert (found.steps, found.fetch_cycles, found.passes) == (0, 0, 1)
+    assert set(run.outputs.ravel().tolist()) == {7}
 
 
-@both
-def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank(fidelity: str) -> None:
+@both_models
+def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank(tlm_simulate: Simulate) -> None:
     """16 pixels of a row: words 0 and 2 hold the even ones at 8 lanes, both in bank 0 of 2."""
     layer = Conv2d("c", np.ones((8, 1, 1, 1), np.int8), stride=(2, 2))
     network, chip = Network((1, 1, 32), [layer]), ChipConfig(lanes=8, columns=8, amem_banks=1)
-    result = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=chip, fidelity=fidelity)
-    assert (result.layers["c"].steps, result.layers["c"].fetch_cycles) == (2, 4)
-    four = tlm.simulate(network, np.ones((1, 1, 32), np.int8), chip=replace(chip, amem_banks=4), fidelity=fidelity)
-    assert (four.layers["c"].steps, four.layers["c"].fetch_cycles) == (2, 2)
+    one = tlm_simulate(network, np.ones((1, 1, 32), np.int8), chip)
+    assert (one.layer("c").figures.steps, one.layer("c").figures.fetch_cycles) == (2, 4)
+    assert one.at("engine.sequencer.steps").latency.exactly(1)
+    assert not one.bank_never_conflicted("amem", 0)
+    four = tlm_simulate(network, np.ones((1, 1, 32), np.int8), replace(chip, amem_banks=4))
+    assert (four.layer("c").figures.steps, four.layer("c").figures.fetch_cycles) == (2, 2)
+    assert four.layer("c").no_stall("bank_conflict")
+    assert four.bank_never_conflicted("amem")

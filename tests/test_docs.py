@@ -41,7 +41,11 @@ def test_python_in_the_pages_runs_and_prints_what_they_say(
         assert printed.getvalue() == expected
 
 
-@pytest.mark.parametrize("script", ["make_timing_tables.py", "make_stall_timelines.py", "make_waveforms.py"])
+SCRIPTS = ("make_timing_tables.py", "make_stall_timelines.py", "make_waveforms.py", "make_testing_page.py")
+"""They know how to compare their pages."""
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_tables_are_those_of_real_runs(script: str) -> None:
     done = subprocess.run([sys.executable, DOCS / script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -21,19 +21,6 @@ def run(*command: str, **keys: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=keys.get("cwd", ROOT))
 
 
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("wheel")
-    made = run(
-        *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"),
-        *("--no-build-isolation", "--no-index", "--wheel-dir", str(directory), "--config-settings"),
-        *(f"build-dir={directory / 'build'}", str(ROOT)),
-    )
-    assert made.returncode == 0, made.stderr
-    (path,) = directory.glob("*.whl")
-    return path
-
-
 def test_the_wheel_fits_every_python_from_3_11(wheel: Path) -> None:
     name, version, python, abi, platform = wheel.stem.split("-")
     assert (name, python, abi) == ("cartesian_tlm", "cp311", "abi3")
@@ -45,7 +32,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
-        assert "tlm = tlm.cli:main" in archive.read(entry_points).decode().splitlines()
+        declared = archive.read(entry_points).decode().splitlines()
+        assert "tlm = tlm.cli:main" in declared
+        assert "tlm = tlm.testing.plugin" in declared[declared.index("[pytest11]") :]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"tlm", "cartesian_tlm"}
     assert "tlm/_kernels.abi3.so" in names
     assert "tlm/py.typed" in names

@@ -5,13 +5,13 @@ Where nothing runs side by side they never make it slower; the anomalies are in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from chip_cases import NetworkCase, chips, networks
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import tlm
@@ -19,7 +19,11 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
 from tlm.core.errors import CompileError
 from tlm.result import Result
+from tlm.testing import Run
 
+Simulate = Callable[..., Run]
+PURE = [HealthCheck.function_scoped_fixture]
+"""The fixture is one for all examples of a test; its runs are functions of their arguments."""
 SMALL_WMEM = st.sampled_from((16, 32, 64, 128))
 BANKS = ("amem_banks", "wmem_banks", "imem_banks")
 
@@ -36,8 +40,8 @@ def better_chips(chip: ChipConfig) -> Iterator[tuple[str, ChipConfig]]:
         yield key, replace(chip, **{key: value})
 
 
-def run(program: Program, case: NetworkCase, chip: ChipConfig | None = None) -> Result:
-    return tlm.simulate(program, case.activations, chip, fidelity="burst")
+def run(program: Program, case: NetworkCase) -> Result:
+    return tlm.simulate(program, case.activations, fidelity="burst")
 
 
 def compiled(case: NetworkCase, chip: ChipConfig) -> Program:
@@ -53,35 +57,35 @@ def has_residual(case: NetworkCase) -> bool:
 
 
 @given(case=networks(), chip=chips())
-@settings(max_examples=60)
-def test_a_program_of_one_job_never_gets_slower(case: NetworkCase, chip: ChipConfig) -> None:
+@settings(max_examples=60, suppress_health_check=PURE)
+def test_a_program_of_one_job_never_gets_slower(tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig) -> None:
     """Loads, engine and store follow each other, so nothing can come into another's way."""
     program = compiled(case, chip)
     assume(len(program.jobs) == 1)
-    cycles = run(program, case).cycles
+    cycles = tlm_simulate(program, case.activations).cycles
     for key, better in better_chips(chip):
         if key == "amem_banks" and has_residual(case):
             continue  # test_anomalies.py: a residual read may fall out of step with the writes
-        assert run(program, case, better).cycles <= cycles, key
+        assert tlm_simulate(program, case.activations, better).takes(at_most=cycles), key
 
 
 @given(case=networks(), chip=chips(columns=8), words=SMALL_WMEM)
-@settings(max_examples=60)
+@settings(max_examples=60, suppress_health_check=PURE)
 def test_what_the_engine_computes_with_resident_data_depends_on_amem_banks_alone(
-    case: NetworkCase, chip: ChipConfig, words: int
+    tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig, words: int
 ) -> None:
     """With loads beside the computation as well: the DMA has the lowest priority at every bank."""
     chip = replace(chip, wmem_words=words)
     program = compiled(case, chip)
-    base = run(program, case)
+    base = tlm_simulate(program, case.activations)
     for key, better in better_chips(chip):
-        result = run(program, case, better)
-        assert result.outputs_sha256 == base.outputs_sha256
-        for name, layer in result.layers.items():
+        run = tlm_simulate(program, case.activations, better)
+        assert run.result.outputs_sha256 == base.result.outputs_sha256
+        for name, layer in run.layers.items():
             if key != "amem_banks":
-                assert layer.compute_cycles == base.layers[name].compute_cycles, (key, name)
+                assert layer.takes(cycles=base.layer(name).cycles), key
             elif not has_residual(case):
-                assert layer.compute_cycles <= base.layers[name].compute_cycles, (key, name)
+                assert layer.takes(at_most=base.layer(name).cycles), key
 
 
 @given(case=networks(), chip=chips(), words=st.none() | SMALL_WMEM)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from command import REPOSITORY
 
 import tlm
 from tlm.chip.chip import System
@@ -19,9 +19,9 @@ from tlm.chip.operating_point import max_frequency_mhz
 from tlm.compiler.program import Program
 from tlm.core.errors import DriverError, InputError
 from tlm.core.payload import Command, MemoryPayload
+from tlm.testing import Run
 
-sys.path.insert(0, str(REPOSITORY / "docs"))
-from measuring import Measurement
+Simulate = Callable[..., Run]
 
 # -- rounding and clock -------------------------------------------------------------------------------------------
 
@@ -78,34 +78,37 @@ def small_program(**keys: Any) -> Program:
 ONES = np.ones((2, 6, 8), np.int8)
 
 
-def test_cycles_count_from_the_first_access_to_the_last_interrupt_inclusive() -> None:
-    program = small_program()
-    measured = Measurement(program, ONES)
-    assert measured.at("host.bus")[0].begin_cycle == 11  # the first access began in cycle 0
-    last = max(seen.begin_cycle for seen in measured.transactions if seen.target.startswith("host.interrupt"))
-    assert tlm.simulate(program, ONES).cycles == last + 1
+def test_cycles_count_from_the_first_access_to_the_last_interrupt_inclusive(tlm_simulate: Simulate) -> None:
+    run = tlm_simulate(small_program(), ONES)
+    assert run.at("host.bus").first_cycle == 11  # the first access began in cycle 0
+    last = max(seen.begin_cycle for seen in run.trace if seen.target.startswith("host.interrupt"))
+    assert run.takes(cycles=last + 1)
 
 
 @pytest.mark.parametrize(("accumulator", "slots"), [(False, 3), (True, 18)])
-def test_header_words_parameters_and_the_first_pattern_are_read_one_a_cycle(accumulator: bool, slots: int) -> None:
+def test_header_words_parameters_and_the_first_pattern_are_read_one_a_cycle(
+    tlm_simulate: Simulate, accumulator: bool, slots: int
+) -> None:
     """START written in t: header in t+1 .. t+5, n parameter reads, pattern word 0, s_0 = t + 7 + n."""
-    measured = Measurement(small_program(accumulator_output=accumulator), ONES)
-    start = next(seen.begin_cycle for seen in measured.at("interconnect.to_engine") if seen.address == 0x40)
-    reads = measured.at("engine.sequencer.imem")
+    run = tlm_simulate(small_program(accumulator_output=accumulator), ONES)
+    start = next(seen.begin_cycle for seen in run.at("interconnect.to_engine") if seen.address == 0x40)
+    reads = run.at("engine.sequencer.imem")
     per_channel = slots // 3
     words = [0, 1, 2, 3, 4, *(5 + slot // per_channel for slot in range(slots)), 8]
     assert [(seen.begin_cycle, seen.address) for seen in reads[: len(words)]] == [
         (start + 1 + index, word) for index, word in enumerate(words)
     ]
-    assert measured.at("engine.sequencer.steps")[0].begin_cycle == start + 7 + slots
+    assert run.at("engine.sequencer.steps").first_cycle == start + 7 + slots
+    assert run.layer("c").begin == start + 7 + slots
 
 
-def test_end_is_read_after_the_last_write_and_the_interrupt_follows() -> None:
-    measured = Measurement(small_program(), ONES)
-    last_write = measured.at("engine.requantiser.writes")[-1].begin_cycle
-    end = measured.at("engine.sequencer.imem")[-1]
+def test_end_is_read_after_the_last_write_and_the_interrupt_follows(tlm_simulate: Simulate) -> None:
+    run = tlm_simulate(small_program(), ONES)
+    last_write = run.at("engine.requantiser.writes").last_cycle
+    end = run.at("engine.sequencer.imem")[-1]
     assert (end.begin_cycle, end.address) == (last_write + 1, 9)
-    assert measured.at("engine.sequencer.interrupt")[0].begin_cycle == last_write + 2
+    assert run.at("engine.sequencer.interrupt").first_cycle == last_write + 2
+    assert run.layer("c").end == last_write
 
 
 ILLEGAL = 0xF << 60
@@ -144,7 +147,7 @@ def test_an_illegal_word_is_found_in_the_first_cycle_of_its_use(words: dict[int,
 
 
 @pytest.mark.parametrize("banks", [1, 4])
-def test_a_slower_memory_only_delays(banks: int) -> None:
+def test_a_slower_memory_only_delays(tlm_simulate: Simulate, banks: int) -> None:
     """One compiled program of split layers: bandwidth halved step by step, latency doubled step by step."""
     rng = np.random.default_rng(banks)
     layers = [
@@ -159,22 +162,21 @@ def test_a_slower_memory_only_delays(banks: int) -> None:
         [{"memory_gb_per_s": 12.8 / 2**k} for k in range(6)],
         [{"memory_latency_ns": 15.0 * 2**k} for k in range(6)],
     ):
-        results = [tlm.simulate(program, activations, chip=replace(chip, **change)) for change in changes]
-        cycles = [result.cycles for result in results]
-        assert cycles == sorted(cycles)
-        assert cycles[0] < cycles[-1]
-        assert len({result.outputs_sha256 for result in results}) == 1
-        assert len({tuple(layer.compute_cycles for layer in result.layers.values()) for result in results}) == 1
+        runs = [tlm_simulate(program, activations, replace(chip, **change)) for change in changes]
+        for faster, slower in pairwise(runs):
+            assert faster.cycles <= slower.cycles
+        assert runs[0].cycles < runs[-1].cycles
+        assert len({run.result.outputs_sha256 for run in runs}) == 1
+        for name, layer in runs[0].layers.items():
+            assert [run.layer(name).cycles for run in runs] == [layer.cycles] * len(runs)
 
 
-def test_the_latency_of_the_srams_delays_the_pipeline_but_not_the_sequencer() -> None:
+def test_the_latency_of_the_srams_delays_the_pipeline_but_not_the_sequencer(tlm_simulate: Simulate) -> None:
     """sram_read_cycles is in the aligner's pipeline (and the store channel), not in the sequencer's prefetch."""
     slow = replace(ChipConfig(), sram_read_cycles=4)
     found = []
     for chip in (ChipConfig(), slow):
-        program = tlm.compile(small_program().network, chip)
-        measured = Measurement(program, ONES)
-        steps, vectors = measured.at("engine.sequencer.steps"), measured.at("engine.aligner.vectors")
-        header = measured.at("engine.sequencer.imem")[0].begin_cycle
-        found.append((steps[0].begin_cycle - header, vectors[0].begin_cycle - steps[0].begin_cycle))
+        run = tlm_simulate(small_program().network, ONES, chip)
+        steps, vectors = run.at("engine.sequencer.steps").first_cycle, run.at("engine.aligner.vectors").first_cycle
+        found.append((steps - run.at("engine.sequencer.imem").first_cycle, vectors - steps))
     assert found == [(9, 8), (9, 11)]

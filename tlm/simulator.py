@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import TypeAlias
 
 import numpy.typing as npt
 
@@ -25,6 +26,9 @@ from tlm.observe.watched import Watched
 from tlm.result import Result
 from tlm.result_builder import ResultBuilder
 
+Observer: TypeAlias = Callable[[Watched], None]
+"""Called with a run that has not started, so that it can subscribe to sockets and probes; it must change nothing."""
+
 FIDELITIES = tuple(fidelity.value for fidelity in Fidelity)
 """Models of the chip that exist."""
 
@@ -37,6 +41,7 @@ def simulate(
     trace: TraceOptions | None = None,
     faults: Sequence[BitFlip] = (),
     energy: EnergyConfig | None = None,
+    observers: Sequence[Observer] = (),
 ) -> Result:
     """Run a network on the simulated chip.
 
@@ -51,6 +56,7 @@ def simulate(
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
+        observers: who else watches; each is called once, before the run starts.
 
     Raises:
         InputError, CompileError: before anything runs.
@@ -68,7 +74,10 @@ def simulate(
     meter = EnergyObserver(system, recorder, table)
     system.preload(program.image(values))
     arm(system, faults)
-    with nullcontext() if trace is None else traced(Watched(system, program, recorder, meter), trace):
+    watched = Watched(system, program, recorder, meter)
+    for observer in observers:
+        observer(watched)
+    with nullcontext() if trace is None else traced(watched, trace):
         system.run(program.steps)
     tensors.check_stored_output()
     return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table).result()

@@ -59,6 +59,8 @@ class ArraySpan:
     """The one behind it."""
     causes: Mapping[str, int]
     """Cause of the account -> cycles; in sum all of the span. Where there are several, they alternate."""
+    of_pass: PassRecord
+    """The pass that it belongs to; parameters belong to the one before."""
 
 
 def array_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int) -> Iterator[ArraySpan]:
@@ -74,7 +76,7 @@ def array_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int
         for kind, first, end in zip(kinds, edges[:-1], edges[1:], strict=True):
             end = min(end, end_cycle)
             if first < end:
-                yield ArraySpan(first, end, _causes(kind, end - first, one))
+                yield ArraySpan(first, end, _causes(kind, end - first, one), one)
 
 
 def _causes(kind: str, cycles: int, one: PassRecord) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tlm.chip.config import ChipConfig
 from tlm.observe.account import wait_spans
 from tlm.observe.array_spans import array_spans
-from tlm.observe.passes import PartRecord
+from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.recorder import Recorder
 
 _MIXED = ("computing", "bank_conflict", "instruction")
@@ -26,8 +26,8 @@ class CauseSpan:
     end_cycle: int
     """Behind its last."""
     cause: str
-    in_part: bool
-    """False outside layers."""
+    of_pass: PassRecord | None = None
+    """The pass that it belongs to; None outside layers."""
 
 
 def cause_spans(recorder: Recorder, config: ChipConfig) -> list[CauseSpan]:
@@ -39,13 +39,13 @@ def cause_spans(recorder: Recorder, config: ChipConfig) -> list[CauseSpan]:
     spans = [span for part in ended for span in _part_spans(part, config)]
     edges = [(part.first_cycle, part.last_write_cycle + 1) for part in ended]
     for wait in wait_spans(cycles, edges, activity.running, activity.waiting):
-        spans.append(CauseSpan(wait.first_cycle, wait.end_cycle, wait.cause, in_part=False))
+        spans.append(CauseSpan(wait.first_cycle, wait.end_cycle, wait.cause))
     return sorted(spans, key=lambda span: span.first_cycle)
 
 
 def _part_spans(part: PartRecord, config: ChipConfig) -> Iterator[CauseSpan]:
     for span in array_spans(part.passes, config, part.last_write_cycle + 1):
-        yield CauseSpan(span.first_cycle, span.end_cycle, _main_cause(span.causes), in_part=True)
+        yield CauseSpan(span.first_cycle, span.end_cycle, _main_cause(span.causes), span.of_pass)
 
 
 def _main_cause(causes: Mapping[str, int]) -> str:

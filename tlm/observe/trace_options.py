@@ -32,6 +32,7 @@ class TraceOptions:
         level: "pass" or "cycle"; by default "pass", but "cycle" with a window, or where the run's fidelity is "beat".
         window: what a waveform of level "cycle" is written for, such as "layer:conv3_2.pw2" (docs/waveforms.md); by
             default the whole run.
+        moment_cycle: the cycle that a waveform opens at, under the cursor; by default one where something happens.
         limit_mb: a waveform of level "cycle" ends when it has grown to so many megabytes, and says so.
         timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
 
@@ -42,6 +43,7 @@ class TraceOptions:
     wave: Path | str | None = None
     level: str | None = None
     window: str | None = None
+    moment_cycle: int | None = None
     limit_mb: int = 256
     timeline: Path | str | None = None
 
@@ -51,6 +53,8 @@ class TraceOptions:
         levels = [level.value for level in WaveLevel]
         if self.level not in (None, *levels):
             raise InputError(f"trace.level: {self.level!r} is not one of {', '.join(levels)}")
+        if self.moment_cycle is not None and self.moment_cycle < 0:
+            raise InputError(f"trace.moment_cycle: {self.moment_cycle} is not allowed; give 0 or more")
         if self.limit_mb < 1:
             raise InputError(f"trace.limit_mb: {self.limit_mb} is not allowed; give 1 or more")
         if self.window is not None:

@@ -33,7 +33,7 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
             else:
                 from tlm.observe.waves.pass_wave import PassWave
 
-                stack.enter_context(PassWave(watched, path))
+                stack.enter_context(PassWave(watched, path, options.moment_cycle))
         if options.timeline_path is not None:
             from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
 

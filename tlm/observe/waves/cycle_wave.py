@@ -133,11 +133,15 @@ class CycleWave:
             start_ps=start_ps(span.first_cycle, khz),
             ps_per_pixel=start_ps(1, khz) / span.pixels_per_cycle,
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
+            cursor_ps=-1 if self._options.moment_cycle is None else start_ps(self._options.moment_cycle, khz),
         )
 
     def _moments(self) -> Iterator[list[Span]]:
-        """Views to choose from: the ends of passes, at first of those that wait for the pass before."""
-        seen = self._dump.remembered
+        """Views to choose from: of what was asked for, or of the ends of passes, at first of those that wait."""
+        seen, asked = self._dump.remembered, self._options.moment_cycle
+        if asked is not None:
+            yield [_around(asked, self._dump.first_recorded_cycle, pixels) for pixels in _CYCLE_PIXELS]
+            return
         first, last = (seen[0].cycle, seen[-1].cycle) if seen else (self._dump.first_recorded_cycle, -1)
         pipeline = self._watched.system.config.pipeline_cycles
         ends = [one for one in self._passes() if first <= one.last_fetch_cycle <= last]

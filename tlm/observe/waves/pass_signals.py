@@ -124,7 +124,7 @@ class PassSignals:
     def _of_causes(self) -> Changes:
         for span in cause_spans(self._watched.recorder, self._watched.system.config):
             yield Change(span.first_cycle, self._cause, labels.code(span.cause))
-            activity = "computing" if span.in_part else span.cause
+            activity = span.cause if span.of_pass is None else "computing"
             yield Change(span.first_cycle, self._activity, labels.code(activity))
 
     def _of_parts(self) -> Changes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vcd.writer import Variable
 
-from tlm.observe.passes import PassRecord
+from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves.layout import pass_layout, with_readable
 from tlm.observe.waves.pass_signals import PassSignals, ruler_changes
@@ -39,14 +39,16 @@ class PassWave:
     Args:
         watched: a run that has not started.
         path: .vcd or .fst; an older file is replaced.
+        moment_cycle: the cycle that it opens at; by default one where every word can be read.
 
     Raises:
         InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
     """
 
-    def __init__(self, watched: Watched, path: Path) -> None:
+    def __init__(self, watched: Watched, path: Path, moment_cycle: int | None = None) -> None:
         self._watched = watched
         self._path = path
+        self._moment_cycle = moment_cycle
 
     def __enter__(self) -> PassWave:
         self._file = WaveFile(self._path)
@@ -89,6 +91,7 @@ class PassWave:
             start_ps=start_ps(span.first_cycle, khz),
             ps_per_pixel=start_ps(1, khz) * span.cycles / WAVES_PIXELS,
             markers_ps=tuple(start_ps(cycle, khz) for cycle in starts[:_MARKERS]),
+            cursor_ps=-1 if self._moment_cycle is None else start_ps(self._moment_cycle, khz),
         )
 
     def _moments(self) -> Iterator[list[Span]]:
@@ -98,15 +101,31 @@ class PassWave:
         for last, part in pairwise(parts):
             before[part.tag] = part.first_cycle - last.last_seen_cycle
         waited = sorted(parts, key=lambda part: -before[part.tag])
+        if self._moment_cycle is not None:
+            yield [_before(self._moment_cycle, parts, pixels) for pixels in _PASS_PIXELS]
+            return
         anchors = [part.passes[0] for part in waited] + [one for part in parts for one in part.passes[1:3]]
         for anchor in anchors[:_ANCHORS]:
             yield [_around(anchor, pixels) for pixels in _PASS_PIXELS]
 
 
+def _before(cycle: int, parts: Sequence[PartRecord], pixels: int) -> Span:
+    """The view in which a moment lies where the eye begins, as wide as passes near it need."""
+    passes = [one for part in parts for one in part.passes]
+    nearest = min(passes, key=lambda one: abs(one.first_cycle - cycle), default=None)
+    cycles = WAVES_PIXELS / 4 if nearest is None else _around(nearest, pixels).cycles
+    return _span(cycle, cycles)
+
+
 def _around(anchor: PassRecord, pixels: int) -> Span:
     length = max(1, max(anchor.handover_cycle, anchor.last_fetch_cycle) + 1 - anchor.first_cycle)
     cycles = WAVES_PIXELS * length / pixels
-    first = max(0, int(anchor.first_cycle - _LEAD * cycles))
+    return _span(anchor.first_cycle, cycles)
+
+
+def _span(moment_cycle: int, cycles: float) -> Span:
+    """So many cycles, from a number of the ruler on."""
+    first = max(0, int(moment_cycle - _LEAD * cycles))
     return Span(first - first % _ruler_cycles(cycles), cycles)
 
 

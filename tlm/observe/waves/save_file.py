@@ -32,6 +32,8 @@ class View:
     ps_per_pixel: float
     markers_ps: tuple[int, ...] = ()
     """Named markers A, B, ..; the first 26 are used."""
+    cursor_ps: int = -1
+    """GTKWave's own cursor; -1 for none."""
 
 
 def save_file_text(dump: str, labels: str, groups: Sequence[Group], view: View) -> str:
@@ -48,7 +50,7 @@ def save_file_text(dump: str, labels: str, groups: Sequence[Group], view: View) 
     save.dumpfile(dump, abspath=False)
     save.timestart(view.start_ps)
     markers = dict(zip(string.ascii_lowercase, view.markers_ps, strict=False))
-    save.zoom_markers(-math.log2(view.ps_per_pixel * _GTKWAVE_FRAME_PIXELS), -1, **markers)
+    save.zoom_markers(-math.log2(view.ps_per_pixel * _GTKWAVE_FRAME_PIXELS), view.cursor_ps, **markers)
     save.size(*WINDOW)
     save.signals_width(NAMES_PIXELS)
     save.sst_expanded(False)

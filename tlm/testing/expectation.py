@@ -1,0 +1,156 @@
+"""What a test demands of a run: an object whose truth decides, and which says why when it is false.
+
+``assert run.layer("c1").takes(cycles=73)`` asks for the truth of an :class:`Expectation`. Each such question is noted
+with the line that asked it, so that the report of a failed ``assert`` can find what was false in it. That works for
+every ``assert``, rewritten by pytest or not.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from types import CodeType, TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlm.testing.run import Run
+
+_INDENT = "  "
+_REMEMBERED = 64
+
+
+class MomentLine(str):
+    """A line that names the moment to look at; it overrules the verdict's."""
+
+    cycle: int
+
+    def __new__(cls, text: str, cycle: int) -> MomentLine:
+        """The text and the moment."""
+        made = super().__new__(cls, text)
+        made.cycle = cycle
+        return made
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """The same lines further to the right."""
+    for line in lines:
+        text = f"{_INDENT}{line}".rstrip()
+        yield MomentLine(text, line.cycle) if isinstance(line, MomentLine) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found.
+
+    Args:
+        holds: whether the expectation is met.
+        claim: one line: what was found and what was expected.
+        moment_cycle: where to look at, in cycles since the first host access.
+        details: makes the lines that explain it; called only when somebody reads them.
+    """
+
+    holds: bool
+    claim: str
+    moment_cycle: int | None = None
+    details: Callable[[], Iterable[str]] = tuple
+
+
+class Expectation:
+    """True or false; prints what was expected, what happened and why.
+
+    Args:
+        run: what it is about.
+        verdict: what was found.
+    """
+
+    def __init__(self, run: Run, verdict: Verdict) -> None:
+        self.run = run
+        self.verdict = verdict
+
+    def __bool__(self) -> bool:
+        EVALUATIONS.note(self)
+        return self.verdict.holds
+
+    def __repr__(self) -> str:
+        return f"<{'holds' if self.verdict.holds else 'fails'}: {self.verdict.claim}>"
+
+    @property
+    def explanation(self) -> str:
+        """The claim, and below it the lines that explain it."""
+        return "\n".join([self.verdict.claim, *self._details])
+
+    @property
+    def moment_cycle(self) -> int | None:
+        """Where to look at."""
+        named = [line.cycle for line in self._details if isinstance(line, MomentLine)]
+        return named[0] if named else self.verdict.moment_cycle
+
+    @cached_property
+    def _details(self) -> list[str]:
+        found: list[str] = []
+        if not self.verdict.holds:
+            try:
+                found.extend(indented(self.verdict.details()))
+            except Exception as error:  # the failure itself must be reported, whatever happens to its explanation
+                found.append(f"{_INDENT}(no further explanation: {type(error).__name__}: {error})")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Evaluation:
+    expectation: Expectation
+    code: CodeType
+    line: int
+    instruction: int
+
+
+class Evaluations:
+    """The last expectations whose truth was asked for, and where."""
+
+    def __init__(self) -> None:
+        self._last: deque[_Evaluation] = deque(maxlen=_REMEMBERED)
+
+    def note(self, expectation: Expectation) -> None:
+        """Called by an expectation that is asked."""
+        frame = sys._getframe(2)
+        self._last.append(_Evaluation(expectation, frame.f_code, frame.f_lineno, frame.f_lasti))
+
+    def clear(self) -> None:
+        """A new test begins."""
+        self._last.clear()
+
+    def behind(self, traceback: TracebackType | None) -> list[Expectation]:
+        """Those that made an ``assert`` fail, in the order in which it asked them.
+
+        Args:
+            traceback: of its AssertionError.
+
+        Returns:
+            Those of the statement that raised; if it asked none itself, the last one that was false, if any.
+        """
+        if traceback is None:
+            return []
+        while traceback.tb_next is not None:
+            traceback = traceback.tb_next
+        code, lines = traceback.tb_frame.f_code, _statement_lines(traceback)
+        asked = {one.instruction: one.expectation for one in self._last if one.code is code and one.line in lines}
+        found = list(dict.fromkeys(asked.values()))  # "a or b" asks a twice
+        if not found:
+            found = [one.expectation for one in list(self._last)[-1:] if not one.expectation.verdict.holds]
+        return [one for one in found if not one.verdict.holds] or found
+
+
+def _statement_lines(traceback: TracebackType) -> range:
+    """Lines of the statement that raised."""
+    first = last = traceback.tb_lineno
+    for index, (line, end_line, _, _) in enumerate(traceback.tb_frame.f_code.co_positions()):
+        if index == traceback.tb_lasti // 2:
+            first, last = line or first, end_line or last
+    return range(first, last + 1)
+
+
+EVALUATIONS = Evaluations()
+"""Of this process; the plugin clears it for each test."""

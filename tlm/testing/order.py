@@ -1,0 +1,134 @@
+"""What comes before what, and what must never happen at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from tlm.core.errors import InputError
+from tlm.testing.cycles import counted
+from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.explain import moment_lines
+from tlm.testing.span import Span
+
+if TYPE_CHECKING:
+    from tlm.testing.run import Run
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """Anything of a run that lies in time: layers, passes, transfers, transactions."""
+
+    run: Run
+
+    def spans(self) -> list[Span]:
+        """The cycles in which it was under way."""
+        ...
+
+
+def before(first: object, second: object) -> Expectation:
+    """Everything of ``first`` has ended before anything of ``second`` begins, at the latest in the cycle before.
+
+    Args:
+        first: layer, pass, transfer, transactions, or a list of such.
+        second: the same.
+
+    Raises:
+        InputError: either of them is nothing, or no such thing.
+    """
+    run, ones = _timed(first, "first")
+    _, others = _timed(second, "second")
+    last, next_one = max(ones, key=lambda one: one.last_cycle), min(others, key=lambda one: one.first_cycle)
+    holds = last.last_cycle < next_one.first_cycle
+    claim = (
+        f"{last.name} ends in cycle {last.last_cycle:,}, expected before {next_one.name} begins in cycle "
+        f"{next_one.first_cycle:,}"
+    )
+    return Expectation(run, Verdict(holds, claim, next_one.first_cycle, lambda: _explain_order(run, last, next_one)))
+
+
+def _explain_order(run: Run, first: Span, second: Span) -> Iterator[str]:
+    yield f"first   {first}"
+    yield f"second  {second}"
+    if second.last_cycle < first.first_cycle:
+        yield f"they are in the opposite order, {counted(first.first_cycle - second.last_cycle - 1)} apart"
+    else:
+        yield f"the second begins {counted(first.last_cycle - second.first_cycle + 1)} too early"
+    yield from moment_lines(run, second.first_cycle)
+
+
+def never_together(*things: object) -> Expectation:
+    """In no cycle more than one of the things is under way.
+
+    Args:
+        things: two or more layers, passes, transfers, transactions, or lists of such. What belongs to the same thing
+            may overlap.
+
+    Raises:
+        InputError: fewer than two, or one of them is nothing.
+    """
+    if len(things) < 2:
+        raise InputError(f"never_together: {len(things)} things were given; give two or more")
+    timed = [_timed(thing, f"thing {index + 1}") for index, thing in enumerate(things)]
+    labelled = [(span, index) for index, (_, spans) in enumerate(timed) for span in spans]
+    return _never(timed[0][0], labelled, "are never under way together")
+
+
+def never_two_at_once(thing: object) -> Expectation:
+    """No two of a list of things are under way in the same cycle.
+
+    Args:
+        thing: transactions, transfers or such.
+    """
+    run, spans = _timed(thing, "thing")
+    return _never(run, list(zip(spans, range(len(spans)), strict=True)), "are never two at once")
+
+
+def _never(run: Run, labelled: list[tuple[Span, int]], demand: str) -> Expectation:
+    overlaps = list(_overlaps(sorted(labelled, key=lambda one: (one[0].first_cycle, one[1]))))
+    if not overlaps:
+        return Expectation(run, Verdict(True, f"{len(labelled):,} {demand}"))
+    earlier, later = overlaps[0]
+    claim = (
+        f"{earlier.name} and {later.name} are under way together in cycle {later.first_cycle:,}, "
+        f"expected that they {demand}"
+    )
+    return Expectation(run, Verdict(False, claim, later.first_cycle, lambda: _explain_overlaps(run, overlaps)))
+
+
+def _overlaps(spans: Sequence[tuple[Span, int]]) -> Iterator[tuple[Span, Span]]:
+    """Pairs of different owners; each span with the one before it that lasts longest."""
+    longest: dict[int, Span] = {}
+    for span, owner in spans:
+        others = [one for other, one in longest.items() if other != owner and one.last_cycle >= span.first_cycle]
+        if others:
+            yield max(others, key=lambda one: one.last_cycle), span
+        if owner not in longest or span.last_cycle > longest[owner].last_cycle:
+            longest[owner] = span
+        for other in [key for key, one in longest.items() if one.last_cycle < span.first_cycle]:
+            del longest[other]
+
+
+def _explain_overlaps(run: Run, overlaps: list[tuple[Span, Span]]) -> Iterator[str]:
+    earlier, later = overlaps[0]
+    common = min(earlier.last_cycle, later.last_cycle) - later.first_cycle + 1
+    yield f"first   {earlier}"
+    yield f"second  {later}"
+    more = f"; {len(overlaps):,} such pairs in all" if len(overlaps) > 1 else ""
+    yield f"they have {counted(common)} in common{more}"
+    yield from moment_lines(run, later.first_cycle)
+
+
+def _timed(thing: object, what: str) -> tuple[Run, list[Span]]:
+    things = list(thing) if isinstance(thing, (list, tuple)) else [thing]
+    timed = [one for one in things if isinstance(one, Timed)]
+    for one in things:
+        if not isinstance(one, Timed):
+            raise InputError(
+                f"{what}: a {type(one).__name__} has no place in time; give a layer, a pass, a transfer or "
+                'transactions of a run, such as run.layer("c1")'
+            )
+    spans = [span for one in timed for span in one.spans()]
+    if not spans:
+        raise InputError(f"{what}: it is empty ({thing!r}); choose something that happens")
+    return timed[0].run, spans

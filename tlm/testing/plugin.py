@@ -1,0 +1,310 @@
+"""The pytest plugin (entry point ``pytest11``): options, markers, fixtures, reports. docs/testing.md explains it.
+
+Every pytest with this package installed imports this file, so it imports nothing but pytest: the simulator is loaded
+when a test asks for a fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tlm.chip.config import ChipConfig
+    from tlm.testing.baseline import BaselineUpdates, TestBaseline
+    from tlm.testing.expectation import Expectation
+    from tlm.testing.fixtures import TestRuns, TestTrace
+    from tlm.testing.run import Run
+    from tlm.testing.session import Simulated, Simulator
+
+_WAVES = ("never", "failed", "always")
+_FIDELITY = "tlm_fidelity"
+
+
+class _Session:
+    """What this process knows; made when the first test asks for a fixture."""
+
+    def __init__(self, trace_limit: int) -> None:
+        from tlm.testing.baseline import BaselineUpdates
+        from tlm.testing.session import Simulator
+
+        self.simulator: Simulator = Simulator(trace_limit)
+        self.updates: BaselineUpdates = BaselineUpdates()
+        self.compared: Expectation | None = None
+
+
+class _Test:
+    """What a test has used."""
+
+    def __init__(self, session: _Session, runs: TestRuns) -> None:
+        self.session = session
+        self.runs = runs
+        self.baseline: TestBaseline | None = None
+
+
+_SESSION = pytest.StashKey[_Session]()
+_TEST = pytest.StashKey[_Test]()
+_COLLECTED = pytest.StashKey[dict[str, set[str]]]()
+_TOTALS = pytest.StashKey["list[tuple[Simulated, BaselineUpdates]]"]()
+_WRITTEN = pytest.StashKey[list[str]]()
+
+
+# -- options and markers ----------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("tlm", "timing of simulated chips (cartesian-tlm)")
+    group.addoption("--tlm-update", action="store_true", help="store what tlm_baseline compares, instead of comparing")
+    group.addoption(
+        "--tlm-vcd", choices=_WAVES, default="failed", help="which tests leave a waveform (default: %(default)s)"
+    )
+    group.addoption("--tlm-vcd-dir", metavar="DIR", default=".tlm-waves", help="where (default: %(default)s)")
+    group.addoption(
+        "--tlm-trace-limit",
+        metavar="N",
+        type=int,
+        default=1_000_000,
+        help="transactions that are recorded of a run at most (default: %(default)s)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers."""
+    config.addinivalue_line("markers", "max_cycles(n): no run of the test may take more than n cycles (cartesian-tlm)")
+    config.addinivalue_line(
+        "markers", "fidelity(name, ..): run the test with each of these models, 'beat' and 'burst' (cartesian-tlm)"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each fidelity of the marker, if the test simulates."""
+    marker = metafunc.definition.get_closest_marker("fidelity")
+    if marker is None or _FIDELITY not in metafunc.fixturenames:
+        return
+    if any(_FIDELITY in str(one.args[:1]) for one in metafunc.definition.iter_markers("parametrize")):
+        return
+    from tlm.core.errors import InputError
+    from tlm.testing.recipe import check_fidelity
+
+    if not marker.args or marker.kwargs:
+        raise pytest.UsageError(
+            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')"
+        )
+    for name in marker.args:
+        try:
+            check_fidelity(name, "marker fidelity")
+        except InputError as error:
+            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+    metafunc.parametrize(_FIDELITY, marker.args)
+
+
+# -- fixtures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tlm_fidelity() -> str | None:
+    """The model that the test's runs use: the parameter that the marker ``fidelity`` makes; None for the default."""
+    return None
+
+
+@pytest.fixture(scope="session")
+def tlm_chip_overrides() -> Mapping[str, Any]:
+    """What the project's chip differs in from the default one; override it in conftest.py."""
+    return {}
+
+
+@pytest.fixture
+def tlm_runs(
+    request: pytest.FixtureRequest, tlm_fidelity: str | None, tlm_chip_overrides: Mapping[str, Any]
+) -> TestRuns:
+    """The runs of the test; what the other fixtures work on."""
+    from tlm.testing.expectation import EVALUATIONS
+    from tlm.testing.fixtures import TestRuns, limit_of
+
+    session = _session(request.config)
+    marker = request.node.get_closest_marker("max_cycles")
+    limit = None if marker is None else limit_of(marker.args)
+    EVALUATIONS.clear()
+    session.compared = None
+    # a test that patches the simulator must not be given runs of others, nor they its own
+    simulator = session.simulator.fresh() if "monkeypatch" in request.fixturenames else session.simulator
+    runs = TestRuns(simulator, tlm_fidelity, tlm_chip_overrides, limit)
+    request.node.stash[_TEST] = _Test(session, runs)
+    return runs
+
+
+@pytest.fixture
+def tlm_chip(tlm_runs: TestRuns) -> Callable[..., ChipConfig]:
+    """``tlm_chip(amem_banks=8)``: the project's chip with other values of some keys."""
+    return tlm_runs.chip
+
+
+@pytest.fixture
+def tlm_simulate(tlm_runs: TestRuns) -> Callable[..., Run]:
+    """``tlm_simulate(network, activations, chip)``: a run, with the arguments of ``tlm.simulate``."""
+    return tlm_runs.simulate
+
+
+@pytest.fixture
+def tlm_scenario(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> Callable[..., Run]:
+    """``tlm_scenario("small.toml", "chip.voltage_v=0.8")``: a run of a scenario file beside the test."""
+
+    def run(file: str | Path, *overrides: str, fidelity: str | None = None) -> Run:
+        return tlm_runs.scenario(request.path.parent, file, *overrides, fidelity=fidelity)
+
+    return run
+
+
+@pytest.fixture
+def tlm_trace(tlm_runs: TestRuns) -> TestTrace:
+    """The recorded transactions of the test's last run."""
+    from tlm.testing.fixtures import TestTrace
+
+    return TestTrace(tlm_runs)
+
+
+@pytest.fixture
+def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBaseline:
+    """The baseline of the test: ``assert run.matches(tlm_baseline)``."""
+    from tlm.testing.baseline import TestBaseline
+
+    baseline = TestBaseline(request.path, _section(request.node), request.config.option.tlm_update)
+    request.node.stash[_TEST].baseline = baseline
+    return baseline
+
+
+def _session(config: pytest.Config) -> _Session:
+    if _SESSION not in config.stash:
+        config.stash[_SESSION] = _Session(config.option.tlm_trace_limit)
+    return config.stash[_SESSION]
+
+
+def _section(item: pytest.Item) -> str:
+    """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
+    name = item.nodeid.partition("::")[2].replace("::", ".")
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or _FIDELITY not in callspec.params:
+        return name
+    head, _, parameters = name.partition("[")
+    words = parameters[:-1].split("-")
+    if callspec.params[_FIDELITY] in words:
+        words.remove(callspec.params[_FIDELITY])
+    return f"{head}[{'-'.join(words)}]" if words else head
+
+
+# -- reports ----------------------------------------------------------------------------------------------------------
+
+
+def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
+    """Explain a failed comparison with a measured number of cycles."""
+    if _SESSION not in config.stash:
+        return None
+    from tlm.testing.reporting import compared
+
+    found = compared(op, left, right)
+    if found is None:
+        return None
+    config.stash[_SESSION].compared = found
+    return [found.verdict.claim]  # the report adds the rest, which pytest would cut here
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say why an expectation failed, and write waveforms."""
+    test = item.stash.get(_TEST, None)
+    if test is None or call.when == "teardown":
+        if test is not None:
+            del item.stash[_TEST]  # items live as long as the session
+        return (yield)
+    from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
+
+    error = None if call.excinfo is None else call.excinfo.value
+    expectation = None if error is None else explain_assertion(error, test.session.compared)
+    if error is not None and not item.config.option.fulltrace:
+        hide_internals(error)
+    report = yield
+    root, waves = item.config.rootpath, item.config.option.tlm_vcd
+    where = item.nodeid, root / item.config.option.tlm_vcd_dir, root
+    if error is not None and report.failed:
+        report.sections += failure_sections(test.runs, error)
+        section = None if waves == "never" else wave_section(test.runs, expectation, *where)
+        report.sections += [] if section is None else [section]
+    elif report.passed and call.when == "call":
+        if waves == "always":
+            section = all_waves(test.runs, *where)
+            report.sections += [] if section is None else [section]
+        if test.baseline is not None:
+            message = test.session.updates.add(test.baseline)
+            if message is not None:
+                report.outcome, report.longrepr = "failed", message
+    return report
+
+
+# -- the session as a whole -------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which tests there are, so that baselines of tests that are gone can go, too."""
+    if not config.option.tlm_update or any("::" in str(argument) for argument in config.args):
+        return
+    collected: dict[str, set[str]] = {}
+    for item in items:
+        collected.setdefault(str(item.path), set()).add(_section(item))
+    config.stash[_COLLECTED] = collected
+
+
+def _own_totals(config: pytest.Config) -> tuple[Simulated, BaselineUpdates] | None:
+    session = config.stash.get(_SESSION, None)
+    if session is None:
+        return None
+    collected = config.stash.get(_COLLECTED, {})
+    session.updates.tests = {file: collected[file] for file in session.updates.sections if file in collected}
+    return session.simulator.simulated, session.updates
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker hands over what it knows; whoever has no workers writes the baselines."""
+    config = session.config
+    own = _own_totals(config)
+    worker = getattr(config, "workeroutput", None)
+    if worker is not None:
+        if own is not None:
+            import base64
+            import pickle
+
+            worker["tlm"] = base64.b64encode(pickle.dumps(own)).decode("ascii")
+        return
+    totals = [*config.stash.get(_TOTALS, []), *([own] if own is not None else [])]
+    if not totals:
+        return
+    simulated, updates = totals[0]
+    for more, others in totals[1:]:
+        simulated.add(more)
+        updates.merge(others)
+    config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
+    if simulated.runs:
+        config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a worker of pytest-xdist hands over."""
+    sent = getattr(node, "workeroutput", {}).get("tlm")
+    if sent is not None:
+        import base64
+        import pickle
+
+        node.config.stash.setdefault(_TOTALS, []).append(pickle.loads(base64.b64decode(sent)))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """How much was simulated, and which baselines were written."""
+    for line in config.stash.get(_WRITTEN, []):
+        terminalreporter.write_line(line)

@@ -1,0 +1,111 @@
+"""Stretches of a run: whatever has a first and a last cycle, and can be timed and ordered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from tlm.testing.cycles import Bounds, Cycles, asked_bounds, counted, difference
+from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.explain import explain_stretch, moment_lines
+from tlm.testing.order import before
+from tlm.testing.span import Span
+
+if TYPE_CHECKING:
+    from tlm.testing.run import Run
+
+
+class Stretch:
+    """Something that a run did.
+
+    Args:
+        run: where it is from.
+        name: for messages, such as "layer 'c1'".
+        first_cycle: since the first host access.
+        last_cycle: its last one.
+        cycles: what it took, if that is not all between these; a layer in parts does not count what lies between them.
+    """
+
+    def __init__(self, run: Run, name: str, first_cycle: int, last_cycle: int, cycles: int | None = None) -> None:
+        self.run = run
+        self.name = name
+        self.first_cycle = first_cycle
+        self.last_cycle = last_cycle
+        self._cycles = last_cycle - first_cycle + 1 if cycles is None else cycles
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: cycles {self.first_cycle:,} .. {self.last_cycle:,}>"
+
+    @property
+    def cycles(self) -> Cycles:
+        """What it took; an int that explains itself where a comparison fails."""
+        return Cycles(self._cycles, self._judge)
+
+    @property
+    def begin(self) -> Cycles:
+        """The moment of its first cycle."""
+        return Cycles(self.first_cycle, lambda bounds: self._judge_moment("begins", self.first_cycle, bounds))
+
+    @property
+    def end(self) -> Cycles:
+        """The moment of its last cycle."""
+        return Cycles(self.last_cycle, lambda bounds: self._judge_moment("ends", self.last_cycle, bounds))
+
+    def takes(
+        self,
+        cycles: int | None = None,
+        within: int = 0,
+        *,
+        within_percent: float = 0.0,
+        at_most: int | None = None,
+        at_least: int | None = None,
+    ) -> Expectation:
+        """It takes so many cycles.
+
+        Args:
+            cycles: exactly so many, or about so many with one of the next two.
+            within: cycles that it may be away from that, up or down.
+            within_percent: the same as a share of ``cycles``.
+            at_most: instead of ``cycles``.
+            at_least: instead of ``cycles``.
+
+        Raises:
+            InputError: not exactly one of ``cycles``, ``at_most`` and ``at_least``.
+        """
+        return self._judge(asked_bounds(cycles, within, within_percent, at_most, at_least))
+
+    def spans(self) -> list[Span]:
+        """The cycles in which it was under way."""
+        return [Span(self.name, self.first_cycle, self.last_cycle)]
+
+    def before(self, other: object) -> Expectation:
+        """It has ended before anything of ``other`` begins (:func:`tlm.testing.before`)."""
+        return before(self, other)
+
+    def _judge(self, bounds: Bounds) -> Expectation:
+        excess = bounds.excess(self._cycles)
+        claim = f"{self.name} takes {counted(self._cycles)}, expected {bounds.text}{difference(excess)}"
+        moment = self.last_cycle if excess <= 0 else max(self.first_cycle, self.last_cycle - excess + 1)
+        return Expectation(self.run, Verdict(not excess, claim, moment, lambda: self.explain_cycles(bounds)))
+
+    def explain_cycles(self, bounds: Bounds) -> Iterable[str]:
+        """Lines that say why it takes what it takes."""
+        return explain_stretch(self, bounds)
+
+    def account(self) -> dict[str, int]:
+        """Cause of docs/account.md -> cycles, where that is known of it."""
+        return {}
+
+    def counterpart(self, other: Run) -> Stretch:
+        """The same of another run of the same network."""
+        return other
+
+    @property
+    def engine_only(self) -> bool:
+        """Only the engine decides what it takes, from its first cycle on."""
+        return False
+
+    def _judge_moment(self, verb: str, cycle: int, bounds: Bounds) -> Expectation:
+        excess = bounds.excess(cycle)
+        claim = f"{self.name} {verb} in cycle {cycle:,}, expected {bounds.text}{difference(excess, 'late', 'early')}"
+        return Expectation(self.run, Verdict(not excess, claim, cycle, lambda: moment_lines(self.run, cycle)))
