@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -230,3 +233,41 @@ def test_a_waveform_opens_at_a_moment(tmp_path: Path, level: str) -> None:
 def test_a_moment_before_the_run_is_refused() -> None:
     with pytest.raises(InputError, match=r"trace.moment_cycle: -1 is not allowed; give 0 or more"):
         TraceOptions(wave="w.vcd", moment_cycle=-1)
+
+
+@pytest.mark.skipif(shutil.which("gtkwave") is None or shutil.which("Xvfb") is None, reason="needs GTKWave and Xvfb")
+def test_gtkwave_opens_it_at_the_moment(project: Project) -> None:
+    failed(project, FAILS)
+    place = project.path / ".tlm-waves" / "test_it.py-test_one"
+    (place / "ask.tcl").write_text(
+        'puts "saw [gtkwave::getMarker] [gtkwave::getWindowStartTime] [gtkwave::getWindowEndTime] '
+        '[gtkwave::getTotalNumTraces]"\nflush stdout\nexit\n'
+    )
+    reading, writing = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
+        pass_fds=[writing],
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(writing)
+    try:
+        with os.fdopen(reading) as numbers:
+            display = f":{numbers.readline().strip()}"
+        said = subprocess.run(
+            ["gtkwave", "--rcvar", "splash_disable on", "--script", "ask.tcl", "run.vcd", "run.gtkw"],
+            cwd=place,
+            env={**os.environ, "DISPLAY": display, "HOME": str(place), "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    found = re.search(r"^saw (\d+) (\d+) (\d+) (\d+)$", said, re.MULTILINE)
+    assert found is not None, said
+    marker_ps, start_ps, end_ps, rows = map(int, found.groups())
+    assert marker_ps == 646 * 10**9 // tlm.ChipConfig().clock_khz
+    assert start_ps < marker_ps < end_ps
+    assert rows > 10

@@ -15,7 +15,12 @@ from tlm.testing.recipe import changed_text
 from tlm.testing.reference import difference_lines
 
 if TYPE_CHECKING:
+    import pytest
+
     from tlm.testing.run import Run
+
+FIDELITY = "tlm_fidelity"
+"""The parameter of a test that the marker ``fidelity`` makes."""
 
 
 @dataclass(eq=False, repr=False)
@@ -220,3 +225,16 @@ def owner_of(section: str) -> str:
     """Name of the test that a section belongs to; parametrised names keep their brackets."""
     name, bracket, rest = section.partition("[")
     return name + bracket + rest.partition("]")[0] + "]" if bracket else name.partition(" ")[0]
+
+
+def section_of(item: pytest.Item) -> str:
+    """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
+    name = item.nodeid.partition("::")[2].replace("::", ".")
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or FIDELITY not in callspec.params:
+        return name
+    head, _, parameters = name.partition("[")
+    words = parameters[:-1].split("-")
+    if callspec.params[FIDELITY] in words:
+        words.remove(callspec.params[FIDELITY])
+    return f"{head}[{'-'.join(words)}]" if words else head

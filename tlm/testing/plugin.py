@@ -170,9 +170,9 @@ def tlm_trace(tlm_runs: TestRuns) -> TestTrace:
 @pytest.fixture
 def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBaseline:
     """The baseline of the test: ``assert run.matches(tlm_baseline)``."""
-    from tlm.testing.baseline import TestBaseline
+    from tlm.testing.baseline import TestBaseline, section_of
 
-    baseline = TestBaseline(request.path, _section(request.node), request.config.option.tlm_update)
+    baseline = TestBaseline(request.path, section_of(request.node), request.config.option.tlm_update)
     request.node.stash[_TEST].baseline = baseline
     return baseline
 
@@ -181,19 +181,6 @@ def _session(config: pytest.Config) -> _Session:
     if _SESSION not in config.stash:
         config.stash[_SESSION] = _Session(config.option.tlm_trace_limit)
     return config.stash[_SESSION]
-
-
-def _section(item: pytest.Item) -> str:
-    """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
-    name = item.nodeid.partition("::")[2].replace("::", ".")
-    callspec = getattr(item, "callspec", None)
-    if callspec is None or _FIDELITY not in callspec.params:
-        return name
-    head, _, parameters = name.partition("[")
-    words = parameters[:-1].split("-")
-    if callspec.params[_FIDELITY] in words:
-        words.remove(callspec.params[_FIDELITY])
-    return f"{head}[{'-'.join(words)}]" if words else head
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
@@ -254,9 +241,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Note which tests there are, so that baselines of tests that are gone can go, too."""
     if not config.option.tlm_update or any("::" in str(argument) for argument in config.args):
         return
+    from tlm.testing.baseline import section_of
+
     collected: dict[str, set[str]] = {}
     for item in items:
-        collected.setdefault(str(item.path), set()).add(_section(item))
+        collected.setdefault(str(item.path), set()).add(section_of(item))
     config.stash[_COLLECTED] = collected
 
 

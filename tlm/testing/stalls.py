@@ -117,7 +117,8 @@ def _explain_conflicts(run: Run, found: Sequence[tuple[Transaction, Transaction 
     by_socket: dict[str, int] = {}
     for one, _ in found:
         by_socket[one.socket] = by_socket.get(one.socket, 0) + 1
-    yield "who found it taken: " + ", ".join(f"{socket} {count:,} times" for socket, count in by_socket.items())
+    counts = (f"{socket} {count:,} time{'' if count == 1 else 's'}" for socket, count in by_socket.items())
+    yield f"who found it taken: {', '.join(counts)}"
     one, holder = found[0]
     yield f"the first, in cycle {one.begin_cycle:,} at bank {one.address % banks}:"
     yield f"  {one}"
