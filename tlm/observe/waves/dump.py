@@ -246,6 +246,8 @@ class Dump:
 
     def _settle(self, end: int) -> None:
         """All cycles before ``end`` get their averages and are written."""
+        while self._pending and self._pending[0][0] < self._sampled:  # what Ctrl-C has left of the span before
+            self._write(*self._pending.popleft())
         averages = self._sample(self._sampled, end) if self._sample is not None and end > self._sampled else {}
         if averages:
             if self._pending and self._pending[0][0] == self._sampled:
