@@ -100,8 +100,8 @@ def crowded_boxes(layout: Layout, waves: Waves, end_ps: int) -> list[tuple[str, 
             if time >= last or stop <= first:
                 continue
             pixels = (stop - max(time, first)) / layout.ps_per_pixel
-            word = _word(value, waves, line.translated, bool(index))
-            if EMPTY_PIXELS < pixels < CHARACTER_PIXELS * len(word) + FRAME_PIXELS:
+            word = _word(value, waves, line.translated, int(index.partition(":")[0] or -1) // 4 + 1)
+            if word and EMPTY_PIXELS < pixels < CHARACTER_PIXELS * len(word) + FRAME_PIXELS:
                 found.append((line.signal, word, pixels))
     return found
 
@@ -111,9 +111,9 @@ def _has_words(changes: list[tuple[int, object]]) -> bool:
     return any(value not in (0, 1, None, "x", "z") for _, value in changes)
 
 
-def _word(value: object, waves: Waves, translated: bool, bits: bool) -> str:
+def _word(value: object, waves: Waves, translated: bool, digits: int) -> str:
     if translated and isinstance(value, int):
         return waves.legend[value]
     if isinstance(value, str) and value.strip("zx") == "":
         return ""  # a line in the middle, or a red box
-    return f"{value:x}" if bits and isinstance(value, int) else str(value)
+    return f"{value:0{digits}x}" if digits and isinstance(value, int) else str(value)

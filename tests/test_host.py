@@ -13,12 +13,14 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.driver import DriverStep, SramName, StartEngine, StartTransfer, Transfer, Unit, Wait
 from tlm.chip.host import HostState
 from tlm.chip.isa import END_WORD
+from tlm.chip.payloads import InterruptPayload
 from tlm.chip.registers import ChannelRegister, EngineRegister, Status, UnitRegister
 from tlm.core.errors import DriverError
 from tlm.core.module import Activity
 from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.sockets import InitiatorSocket
+from tlm.observe.recorder import Recorder
 
 LOAD = StartTransfer(Unit.LOAD, Transfer(SramName.AMEM, 0, 0, row_words=4))
 
@@ -240,3 +242,18 @@ def test_the_engine_s_errors_name_component_address_and_cycle(words: list[int], 
         f"engine.sequencer: {message} in cycle {bench.interrupts[0]}; "
         "the driver stopped; check the program and the off-chip image"
     )
+
+
+@pytest.mark.parametrize("interrupt_first", [True, False])
+def test_an_interrupt_in_the_cycle_in_which_the_host_begins_to_wait_finds_it_awake(interrupt_first: bool) -> None:
+    """Which comes first within a cycle is the simulator's matter: the two fidelities differ in it."""
+    bench = Bench()
+    recorder = Recorder(bench.system)
+
+    def interrupt() -> Activity:
+        yield from bench.system.dma.load.registers.interrupt.b_transport(InterruptPayload())
+
+    both = bench.system.host.run([Wait(Unit.LOAD)]), interrupt()
+    run_together(bench.system.simulation, *(reversed(both) if interrupt_first else both))
+    spans = [(span.state, span.waits_for) for span in recorder.host.spans(bench.clock.now)]
+    assert spans == [("run", "load"), ("run", None)]

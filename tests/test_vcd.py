@@ -371,7 +371,9 @@ def test_a_waveform_ends_at_its_limit(run: Run, tmp_path: Path, monkeypatch: pyt
     assert waves.last_cycle == cut - 1
 
 
-@pytest.mark.parametrize("window", [None, "layer:res,pass:2..4", "cycles:1500..1900"])
+@pytest.mark.parametrize(
+    "window", [None, "layer:res,pass:2..4", "cycles:1500..1900", *map("pass:{}".format, range(12))]
+)
 def test_every_name_of_the_layout_is_in_the_dump_and_every_word_of_the_view_fits(
     run: Run, tmp_path: Path, window: str | None
 ) -> None:

@@ -108,6 +108,8 @@ class InterruptedStream(io.StringIO):
 def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
     bench = Bench(InterruptedStream(interrupted_write))
     event, number = bench.dump.event("a", "s"), bench.dump.integer("a", "n")
+    mean = bench.dump.variables.real("a", "mean")
+    bench.dump.average(lambda first, end: {mean: first + end})
     bench.dump.start()
 
     def play() -> None:
@@ -119,8 +121,8 @@ def test_ctrl_c_within_a_write_repeats_nothing(interrupted_write: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         play()
     bench.close()
-    for name in ("s", "n", "cycle", "ruler"):
-        cycles = [cycle for cycle, _ in bench.values(name)]
+    means = [cycle for cycle, _ in bench.values("mean")[1:]]  # behind its initial value
+    for cycles in (means, *([cycle for cycle, _ in bench.values(name)] for name in ("s", "n", "cycle", "ruler"))):
         assert cycles == sorted(set(cycles))
 
 

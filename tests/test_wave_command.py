@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 from command import SMALL, refused, tlm
 from waves import Waves
+
+from tlm.cli.traces import trace_messages
 
 BESIDE = ["a.gtkw", "a.labels.txt", "a.vcd"]
 
@@ -51,6 +54,20 @@ def test_the_level_follows_from_what_is_asked_for(small: Path, tmp_path: Path) -
         done = tlm("run", small, "--vcd", "a.vcd", *options, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
         assert shown in Waves(tmp_path / "a.vcd").names, options
+
+
+def test_what_an_interrupted_run_has_left_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = argparse.Namespace(wave=None, wave_level=None, trace_window=None, wave_limit_mb=None, timeline=None)
+    paths = [tmp_path / name for name in ("new.vcd", "old.json")]
+    paths[1].write_text("of another run")
+
+    def run() -> None:
+        paths[0].write_text("of this run")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), trace_messages(arguments, paths):
+        run()
+    assert capsys.readouterr().err == f"tlm: the run up to its end is in {paths[0]}\n"
 
 
 def test_what_a_waveform_lacks_is_said_on_stderr(small: Path, tmp_path: Path) -> None:

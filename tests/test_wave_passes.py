@@ -211,6 +211,20 @@ def test_a_failing_run_leaves_what_happened_before(tmp_path: Path, fidelity: str
     assert {line.signal for line in read_layout(path.with_suffix(".gtkw")).lines} <= declared(path)
 
 
+@pytest.mark.parametrize("cycle", [541, 691])
+def test_the_first_view_of_a_run_that_fails_before_its_first_pass(tmp_path: Path, cycle: int) -> None:
+    network, activations = small_network()
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle) for word in range(CHIP.imem_words)]
+    path = tmp_path / "failed.vcd"
+    with pytest.raises(tlm.TlmError):
+        tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=path), faults=faults)
+    layout, waves = read_layout(path.with_suffix(".gtkw")), Waves(path)
+    assert waves.final(f"{next(iter(waves.layer_scopes().values()))}.passes") == 0
+    end_ps = max(int(line[1:]) for line in path.read_text().splitlines() if line.startswith("#"))
+    assert crowded_boxes(layout, waves, end_ps) == []
+    assert layout.start_ps < end_ps
+
+
 def test_fst_is_the_same_waveform(small: Passes, tmp_path: Path) -> None:
     if shutil.which("vcd2fst") is None:
         pytest.skip("not installed: vcd2fst (Debian: gtkwave)")

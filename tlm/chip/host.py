@@ -107,11 +107,13 @@ class Host(Module):
         yield from self._write(base + UnitRegister.START, 1)
 
     def _wait(self, unit: Unit) -> Activity:
-        self.waits_for.value = unit
+        self.waits_for.value, begins = unit, self._clock.now
         while unit not in self._raised:
             self.state.value = HostState.SLEEP
             self._wake = Event(self._clock.env)
             yield self._wake
+        if self._raised[unit] == begins:  # whichever came first in this cycle: it has not slept
+            self.state.value = HostState.RUN
         ready = self._raised.pop(unit) + self._interrupt_cycles
         if ready > self._clock.now:
             yield self._clock.cycles(ready - self._clock.now)

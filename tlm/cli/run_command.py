@@ -76,7 +76,7 @@ def _simulate(
     """The result, and the layers whose outputs differ from the golden model's if the job has those."""
     import tlm
 
-    with progress(f"simulating {job.name}"), trace_messages(arguments):
+    with progress(f"simulating {job.name}"), trace_messages(arguments, trace.files()):
         result = tlm.simulate(program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy)
     return result, None if job.golden is None else differing_layers(job.golden, result.tensors)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.core.errors import InputError, TraceWarning
+from tlm.core.errors import InputError, TlmError, TraceWarning
 
 if TYPE_CHECKING:
     from tlm.observe.trace_options import TraceOptions
@@ -97,17 +97,35 @@ def check_trace_files(trace: TraceOptions) -> None:
 
 
 @contextmanager
-def trace_messages(arguments: argparse.Namespace) -> Iterator[None]:
-    """Say on stderr, in one line each, what a trace lacks; errors name the options that were given."""
+def trace_messages(arguments: argparse.Namespace, files: Sequence[Path]) -> Iterator[None]:
+    """Say on stderr, in one line each, what a trace lacks and what an unfinished run has left in ``files``.
+
+    Errors name the options that were given.
+    """
+    before = [_written(path) for path in files]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TraceWarning)
         try:
             yield
         except InputError as error:
             raise InputError(_by_flag(str(error), _given(arguments))) from None
+        except (KeyboardInterrupt, TlmError):
+            left = [str(path) for path, old in zip(files, before, strict=True) if _written(path) != old]
+            if left:
+                print(f"tlm: the run up to its end is in {', '.join(left)}", file=sys.stderr)
+            raise
         finally:
             for one in caught:
                 print(f"tlm: warning: {_by_flag(str(one.message), _given(arguments))}", file=sys.stderr)
+
+
+def _written(path: Path) -> tuple[int, int] | None:
+    """Tells whether a file is another one than before."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

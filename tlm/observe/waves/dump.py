@@ -246,6 +246,8 @@ class Dump:
 
     def _settle(self, end: int) -> None:
         """All cycles before ``end`` get their averages and are written."""
+        while self._pending and self._pending[0][0] < self._sampled:  # what Ctrl-C has left of the span before
+            self._write(*self._pending.popleft())
         averages = self._sample(self._sampled, end) if self._sample is not None and end > self._sampled else {}
         if averages:
             if self._pending and self._pending[0][0] == self._sampled:
@@ -261,15 +263,16 @@ class Dump:
         time_ps = start_ps(cycle, self._clock_khz)
         if self.cut_cycle is None and self.variables.written_bytes > self._limit_bytes:
             self.cut_cycle = cycle
-            self._pause(time_ps, "cut")
+            self._pause(cycle, "cut")
         wanted = self.cut_cycle is None and (self._gate is None or self._gate(cycle))
         if not wanted:
-            self._pause(time_ps, "outside_window")
+            self._pause(cycle, "outside_window")
             self.variables.note(values)
             return
         if not self._recording:
-            self._remember(cycle, {one: one.value for one in self._to_remember} | values)
-            values = self._resume(time_ps, values)
+            recording = {self._status: labels.code("recording")}
+            self._remember(cycle, {one: one.value for one in self._to_remember} | values | recording)
+            values = self._resume(time_ps, values | recording)
         if not self.recorded_cycles:
             self.first_recorded_cycle = cycle
         self.recorded_cycles += 1
@@ -289,16 +292,20 @@ class Dump:
             self._left_to_remember -= 1
             self.remembered += [Change(cycle, *item) for item in values.items() if item[0] in self._to_remember]
 
-    def _pause(self, time_ps: int, status: str) -> None:
+    def _pause(self, cycle: int, status: str) -> None:
         """From here on everything shows x; nothing if it does already."""
         if self._recording:
             self._recording = False
+            time_ps = start_ps(cycle, self._clock_khz)
+            if self._left_to_remember:  # boxes end here; what follows has no words
+                shown = dict.fromkeys(self._to_remember, "") | {self._status: labels.code(status)}
+                self.remembered += [Change(cycle, *item) for item in shown.items()]
             self.variables.change(self._status, time_ps, labels.code(status))
             self.variables.pause(time_ps, keep=self._status)
 
     def _resume(self, time_ps: int, values: Frame) -> Frame:
         """Everything shows its value again, that of this cycle; what is left is to be written."""
         self._recording = True
-        self.variables.note(values | {self._status: labels.code("recording")})
+        self.variables.note(values)
         self.variables.resume(time_ps)
         return {variable: value for variable, value in values.items() if self.variables.is_event(variable)}

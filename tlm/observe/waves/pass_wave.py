@@ -107,6 +107,10 @@ class PassWave:
         anchors = [part.passes[0] for part in waited] + [one for part in parts for one in part.passes[1:3]]
         for anchor in anchors[:_ANCHORS]:
             yield [_around(anchor, pixels) for pixels in _PASS_PIXELS]
+        if not anchors:  # the run has failed before: its end tells more than its beginning
+            cycles = self._watched.recorder.recorded_cycles
+            lengths = [cycles >> shift for shift in range(cycles.bit_length())]
+            yield [Span(cycles - length, length) for length in lengths]
 
 
 def _before(cycle: int, parts: Sequence[PartRecord], pixels: int) -> Span:

@@ -37,7 +37,7 @@ def boxes_of(
     for cycle, variable, value in changes:
         if variable in found:
             starts, texts = found[variable]
-            text = _text(value, looks[variable])
+            text = _text(value, looks[variable], variable.size)
             if texts[-1] != text:
                 if starts[-1] == cycle:
                     texts[-1] = text
@@ -47,7 +47,9 @@ def boxes_of(
     return {row.signal: Boxes(*found[variables.by_name[row.signal]]) for row in rows}
 
 
-def _text(value: Value, look: Look) -> str:
+def _text(value: Value, look: Look, bits: object) -> str:
     if look is Look.STATE and isinstance(value, int):
         return labels.name(value)
+    if look is Look.HEX and isinstance(value, int) and isinstance(bits, int):
+        return f"{value:0{-(-bits // 4)}x}"  # viewers write all digits
     return "z" if value is None else str(value)

@@ -87,7 +87,8 @@ def crowded_boxes(row: Boxes, span: Span, end_cycle: int) -> int:
         stop = row.starts[index + 1] if index + 1 < len(row.starts) else end_cycle
         # a box that goes on beyond the right edge shows the beginning of its word there
         pixels = (stop - max(row.starts[index], first)) * scale
-        count += _EMPTY_PIXELS < pixels < _CHARACTER_PIXELS * len(row.texts[index]) + _FRAME_PIXELS
+        text = row.texts[index]
+        count += bool(text) and _EMPTY_PIXELS < pixels < _CHARACTER_PIXELS * len(text) + _FRAME_PIXELS
     return count
 
 
