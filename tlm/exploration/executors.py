@@ -151,7 +151,7 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         raise InputError("--dask: distributed is not installed: pip install 'cartesian-tlm[cluster]'") from None
     if address == LOCAL:
         with (
-            LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=None) as cluster,
+            LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=":0") as cluster,
             Client(cluster) as client,
         ):
             yield client

@@ -88,6 +88,6 @@ def _abandon(executor: Executor, under_way: Pending) -> None:
     for future in under_way:
         future.cancel()
     processes = list((getattr(executor, "_processes", None) or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
+    executor.shutdown(wait=False)
     for process in processes:
         process.terminate()
