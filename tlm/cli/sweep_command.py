@@ -114,5 +114,5 @@ def _summary(plan: Plan, counts: dict[str, int], directory: Path) -> str:
     lines = [f"{plan.name}: {len(plan.points):,} points over {', '.join(plan.axes)}: {kinds}"]
     if counts.get("failed"):
         lines.append("failed points keep their messages (column error); --retry-failed runs them again")
-    lines.append(f"wrote {directory}")
+    lines.append(f"wrote {directory}; `tlm report {directory}` draws it")
     return "\n".join(lines)
