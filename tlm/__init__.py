@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tlm.compiler.saved import load_program, save_program
     from tlm.core.errors import TlmError
     from tlm.evaluation import Evaluator, evaluate
+    from tlm.exploration.api import sweep
     from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
     from tlm.network import Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
@@ -47,6 +48,7 @@ _HOMES = {
     "reference": "tlm.reference:",
     "save_program": "tlm.compiler.saved",
     "simulate": "tlm.simulator",
+    "sweep": "tlm.exploration.api",
 }
 
 __all__ = [
@@ -71,6 +73,7 @@ __all__ = [
     "reference",
     "save_program",
     "simulate",
+    "sweep",
 ]
 
 

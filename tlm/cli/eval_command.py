@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlm.cli.arguments import add_scenario, load, naming
-from tlm.cli.golden import differing_layers
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
+from tlm.golden import differing_layers
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands

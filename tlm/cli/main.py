@@ -13,7 +13,8 @@ from typing import NoReturn
 from tlm.core.errors import CompileError, InputError, TlmError
 
 COMMANDS = (
-    "run", "eval", "wave", "plot", "explain", "compare", "reproduce", "compile", "disasm", "list", "info", "schema"
+    "run", "eval", "sweep", "report", "wave", "plot", "explain", "compare", "reproduce", "compile", "disasm", "list",
+    "info", "schema",
 )  # fmt: skip
 """Subcommands in the order of the help; each is a module of this package."""
 
@@ -23,7 +24,7 @@ _EPILOG = """exit status:
   0    done; for `run` and `eval`: all that was compared equals the golden model (or checking was turned off)
   1    outputs differ from the golden model, or the simulation failed
   2    the input or the command line is wrong; nothing was run
-  130  interrupted; no result was written
+  130  interrupted; no result was written (a sweep keeps its finished points)
 """
 
 
@@ -48,11 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         # Where Ctrl-C meets code that Python itself runs from text (every dataclass does when it is made), Python kills
         # the process with the signal when it ends, whoever caught the exception; this leaves before that.
         atexit.register(os._exit, INTERRUPTED)
-        return _complain("interrupted; no result was written", INTERRUPTED)
+        return _complain(str(interrupt) or "interrupted; no result was written", INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone (`tlm list | head`); Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,6 +26,27 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]
         yield lambda: shown.advance(task)
 
 
+@contextmanager
+def rated_progress(text: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
+    """A bar with the rate and the remaining time; gives what counts one step."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(TextColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
+
+    bar = (BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *bar, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(text, total=total)
+        yield lambda: shown.advance(task)
+
+
 def show(text: str) -> None:
     """One line that the next overwrites; an empty text clears it. Nothing if stderr is no terminal."""
     if sys.stderr.isatty():

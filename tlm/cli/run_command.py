@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlm.cli.arguments import add_scenario, load, naming
-from tlm.cli.golden import differing_layers
 from tlm.cli.progress import progress
 from tlm.cli.traces import TRACE_FLAGS, add_traces, check_trace_files, trace_messages, trace_options
 from tlm.core.errors import InputError
+from tlm.golden import differing_layers
 
 if TYPE_CHECKING:
     from tlm.batch import BatchSummary

@@ -8,7 +8,7 @@ the descriptions in the JSON Schema. The kinds of network and of input have file
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field, structs
 
@@ -16,6 +16,7 @@ from tlm.chip.config import ChipConfig
 from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.inputs import InputSection, RandomInput
 from tlm.scenario.networks import BlockNetwork, NetworkSection
+from tlm.scenario.sections import Seed
 
 if TYPE_CHECKING:
     from tlm.observe.trace_options import TraceOptions
@@ -56,6 +57,21 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return TraceOptions(**structs.asdict(self))
 
 
+class SweepSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `tlm sweep` varies; other commands ignore it."""
+
+    over: dict[str, Any] = field(default_factory=dict)
+    """Key, e.g. "chip.amem_banks", -> array of its values, or text such as "1..9", "0.8..1.1:0.1", "256..4096:*2"."""
+    sample: Annotated[int, Meta(ge=1)] | None = None
+    """So many draws instead of every combination."""
+    method: Literal["lhs", "random"] = "lhs"
+    """Of a sample: Latin hypercube or independent draws."""
+    seed: Seed = 0
+    """Of a sample."""
+    where: list[str] = field(default_factory=list)
+    """Expressions that every point has to meet, e.g. "chip.amem_banks * chip.amem_words <= 65536"."""
+
+
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole scenario file."""
 
@@ -74,3 +90,5 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What events cost; the default is calibrated to the published power."""
     trace: TraceSection = field(default_factory=TraceSection)
     """What is recorded."""
+    sweep: SweepSection = field(default_factory=SweepSection)
+    """What `tlm sweep` varies."""

@@ -1,0 +1,298 @@
+"""Sweeps: whatever runs the points, and however often it is interrupted, the rows are the same."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import SMALL, refused, tlm
+
+from tlm.chip.config import ChipConfig
+from tlm.compiler.compile import compile_network
+from tlm.exploration import task as tasks
+from tlm.exploration.api import open_tasks, run_plan
+from tlm.exploration.columns import CAUSES, FAILED, OK
+from tlm.exploration.executors import SerialExecutor, Workers, workers
+from tlm.exploration.plan import Plan, Request, make_plan
+from tlm.exploration.runner import run_tasks
+from tlm.exploration.store import Store, open_store
+from tlm.exploration.task import Outcome, Task, compile_key
+from tlm.scenario.loading import load_scenario
+
+OVER = ["chip.amem_banks=1,2,4,8", "network.layers.0.taps=1..3", "chip.voltage_v=0.8,1.1"]
+SERIAL = Workers(SerialExecutor, 1, "this process")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
+
+
+def new_store(plan: Plan) -> Store:
+    store = Store.in_memory()
+    store.begin(plan)
+    return store
+
+
+def rows_of(plan: Plan, ready: Workers = SERIAL) -> list[dict[str, Any]]:
+    store = new_store(plan)
+    run_plan(plan, store, ready)
+    return store.rows()
+
+
+def test_a_row_says_what_a_run_says(small: Path) -> None:
+    import tlm as package
+
+    rows = rows_of(make_plan(small, Request(["chip.amem_banks=1,4"])))
+    assert [row["point"] for row in rows] == [0, 1]
+    for row in rows:
+        job = load_scenario(small, [f"chip.amem_banks={row['chip.amem_banks']}"]).build()
+        result = package.simulate(job.network, job.activations, job.chip)
+        assert (row["status"], row["error"]) == (OK, None)
+        assert (row["cycles"], row["time_us"], row["macs"]) == (result.cycles, result.time_us, result.macs)
+        assert row["energy_pj"] == result.energy.total_pj
+        assert row["outputs_sha256"] == result.outputs_sha256
+        assert sum(row[f"{cause}_cycles"] for cause in CAUSES) == row["cycles"]
+
+
+def test_processes_and_threads_give_the_same_rows_as_one(small: Path) -> None:
+    plan = make_plan(small, Request(OVER))
+    serial = rows_of(plan)
+    assert len(serial) == 24
+    assert {row["status"] for row in serial} == {OK}
+    with workers(2) as ready:
+        assert rows_of(plan, ready) == serial
+    with ThreadPoolExecutor(3) as threads:
+        assert rows_of(plan, Workers(lambda: threads, 5, "threads")) == serial
+
+
+def test_a_point_never_runs_twice(small: Path, tmp_path: Path) -> None:
+    ended: list[str] = []
+
+    def run(over: list[str]) -> None:
+        plan = make_plan(small, Request(over))
+        with open_store(tmp_path / "out", plan) as store:
+            run_plan(plan, store, SERIAL, lambda outcome: ended.append(outcome.key))
+
+    run(["chip.amem_banks=1,2", "chip.voltage_v=1.1"])
+    assert len(ended) == 2
+    run(["chip.amem_banks=1,2,4"])  # 1.1 V is the default, so two of these are there
+    assert len(ended) == len(set(ended)) == 3
+
+
+@pytest.mark.parametrize("after", [0, 1, 7, 23])
+def test_an_interrupted_sweep_goes_on(small: Path, tmp_path: Path, after: int) -> None:
+    plan = make_plan(small, Request(OVER))
+    ended: list[str] = []
+
+    def interrupt(outcome: Outcome) -> None:
+        ended.append(outcome.key)
+        if len(ended) == after + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), open_store(tmp_path, plan) as store:
+        run_plan(plan, store, SERIAL, interrupt)
+    with open_store(tmp_path, plan) as store:
+        assert len(open_tasks(plan, store)) == 24 - after - 1
+        run_plan(plan, store, SERIAL, lambda outcome: ended.append(outcome.key))
+        assert store.rows() == rows_of(plan)
+    assert len(ended) == len(set(ended)) == 24
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill"])
+def test_ten_interruptions_change_nothing(tmp_path: Path, small: Path, kind: signal.Signals) -> None:
+    options = [word for text in (*OVER, "input.seed=0..24") for word in ("--over", text)]
+    chance, points, stopped = random.Random(kind), 24 * 25, 0
+    whole = rows_of(make_plan(small, Request([*OVER, "input.seed=0..24"])))
+    command = [sys.executable, "-m", "tlm", "sweep", small, *options, "--processes", 2, "-o", tmp_path / "out"]
+    for _ in range(10):
+        process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True, text=True)
+        time.sleep(chance.uniform(0.5, 1.6))
+        if kind == signal.SIGKILL:
+            process.kill()
+        else:
+            os.killpg(process.pid, kind)  # as a terminal does
+        _, complaint = process.communicate(timeout=30)
+        stopped += process.returncode != 0
+        assert process.returncode in (0, 130, -9)
+        assert "Traceback" not in complaint, complaint
+    assert stopped >= 5  # else the moments are too late
+    done = tlm("sweep", *command[4:])
+    assert done.returncode == 0, done.stderr
+    assert f"{points} ok" in done.stdout
+    plan = make_plan(small, Request([*OVER, "input.seed=0..24"]))
+    with open_store(tmp_path / "out", plan) as store:
+        assert store.rows() == whole
+
+
+def test_a_failed_point_keeps_its_message(small: Path, tmp_path: Path) -> None:
+    done = tlm("sweep", small, "--over", "chip.amem_words=8,16384", "--processes", 1, "--export", "t.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 failed" in done.stdout
+    assert "1 ok" in done.stdout
+    with closing(sqlite3.connect(tmp_path / "small.sweep" / "sweep.sqlite")) as database:
+        query = 'SELECT "chip.amem_words", status, error, cycles IS NULL FROM sweep ORDER BY point'
+        failed, fine = database.execute(query).fetchall()
+    assert failed[:2] == (8, FAILED)
+    assert "AMem" in failed[2]
+    assert failed[3] == 1
+    assert fine == (16384, OK, None, 0)
+    again = tlm("sweep", "small.sweep", cwd=tmp_path)
+    assert again.stdout.splitlines()[0] == done.stdout.splitlines()[0]
+
+
+def deadly(task: Task) -> Outcome:
+    if task.config.chip.amem_banks == 2:
+        os._exit(1)
+    return Outcome(task.key, OK)
+
+
+class Deadly(ProcessPoolExecutor):
+    def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Any:
+        return super().submit(deadly, *arguments, **options)
+
+
+def test_a_point_that_kills_its_worker_is_given_up_and_no_other_is(small: Path) -> None:
+    import multiprocessing
+
+    plan = make_plan(small, Request(["chip.amem_banks=1,2,4,8", "input.seed=1..3"]))
+    outcomes: list[Outcome] = []
+
+    def pool() -> Executor:
+        return Deadly(2, multiprocessing.get_context("forkserver"))
+
+    run_tasks(open_tasks(plan, new_store(plan)), pool, 4, outcomes.append)
+    keys = {point.key: point.config.chip.amem_banks for point in plan.points}
+    assert len(outcomes) == len({outcome.key for outcome in outcomes}) == 12
+    assert all((outcome.status == FAILED) == (keys[outcome.key] == 2) for outcome in outcomes)
+    assert {outcome.error for outcome in outcomes} == {None, "its worker process died, twice; out of memory?"}
+
+
+def test_outputs_that_differ_from_the_golden_model_are_found(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
+    monkeypatch.setattr(tasks, "_networks", tasks.Kept(1))
+    monkeypatch.setattr(tasks, "_checks", tasks.Kept(9))
+    build = tasks._build
+
+    def wrong(task: Task) -> Any:
+        job = build(task)
+        assert job.golden is not None
+        return replace(job, golden={**job.golden, "c2": job.golden["c2"] + 1})
+
+    monkeypatch.setattr(tasks, "_build", wrong)
+    rows = rows_of(plan)
+    assert [row["status"] for row in rows] == ["differs", "differs"]
+    assert {row["error"] for row in rows} == {"the outputs of c2 differ from the golden model"}
+    assert all(row["cycles"] > 0 for row in rows)
+
+
+CHANGES = {
+    "lanes": 16, "columns": 16, "amem_words": 8192, "wmem_words": 8192, "imem_words": 8192, "amem_banks": 2,
+    "wmem_banks": 2, "imem_banks": 4, "sram_read_cycles": 2, "mask_cycles": 2, "multiply_cycles": 2,
+    "accumulate_cycles": 2, "pass_gap_cycles": 4, "requantiser_cycles": 4, "voltage_v": 1.0, "frequency_mhz": 500.0,
+    "bus_bytes": 16, "memory_gb_per_s": 1.6, "memory_latency_ns": 90.0, "memory_bytes": 1 << 24, "burst_bytes": 32,
+    "dma_bursts_in_flight": 4, "host_access_ns": 40.0, "host_interrupt_ns": 200.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", [item.name for item in fields(ChipConfig)])
+def test_a_program_is_reused_only_where_the_compiler_would_give_the_same(small: Path, key: str) -> None:
+    """The keys that the compiler reads are found by recording its reads, those of properties included."""
+    from pickle import dumps
+
+    job = load_scenario(small).build()
+    chip = ChipConfig()
+    other = replace(chip, **{key: CHANGES[key]}) if key != "voltage_v" else ChipConfig.at(CHANGES[key])
+    same = dumps(replace(compile_network(job.network, other), config=chip)) == dumps(compile_network(job.network, chip))
+    assert same or compile_key(other) != compile_key(chip)
+    if key in ("wmem_banks", "imem_banks"):
+        assert compile_key(other) == compile_key(chip)
+
+
+def test_the_compiler_reads_nothing_of_a_chip_but_its_key(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = load_scenario(small).build()
+    read: set[str] = set()
+    names = {item.name for item in fields(ChipConfig)}
+    get = object.__getattribute__
+
+    def recorded(self: ChipConfig, name: str) -> Any:
+        if name in names:
+            read.add(name)
+        return get(self, name)
+
+    chip = ChipConfig()
+    monkeypatch.setattr(ChipConfig, "__hash__", object.__hash__)  # a hash, for caches, reads everything
+    monkeypatch.setattr(ChipConfig, "__eq__", object.__eq__)
+    monkeypatch.setattr(ChipConfig, "__getattribute__", recorded)
+    compile_network(job.network, chip)
+    needed = set(read)
+    read.clear()
+    compile_key(chip)
+    monkeypatch.undo()
+    assert needed <= read
+
+
+def test_what_cannot_be_swept_is_said_before_anything_is_written(small: Path, tmp_path: Path) -> None:
+    over = ("--over", "chip.amem_banks=1,2")
+    assert "nothing to vary" in refused("sweep", small, cwd=tmp_path)
+    assert "--processes: 0 is not allowed" in refused("sweep", small, *over, "--processes", 0, cwd=tmp_path)
+    assert "ends with none of .csv, .parquet" in refused("sweep", small, *over, "--export", "a.xls", cwd=tmp_path)
+    assert "given twice" in refused("sweep", small, *over, *over, cwd=tmp_path)
+    assert "'sobol' is not one of lhs, random" in refused(
+        "sweep", small, *over, "--sample", 3, "--method", "sobol", cwd=tmp_path
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["small.toml"]
+
+
+def test_a_directory_belongs_to_one_scenario_and_one_process(small: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
+    over = ("--over", "chip.amem_banks=1,2", "--processes", 1, "-o", out)
+    with open_store(out, plan):
+        assert "another process is sweeping" in refused("sweep", small, *over, cwd=tmp_path)
+    assert "a sweep of another scenario" in refused("sweep", small, "--set", "input.seed=9", *over, cwd=tmp_path)
+    (out / "sweep.sqlite").write_text("no database, but a text of some length\n" * 40)
+    assert "is no store of a sweep" in refused("sweep", small, *over, cwd=tmp_path)
+
+
+def test_exports_are_the_rows_in_their_order(small: Path, tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    import csv
+
+    from tlm.exploration.table import export
+
+    plan = make_plan(small, Request(["chip.amem_words=8,16384", "network.layers.1.kernel=1,[1, 3]"]))
+    rows = rows_of(plan)
+    export(rows, tmp_path / "t.csv")
+    export(rows, tmp_path / "t.parquet")
+    read = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
+    assert [row["network.layers.1.kernel"] for row in read] == ["1", "[1, 3]"] * 2
+    assert [row["cycles"] for row in read] == ["" if row["cycles"] is None else str(row["cycles"]) for row in rows]
+    table = pq.read_table(tmp_path / "t.parquet").to_pylist()
+    assert [row["cycles"] for row in table] == [row["cycles"] for row in rows]
+    assert [row["network.layers.1.kernel"] for row in table] == ["1", "[1, 3]"] * 2
+    assert [row["energy_pj"] for row in table] == [row["energy_pj"] for row in rows]
+
+
+def test_from_python(small: Path) -> None:
+    import tlm as package
+
+    table = package.sweep(small, {"chip.amem_banks": [1, 2], "network.layers.0.taps": "1..2"}, processes=1)
+    pd = pytest.importorskip("pandas")
+    assert isinstance(table, pd.DataFrame)
+    assert list(table["chip.amem_banks"]) == [1, 1, 2, 2]
+    assert list(table["status"]) == [OK] * 4

@@ -1,0 +1,50 @@
+"""``tlm report``: a run or a sweep as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+
+_NAME = "report.html"
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "report",
+        help="a run or a sweep as one HTML file with figures and tables",
+        description="Writes one self-contained HTML file, for any browser, without network. "
+        "Needs plotly: pip install 'cartesian-tlm[explore]'",
+    )
+    parser.add_argument(
+        "path", metavar="PATH", type=Path, help="result.json, the directory that holds it, or that of a sweep"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help=f"the file to write (default: {_NAME} beside what it shows)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write it."""
+    from tlm.core.files import whole_file
+    from tlm.exploration.report.page import require_plotly
+    from tlm.exploration.report.run_page import run_page
+    from tlm.exploration.report.sweep_page import sweep_page
+    from tlm.exploration.store import DATABASE_NAME
+    from tlm.result_files import check_writable_file
+
+    require_plotly()
+    path: Path = arguments.path
+    is_sweep = (path / DATABASE_NAME).is_file()
+    text = sweep_page(path) if is_sweep else run_page(path)
+    file: Path = arguments.output or (path if path.is_dir() else path.parent) / _NAME
+    check_writable_file(file, "-o")
+    with whole_file(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"wrote {file}")
+    return 0

@@ -1,0 +1,122 @@
+"use strict";
+const data = dataOf("data");
+const parameters = data.columns.filter((c) => c.parameter), figures = data.columns.filter((c) => c.numeric);
+const byName = Object.fromEntries(data.columns.map((c) => [c.name, c]));
+const element = (id) => document.getElementById(id);
+const FEW = 12;
+const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a0522d", "#7f7f7f"];
+const axisTitle = (name) => {
+  const column = byName[name];
+  const unit = [column.unit ? ", " + column.unit : "", column.label ? " " + column.label : ""].join("");
+  return column.title + unit;
+};
+const valuesOf = (name) => [...new Map(data.rows.map((r) => [JSON.stringify(r[name]), r[name]])).values()].sort(
+  (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : text(a).localeCompare(text(b))));
+const isNumeric = (name) => valuesOf(name).every((v) => typeof v === "number");
+const best = (name) => (byName[name].higher_is_better ? -1 : 1);
+
+// Points that no other point beats in both columns.
+function front(rows, x, y) {
+  const ordered = [...rows].sort((a, b) => best(x) * (a[x] - b[x]) || best(y) * (a[y] - b[y]));
+  const found = [];
+  let limit = Infinity;
+  for (const row of ordered) {
+    const value = best(y) * row[y];
+    if (value < limit) { found.push(row); limit = value; }
+  }
+  return found;
+}
+
+function options(select, names, chosen) {
+  for (const name of names) select.add(new Option(byName[name].title, name, false, name === chosen));
+}
+
+const filters = parameters.map(({ name, title }) => {
+  const values = valuesOf(name), place = element("filters");
+  const label = document.createElement("label");
+  label.append(title);
+  place.append(label);
+  if (values.length > FEW && isNumeric(name)) {
+    const ends = ["from", "to"].map((word, i) => {
+      const input = document.createElement("input");
+      input.type = "number"; input.step = "any"; input.placeholder = `${word} ${text(values.at(-i))}`;
+      input.dataset.filter = name;
+      input.addEventListener("input", update);
+      label.append(input);
+      return input;
+    });
+    return (row) => (ends[0].value === "" || row[name] >= +ends[0].value) && (ends[1].value === "" || row[name] <= +ends[1].value);
+  }
+  const select = document.createElement("select");
+  select.dataset.filter = name;
+  select.add(new Option("all", ""));
+  values.forEach((value, index) => select.add(new Option(text(value), String(index))));
+  select.addEventListener("change", update);
+  label.append(select);
+  return (row) => select.value === "" || JSON.stringify(row[name]) === JSON.stringify(values[+select.value]);
+});
+
+const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${text(row[p.name])}`).join("<br>");
+
+function drawPareto(rows, found, x, y, colour) {
+  const names = valuesOf(colour), few = names.length <= FEW;
+  const groups = few ? names.map((value) => [text(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
+    : [[byName[colour].title, rows]];
+  const traces = groups.map(([name, members], index) => ({
+    type: "scatter", mode: "markers", name, x: members.map((r) => r[x]), y: members.map((r) => r[y]),
+    text: members.map(hover), hovertemplate: "%{text}<br>%{x:,} / %{y:,}<extra></extra>",
+    marker: few ? { size: 8, color: PALETTE[index % PALETTE.length], symbol: index % 8 }
+      : { size: 8, color: members.map((r) => r[colour]), colorscale: "Viridis", showscale: true },
+  }));
+  traces.push({
+    type: "scatter", mode: "lines+markers", name: "Pareto front", zorder: 1, x: found.map((r) => r[x]), y: found.map((r) => r[y]),
+    text: found.map(hover), hovertemplate: "%{text}<br>%{x:,} / %{y:,}<extra>Pareto front</extra>",
+    line: { color: variable("--ink"), width: 1.5, shape: best(x) * best(y) > 0 ? (best(x) > 0 ? "hv" : "vh") : "linear" },
+    marker: { size: 13, color: "rgba(0,0,0,0)", line: { color: variable("--ink"), width: 1.5 } },
+  });
+  draw("pareto", { data: traces, layout: {
+    height: 480, margin: { t: 30, r: 20 }, legend: { title: { text: byName[colour].title } },
+    xaxis: { title: { text: axisTitle(x) }, tickformat: ",", exponentformat: "none" },
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", exponentformat: "none" },
+  } });
+}
+
+function drawEffect(index, { name }, rows, y) {
+  const values = valuesOf(name), few = values.length <= FEW;
+  const layout = { height: 300, margin: { t: 30, r: 10, l: 70 }, showlegend: false,
+    xaxis: { title: { text: byName[name].title }, type: few ? "category" : undefined },
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", rangemode: "tozero" } };
+  const traces = few ? values.map((value) => ({
+    type: "box", name: text(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
+    boxpoints: "all", jitter: 0.4, pointpos: 0, marker: { size: 4, color: PALETTE[0] }, line: { color: PALETTE[0], width: 1 },
+    fillcolor: "rgba(0,114,178,0.15)",
+  })) : [{ type: "scatter", mode: "markers", x: rows.map((r) => r[name]), y: rows.map((r) => r[y]),
+    text: rows.map(hover), hovertemplate: "%{text}<extra></extra>", marker: { size: 5, color: PALETTE[0] } }];
+  draw(`effect${index}`, { data: traces, layout });
+}
+
+function update() {
+  const x = element("x").value, y = element("y").value, colour = element("colour").value;
+  const shown = data.rows.filter((row) => filters.every((test) => test(row)));
+  const rows = shown.filter((row) => row[x] !== null && row[y] !== null);
+  const found = front(rows, x, y);
+  element("count").textContent = `${whole.format(shown.length)} of ${whole.format(data.rows.length)} points, `
+    + `${found.length} on the front`;
+  drawPareto(rows, found, x, y, colour);
+  parameters.forEach((parameter, index) => drawEffect(index, parameter, rows, y));
+  const chosen = [...parameters, byName[x], byName[y]];
+  fill("front", [byName.point, ...new Set(chosen)], found);
+  fill("points", data.columns.filter((c) => c.name !== "outputs_sha256"), shown, new Set(found));
+}
+
+options(element("x"), figures.map((c) => c.name), "cycles");
+options(element("y"), figures.map((c) => c.name), "energy_pj");
+options(element("colour"), parameters.map((c) => c.name), parameters[0].name);
+for (const id of ["x", "y", "colour"]) element(id).addEventListener("change", update);
+element("reset").addEventListener("click", () => {
+  for (const input of document.querySelectorAll("[data-filter]")) input.value = "";
+  update();
+});
+refresh = update;
+update();
+document.documentElement.dataset.ready = "true";

@@ -1,0 +1,113 @@
+"""The report of a run, from its result.json."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlm.exploration.report.page import LABELS, Figure, figure, page, section, summary, table
+from tlm.exploration.report.run_figures import figures_of
+from tlm.plots.sources import load_sources, operating_point
+
+if TYPE_CHECKING:
+    from tlm.analysis.stored import StoredLayer
+    from tlm.plots.sources import Source
+
+_COLUMNS = (
+    ("number", "no.", "", ""),
+    ("name", "layer", "", ""),
+    ("kind", "kind", "", ""),
+    ("output", "output", "", "[P]"),
+    ("cycles", "cycles", "", "[D]"),
+    ("compute_cycles", "compute cycles", "", "[D]"),
+    ("wait_cycles", "waits before", "cycles", "[D]"),
+    ("utilization", "utilisation", "%", "[D]"),
+    ("macs", "MACs", "", "[D]"),
+    ("steps", "steps", "", "[D]"),
+    ("load_bytes", "loaded", "bytes", "[D]"),
+    ("store_bytes", "stored", "bytes", "[D]"),
+    ("energy_uj", "energy", "µJ", "[A]"),
+    ("off_chip_uj", "off-chip", "µJ", "[A]"),
+    ("cause", "most cycles go to", "", "[D]"),
+)
+_PJ_PER_UJ = 1e6
+
+
+def run_page(path: Path) -> str:
+    """The page of a result file or its directory.
+
+    Raises:
+        InputError: see :func:`tlm.plots.sources.load_sources`; a result without timeline or energy.
+    """
+    (source,) = load_sources([path])
+    energies = source.layer_energies
+    rows = [
+        {**_row(index + 1, layer), "energy_uj": one.total_pj / _PJ_PER_UJ, "off_chip_uj": one.off_chip_pj / _PJ_PER_UJ}
+        for index, (layer, one) in enumerate(zip(source.stored.layers, energies, strict=True))
+    ]
+    columns = [{"name": name, "title": title, "unit": unit, "label": label} for name, title, unit, label in _COLUMNS]
+    body = "".join(
+        (
+            f"<h1>{escape(source.stored.name)}</h1>",
+            f'<p class="faint">{escape(_chip_text(source))}</p>',
+            summary(_summary(source)),
+            LABELS,
+            section("Timeline", figure("timeline"), "Above the units; below each layer with the waits before it, and "
+                    "under its bar the transfers for it. Drag to zoom, double-click to see all."),
+            section("Where the cycles go", figure("causes")),
+            section("Roofline", figure("roofline"), "Numbers are the layers' in the table. A layer's cycles are those "
+                    "in which it computes, is waited for, or has a transfer under way."),
+            section("Energy by component", figure("energy"), "Off-chip memory is in no sum of the core's."),
+            section("Layers", table("layers"), "Click a heading to sort.", long=True),
+        )
+    )  # fmt: skip
+    data = {"figures": figures_of(source), "columns": columns, "rows": rows}
+    return page(f"{source.stored.name} - cartesian-tlm", body, data, "run")
+
+
+def _chip_text(source: Source) -> str:
+    stored = source.stored
+    chip = stored.chip
+    return (
+        f"{chip.lanes}x{chip.columns} MACs, {operating_point(stored)}, {chip.amem_banks} AMem banks; "
+        f"fidelity {stored.fidelity}"
+    )
+
+
+def _summary(source: Source) -> list[Figure]:
+    stored, energy = source.stored, source.energy
+    seconds = stored.time_us / 1e6
+    return [
+        Figure("cycles", f"{stored.cycles:,}", "[D]"),
+        Figure("time", f"{stored.time_us:,.2f} µs", "[D]"),
+        Figure("within layers", f"{stored.compute_cycles:,} cycles", "[D]"),
+        Figure("MACs executed", f"{stored.macs:,}", "[D]"),
+        Figure("MACs of the dense network", f"{stored.dense_macs:,}", "[D]"),
+        Figure("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[D]"),
+        Figure("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[D]"),
+        Figure("loaded", f"{stored.traffic_bytes.get('load', 0):,} bytes", "[D]"),
+        Figure("stored", f"{stored.traffic_bytes.get('store', 0):,} bytes", "[D]"),
+        Figure("energy of the core", f"{energy.total_pj / _PJ_PER_UJ:,.2f} µJ", "[A]"),
+        Figure("off-chip memory, apart", f"{energy.off_chip_pj / _PJ_PER_UJ:,.2f} µJ", "[A]"),
+        Figure("power of the core", f"{energy.total_pj / 1e12 / seconds * 1e3:,.1f} mW", "[A]"),
+    ]
+
+
+def _row(number: int, layer: StoredLayer) -> dict[str, Any]:
+    causes = layer.by_cause()
+    return {
+        "number": number,
+        "name": layer.name,
+        "kind": layer.kind,
+        "output": "x".join(map(str, layer.output_shape)),
+        "cycles": layer.cycles,
+        "compute_cycles": layer.compute_cycles,
+        "wait_cycles": sum(layer.waits.values()),
+        "utilization": round(100 * layer.utilization, 2),
+        "macs": layer.macs,
+        "steps": layer.steps,
+        "load_bytes": layer.load_bytes,
+        "store_bytes": layer.store_bytes,
+        "cause": max(causes, key=lambda cause: causes[cause]).replace("_", " ") if any(causes.values()) else "",
+    }

@@ -1,0 +1,205 @@
+"""A sweep on disk: one SQLite file, in which every point's result is committed as soon as it is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlm.core.errors import InputError
+from tlm.core.files import whole_file
+from tlm.exploration.columns import COLUMNS, FAILED, PENDING
+
+if TYPE_CHECKING:
+    from tlm.exploration.plan import Plan
+    from tlm.exploration.task import Outcome
+
+SCHEMA = "tlm.sweep/1"
+"""Version of the file: the number grows when a column changes its meaning or goes; new ones leave it alone."""
+
+DATABASE_NAME, SNAPSHOT_NAME = "sweep.sqlite", "scenario.toml"
+
+_TABLES = f"""
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS columns (name TEXT PRIMARY KEY, unit TEXT, label TEXT, meaning TEXT);
+CREATE TABLE IF NOT EXISTS points (point INTEGER PRIMARY KEY, key TEXT NOT NULL, parameters TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, status TEXT NOT NULL, error TEXT,
+  {", ".join(f"{column.name} {column.kind}" for column in COLUMNS)});
+"""
+
+
+class Store:
+    """The points of a sweep and the results that there are."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def in_memory(cls) -> Store:
+        """One that is gone with the process."""
+        return cls(sqlite3.connect(":memory:"))
+
+    def begin(self, plan: Plan, place: str = "-o") -> None:
+        """Take over the points of a plan; results that are there already stay.
+
+        Raises:
+            InputError: the file holds a sweep of something else.
+        """
+        with self._connection:
+            self._connection.executescript(_TABLES)
+        about = self.about()
+        wanted = {"schema": SCHEMA, "scenario": plan.name, "base": plan.base_key}
+        for name, value in wanted.items():
+            if about.get(name, value) != value:
+                raise InputError(
+                    f"{place}: there is a sweep of another scenario already ({name} {about[name]!r} is not {value!r}); "
+                    "give another directory, or the scenario and the --set of that sweep"
+                )
+        with self._connection as write:
+            write.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", wanted.items())
+            write.execute("INSERT OR REPLACE INTO about VALUES ('axes', ?)", (json.dumps(plan.axes),))
+            write.execute("DELETE FROM columns")
+            write.executemany(
+                "INSERT INTO columns VALUES (?, ?, ?, ?)", [(c.name, c.unit, c.label, c.meaning) for c in COLUMNS]
+            )
+            write.execute("DELETE FROM points")
+            write.executemany(
+                "INSERT INTO points VALUES (?, ?, ?)",
+                ((point.index, point.key, json.dumps(dict(point.parameters))) for point in plan.points),
+            )
+            self._make_view(plan.axes)
+
+    def about(self) -> dict[str, str]:
+        """Schema, scenario, base and axes."""
+        return dict(self._connection.execute("SELECT name, value FROM about"))
+
+    def done(self) -> set[str]:
+        """Keys of points that need not run any more, failed ones included."""
+        return {key for (key,) in self._connection.execute("SELECT key FROM results")}
+
+    def forget_failed(self) -> None:
+        """Failed points are to run again."""
+        with self._connection as write:
+            write.execute("DELETE FROM results WHERE status = ?", (FAILED,))
+
+    def add(self, outcome: Outcome) -> None:
+        """Commit the result of a point."""
+        values = [outcome.key, outcome.status, outcome.error, *(outcome.figures.get(c.name) for c in COLUMNS)]
+        with self._connection as write:
+            write.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(values))})", values)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All points in their order: point, parameters, status, error, figures (None where there are none yet)."""
+        names = ["status", "error", *(column.name for column in COLUMNS)]
+        query = f"SELECT point, parameters, {', '.join(names)} FROM points LEFT JOIN results USING (key) ORDER BY point"
+        rows = []
+        for point, parameters, *values in self._connection.execute(query):
+            row = {"point": point, **json.loads(parameters), **dict(zip(names, values, strict=True))}
+            rows.append({**row, "status": row["status"] or PENDING})
+        return rows
+
+    def counts(self) -> dict[str, int]:
+        """Status -> points."""
+        query = f"SELECT COALESCE(status, '{PENDING}'), COUNT(*) FROM points LEFT JOIN results USING (key) GROUP BY 1"
+        return dict(self._connection.execute(query))
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._connection.close()
+
+    def _make_view(self, axes: Iterable[str]) -> None:
+        """The table as people query it: a column a parameter, a column a figure."""
+        parameters = [f"""json_extract(parameters, '$."{key}"') AS "{key}\"""" for key in axes]
+        figures = [column.name for column in COLUMNS]
+        columns = ", ".join(["point", *parameters, f"COALESCE(status, '{PENDING}') AS status", "error", *figures])
+        self._connection.execute("DROP VIEW IF EXISTS sweep")
+        self._connection.execute(f"CREATE VIEW sweep AS SELECT {columns} FROM points LEFT JOIN results USING (key)")
+
+
+@contextmanager
+def open_store(directory: Path, plan: Plan, place: str = "-o") -> Iterator[Store]:
+    """The store of a plan in a directory, made or gone on with; nobody else may write it meanwhile.
+
+    Raises:
+        InputError: another process is writing it, it belongs to another scenario, or it is no store.
+    """
+    from tlm.exploration.plan import snapshot_text
+    from tlm.result_files import check_writable
+
+    with _locked(check_writable(directory, place), place):
+        connection = _connect(directory / DATABASE_NAME, place)
+        try:
+            store = Store(connection)
+            store.begin(plan, f"{place} {directory}")
+            with whole_file(directory / SNAPSHOT_NAME) as temporary:
+                temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
+            yield store
+        finally:
+            connection.close()
+
+
+@contextmanager
+def read_store(directory: Path) -> Iterator[Store]:
+    """A store that is only read.
+
+    Raises:
+        InputError: there is none, or one of another version.
+    """
+    file = directory / DATABASE_NAME
+    if not file.is_file():
+        raise InputError(f"{file}: no such sweep; `tlm sweep SCENARIO --over KEY=VALUES -o {directory}` makes one")
+    connection = _connect(file, str(directory))
+    try:
+        store = Store(connection)
+        try:
+            schema = store.about().get("schema")
+        except sqlite3.DatabaseError:
+            schema = None
+        if schema != SCHEMA:
+            raise InputError(f"{file}: schema: {schema!r} is not {SCHEMA!r}, which this version reads; sweep again")
+        yield store
+    finally:
+        connection.close()
+
+
+def scenario_name(directory: Path) -> str:
+    """The name of the scenario that was swept into a directory.
+
+    Raises:
+        InputError: see :func:`read_store`.
+    """
+    with read_store(directory) as store:
+        return store.about()["scenario"]
+
+
+def _connect(file: Path, place: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(file)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise InputError(f"{place}: {file} is no store of a sweep ({error}); give another directory") from None
+    return connection
+
+
+@contextmanager
+def _locked(directory: Path, place: str) -> Iterator[None]:
+    """The directory's own lock, which ends with the process and leaves no file behind."""
+    import fcntl
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{place}: another process is sweeping into {directory}; wait for it or give another directory"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
