@@ -57,7 +57,7 @@ def test_wrong_magic_number_length_and_labels(fashion: Path) -> None:
     with pytest.raises(InputError, match=r"3 bytes follow the header, but shape \[2\] needs 2"):
         load_fashion_mnist(fashion, "test")
     write_idx(labels, np.array([0, 10, 0], np.uint8))
-    with pytest.raises(InputError, match="label 10, but there are only classes 0..9"):
+    with pytest.raises(InputError, match=r"label 10, but there are only classes 0\.\.9"):
         load_fashion_mnist(fashion, "test")
     labels.write_bytes(b"\0\0")
     with pytest.raises(InputError, match="2 bytes are too few"):
