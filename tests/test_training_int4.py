@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.layers import Conv2d  # noqa: E402
+from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
 from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
-from tlm.training.export import export, fixed_point, shared_shift  # noqa: E402
+from tlm.training.export import export  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
 from tlm.training.pruning import mask_of, prune_taps  # noqa: E402

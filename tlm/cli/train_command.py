@@ -54,7 +54,8 @@ def _train(recipe: Recipe, name: str, directory: Path, data: str | None) -> None
     training.run()
     for stage in recipe.stages:
         if stage.kind == "int4":
-            print(f"wrote {finish(training, stage, f'tlm train {name}', progress)}")
+            path = finish(training, stage, f"tlm train {name}", progress)
+            print(f"wrote {path}, {path.with_suffix('.json').name}")
 
 
 def _check_directory(directory: Path, resume: bool) -> None:

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from math import frexp
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import IntArray
-from tlm.layers import (
-    BIAS_BITS,
-    INPUT,
-    MAX_SHIFT,
-    MULTIPLIER_BITS,
-    WEIGHT_MAX,
-    WEIGHT_MIN,
-    AvgPool2d,
-    Conv2d,
-    Layer,
-    MaxPool2d,
-)
+from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
+from tlm.networks.fixed_point import FloatArray, fixed_point, shared_shift
 from tlm.training.int4_layers import Int4Layer, Int4Pooling
 from tlm.training.networks import INPUT_STEP, Int4Network
 from tlm.training.quantiser import integers_of
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def export(trained: Int4Network) -> Network:
@@ -48,32 +34,6 @@ def export(trained: Int4Network) -> Network:
                 steps[plan.name] = part.output.step.detach().item()
             layers.append(_convolution(part, steps))
     return Network(trained.architecture.input_shape, layers)
-
-
-def fixed_point(ratio: float) -> tuple[int, int]:
-    """(multiplier, shift) with ``multiplier / 2^shift`` nearest to a ratio: 16 significant bits, a shift of 0..40.
-
-    Raises:
-        InputError: a ratio that is negative or too large.
-    """
-    if not 0.0 <= ratio < 1 << MULTIPLIER_BITS:
-        raise InputError(f"scale {ratio:g} is not allowed; must be in 0 .. {(1 << MULTIPLIER_BITS) - 1}")
-    shift = min(MAX_SHIFT, max(0, MULTIPLIER_BITS - frexp(ratio)[1]))
-    multiplier = round(ratio * (1 << shift))
-    if multiplier >= 1 << MULTIPLIER_BITS:  # rounded up to a 17th bit
-        shift -= 1
-        multiplier = round(ratio * (1 << shift))
-    return multiplier, shift
-
-
-def shared_shift(ratios: FloatArray) -> tuple[IntArray, int]:
-    """Multipliers (n,) and the one shift with which the largest of several ratios has 16 significant bits.
-
-    Raises:
-        InputError: as of :func:`fixed_point`.
-    """
-    _, shift = fixed_point(float(ratios.max()))
-    return np.rint(ratios * (1 << shift)).astype(np.int64), shift
 
 
 def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:

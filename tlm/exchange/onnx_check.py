@@ -1,0 +1,70 @@
+"""onnxruntime beside the engine's arithmetic, value by value.
+
+Both need not agree everywhere: onnxruntime rounds halves to even and computes in float32, the engine rounds halves up
+and has multipliers of 16 bits. A value on an edge between two levels may come out on either side, and so what follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm import reference
+from tlm.exchange.onnx_reader import Imported, require_onnx
+from tlm.integer_arrays import Int8Array
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How many values are equal."""
+
+    images: int
+    layers: dict[str, float]
+    """Layer -> share of its values that are equal."""
+    scores: float
+    """The same of the graph's output, within half a unit of the sums."""
+    best: float
+    """Share of the images with the same best class."""
+
+
+def compare(imported: Imported, batch: Int8Array) -> Compared:
+    """Run both.
+
+    Args:
+        imported: from :func:`tlm.exchange.onnx_reader.read_onnx`.
+        batch: int8 (N, C, H, W), in the range of the network's input.
+    """
+    require_onnx("onnxruntime")
+    import onnx
+    import onnxruntime  # type: ignore[import-untyped]
+
+    model = onnx.ModelProto()
+    model.CopyFrom(imported.model)
+    names = [tensor for tensor, _ in imported.tensors.values()]
+    kept = {one.name for one in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in kept)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    equal: dict[str, list[float]] = {}
+    scores, best = [], []
+    for activations in batch:
+        found = reference.run(imported.network, activations)
+        real = activations[None].astype(np.float32) * np.float32(imported.input_scale)
+        outputs = dict(zip([imported.output_name, *names], session.run([imported.output_name, *names], {
+            imported.input_name: real
+        }), strict=True))  # fmt: skip
+        for layer, (tensor, scale) in imported.tensors.items():
+            if layer in found:
+                equal.setdefault(layer, []).append(_equal(outputs[tensor], scale, found[layer]))
+        last = found[imported.network.output.name]
+        scores.append(_equal(outputs[imported.output_name], imported.output_scale, last))
+        best.append(int(outputs[imported.output_name].argmax()) == int(last.argmax()))
+    means = {layer: float(np.mean(shares)) for layer, shares in equal.items()}
+    return Compared(len(batch), means, float(np.mean(scores)), float(np.mean(best)))
+
+
+def _equal(real: npt.NDArray[np.float32], scale: float, whole: npt.NDArray[np.integer]) -> float:
+    return float((np.rint(real.astype(np.float64).reshape(-1) / scale) == whole.reshape(-1)).mean())
