@@ -1,7 +1,7 @@
 """Layers of the INT4 network: each is exactly one layer of the engine, quantised while it is trained.
 
-Activations are carried as real numbers ``n * step`` with whole n, so sums are those of the engine times a scale, bias
-included; only the multipliers are rounded at export.
+Activations are carried as real numbers ``n * step`` with whole n, so sums are those of the engine times a scale. Biases
+and the multipliers of residual layers are rounded as the engine stores them; others have 16 significant bits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
+from tlm.networks.fixed_point import shared_shift
 from tlm.training.architecture import LayerPlan
 from tlm.training.float_layers import FloatClassifier, FloatLayer
 from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
@@ -118,15 +119,39 @@ class Int4Layer(nn.Module):
         unit = (self.weight_step * input_step).detach()
         return self.bias + (torch.round(self.bias / unit) * unit - self.bias).detach()
 
-    def forward(self, activations: Tensor, residual: Tensor | None, input_step: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, O, H', W')."""
+    def forward(
+        self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+    ) -> Tensor:
+        """(N, C, H, W) to (N, O, H', W').
+
+        Args:
+            activations: whole multiples of ``input_step``.
+            residual: whole multiples of ``residual_step``, of the output's shape, or None.
+            input_step: what one level of the input is worth.
+            residual_step: the same of the residual.
+        """
         sums = self._convolve(activations, self.weights()) + self.whole_bias(input_step)[:, None, None]
-        if residual is not None:
-            sums = sums + residual
         if self.output is None:
             return sums
+        if residual is not None:
+            sums = self._added(sums, residual, input_step, residual_step)
         quantised: Tensor = self.output(sums)
         return quantised
+
+    def _added(self, sums: Tensor, residual: Tensor, input_step: Tensor, residual_step: Tensor | None) -> Tensor:
+        """Sums and residual, each times what rounding its multiplier to the layer's one shift changes it by.
+
+        A residual layer has one shift, which the residual decides, so that the multipliers of the sums have few bits.
+        """
+        assert self.output is not None
+        output_step = float(self.output.step.detach())
+        if residual_step is None or output_step == 0.0:
+            return sums + residual  # before the first step is known
+        units = torch.cat([self.weight_step.detach() * input_step, residual_step.reshape(1)]).double()
+        ratios = (units / output_step).numpy()
+        multipliers, shift = shared_shift(ratios)
+        factors = torch.from_numpy(multipliers / (ratios * 2.0**shift)).float()
+        return sums * factors[:-1, None, None] + residual * factors[-1]
 
     def _convolve(self, activations: Tensor, weights: Tensor) -> Tensor:
         plan = self.plan
@@ -147,7 +172,9 @@ class Int4Pooling(nn.Module):
         self.plan = plan
         self.output = OutputStep(signed=False) if plan.kind == "average" else None
 
-    def forward(self, activations: Tensor, residual: Tensor | None, input_step: Tensor) -> Tensor:
+    def forward(
+        self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+    ) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
         plan = self.plan
         if self.output is None:

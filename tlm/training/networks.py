@@ -76,7 +76,8 @@ class Int4Network(PlannedNetwork):
         tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
         for plan, part in zip(self.architecture.layers, self.parts, strict=True):
             residual = None if plan.residual is None else tensors[plan.residual]
-            tensors[plan.name] = part(tensors[plan.input], residual, steps[plan.input])
+            residual_step = None if plan.residual is None else steps[plan.residual]
+            tensors[plan.name] = part(tensors[plan.input], residual, steps[plan.input], residual_step)
             output: OutputStep | None = part.output  # type: ignore[assignment]
             steps[plan.name] = steps[plan.input] if output is None else output.used
         return tensors[self.architecture.layers[-1].name].flatten(1)
