@@ -70,7 +70,8 @@ def _print(compared: Compared) -> None:
     for layer, share in compared.layers.items():
         print(f"{layer:{width}}  {share:.3%}")
     print(f"{'output':{width}}  {compared.scores:.3%}; the same best class for {compared.best:.1%}")
-    print("where they differ: onnxruntime rounds halves to even in float32, the engine up, with 16-bit multipliers")
+    print("where they differ: the engine's biases are whole units of the sums, its multipliers have 16 bits, and it")
+    print("rounds halves up; onnxruntime rounds them to even, in float32")
 
 
 def _write(imported: Imported, compared: Compared | None, arguments: argparse.Namespace) -> None:

@@ -1,7 +1,8 @@
 """onnxruntime beside the engine's arithmetic, value by value.
 
-Both need not agree everywhere: onnxruntime rounds halves to even and computes in float32, the engine rounds halves up
-and has multipliers of 16 bits. A value on an edge between two levels may come out on either side, and so what follows.
+Both need not agree everywhere: onnxruntime rounds halves to even and computes in float32; the engine rounds halves up,
+its biases are whole units of the sums, and its multipliers have 16 bits. A value near an edge between two levels may
+come out on either side, and so may what follows from it.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in kept)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3  # errors; exporters leave initialisers among the inputs, which it warns of
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     equal: dict[str, list[float]] = {}
     scores, best = [], []

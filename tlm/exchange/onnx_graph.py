@@ -221,8 +221,8 @@ class GraphReader:
     def op_relu(self, node: NodeProto) -> Value:
         """Means an unsigned output."""
         value = self._value(node, 0)
-        if isinstance(value, Quantised) and not value.signed:
-            return value
+        if value is None or (isinstance(value, Quantised) and not value.signed):
+            return value  # of the graph's input only what its quantiser gives counts, which is checked there
         if isinstance(value, Quantised):
             value = self._as_sums(value, node)
         if not isinstance(value, Sum):
