@@ -45,7 +45,8 @@ def dynamic(directory: str, stage: str, count: str) -> None:
         with torch.no_grad():
             for activations, label in zip(torch.from_numpy(images.activations), images.labels, strict=True):
                 right += int(network(activations[None].float()).argmax()) == label
-        print(f"{'at run time' if at_run_time else 'learned'}: {right / len(images):.2%} of {len(images):,}", flush=True)
+        name = "at run time" if at_run_time else "learned"
+        print(f"{name}: {right / len(images):.2%} of {len(images):,}", flush=True)
 
 
 def seeds(directory: str, name: str, *numbers: str) -> None:

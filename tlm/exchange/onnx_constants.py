@@ -43,7 +43,11 @@ def attributes(node: NodeProto) -> dict[str, Any]:
 
 
 def constants(model: ModelProto) -> dict[str, Constant]:
-    """Everything that can be worked out without an input, by tensor name."""
+    """Everything that can be worked out without an input, by tensor name.
+
+    Raises:
+        InputError: a node that cannot be worked out, although its inputs are known.
+    """
     import onnx
 
     found = {one.name: Constant(onnx.numpy_helper.to_array(one)) for one in model.graph.initializer}
@@ -53,9 +57,8 @@ def constants(model: ModelProto) -> dict[str, Constant]:
             array = onnx.numpy_helper.to_array(value["value"]) if "value" in value else next(iter(value.values()))
             found[node.output[0]] = Constant(np.asarray(array))
         elif node.input and all(name in found for name in node.input if name):
-            worked_out = _evaluated(node, [found[name] for name in node.input if name])
-            if worked_out is not None:
-                found[node.output[0]] = worked_out
+            inputs = [found[name] for name in node.input if name]
+            found[node.output[0]] = _evaluated(node, inputs) or _by_reference(node, inputs)
     return found
 
 
@@ -105,6 +108,18 @@ def _evaluated(node: NodeProto, inputs: list[Constant]) -> Constant | None:
         whole = first.value.astype(np.int64)
         return Constant(whole * spread, whole, scale.reshape(-1) if scale.size > 1 else scale.reshape(()), axis)
     return None
+
+
+def _by_reference(node: NodeProto, inputs: list[Constant]) -> Constant:
+    """What onnx's own reference says: shapes and paddings, which exporters compute in many small nodes."""
+    from onnx.reference import ReferenceEvaluator
+
+    given = dict(zip([name for name in node.input if name], [one.value for one in inputs], strict=True))
+    try:
+        outputs: Any = ReferenceEvaluator(node).run(None, given)
+        return Constant(np.asarray(outputs[0]))
+    except Exception as error:
+        raise InputError(f"node {node_name(node)}: cannot be worked out ({type(error).__name__}: {error})") from None
 
 
 def _transposed(one: Constant, order: list[int] | None) -> Constant:
