@@ -198,3 +198,16 @@ def test_a_shipped_network_gives_what_its_card_says(path: Path) -> None:
         golden, found = tlm.reference.run(stored.network, activations), evaluator.tensors(activations)
         assert all(np.array_equal(golden[name], found[name]) for name in golden)
     assert path.stat().st_size < 400_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fidelity", ["burst", "beat"])
+@pytest.mark.parametrize("name", ["model1", "model2_3of9"])
+def test_the_full_simulation_gives_what_eval_gives(name: str, fidelity: str) -> None:
+    """50 real images; a few of them through the model that moves every beat."""
+    network = load_network(shipped("networks", name, "k")).network
+    images = load_sample(shipped("samples", "fashion_mnist_test", "k")).activations[: 50 if fidelity == "burst" else 3]
+    program = tlm.compile(network)
+    expected = tlm.evaluate(program, images)
+    for activations, scores in zip(images, expected, strict=True):
+        assert np.array_equal(tlm.simulate(program, activations, fidelity=fidelity).outputs, scores)

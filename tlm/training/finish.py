@@ -119,7 +119,8 @@ def model_card(
         "weights": stored_weights(network),
         "shifts": _shifts(training, stage),
         "training_seconds": seconds,
-        "machine": f"torch {torch.__version__}, {recipe.threads} thread(s) of {os.cpu_count()} shared cores",
+        "machine": f"torch {torch.__version__}, {recipe.threads} thread(s) of {os.cpu_count()} cores; wall times of a "
+        "shared machine, pauses included",
     }
 
 
