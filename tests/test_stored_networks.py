@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command import REPOSITORY
 from command import tlm as tlm_command
 
 import tlm
@@ -211,3 +214,8 @@ def test_the_full_simulation_gives_what_eval_gives(name: str, fidelity: str) -> 
     expected = tlm.evaluate(program, images)
     for activations, scores in zip(images, expected, strict=True):
         assert np.array_equal(tlm.simulate(program, activations, fidelity=fidelity).outputs, scores)
+
+
+def test_the_table_of_the_training_page_is_current() -> None:
+    done = subprocess.run([sys.executable, "docs/make_training_table.py", "--check"], cwd=REPOSITORY, check=False)
+    assert done.returncode == 0, "run: python docs/make_training_table.py"
