@@ -210,10 +210,13 @@ REFUSALS = {
     ),
     "key of another kind": (
         '[input]\nfile = "x.npy"',
-        ':2: input.file: belongs to kind = "npy" or "image", but this section has kind = "random"; '
+        ':2: input.file: belongs to kind = "npy" or "image" or "sample", but this section has kind = "random"; '
         "change kind or remove the key",
     ),
-    "unknown kind": ('[input]\nkind = "png"', ':2: input.kind: "png" is not allowed; give one of random, npy, image'),
+    "unknown kind": (
+        '[input]\nkind = "png"',
+        ':2: input.kind: "png" is not allowed; give one of random, npy, image, sample',
+    ),
     "missing key": ('[input]\nkind = "npy"', ":1: input.file: missing; give a string"),
     "choice": ("[chip]\nlanes = 12", ":2: chip.lanes: 12 is not one of 8, 16, 32, 64"),
     "range": ("[chip]\nvoltage_v = 2", ":2: chip.voltage_v: 2.0 is outside 0.75..1.2"),

@@ -33,6 +33,8 @@ class EvaluatedInput:
     output_sha256: str
     top: tuple[tuple[int, int], ...] | None
     """(class, score), best first, equal scores in the order of classes; None if the output is no scores."""
+    label: int | None = None
+    """The class that it belongs to, where that is known."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +54,12 @@ class Evaluation:
     """Index of an input -> layers whose outputs differ from the golden model's."""
 
     @property
+    def accuracy(self) -> float | None:
+        """Share of the inputs whose best class is their label; None if outputs are no scores or labels unknown."""
+        known = [one.top[0][0] == one.label for one in self.inputs if one.top and one.label is not None]
+        return sum(known) / len(known) if known else None
+
+    @property
     def histogram(self) -> dict[int, int] | None:
         """Class -> inputs of which it is the best, most first; None if outputs are no scores."""
         best = [one.top[0][0] for one in self.inputs if one.top]
@@ -60,7 +68,9 @@ class Evaluation:
         return dict(sorted(Counter(best).items(), key=lambda item: (-item[1], item[0])))
 
 
-def evaluated_input(name: str, activations: Tensor, output: Tensor, top: int) -> EvaluatedInput:
+def evaluated_input(
+    name: str, activations: Tensor, output: Tensor, top: int, label: int | None = None
+) -> EvaluatedInput:
     """An input's record.
 
     Args:
@@ -68,12 +78,14 @@ def evaluated_input(name: str, activations: Tensor, output: Tensor, top: int) ->
         activations: int8 (C, H, W).
         output: the network's for them.
         top: how many classes to keep, at least 1.
+        label: the class that it belongs to, if that is known.
     """
     return EvaluatedInput(
         name=name,
         input_sha256=tensor_sha256(activations),
         output_sha256=tensor_sha256(output),
         top=best_classes(output, top) if are_scores(output) else None,
+        label=label,
     )
 
 
@@ -94,6 +106,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
         "output_layer": result.output_name,
         "output_shape": list(result.outputs.shape),
         "output_dtype": result.outputs.dtype.name,
+        "accuracy": evaluation.accuracy,
         "histogram": None if histogram is None else {str(key): value for key, value in histogram.items()},
         "inputs": [_input_record(one) for one in evaluation.inputs],
         "chip": {item.name: getattr(result.chip, item.name) for item in fields(result.chip)},
@@ -107,6 +120,7 @@ def _input_record(one: EvaluatedInput) -> dict[str, Any]:
         "input_sha256": one.input_sha256,
         "output_sha256": one.output_sha256,
         "top": None if one.top is None else [{"class": index, "score": score} for index, score in one.top],
+        "label": one.label,
     }
 
 
@@ -125,6 +139,10 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         Text(f"{'per image':12} {result.cycles:,} cycles = {result.time_us:,.2f} us [D], whatever its values")
     )
     console.print(Text(f"{'batch':12} {evaluation.batch.line(result)}"))
+    if evaluation.accuracy is not None:
+        total = sum(one.label is not None for one in evaluation.inputs)
+        text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label"
+        console.print(Text(f"{'accuracy':12} {text}"))
     console.print(Text(f"{'outputs':12} SHA-256 {evaluation.batch.outputs_sha256}"))
     console.print(Text(f"{'golden model':12} {verdict}", style=style))
 
@@ -137,7 +155,8 @@ def _print_inputs(evaluation: Evaluation, console: Console) -> None:
     console.print(Text(f"{'input':{width}}  {heading}", style="bold"))
     for one in shown:
         found = one.output_sha256 if one.top is None else "  ".join(f"{index} ({score})" for index, score in one.top)
-        console.print(Text(f"{one.name:{width}}  {found}"))
+        label = "" if one.label is None else f"  label {one.label}"
+        console.print(Text(f"{one.name:{width}}  {found}{label}"))
     rest = len(evaluation.inputs) - len(shown)
     if rest:
         console.print(Text(f"and {rest:,} more; -o DIR writes all of them to eval.json"))

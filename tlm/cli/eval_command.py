@@ -34,11 +34,17 @@ def add_parser(commands: Commands) -> None:
         help="image files or directories of them, instead of the scenario's input",
     )
     parser.add_argument(
+        "--fashion-mnist",
+        metavar="DIR",
+        type=Path,
+        help="the test images of Fashion-MNIST in this directory, instead of the scenario's input",
+    )
+    parser.add_argument(
         "--count",
         metavar="N",
         type=int,
         help="number of inputs: seeds input.seed, input.seed + 1, ..., variants of the scenario's image, or the first "
-        "of --images (default: all of --images, or the scenario's own input)",
+        "of --images or --fashion-mnist (default: all of these, or the scenario's own input)",
     )
     parser.add_argument("--top", metavar="K", type=int, default=5, help="classes to show of each input (default 5)")
     parser.add_argument(
@@ -78,12 +84,32 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _inputs(arguments: argparse.Namespace, loaded: LoadedScenario, job: Job) -> BatchInputs:
+    if arguments.fashion_mnist is not None:
+        return _fashion_mnist(arguments, job)
     if arguments.images is None:
         return loaded.inputs(job, 1 if arguments.count is None else arguments.count, "--count")
     from tlm.scenario.batch_inputs import image_inputs
 
     with progress("reading images"):
         return image_inputs(job.network, arguments.images, arguments.count)
+
+
+def _fashion_mnist(arguments: argparse.Namespace, job: Job) -> BatchInputs:
+    from tlm.scenario.batch_inputs import BatchInputs
+    from tlm.training.datasets import load_fashion_mnist
+
+    if arguments.images is not None:
+        raise InputError("--fashion-mnist: given beside --images; give one of them")
+    images = load_fashion_mnist(arguments.fashion_mnist, "test")
+    count = len(images) if arguments.count is None else arguments.count
+    if not 1 <= count <= len(images):
+        raise InputError(f"--count: {count} is not allowed beside {len(images):,} images; give 1..{len(images)}")
+    wanted, found = job.network.input_shape, images.activations.shape[1:]
+    if wanted != found or job.network.signed_input:
+        raise InputError(f"--fashion-mnist: images are {list(found)}, unsigned, but the network takes {list(wanted)}")
+    names = tuple(f"test image {index}" for index in range(count))
+    labels = tuple(int(label) for label in images.labels[:count])
+    return BatchInputs(names, lambda index: images.activations[index], labels)
 
 
 def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> tuple[Evaluation, list[Tensor] | None]:
@@ -107,7 +133,8 @@ def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> t
             output = evaluator.output(activations)
             seconds += time.perf_counter() - started
             batch.add(output)
-            records.append(evaluated_input(name, activations, output, arguments.top))
+            label = None if inputs.labels is None else inputs.labels[index]
+            records.append(evaluated_input(name, activations, output, arguments.top, label))
             if arguments.output is not None:
                 outputs.append(output)
             if index < checked:

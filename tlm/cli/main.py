@@ -13,8 +13,8 @@ from typing import NoReturn
 from tlm.core.errors import CompileError, InputError, TlmError
 
 COMMANDS = (
-    "run", "eval", "sweep", "report", "wave", "plot", "explain", "compare", "reproduce", "compile", "disasm", "list",
-    "info", "schema",
+    "run", "eval", "sweep", "report", "wave", "plot", "explain", "compare", "reproduce", "train", "tradeoff", "import",
+    "compile", "disasm", "list", "info", "schema",
 )  # fmt: skip
 """Subcommands in the order of the help; each is a module of this package."""
 

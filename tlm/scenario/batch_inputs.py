@@ -24,6 +24,8 @@ class BatchInputs:
     """How reports call them."""
     make: Callable[[int], Int8Array]
     """index -> int8 (C, H, W)."""
+    labels: tuple[int, ...] | None = None
+    """The class that each belongs to, where that is known."""
 
     def __len__(self) -> int:
         return len(self.names)

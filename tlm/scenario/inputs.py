@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
 from tlm.scenario.sections import MAX_SEED, Section, Seed, Shape, Size
+from tlm.scenario.trained import SampleInput
 
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
@@ -142,7 +143,7 @@ class ImageInput(Section, frozen=True, tag="image"):
         return BatchInputs(names, lambda index: image_variant(own, index))
 
 
-InputSection: TypeAlias = RandomInput | NpyInput | ImageInput
+InputSection: TypeAlias = RandomInput | NpyInput | ImageInput | SampleInput
 
 
 def _check_shape(given: Shape | None, wanted: Shape | None, key: str) -> None:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
 from tlm.scenario.sections import TWO, Section, Seed, Shape, Share, Size
+from tlm.scenario.trained import TrainedNetwork
 
 if TYPE_CHECKING:
     from tlm.networks.builder import NetworkBuilder
@@ -260,7 +261,7 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
             raise InputError(f"network.{error}") from None
 
 
-NetworkSection: TypeAlias = BlockNetwork | LayersNetwork | Resnet18Network
+NetworkSection: TypeAlias = BlockNetwork | LayersNetwork | Resnet18Network | TrainedNetwork
 
 
 def _pair(value: Any) -> tuple[Any, Any]:

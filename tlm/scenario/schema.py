@@ -27,7 +27,7 @@ DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 DATACLASS_SECTIONS: dict[str, type[ChipConfig] | type[EnergyConfig]] = {"chip": ChipConfig, "energy": EnergyConfig}
 """Section -> the dataclass that checks its values."""
 
-PATH_KEYS = (("input", "file"), ("network", "weights"), ("network", "patterns"))
+PATH_KEYS = (("input", "file"), ("network", "weights"), ("network", "patterns"), ("network", "file"))
 """Keys that hold a path, relative to the file in which they stand."""
 
 

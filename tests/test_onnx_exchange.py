@@ -1,0 +1,221 @@
+"""Quantised ONNX graphs: written, read, refused, and compared with onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from command import refused
+from command import tlm as tlm_command
+from onnx import TensorProto, helper, numpy_helper
+
+import tlm
+from tlm.core.errors import InputError
+from tlm.exchange.onnx_check import compare
+from tlm.exchange.onnx_reader import read_onnx
+from tlm.exchange.onnx_writer import write_onnx
+from tlm.networks.stored import load_network
+
+
+def network(signed: bool = False) -> tlm.Network:
+    rng = np.random.default_rng(0)
+
+    def weights(*shape: int) -> Any:
+        return rng.integers(-8, 8, shape)
+
+    return tlm.Network(
+        (3, 12, 10),
+        [
+            tlm.Conv2d(
+                "c1", weights(8, 3, 3, 3), stride=2, padding=((1, 0), (1, 1)), bias=30, multiplier=700, shift=16
+            ),
+            tlm.MaxPool2d("m", (3, 3), stride=(1, 1), padding=(1, 1)),
+            tlm.Conv2d("s", weights(8, 4, 1, 1), groups=2, multiplier=40000, shift=20, signed_output=True),
+            tlm.Conv2d("d", weights(8, 1, 3, 3), groups=8, padding=1, multiplier=300, shift=14, input="m"),
+            tlm.Conv2d(
+                "r", weights(8, 8, 1, 1), residual="s", residual_multiplier=9000, multiplier=500, shift=14, bias=-20
+            ),
+            tlm.AvgPool2d("a", (6, 5)),
+            tlm.Conv2d("fc", weights(5, 8, 1, 1), bias=[1, -2, 3, 4, 5], accumulator_output=True),
+        ],
+        signed_input=signed,
+    )
+
+
+def batch(made: tlm.Network, count: int = 4) -> Any:
+    low = -8 if made.signed_input else 0
+    return np.random.default_rng(1).integers(low, low + 16, (count, *made.input_shape)).astype(np.int8)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_network_written_and_read_is_the_same(tmp_path: Path, signed: bool) -> None:
+    made = network(signed)
+    write_onnx(tmp_path / "n.onnx", made, 0.1)
+    imported = read_onnx(tmp_path / "n.onnx")
+    assert imported.input_scale == pytest.approx(0.1)
+    assert imported.network.signed_input is signed
+    for activations in batch(made):
+        expected, found = (tlm.reference.run(one, activations) for one in (made, imported.network))
+        assert expected.keys() == found.keys()
+        assert all((expected[name] == found[name]).mean() > 0.995 for name in expected)
+
+
+def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
+    made = network()
+    write_onnx(tmp_path / "n.onnx", made)
+    compared = compare(read_onnx(tmp_path / "n.onnx"), batch(made))
+    assert set(compared.layers) == {"c1", "s", "d", "r", "a"}
+    assert min(compared.layers.values()) > 0.99
+    assert min(compared.alone.values()) >= min(compared.layers.values())
+    assert compared.best == 1.0
+
+
+def test_the_command_compares_and_writes(tmp_path: Path) -> None:
+    write_onnx(tmp_path / "n.onnx", network())
+    done = tlm_command("import", "n.onnx", "-o", "n.npz", "--check", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "n.onnx: 7 layers, (3, 12, 10) to (5, 1, 1)" in done.stdout
+    assert "alone, after all before it; 2 random inputs" in done.stdout
+    stored = load_network(tmp_path / "n.npz")
+    assert stored.card["source"] == "n.onnx"
+    assert [layer.name for layer in stored.network.layers] == ["c1", "m", "s", "d", "r", "a", "fc"]
+
+
+def test_the_command_refuses(tmp_path: Path) -> None:
+    assert "x.onnx: does not exist" in refused("import", "x.onnx", cwd=tmp_path)
+    (tmp_path / "x.onnx").write_bytes(b"no")
+    assert "x.onnx: is no ONNX file" in refused("import", "x.onnx", cwd=tmp_path)
+    assert "-o: y must end in .npz" in refused("import", "x.onnx", "-o", "y", cwd=tmp_path)
+    assert "--check: -1 is not allowed" in refused("import", "x.onnx", "--check", "-1", cwd=tmp_path)
+
+
+@pytest.mark.parametrize(("name", "layers", "pools"), [("plain", 4, 1), ("residual", 10, 0)])
+def test_graphs_that_brevitas_wrote(name: str, layers: int, pools: int) -> None:
+    """8-bit containers clipped to 4 bits, biases as floats: these are rounded to whole units of the sums."""
+    imported = read_onnx(Path(__file__).parent / "data" / f"brevitas_{name}.onnx")
+    assert len(imported.network.layers) == layers
+    assert sum(isinstance(layer, tlm.MaxPool2d) for layer in imported.network.layers) == pools
+    made = imported.network
+    compared = compare(imported, batch(made, 10))
+    assert min(compared.alone.values()) > 0.97
+    assert compared.best >= 0.8
+    tlm.simulate(made, batch(made, 1)[0])
+
+
+# -- graphs of other shapes, written here by hand -------------------------------------------------------------------
+
+
+class Graph:
+    """A graph in the making: an input of (1, 2, 4, 4) behind a 4-bit Q and DQ."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.activations("x", "q", TensorProto.UINT4)
+
+    def constant(self, name: str, value: Any) -> str:
+        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], output: str, **keys: Any) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"n_{output}", **keys))
+        return output
+
+    def activations(self, source: str, target: str, kind: int, scale: float = 0.53, zero: int = 0) -> str:
+        self.constants.append(helper.make_tensor(f"{target}_z", kind, [], [zero]))
+        step = self.constant(f"{target}_s", np.float32(scale))
+        self.node("QuantizeLinear", [source, step, f"{target}_z"], f"{target}_i")
+        return self.node("DequantizeLinear", [f"{target}_i", step, f"{target}_z"], target)
+
+    def weights(self, name: str, whole: Any, scale: Any = 0.26, **keys: Any) -> str:
+        self.constant(f"{name}_i", np.asarray(whole, np.int8))
+        step = self.constant(f"{name}_s", np.asarray(scale, np.float32))
+        return self.node("DequantizeLinear", [f"{name}_i", step], name, **keys)
+
+    def read(self, tmp_path: Path, output: str) -> Any:
+        graph = helper.make_graph(
+            self.nodes,
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 4])],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            self.constants,
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+        onnx.save(model, tmp_path / "g.onnx")
+        return read_onnx(tmp_path / "g.onnx")
+
+
+ONES = np.ones((3, 2, 1, 1))
+
+
+def test_four_bit_types_linear_layers_and_sums_of_two_tensors(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.node("Conv", ["q", graph.weights("w", ONES * 3)], "c")
+    graph.activations(graph.node("Relu", ["c"], "cr"), "c4", TensorProto.UINT4, 2.1)
+    graph.node("Conv", ["q", graph.weights("v", ONES * -2)], "d")
+    graph.activations("d", "d4", TensorProto.INT4)
+    graph.activations(graph.node("Add", ["c4", "d4"], "e"), "e4", TensorProto.INT4)
+    graph.node("GlobalAveragePool", ["e4"], "m")
+    graph.activations("m", "m4", TensorProto.INT4, 0.23)
+    graph.node("Flatten", ["m4"], "f")
+    graph.node(
+        "Gemm",
+        ["f", graph.weights("l", np.arange(12).reshape(3, 4) - 5), graph.constant("b", np.ones(4, np.float32))],
+        "y",
+    )
+    imported = graph.read(tmp_path, "y")
+    assert len(imported.network.layers) == 5
+    compared = compare(imported, batch(imported.network))
+    assert min(compared.layers.values()) == 1.0  # no scale puts a value half-way between two levels
+    assert compared.scores == 1.0
+
+
+def refusal(graph: Graph, tmp_path: Path, output: str) -> str:
+    with pytest.raises(InputError) as caught:
+        graph.read(tmp_path, output)
+    return str(caught.value)
+
+
+def test_what_the_engine_cannot_run_is_refused_by_name(tmp_path: Path) -> None:
+    graph = Graph()
+    graph.node("Sigmoid", ["q"], "y")
+    assert "g.onnx: node Sigmoid n_y: the engine cannot run it" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["x", graph.weights("w", ONES)], "y")
+    assert "node Conv n_y: its input is not quantised" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["q", graph.constant("w", np.ones((3, 2, 1, 1), np.float32))], "y")
+    assert "node Conv n_y: its weights are not quantised" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["q", graph.weights("w", ONES * 9)], "y")
+    assert "node Conv n_y: its weights are 9..9, but must be -8..7" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["q", graph.weights("w", ONES, [0.1, 0.2, 0.3], axis=0)], "y")
+    assert "node Conv n_y: the graph ends with it, but its channels have diff" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["q", graph.weights("w", ONES)], "c")
+    graph.activations("c", "y", TensorProto.UINT8)
+    assert "node QuantizeLinear n_y_i: gives 0..255, but activations must be" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Conv", ["q", graph.weights("w", ONES)], "c")
+    graph.activations("c", "y", TensorProto.UINT4, zero=3)
+    assert "node QuantizeLinear n_y_i: zero point 3 is not 0" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    for name in "ab":
+        graph.node("Conv", ["q", graph.weights(f"w{name}", ONES)], name)
+    graph.activations(graph.node("Add", ["a", "b"], "c"), "y", TensorProto.INT4)
+    assert "node Add n_c: adds what is not quantised" in refusal(graph, tmp_path, "y")
+
+    graph = Graph()
+    graph.node("Clip", ["q", graph.constant("low", np.float32(0)), graph.constant("high", np.float32(6))], "y")
+    assert "node Clip n_y: clips to 0..6 before quantisation" in refusal(graph, tmp_path, "y")

@@ -1,0 +1,199 @@
+"""INT4 layers and their export: what the engine computes is what was trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import tlm  # noqa: E402
+from tlm.core.errors import InputError  # noqa: E402
+from tlm.layers import Conv2d  # noqa: E402
+from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
+from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
+from tlm.training.export import export  # noqa: E402
+from tlm.training.int4_layers import Int4Layer  # noqa: E402
+from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
+from tlm.training.pruning import mask_of, prune_taps  # noqa: E402
+
+
+def images(count: int, architecture: Architecture, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 16, (count, *architecture.input_shape), generator=generator).float()
+
+
+def trained(name: str, taps: int = 9) -> tuple[FloatNetwork, Int4Network]:
+    """A network whose norms have seen data and whose biases are not zero, quantised."""
+    torch.manual_seed(3)
+    architecture = MODELS[name]()
+    network = FloatNetwork(architecture)
+    for layer in network.depthwise():
+        prune_taps(layer, taps)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(part.weight, 0.5, 1.5)
+            torch.nn.init.uniform_(part.bias, -0.3, 0.5)
+    for step in range(30):
+        network(images(64, architecture, step))
+    quantised = Int4Network(architecture)
+    quantised.start_from(network, images(64, architecture))
+    return network, quantised
+
+
+def test_a_fixed_point_scale_has_16_significant_bits() -> None:
+    assert fixed_point(1.0) == (32768, 15)
+    assert fixed_point(0.75) == (49152, 16)
+    assert fixed_point(65535.0) == (65535, 0)
+    assert fixed_point(0.0)[0] == 0
+    assert fixed_point(2.0**-41) == (0, 40) or fixed_point(2.0**-41) == (1, 40)
+    for ratio in (0.999999, 0.0123, 3.7e-6, 123.4):
+        multiplier, shift = fixed_point(ratio)
+        assert 32768 <= multiplier <= 65535
+        assert multiplier / 2**shift == pytest.approx(ratio, rel=2**-16)
+
+
+@pytest.mark.parametrize("ratio", [65536.0, -1.0, float("nan")])
+def test_scales_that_no_register_holds_are_refused(ratio: float) -> None:
+    with pytest.raises(InputError, match=r"scale .* is not allowed"):
+        fixed_point(ratio)
+
+
+def test_a_shared_shift_suits_the_largest() -> None:
+    multipliers, shift = shared_shift(np.array([0.5, 0.001, 0.999]))
+    assert shift == 16
+    assert multipliers.tolist() == [32768, 66, 65470]
+
+
+@pytest.mark.parametrize(
+    ("name", "taps"), [("tiny_resnet", 9), ("tiny_resnet", 3), ("tiny_resnet", 1), ("tiny_ib_ssl", 9)]
+)
+def test_every_exported_layer_computes_what_was_trained(name: str, taps: int) -> None:
+    """Multipliers are rounded and torch adds in float32, so a value on the edge between two levels may differ."""
+    _, quantised = trained(name, taps)
+    layers = {layer.name: layer for layer in export(quantised).layers}
+    levels = {"input": images(20, quantised.architecture, 99)}
+    steps = {"input": 1 / 15}
+
+    def keep(plan: LayerPlan, part: torch.nn.Module, output: torch.Tensor) -> None:
+        if part.output is not None:
+            steps[plan.name] = part.output.step.item()
+            levels[plan.name] = torch.round(output / steps[plan.name])
+
+    for plan, part in zip(quantised.architecture.layers, quantised.parts, strict=True):
+        part.register_forward_hook(lambda module, _, output, plan=plan: keep(plan, module, output))
+    with torch.no_grad():
+        quantised(levels["input"])
+    whole = {key: value.numpy().astype(np.int8) for key, value in levels.items()}
+    for plan in quantised.architecture.layers[:-1]:
+        residuals = [None] * 20 if plan.residual is None else whole[plan.residual]
+        pairs = zip(whole[plan.input], residuals, strict=True)
+        expected = np.stack([tlm.reference.output(layers[plan.name], *pair) for pair in pairs])
+        assert expected.max() > expected.min()
+        assert (whole[plan.name] == expected).mean() > 0.999, plan.name
+
+
+def test_folding_the_norm_changes_nothing() -> None:
+    network, _ = trained("tiny_resnet")
+    network.eval()
+    part = network.parts[1]  # a point-wise layer
+    weights, bias = part.folded()
+    activations = torch.rand(4, part.plan.in_channels, 7, 7)
+    with torch.no_grad():
+        expected = part.norm(part.conv(activations))
+        found = torch.nn.functional.conv2d(activations, weights, bias)
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+def test_the_fused_kernel_is_the_product_and_pruned_taps_are_zero_for_every_output() -> None:
+    network, quantised = trained("tiny_resnet", taps=2)
+    pairs = [(a, b) for a, b in zip(network.parts, quantised.parts, strict=True) if a.plan.kind == "fused"]
+    assert pairs
+    for source, part in pairs:
+        mask = mask_of(source.depthwise)[:, 0]
+        weights, _ = source.folded()
+        product = weights * (source.depthwise.weight.detach()[:, 0] * mask)
+        assert torch.allclose(part.real_weights(), product)
+        assert part.weights()[:, mask == 0].abs().max() == 0
+        assert part.live_weights() == len(weights) * 2 * len(mask)
+
+
+def test_one_tap_a_channel_is_computed_by_shifting_first_to_the_same_sums() -> None:
+    _, quantised = trained("tiny_resnet", taps=1)
+    part = next(part for part in quantised.parts if getattr(part, "has_spatial", False))
+    assert isinstance(part, Int4Layer)
+    activations = images(2, quantised.architecture)[:, :, :9, :9].expand(-1, part.plan.in_channels, -1, -1)
+    with torch.no_grad():
+        weights = part.weights()
+        direct = torch.nn.functional.conv2d(activations, weights, None, part.plan.stride, part.plan.padding)
+        assert torch.allclose(part._convolve(activations, weights), direct, atol=1e-4)
+
+
+def test_exported_layers_stay_within_the_registers() -> None:
+    _, quantised = trained("tiny_resnet", 3)
+    network = export(quantised)
+    for layer in network.layers:
+        assert isinstance(layer, Conv2d)
+        if layer.residual is not None:
+            assert len(set(layer.shift.tolist())) == 1
+            assert layer.residual_multiplier > 0
+    assert network.layers[-1].accumulator_output
+    tlm.compile(network)
+
+
+def test_a_bias_that_does_not_fit_is_refused() -> None:
+    _, quantised = trained("tiny_resnet")
+    part = quantised.parts[0]
+    with torch.no_grad():
+        part.weight_step[3] = 1e-6
+        part.bias[3] = 5.0
+    with pytest.raises(InputError, match=r"layer 'conv1': bias\[3\] is .* must fit 24 bits"):
+        export(quantised)
+
+
+def test_steps_of_activations_are_chosen_layer_by_layer() -> None:
+    _, quantised = trained("tiny_resnet")
+    steps = [part.output.step.item() for part in quantised.parts if part.output is not None]
+    assert all(step > 0 for step in steps)
+    assert len(set(steps)) == len(steps)
+
+
+def test_dynamic_ranges_follow_the_batch() -> None:
+    _, quantised = trained("tiny_resnet")
+    batch = images(4, quantised.architecture)
+    quantised.set_dynamic(True)
+    quantised(batch)
+    steps = [part.output.used.item() for part in quantised.parts if part.output is not None]
+    quantised(batch / 4)
+    assert [part.output.used.item() for part in quantised.parts if part.output is not None] != steps
+    quantised.set_dynamic(False)
+    quantised(batch)
+    learned = [part.output.step.item() for part in quantised.parts if part.output is not None]
+    assert [part.output.used.item() for part in quantised.parts if part.output is not None] == learned
+
+
+def test_the_published_size_has_the_layers_of_the_simulated_resnet18() -> None:
+    names = [plan.name for plan in resnet18().layers]
+    assert names[:4] == ["conv1", "pool1", "conv2_1.pw1", "conv2_1.dwpw2"]
+    assert names[-2:] == ["avgpool", "fc"]
+    assert len(names) == 23
+    assert resnet18().layers[-2].kernel == 7
+    with pytest.raises(InputError, match="size: 100 is not allowed"):
+        resnet18(size=100)
+
+
+def test_imagenet_size_runs_through_the_same_path() -> None:
+    """At 32x32 with few classes, to be quick: every kind of layer of the whole ResNet-18."""
+    torch.manual_seed(0)
+    architecture = resnet18(classes=5, size=32)
+    network = FloatNetwork(architecture)
+    network(images(8, architecture))
+    quantised = Int4Network(architecture)
+    quantised.start_from(network, images(8, architecture))
+    exported = export(quantised)
+    assert exported.output.shape == (5, 1, 1)
+    assert {layer.name for layer in exported.layers} == {plan.name for plan in architecture.layers}
+
+
+def test_the_small_resnet_has_the_size_that_the_documentation_says() -> None:
+    assert len(small_resnet().layers) == 15

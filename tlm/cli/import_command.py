@@ -1,0 +1,89 @@
+"""``tlm import``: a quantised ONNX file becomes a network that scenarios can name."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlm.cli.progress import progress
+from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from tlm.cli.arguments import Commands
+    from tlm.exchange.onnx_check import Compared
+    from tlm.exchange.onnx_reader import Imported
+
+
+def add_parser(commands: Commands) -> None:
+    """Declare the command."""
+    parser = commands.add_parser(
+        "import",
+        help="read a quantised ONNX network (needs onnx)",
+        description="Reads an ONNX graph of QuantizeLinear and DequantizeLinear nodes (4-bit types, or 8-bit ones "
+        "clipped to 4 bits) and compares it with onnxruntime. Needs: pip install 'cartesian-tlm[onnx]'",
+    )
+    parser.add_argument("model", metavar="MODEL", type=Path, help="ONNX file")
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the network there (.npz)")
+    parser.add_argument(
+        "--check", metavar="N", type=int, default=8, help="compare N random inputs with onnxruntime (default 8)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read, compare, write."""
+    from tlm.exchange.onnx_reader import read_onnx, require_onnx
+
+    if arguments.check < 0:
+        raise InputError(f"--check: {arguments.check} is not allowed; give 0 or more")
+    if arguments.output is not None and arguments.output.suffix != ".npz":
+        raise InputError(f"-o: {arguments.output} must end in .npz")
+    if arguments.check:
+        require_onnx("onnxruntime")
+    imported = read_onnx(arguments.model)
+    network = imported.network
+    print(f"{arguments.model.name}: {len(network.layers)} layers, {network.input_shape} to {network.output.shape}")
+    compared = _compare(imported, arguments.check) if arguments.check else None
+    if compared is not None:
+        _print(compared)
+    if arguments.output is not None:
+        _write(imported, compared, arguments)
+    return 0
+
+
+def _compare(imported: Imported, count: int) -> Compared:
+    import numpy as np
+
+    from tlm.exchange.onnx_check import compare
+    from tlm.networks.seeded import seeded_activations
+
+    network = imported.network
+    batch = np.stack([seeded_activations(network.input_shape, seed, network.signed_input) for seed in range(count)])
+    with progress("onnxruntime"):
+        return compare(imported, batch)
+
+
+def _print(compared: Compared) -> None:
+    width = max(map(len, (*compared.layers, "output")))
+    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs [D]")
+    for layer, share in compared.layers.items():
+        print(f"{layer:{width}}  {compared.alone[layer]:9.3%} {share:9.3%}")
+    print(f"{'output':{width}}  {'':9} {compared.scores:9.3%}; the same best class for {compared.best:.1%}")
+    print("where they differ: the engine's biases are whole units of the sums, its multipliers have 16 bits, and it")
+    print("rounds halves up; onnxruntime rounds them to even, in float32")
+
+
+def _write(imported: Imported, compared: Compared | None, arguments: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from tlm.networks.stored import StoredNetwork, save_network
+
+    card = {
+        "source": arguments.model.name,
+        "input_scale": imported.input_scale,
+        "output_scale": imported.output_scale,
+        "onnxruntime": None if compared is None else asdict(compared),
+    }
+    save_network(arguments.output, StoredNetwork(imported.network, card))
+    print(f"wrote {arguments.output}")

@@ -1,0 +1,52 @@
+"""A few labelled test images in one file, as the network reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlm.core.errors import InputError
+from tlm.images import quantised
+from tlm.integer_arrays import Int8Array, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSample:
+    """Images and their classes.
+
+    Args:
+        activations: int8 (N, C, H, W), 0..15.
+        labels: int64 (N,).
+    """
+
+    activations: Int8Array
+    labels: IntArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def load_sample(path: str | Path) -> LabelledSample:
+    """Images from an .npz file with ``pixels``, uint8 (N, C, H, W), and ``labels``, whole numbers (N,).
+
+    Samples are quantised to the nearest of 16 levels, as :mod:`tlm.images` does.
+
+    Raises:
+        InputError: no such file, other arrays in it, or of another kind or shape.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            pixels, labels = archive["pixels"], archive["labels"]
+    except FileNotFoundError:
+        raise InputError(f"{path}: does not exist") from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: is no .npz file with pixels and labels ({error})") from None
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or 0 in pixels.shape:
+        raise InputError(f"{path}: pixels are {pixels.dtype} {pixels.shape}, but must be uint8 (N, C, H, W)")
+    if labels.dtype.kind not in "iu" or labels.shape != pixels.shape[:1]:
+        raise InputError(
+            f"{path}: labels are {labels.dtype} {labels.shape}, but must be whole numbers ({len(pixels)},)"
+        )
+    return LabelledSample(quantised(pixels), labels.astype(np.int64))

@@ -1,0 +1,41 @@
+"""Accuracy against cycles, energy and weight capacity, a point for each trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tlm.plots import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tlm.tradeoff import TradeoffPoint
+
+_HEIGHT_INCHES = 3.4
+_AXES: tuple[tuple[str, Callable[[TradeoffPoint], float]], ...] = (
+    ("cycles per image, thousands [D]", lambda point: point.cycles / 1e3),
+    ("energy per image, µJ [A]", lambda point: point.energy_uj),
+    ("weights in WMem, kB [D]", lambda point: point.weight_bytes / 1e3),
+)
+
+
+def draw(points: Sequence[TradeoffPoint]) -> Figure:
+    """One panel for each cost, accuracy upwards."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(style.WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
+    panels = figure.subplots(1, len(_AXES), sharey=True)
+    colour = style.CAUSES["computing"]
+    for axes, (label, cost) in zip(panels, _AXES, strict=True):
+        costs, shares = [cost(point) for point in points], [100 * point.accuracy for point in points]
+        axes.plot(costs, shares, "o-", color=colour, linewidth=1.0, markersize=4)
+        for point, x, y in zip(points, costs, shares, strict=True):
+            name = point.name if point.taps is None else f"{point.taps}/9"
+            axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
+        axes.set_xlabel(label)
+        axes.set_xlim(left=0)
+        axes.grid(visible=True)
+    panels[0].set_ylabel("test accuracy, % [D]")
+    figure.suptitle("What pruning costs and gains: trained INT4 networks on the engine", x=0.01, ha="left")
+    return figure

@@ -1,0 +1,155 @@
+"""Labelled images from files, as the 4-bit activations that the network reads. No torch here.
+
+Every sample is quantised to the nearest of the 16 levels 0, 17, ..., 255, as :mod:`tlm.images` does [A].
+"""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm.core.errors import InputError
+from tlm.images import image_files, load_images, quantised
+from tlm.integer_arrays import Int8Array, IntArray
+
+FASHION_MNIST_DIRECTORY = "/usr/share/datasets/fashion-mnist"
+"""Where Debian's package dataset-fashion-mnist (MIT licence) puts its files."""
+
+FASHION_MNIST_CLASSES = (
+    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
+
+_PARTS = {"train": "train", "test": "t10k"}
+_IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # unsigned bytes in 3 and in 1 dimensions (the idx format's magic numbers)
+_CIFAR_PIXELS = 3 * 32 * 32
+_CIFAR_RECORD = 2 + _CIFAR_PIXELS  # coarse label, fine label, red, green, blue planes
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """Images and their classes.
+
+    Args:
+        activations: int8 (N, C, H, W), 0..15.
+        labels: int64 (N,), each 0 .. classes - 1.
+        classes: how many classes there are.
+    """
+
+    activations: Int8Array
+    labels: IntArray
+    classes: int
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def first(self, count: int) -> LabelledImages:
+        """The first ``count`` of them, or all if there are fewer."""
+        return LabelledImages(self.activations[:count], self.labels[:count], self.classes)
+
+
+def load_fashion_mnist(directory: str | Path, part: str) -> LabelledImages:
+    """Fashion-MNIST (Xiao et al. 2017): 60,000 training and 10,000 test images of 28x28 pixels, 10 classes.
+
+    Args:
+        directory: holds ``train-images-idx3-ubyte.gz`` and so on, with or without ``.gz``.
+        part: "train" or "test".
+
+    Raises:
+        InputError: a file is missing or not in idx format, images and labels do not fit together.
+    """
+    _check_part(part)
+    stem = _PARTS[part]
+    pixels = _read_idx(Path(directory), f"{stem}-images-idx3-ubyte", _IDX_IMAGES)
+    labels = _read_idx(Path(directory), f"{stem}-labels-idx1-ubyte", _IDX_LABELS)
+    if len(pixels) != len(labels):
+        raise InputError(f"{directory}: {len(pixels)} images of part {part!r}, but {len(labels)} labels")
+    return _labelled(quantised(pixels[:, None]), labels, len(FASHION_MNIST_CLASSES), str(directory))
+
+
+def load_cifar100(directory: str | Path, part: str) -> LabelledImages:
+    """CIFAR-100 (Krizhevsky 2009), its binary version: 50,000 and 10,000 images of 32x32 pixels, 100 fine classes.
+
+    Args:
+        directory: holds ``train.bin`` and ``test.bin``: records of coarse label, fine label, 3072 bytes.
+        part: "train" or "test".
+
+    Raises:
+        InputError: a file is missing or not made of whole records.
+    """
+    _check_part(part)
+    path = Path(directory) / f"{part}.bin"
+    data = _read(path)
+    if not data or len(data) % _CIFAR_RECORD:
+        raise InputError(f"{path}: {len(data)} bytes, but a CIFAR-100 file has {_CIFAR_RECORD} for each image")
+    records = np.frombuffer(data, np.uint8).reshape(-1, _CIFAR_RECORD)
+    pixels = records[:, 2:].reshape(-1, 3, 32, 32)
+    return _labelled(quantised(pixels), records[:, 1], 100, str(path))
+
+
+def load_image_folder(directory: str | Path, size: int) -> LabelledImages:
+    """A directory with one subdirectory of images per class, as ImageNet is unpacked; classes in the order of names.
+
+    All images are decoded now: 3 * size * size bytes each.
+
+    Args:
+        directory: holds the classes' directories.
+        size: rows and columns that every image is cut and resized to.
+
+    Raises:
+        InputError: no subdirectory, one without images, a file that cannot be read.
+    """
+    root = Path(directory)
+    folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+    if not folders:
+        raise InputError(f"{root}: no directory of a class in it; give one that holds one subdirectory per class")
+    groups = [image_files(folder) for folder in folders]
+    images = [load_images(files, size, size) for files in groups]
+    labels = np.repeat(np.arange(len(folders)), [len(files) for files in groups])
+    return _labelled(np.concatenate(images), labels, len(folders), str(root))
+
+
+def _labelled(activations: Int8Array, labels: npt.NDArray[np.integer], classes: int, where: str) -> LabelledImages:
+    wide = labels.astype(np.int64)
+    if len(wide) and int(wide.max()) >= classes:
+        raise InputError(f"{where}: label {int(wide.max())}, but there are only classes 0..{classes - 1}")
+    return LabelledImages(activations, wide, classes)
+
+
+def _check_part(part: str) -> None:
+    if part not in _PARTS:
+        raise InputError(f"part: {part!r} is not allowed; give {' or '.join(map(repr, _PARTS))}")
+
+
+def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
+    packed = directory / f"{name}.gz"
+    path = packed if packed.exists() else directory / name
+    data = _read(path)
+    dimensions = magic & 0xFF
+    header = 4 * (1 + dimensions)
+    if len(data) < header:
+        raise InputError(f"{path}: {len(data)} bytes are too few for an idx file")
+    found, *shape = struct.unpack(f">{1 + dimensions}I", data[:header])
+    if found != magic:
+        raise InputError(f"{path}: begins with {found:#010x}, but must with {magic:#010x} (idx, unsigned bytes)")
+    count = int(np.prod(shape, dtype=np.int64))
+    if len(data) - header != count:
+        raise InputError(f"{path}: {len(data) - header} bytes follow the header, but shape {shape} needs {count}")
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: does not exist; Fashion-MNIST is Debian's package dataset-fashion-mnist "
+            f"({FASHION_MNIST_DIRECTORY}), other data sets must be brought along"
+        ) from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from None

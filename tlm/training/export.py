@@ -1,0 +1,102 @@
+"""From the trained INT4 network to the integers of the engine (engine.md, Values)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlm.core.errors import InputError
+from tlm.integer_arrays import IntArray
+from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
+from tlm.network import Network
+from tlm.networks.fixed_point import FloatArray, fixed_point, shared_shift
+from tlm.training.int4_layers import Int4Layer, Int4Pooling
+from tlm.training.networks import INPUT_STEP, Int4Network
+from tlm.training.quantiser import integers_of
+
+
+def export(trained: Int4Network) -> Network:
+    """The network that the engine runs: the trained one but for the rounding of multipliers.
+
+    Raises:
+        InputError: a scale or bias that the engine's registers cannot hold; names the layer.
+    """
+    steps = {INPUT: INPUT_STEP}
+    layers: list[Layer | AvgPool2d] = []
+    for plan, part in zip(trained.architecture.layers, trained.parts, strict=True):
+        if isinstance(part, Int4Pooling):
+            steps[plan.name] = steps[plan.input] if part.output is None else part.output.step.detach().item()
+            layers.append(_pooling(part, steps[plan.input], steps[plan.name]))
+        else:
+            assert isinstance(part, Int4Layer)
+            if part.output is not None:
+                steps[plan.name] = part.output.step.detach().item()
+            layers.append(_convolution(part, steps))
+    return Network(trained.architecture.input_shape, layers)
+
+
+def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:
+    plan = part.plan
+    weight_step = part.weight_step.detach()
+    real = part.real_weights().detach()
+    whole = integers_of(real, weight_step[:, None, None, None], WEIGHT_MIN, WEIGHT_MAX)
+    scale = weight_step.double().numpy() * steps[plan.input]  # what one unit of the sums is worth
+    arguments: dict[str, Any] = {
+        "name": plan.name,
+        "weights": whole.numpy().astype(np.int8),
+        "stride": plan.stride,
+        "padding": plan.padding,
+        "bias": _bias(part, scale),
+        "input": plan.input,
+    }
+    if part.output is None:
+        return Conv2d(**arguments, accumulator_output=True)
+    output_step = steps[plan.name]
+    try:
+        if plan.residual is None:
+            pairs = [fixed_point(ratio) for ratio in (scale / output_step).tolist()]
+            multiplier, shift = np.array(pairs, np.int64).T
+            return Conv2d(**arguments, multiplier=multiplier, shift=shift, signed_output=not plan.relu)
+        ratios = np.append(scale, steps[plan.residual]) / output_step
+        multipliers, one_shift = shared_shift(ratios)
+    except InputError as error:
+        raise InputError(f"layer {plan.name!r}: {error}") from None
+    return Conv2d(
+        **arguments,
+        multiplier=multipliers[:-1],
+        shift=np.full(plan.out_channels, one_shift),
+        signed_output=not plan.relu,
+        residual=plan.residual,
+        residual_multiplier=int(multipliers[-1]),
+    )
+
+
+def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
+    bias = np.rint(part.bias.detach().double().numpy() / scale)
+    half = 1 << (BIAS_BITS - 1)
+    worst = int(np.argmax(np.abs(bias)))
+    if not -half <= bias[worst] < half:
+        raise InputError(
+            f"layer {part.plan.name!r}: bias[{worst}] is {bias[worst]:.0f} units of the sums, but must fit {BIAS_BITS} "
+            f"bits; its weights' step {scale[worst]:g} has collapsed: train with a lower rate"
+        )
+    whole: IntArray = bias.astype(np.int64)
+    return whole
+
+
+def _pooling(part: Int4Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
+    plan = part.plan
+    if part.output is None:
+        window = (plan.kernel, plan.kernel)
+        return MaxPool2d(plan.name, window, (plan.stride, plan.stride), plan.padding, input=plan.input)
+    multiplier, shift = fixed_point(input_step / (plan.kernel * plan.kernel) / output_step)
+    return AvgPool2d(
+        plan.name,
+        (plan.kernel, plan.kernel),
+        stride=(plan.stride, plan.stride),
+        padding=plan.padding,
+        multiplier=multiplier,
+        shift=shift,
+        input=plan.input,
+    )

@@ -1,0 +1,189 @@
+"""Layers of the INT4 network: each is exactly one layer of the engine, quantised while it is trained.
+
+Activations are carried as real numbers ``n * step`` with whole n, so sums are those of the engine times a scale. Biases
+and the multipliers of residual layers are rounded as the engine stores them; others have 16 significant bits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
+from tlm.networks.fixed_point import shared_shift
+from tlm.training.architecture import LayerPlan
+from tlm.training.float_layers import FloatClassifier, FloatLayer
+from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
+
+_SAMPLE = 1 << 17
+"""So many of a tensor's values are enough to choose its first step."""
+
+
+class OutputStep(nn.Module):
+    """The quantiser of a tensor of activations: one learned step for all of it.
+
+    ``dynamic`` takes the range at run time instead: the step is that of the batch's largest magnitude. The engine
+    cannot run this; it is here to measure what the press release's "during inference" would change.
+    """
+
+    def __init__(self, signed: bool) -> None:
+        super().__init__()
+        self.low, self.high = activation_range(signed)
+        self.step = nn.Parameter(torch.zeros(()))
+        self.dynamic = False
+        self.used = torch.zeros(())
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Quantised, of the same shape; :attr:`used` is then what one level is worth."""
+        if float(self.step.detach()) == 0.0:
+            self.calibrate(values.detach())
+        step: Tensor = self.step
+        if self.dynamic:
+            step = (values.detach().amax() / self.high).clamp(min=SMALLEST_STEP)
+        self.used = step.detach()
+        return quantise(values, step, self.low, self.high, gradient_scale(values[0].numel(), self.high))
+
+    def calibrate(self, values: Tensor) -> None:
+        """Choose the step with the least error for these values."""
+        flat = values.flatten()
+        with torch.no_grad():
+            self.step.copy_(best_step(flat[:: max(1, len(flat) // _SAMPLE)][None], self.low, self.high)[0])
+
+
+class Int4Layer(nn.Module):
+    """A convolution, fused or not, with residual and requantisation.
+
+    Weights are ``W[o, c, tap] = pointwise[o, c] * spatial[c, tap]`` where there is a spatial kernel; the product is
+    what is quantised, as WMem holds it. Each output channel has its step, which becomes its multiplier; without a
+    requantiser (class scores) the layer has one step, since scores of all channels are compared.
+    """
+
+    def __init__(self, plan: LayerPlan) -> None:
+        super().__init__()
+        self.plan = plan
+        outputs, inputs = plan.out_channels, plan.in_channels
+        self.has_spatial = plan.kind in ("fused", "shift")
+        kernel = 1 if self.has_spatial else plan.kernel
+        self.weight = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scores = plan.kind == "classifier"
+        self.weight_step = nn.Parameter(torch.ones(1 if self.scores else outputs))
+        self.output = None if self.scores else OutputStep(signed=not plan.relu)
+        taps = torch.zeros(inputs, plan.kernel, plan.kernel)
+        self.spatial = nn.Parameter(taps, requires_grad=plan.kind == "fused")
+        self.register_buffer("mask", torch.ones_like(taps))
+        self.mask: Tensor
+
+    def start_from(self, trained: FloatLayer | FloatClassifier) -> None:
+        """Take over a trained FP32 layer, batch norm folded, and choose each channel's first step."""
+        with torch.no_grad():
+            if isinstance(trained, FloatClassifier):
+                assert trained.conv.bias is not None
+                weight, bias = trained.conv.weight.detach(), trained.conv.bias.detach()
+            else:
+                weight, bias = trained.folded()
+                spatial, mask = trained.spatial(), trained.spatial_mask()
+                if spatial is not None and mask is not None:
+                    self.spatial.copy_(spatial)
+                    self.mask.copy_(mask)
+            self.weight.copy_(weight)
+            self.bias.copy_(bias)
+            rows = self.real_weights().reshape(len(self.weight_step), -1)
+            self.weight_step.copy_(best_step(rows, WEIGHT_MIN, WEIGHT_MAX))
+
+    def real_weights(self) -> Tensor:
+        """(O, C, kh, kw) before quantisation; taps that are pruned are exactly 0."""
+        if not self.has_spatial:
+            return self.weight
+        return self.weight * (self.spatial * self.mask)
+
+    def weights(self) -> Tensor:
+        """(O, C, kh, kw), quantised: whole numbers times :attr:`weight_step`."""
+        real, step = self.real_weights(), self.weight_step[:, None, None, None]
+        live = self.live_weights() // len(self.weight_step)
+        return quantise(real, step, WEIGHT_MIN, WEIGHT_MAX, gradient_scale(max(1, live), WEIGHT_MAX))
+
+    def live_weights(self) -> int:
+        """Weights of the factored or plain kernel that no mask drops, counted as the engine stores them."""
+        if not self.has_spatial:
+            return self.weight.numel()
+        return len(self.weight) * int(self.mask.sum())
+
+    def whole_bias(self, input_step: Tensor) -> Tensor:
+        """The bias (O,) rounded to whole units of the sums, as the engine stores it; gradients go straight through.
+
+        Args:
+            input_step: what one level of the input is worth.
+        """
+        unit = (self.weight_step * input_step).detach()
+        return self.bias + (torch.round(self.bias / unit) * unit - self.bias).detach()
+
+    def forward(
+        self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+    ) -> Tensor:
+        """(N, C, H, W) to (N, O, H', W').
+
+        Args:
+            activations: whole multiples of ``input_step``.
+            residual: whole multiples of ``residual_step``, of the output's shape, or None.
+            input_step: what one level of the input is worth.
+            residual_step: the same of the residual.
+        """
+        sums = self._convolve(activations, self.weights()) + self.whole_bias(input_step)[:, None, None]
+        if self.output is None:
+            return sums
+        if residual is not None:
+            sums = self._added(sums, residual, input_step, residual_step)
+        quantised: Tensor = self.output(sums)
+        return quantised
+
+    def _added(self, sums: Tensor, residual: Tensor, input_step: Tensor, residual_step: Tensor | None) -> Tensor:
+        """Sums and residual, each times what rounding its multiplier to the layer's one shift changes it by.
+
+        A residual layer has one shift, which the residual decides, so that the multipliers of the sums have few bits.
+        """
+        assert self.output is not None
+        output_step = float(self.output.step.detach())
+        if residual_step is None or output_step == 0.0:
+            return sums + residual  # before the first step is known
+        units = torch.cat([self.weight_step.detach() * input_step, residual_step.reshape(1)]).double()
+        ratios = (units / output_step).numpy()
+        multipliers, shift = shared_shift(ratios)
+        factors = torch.from_numpy(multipliers / (ratios * 2.0**shift)).float()
+        return sums * factors[:-1, None, None] + residual * factors[-1]
+
+    def _convolve(self, activations: Tensor, weights: Tensor) -> Tensor:
+        plan = self.plan
+        if not self.has_spatial or int(self.mask.sum((1, 2)).max()) > 1:
+            return functional.conv2d(activations, weights, None, plan.stride, plan.padding)
+        # one tap a channel: shifting first costs a ninth of the work, and the sums are the same
+        shifted = functional.conv2d(
+            activations, self.mask[:, None], None, plan.stride, plan.padding, groups=plan.in_channels
+        )
+        return functional.conv2d(shifted, weights.sum((2, 3), keepdim=True))
+
+
+class Int4Pooling(nn.Module):
+    """Average pooling with a requantiser of its own, or max pooling, which changes no value's scale."""
+
+    def __init__(self, plan: LayerPlan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.output = OutputStep(signed=False) if plan.kind == "average" else None
+
+    def forward(
+        self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+    ) -> Tensor:
+        """(N, C, H, W) to (N, C, H', W')."""
+        plan = self.plan
+        if self.output is None:
+            return functional.max_pool2d(activations, plan.kernel, plan.stride, plan.padding)
+        mean = functional.avg_pool2d(activations, plan.kernel, plan.stride, plan.padding)
+        quantised: Tensor = self.output(mean)
+        return quantised
+
+
+def int4_layer(plan: LayerPlan) -> nn.Module:
+    """The INT4 layer of a plan."""
+    return Int4Pooling(plan) if plan.kind in ("maximum", "average") else Int4Layer(plan)

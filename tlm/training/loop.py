@@ -1,0 +1,159 @@
+"""One stage's training loop: steps, checkpoints, going on after an interruption to the same result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tlm.core.errors import InputError
+from tlm.core.files import whole_file
+from tlm.training.batches import Batches
+from tlm.training.datasets import LabelledImages
+from tlm.training.networks import FloatNetwork, PlannedNetwork
+from tlm.training.quantiser import SMALLEST_STEP
+from tlm.training.recipe import Recipe, Stage
+
+_MOMENTUM = 0.9
+_WARM_UP = 0.2  # share of a stage in which the learning rate rises
+_CLIP = 5.0  # largest norm of the gradient, against the jumps of the first steps after pruning or quantisation
+_AT_ONCE = 500  # test images in one forward pass
+
+
+@dataclass
+class Progress:
+    """How far a stage is; what its checkpoint holds beside the network."""
+
+    step: int = 0
+    seconds: float = 0.0
+    """Wall time of training so far, all sessions together."""
+
+
+class StageLoop:
+    """Trains one network through one stage.
+
+    Args:
+        recipe, stage: what to do.
+        network: trained in place.
+        batches: the training set.
+        path: of the checkpoint.
+        prune: called before each step with the share of the stage that is done.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        stage: Stage,
+        network: PlannedNetwork,
+        batches: Batches,
+        path: Path,
+        prune: Callable[[float], None],
+    ) -> None:
+        self.recipe, self.stage, self.network, self.batches, self.path = recipe, stage, network, batches, path
+        self._prune = prune
+        self.steps = max(1, round(stage.epochs * batches.per_epoch))
+        self.progress = Progress()
+        self._optimiser = torch.optim.SGD(
+            _groups(network, stage.weight_decay), lr=stage.rate, momentum=_MOMENTUM, nesterov=True
+        )
+        self._schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self._optimiser, stage.rate, total_steps=self.steps + 1, pct_start=_WARM_UP, cycle_momentum=False
+        )
+
+    def step(self) -> float:
+        """One step; the loss."""
+        self._prune(self.progress.step / self.steps)
+        self.network.train()
+        activations, labels = self.batches.batch(self.progress.step)
+        loss = functional.cross_entropy(self.network(activations), labels, label_smoothing=self.recipe.label_smoothing)
+        whole = loss
+        if isinstance(self.network, FloatNetwork) and self.stage.shift_penalty:
+            whole = loss + self.stage.shift_penalty * self.network.penalty()
+        self._optimiser.zero_grad(set_to_none=True)
+        whole.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
+        self._optimiser.step()
+        _keep_positive(self.network)
+        self._schedule.step()
+        self.progress.step += 1
+        return float(loss.detach())
+
+    @property
+    def done(self) -> bool:
+        """Whether all steps have been made."""
+        return self.progress.step >= self.steps
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "recipe": self.recipe.digest(),
+            "step": self.progress.step,
+            "seconds": self.progress.seconds,
+            "network": self.network.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+            "schedule": self._schedule.state_dict(),
+        }
+        with whole_file(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self) -> bool:
+        """Go on from the checkpoint, if there is one.
+
+        Raises:
+            InputError: it belongs to another recipe.
+        """
+        if not self.path.exists():
+            return False
+        state = read_checkpoint(self.path, self.recipe)
+        self.network.load_state_dict(state["network"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.progress = Progress(state["step"], state["seconds"])
+        return True
+
+
+def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
+    """The content of a checkpoint.
+
+    Raises:
+        InputError: it belongs to another recipe.
+    """
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    if state["recipe"] != recipe.digest():
+        raise InputError(f"{path}: belongs to another recipe; give another directory with -o, or remove it")
+    return state
+
+
+def accuracy(network: PlannedNetwork, images: LabelledImages) -> float:
+    """Share of the images whose class has the highest score."""
+    labels = torch.from_numpy(images.labels)
+    return float((predictions(network, images) == labels).float().mean())
+
+
+def predictions(network: PlannedNetwork, images: LabelledImages) -> Tensor:
+    """The class with the highest score of each image, (N,)."""
+    network.eval()
+    pixels = torch.from_numpy(images.activations)
+    with torch.no_grad():
+        return torch.cat([network(part.float()).argmax(1) for part in torch.split(pixels, _AT_ONCE)])
+
+
+def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Kernels decay towards zero; steps, biases, norms and shifts do not."""
+    trained = [(name, one) for name, one in network.named_parameters() if one.requires_grad]
+    kernels = [one for name, one in trained if one.dim() == 4]
+    others = [one for name, one in trained if one.dim() != 4]
+    groups = [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
+
+
+def _keep_positive(network: nn.Module) -> None:
+    with torch.no_grad():
+        for name, one in network.named_parameters():
+            if name.endswith("step"):
+                one.clamp_(min=SMALLEST_STEP)

@@ -1,0 +1,113 @@
+"""Whole networks in torch: the same plan with FP32 layers, or with INT4 layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from tlm.layers import INPUT
+from tlm.training.architecture import Architecture, LayerPlan
+from tlm.training.float_layers import FloatClassifier, FloatFused, FloatLayer, FloatShift, float_layer
+from tlm.training.int4_layers import Int4Layer, OutputStep, int4_layer
+
+INPUT_STEP = 1.0 / 15.0
+"""What one level of the input is worth: images are 0..1."""
+
+
+class PlannedNetwork(nn.Module):
+    """Layers of an architecture, one module each, in the order of execution."""
+
+    def __init__(self, architecture: Architecture, make: Callable[[LayerPlan], nn.Module]) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.parts = nn.ModuleList(make(plan) for plan in architecture.layers)
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Class scores (N, classes).
+
+        Args:
+            activations: floats (N, C, H, W), whole numbers 0..15.
+        """
+        tensors = {INPUT: activations * INPUT_STEP}
+        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if plan.residual is None else tensors[plan.residual]
+            tensors[plan.name] = part(tensors[plan.input], residual)
+        return tensors[self.architecture.layers[-1].name].flatten(1)
+
+
+class FloatNetwork(PlannedNetwork):
+    """What is pretrained and pruned."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, float_layer)
+
+    def depthwise(self) -> Iterator[nn.Conv2d]:
+        """The depth-wise layers, whose taps are pruned."""
+        for part in self.parts:
+            if isinstance(part, FloatFused):
+                yield part.depthwise
+
+    def shifts(self) -> Iterator[FloatShift]:
+        """The layers with learned shifts."""
+        for part in self.parts:
+            if isinstance(part, FloatShift):
+                yield part
+
+    def penalty(self) -> Tensor:
+        """Sum of the magnitudes of all learned shifts."""
+        return sum((part.shift.penalty() for part in self.shifts()), torch.zeros(()))
+
+
+class Int4Network(PlannedNetwork):
+    """What the engine runs, while it is trained."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__(architecture, int4_layer)
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Class scores (N, classes), those of the engine times the scale of its last layer.
+
+        Args:
+            activations: floats (N, C, H, W), whole numbers 0..15.
+        """
+        tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
+        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if plan.residual is None else tensors[plan.residual]
+            residual_step = None if plan.residual is None else steps[plan.residual]
+            tensors[plan.name] = part(tensors[plan.input], residual, steps[plan.input], residual_step)
+            output: OutputStep | None = part.output  # type: ignore[assignment]
+            steps[plan.name] = steps[plan.input] if output is None else output.used
+        return tensors[self.architecture.layers[-1].name].flatten(1)
+
+    def start_from(self, trained: FloatNetwork, sample: Tensor) -> None:
+        """Take over a trained FP32 network, and choose the ranges of activations layer by layer.
+
+        Each layer's first step is chosen on what the layers before it give once they are quantised.
+
+        Args:
+            sample: floats (N, C, H, W), whole numbers 0..15: some training images.
+        """
+        for mine, other in zip(self.parts, trained.parts, strict=True):
+            if isinstance(mine, Int4Layer):
+                assert isinstance(other, FloatLayer | FloatClassifier)
+                mine.start_from(other)
+        with torch.no_grad():
+            self(sample)
+
+    def set_dynamic(self, dynamic: bool) -> None:
+        """Ranges of activations from each batch, or the learned ones (:class:`OutputStep`)."""
+        for module in self.modules():
+            if isinstance(module, OutputStep):
+                module.dynamic = dynamic
+
+
+AnyNetwork = TypeVar("AnyNetwork", bound=PlannedNetwork)
+
+
+def fast(network: AnyNetwork) -> AnyNetwork:
+    """The network with its kernels in the layout of memory in which a processor convolves fastest."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

@@ -1,0 +1,144 @@
+"""What to train, from a TOML file. No torch here.
+
+A recipe names a model, its data and a list of stages. A stage starts from an earlier one (or from nothing) and leaves a
+checkpoint of its own; INT4 stages leave a network for the engine as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from tlm.core.errors import InputError
+from tlm.training.architecture import MODELS, Architecture
+from tlm.training.datasets import FASHION_MNIST_DIRECTORY, LabelledImages, load_cifar100, load_fashion_mnist
+
+RECIPES = Path(__file__).parent / "recipes"
+"""Recipes that come with the package."""
+
+_Positive = Annotated[float, Meta(gt=0.0)]
+_Count = Annotated[int, Meta(ge=1)]
+
+
+class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which images."""
+
+    kind: Literal["fashion_mnist", "cifar100"] = "fashion_mnist"
+    directory: str = FASHION_MNIST_DIRECTORY
+    train_images: _Count | None = None
+    """Only the first so many; default all."""
+    test_images: _Count | None = None
+
+    def load(self, part: str, directory: str | None = None) -> LabelledImages:
+        """The images of a part, "train" or "test".
+
+        Args:
+            part: which.
+            directory: instead of the recipe's.
+
+        Raises:
+            InputError: unreadable files.
+        """
+        loader = load_fashion_mnist if self.kind == "fashion_mnist" else load_cifar100
+        images = loader(directory or self.directory, part)
+        count = self.train_images if part == "train" else self.test_images
+        return images if count is None else images.first(count)
+
+
+class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One training run."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]+$")]
+    kind: Literal["float", "int4"]
+    """"float": FP32, with pruning if ``taps`` or ``shifts`` say so; "int4": dynamic quantization [A]."""
+    start: str | None = None
+    """Name of the earlier stage whose network this one goes on with; an "int4" stage starts from a "float" one."""
+    epochs: _Positive = 1.0
+    rate: _Positive = 0.1
+    """Highest learning rate of the one-cycle schedule."""
+    taps: Annotated[int, Meta(ge=1, le=9)] | None = None
+    """Prune the depth-wise kernels to so many taps in the course of this stage."""
+    shifts: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    """Prune the learned shifts to this share of the channels in the course of this stage."""
+    schedule: Literal["cubic", "stepwise"] = "cubic"
+    """How fast the taps fall."""
+    prune_until: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.6
+    """Share of the stage after which pruning is done; the rest only retrains."""
+    weight_decay: Annotated[float, Meta(ge=0.0)] = 5e-4
+    shift_penalty: Annotated[float, Meta(ge=0.0)] = 0.0
+    """Weight in the loss of the learned shifts' magnitudes."""
+
+
+class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A whole training."""
+
+    description: str = ""
+    model: str
+    seed: Annotated[int, Meta(ge=0)] = 0
+    threads: _Count = 1
+    """Of torch; sums of floats, so results, may differ with another number."""
+    batch: _Count = 256
+    label_smoothing: Annotated[float, Meta(ge=0.0, lt=1.0)] = 0.05
+    checkpoint_steps: _Count = 100
+    """So many steps may be lost when training is interrupted."""
+    data: Data = msgspec.field(default_factory=Data)
+    stages: Annotated[tuple[Stage, ...], Meta(min_length=1)]
+
+    def architecture(self) -> Architecture:
+        """The model's layers."""
+        return MODELS[self.model]()
+
+    def stage(self, name: str) -> Stage:
+        """The stage of a name that :func:`load_recipe` has found to exist."""
+        return next(stage for stage in self.stages if stage.name == name)
+
+    def digest(self) -> str:
+        """Differs if anything in the recipe does; new keys that it does not use change nothing."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+def load_recipe(text: str) -> Recipe:
+    """A recipe from a file, or one of the package's by its name.
+
+    Raises:
+        InputError: no such file, unknown keys or values, stages that do not follow each other.
+    """
+    path = Path(text) if text.endswith(".toml") else RECIPES / f"{text}.toml"
+    try:
+        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
+        raise InputError(f"{text}: no such recipe; give a .toml file or one of {known}") from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: {error}") from None
+    try:
+        _check(recipe)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return recipe
+
+
+def _check(recipe: Recipe) -> None:
+    if recipe.model not in MODELS:
+        raise InputError(f"model: {recipe.model!r} is not known; give one of {', '.join(MODELS)}")
+    kinds: dict[str, str] = {}
+    for index, stage in enumerate(recipe.stages):
+        where = f"stages[{index}]"
+        if stage.name in kinds:
+            raise InputError(f"{where}.name: {stage.name!r} is used twice; names must be unique")
+        if stage.start is not None and kinds.get(stage.start) != "float":
+            floats = [name for name, kind in kinds.items() if kind == "float"]
+            raise InputError(
+                f"{where}.start: {stage.start!r} is no earlier float stage; give one of {', '.join(floats) or 'none'}"
+            )
+        if stage.kind == "int4":
+            if stage.start is None:
+                raise InputError(f"{where}.start: an int4 stage starts from a float one; name it")
+            for key in ("taps", "shifts"):
+                if getattr(stage, key) is not None:
+                    raise InputError(f"{where}.{key}: prune in a float stage; an int4 stage keeps its start's masks")
+        kinds[stage.name] = stage.kind
