@@ -182,8 +182,10 @@ def test_the_first_view_shows_a_wait_and_every_word_fits(passes: Passes) -> None
 
 def test_markers_stand_where_parts_begin(passes: Passes) -> None:
     layout, chip = read_layout(passes.path.with_suffix(".gtkw")), passes.result.chip
-    starts = [start_ps(part.first_cycle, chip.clock_khz) for part in passes.result.timeline.parts]
-    assert list(layout.markers_ps) == starts[:26]
+    parts = passes.result.timeline.parts
+    if len(parts) > 26:  # A to Z: where layers begin, then
+        parts = tuple({part.layer: part for part in reversed(parts)}.values())[::-1]
+    assert list(layout.markers_ps) == [start_ps(part.first_cycle, chip.clock_khz) for part in parts]
 
 
 def test_label_file_and_legend_say_the_same(small: Passes) -> None:
