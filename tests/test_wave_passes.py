@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import deep_networks
 from hypothesis import HealthCheck, given, settings
-from layouts import crowded_boxes, declared, read_layout
+from layouts import WAVES_PIXELS, crowded_boxes, declared, read_layout
 from test_whole_networks import MEMORIES, SHARES, program_between
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
 import tlm
 from tlm.core.errors import InputError
 from tlm.observe.waves.variables import start_ps
+from tlm.observe.waves.view import Boxes, Choice, Span, best_choice
 from tlm.scenario.loading import load_scenario
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -180,6 +182,24 @@ def test_the_first_view_shows_a_wait_and_every_word_fits(passes: Passes) -> None
     assert 0 <= layout.start_ps < end_ps
 
 
+@pytest.mark.parametrize("name", ["block", "resnet18"])
+def test_the_first_view_shows_the_end_of_the_longest_wait(name: str, request: pytest.FixtureRequest) -> None:
+    run: Passes = request.getfixturevalue(name)
+    parts, khz = run.result.timeline.parts, run.result.chip.clock_khz
+    waited = max(pairwise(parts), key=lambda pair: pair[1].first_cycle - pair[0].last_cycle)[1]
+    layout = read_layout(run.path.with_suffix(".gtkw"))
+    begins_ps = start_ps(waited.first_cycle, khz)
+    assert layout.start_ps < begins_ps < layout.start_ps + WAVES_PIXELS * layout.ps_per_pixel
+
+
+def test_of_the_views_of_the_first_moment_that_can_be_read_the_one_with_most_finer_rows_is_taken() -> None:
+    needed = {"a": Boxes([0, 500], ["word", "word"])}
+    finer = {name: Boxes([0, at, at + 10], ["long", "long", "long"]) for name, at in (("b", 100), ("c", 210))}
+    spans = [Span(0, 1000), Span(200, 600)]  # in the first, "long" has 11 pixels
+    assert best_choice(needed, finer, [spans, [Span(0, 10)]], 1000) == Choice(spans[1], frozenset("b"))
+    assert best_choice(needed, {}, [spans], 1000).span == spans[0]
+
+
 def test_markers_stand_where_parts_begin(passes: Passes) -> None:
     layout, chip = read_layout(passes.path.with_suffix(".gtkw")), passes.result.chip
     parts = passes.result.timeline.parts
@@ -211,6 +231,18 @@ def test_a_failing_run_leaves_what_happened_before(tmp_path: Path, fidelity: str
     assert found["pw1"] == layers_of(whole)["pw1"]["passes"]
     assert waves.last_cycle < whole.cycles
     assert {line.signal for line in read_layout(path.with_suffix(".gtkw")).lines} <= declared(path)
+
+
+def test_a_transfer_that_had_not_ended_goes_on_to_the_end_of_the_dump(tmp_path: Path) -> None:
+    network, activations = small_network()
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=711) for word in range(CHIP.imem_words)]
+    path = tmp_path / "failed.vcd"
+    with pytest.raises(tlm.TlmError):
+        tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=path), faults=faults)
+    waves = Waves(path)
+    begun = [cycle for cycle, busy in waves.changes("dma.load.busy") if busy]
+    assert len(begun) == len(waves.cycles("host.irq_load")) + 1
+    assert (waves.final("dma.load.busy"), waves.final("dma.load.transfer")) == (1, "res")
 
 
 @pytest.mark.parametrize("cycle", [541, 691])
