@@ -115,6 +115,14 @@ def test_the_integral_of_power_is_the_energy_and_of_utilisation_the_work(passes:
     assert work == pytest.approx(result.macs, rel=1e-4)
 
 
+def test_a_part_without_a_step_has_its_energy_too(tmp_path: Path) -> None:
+    network = tlm.Network((8, 4, 4), [tlm.Conv2d("nothing", np.zeros((8, 8, 1, 1), np.int8))])
+    run = Passes(network, np.ones((8, 4, 4), np.int8), CHIP, tmp_path / "run.vcd", "burst")
+    assert run.result.layers["nothing"].steps == 0
+    core_pj = run.waves.integral("power.core_mw", run.result.cycles) * 1000 / run.result.chip.frequency_mhz
+    assert core_pj == pytest.approx(run.result.energy.total_pj, rel=1e-5)
+
+
 def test_both_models_write_the_same_bytes_and_every_time(tmp_path: Path) -> None:
     files = []
     for fidelity in ("beat", "burst", "burst"):
