@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,14 @@ import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import deep_networks
 from hypothesis import HealthCheck, given, settings
-from layouts import crowded_boxes, declared, read_layout
+from layouts import WAVES_PIXELS, crowded_boxes, declared, read_layout
 from test_whole_networks import MEMORIES, SHARES, program_between
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
 import tlm
 from tlm.core.errors import InputError
 from tlm.observe.waves.variables import start_ps
+from tlm.observe.waves.view import Boxes, Choice, Span, best_choice
 from tlm.scenario.loading import load_scenario
 
 SCENARIOS = Path(__file__).parents[1] / "scenarios"
@@ -113,6 +115,14 @@ def test_the_integral_of_power_is_the_energy_and_of_utilisation_the_work(passes:
     assert work == pytest.approx(result.macs, rel=1e-4)
 
 
+def test_a_part_without_a_step_has_its_energy_too(tmp_path: Path) -> None:
+    network = tlm.Network((8, 4, 4), [tlm.Conv2d("nothing", np.zeros((8, 8, 1, 1), np.int8))])
+    run = Passes(network, np.ones((8, 4, 4), np.int8), CHIP, tmp_path / "run.vcd", "burst")
+    assert run.result.layers["nothing"].steps == 0
+    core_pj = run.waves.integral("power.core_mw", run.result.cycles) * 1000 / run.result.chip.frequency_mhz
+    assert core_pj == pytest.approx(run.result.energy.total_pj, rel=1e-5)
+
+
 def test_both_models_write_the_same_bytes_and_every_time(tmp_path: Path) -> None:
     files = []
     for fidelity in ("beat", "burst", "burst"):
@@ -180,10 +190,30 @@ def test_the_first_view_shows_a_wait_and_every_word_fits(passes: Passes) -> None
     assert 0 <= layout.start_ps < end_ps
 
 
+@pytest.mark.parametrize("name", ["block", "resnet18"])
+def test_the_first_view_shows_the_end_of_the_longest_wait(name: str, request: pytest.FixtureRequest) -> None:
+    run: Passes = request.getfixturevalue(name)
+    parts, khz = run.result.timeline.parts, run.result.chip.clock_khz
+    waited = max(pairwise(parts), key=lambda pair: pair[1].first_cycle - pair[0].last_cycle)[1]
+    layout = read_layout(run.path.with_suffix(".gtkw"))
+    begins_ps = start_ps(waited.first_cycle, khz)
+    assert layout.start_ps < begins_ps < layout.start_ps + WAVES_PIXELS * layout.ps_per_pixel
+
+
+def test_of_the_views_of_the_first_moment_that_can_be_read_the_one_with_most_finer_rows_is_taken() -> None:
+    needed = {"a": Boxes([0, 500], ["word", "word"])}
+    finer = {name: Boxes([0, at, at + 10], ["long", "long", "long"]) for name, at in (("b", 100), ("c", 210))}
+    spans = [Span(0, 1000), Span(200, 600)]  # in the first, "long" has 11 pixels
+    assert best_choice(needed, finer, [spans, [Span(0, 10)]], 1000) == Choice(spans[1], frozenset("b"))
+    assert best_choice(needed, {}, [spans], 1000).span == spans[0]
+
+
 def test_markers_stand_where_parts_begin(passes: Passes) -> None:
     layout, chip = read_layout(passes.path.with_suffix(".gtkw")), passes.result.chip
-    starts = [start_ps(part.first_cycle, chip.clock_khz) for part in passes.result.timeline.parts]
-    assert list(layout.markers_ps) == starts[:26]
+    parts = passes.result.timeline.parts
+    if len(parts) > 26:  # A to Z: where layers begin, then
+        parts = tuple({part.layer: part for part in reversed(parts)}.values())[::-1]
+    assert list(layout.markers_ps) == [start_ps(part.first_cycle, chip.clock_khz) for part in parts]
 
 
 def test_label_file_and_legend_say_the_same(small: Passes) -> None:
@@ -208,7 +238,23 @@ def test_a_failing_run_leaves_what_happened_before(tmp_path: Path, fidelity: str
     found = {name: waves.final(f"{scope}.passes") for name, scope in waves.layer_scopes().items()}
     assert found["pw1"] == layers_of(whole)["pw1"]["passes"]
     assert waves.last_cycle < whole.cycles
+    if found["res"] < whole.layers["res"].passes:  # what the array did in the part in which it failed is not known
+        last = {name: waves.states(name)[-1][1] for name in ("engine.cause", "engine.activity")}
+        assert last == dict.fromkeys(last, "-")
+    assert (found["res"] < whole.layers["res"].passes) is (fidelity == "beat")
     assert {line.signal for line in read_layout(path.with_suffix(".gtkw")).lines} <= declared(path)
+
+
+def test_a_transfer_that_had_not_ended_goes_on_to_the_end_of_the_dump(tmp_path: Path) -> None:
+    network, activations = small_network()
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=711) for word in range(CHIP.imem_words)]
+    path = tmp_path / "failed.vcd"
+    with pytest.raises(tlm.TlmError):
+        tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=path), faults=faults)
+    waves = Waves(path)
+    begun = [cycle for cycle, busy in waves.changes("dma.load.busy") if busy]
+    assert len(begun) == len(waves.cycles("host.irq_load")) + 1
+    assert (waves.final("dma.load.busy"), waves.final("dma.load.transfer")) == (1, "res")
 
 
 @pytest.mark.parametrize("cycle", [541, 691])

@@ -19,6 +19,7 @@ from tlm.observe.watched import Watched
 from tlm.observe.waves.cycle_signals import watch_system
 from tlm.observe.waves.dump import RULER_CYCLES, Dump
 from tlm.observe.waves.layout import cycle_layout, with_readable
+from tlm.observe.waves.markers import marked_cycles
 from tlm.observe.waves.rows import boxes_of, rows_with_words
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
 from tlm.observe.waves.variables import start_ps
@@ -31,7 +32,6 @@ _CYCLE_PIXELS = (16, 20, 24, 32, 40, 50)
 """Widths of a cycle that a view may have, the best first: a hexadecimal digit fits into the smallest."""
 _LEAD = 0.2
 _ANCHORS = 12
-_MARKERS = 26
 
 
 class CycleWave:
@@ -128,11 +128,10 @@ class CycleWave:
 
     def _view(self, span: Span) -> View:
         khz, first = self._watched.system.config.clock_khz, self._dump.first_recorded_cycle
-        starts = [part.first_cycle for part in self._watched.recorder.parts.values() if part.passes]
         return View(
             start_ps=start_ps(span.first_cycle, khz),
             ps_per_pixel=start_ps(1, khz) / span.pixels_per_cycle,
-            markers_ps=tuple(start_ps(cycle, khz) for cycle in starts if cycle >= first)[:_MARKERS],
+            markers_ps=tuple(start_ps(cycle, khz) for cycle in marked_cycles(self._watched, first)),
             cursor_ps=-1 if self._options.moment_cycle is None else start_ps(self._options.moment_cycle, khz),
         )
 

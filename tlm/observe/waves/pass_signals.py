@@ -122,10 +122,15 @@ class PassSignals:
                 yield Change(end, self._irqs["engine"], 1)
 
     def _of_causes(self) -> Changes:
-        for span in cause_spans(self._watched.recorder, self._watched.system.config):
+        recorder, known_cycles = self._watched.recorder, 0
+        for span in cause_spans(recorder, self._watched.system.config):
+            known_cycles = span.end_cycle
             yield Change(span.first_cycle, self._cause, labels.code(span.cause))
             activity = span.cause if span.of_pass is None else "computing"
             yield Change(span.first_cycle, self._activity, labels.code(activity))
+        if known_cycles < recorder.recorded_cycles:  # the run failed in a part
+            yield Change(known_cycles, self._cause, labels.code("-"))
+            yield Change(known_cycles, self._activity, labels.code("-"))
 
     def _of_parts(self) -> Changes:
         program, counters = self._watched.program, _Counters()

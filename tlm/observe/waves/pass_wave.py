@@ -17,6 +17,7 @@ from vcd.writer import Variable
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves.layout import pass_layout, with_readable
+from tlm.observe.waves.markers import marked_cycles
 from tlm.observe.waves.pass_signals import PassSignals, ruler_changes
 from tlm.observe.waves.rows import boxes_of
 from tlm.observe.waves.save_file import WAVES_PIXELS, View
@@ -24,7 +25,6 @@ from tlm.observe.waves.variables import BY_CYCLE, Change, Value, Variables, star
 from tlm.observe.waves.view import Span, best_choice, round_number
 from tlm.observe.waves.wave_file import WaveFile
 
-_MARKERS = 26
 _PASS_PIXELS = (120, 90, 150, 70, 55, 45, 35, 200, 250, 300, 400, 500, 700, 900, 1200)
 """Widths of a pass that a view may have, the best first."""
 _ANCHORS = 16
@@ -86,11 +86,10 @@ class PassWave:
 
     def _view(self, span: Span) -> View:
         khz = self._watched.system.config.clock_khz
-        starts = [part.first_cycle for part in self._watched.recorder.parts.values() if part.passes]
         return View(
             start_ps=start_ps(span.first_cycle, khz),
             ps_per_pixel=start_ps(1, khz) * span.cycles / WAVES_PIXELS,
-            markers_ps=tuple(start_ps(cycle, khz) for cycle in starts[:_MARKERS]),
+            markers_ps=tuple(start_ps(cycle, khz) for cycle in marked_cycles(self._watched)),
             cursor_ps=-1 if self._moment_cycle is None else start_ps(self._moment_cycle, khz),
         )
 
