@@ -33,29 +33,32 @@ class Timed(SerialExecutor):
     """Adds up what the points' own work takes."""
 
     seconds = 0.0
+    processor_seconds = 0.0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Run it with a stopwatch."""
-        start = time.perf_counter()
+        start, used = time.perf_counter(), time.process_time()
         try:
             return super().submit(fn, *args, **kwargs)
         finally:
             self.seconds += time.perf_counter() - start
+            self.processor_seconds += time.process_time() - used
 
 
 def within(points: int, directory: Path) -> None:
     """The share of the machinery: planning, handing over, committing."""
-    timed, start = Timed(), time.perf_counter()
+    timed, start, used = Timed(), time.perf_counter(), time.process_time()
     plan = make_plan(SCENARIO, Request(OVER, sample=points))
-    planned = time.perf_counter() - start
     with open_store(directory, plan) as store:
         run_plan(plan, store, Workers(lambda: timed, 1, "this process"))
         counts = store.counts()
-    total = time.perf_counter() - start
+    total, total_used = time.perf_counter() - start, time.process_time() - used
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{points:,} points, {counts}: {total:.1f} s in one process, peak memory {memory_mb:.0f} MB")
-    print(f"of which planning {planned:.2f} s, all machinery {total - timed.seconds:.2f} s = "
-          f"{100 * (1 - timed.seconds / total):.1f} %")  # fmt: skip
+    print(f"{points:,} points, {counts}, in one process: {total:.1f} s, of processors {total_used:.1f} s; "
+          f"peak memory {memory_mb:.0f} MB")  # fmt: skip
+    print(f"outside of the points: {total - timed.seconds:.2f} s = {100 * (1 - timed.seconds / total):.1f} %, "
+          f"of processors {total_used - timed.processor_seconds:.2f} s = "
+          f"{100 * (1 - timed.processor_seconds / total_used):.1f} %")  # fmt: skip
 
 
 def command(points: int, processes: int, directory: Path) -> tuple[float, float]:
