@@ -61,25 +61,18 @@ def within(points: int, directory: Path) -> None:
           f"{100 * (1 - timed.processor_seconds / total_used):.1f} %")  # fmt: skip
 
 
-def command(points: int, processes: int, directory: Path) -> tuple[float, float]:
-    """The whole command; wall seconds and processor seconds."""
+def command(points: int, processes: int, directory: Path) -> float:
+    """The whole command; wall seconds."""
     over = [word for text in OVER for word in ("--over", text)]
     options = ["--sample", points, "--processes", processes, "-o", directory, *over]
     line = [sys.executable, "-m", "tlm", "sweep", SCENARIO, *options]
-    before, start = _processor_seconds(), time.perf_counter()
+    start = time.perf_counter()
     subprocess.run(list(map(str, line)), check=True, capture_output=True)
     seconds = time.perf_counter() - start
-    used = _processor_seconds() - before
     memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"tlm sweep --processes {processes}: {seconds:.1f} s, {points / seconds:.1f} points/s; "
-          f"{used:.1f} s of processors; largest process so far {memory_mb:.0f} MB")  # fmt: skip
-    return seconds, used
-
-
-def _processor_seconds() -> float:
-    """Of children that have ended, theirs included."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+          f"largest process so far {memory_mb:.0f} MB")  # fmt: skip
+    return seconds
 
 
 def main(arguments: list[str]) -> int:
@@ -89,9 +82,8 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         within(points, directory / "within")
-        (one, one_used), (two, two_used) = (command(points, count, directory / str(count)) for count in (1, 2))
-    print(f"two processes: {one / two:.2f} times as many points a second as one, with {two_used / one_used:.2f} times "
-          "the processor time")  # fmt: skip
+        one, two = (command(points, count, directory / str(count)) for count in (1, 2))
+    print(f"two processes: {one / two:.2f} times as many points a second as one")
     return 0
 
 

@@ -56,11 +56,13 @@ def rows_of(plan: Plan, ready: Workers = SERIAL) -> list[dict[str, Any]]:
 def test_a_row_says_what_a_run_says(small: Path) -> None:
     import tlm as package
 
-    rows = rows_of(make_plan(small, Request(["chip.amem_banks=1,4"])))
-    assert [row["point"] for row in rows] == [0, 1]
+    over = ["chip.amem_banks=1,4", "chip.wmem_banks=1,4", "energy.amem_read_pj=10,20"]  # the last two: one program
+    rows = rows_of(make_plan(small, Request(over)))
+    assert [row["point"] for row in rows] == list(range(8))
+    keys = [text.partition("=")[0] for text in over]
     for row in rows:
-        job = load_scenario(small, [f"chip.amem_banks={row['chip.amem_banks']}"]).build()
-        result = package.simulate(job.network, job.activations, job.chip)
+        job = load_scenario(small, [f"{key}={row[key]}" for key in keys]).build()
+        result = package.simulate(job.network, job.activations, job.chip, energy=job.energy)
         assert (row["status"], row["error"]) == (OK, None)
         assert (row["cycles"], row["time_us"], row["macs"]) == (result.cycles, result.time_us, result.macs)
         assert row["energy_pj"] == result.energy.total_pj
