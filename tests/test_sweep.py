@@ -56,7 +56,8 @@ def rows_of(plan: Plan, ready: Workers = SERIAL) -> list[dict[str, Any]]:
 def test_a_row_says_what_a_run_says(small: Path) -> None:
     import tlm as package
 
-    over = ["chip.amem_banks=1,4", "chip.wmem_banks=1,4", "energy.amem_read_pj=10,20"]  # the last two: one program
+    # One program for both voltages, since the clock stays.
+    over = ["chip.amem_banks=1,4", "chip.voltage_v=0.8,1.1", "energy.amem_read_pj=10,20", "chip.frequency_mhz=200"]
     rows = rows_of(make_plan(small, Request(over)))
     assert [row["point"] for row in rows] == list(range(8))
     keys = [text.partition("=")[0] for text in over]
