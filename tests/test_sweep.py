@@ -299,3 +299,11 @@ def test_from_python(small: Path) -> None:
     assert isinstance(table, pd.DataFrame)
     assert list(table["chip.amem_banks"]) == [1, 1, 2, 2]
     assert list(table["status"]) == [OK] * 4
+
+
+def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import tlm\ntlm.sweep({str(small)!r}, {{'chip.amem_banks': [1, 2]}}, processes=2)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert done.stderr.rstrip().endswith("or take processes=1")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, TlmError
+from tlm.exploration.task import worker_version
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -117,7 +118,15 @@ def _pool(count: int) -> ProcessPoolExecutor:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]
-    return ProcessPoolExecutor(count, context, _begin_worker)
+    pool = ProcessPoolExecutor(count, context, _begin_worker)
+    try:
+        pool.submit(worker_version).result()
+    except BrokenExecutor:
+        raise TlmError(
+            "processes: workers end when they start; a Python script must start its work under "
+            "`if __name__ == '__main__':`, or take processes=1"
+        ) from None
+    return pool
 
 
 def _begin_worker() -> None:
@@ -188,8 +197,6 @@ def _no_scheduler(address: str, why: str) -> InputError:
 
 def _check_versions(client: Client, address: str) -> None:
     """Workers with other code would give other figures."""
-    from tlm.exploration.task import worker_version
-
     own = worker_version()
     try:
         found = client.run(worker_version)
