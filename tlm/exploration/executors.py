@@ -114,18 +114,17 @@ def _pool(count: int) -> ProcessPoolExecutor:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
     try:
         forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if before is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]
-    pool = ProcessPoolExecutor(count, context, _begin_worker)
-    try:
-        pool.submit(worker_version).result()
+        pool = ProcessPoolExecutor(count, context, _begin_worker)
+        pool.submit(worker_version).result()  # an interrupt waits until a worker stands: one half started complains
     except BrokenExecutor:
         raise TlmError(
             "processes: workers end when they start; a Python script must start its work under "
             "`if __name__ == '__main__':`, or take processes=1"
         ) from None
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pool
 
 
