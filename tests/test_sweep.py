@@ -56,11 +56,14 @@ def rows_of(plan: Plan, ready: Workers = SERIAL) -> list[dict[str, Any]]:
 def test_a_row_says_what_a_run_says(small: Path) -> None:
     import tlm as package
 
-    rows = rows_of(make_plan(small, Request(["chip.amem_banks=1,4"])))
-    assert [row["point"] for row in rows] == [0, 1]
+    # One program for both voltages, since the clock stays.
+    over = ["chip.amem_banks=1,4", "chip.voltage_v=0.8,1.1", "energy.amem_read_pj=10,20", "chip.frequency_mhz=200"]
+    rows = rows_of(make_plan(small, Request(over)))
+    assert [row["point"] for row in rows] == list(range(8))
+    keys = [text.partition("=")[0] for text in over]
     for row in rows:
-        job = load_scenario(small, [f"chip.amem_banks={row['chip.amem_banks']}"]).build()
-        result = package.simulate(job.network, job.activations, job.chip)
+        job = load_scenario(small, [f"{key}={row[key]}" for key in keys]).build()
+        result = package.simulate(job.network, job.activations, job.chip, energy=job.energy)
         assert (row["status"], row["error"]) == (OK, None)
         assert (row["cycles"], row["time_us"], row["macs"]) == (result.cycles, result.time_us, result.macs)
         assert row["energy_pj"] == result.energy.total_pj
@@ -296,3 +299,11 @@ def test_from_python(small: Path) -> None:
     assert isinstance(table, pd.DataFrame)
     assert list(table["chip.amem_banks"]) == [1, 1, 2, 2]
     assert list(table["status"]) == [OK] * 4
+
+
+def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"import tlm\ntlm.sweep({str(small)!r}, {{'chip.amem_banks': [1, 2]}}, processes=2)\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert done.stderr.rstrip().endswith("or take processes=1")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,7 +14,7 @@ from tlm.exploration.plan import Plan, Point, Request, make_plan
 from tlm.exploration.runner import run_tasks
 from tlm.exploration.store import Store, open_store
 from tlm.exploration.table import table
-from tlm.exploration.task import Outcome, Task
+from tlm.exploration.task import Outcome, Task, compile_key
 from tlm.scenario.catalog import find_scenario
 
 if TYPE_CHECKING:
@@ -85,15 +85,17 @@ def run_plan(plan: Plan, store: Store, ready: Workers, ended: Callable[[Outcome]
 
 
 def open_tasks(plan: Plan, store: Store) -> list[Task]:
-    """What is left to do; points that share a network follow each other, so that it is built once."""
+    """What is left to do; points that share a network or a program follow each other, so that it is made once."""
     done = store.done()
-    first: dict[str, int] = {}
-    left: dict[str, Point] = {}
+    groups: dict[str, int] = {}
+    programs: dict[Hashable, int] = {}
+    left: dict[str, tuple[int, int, int, Point]] = {}
     for point in plan.points:
-        first.setdefault(point.group, point.index)
+        program = (point.group, compile_key(point.config.chip))
+        order = groups.setdefault(point.group, point.index), programs.setdefault(program, point.index), point.index
         if point.key not in done:
-            left.setdefault(point.key, point)
-    ordered = sorted(left.values(), key=lambda point: (first[point.group], point.index))
+            left.setdefault(point.key, (*order, point))
+    ordered = [point for *_, point in sorted(left.values(), key=lambda entry: entry[:3])]
     return [Task(point.key, plan.name, point.config, point.group) for point in ordered]
 
 

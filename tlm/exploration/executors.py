@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, TlmError
+from tlm.exploration.task import worker_version
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -113,11 +114,18 @@ def _pool(count: int) -> ProcessPoolExecutor:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
     try:
         forkserver.ensure_running()
+        pool = ProcessPoolExecutor(count, context, _begin_worker)
+        pool.submit(worker_version).result()  # an interrupt waits until a worker stands: one half started complains
+    except BrokenExecutor:
+        raise TlmError(
+            "processes: workers end when they start; a Python script must start its work under "
+            "`if __name__ == '__main__':`, or take processes=1"
+        ) from None
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]
-    return ProcessPoolExecutor(count, context, _begin_worker)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pool
 
 
 def _begin_worker() -> None:
@@ -188,8 +196,6 @@ def _no_scheduler(address: str, why: str) -> InputError:
 
 def _check_versions(client: Client, address: str) -> None:
     """Workers with other code would give other figures."""
-    from tlm.exploration.task import worker_version
-
     own = worker_version()
     try:
         found = client.run(worker_version)

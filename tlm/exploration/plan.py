@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.exploration.axes import Axis, axes_of, override_of, parse_axis
 from tlm.exploration.constraints import Constraints
 from tlm.exploration.sampling import grid, sample
+from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, value_text
 from tlm.scenario.schema import PATH_KEYS
 from tlm.scenario.sources import Source, merged, override_source, read_sources
@@ -162,7 +164,9 @@ def _keys(config: Scenario) -> dict[str, Any]:
     # Of a dataclass that it made itself msgspec gives only the attributes that were set.
     sections = {name: getattr(config, name) for name in _MATTERS}
     return {
-        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else msgspec.to_builtins(value)
+        name: {item.name: getattr(value, item.name) for item in fields(value)}
+        if isinstance(value, (ChipConfig, EnergyConfig))
+        else msgspec.to_builtins(value)
         for name, value in sections.items()
     }
 
@@ -171,7 +175,12 @@ def _point(index: int, parameters: Mapping[str, Any], config: Scenario) -> Point
     keys = _keys(config)
     _by_content(keys)
     group = _sha256({"network": keys["network"], "input": keys["input"]})
-    return Point(index, _sha256({"version": version("cartesian-tlm"), **keys}), parameters, config, group)
+    return Point(index, _sha256({"version": _version(), **keys}), parameters, config, group)
+
+
+@cache
+def _version() -> str:
+    return version("cartesian-tlm")
 
 
 @cache

@@ -7,7 +7,7 @@ const FEW = 12;
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a0522d", "#7f7f7f"];
 const axisTitle = (name) => {
   const column = byName[name];
-  const unit = [column.unit ? ", " + column.unit : "", column.label ? " " + column.label : ""].join("");
+  const unit = [column.unit && column.unit !== column.title ? ", " + column.unit : "", column.label ? " " + column.label : ""].join("");
   return column.title + unit;
 };
 const valuesOf = (name) => [...new Map(data.rows.map((r) => [JSON.stringify(r[name]), r[name]])).values()].sort(
