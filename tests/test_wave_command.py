@@ -102,6 +102,7 @@ REFUSALS = {
         "--trace-window: 'layer:c1' limits a waveform of level 'cycle', but --wave-level is 'pass', "
         "which always shows the whole run; leave one of them out"
     ),
+    ("--wave-level", "pass"): "--wave-level: 'pass' needs a waveform; give --wave, too",
     ("--wave", "a.vcd", "--wave-level", "all"): "--wave-level: 'all' is not one of pass, cycle",
     ("--wave", "a.vcd", "--wave-limit-mb", "0"): "--wave-limit-mb: 0 is not allowed; give 1 or more",
     ("--wave", "a.vcd", "--wave-level", "cycle", "--fidelity", "burst"): (

@@ -19,7 +19,7 @@ from test_whole_networks import MEMORIES, SHARES, program_between
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
 
 import tlm
-from tlm.core.errors import InputError
+from tlm.core.errors import DriverError, InputError
 from tlm.observe.waves.variables import start_ps
 from tlm.observe.waves.view import Boxes, Choice, Span, best_choice
 from tlm.scenario.loading import load_scenario
@@ -295,6 +295,26 @@ def test_fst_without_its_converter_is_refused_before_the_run(tmp_path: Path, mon
     with pytest.raises(InputError, match=r"run\.fst needs the program vcd2fst, which is not installed .* give a \.vcd"):
         tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=tmp_path / "run.fst"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("level", ["pass", "cycle"])
+def test_a_converter_that_fails_leaves_the_dump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str) -> None:
+    program = tmp_path / "bin" / "vcd2fst"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho no room >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    network, activations = small_network()
+    trace = tlm.TraceOptions(wave=tmp_path / "run.fst", level=level)
+    said = r"run\.fst was not made: vcd2fst ended with exit code 3 \(no room\); the waveform is in run\.vcd"
+    with pytest.raises(InputError, match=said):
+        tlm.simulate(network, activations, CHIP, trace=trace)
+    assert Waves(tmp_path / "run.vcd").last_cycle > 0
+    (tmp_path / "run.vcd").unlink()
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=1500) for word in range(CHIP.imem_words)]
+    with pytest.raises(DriverError):  # not what the converter says
+        tlm.simulate(network, activations, CHIP, trace=trace, faults=faults)
+    assert (tmp_path / "run.vcd").exists()
 
 
 # -- any network ------------------------------------------------------------------------------------------------------

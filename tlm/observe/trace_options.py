@@ -53,6 +53,8 @@ class TraceOptions:
         levels = [level.value for level in WaveLevel]
         if self.level not in (None, *levels):
             raise InputError(f"trace.level: {self.level!r} is not one of {', '.join(levels)}")
+        if self.level is not None and self.wave is None:
+            raise InputError(f"trace.level: {self.level!r} needs a waveform; give trace.wave, too")
         if self.moment_cycle is not None and self.moment_cycle < 0:
             raise InputError(f"trace.moment_cycle: {self.moment_cycle} is not allowed; give 0 or more")
         if self.limit_mb < 1:

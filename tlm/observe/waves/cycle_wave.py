@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tlm.chip.chip import Engine
-from tlm.core.errors import TraceWarning
+from tlm.core.errors import InputError, TraceWarning
 from tlm.observe.passes import PassRecord
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
@@ -82,6 +82,9 @@ class CycleWave:
         except OSError as failure:
             if error is None or isinstance(error, OSError):
                 raise self._file.refusal(failure) from None
+        except InputError:  # of the converter; what the run has to say counts more
+            if error is None:
+                raise
         finally:
             self._file.discard()
         self._warn()

@@ -14,6 +14,7 @@ from typing import Any
 
 from vcd.writer import Variable
 
+from tlm.core.errors import InputError
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves.layout import pass_layout, with_readable
@@ -62,6 +63,9 @@ class PassWave:
         except OSError as failure:
             if error is None:
                 raise self._file.refusal(failure) from None
+        except InputError:  # of the converter; what the run has to say counts more
+            if error is None:
+                raise
         finally:
             self._file.discard()
 

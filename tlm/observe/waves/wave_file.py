@@ -79,16 +79,15 @@ class WaveFile:
             InputError: the converter failed.
         """
         self.stream.close()
-        beside = self._path.with_suffix
-        label_file = beside(".labels.txt")
-        with whole_file(label_file) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
-        with whole_file(beside(".gtkw")) as temporary:
-            temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
         if self._path.suffix == ".fst":
             self._convert()
         else:
             os.replace(self._temporary, self._path)
+        label_file = self._path.with_suffix(".labels.txt")
+        with whole_file(label_file) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
+        with whole_file(self._path.with_suffix(".gtkw")) as temporary:
+            temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
 
     def discard(self) -> None:
         """Close and remove what has not taken its place."""
@@ -110,9 +109,11 @@ class WaveFile:
             done = subprocess.run([_CONVERTER, self._temporary, made], capture_output=True, text=True, check=False)
             if done.returncode or not made.exists():
                 said = (done.stderr or done.stdout).strip().splitlines()
+                dump = self._path.with_suffix(".vcd")
+                os.replace(self._temporary, dump)
                 raise InputError(
                     f"wave: {self._path} was not made: {_CONVERTER} ended with exit code {done.returncode}"
-                    f"{f' ({said[-1]})' if said else ''}; give a .vcd file"
+                    f"{f' ({said[-1]})' if said else ''}; the waveform is in {dump.name}"
                 )
             os.replace(made, self._path)
         finally:
