@@ -60,7 +60,7 @@ class ArraySpan:
     causes: Mapping[str, int]
     """Cause of the account -> cycles; in sum all of the span. Where there are several, they alternate."""
     of_pass: PassRecord
-    """The pass that it belongs to; parameters belong to the one before."""
+    """The pass that it belongs to; parameters are those of the next."""
 
 
 def array_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int) -> Iterator[ArraySpan]:
@@ -71,12 +71,13 @@ def array_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int
         config: the chip.
         end_cycle: the one behind the last write, or behind the last that was seen.
     """
-    for one, edges in zip(passes, pass_edges(passes, config), strict=True):
-        kinds = ("fetch", "pipeline", "write_back", "pipeline", "drain" if one is passes[-1] else "parameters")
+    for one, after, edges in zip(passes, [*passes[1:], None], pass_edges(passes, config), strict=True):
+        kinds = ("fetch", "pipeline", "write_back", "pipeline", "drain" if after is None else "parameters")
         for kind, first, end in zip(kinds, edges[:-1], edges[1:], strict=True):
             end = min(end, end_cycle)
             if first < end:
-                yield ArraySpan(first, end, _causes(kind, end - first, one), one)
+                owner = after if kind == "parameters" and after is not None else one
+                yield ArraySpan(first, end, _causes(kind, end - first, one), owner)
 
 
 def _causes(kind: str, cycles: int, one: PassRecord) -> Mapping[str, int]:
