@@ -20,7 +20,8 @@ T = TypeVar("T")
 _PRELOADED = ["tlm.exploration.task", "tlm.compiler.compile", "tlm.simulator", "tlm.networks.builder", "tlm.golden"]
 _AHEAD = 2
 """Tasks handed over for each worker, so that none waits for this process."""
-_CONNECT_S = 3.0
+_CONNECT_S, _GREET_S = 3.0, 30.0
+"""Until a port answers, and until the scheduler behind it does."""
 _RETRIES = 3
 LOCAL = "local"
 """Instead of a scheduler's address: a cluster on this machine, started and ended here."""
@@ -184,7 +185,7 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         return
     _knock(address)
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        client = Client(address, timeout=_GREET_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise _no_scheduler(address, str(error) or type(error).__name__) from None
     with client:
