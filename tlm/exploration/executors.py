@@ -20,7 +20,8 @@ T = TypeVar("T")
 _PRELOADED = ["tlm.exploration.task", "tlm.compiler.compile", "tlm.simulator", "tlm.networks.builder", "tlm.golden"]
 _AHEAD = 2
 """Tasks handed over for each worker, so that none waits for this process."""
-_CONNECT_S = 3.0
+_CONNECT_S, _GREET_S = 3.0, 30.0
+"""Until a port answers, and until the scheduler behind it does."""
 _RETRIES = 3
 LOCAL = "local"
 """Instead of a scheduler's address: a cluster on this machine, started and ended here."""
@@ -100,10 +101,29 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Pool(ProcessPoolExecutor):
+    """Ctrl-C waits while a process is started: one that nobody knows yet could not be ended, and would complain."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Hand it over; this may start a process."""
+        with _held_interrupts():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    import signal
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _pool(count: int) -> ProcessPoolExecutor:
     """Processes forked from a clean one that has imported what they need: no threads, locks or files are inherited."""
     import multiprocessing
-    import signal
     from multiprocessing import forkserver, resource_tracker
 
     context = multiprocessing.get_context("forkserver")
@@ -111,11 +131,11 @@ def _pool(count: int) -> ProcessPoolExecutor:
     resource_tracker.ensure_running()  # would undo the mask below
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core leaves nothing for further threads
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
     try:
-        forkserver.ensure_running()
-        pool = ProcessPoolExecutor(count, context, _begin_worker)
-        pool.submit(worker_version).result()  # an interrupt waits until a worker stands: one half started complains
+        with _held_interrupts():  # inherited: Ctrl-C is for this process to handle
+            forkserver.ensure_running()
+            pool = _Pool(count, context, _begin_worker)
+            pool.submit(worker_version).result()
     except BrokenExecutor:
         raise TlmError(
             "processes: workers end when they start; a Python script must start its work under "
@@ -124,7 +144,6 @@ def _pool(count: int) -> ProcessPoolExecutor:
     finally:
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pool
 
 
@@ -166,7 +185,7 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         return
     _knock(address)
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        client = Client(address, timeout=_GREET_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise _no_scheduler(address, str(error) or type(error).__name__) from None
     with client:

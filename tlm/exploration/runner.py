@@ -88,6 +88,6 @@ def _abandon(executor: Executor, under_way: Pending) -> None:
     for future in under_way:
         future.cancel()
     processes = list((getattr(executor, "_processes", None) or {}).values())
-    executor.shutdown(wait=False)
     for process in processes:
         process.terminate()
+    executor.shutdown(wait=bool(processes))  # a pool whose workers are gone ends quickly
