@@ -170,6 +170,21 @@ def test_only_the_simulated_hardware_knows_simpy(sources: Sources) -> None:
     assert {name for name in users if not within(name, "tlm.core") and not within(name, "tlm.chip")} == set()
 
 
+@pytest.mark.parametrize(
+    ("library", "home"), [("torch", "tlm.training"), ("onnx", "tlm.exchange"), ("onnxruntime", "tlm.exchange")]
+)
+def test_only_one_part_knows_a_large_library(sources: Sources, library: str, home: str) -> None:
+    users = {name for name, found in sources.imports.items() if any(within(target, library) for target in found)}
+    assert users
+    assert {name for name in users if not within(name, home)} == set()
+
+
+def test_the_training_files_that_promise_it_do_without_torch(sources: Sources) -> None:
+    for stem in ("datasets", "architecture", "recipe", "schedule", "requirements"):
+        reached = sources.reachable(f"tlm.training.{stem}")
+        assert not [name for name in reached if any(within(target, "torch") for target in sources.imports[name])]
+
+
 def test_the_blocks_are_found(blocks: set[str]) -> None:
     names = "host off_chip_memory interconnect dma sram sequencer aligner mac_array requantiser"
     assert {f"tlm.chip.{name}" for name in names.split()} <= blocks

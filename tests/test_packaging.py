@@ -39,6 +39,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert "tlm/_kernels.abi3.so" in names
     assert "tlm/py.typed" in names
     assert "tlm/data/scenarios/images/astronaut.png" in names
+    assert {"tlm/data/networks/model2_3of9.npz", "tlm/data/samples/fashion_mnist_test.npz"} <= set(names)
+    assert "tlm/training/recipes/model2.toml" in names
     assert [name for name in names if name.endswith("LICENSE")]
     sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tlm").rglob("*.py")}
     assert sources <= set(names)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import REPOSITORY
+from command import REPOSITORY, refused
 from command import tlm as tlm_command
 
 import tlm
@@ -18,6 +18,7 @@ from tlm.labelled import load_sample
 from tlm.networks.stored import JSON_NAME, StoredNetwork, load_network, save_network
 from tlm.scenario.loading import load_scenario
 from tlm.scenario.trained import shipped, shipped_files
+from tlm.training.datasets import FASHION_MNIST_DIRECTORY
 
 
 def network() -> tlm.Network:
@@ -201,6 +202,28 @@ def test_a_shipped_network_gives_what_its_card_says(path: Path) -> None:
         golden, found = tlm.reference.run(stored.network, activations), evaluator.tensors(activations)
         assert all(np.array_equal(golden[name], found[name]) for name in golden)
     assert path.stat().st_size < 400_000
+
+
+@pytest.mark.skipif(not Path(FASHION_MNIST_DIRECTORY).is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_eval_takes_the_test_set_from_its_directory(tmp_path: Path) -> None:
+    done = tlm_command(
+        "eval", "model2_3of9", "--fashion-mnist", FASHION_MNIST_DIRECTORY, "--count", 30, "-o", "out", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "eval.json").read_text())
+    sample = load_sample(shipped("samples", "fashion_mnist_test", "k"))
+    assert [one["label"] for one in record["inputs"]] == sample.labels[:30].tolist()
+    assert record["inputs"][0]["name"] == "test image 0"
+    assert record["accuracy"] > 0.8
+
+
+def test_a_test_set_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    assert "--fashion-mnist: given beside --images" in refused(
+        "eval", "model2_3of9", "--fashion-mnist", "x", "--images", "y", cwd=tmp_path
+    )
+    assert "t10k-images-idx3-ubyte: does not exist" in refused(
+        "eval", "model2_3of9", "--fashion-mnist", tmp_path, cwd=tmp_path
+    )
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tlm.tradeoff import TradeoffPoint
 
 _HEIGHT_INCHES = 3.4
+_ROOM = 1.12  # for the text at the last point
 _AXES: tuple[tuple[str, Callable[[TradeoffPoint], float]], ...] = (
     ("cycles per image, thousands [D]", lambda point: point.cycles / 1e3),
     ("energy per image, µJ [A]", lambda point: point.energy_uj),
@@ -34,7 +35,8 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
             name = point.name if point.taps is None else f"{point.taps}/9"
             axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
         axes.set_xlabel(label)
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, max(costs) * _ROOM)
+        axes.margins(y=0.12)
         axes.grid(visible=True)
     panels[0].set_ylabel("test accuracy, % [D]")
     figure.suptitle("What pruning costs and gains: trained INT4 networks on the engine", x=0.01, ha="left")
