@@ -13,6 +13,7 @@ from PIL import Image
 
 from tlm.core.errors import InputError
 from tlm.training.datasets import load_cifar100, load_fashion_mnist, load_image_folder
+from tlm.training.recipe import Data
 
 
 def write_idx(path: Path, array: npt.NDArray[np.uint8], kind: int = 8) -> None:
@@ -101,3 +102,13 @@ def test_an_image_folder_has_a_class_per_directory(tmp_path: Path) -> None:
     assert images.activations[:, :, 0, 0].tolist() == [[0, 0, 15], [15, 0, 0], [15, 15, 15]]
     with pytest.raises(InputError, match="no directory of a class"):
         load_image_folder(tmp_path / "n01", 32)
+
+
+def test_a_recipe_names_a_folder_of_images(tmp_path: Path) -> None:
+    for part, colour in (("train", "red"), ("test", "white")):
+        (tmp_path / part / "n01").mkdir(parents=True)
+        Image.new("RGB", (40, 50), colour).save(tmp_path / part / "n01" / "a.png")
+    data = Data(kind="image_folder", directory=str(tmp_path), size=16)
+    assert data.load("train").activations[:, :, 0, 0].tolist() == [[15, 0, 0]]
+    assert data.load("test").activations.shape == (1, 3, 16, 16)
+    assert Data(kind="image_folder", size=16).load("test", str(tmp_path)).activations.min() == 15

@@ -93,6 +93,36 @@ def test_every_exported_layer_computes_what_was_trained(name: str, taps: int) ->
         assert (whole[plan.name] == expected).mean() > 0.999, plan.name
 
 
+@pytest.mark.parametrize(("name", "taps"), [("tiny_resnet", 3), ("tiny_ib_ssl", 9)])
+def test_whole_scores_are_the_engines(name: str, taps: int) -> None:
+    _, quantised = trained(name, taps)
+    network, batch = export(quantised), images(40, quantised.architecture, 7)
+    quantised.eval()
+    with torch.no_grad():
+        found = quantised.whole_scores(batch).numpy()
+    expected = [tlm.reference.run(network, one)["fc"].ravel() for one in batch.numpy().astype(np.int8)]
+    assert (found == np.stack(expected)).all(axis=1).mean() > 0.9
+
+
+def test_sums_half_way_between_two_levels_go_up_as_on_the_engine() -> None:
+    """A step of 4/3 makes the multiplier 0.75 of a power of two, so that every second odd sum is a half."""
+    _, quantised = trained("tiny_resnet")
+    part = quantised.parts[0]
+    with torch.no_grad():
+        part.weight_step.fill_(1.1)
+        part.weight.copy_(torch.randint(-3, 4, part.weight.shape) * 1.1)
+        part.bias.zero_()
+        part.output.step.fill_(1.1 / 15 / 0.75 * 2**5)
+    layer, batch = export(quantised).layers[0], images(10, quantised.architecture, 5)
+    sums = [tlm.reference.accumulate(layer, one) for one in batch.numpy().astype(np.int8)]
+    halves = np.stack(sums) * layer.multiplier[0] % (1 << layer.shift[0]) == 1 << (layer.shift[0] - 1)
+    assert halves.any()
+    expected = np.stack([tlm.reference.output(layer, one) for one in batch.numpy().astype(np.int8)])
+    with torch.no_grad():
+        output = part(batch / 15, None, torch.tensor(1 / 15), None)
+    assert np.array_equal(torch.round(output / part.output.step.detach()).numpy(), expected)
+
+
 def test_folding_the_norm_changes_nothing() -> None:
     network, _ = trained("tiny_resnet")
     network.eval()

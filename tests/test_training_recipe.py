@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
+from tlm.exchange.onnx_reader import read_onnx  # noqa: E402
 from tlm.networks.stored import load_network  # noqa: E402
 from tlm.training.batches import Batches  # noqa: E402
 from tlm.training.datasets import FASHION_MNIST_DIRECTORY, LabelledImages, load_fashion_mnist  # noqa: E402
@@ -145,6 +146,8 @@ def test_the_trained_network_is_pruned_and_runs(trained: Training) -> None:
     assert stored.card["accuracy"]["golden_equal"]
     assert stored.card["taps"] == 3
     assert json.loads(path.with_suffix(".json").read_text()) == stored.card
+    written = read_onnx(path.with_suffix(".onnx")).network
+    assert [layer.name for layer in written.layers] == [layer.name for layer in stored.network.layers]
     fused = [layer for layer in stored.network.layers if layer.name.endswith("dwpw2")]
     assert all(((layer.weights != 0).any(0).reshape(-1, 9).sum(1) <= 3).all() for layer in fused)
     images = load_fashion_mnist(FASHION_MNIST_DIRECTORY, "test").activations[:3]

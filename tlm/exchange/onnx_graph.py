@@ -14,7 +14,7 @@ from tlm.exchange.onnx_constants import Constant, attributes, integer_range, nod
 from tlm.exchange.onnx_values import Levels, Quantised, Sum, Value
 from tlm.layers import INPUT, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
-from tlm.networks.fixed_point import fixed_point, shared_shift
+from tlm.networks.fixed_point import fixed_points, shared_shift
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -145,7 +145,7 @@ class GraphReader:
     def _requantised(self, of: Sum, scale: float, signed: bool) -> str:
         bias = np.rint(of.bias / of.scale).astype(np.int64)
         if of.residual is None:
-            multiplier, shift = np.array([fixed_point(ratio) for ratio in (of.scale / scale).tolist()]).T
+            multiplier, shift = fixed_points(of.scale / scale)
             return self._append(of, bias=bias, multiplier=multiplier, shift=shift, signed_output=signed)
         multipliers, one_shift = shared_shift(np.append(of.scale, of.residual.scale) / scale)
         return self._append(

@@ -30,6 +30,16 @@ def fixed_point(ratio: float) -> tuple[int, int]:
     return multiplier, shift
 
 
+def fixed_points(ratios: FloatArray) -> tuple[IntArray, IntArray]:
+    """:func:`fixed_point` of several ratios: multipliers (n,) and shifts (n,).
+
+    Raises:
+        InputError: as of :func:`fixed_point`.
+    """
+    pairs = np.array([fixed_point(ratio) for ratio in ratios.tolist()], np.int64).reshape(-1, 2)
+    return pairs[:, 0], pairs[:, 1]
+
+
 def shared_shift(ratios: FloatArray) -> tuple[IntArray, int]:
     """Multipliers (n,) and the one shift with which the largest of several ratios has 16 significant bits.
 

@@ -10,7 +10,7 @@ from tlm.core.errors import InputError
 from tlm.integer_arrays import IntArray
 from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
-from tlm.networks.fixed_point import FloatArray, fixed_point, shared_shift
+from tlm.networks.fixed_point import FloatArray, fixed_point, fixed_points, shared_shift
 from tlm.training.int4_layers import Int4Layer, Int4Pooling
 from tlm.training.networks import INPUT_STEP, Int4Network
 from tlm.training.quantiser import integers_of
@@ -55,8 +55,7 @@ def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:
     output_step = steps[plan.name]
     try:
         if plan.residual is None:
-            pairs = [fixed_point(ratio) for ratio in (scale / output_step).tolist()]
-            multiplier, shift = np.array(pairs, np.int64).T
+            multiplier, shift = fixed_points(scale / output_step)
             return Conv2d(**arguments, multiplier=multiplier, shift=shift, signed_output=not plan.relu)
         ratios = np.append(scale, steps[plan.residual]) / output_step
         multipliers, one_shift = shared_shift(ratios)

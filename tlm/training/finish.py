@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 
 import tlm
 from tlm.core.files import whole_file
+from tlm.exchange.onnx_writer import write_onnx
 from tlm.layers import Conv2d
 from tlm.networks.stored import StoredNetwork, save_network
 from tlm.training.datasets import LabelledImages
 from tlm.training.export import export
 from tlm.training.loop import predictions, read_checkpoint
-from tlm.training.networks import FloatNetwork, Int4Network
+from tlm.training.networks import INPUT_STEP, FloatNetwork, Int4Network
 from tlm.training.recipe import Stage
 from tlm.training.stages import Shown, Training, silent
 
@@ -65,7 +67,9 @@ def measure(trained: Int4Network, network: tlm.Network, images: LabelledImages, 
 
 
 def finish(training: Training, stage: Stage, command: str, shown: Shown = silent) -> Path:
-    """Write ``<stage>.npz``, the network with its card, and ``<stage>.json``, the card alone.
+    """Write ``<stage>.npz``, the network with its card, ``<stage>.json``, the card alone, and ``<stage>.onnx``.
+
+    The last only where onnx is installed.
 
     Args:
         training: whose checkpoint of the stage is complete.
@@ -82,6 +86,8 @@ def finish(training: Training, stage: Stage, command: str, shown: Shown = silent
     card = model_card(training, stage, command, measure(trained, network, training.test, shown), network)
     path = training.directory / f"{stage.name}.npz"
     save_network(path, StoredNetwork(network, card))
+    if find_spec("onnx") is not None:
+        write_onnx(path.with_suffix(".onnx"), network, INPUT_STEP)
     with whole_file(path.with_suffix(".json")) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(card), indent=2) + b"\n")
     return path

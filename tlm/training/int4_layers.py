@@ -1,20 +1,25 @@
 """Layers of the INT4 network: each is exactly one layer of the engine, quantised while it is trained.
 
 Activations are carried as real numbers ``n * step`` with whole n, so sums are those of the engine times a scale. Biases
-and the multipliers of residual layers are rounded as the engine stores them; others have 16 significant bits.
+and multipliers are rounded as the engine stores them, so that only the rounding of float32 is left between the two.
 """
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
-from tlm.networks.fixed_point import shared_shift
+from tlm.networks.fixed_point import FloatArray, fixed_points, shared_shift
 from tlm.training.architecture import LayerPlan
 from tlm.training.float_layers import FloatClassifier, FloatLayer
 from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
+
+_NUDGE = 2.0**-18
+"""Part of a level that is added before rounding. A multiplier may be such that many sums lie half-way between levels
+(49,152 is 0.75 of a power of two); the engine rounds these up, and float32 must not bring them to either side."""
 
 _SAMPLE = 1 << 17
 """So many of a tensor's values are enough to choose its first step."""
@@ -42,6 +47,7 @@ class OutputStep(nn.Module):
         if self.dynamic:
             step = (values.detach().amax() / self.high).clamp(min=SMALLEST_STEP)
         self.used = step.detach()
+        values = values + self.used * _NUDGE
         return quantise(values, step, self.low, self.high, gradient_scale(values[0].numel(), self.high))
 
     def calibrate(self, values: Tensor) -> None:
@@ -133,25 +139,30 @@ class Int4Layer(nn.Module):
         sums = self._convolve(activations, self.weights()) + self.whole_bias(input_step)[:, None, None]
         if self.output is None:
             return sums
-        if residual is not None:
-            sums = self._added(sums, residual, input_step, residual_step)
-        quantised: Tensor = self.output(sums)
+        quantised: Tensor = self.output(self._as_multiplied(sums, residual, input_step, residual_step))
         return quantised
 
-    def _added(self, sums: Tensor, residual: Tensor, input_step: Tensor, residual_step: Tensor | None) -> Tensor:
-        """Sums and residual, each times what rounding its multiplier to the layer's one shift changes it by.
+    def _as_multiplied(
+        self, sums: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+    ) -> Tensor:
+        """Sums and residual, each times what rounding its multiplier changes it by.
 
-        A residual layer has one shift, which the residual decides, so that the multipliers of the sums have few bits.
+        That matters in a layer with a residual, which decides the one shift, so that the multipliers of the sums have
+        few bits. It also does where a value is the same for every empty pixel and near an edge between two levels.
         """
         assert self.output is not None
         output_step = float(self.output.step.detach())
-        if residual_step is None or output_step == 0.0:
-            return sums + residual  # before the first step is known
-        units = torch.cat([self.weight_step.detach() * input_step, residual_step.reshape(1)]).double()
-        ratios = (units / output_step).numpy()
+        if output_step == 0.0:  # not chosen yet
+            return sums if residual is None else sums + residual
+        units = self.weight_step.detach().double() * input_step.double()
+        if residual is None or residual_step is None:
+            ratios = (units / output_step).numpy()
+            multipliers, shifts = fixed_points(ratios)
+            return sums * _changes(multipliers / np.exp2(shifts), ratios)[:, None, None]
+        ratios = (torch.cat([units, residual_step.double().reshape(1)]) / output_step).numpy()
         multipliers, shift = shared_shift(ratios)
-        factors = torch.from_numpy(multipliers / (ratios * 2.0**shift)).float()
-        return sums * factors[:-1, None, None] + residual * factors[-1]
+        changes = _changes(multipliers / 2.0**shift, ratios)
+        return sums * changes[:-1, None, None] + residual * changes[-1]
 
     def _convolve(self, activations: Tensor, weights: Tensor) -> Tensor:
         plan = self.plan
@@ -180,8 +191,18 @@ class Int4Pooling(nn.Module):
         if self.output is None:
             return functional.max_pool2d(activations, plan.kernel, plan.stride, plan.padding)
         mean = functional.avg_pool2d(activations, plan.kernel, plan.stride, plan.padding)
+        output_step = float(self.output.step.detach())
+        if output_step != 0.0:
+            ratios = np.array([float(input_step) / (plan.kernel * plan.kernel) / output_step])
+            multipliers, shifts = fixed_points(ratios)
+            mean = mean * _changes(multipliers / np.exp2(shifts), ratios)
         quantised: Tensor = self.output(mean)
         return quantised
+
+
+def _changes(rounded: FloatArray, exact: FloatArray) -> Tensor:
+    """By what factors rounding changes scales; 1 for a scale of 0."""
+    return torch.from_numpy(np.divide(rounded, exact, out=np.ones_like(exact), where=exact > 0)).float()
 
 
 def int4_layer(plan: LayerPlan) -> nn.Module:

@@ -15,7 +15,7 @@ from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.training.batches import Batches
 from tlm.training.datasets import LabelledImages
-from tlm.training.networks import FloatNetwork, PlannedNetwork
+from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork
 from tlm.training.quantiser import SMALLEST_STEP
 from tlm.training.recipe import Recipe, Stage
 
@@ -139,8 +139,9 @@ def predictions(network: PlannedNetwork, images: LabelledImages) -> Tensor:
     """The class with the highest score of each image, (N,)."""
     network.eval()
     pixels = torch.from_numpy(images.activations)
+    scores = network.whole_scores if isinstance(network, Int4Network) else network
     with torch.no_grad():
-        return torch.cat([network(part.float()).argmax(1) for part in torch.split(pixels, _AT_ONCE)])
+        return torch.cat([scores(part.float()).argmax(1) for part in torch.split(pixels, _AT_ONCE)])
 
 
 def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:

@@ -82,6 +82,15 @@ class Int4Network(PlannedNetwork):
             steps[plan.name] = steps[plan.input] if output is None else output.used
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
+    def whole_scores(self, activations: Tensor) -> Tensor:
+        """The engine's scores, whole numbers (N, classes), so that equal ones are equal; arguments as of forward."""
+        last = self.parts[-1]
+        assert isinstance(last, Int4Layer)
+        scores: Tensor = self(activations)
+        before = self.parts[-2].output
+        assert isinstance(before, OutputStep)
+        return torch.round(scores / (last.weight_step * before.used))
+
     def start_from(self, trained: FloatNetwork, sample: Tensor) -> None:
         """Take over a trained FP32 network, and choose the ranges of activations layer by layer.
 

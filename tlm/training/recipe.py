@@ -15,7 +15,13 @@ from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
 from tlm.training.architecture import MODELS, Architecture
-from tlm.training.datasets import FASHION_MNIST_DIRECTORY, LabelledImages, load_cifar100, load_fashion_mnist
+from tlm.training.datasets import (
+    FASHION_MNIST_DIRECTORY,
+    LabelledImages,
+    load_cifar100,
+    load_fashion_mnist,
+    load_image_folder,
+)
 
 RECIPES = Path(__file__).parent / "recipes"
 """Recipes that come with the package."""
@@ -27,8 +33,11 @@ _Count = Annotated[int, Meta(ge=1)]
 class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Which images."""
 
-    kind: Literal["fashion_mnist", "cifar100"] = "fashion_mnist"
+    kind: Literal["fashion_mnist", "cifar100", "image_folder"] = "fashion_mnist"
+    """"image_folder": directories "train" and "test" in ``directory``, each with one directory of images per class."""
     directory: str = FASHION_MNIST_DIRECTORY
+    size: _Count = 224
+    """Side of the images of a folder, pixels."""
     train_images: _Count | None = None
     """Only the first so many; default all."""
     test_images: _Count | None = None
@@ -43,8 +52,11 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
         Raises:
             InputError: unreadable files.
         """
-        loader = load_fashion_mnist if self.kind == "fashion_mnist" else load_cifar100
-        images = loader(directory or self.directory, part)
+        where = directory or self.directory
+        if self.kind == "image_folder":
+            images = load_image_folder(Path(where) / part, self.size)
+        else:
+            images = (load_fashion_mnist if self.kind == "fashion_mnist" else load_cifar100)(where, part)
         count = self.train_images if part == "train" else self.test_images
         return images if count is None else images.first(count)
 
