@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import IO
 
 import msgspec
 
-from tlm.core.errors import InputError, TlmError
+from tlm.core.errors import TlmError
+from tlm.core.files import PendingFile
 from tlm.observe.timeline_trace.content import MAX_EVENTS, Content, content
 from tlm.observe.timeline_trace.run_view import EngineWatcher, RunView
 from tlm.observe.timeline_trace.transfers import TransferWatcher
@@ -38,10 +38,13 @@ class TimelineTrace:
         self._watched = watched
         self._path = path
         self._max_events = max_events
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> TimelineTrace:
-        self._stream = self._open()
+        self._file = PendingFile(self._path, "trace.timeline")
+        try:
+            self._stream = self._open()
+        except OSError as error:
+            raise self._file.refusal(error) from None
         system = self._watched.system
         self._transfers = TransferWatcher(system, max_bursts=self._max_events + 1)
         self._engine = EngineWatcher(self._watched)
@@ -55,10 +58,10 @@ class TimelineTrace:
             trace = content(view, self._transfers, self._max_events, None if error is None else _told(error))
             with self._stream:
                 self._write(trace)
-            os.replace(self._temporary, self._path)
+            self._file.take_place()
         except OSError as failure:
             if error is None:
-                raise self._refusal(failure) from None
+                raise self._file.refusal(failure) from None
         finally:
             self._discard()
 
@@ -74,22 +77,10 @@ class TimelineTrace:
         """Close and remove what has not taken its place."""
         with suppress(OSError):
             self._stream.close()
-        with suppress(OSError):
-            self._temporary.unlink()
+        self._file.discard()
 
     def _open(self) -> IO[bytes]:
-        if self._path.exists() and not self._path.is_file():
-            raise InputError(f"trace.timeline: {self._path} is not a regular file; give the path of a file to write")
-        try:
-            return self._temporary.open("wb")
-        except OSError as error:
-            raise self._refusal(error) from None
-
-    def _refusal(self, error: OSError) -> InputError:
-        return InputError(
-            f"trace.timeline: {self._path} cannot be written ({error.strerror}); "
-            "give a path in an existing directory that is writable and has room"
-        )
+        return self._file.temporary.open("wb")
 
 
 def _told(error: BaseException) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tlm.core.errors import InputError
-from tlm.core.files import temporary_path, whole_file
+from tlm.core.files import PendingFile, whole_file
 from tlm.observe.waves import labels
 from tlm.observe.waves.layout import Group
 from tlm.observe.waves.save_file import View, save_file_text
@@ -23,21 +23,6 @@ from tlm.observe.waves.save_file import View, save_file_text
 _BUFFER_BYTES = 1 << 20
 _CONVERTER = "vcd2fst"
 _NO_DATE = "no date: equal runs give equal bytes"
-
-
-def check_wave_path(path: Path) -> None:
-    """Nothing if a waveform can be made there, as far as can be said before.
-
-    Raises:
-        InputError: something else is there; the converter for FST is missing.
-    """
-    if path.exists() and not path.is_file():
-        raise InputError(f"wave: {path} is not a regular file; give the path of a file to write")
-    if path.suffix == ".fst" and shutil.which(_CONVERTER) is None:
-        raise InputError(
-            f"wave: {path} needs the program {_CONVERTER}, which is not installed (it comes with GTKWave: "
-            "Debian package gtkwave); install it, or give a .vcd file"
-        )
 
 
 class WaveFile:
@@ -51,9 +36,14 @@ class WaveFile:
     """
 
     def __init__(self, path: Path) -> None:
-        check_wave_path(path)
+        self._pending = PendingFile(path, "trace.wave")
         self._path = path
-        self._temporary = temporary_path(path)
+        if path.suffix == ".fst" and shutil.which(_CONVERTER) is None:
+            raise InputError(
+                f"trace.wave: {path} needs the program {_CONVERTER}, which is not installed (it comes with GTKWave: "
+                "Debian package gtkwave); install it, or give a .vcd file"
+            )
+        self.refusal = self._pending.refusal
         try:
             self.stream = self._open()
         except OSError as error:
@@ -65,7 +55,7 @@ class WaveFile:
         return _NO_DATE if self._path.suffix == ".fst" else ""
 
     def _open(self) -> IO[str]:
-        return self._temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
+        return self._pending.temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
 
     def finish(self, groups: Sequence[Group], view: View) -> None:
         """Put the dump in its place, with its layout.
@@ -82,7 +72,7 @@ class WaveFile:
         if self._path.suffix == ".fst":
             self._convert()
         else:
-            os.replace(self._temporary, self._path)
+            self._pending.take_place()
         label_file = self._path.with_suffix(".labels.txt")
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
@@ -93,26 +83,19 @@ class WaveFile:
         """Close and remove what has not taken its place."""
         with suppress(OSError):
             self.stream.close()
-        with suppress(OSError):
-            self._temporary.unlink()
-
-    def refusal(self, error: OSError) -> InputError:
-        """What to tell the user."""
-        return InputError(
-            f"wave: {self._path} cannot be written ({error.strerror}); "
-            "give a path in an existing directory that is writable and has room"
-        )
+        self._pending.discard()
 
     def _convert(self) -> None:
-        made = self._temporary.with_name(f"{self._temporary.name}.fst")
+        grown = self._pending.temporary
+        made = grown.with_name(f"{grown.name}.fst")
         try:
-            done = subprocess.run([_CONVERTER, self._temporary, made], capture_output=True, text=True, check=False)
+            done = subprocess.run([_CONVERTER, grown, made], capture_output=True, text=True, check=False)
             if done.returncode or not made.exists():
                 said = (done.stderr or done.stdout).strip().splitlines()
                 dump = self._path.with_suffix(".vcd")
-                os.replace(self._temporary, dump)
+                os.replace(grown, dump)
                 raise InputError(
-                    f"wave: {self._path} was not made: {_CONVERTER} ended with exit code {done.returncode}"
+                    f"trace.wave: {self._path} was not made: {_CONVERTER} ended with exit code {done.returncode}"
                     f"{f' ({said[-1]})' if said else ''}; the waveform is in {dump.name}"
                 )
             os.replace(made, self._path)
