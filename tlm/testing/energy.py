@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.observe.energy_account import Energy
 from tlm.testing.expectation import Expectation, Verdict
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
+from tlm.testing.stretch import Stretch
 
 _PJ = {"pj": 1.0, "nj": 1e3, "uj": 1e6}
 
 
-def energy_at_most(run: Run, name: str, energy: Energy, off_chip: bool, limits: dict[str, float | None]) -> Expectation:
-    """The energy of the core, or of core and off-chip memory, is not more than a limit.
+class Powered(Stretch, ABC):
+    """A stretch whose energy is known."""
 
-    Args:
-        run: where it is from.
-        name: whose energy, for the message.
-        energy: what was spent.
-        off_chip: count the off-chip memory, too.
-        limits: unit ("pj", "nj", "uj") -> limit or None.
+    @property
+    @abstractmethod
+    def energy(self) -> Energy:
+        """What it took [A]."""
 
-    Raises:
-        InputError: not exactly one limit.
-    """
-    given = [(unit, value) for unit, value in limits.items() if value is not None]
-    if len(given) != 1:
-        units = " and ".join(unit for unit, _ in given) or "none"
-        raise InputError(f"energy: give one of {', '.join(_PJ)}; here: {units}")
-    unit, limit = given[0]
-    spent_pj = energy.total_pj + (energy.off_chip_pj if off_chip else 0.0)
-    spent, written = spent_pj / _PJ[unit], unit[0] + "J"
-    where = "core and off-chip memory" if off_chip else "the core"
-    claim = f"{name} takes {spent:,.3f} {written} in {where}, expected at most {limit:,g} {written}"
-    holds = spent <= limit
-    if not holds:
-        claim += f": {100 * (spent - limit) / limit:,.1f} % too much" if limit else ""
-    return Expectation(run, Verdict(holds, claim, None, lambda: _explain(energy, off_chip, spent_pj)))
+    def energy_at_most(
+        self,
+        *,
+        pj: float | None = None,
+        nj: float | None = None,
+        uj: float | None = None,
+        off_chip: bool = False,
+    ) -> Expectation:
+        """The energy of the core [A], or of core and off-chip memory, is at most so much.
+
+        Args:
+            pj, nj, uj: the limit; give one.
+            off_chip: count the off-chip memory, too.
+
+        Raises:
+            InputError: not exactly one limit.
+        """
+        given = [(unit, value) for unit, value in (("pj", pj), ("nj", nj), ("uj", uj)) if value is not None]
+        if len(given) != 1:
+            units = " and ".join(unit for unit, _ in given) or "none"
+            raise InputError(f"energy: give one of {', '.join(_PJ)}; here: {units}")
+        unit, limit = given[0]
+        energy = self.energy
+        spent_pj = energy.total_pj + (energy.off_chip_pj if off_chip else 0.0)
+        spent, written = spent_pj / _PJ[unit], unit[0] + "J"
+        where = "core and off-chip memory" if off_chip else "the core"
+        claim = f"{self.name} takes {spent:,.3f} {written} in {where}, expected at most {limit:,g} {written}"
+        holds = spent <= limit
+        if not holds:
+            claim += f": {100 * (spent - limit) / limit:,.1f} % too much" if limit else ""
+        return Expectation(self.run, Verdict(holds, claim, None, lambda: _explain(energy, off_chip, spent_pj)))
 
 
 def _explain(energy: Energy, off_chip: bool, spent_pj: float) -> Iterator[str]:

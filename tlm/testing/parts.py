@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tlm.observe.energy_account import Energy
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import PartSpan, TransferSpan
 from tlm.result import LayerResult
 from tlm.testing.cycles import Bounds
-from tlm.testing.energy import energy_at_most
+from tlm.testing.energy import Powered
 from tlm.testing.expectation import Expectation
 from tlm.testing.explain import explain_layer, explain_stretch
 from tlm.testing.span import Span
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tlm.testing.run import Run
 
 
-class LayerRun(Stretch):
+class LayerRun(Powered):
     """A layer of a run: from its first sequencer cycle to its last write."""
 
     def __init__(self, run: Run, figures: LayerResult) -> None:
@@ -52,17 +53,10 @@ class LayerRun(Stretch):
         """
         return no_stall(self.run, kind, self.first_cycle, self.last_cycle, f"in {self.name}")
 
-    def energy_at_most(
-        self,
-        *,
-        pj: float | None = None,
-        nj: float | None = None,
-        uj: float | None = None,
-        off_chip: bool = False,
-    ) -> Expectation:
-        """The energy of the core for this layer [A] is at most so much; as :meth:`Run.energy_at_most`."""
-        limits = {"pj": pj, "nj": nj, "uj": uj}
-        return energy_at_most(self.run, self.name, self.figures.energy, off_chip, limits)
+    @property
+    def energy(self) -> Energy:
+        """What it took [A]."""
+        return self.figures.energy
 
     def explain_cycles(self, bounds: Bounds) -> Iterable[str]:
         """Lines that say why it takes what it takes."""

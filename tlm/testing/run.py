@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import TlmError
 from tlm.observe.cause_spans import CauseSpan
+from tlm.observe.energy_account import Energy
 from tlm.result import Result, Tensor
 from tlm.testing.causes import causes_of, cycle_by_cycle
 from tlm.testing.cycles import Bounds
-from tlm.testing.energy import energy_at_most
+from tlm.testing.energy import Powered
 from tlm.testing.expectation import Expectation
 from tlm.testing.explain import explain_run
 from tlm.testing.names import known_name
@@ -24,14 +25,13 @@ from tlm.testing.parts import LayerRun, TransferRun
 from tlm.testing.recipe import Recipe
 from tlm.testing.recordings import Recordings
 from tlm.testing.stalls import bank_never_conflicts, no_stall
-from tlm.testing.stretch import Stretch
 from tlm.testing.transactions import Transactions, everything
 
 if TYPE_CHECKING:
     from tlm.testing.baseline import TestBaseline
 
 
-class Run(Stretch):
+class Run(Powered):
     """A simulated run.
 
     Args:
@@ -146,21 +146,10 @@ class Run(Stretch):
         """
         return self.at(socket).throughput(window_cycles).at_most(bytes_per_cycle, gb_per_s=gb_per_s)
 
-    def energy_at_most(
-        self,
-        *,
-        pj: float | None = None,
-        nj: float | None = None,
-        uj: float | None = None,
-        off_chip: bool = False,
-    ) -> Expectation:
-        """The energy of the core [A] is at most so much; give one of pj, nj and uj.
-
-        Args:
-            pj, nj, uj: the limit.
-            off_chip: count the off-chip memory, too.
-        """
-        return energy_at_most(self, "the run", self.result.energy, off_chip, {"pj": pj, "nj": nj, "uj": uj})
+    @property
+    def energy(self) -> Energy:
+        """What it took [A]."""
+        return self.result.energy
 
     def matches(self, baseline: TestBaseline, name: str = "") -> Expectation:
         """Its cycles and stalls are those that the baseline file holds.
