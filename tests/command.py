@@ -31,6 +31,11 @@ shape = [8, 6, 7]
 """
 
 
+def files(directory: Path) -> list[str]:
+    """Names of what is in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
 def tlm(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     """`tlm ARGUMENTS` in a directory, 80 columns wide."""
     return subprocess.run(

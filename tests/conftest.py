@@ -1,10 +1,11 @@
-"""What all tests share: repeatable random examples, pytest's own tools for testing a plugin, the wheel."""
+"""What all tests share: repeatable random examples, a small scenario, pytest's tools for plugins, the wheel."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command import SMALL
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = "pytester"
@@ -19,6 +20,14 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A scenario file of two small layers."""
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
 
 
 @pytest.fixture(scope="session")

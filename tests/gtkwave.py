@@ -18,6 +18,7 @@ for {{set i 0}} {{$i < [gtkwave::getNumFacs]}} {{incr i}} {{ puts "signal=[gtkwa
 foreach name [gtkwave::getDisplayedSignals] {{ puts "shown=$name" }}
 puts "from=[gtkwave::getWindowStartTime]"
 puts "until=[gtkwave::getWindowEndTime]"
+puts "cursor=[gtkwave::getMarker]"
 {marker}
 after 700 set drawn 1
 vwait drawn
@@ -40,8 +41,10 @@ class Seen:
     """Signals of the rows, those of closed groups too."""
     from_ps: int
     until_ps: int
+    cursor_ps: int
+    """Where the layout has put GTKWave's own marker; -1 if nowhere."""
     values: tuple[str, ...]
-    """At the marker."""
+    """At the marker that was asked for."""
     complaints: tuple[str, ...]
     picture: Path
 
@@ -99,6 +102,7 @@ def look(dump: Path, display: str, marker_ps: int | None = None, names: tuple[st
         shown=tuple(said.get("shown", ())),
         from_ps=int(said["from"][0]),
         until_ps=int(said["until"][0]),
+        cursor_ps=int(said["cursor"][0]),
         values=tuple(said.get("value", ())),
         complaints=tuple(line for line in done.stdout.splitlines() + done.stderr.splitlines() if "Could not" in line),
         picture=picture,

@@ -12,23 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import SCENARIOS, SMALL, refused, tlm
+from command import SCENARIOS, files, refused, tlm
 
 import tlm as package
 from tlm.natural_order import natural_key
 from tlm.result import tensor_sha256
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
 
 # -- what it prints ---------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from command import REPOSITORY, SMALL, refused, tlm
+from command import REPOSITORY, SMALL, files, refused, tlm
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -35,10 +35,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(directory / "small", directory / "small.toml")
     write(directory / "other", directory / "small.toml", "network.layers.0.taps=9")
     return directory
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def texts(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import SMALL, refused, tlm
+from command import refused, tlm
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
@@ -32,13 +32,6 @@ from tlm.scenario.loading import load_scenario
 
 OVER = ["chip.amem_banks=1,2,4,8", "network.layers.0.taps=1..3", "chip.voltage_v=0.8,1.1"]
 SERIAL = Workers(SerialExecutor, 1, "this process")
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
 
 
 def new_store(plan: Plan) -> Store:

@@ -95,13 +95,6 @@ def test_random_draws_are_the_same_with_one_seed() -> None:
     assert all(-1 <= row[1] < 1 for row in rows)
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
-
-
 def test_constraints_leave_out_points(small: Path) -> None:
     pytest.importorskip("simpleeval")
     over = ["chip.amem_banks=1,2,4,8", "chip.wmem_banks=1,2,4"]

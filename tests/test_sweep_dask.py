@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import SMALL, refused
+from command import refused
 
 from tlm.core.errors import InputError
 from tlm.exploration.api import run_plan
@@ -25,13 +25,6 @@ from tlm.exploration.task import Outcome
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of distributed and what it stands on
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
 
 
 @dataclass

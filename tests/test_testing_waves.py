@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from gtkwave import MISSING, look, virtual_display
+from layouts import declared, read_layout
 from timing_project import Project, body
 
 import tlm
 from tlm.core.errors import InputError
 from tlm.observe.trace_options import TraceOptions
+from tlm.observe.waves.variables import start_ps
 from tlm.testing.failing import directory_name
 
 FAILS = body("assert small.layer('c1').takes(cycles=24)")
@@ -62,23 +62,9 @@ def test_a_failed_test_leaves_a_waveform_that_opens_at_the_moment(project: Proje
 def test_every_name_of_the_layout_is_in_the_dump(project: Project) -> None:
     failed(project, FAILS)
     place = project.path / ".tlm-waves" / "test_it.py-test_one"
-    scopes: list[str] = []
-    declared = set()
-    for line in (place / "run.vcd").read_text().splitlines():
-        words = line.split()
-        if words[:1] == ["$scope"]:
-            scopes.append(words[2])
-        elif words[:1] == ["$upscope"]:
-            scopes.pop()
-        elif words[:1] == ["$var"]:
-            declared.add(".".join([*scopes, words[4]]))
-    shown = [
-        line.rpartition("}")[2] if line.startswith("+") else line
-        for line in (place / "run.gtkw").read_text().splitlines()
-        if re.match(r"(\+\{.*\} )?[a-z_]+\.[\w.\[\]:]+$", line)
-    ]
+    shown = [line.signal for line in read_layout(place / "run.gtkw").lines]
     assert len(shown) > 10
-    assert [name for name in shown if name.strip() not in declared] == []
+    assert set(shown) <= declared(place / "run.vcd")
 
 
 def test_the_waveform_holds_the_cycles_around_the_moment(project: Project) -> None:
@@ -235,39 +221,11 @@ def test_a_moment_before_the_run_is_refused() -> None:
         TraceOptions(wave="w.vcd", moment_cycle=-1)
 
 
-@pytest.mark.skipif(shutil.which("gtkwave") is None or shutil.which("Xvfb") is None, reason="needs GTKWave and Xvfb")
+@pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 def test_gtkwave_opens_it_at_the_moment(project: Project) -> None:
     failed(project, FAILS)
-    place = project.path / ".tlm-waves" / "test_it.py-test_one"
-    (place / "ask.tcl").write_text(
-        'puts "saw [gtkwave::getMarker] [gtkwave::getWindowStartTime] [gtkwave::getWindowEndTime] '
-        '[gtkwave::getTotalNumTraces]"\nflush stdout\nexit\n'
-    )
-    reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    try:
-        with os.fdopen(reading) as numbers:
-            display = f":{numbers.readline().strip()}"
-        said = subprocess.run(
-            ["gtkwave", "--rcvar", "splash_disable on", "--script", "ask.tcl", "run.vcd", "run.gtkw"],
-            cwd=place,
-            env={**os.environ, "DISPLAY": display, "HOME": str(place), "GDK_BACKEND": "x11", "NO_AT_BRIDGE": "1"},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        ).stdout
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
-    found = re.search(r"^saw (\d+) (\d+) (\d+) (\d+)$", said, re.MULTILINE)
-    assert found is not None, said
-    marker_ps, start_ps, end_ps, rows = map(int, found.groups())
-    assert marker_ps == 646 * 10**9 // tlm.ChipConfig().clock_khz
-    assert start_ps < marker_ps < end_ps
-    assert rows > 10
+    with virtual_display() as display:
+        seen = look(project.path / ".tlm-waves" / "test_it.py-test_one" / "run.vcd", display)
+    assert seen.cursor_ps == start_ps(646, tlm.ChipConfig().clock_khz)
+    assert seen.from_ps < seen.cursor_ps < seen.until_ps
+    assert len(seen.shown) > 10

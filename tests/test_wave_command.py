@@ -9,23 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import SMALL, refused, tlm
+from command import SMALL, files, refused, tlm
 from waves import Waves
 
 from tlm.cli.traces import trace_messages
 
 BESIDE = ["a.gtkw", "a.labels.txt", "a.vcd"]
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Path:
-    path = tmp_path / "small.toml"
-    path.write_text(SMALL)
-    return path
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def test_by_option_and_by_key(small: Path, tmp_path: Path) -> None:
