@@ -12,18 +12,12 @@ import numpy as np
 import pytest
 from layouts import crowded_boxes, declared, read_layout
 from vcd.reader import RealChange, ScalarChange, StringChange, TokenKind, VectorChange, tokenize
-from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
+from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
 
 import tlm
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName, StartEngine, StartTransfer, Unit, Wait
 from tlm.core.errors import DriverError, InputError, TraceWarning
-from tlm.core.module import Activity
-from tlm.observe.energy import EnergyObserver
-from tlm.observe.energy_table import EnergyConfig
-from tlm.observe.recorder import Recorder
-from tlm.observe.tracing import traced
-from tlm.observe.watched import Watched
 from tlm.observe.waves.labels import short_label
 from tlm.observe.waves.variables import start_ps
 from tlm.observe.waves.wave_file import WaveFile
@@ -260,18 +254,7 @@ def test_a_failing_run_leaves_a_readable_file_up_to_the_failure(run: Run, tmp_pa
 
 def test_ctrl_c_leaves_a_readable_file(run: Run, tmp_path: Path) -> None:
     path, stop_cycle = tmp_path / "stopped.vcd", 1500
-    system = System(CHIP)
-    system.preload(run.program.image(run.program.network.check_activations(run.activations)))
-
-    def press() -> Activity:
-        yield system.simulation.clock.cycles(stop_cycle)
-        raise KeyboardInterrupt
-
-    system.simulation.add_process(press)
-    recorder = Recorder(system)
-    watched = Watched(system, run.program, recorder, EnergyObserver(system, recorder, EnergyConfig()))
-    with pytest.raises(KeyboardInterrupt), traced(watched, cycles_to(path)):
-        system.run(run.program.steps)
+    stop_in(run.program, run.activations, stop_cycle, cycles_to(path), "beat")
     assert check_well_formed(path, CHIP.clock_khz) == stop_cycle + 1
     whole = [change for change in run.waves.changes("dma.load.bytes") if change[0] < stop_cycle]
     assert Waves(path).changes("dma.load.bytes")[: len(whole)] == whole

@@ -16,7 +16,7 @@ from deep_networks import deep_networks
 from hypothesis import HealthCheck, given, settings
 from layouts import WAVES_PIXELS, crowded_boxes, declared, read_layout
 from test_whole_networks import MEMORIES, SHARES, program_between
-from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network
+from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
 
 import tlm
 from tlm.core.errors import DriverError, InputError
@@ -269,6 +269,21 @@ def test_the_first_view_of_a_run_that_fails_before_its_first_pass(tmp_path: Path
     end_ps = max(int(line[1:]) for line in path.read_text().splitlines() if line.startswith("#"))
     assert crowded_boxes(layout, waves, end_ps) == []
     assert layout.start_ps < end_ps
+
+
+@pytest.mark.parametrize("fidelity", ["burst", "beat"])
+@pytest.mark.parametrize("offset", [-3, -1, 0, 1, 4])
+def test_an_interrupted_run_shows_the_write_backs_until_then(
+    small: Passes, tmp_path: Path, fidelity: str, offset: int
+) -> None:
+    """Around a handover, when the pass is on the engine, waits, or is being written."""
+    network, activations = small_network()
+    stop, path = small.result.passes["res"][3].handover_cycle + offset, tmp_path / "stopped.vcd"
+    trace = tlm.TraceOptions(wave=path, level="pass")
+    stop_in(tlm.compile(network, CHIP), activations, stop, trace, fidelity)
+    waves = Waves(path)
+    for name in ("engine.requantiser.busy", "engine.requantiser.pass"):
+        assert waves.each_cycle(name)[:stop] == small.waves.each_cycle(name)[:stop], name
 
 
 def test_fst_is_the_same_waveform(small: Passes, tmp_path: Path) -> None:

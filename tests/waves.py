@@ -9,9 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import pywellen
 
 import tlm
+from tlm.chip.chip import System
+from tlm.chip.fidelity import Fidelity
+from tlm.core.module import Activity
+from tlm.observe.energy import EnergyObserver
+from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.recorder import Recorder
+from tlm.observe.tracing import traced
+from tlm.observe.watched import Watched
 
 CHIP = tlm.ChipConfig(
     lanes=8, columns=8, amem_banks=2, amem_words=1024, wmem_words=128, imem_words=512, memory_bytes=1 << 16
@@ -130,3 +139,19 @@ def layers_of(result: tlm.Result) -> dict[str, dict[str, int]]:
 def causes_from(waves: Waves, cycles: int) -> Counter[str]:
     """Cause -> cycles of a run, from the dump alone."""
     return Counter(waves.each_state("engine.cause")[:cycles])
+
+
+def stop_in(program: tlm.Program, activations: Any, cycle: int, trace: tlm.TraceOptions, fidelity: str) -> None:
+    """Run a program with traces until somebody presses Ctrl-C in a cycle."""
+    system = System(program.config, Fidelity(fidelity))
+    system.preload(program.image(program.network.check_activations(activations)))
+
+    def press() -> Activity:
+        yield system.simulation.clock.cycles(cycle)
+        raise KeyboardInterrupt
+
+    system.simulation.add_process(press)
+    recorder = Recorder(system)
+    watched = Watched(system, program, recorder, EnergyObserver(system, recorder, EnergyConfig()))
+    with pytest.raises(KeyboardInterrupt), traced(watched, trace):
+        system.run(program.steps)

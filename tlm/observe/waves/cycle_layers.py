@@ -19,6 +19,7 @@ from tlm.observe.watched import Watched
 from tlm.observe.waves.dump import Dump, Signal
 from tlm.observe.waves.following import on
 from tlm.observe.waves.layer_signals import LayerSignals, layer_signals
+from tlm.observe.waves.variables import Totals, Value
 
 
 def watch_layers(dump: Dump, engine: Engine, dma: Dma, watched: Watched) -> None:
@@ -37,7 +38,7 @@ class _Layers:
         self._dump = dump
         self._layers = layers
         self._watched = watched
-        self._totals: dict[Variable[Any], int] = {}
+        self._totals = Totals()
 
     def see_state(self, tag: int, state: SequencerState) -> None:
         """A pass begins, or something else."""
@@ -80,8 +81,7 @@ class _Layers:
         return self._watched.recorder.parts[layer.index]
 
     def _add(self, variable: Variable[Any], count: int) -> None:
-        self._totals[variable] = self._totals.get(variable, 0) + count
-        self._set(variable, self._totals[variable])
+        self._set(variable, self._totals.add(self._dump.clock.now, variable, count).value)
 
-    def _set(self, variable: Variable[Any], value: int) -> None:
+    def _set(self, variable: Variable[Any], value: Value) -> None:
         Signal(self._dump, variable).set(value)

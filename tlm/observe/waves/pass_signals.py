@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from vcd.writer import Variable
 
+from tlm.chip.states import RequantiserState
 from tlm.observe.cause_spans import cause_spans
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.power import energy_shares, power_steps
@@ -14,8 +15,8 @@ from tlm.observe.timeline import Timeline, TransferSpan
 from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
 from tlm.observe.waves import labels
-from tlm.observe.waves.layer_signals import layer_signals
-from tlm.observe.waves.variables import BY_CYCLE, Change, Variables
+from tlm.observe.waves.layer_signals import LayerSignals, layer_signals
+from tlm.observe.waves.variables import BY_CYCLE, Change, Totals, Variables
 
 Changes: TypeAlias = Iterator[Change]
 
@@ -30,7 +31,6 @@ class PassSignals:
 
     def __init__(self, variables: Variables, watched: Watched) -> None:
         self._watched = watched
-        self._variables = variables
         self._layers = layer_signals(variables, watched.program)
         state, text, number = variables.state, variables.text, variables.integer
         self._host = state("host", "state", "run"), state("host", "waits_for")
@@ -74,39 +74,29 @@ class PassSignals:
             yield Change(span.first_cycle, waits_for, labels.code(span.waits_for or "-"))
 
     def _of_transfers(self, seen: Timeline) -> Changes:
-        totals = {"load": 0, "store": 0}
+        totals = Totals()
         khz, cycles = self._watched.system.config.clock_khz, self._watched.recorder.recorded_cycles
         for span in seen.transfers:
             channel, end = span.channel, span.last_cycle + 1
-            totals[channel] += span.moved_bytes
             bandwidth = round(span.moved_bytes * khz / (end - span.first_cycle) / 1000, 3)
             yield Change(span.first_cycle, self._busy[channel], 1)
             yield Change(span.first_cycle, self._transfer[channel], labels.short_label(span.label))
             yield Change(span.first_cycle, self._sram[channel], labels.code(span.sram))
             yield Change(span.first_cycle, self._bandwidth[channel], bandwidth)
             if end < cycles:
-                yield from self._end_of_transfer(span, end, totals[channel])
-        yield from self._layer_bytes(seen, cycles)
+                yield from self._end_of_transfer(span, end, totals)
 
-    def _end_of_transfer(self, span: TransferSpan, end: int, total_bytes: int) -> Changes:
-        channel = span.channel
+    def _end_of_transfer(self, span: TransferSpan, end: int, totals: Totals) -> Changes:
+        channel, parts = span.channel, self._watched.program.parts
         yield Change(end, self._busy[channel], 0)
         yield Change(end, self._transfer[channel], "-")
         yield Change(end, self._sram[channel], labels.code("-"))
         yield Change(end, self._bandwidth[channel], 0.0)
-        yield Change(end, self._bytes[channel], total_bytes)
         yield Change(end, self._irqs[channel], 1)
-
-    def _layer_bytes(self, seen: Timeline, cycles: int) -> Changes:
-        parts = self._watched.program.parts
-        totals: dict[Variable[Any], int] = {}
-        for span in seen.transfers:
-            if span.last_cycle + 1 < cycles:
-                for tag, count in span.part_bytes.items():
-                    layer = self._layers[parts[tag].layer_index]
-                    variable = layer.load_bytes if span.channel == "load" else layer.store_bytes
-                    totals[variable] = totals.get(variable, 0) + count
-                    yield Change(span.last_cycle + 1, variable, totals[variable])
+        yield totals.add(end, self._bytes[channel], span.moved_bytes)
+        for tag, count in span.part_bytes.items():
+            layer = self._layers[parts[tag].layer_index]
+            yield totals.add(end, layer.load_bytes if channel == "load" else layer.store_bytes, count)
 
     # -- the engine -----------------------------------------------------------------------------------------------
 
@@ -133,14 +123,15 @@ class PassSignals:
             yield Change(known_cycles, self._activity, labels.code("-"))
 
     def _of_parts(self) -> Changes:
-        program, counters = self._watched.program, _Counters()
+        program, totals = self._watched.program, Totals()
         for part in self._watched.recorder.parts.values():
             if not part.passes:
                 continue
             layer = self._layers[program.parts[part.tag].layer_index]
             yield Change(part.first_cycle, self._layer, program.part_name(part.tag))
             yield Change(part.first_cycle, layer.active, 1)
-            yield from self._of_passes(part, counters)
+            yield from self._of_passes(part, layer, totals)
+            yield from self._of_write_backs(part, totals)
             if part.flushed:
                 end = part.last_write_cycle + 1
                 yield Change(end, self._layer, "-")
@@ -149,24 +140,19 @@ class PassSignals:
                 yield Change(end, self._sequencer, labels.code("header"))
                 yield from (Change(end, variable, None) for variable in self._place)
 
-    def _of_passes(self, part: PartRecord, counters: _Counters) -> Changes:
+    def _of_passes(self, part: PartRecord, layer: LayerSignals, totals: Totals) -> Changes:
         tiles = self._watched.program.parts[part.tag].tiles
         ends = [after.first_cycle for after in part.passes[1:]]
         ends.append(part.last_write_cycle + 1 if part.flushed else part.last_seen_cycle + 1)
-        layer = self._layers[self._watched.program.parts[part.tag].layer_index]
         for index, (one, end) in enumerate(zip(part.passes, ends, strict=True)):
             yield from self._of_pass(one, index, tiles, end)
-            if one.handover_cycle < 0:  # the run failed in it
-                return
-            counters.add(one, self._watched.program.parts[part.tag].layer_index)
-            at = one.handover_cycle
-            yield Change(at, self._steps, counters.steps)
-            yield Change(at, self._conflicts, counters.conflicts)
-            passes, steps, conflicts = counters.of_layer(self._watched.program.parts[part.tag].layer_index)
-            yield Change(at, layer.passes, passes)
-            yield Change(at, layer.steps, steps)
-            yield Change(at, layer.bank_conflict_cycles, conflicts)
-        yield from self._of_write_backs(part, counters)
+            if one.handover_cycle >= 0:  # else the run failed in it
+                at, conflicts = one.handover_cycle, one.fetch_cycles - one.steps
+                yield totals.add(at, self._steps, one.steps)
+                yield totals.add(at, self._conflicts, conflicts)
+                yield totals.add(at, layer.passes, 1)
+                yield totals.add(at, layer.steps, one.steps)
+                yield totals.add(at, layer.bank_conflict_cycles, conflicts)
 
     def _of_pass(self, one: PassRecord, index: int, tiles: int, end: int) -> Changes:
         first, behind = one.first_cycle, one.last_fetch_cycle + 1
@@ -187,22 +173,20 @@ class PassSignals:
             yield Change(one.handover_cycle + 1, self._busy_array, 0)
             yield Change(one.handover_cycle + 1, self._sequencer, labels.code("gap"))
 
-    def _of_write_backs(self, part: PartRecord, counters: _Counters) -> Changes:
-        for index, one in enumerate(part.passes):
+    def _of_write_backs(self, part: PartRecord, totals: Totals) -> Changes:
+        handed_over = [one for one in part.passes if one.handover_cycle >= 0]
+        idle = self._watched.system.engine.requantiser.state.value is RequantiserState.IDLE
+        for index, one in enumerate(handed_over):
             first, end = one.handover_cycle + 1, one.last_write_cycle + 1
-            if end <= first:  # the run failed before
-                return
             yield Change(first, self._requantiser, labels.code("writes"))
             yield Change(first, self._writing, 1)
             yield Change(first, self._drained, index)
+            if one is handed_over[-1] and not (part.flushed or (idle and end > first)):  # the run failed in it
+                return
             yield Change(end, self._requantiser, labels.code("idle"))
             yield Change(end, self._writing, 0)
-            counters.refused_writes += one.refused_writes
-            counters.refused_residual_reads += one.refused_residual_reads
-            for variable, value in zip(
-                self._refused, (counters.refused_writes, counters.refused_residual_reads), strict=True
-            ):
-                yield Change(end, variable, value)
+            refused = one.refused_writes, one.refused_residual_reads
+            yield from (totals.add(end, *item) for item in zip(self._refused, refused, strict=True))
 
     def _of_power(self, seen: Timeline) -> Changes:
         core, off_chip = self._power
@@ -210,25 +194,6 @@ class PassSignals:
         for step in power_steps(shares, self._watched.system.config.clock_khz):
             yield Change(step.first_cycle, core, step.core_mw)
             yield Change(step.first_cycle, off_chip, step.off_chip_mw)
-
-
-class _Counters:
-    """What has been counted until a moment, of the run and of each layer."""
-
-    def __init__(self) -> None:
-        self.steps = self.conflicts = self.refused_writes = self.refused_residual_reads = 0
-        self._of_layer: dict[int, tuple[int, int, int]] = {}
-
-    def add(self, one: PassRecord, layer: int) -> None:
-        conflicts = one.fetch_cycles - one.steps
-        self.steps += one.steps
-        self.conflicts += conflicts
-        passes, steps, before = self.of_layer(layer)
-        self._of_layer[layer] = passes + 1, steps + one.steps, before + conflicts
-
-    def of_layer(self, layer: int) -> tuple[int, int, int]:
-        """Passes, steps, conflicts."""
-        return self._of_layer.get(layer, (0, 0, 0))
 
 
 def ruler_changes(ruler: Variable[Any], cycles: int, step_cycles: int) -> Changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from operator import itemgetter
 from typing import IO, Any, NamedTuple, TypeAlias
@@ -25,6 +26,18 @@ class Change(NamedTuple):
     cycle: int
     variable: Variable[Any]
     value: Value
+
+
+class Totals:
+    """Counters that only grow."""
+
+    def __init__(self) -> None:
+        self._totals: Counter[Variable[Any]] = Counter()
+
+    def add(self, cycle: int, variable: Variable[Any], count: int) -> Change:
+        """So much more from a cycle on."""
+        self._totals[variable] += count
+        return Change(cycle, variable, self._totals[variable])
 
 
 BY_CYCLE = itemgetter(0)
