@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tlm.chip.chip import Engine
-from tlm.core.errors import InputError, TraceWarning
+from tlm.core.errors import TraceWarning
 from tlm.observe.passes import PassRecord
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
@@ -73,20 +73,14 @@ class CycleWave:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
+        def finish() -> None:
             self._dump.close()
             choice = self._choice()
             self._file.finish(with_readable(self._groups, choice.readable), self._view(choice.span))
             if isinstance(error, OSError):  # nothing in a run but this file touches the system
                 raise error
-        except OSError as failure:
-            if error is None or isinstance(error, OSError):
-                raise self._file.refusal(failure) from None
-        except InputError:  # of the converter; what the run has to say counts more
-            if error is None:
-                raise
-        finally:
-            self._file.discard()
+
+        self._file.leave(error, finish)
         self._warn()
 
     def _declare(self) -> Dump:

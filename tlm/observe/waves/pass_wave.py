@@ -14,7 +14,6 @@ from typing import Any
 
 from vcd.writer import Variable
 
-from tlm.core.errors import InputError
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves.layout import pass_layout, with_readable
@@ -58,16 +57,7 @@ class PassWave:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self._write()
-        except OSError as failure:
-            if error is None:
-                raise self._file.refusal(failure) from None
-        except InputError:  # of the converter; what the run has to say counts more
-            if error is None:
-                raise
-        finally:
-            self._file.discard()
+        self._file.leave(error, self._write)
 
     def _write(self) -> None:
         config, cycles = self._watched.system.config, self._watched.recorder.recorded_cycles

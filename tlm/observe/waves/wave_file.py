@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -78,6 +78,27 @@ class WaveFile:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
         with whole_file(self._path.with_suffix(".gtkw")) as temporary:
             temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
+
+    def leave(self, error: BaseException | None, finish: Callable[[], None]) -> None:
+        """What both levels do when a run is left.
+
+        Args:
+            error: what ended the run, if it has not come to its end by itself.
+            finish: writes what is left to write, and calls :meth:`finish`.
+
+        Raises:
+            InputError: the file could not be written, or not converted; not if the run has something to say itself.
+        """
+        try:
+            finish()
+        except OSError as failure:
+            if error is None or isinstance(error, OSError):
+                raise self.refusal(failure) from None
+        except InputError:  # of the converter
+            if error is None:
+                raise
+        finally:
+            self.discard()
 
     def discard(self) -> None:
         """Close and remove what has not taken its place."""
