@@ -141,7 +141,7 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     console.print(Text(f"{'batch':12} {evaluation.batch.line(result)}"))
     if evaluation.accuracy is not None:
         total = sum(one.label is not None for one in evaluation.inputs)
-        text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label"
+        text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label [D]"
         console.print(Text(f"{'accuracy':12} {text}"))
     console.print(Text(f"{'outputs':12} SHA-256 {evaluation.batch.outputs_sha256}"))
     console.print(Text(f"{'golden model':12} {verdict}", style=style))
