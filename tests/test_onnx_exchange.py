@@ -151,6 +151,24 @@ class Graph:
 ONES = np.ones((3, 2, 1, 1))
 
 
+def test_a_bias_beyond_its_register_makes_its_channel_coarser(tmp_path: Path) -> None:
+    """The second output channel has tiny weights, and so a tiny unit of its sums, beside an ordinary bias."""
+    graph = Graph()
+    scale = np.array([0.26, 2e-7, 0.26], np.float32)
+    weights = graph.weights("w", ONES * [[[[5]], [[-7]]]], scale, axis=0)
+    graph.node(
+        "Conv", ["q", weights, graph.constant("b", np.array([0.26 * 0.53 * 2, 2.5, 0.26 * 0.53 * 29], np.float32))], "c"
+    )
+    graph.activations(graph.node("Relu", ["c"], "r"), "r4", TensorProto.UINT4, 0.9)
+    imported = graph.read(tmp_path, "r4")
+    assert imported.coarser == {"n_c": 1}
+    (layer,) = imported.network.layers
+    assert layer.weights[:, :, 0, 0].tolist() == [[5, -7], [1, -2], [5, -7]]  # 2.5 / (0.53 * 2e-7) / 2^23 = 2.8
+    assert layer.bias[1] == pytest.approx(2.5 / (0.53 * 2e-7 * 4), rel=1e-6)
+    compared = compare(imported, batch(imported.network, 5))
+    assert compared.alone == {"n_c": 1.0}
+
+
 def test_four_bit_types_linear_layers_and_sums_of_two_tensors(tmp_path: Path) -> None:
     graph = Graph()
     graph.node("Conv", ["q", graph.weights("w", ONES * 3)], "c")

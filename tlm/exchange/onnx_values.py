@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.exchange.onnx_constants import FloatArray
+from tlm.layers import BIAS_BITS
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,20 @@ class Sum:
     """stride, padding, dilation, groups, as Conv2d takes them."""
     residual: Quantised | None = None
     relu: bool = False
+
+    def with_fitting_biases(self) -> tuple[Sum, int]:
+        """The same sums in units so coarse that each bias fits its register, and how many channels that changed.
+
+        A channel with a bias of more than 2^23 units hardly depends on its input: exporters give such tiny weights a
+        scale of their own all the same. Its unit is doubled until the bias fits, and its weights rounded to it.
+        """
+        largest = (1 << (BIAS_BITS - 1)) - 1
+        excess = np.maximum(np.abs(self.bias) / self.scale / largest, 1.0)
+        factor = np.exp2(np.ceil(np.log2(excess)))
+        if not np.any(factor > 1.0):
+            return self, 0
+        weights = np.rint(self.weights / factor[:, None, None, None]).astype(np.int64)
+        return replace(self, weights=weights, scale=self.scale * factor), int(np.count_nonzero(factor > 1.0))
 
 
 @dataclass(frozen=True, eq=False)
