@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command import refused
 from command import tlm as tlm_command
 
 torch = pytest.importorskip("torch")
@@ -48,6 +49,16 @@ def recipe(tmp_path: Path, text: str) -> Recipe:
         (
             MINIMAL + '[[stages]]\nname = "b"\nkind = "int4"\nstart = "a"\ntaps = 3',
             r"stages\[1\]\.taps: prune in a float stage",
+        ),
+        (
+            MINIMAL + '[[stages]]\nname = "b"\nkind = "int4"\nstart = "a"\nword_density = 0.3',
+            r"stages\[1\]\.word_density: prune in a float stage",
+        ),
+        (MINIMAL + "density = 0.5\nword_density = 0.5", r"stages\[0\]\.density: prune weight words or single weights"),
+        (MINIMAL + "density = 1.5", r"Expected `float` <= 1\.0 - at `\$\.stages\[0\]\.density`"),
+        (
+            MINIMAL + '[[stages]]\nname = "b"\nkind = "float"\nstart = "a"\nweights_file = "w.pt"',
+            r"stages\[1\]\.weights_file: only a float stage without start",
         ),
     ],
 )
@@ -180,6 +191,12 @@ def test_the_command_trains_and_resumes(tmp_path: Path) -> None:
     resumed = tlm_command("train", "r.toml", "-o", "out", "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert (tmp_path / "out" / "q.npz").read_bytes() == before
+
+
+def test_wrong_options_are_refused(tmp_path: Path) -> None:
+    assert "--seed: -1 is not allowed; give 0 or more" in refused("train", "smoke", "--seed", "-1", cwd=tmp_path)
+    message = refused("train", "smoke", "--stage", "x", cwd=tmp_path)
+    assert "--stage: 'x' is not in the recipe; give one of fp32, " in message
 
 
 def test_a_missing_data_set_is_an_input_error(tmp_path: Path) -> None:

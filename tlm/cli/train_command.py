@@ -28,34 +28,55 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
     parser.add_argument("--data", metavar="DIR", help="directory of the data set, instead of the recipe's")
+    parser.add_argument("--seed", metavar="N", type=int, help="another seed than the recipe's")
+    parser.add_argument(
+        "--stage", metavar="NAME", action="append", default=[],
+        help="train only this stage and those that lead to it; may be given several times",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train whatever is not trained yet, then write the networks."""
+    from msgspec.structs import replace
+
     from tlm.training.recipe import load_recipe
     from tlm.training.requirements import require_torch
 
     recipe = load_recipe(arguments.recipe)
+    _check_stages(recipe, arguments.stage)
     require_torch()
     directory = arguments.output or Path("out") / Path(arguments.recipe).stem
     _check_directory(directory, arguments.resume)
-    _train(recipe, arguments.recipe, directory, arguments.data)
+    command = f"tlm train {arguments.recipe}"
+    if arguments.seed is not None:
+        if arguments.seed < 0:
+            raise InputError(f"--seed: {arguments.seed} is not allowed; give 0 or more")
+        recipe = replace(recipe, seed=arguments.seed)
+        command += f" --seed {arguments.seed}"
+    _train(recipe, command, directory, arguments.data, arguments.stage)
     return 0
 
 
-def _train(recipe: Recipe, name: str, directory: Path, data: str | None) -> None:
+def _train(recipe: Recipe, command: str, directory: Path, data: str | None, only: list[str]) -> None:
     from tlm.result_files import check_writable
     from tlm.training.finish import finish
     from tlm.training.stages import Training
 
     check_writable(directory, "-o")
     training = Training(recipe, directory, progress, _say, data)
-    training.run()
-    for stage in recipe.stages:
+    training.run(only=only)
+    for stage in training.stages(only):
         if stage.kind == "int4":
-            path = finish(training, stage, f"tlm train {name}", progress)
+            path = finish(training, stage, command, progress)
             print(f"wrote {path}, {path.with_suffix('.json').name}")
+
+
+def _check_stages(recipe: Recipe, wanted: list[str]) -> None:
+    names = [stage.name for stage in recipe.stages]
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"--stage: {name!r} is not in the recipe; give one of {', '.join(names)}")
 
 
 def _check_directory(directory: Path, resume: bool) -> None:

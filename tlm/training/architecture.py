@@ -46,7 +46,7 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Block:
-    """A residual block: PW-DW-PW, or an inverted bottleneck with ``expansion`` times its input's channels inside."""
+    """A residual block: PW-DW-PW, two standard convolutions, or an inverted bottleneck ``expansion`` times as wide."""
 
     name: str
     out_channels: int
@@ -66,6 +66,18 @@ def small_resnet() -> Architecture:
     return _residual("small_resnet", (1, 28, 28), 10, (32, 5, 2, False), blocks)
 
 
+def standard_resnet() -> Architecture:
+    """The same widths with two standard 3x3 convolutions a block, for pruning by weight words [A]."""
+    blocks = (
+        Block("conv2_1", 32),
+        Block("conv3_1", 64, 2),
+        Block("conv3_2", 64),
+        Block("conv4_1", 128, 2),
+        Block("conv4_2", 128),
+    )
+    return _residual("standard_resnet", (1, 28, 28), 10, (32, 5, 2, False), blocks, standard=True)
+
+
 def resnet18(classes: int = 1000, size: int = 224) -> Architecture:
     """Model 2 as published [P]: ResNet-18 of PW-DW-PW blocks for images of ``size`` pixels, a multiple of 32."""
     if size % 32 or size < 32:
@@ -82,6 +94,12 @@ def resnet18(classes: int = 1000, size: int = 224) -> Architecture:
 def tiny_resnet() -> Architecture:
     """Two narrow PW-DW-PW blocks, for tests."""
     return _residual("tiny_resnet", (1, 28, 28), 10, (8, 5, 4, False), (Block("b1", 8), Block("b2", 16, 2)))
+
+
+def tiny_standard_resnet() -> Architecture:
+    """Two narrow blocks of standard convolutions, for tests."""
+    blocks = (Block("b1", 8), Block("b2", 40, 2))
+    return _residual("tiny_standard_resnet", (1, 28, 28), 10, (8, 5, 4, False), blocks, standard=True)
 
 
 def ib_ssl() -> Architecture:
@@ -105,18 +123,25 @@ def tiny_ib_ssl() -> Architecture:
 
 MODELS = {
     "small_resnet": small_resnet,
+    "standard_resnet": standard_resnet,
     "resnet18": resnet18,
     "ib_ssl": ib_ssl,
     "tiny_resnet": tiny_resnet,
+    "tiny_standard_resnet": tiny_standard_resnet,
     "tiny_ib_ssl": tiny_ib_ssl,
 }
 """Name in a recipe -> what makes it."""
 
 
 def _residual(
-    name: str, shape: tuple[int, int, int], classes: int, stem: tuple[int, int, int, bool], blocks: Sequence[Block]
+    name: str,
+    shape: tuple[int, int, int],
+    classes: int,
+    stem: tuple[int, int, int, bool],
+    blocks: Sequence[Block],
+    standard: bool = False,
 ) -> Architecture:
-    """``stem``: channels, kernel, stride, whether max pooling follows."""
+    """``stem``: channels, kernel, stride, whether max pooling follows; ``standard``: 3x3, 3x3 instead of PW-DW-PW."""
     channels, kernel, stride, pooled = stem
     layers = [LayerPlan("conv1", "conv", shape[0], channels, INPUT, kernel, stride, kernel // 2)]
     side = -(-shape[1] // stride)
@@ -129,10 +154,13 @@ def _residual(
         if block.stride != 1 or channels != outputs:
             residual = f"{block.name}.shortcut"
             layers.append(LayerPlan(residual, "conv", channels, outputs, source, stride=block.stride, relu=False))
-        layers.append(LayerPlan(f"{block.name}.pw1", "conv", channels, outputs, source))
-        layers.append(
-            LayerPlan(f"{block.name}.dwpw2", "fused", outputs, outputs, layers[-1].name, 3, block.stride, 1, residual)
-        )
+        if standard:
+            first = LayerPlan(f"{block.name}.conv1", "conv", channels, outputs, source, 3, block.stride, 1)
+            last = LayerPlan(f"{block.name}.conv2", "conv", outputs, outputs, first.name, 3, 1, 1, residual)
+        else:
+            first = LayerPlan(f"{block.name}.pw1", "conv", channels, outputs, source)
+            last = LayerPlan(f"{block.name}.dwpw2", "fused", outputs, outputs, first.name, 3, block.stride, 1, residual)
+        layers += [first, last]
         channels, side = outputs, -(-side // block.stride)
     return Architecture(name, shape, classes, (*layers, *_head(layers[-1].name, channels, side, classes)))
 

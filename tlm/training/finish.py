@@ -21,6 +21,7 @@ from tlm.training.datasets import LabelledImages
 from tlm.training.export import export
 from tlm.training.loop import predictions, read_checkpoint
 from tlm.training.networks import INPUT_STEP, FloatNetwork, Int4Network
+from tlm.training.pruning import WORD_CHANNELS
 from tlm.training.recipe import Stage
 from tlm.training.stages import Shown, Training, silent
 
@@ -98,7 +99,7 @@ def model_card(
 ) -> dict[str, Any]:
     """Where a network comes from and what it can do, as plain values."""
     recipe, data = training.recipe, training.recipe.data
-    chain = training.chain(stage)
+    chain = recipe.chain(stage)
     seconds = {one.name: round(_seconds(training, one)) for one in chain}
     return {
         "model": recipe.model,
@@ -113,7 +114,7 @@ def model_card(
         "recipe": msgspec.to_builtins(msgspec.structs.replace(recipe, stages=tuple(chain))),
         "seed": recipe.seed,
         "command": command,
-        "taps": training.taps(stage),
+        "taps": recipe.taps(stage),
         "accuracy": {
             "engine": round(measured.engine_accuracy, 4),
             "torch_int4": round(measured.torch_accuracy, 4),
@@ -131,12 +132,13 @@ def model_card(
 
 
 def stored_weights(network: tlm.Network) -> dict[str, int]:
-    """Weights that are not zero, and weights of the taps that some output channel uses (what WMem must hold)."""
+    """Weights that are not zero, and weights in words that are not all zero (what WMem must hold)."""
     layers = [layer for layer in network.layers if isinstance(layer, Conv2d) and layer.groups == 1]
-    used = [np.any(layer.weights != 0, axis=0).sum() * layer.out_channels for layer in layers]
+    words = [layer.weights[first : first + WORD_CHANNELS]
+             for layer in layers for first in range(0, layer.out_channels, WORD_CHANNELS)]  # fmt: skip
     return {
         "nonzero": int(sum(np.count_nonzero(layer.weights) for layer in layers)),
-        "stored": int(sum(used)),
+        "stored": int(sum(np.any(word != 0, axis=0).sum() * len(word) for word in words)),
         "dense": int(sum(layer.weights.size for layer in layers)),
     }
 

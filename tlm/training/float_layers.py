@@ -57,7 +57,7 @@ class FloatLayer(nn.Module):
         assert norm.running_var is not None
         with torch.no_grad():
             gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-            return self.conv.weight * gain[:, None, None, None], norm.bias - norm.running_mean * gain
+            return kept_weights(self.conv) * gain[:, None, None, None], norm.bias - norm.running_mean * gain
 
 
 class FloatFused(FloatLayer):

@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
 from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
 from tlm.networks.fixed_point import FloatArray, fixed_points, shared_shift
 from tlm.training.architecture import LayerPlan
 from tlm.training.float_layers import FloatClassifier, FloatLayer
+from tlm.training.pruning import mask_of
 from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
 
 _NUDGE = 2.0**-18
@@ -80,6 +82,9 @@ class Int4Layer(nn.Module):
         self.spatial = nn.Parameter(taps, requires_grad=plan.kind == "fused")
         self.register_buffer("mask", torch.ones_like(taps))
         self.mask: Tensor
+        self.register_buffer("kept", None)
+        self.kept: Tensor | None
+        """Which weights a density left, 0 or 1, of their shape; None: all of them."""
 
     def start_from(self, trained: FloatLayer | FloatClassifier) -> None:
         """Take over a trained FP32 layer, batch norm folded, and choose each channel's first step."""
@@ -89,6 +94,8 @@ class Int4Layer(nn.Module):
                 weight, bias = trained.conv.weight.detach(), trained.conv.bias.detach()
             else:
                 weight, bias = trained.folded()
+                if prune.is_pruned(trained.conv):
+                    self.kept = mask_of(trained.conv).clone()
                 spatial, mask = trained.spatial(), trained.spatial_mask()
                 if spatial is not None and mask is not None:
                     self.spatial.copy_(spatial)
@@ -99,10 +106,9 @@ class Int4Layer(nn.Module):
             self.weight_step.copy_(best_step(rows, WEIGHT_MIN, WEIGHT_MAX))
 
     def real_weights(self) -> Tensor:
-        """(O, C, kh, kw) before quantisation; taps that are pruned are exactly 0."""
-        if not self.has_spatial:
-            return self.weight
-        return self.weight * (self.spatial * self.mask)
+        """(O, C, kh, kw) before quantisation; weights that are pruned are exactly 0."""
+        weight: Tensor = self.weight if self.kept is None else self.weight * self.kept
+        return weight * (self.spatial * self.mask) if self.has_spatial else weight
 
     def weights(self) -> Tensor:
         """(O, C, kh, kw), quantised: whole numbers times :attr:`weight_step`."""
@@ -112,9 +118,8 @@ class Int4Layer(nn.Module):
 
     def live_weights(self) -> int:
         """Weights of the factored or plain kernel that no mask drops, counted as the engine stores them."""
-        if not self.has_spatial:
-            return self.weight.numel()
-        return len(self.weight) * int(self.mask.sum())
+        kept = torch.ones_like(self.weight) if self.kept is None else self.kept
+        return int((kept * self.mask).sum()) if self.has_spatial else int(kept.sum())
 
     def whole_bias(self, input_step: Tensor) -> Tensor:
         """The bias (O,) rounded to whole units of the sums, as the engine stores it; gradients go straight through.

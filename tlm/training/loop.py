@@ -42,7 +42,7 @@ class StageLoop:
         network: trained in place.
         batches: the training set.
         path: of the checkpoint.
-        prune: called before each step with the share of the stage that is done.
+        prune: called before each step and after the last one with the share of the stage that is done.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class StageLoop:
     ) -> None:
         self.recipe, self.stage, self.network, self.batches, self.path = recipe, stage, network, batches, path
         self._prune = prune
-        self.steps = max(1, round(stage.epochs * batches.per_epoch))
+        self.steps = max(1, round(stage.epochs * batches.per_epoch)) if stage.epochs else 0
         self.progress = Progress()
         self._optimiser = torch.optim.SGD(
             _groups(network, stage.weight_decay), lr=stage.rate, momentum=_MOMENTUM, nesterov=True
@@ -87,6 +87,10 @@ class StageLoop:
     def done(self) -> bool:
         """Whether all steps have been made."""
         return self.progress.step >= self.steps
+
+    def finish(self) -> None:
+        """Prune what a stage of few steps, or of none, has not come to."""
+        self._prune(1.0)
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

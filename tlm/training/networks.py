@@ -106,6 +106,12 @@ class Int4Network(PlannedNetwork):
         with torch.no_grad():
             self(sample)
 
+    def make_masks(self) -> None:
+        """Give the layers whose weights a density prunes a mask, for a checkpoint to fill."""
+        for module in self.modules():
+            if isinstance(module, Int4Layer) and not module.scores:
+                module.kept = torch.ones_like(module.weight)
+
     def set_dynamic(self, dynamic: bool) -> None:
         """Ranges of activations from each batch, or the learned ones (:class:`OutputStep`)."""
         for module in self.modules():

@@ -1,7 +1,7 @@
 """Magnitude pruning, as methods of torch.nn.utils.prune: a mask is multiplied in before every use of the weights.
 
 Three granularities: taps of a depth-wise kernel per channel [P], weight words of the engine (an input channel, a tap
-and 32 output channels), and single weights (torch's own ``L1Unstructured``).
+and 32 output channels), and single weights.
 """
 
 from __future__ import annotations
@@ -49,6 +49,21 @@ class KeepWords(prune.BasePruningMethod):
         return words.repeat_interleave(WORD_CHANNELS, 0)[: len(t)] * default_mask
 
 
+class KeepWeights(prune.BasePruningMethod):
+    """Keep a share of the single weights, those of the largest magnitude (torch's own needs one layout of memory)."""
+
+    PRUNING_TYPE = "global"
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
+        """The mask, of any shape; what was dropped ranks last."""
+        strength = (t.abs() * default_mask + default_mask).flatten()
+        keep = strength.argsort(descending=True, stable=True)[: round(self.share * strength.numel())]
+        return torch.zeros_like(strength).scatter_(0, keep, 1.0).reshape(t.shape) * default_mask
+
+
 def prune_taps(layer: nn.Conv2d, taps: int) -> None:
     """Prune a depth-wise layer's kernels (C, 1, kh, kw) to ``taps`` each.
 
@@ -78,15 +93,19 @@ def prune_weights(layer: nn.Conv2d, share: float) -> None:
         InputError: a share outside 0..1.
     """
     _check_share(share)
-    _restart(layer)
-    wanted = layer.weight.numel() - round(share * layer.weight.numel())
-    prune.l1_unstructured(layer, "weight", wanted)  # type: ignore[no-untyped-call]
+    _apply(KeepWeights(share), layer)
 
 
 def mask_of(layer: nn.Conv2d) -> Tensor:
     """1 where a weight is kept, of the weights' shape."""
     mask = getattr(layer, "weight_mask", None)
     return torch.ones_like(layer.weight) if mask is None else mask
+
+
+def live_words(layer: nn.Conv2d) -> tuple[int, int]:
+    """(weight words that are kept, weight words of the layer)."""
+    words = torch.stack([part.amax(0) for part in torch.split(mask_of(layer), WORD_CHANNELS)])
+    return int(words.sum()), words.numel()
 
 
 def kept_weights(layer: nn.Conv2d) -> Tensor:
@@ -102,12 +121,6 @@ def _apply(method: prune.BasePruningMethod, layer: nn.Conv2d) -> None:
         old.copy_(mask)
     else:
         prune.custom_from_mask(layer, "weight", mask)  # type: ignore[no-untyped-call]
-
-
-def _restart(layer: nn.Conv2d) -> None:
-    """Make earlier masks final, so that a new one counts all weights (dropped ones are zero and rank last)."""
-    if hasattr(layer, "weight_mask"):
-        prune.remove(layer, "weight")  # type: ignore[no-untyped-call]
 
 
 def _check_share(share: float) -> None:

@@ -26,7 +26,11 @@ from tlm.training.datasets import (
 RECIPES = Path(__file__).parent / "recipes"
 """Recipes that come with the package."""
 
+FULL_TAPS = 9
+"""Taps of a 3x3 kernel."""
+
 _Positive = Annotated[float, Meta(gt=0.0)]
+_Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 _Count = Annotated[int, Meta(ge=1)]
 
 
@@ -69,15 +73,22 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """"float": FP32, with pruning if ``taps`` or ``shifts`` say so; "int4": dynamic quantization [A]."""
     start: str | None = None
     """Name of the earlier stage whose network this one goes on with; an "int4" stage starts from a "float" one."""
-    epochs: _Positive = 1.0
+    weights_file: str | None = None
+    """A file of trained FP32 weights that a first stage starts from (docs/training.md has the format)."""
+    epochs: Annotated[float, Meta(ge=0.0)] = 1.0
+    """0: the network stays as it is; for weights that are trained already."""
     rate: _Positive = 0.1
     """Highest learning rate of the one-cycle schedule."""
     taps: Annotated[int, Meta(ge=1, le=9)] | None = None
     """Prune the depth-wise kernels to so many taps in the course of this stage."""
-    shifts: Annotated[float, Meta(ge=0.0, le=1.0)] | None = None
+    word_density: _Share | None = None
+    """Prune the weight words (input channel x tap x 32 output channels) of each convolution to this share."""
+    density: _Share | None = None
+    """Prune the single weights of each convolution to this share (unstructured)."""
+    shifts: _Share | None = None
     """Prune the learned shifts to this share of the channels in the course of this stage."""
     schedule: Literal["cubic", "stepwise"] = "cubic"
-    """How fast the taps fall."""
+    """How fast the taps or the density fall."""
     prune_until: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.6
     """Share of the stage after which pruning is done; the rest only retrains."""
     weight_decay: Annotated[float, Meta(ge=0.0)] = 5e-4
@@ -107,6 +118,29 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def stage(self, name: str) -> Stage:
         """The stage of a name that :func:`load_recipe` has found to exist."""
         return next(stage for stage in self.stages if stage.name == name)
+
+    def chain(self, stage: Stage) -> list[Stage]:
+        """The stages that lead to one, itself the last."""
+        found = [stage]
+        while found[0].start is not None:
+            found.insert(0, self.stage(found[0].start))
+        return found
+
+    def taps(self, stage: Stage) -> int:
+        """Taps that the depth-wise kernels have when a stage is done (9 before anything is pruned)."""
+        return next((one.taps for one in reversed(self.chain(stage)) if one.taps is not None), FULL_TAPS)
+
+    def word_density(self, stage: Stage) -> float:
+        """Share of the weight words of each convolution that is left when a stage is done."""
+        return next((one.word_density for one in reversed(self.chain(stage)) if one.word_density is not None), 1.0)
+
+    def density(self, stage: Stage) -> float:
+        """Share of the single weights of each convolution that is left when a stage is done."""
+        return next((one.density for one in reversed(self.chain(stage)) if one.density is not None), 1.0)
+
+    def has_densities(self, stage: Stage) -> bool:
+        """Whether convolutions are pruned in a stage or before it."""
+        return any(one.word_density is not None or one.density is not None for one in self.chain(stage))
 
     def digest(self) -> str:
         """Differs if anything in the recipe does; new keys that it does not use change nothing."""
@@ -147,10 +181,14 @@ def _check(recipe: Recipe) -> None:
             raise InputError(
                 f"{where}.start: {stage.start!r} is no earlier float stage; give one of {', '.join(floats) or 'none'}"
             )
+        if stage.weights_file is not None and (stage.start is not None or stage.kind == "int4"):
+            raise InputError(f"{where}.weights_file: only a float stage without start can start from a file")
+        if stage.word_density is not None and stage.density is not None:
+            raise InputError(f"{where}.density: prune weight words or single weights in a stage, not both")
         if stage.kind == "int4":
             if stage.start is None:
                 raise InputError(f"{where}.start: an int4 stage starts from a float one; name it")
-            for key in ("taps", "shifts"):
+            for key in ("taps", "word_density", "density", "shifts"):
                 if getattr(stage, key) is not None:
                     raise InputError(f"{where}.{key}: prune in a float stage; an int4 stage keeps its start's masks")
         kinds[stage.name] = stage.kind

@@ -42,6 +42,25 @@ def taps_left(schedule: str, start: int, end: int, progress: float) -> int:
     Raises:
         InputError: an unknown schedule.
     """
+    _check(schedule)
+    return ceil(SCHEDULES[schedule](start, end, progress) - _ROUNDING)
+
+
+_SHARE_STEPS = 10
+
+
+def share_left(schedule: str, start: float, end: float, progress: float) -> float:
+    """Share of the weights that remains; stepwise in ten equal falls.
+
+    Raises:
+        InputError: an unknown schedule.
+    """
+    if schedule == "stepwise":
+        return stepwise(start, end, progress, _SHARE_STEPS)
+    _check(schedule)
+    return SCHEDULES[schedule](start, end, progress)
+
+
+def _check(schedule: str) -> None:
     if schedule not in SCHEDULES:
         raise InputError(f"schedule: {schedule!r} is not known; give {' or '.join(SCHEDULES)}")
-    return ceil(SCHEDULES[schedule](start, end, progress) - _ROUNDING)

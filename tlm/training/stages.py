@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import torch
 
 from tlm.training.batches import Batches
+from tlm.training.gradual import GradualPruning, make_masks
 from tlm.training.loop import StageLoop, accuracy, read_checkpoint
 from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork, fast
-from tlm.training.pruning import mask_of, prune_taps
 from tlm.training.recipe import Recipe, Stage
-from tlm.training.schedule import taps_left
+from tlm.training.weights_file import read_weights
 
 _CALIBRATION_IMAGES = 512
-_FULL_TAPS = 9
 
 Shown = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """(text, total) -> a bar, as :func:`tlm.cli.progress.progress` gives it."""
@@ -40,7 +39,7 @@ class Training:
         data: directory of the data set, instead of the recipe's.
 
     Raises:
-        InputError: the data set cannot be read.
+        InputError: the data set or a file of weights cannot be read.
     """
 
     def __init__(
@@ -53,20 +52,31 @@ class Training:
     ) -> None:
         self.recipe, self.directory = recipe, directory
         self._shown, self._say = shown, say
+        self._given = {
+            stage.name: read_weights(Path(stage.weights_file), FloatNetwork(recipe.architecture()))
+            for stage in recipe.stages
+            if stage.weights_file is not None
+        }
         self.train, self.test = (recipe.data.load(part, data) for part in ("train", "test"))
 
-    def run(self, stop_after: int | None = None) -> None:
+    def stages(self, only: Sequence[str] = ()) -> list[Stage]:
+        """The stages of these names and those that lead to them; without names all of them."""
+        wanted = {one.name for name in only for one in self.recipe.chain(self.recipe.stage(name))}
+        return [stage for stage in self.recipe.stages if not only or stage.name in wanted]
+
+    def run(self, stop_after: int | None = None, only: Sequence[str] = ()) -> None:
         """Every stage that is not done yet; what a checkpoint holds is not done again.
 
         Args:
             stop_after: leave a stage after so many steps, as an interruption would (for tests).
+            only: as of :meth:`stages`.
         """
         torch.set_num_threads(self.recipe.threads)
         torch.use_deterministic_algorithms(True)
         self.directory.mkdir(parents=True, exist_ok=True)
-        for stage in self.recipe.stages:
+        for stage in self.stages(only):
             loop = self.loop(stage)
-            if loop.done:
+            if loop.done and self.checkpoint(stage.name).exists():
                 continue
             if not self._train(loop, stop_after):
                 return
@@ -79,11 +89,11 @@ class Training:
         path = self.checkpoint(stage.name)
         if path.exists():
             network = self._blank(stage)
-            loop = StageLoop(self.recipe, stage, network, batches, path, self._pruner(stage, network))
+            loop = StageLoop(self.recipe, stage, network, batches, path, GradualPruning(self.recipe, stage, network))
             loop.load()
             return loop
         network = self._started(stage, batches)
-        return StageLoop(self.recipe, stage, network, batches, path, self._pruner(stage, network))
+        return StageLoop(self.recipe, stage, network, batches, path, GradualPruning(self.recipe, stage, network))
 
     def network(self, name: str) -> PlannedNetwork:
         """The network of a stage's checkpoint."""
@@ -95,21 +105,6 @@ class Training:
     def checkpoint(self, name: str) -> Path:
         """Path of a stage's checkpoint."""
         return self.directory / f"{name}.pt"
-
-    def chain(self, stage: Stage) -> list[Stage]:
-        """The stages that lead to one, itself the last."""
-        found = [stage]
-        while found[0].start is not None:
-            found.insert(0, self.recipe.stage(found[0].start))
-        return found
-
-    def taps(self, stage: Stage | None) -> int:
-        """Taps that the depth-wise kernels have when a stage is done (9 before anything is pruned)."""
-        while stage is not None:
-            if stage.taps is not None:
-                return stage.taps
-            stage = None if stage.start is None else self.recipe.stage(stage.start)
-        return _FULL_TAPS
 
     def describe(self, stage: Stage, loop: StageLoop) -> str:
         """A line about a finished stage."""
@@ -134,55 +129,39 @@ class Training:
             while loop.progress.step < end:
                 loop.step()
                 count_one()
-                if loop.progress.step % self.recipe.checkpoint_steps == 0 or loop.done:
+                if loop.progress.step % self.recipe.checkpoint_steps == 0 and not loop.done:
                     loop.progress.seconds = before + time.perf_counter() - started
                     loop.save()
+        if loop.done:
+            loop.finish()
+            loop.progress.seconds = before + time.perf_counter() - started
+            loop.save()
         return loop.done
 
     def _blank(self, stage: Stage) -> PlannedNetwork:
         """A network that a checkpoint of this stage can be loaded into."""
         architecture = self.recipe.architecture()
         if stage.kind == "int4":
-            return fast(Int4Network(architecture))
+            quantised = fast(Int4Network(architecture))
+            if self.recipe.has_densities(stage):
+                quantised.make_masks()
+            return quantised
         network = fast(FloatNetwork(architecture))
-        if self._is_pruned(stage):
-            for layer in network.depthwise():
-                prune_taps(layer, _FULL_TAPS)  # makes the mask that the checkpoint fills
+        make_masks(self.recipe, stage, network)
         return network
 
     def _started(self, stage: Stage, batches: Batches) -> PlannedNetwork:
         if stage.start is None:
-            return self._blank(stage)
-        source = self.recipe.stage(stage.start)
+            network = fast(FloatNetwork(self.recipe.architecture()))
+            if stage.weights_file is not None:
+                network.load_state_dict(self._given[stage.name])
+            make_masks(self.recipe, stage, network)
+            return network
         trained = self.network(stage.start)
         assert isinstance(trained, FloatNetwork)
         if stage.kind == "int4":
-            network = fast(Int4Network(self.recipe.architecture()))
-            network.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
-            return network
-        if self._is_pruned(stage) and not self._is_pruned(source):
-            for layer in trained.depthwise():
-                prune_taps(layer, _FULL_TAPS)
+            quantised = fast(Int4Network(self.recipe.architecture()))
+            quantised.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
+            return quantised
+        make_masks(self.recipe, stage, trained)
         return trained
-
-    def _is_pruned(self, stage: Stage) -> bool:
-        return self.taps(stage) < _FULL_TAPS
-
-    def _pruner(self, stage: Stage, network: PlannedNetwork) -> Callable[[float], None]:
-        """What prunes as the stage goes on; nothing if it does not."""
-        if not isinstance(network, FloatNetwork) or (stage.taps is None and stage.shifts is None):
-            return lambda done: None
-        start = self.taps(None if stage.start is None else self.recipe.stage(stage.start))
-
-        def prune(done: float) -> None:
-            progress = done / stage.prune_until
-            if stage.taps is not None:
-                taps = taps_left(stage.schedule, start, stage.taps, progress)
-                for layer in network.depthwise():
-                    if taps < int(mask_of(layer)[0].sum()):
-                        prune_taps(layer, taps)
-            if stage.shifts is not None:
-                for part in network.shifts():
-                    part.shift.keep(1.0 + (stage.shifts - 1.0) * min(1.0, progress))
-
-        return prune
