@@ -13,6 +13,7 @@ import msgspec
 
 from tlm.core.errors import TlmError
 from tlm.core.files import PendingFile
+from tlm.observe.interruption import interruption_waits
 from tlm.observe.timeline_trace.content import MAX_EVENTS, Content, content
 from tlm.observe.timeline_trace.run_view import EngineWatcher, RunView
 from tlm.observe.timeline_trace.transfers import TransferWatcher
@@ -54,16 +55,20 @@ class TimelineTrace:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:
-            view = RunView(self._watched, self._engine)
-            trace = content(view, self._transfers, self._max_events, None if error is None else _told(error))
-            with self._stream:
-                self._write(trace)
-            self._file.take_place()
+            with interruption_waits():
+                self._finish(None if error is None else _told(error))
         except OSError as failure:
             if error is None:
                 raise self._file.refusal(failure) from None
         finally:
             self._discard()
+
+    def _finish(self, stopped_by: str | None) -> None:
+        view = RunView(self._watched, self._engine)
+        trace = content(view, self._transfers, self._max_events, stopped_by)
+        with self._stream:
+            self._write(trace)
+        self._file.take_place()
 
     def _write(self, trace: Content) -> None:
         if not self._path.name.endswith(".gz"):

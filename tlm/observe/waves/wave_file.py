@@ -16,6 +16,7 @@ from typing import IO
 
 from tlm.core.errors import InputError
 from tlm.core.files import PendingFile, whole_file
+from tlm.observe.interruption import interruption_waits
 from tlm.observe.waves import labels
 from tlm.observe.waves.layout import Group
 from tlm.observe.waves.save_file import View, save_file_text
@@ -80,7 +81,7 @@ class WaveFile:
             temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
 
     def leave(self, error: BaseException | None, finish: Callable[[], None]) -> None:
-        """What both levels do when a run is left.
+        """What both levels do when a run is left; Ctrl-C meanwhile counts afterwards.
 
         Args:
             error: what ended the run, if it has not come to its end by itself.
@@ -90,7 +91,8 @@ class WaveFile:
             InputError: the file could not be written, or not converted; not if the run has something to say itself.
         """
         try:
-            finish()
+            with interruption_waits():
+                finish()
         except OSError as failure:
             if error is None or isinstance(error, OSError):
                 raise self.refusal(failure) from None
