@@ -22,7 +22,7 @@ from tlm.scenario.loading import load_scenario  # noqa: E402
 
 SCENARIO = DOCS.parent / "scenarios" / "resnet18_conv3_2_3of9.toml"
 CHOSEN = "weights of conv3_2.dwpw2"
-WIDTH, HEIGHT = 1400, 860
+WIDTH, HEIGHT = 1400, 900
 
 
 def take(picture: Path) -> None:

@@ -219,6 +219,16 @@ def test_bandwidth_times_duration_is_the_bytes_that_moved(run: Run) -> None:
         assert moved == pytest.approx(run.record["traffic_bytes"][channel], rel=1e-5)
 
 
+def test_the_integral_of_power_is_the_energy(run: Run) -> None:
+    for name, energy_pj in (
+        ("core power", run.result.energy.total_pj),
+        ("off-chip power", run.result.energy.off_chip_pj),
+    ):
+        steps = levels(run.trace.counter(name), run.result.cycles)
+        shown_pj = sum(value * (end - first) for first, end, value in steps) * 1e6 / CHIP.clock_khz
+        assert shown_pj == pytest.approx(energy_pj, rel=1e-5)
+
+
 # -- what only the blocks know -----------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from tlm.chip.config import ChipConfig
 from tlm.observe.timeline_trace.engine_tracks import EngineTracks
 from tlm.observe.timeline_trace.events import Event, EventMaker, Tracks
 from tlm.observe.timeline_trace.levels import Level
+from tlm.observe.timeline_trace.power_tracks import power_events
 from tlm.observe.timeline_trace.run_view import RunView
 from tlm.observe.timeline_trace.transfer_tracks import TransferTracks
 from tlm.observe.timeline_trace.transfers import TransferWatcher
@@ -54,7 +55,10 @@ def content(view: RunView, watcher: TransferWatcher, max_events: int, stopped_by
     sources: dict[Level, Callable[[], Iterator[Event]]] = {
         Level.TRANSFER: lambda: chain(transfers.transfer_events(), transfers.conflicts()),
         Level.PASS: lambda: chain(
-            engine.pass_events(), engine.utilisation(by_pass=True), engine.conflicts(by_pass=True)
+            engine.pass_events(),
+            engine.utilisation(by_pass=True),
+            engine.conflicts(by_pass=True),
+            power_events(view, make),
         ),
         Level.BURST: transfers.burst_events,
     }
@@ -116,5 +120,6 @@ _UNITS = {
     "clock_khz": "what the voltage allows: 534 MHz at 1.1 V and 234 MHz at 0.8 V [P], other points [A]",
     "bytes": "moved to or from off-chip memory [D]",
     "MAC utilisation": "real multiply-accumulates / (cycles x MACs of the array) [D]",
+    "mW": "energy of the events of passes and transfers [A, docs/energy.md], spread over their cycles",
     "MB/s": "1e6 bytes per second, over a whole transfer [D]",
 }
