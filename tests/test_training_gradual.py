@@ -17,7 +17,7 @@ from tlm.networks.stored import load_network  # noqa: E402
 from tlm.training.architecture import resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
 from tlm.training.finish import finish, stored_weights  # noqa: E402
-from tlm.training.gradual import convolutions  # noqa: E402
+from tlm.training.gradual import GradualPruning, convolutions  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
 from tlm.training.pruning import live_words, mask_of  # noqa: E402
 from tlm.training.recipe import load_recipe  # noqa: E402
@@ -87,6 +87,21 @@ def test_weight_words_go_in_the_course_of_a_stage_and_stay_away(tmp_path: Path, 
             assert isinstance(layer, tlm.Conv2d)
             assert not np.any(layer.weights[masks[layer.name] == 0])
             assert np.count_nonzero(layer.weights) > 0.6 * np.count_nonzero(masks[layer.name])
+
+
+def test_a_density_falls_from_where_the_stage_before_has_left_it(tmp_path: Path, data: Path) -> None:
+    done = training(tmp_path, data, WORDS + stage("s", "a", "density = 0.5") + stage("t", "s", "density = 0.1"))
+    done.run(only=("half", "s"))
+    for start, name, shares in (("half", "quarter", (0.475, 0.4, 0.25)), ("s", "t", (0.5, 0.1 + 0.4 * 0.7**3, 0.1))):
+        network = float_network(done, start)
+        pruning = GradualPruning(done.recipe, done.recipe.stage(name), network)
+        for progress, share in zip((0.0, 0.3, 1.0), shares, strict=True):
+            pruning(progress * 0.6)
+            for layer in convolutions(network):
+                if name == "quarter":
+                    assert live_words(layer)[0] == round(share * live_words(layer)[1])
+                else:
+                    assert int(mask_of(layer).sum()) == round(share * layer.weight.numel())
 
 
 def test_the_engine_skips_words_that_were_pruned(tmp_path: Path, data: Path) -> None:

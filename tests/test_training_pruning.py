@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.training.pruning import kept_weights, mask_of, prune_taps, prune_weights, prune_words  # noqa: E402
-from tlm.training.schedule import cubic, stepwise, taps_left  # noqa: E402
+from tlm.training.schedule import cubic, share_left, stepwise, taps_left  # noqa: E402
 
 
 def depthwise(channels: int = 5, seed: int = 0) -> nn.Conv2d:
@@ -117,6 +117,14 @@ def test_the_stepwise_schedule_falls_by_one_at_equal_distances() -> None:
     assert taps_left("stepwise", 4, 4, 0.5) == 4
 
 
+def test_shares_fall_by_either_schedule() -> None:
+    assert [share_left("cubic", 0.8, 0.3, p) for p in (-1, 0, 0.5, 1, 2)] == pytest.approx([0.8, 0.8, 0.3625, 0.3, 0.3])
+    found = [share_left("stepwise", 0.8, 0.3, p) for p in (0, 0.09, 0.1, 0.85, 0.9, 1)]
+    assert found == pytest.approx([0.75, 0.75, 0.7, 0.35, 0.3, 0.3])
+
+
 def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(InputError, match="schedule: 'linear' is not known; give cubic or stepwise"):
+        share_left("linear", 1.0, 0.3, 0.5)
     with pytest.raises(InputError, match="schedule: 'linear' is not known; give cubic or stepwise"):
         taps_left("linear", 9, 3, 0.5)
