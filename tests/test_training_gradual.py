@@ -17,7 +17,9 @@ from tlm.networks.stored import load_network  # noqa: E402
 from tlm.training.architecture import resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
 from tlm.training.finish import finish, stored_weights  # noqa: E402
+from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.gradual import GradualPruning, convolutions  # noqa: E402
+from tlm.training.int4_layers import Int4Layer  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
 from tlm.training.pruning import live_words, mask_of  # noqa: E402
 from tlm.training.recipe import load_recipe  # noqa: E402
@@ -104,10 +106,26 @@ def test_a_density_falls_from_where_the_stage_before_has_left_it(tmp_path: Path,
                     assert int(mask_of(layer).sum()) == round(share * layer.weight.numel())
 
 
+def test_int4_starts_from_the_weights_that_pruning_has_left(tmp_path: Path, data: Path) -> None:
+    done = training(tmp_path, data, WORDS)
+    done.run(only=("quarter",))
+    layer = float_network(done, "quarter").parts[2]
+    assert isinstance(layer, FloatLayer)
+    held = torch.load(done.checkpoint("quarter"), weights_only=True)["network"]
+    gain = held["parts.2.norm.weight"] / torch.sqrt(held["parts.2.norm.running_var"] + layer.norm.eps)
+    expected = held["parts.2.conv.weight_orig"] * held["parts.2.conv.weight_mask"] * gain[:, None, None, None]
+    started = done.loop(done.recipe.stage("q")).network.parts[2]
+    assert isinstance(started, Int4Layer)
+    assert torch.equal(started.real_weights(), expected)
+
+
 def test_the_engine_skips_words_that_were_pruned(tmp_path: Path, data: Path) -> None:
     done = training(tmp_path, data, WORDS + stage("whole", "a", "", "int4"))
     done.run()
     whole, pruned = (load_network(finish(done, done.recipe.stage(name), "test")).network for name in ("whole", "q"))
+    words = [layer.weights[first : first + 32] for layer in pruned.layers if isinstance(layer, tlm.Conv2d)
+             and layer.groups == 1 for first in (0, 32)]  # fmt: skip
+    assert stored_weights(pruned)["stored"] == sum(len(word) * np.any(word != 0, axis=0).sum() for word in words)
     assert stored_weights(pruned)["stored"] < 0.3 * stored_weights(whole)["stored"]
     image = done.test.activations[0]
     slow, fast = tlm.simulate(whole, image), tlm.simulate(pruned, image)
