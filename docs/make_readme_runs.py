@@ -1,6 +1,7 @@
 """Runs the scenarios that README.md shows and puts what they print into the page: ``python docs/make_readme_runs.py``.
 
-A fenced block whose first or second line ends in ``tlm run scenarios/FILE`` is one of them; a test compares.
+A fenced block whose first or second line ends in ``tlm run scenarios/FILE`` is one of them, or in ``tlm tradeoff``; a test
+compares.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(
-    r"(^```\n(?:\$ make \w+\n)?(?:\$ )?\S*tlm run (scenarios/\S+)\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL
+    r"(^```\n(?:\$ make \w+\n)?(?:\$ )?\S*tlm (run scenarios/\S+|tradeoff)\n)(.*?)(^```$)", re.MULTILINE | re.DOTALL
 )
 
 
-def printed(scenario: str) -> str:
-    """Standard output of a run on an 80-column terminal, without trailing blanks."""
+def printed(command: str) -> str:
+    """Standard output of ``tlm`` with these words on an 80-column terminal, without trailing blanks."""
     done = subprocess.run(
-        [sys.executable, "-m", "tlm", "run", scenario],
+        [sys.executable, "-m", "tlm", *command.split()],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "80"},
         check=True,

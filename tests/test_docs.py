@@ -67,17 +67,19 @@ def lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-SHOWN_RUNS = [lines(text) for _, text in blocks(REPOSITORY / "README.md") if "tlm run scenarios" in text]
+SHOWN_RUNS = [lines(text) for _, text in blocks(REPOSITORY / "README.md")]
 """Blocks that show a command, ``$ .venv/bin/tlm run FILE`` or the line that make echoes, and what it prints."""
 
 
-@pytest.mark.parametrize("name", ["resnet18_3of9.toml", "which_sparsity_pays.py"])
-def test_the_readme_shows_what_the_command_prints(name: str) -> None:
-    (shown,) = [block for block in SHOWN_RUNS if any(line.endswith(f"tlm run scenarios/{name}") for line in block[:2])]
-    command = next(i for i, line in enumerate(shown) if line.endswith(name))
-    done = tlm("run", REPOSITORY / "scenarios" / name)
+@pytest.mark.parametrize(
+    "command", ["run scenarios/resnet18_3of9.toml", "run scenarios/which_sparsity_pays.py", "tradeoff"]
+)
+def test_the_readme_shows_what_the_command_prints(command: str) -> None:
+    (shown,) = [block for block in SHOWN_RUNS if any(line.endswith(f"tlm {command}") for line in block[:2])]
+    first = next(i for i, line in enumerate(shown) if line.endswith(command))
+    done = tlm(*command.split(), cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
-    assert shown[command + 1 :] == lines(done.stdout)
+    assert shown[first + 1 :] == lines(done.stdout)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
