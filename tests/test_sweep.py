@@ -321,3 +321,42 @@ def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert done.stderr.rstrip().endswith("or take processes=1")
+
+
+def test_simulations_that_have_ended_are_freed_while_others_run(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without asking, the collector finds them by the thousands of objects: ever later with more points."""
+    import gc
+
+    from tlm.core.simulation import Simulation
+
+    left: list[int] = []
+
+    def count(_: Outcome) -> None:
+        left.append(sum(isinstance(item, Simulation) for item in gc.get_objects()))
+
+    monkeypatch.setattr(tasks, "_sweeper", tasks.Sweeper(share=1e9))  # however long it takes
+    gc.collect()
+    gc.disable()
+    try:
+        plan = make_plan(small, Request(OVER))
+        run_plan(plan, new_store(plan), SERIAL, count)
+    finally:
+        gc.enable()
+    assert len(left) == 24
+    assert max(left) <= 1
+
+
+def test_garbage_takes_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, collected = 0.0, 0
+
+    def collect() -> None:
+        nonlocal now_s, collected
+        now_s, collected = now_s + 0.05, collected + 1
+
+    monkeypatch.setattr("tlm.exploration.task.gc.collect", collect)
+    monkeypatch.setattr("tlm.exploration.task.time.perf_counter", lambda: now_s)
+    sweeper = tasks.Sweeper(share=0.05)
+    for _ in range(100):
+        now_s += 0.1
+        sweeper.point_ended()
+    assert collected == 10  # 1 s after each
