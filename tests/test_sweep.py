@@ -22,11 +22,11 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.exploration import task as tasks
 from tlm.exploration.api import open_tasks, run_plan
-from tlm.exploration.columns import CAUSES, FAILED, OK
+from tlm.exploration.columns import CAUSES, COLUMNS, FAILED, OK
 from tlm.exploration.executors import SerialExecutor, Workers, workers
 from tlm.exploration.plan import Plan, Request, make_plan
 from tlm.exploration.runner import run_tasks
-from tlm.exploration.store import Store, open_store
+from tlm.exploration.store import Store, open_store, read_store
 from tlm.exploration.task import Outcome, Task, compile_key
 from tlm.scenario.loading import load_scenario
 
@@ -284,6 +284,21 @@ def test_a_directory_belongs_to_one_scenario_and_one_process(small: Path, tmp_pa
     assert "a sweep of another scenario" in refused("sweep", small, "--set", "input.seed=9", *over, cwd=tmp_path)
     (out / "sweep.sqlite").write_text("no database, but a text of some length\n" * 40)
     assert "is no store of a sweep" in refused("sweep", small, *over, cwd=tmp_path)
+
+
+def test_a_store_that_lacks_a_column_gets_it(small: Path, tmp_path: Path) -> None:
+    plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
+    with open_store(tmp_path, plan) as store:
+        run_plan(plan, store, SERIAL)
+        rows = store.rows()
+    with closing(sqlite3.connect(tmp_path / "sweep.sqlite")) as database:
+        database.executescript("DROP VIEW sweep; ALTER TABLE results DROP COLUMN time_us")
+    with read_store(tmp_path) as store:
+        assert store.rows() == [{**row, "time_us": None} for row in rows]
+    with open_store(tmp_path, plan) as store:
+        # The column stands behind the others now.
+        store.add(Outcome(plan.points[0].key, OK, None, {column.name: rows[0][column.name] for column in COLUMNS}))
+        assert store.rows() == [rows[0], {**rows[1], "time_us": None}]
 
 
 def test_exports_are_the_rows_in_their_order(small: Path, tmp_path: Path) -> None:
