@@ -328,6 +328,8 @@ def test_from_python(small: Path) -> None:
     assert isinstance(table, pd.DataFrame)
     assert list(table["chip.amem_banks"]) == [1, 1, 2, 2]
     assert list(table["status"]) == [OK] * 4
+    only = package.sweep(small, {"chip.amem_banks": (1, 2)}, processes=1, where="chip.amem_banks > 1")
+    assert list(only["chip.amem_banks"]) == [2]
 
 
 def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -> None:
