@@ -71,7 +71,7 @@ def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
         css=_asset("report.css"),
         library=get_plotlyjs(),
         body=body,
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         common=_asset("report.js"),
         script=_asset(f"{script}.js"),
     )

@@ -56,11 +56,11 @@ const filters = parameters.map(({ name, title }) => {
   return (row) => select.value === "" || JSON.stringify(row[name]) === JSON.stringify(values[+select.value]);
 });
 
-const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${text(row[p.name])}`).join("<br>");
+const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${plain(row[p.name])}`).join("<br>");
 
 function drawPareto(rows, found, x, y, colour) {
   const names = valuesOf(colour), few = names.length <= FEW;
-  const groups = few ? names.map((value) => [text(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
+  const groups = few ? names.map((value) => [plain(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
     : [[byName[colour].title, rows]];
   const traces = groups.map(([name, members], index) => ({
     type: "scatter", mode: "markers", name, x: members.map((r) => r[x]), y: members.map((r) => r[y]),
@@ -83,11 +83,12 @@ function drawPareto(rows, found, x, y, colour) {
 
 function drawEffect(index, { name }, rows, y) {
   const values = valuesOf(name), few = values.length <= FEW;
+  const ends = rows.map((r) => r[y]), low = Math.min(0, ...ends), high = Math.max(0, ...ends), air = 0.05 * (high - low);
   const layout = { height: 300, margin: { t: 30, r: 10, l: 70 }, showlegend: false,
     xaxis: { title: { text: byName[name].title }, type: few ? "category" : undefined },
-    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", rangemode: "tozero" } };
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", range: high > low ? [low && low - air, high && high + air] : undefined } };
   const traces = few ? values.map((value) => ({
-    type: "box", name: text(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
+    type: "box", name: plain(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
     boxpoints: "all", jitter: 0.4, pointpos: 0, marker: { size: 4, color: PALETTE[0] }, line: { color: PALETTE[0], width: 1 },
     fillcolor: "rgba(0,114,178,0.15)",
   })) : [{ type: "scatter", mode: "markers", x: rows.map((r) => r[name]), y: rows.map((r) => r[y]),
@@ -110,7 +111,7 @@ function update() {
 }
 
 options(element("x"), figures.map((c) => c.name), "cycles");
-options(element("y"), figures.map((c) => c.name), "energy_pj");
+options(element("y"), figures.map((c) => c.name), "energy_uj");
 options(element("colour"), parameters.map((c) => c.name), parameters[0].name);
 for (const id of ["x", "y", "colour"]) element(id).addEventListener("change", update);
 element("reset").addEventListener("click", () => {
