@@ -13,7 +13,7 @@ from command import SMALL, refused, tlm
 
 from tlm.exploration.plan import Request, make_plan
 from tlm.exploration.report.labels import Label, placed
-from tlm.exploration.report.page import page
+from tlm.exploration.report.page import energy_text, page
 from tlm.exploration.store import open_store
 
 pytest.importorskip("plotly")
@@ -102,6 +102,26 @@ def test_a_narrow_window_cuts_nothing_off(made: Path) -> None:
 
 
 @needs_browser
+def test_few_layers_leave_room_for_the_legend(made: Path) -> None:
+    with report_pages.opened(made / "run" / "report.html") as report:
+        for name in ("timeline", "causes", "energy"):
+            high = f"document.querySelector('#{name} .legend .{{}}').getBoundingClientRect().height"
+            assert report.evaluate(high.format("bg")) >= report.evaluate(high.format("groups"))
+
+
+@needs_browser
+def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
+    with report_pages.opened(made / "sweep" / "report.html") as report:
+        report.choose("#x", "energy_uj")
+        report.choose("#y", "macs")
+        report.choose("[data-filter='network.layers.0.taps']", "0")
+        report.choose("[data-filter='chip.amem_banks']", "0")
+        for axis in ("xaxis", "yaxis"):
+            low, high = report.evaluate(f"document.getElementById('pareto')._fullLayout.{axis}.range")
+            assert 0 < low < high < 1.5 * low
+
+
+@needs_browser
 def test_every_colour_can_be_told_from_a_dark_ground(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
         paper = report.evaluate("Object.values(data.figures).flatMap(f => f.data.map(t => t.marker?.color))")
@@ -148,6 +168,12 @@ def test_no_text_ends_the_data(made: Path) -> None:
     assert held is not None
     assert "<" not in held[1]
     assert json.loads(held[1]) == {"x": evil}
+
+
+def test_small_energies_keep_their_digits() -> None:
+    assert [energy_text(value) for value in (1.5e9, 12_340_000.0, 123_400.0, 12.34, 0.0)] == [
+        "1,500.00 µJ", "12.34 µJ", "0.123 µJ", "1.23e-05 µJ", "0 µJ"
+    ]  # fmt: skip
 
 
 def boxes_apart(one: Label, other: Label) -> bool:

@@ -86,6 +86,12 @@ def summary(figures: Iterable[Figure]) -> str:
     return f'<dl class="summary">{"".join(cells)}</dl>'
 
 
+def energy_text(energy_pj: float) -> str:
+    """Microjoules, with three digits at least."""
+    energy_uj = energy_pj / 1e6
+    return f"{energy_uj:,.2f} µJ" if energy_uj >= 1 else f"{energy_uj:.3g} µJ"
+
+
 def section(title: str, content: str, note: str = "", long: bool = False) -> str:
     """A part of the page; a long one may be broken between printed pages."""
     below = f'<p class="note">{escape(note)}</p>' if note else ""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tlm.plots.sources import Source
 
 _ROW_PX, _REST_PX = 20, 130
+_ENTRY_PX, _BELOW_PX = 19, 40
+"""Height of a line of the legend, and how far below the rows the legend may reach."""
 _PLOT_PX = 650, 330
 """Width and height of the roofline within its axes, about; on a wider page its labels have more room."""
 _THICK, _THIN = (0.55, -0.42), (0.25, 0.15)
@@ -53,8 +55,9 @@ def _figure(traces: Iterable[Any], height_px: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def _rows(count: int) -> int:
-    return count * _ROW_PX + _REST_PX
+def _height(rows: int, entries: int) -> int:
+    """Room for all rows, and for all entries of the legend."""
+    return max(rows * _ROW_PX + _REST_PX, entries * _ENTRY_PX + _REST_PX - _BELOW_PX)
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:
@@ -92,7 +95,7 @@ def _timeline(source: Source) -> go.Figure:
         )
     return _figure(
         traces,
-        _rows(len(names)),
+        _height(len(names), len(traces)),
         barmode="overlay",
         xaxis=_axis("core cycles from the first host access [D]", range=[0, shown.cycles]),
         yaxis={**_NAMES, "categoryorder": "array", "categoryarray": names},
@@ -134,7 +137,7 @@ def _causes(source: Source) -> go.Figure:
         if any(causes.get(cause) for causes in found)
     ]
     axis = _axis("cycles of a layer, with the waits before it [D]")
-    return _figure(traces, _rows(len(found)), barmode="stack", xaxis=axis, yaxis=_NAMES)
+    return _figure(traces, _height(len(found), len(traces)), barmode="stack", xaxis=axis, yaxis=_NAMES)
 
 
 def _roofline(source: Source) -> go.Figure:
@@ -214,7 +217,7 @@ def _energy(source: Source) -> go.Figure:
             figure.add_trace(_bars(go, style.words(component), names, values, colour, unit), 1, 1)
     values = [bar.off_chip_pj / unit_pj for bar in shown.bars]
     figure.add_trace(_bars(go, "off-chip memory", names, values, style.OFF_CHIP, unit), 1, 2)
-    figure.update_layout(height=_rows(len(names)), barmode="stack", **_LOOKS)
+    figure.update_layout(height=_height(len(names), len(figure.data)), barmode="stack", **_LOOKS)
     figure.update_xaxes(_axis(f"core, {unit} [A]"), col=1)
     figure.update_xaxes(_axis(f"off-chip memory, {unit} [A]"), col=2)
     figure.update_yaxes(_NAMES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.exploration.columns import COLUMNS, OK
-from tlm.exploration.report.page import LABELS, Figure, figure, page, section, summary, table
+from tlm.exploration.report.page import LABELS, Figure, energy_text, figure, page, section, summary, table
 from tlm.exploration.store import DATABASE_NAME, read_store
 
 _HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
@@ -77,7 +77,7 @@ def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]
         *([Figure("others", rest)] if rest else []),
         *(Figure(axis, _values(axis, rows)) for axis in axes),
         Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[D]"),
-        Figure(f"least energy, point {thrifty['point']}", f"{thrifty['energy_pj'] / _PJ_PER_UJ:,.2f} µJ", "[A]"),
+        Figure(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
     ]
 
 

@@ -58,6 +58,12 @@ const filters = parameters.map(({ name, title }) => {
 
 const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${plain(row[p.name])}`).join("<br>");
 
+// Of equal values a tenth to both sides; by itself Plotly shows one, which may be next to nothing or beyond 0.
+function around(rows, name) {
+  const value = rows[0]?.[name];
+  return value && rows.every((r) => r[name] === value) ? [0.9 * value, 1.1 * value] : undefined;
+}
+
 function drawPareto(rows, found, x, y, colour) {
   const names = valuesOf(colour), few = names.length <= FEW;
   const groups = few ? names.map((value) => [plain(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
@@ -76,8 +82,8 @@ function drawPareto(rows, found, x, y, colour) {
   });
   draw("pareto", { data: traces, layout: {
     height: 480, margin: { t: 30, r: 20 }, legend: { title: { text: byName[colour].title } },
-    xaxis: { title: { text: axisTitle(x) }, tickformat: ",", exponentformat: "none" },
-    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", exponentformat: "none" },
+    xaxis: { title: { text: axisTitle(x) }, tickformat: ",", exponentformat: "none", range: around(rows, x) },
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", exponentformat: "none", range: around(rows, y) },
   } });
 }
 
