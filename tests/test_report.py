@@ -12,6 +12,7 @@ import report_pages
 from command import SMALL, refused, tlm
 
 from tlm.exploration.plan import Request, make_plan
+from tlm.exploration.report import sweep_page
 from tlm.exploration.report.labels import Label, placed
 from tlm.exploration.report.page import energy_text, page
 from tlm.exploration.store import open_store
@@ -122,6 +123,22 @@ def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
 
 
 @needs_browser
+def test_parameters_with_many_values(made: Path) -> None:
+    kernels = "network.layers.0.kernel=" + ",".join(f"[3, {width}]" for width in range(2, 16))
+    done = tlm("sweep", "small.toml", "--over", kernels, "--over", "chip.voltage_v=0.80..1.06:0.02", "--processes", 1,
+               "-o", "many", cwd=made)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert tlm("report", "many", cwd=made).returncode == 0
+    with report_pages.opened(made / "many" / "report.html") as report:
+        report.check("pareto", "effect0", "effect1")
+        assert report.evaluate("document.getElementById('effect0')._fullLayout.xaxis.type") == "category"
+        report.choose("#colour", "chip.voltage_v")
+        report.check("pareto")
+        bar, legend = "document.querySelector('#pareto .colorbar')", "document.querySelector('#pareto .legend')"
+        assert report.evaluate(f"{legend}.getBoundingClientRect().bottom <= {bar}.getBoundingClientRect().top")
+
+
+@needs_browser
 def test_every_colour_can_be_told_from_a_dark_ground(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
         paper = report.evaluate("Object.values(data.figures).flatMap(f => f.data.map(t => t.marker?.color))")
@@ -168,6 +185,16 @@ def test_no_text_ends_the_data(made: Path) -> None:
     assert held is not None
     assert "<" not in held[1]
     assert json.loads(held[1]) == {"x": evil}
+
+
+def test_values_of_a_sample_are_shown_in_their_order() -> None:
+    def shown(*values: object) -> str:
+        return sweep_page._values("a", [{"a": value} for value in values])
+
+    assert shown(4, 1, 2, 1) == "1, 2, 4"
+    assert shown("beat", "burst", "beat") == "beat, burst"
+    assert shown(3, [9, 3], 1) == "3, [9, 3], 1"
+    assert shown(*range(40, 0, -1)) == "1 .. 40, 40 values"
 
 
 def test_small_energies_keep_their_digits() -> None:

@@ -18,6 +18,9 @@ _PJ_PER_UJ = 1e6
 _NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
 _UNITS = {"pJ": "µJ", "us": "µs"}
 """Energies of whole runs have too many digits in picojoules."""
+_WORDS = {
+    "tops_per_w": "efficiency", "macs": "MACs", "off_chip": "off-chip", "utilization": "utilisation", "_": " "
+}  # fmt: skip
 
 _CONTROLS = """
 <div class="controls">
@@ -83,8 +86,10 @@ def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]
 
 def _values(axis: str, rows: list[dict[str, Any]]) -> str:
     values = list({json.dumps(row[axis]): row[axis] for row in rows}.values())
-    if len(values) > _MANY and all(isinstance(value, (int, float)) for value in values):
-        return f"{min(values):g} .. {max(values):g}, {len(values):,} values"
+    if all(isinstance(value, (int, float)) for value in values):
+        values.sort()  # of a sample they come in the order of the draws
+        if len(values) > _MANY:
+            return f"{values[0]:g} .. {values[-1]:g}, {len(values):,} values"
     shown = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values[:_MANY])
     return shown if len(values) <= _MANY else f"{shown}, .. ({len(values):,} values)"
 
@@ -125,6 +130,6 @@ def _title(name: str) -> str:
     """A column's name without the unit, which stands beside it."""
     for unit in ("_us", "_pj", "_mw", "_bytes", "_cycles"):
         name = name.removesuffix(unit)
-    for found, shown in (("tops_per_w", "efficiency"), ("macs", "MACs"), ("utilization", "utilisation"), ("_", " ")):
+    for found, shown in _WORDS.items():
         name = name.replace(found, shown)
     return name
