@@ -22,11 +22,11 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.exploration import task as tasks
 from tlm.exploration.api import open_tasks, run_plan
-from tlm.exploration.columns import CAUSES, FAILED, OK
+from tlm.exploration.columns import CAUSES, COLUMNS, FAILED, OK
 from tlm.exploration.executors import SerialExecutor, Workers, workers
 from tlm.exploration.plan import Plan, Request, make_plan
 from tlm.exploration.runner import run_tasks
-from tlm.exploration.store import Store, open_store
+from tlm.exploration.store import Store, open_store, read_store
 from tlm.exploration.task import Outcome, Task, compile_key
 from tlm.scenario.loading import load_scenario
 
@@ -286,6 +286,21 @@ def test_a_directory_belongs_to_one_scenario_and_one_process(small: Path, tmp_pa
     assert "is no store of a sweep" in refused("sweep", small, *over, cwd=tmp_path)
 
 
+def test_a_store_that_lacks_a_column_gets_it(small: Path, tmp_path: Path) -> None:
+    plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
+    with open_store(tmp_path, plan) as store:
+        run_plan(plan, store, SERIAL)
+        rows = store.rows()
+    with closing(sqlite3.connect(tmp_path / "sweep.sqlite")) as database:
+        database.executescript("DROP VIEW sweep; ALTER TABLE results DROP COLUMN time_us")
+    with read_store(tmp_path) as store:
+        assert store.rows() == [{**row, "time_us": None} for row in rows]
+    with open_store(tmp_path, plan) as store:
+        # The column stands behind the others now.
+        store.add(Outcome(plan.points[0].key, OK, None, {column.name: rows[0][column.name] for column in COLUMNS}))
+        assert store.rows() == [rows[0], {**rows[1], "time_us": None}]
+
+
 def test_exports_are_the_rows_in_their_order(small: Path, tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     import csv
@@ -313,6 +328,8 @@ def test_from_python(small: Path) -> None:
     assert isinstance(table, pd.DataFrame)
     assert list(table["chip.amem_banks"]) == [1, 1, 2, 2]
     assert list(table["status"]) == [OK] * 4
+    only = package.sweep(small, {"chip.amem_banks": (1, 2)}, processes=1, where="chip.amem_banks > 1")
+    assert list(only["chip.amem_banks"]) == [2]
 
 
 def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -> None:
@@ -321,3 +338,42 @@ def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert done.stderr.rstrip().endswith("or take processes=1")
+
+
+def test_simulations_that_have_ended_are_freed_while_others_run(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without asking, the collector finds them by the thousands of objects: ever later with more points."""
+    import gc
+
+    from tlm.core.simulation import Simulation
+
+    left: list[int] = []
+
+    def count(_: Outcome) -> None:
+        left.append(sum(isinstance(item, Simulation) for item in gc.get_objects()))
+
+    monkeypatch.setattr(tasks, "_sweeper", tasks.Sweeper(share=1e9))  # however long it takes
+    gc.collect()
+    gc.disable()
+    try:
+        plan = make_plan(small, Request(OVER))
+        run_plan(plan, new_store(plan), SERIAL, count)
+    finally:
+        gc.enable()
+    assert len(left) == 24
+    assert max(left) <= 1
+
+
+def test_garbage_takes_a_small_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, collected = 0.0, 0
+
+    def collect() -> None:
+        nonlocal now_s, collected
+        now_s, collected = now_s + 0.05, collected + 1
+
+    monkeypatch.setattr("tlm.exploration.task.gc.collect", collect)
+    monkeypatch.setattr("tlm.exploration.task.time.perf_counter", lambda: now_s)
+    sweeper = tasks.Sweeper(share=0.05)
+    for _ in range(100):
+        now_s += 0.1
+        sweeper.point_ended()
+    assert collected == 10  # 1 s after each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command import SMALL
 
@@ -71,6 +72,18 @@ def test_axes_of_a_table_are_dotted_or_nested() -> None:
     ]  # fmt: skip
 
 
+def test_axes_from_python_are_any_sequence(tmp_path: Path) -> None:
+    numbers, shares = np.array([1, 2]), np.linspace(0.8, 1.2, 3)
+    for given in ([1, 2], (1, 2), range(1, 3), numbers, list(numbers), "1..2"):
+        (axis,) = axes_of({"chip.amem_banks": given}, "over")
+        assert axis.values == (1, 2)
+        assert {type(value) for value in axis.values} == {int}
+    assert axes_of({"chip.voltage_v": shares}, "over")[0].values == (0.8, 1.0, 1.2)
+    assert axes_of({"network.file": [tmp_path]}, "over")[0].values == (str(tmp_path),)
+    with pytest.raises(InputError, match="over: '3' is not a key"):
+        axes_of({3: [1]}, "over")  # type: ignore[dict-item]
+
+
 def test_a_grid_changes_its_last_axis_fastest() -> None:
     assert grid([Axis("a", (1, 2)), Axis("b", (3, 4))]) == [(1, 3), (1, 4), (2, 3), (2, 4)]
     with pytest.raises(InputError, match="a grid needs a step"):
@@ -85,6 +98,20 @@ def test_a_latin_hypercube_covers_each_axis_evenly() -> None:
     assert rows != sample(axes, 40, "lhs", 8)
     assert sorted(row[0] for row in rows) == sorted([*range(10)] * 4)
     assert sorted(int(row[1] * 40) for row in rows) == list(range(40))
+
+
+def test_a_seed_is_not_negative() -> None:
+    with pytest.raises(InputError, match="--seed: -1 is not allowed; give 0 or more"):
+        sample([Axis("a", (1, 2))], 2, "random", -1)
+
+
+def test_draws_that_are_equal_are_one_point(small: Path) -> None:
+    for method in ("random", "lhs"):
+        if method == "lhs":
+            pytest.importorskip("scipy")
+        plan = make_plan(small, Request(["chip.amem_banks=1,2"], sample=50, method=method))
+        assert sorted(point.parameters["chip.amem_banks"] for point in plan.points) == [1, 2]
+        assert [point.index for point in plan.points] == [0, 1]
 
 
 def test_random_draws_are_the_same_with_one_seed() -> None:
@@ -117,6 +144,11 @@ def test_constraints_that_cannot_be(small: Path, where: str, complaint: str) -> 
     pytest.importorskip("simpleeval")
     with pytest.raises(InputError, match=complaint):
         make_plan(small, Request(["chip.amem_banks=1,2"], where=[where]))
+
+
+def test_an_axis_within_another_is_refused(small: Path) -> None:
+    with pytest.raises(InputError, match=r"--over chip: chip.amem_banks lies in it"):
+        make_plan(small, Request(["chip.amem_banks=1,2", "chip={amem_banks=4}"]))
 
 
 def test_every_value_is_checked_before_anything_runs(small: Path) -> None:

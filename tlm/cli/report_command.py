@@ -21,7 +21,7 @@ def add_parser(commands: Commands) -> None:
         "Needs plotly: pip install 'cartesian-tlm[explore]'",
     )
     parser.add_argument(
-        "path", metavar="PATH", type=Path, help="result.json, the directory that holds it, or that of a sweep"
+        "path", metavar="PATH", type=Path, help="directory of a run or a sweep, or its result.json or sweep.sqlite"
     )
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help=f"the file to write (default: {_NAME} beside what it shows)"
@@ -31,16 +31,24 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write it."""
+    from tlm.core.errors import InputError
     from tlm.core.files import whole_file
     from tlm.exploration.report.page import require_plotly
     from tlm.exploration.report.run_page import run_page
     from tlm.exploration.report.sweep_page import sweep_page
     from tlm.exploration.store import DATABASE_NAME
-    from tlm.result_files import check_writable_file
+    from tlm.result_files import RESULT_NAME, check_writable_file
 
     require_plotly()
     path: Path = arguments.path
+    if path.name == DATABASE_NAME:
+        path = path.parent
     is_sweep = (path / DATABASE_NAME).is_file()
+    if path.is_dir() and not is_sweep and not (path / RESULT_NAME).is_file():
+        raise InputError(
+            f"{path}: holds neither {RESULT_NAME} nor {DATABASE_NAME}; give a directory that `tlm run -o` or "
+            "`tlm sweep` wrote"
+        )
     text = sweep_page(path) if is_sweep else run_page(path)
     file: Path = arguments.output or (path if path.is_dir() else path.parent) / _NAME
     check_writable_file(file, "-o")

@@ -28,8 +28,8 @@ def sweep(
     sample: int | None = None,
     method: str | None = None,
     seed: int | None = None,
-    where: Sequence[str] = (),
-    overrides: Sequence[str] = (),
+    where: str | Sequence[str] = (),
+    overrides: str | Sequence[str] = (),
     directory: str | Path | None = None,
     processes: int | None = None,
     dask: str | None = None,
@@ -59,7 +59,8 @@ def sweep(
         InputError: anything wrong with what was asked, before anything runs.
     """
     axes: list[Axis] = axes_of(over or {}, "over")
-    plan = make_plan(find_scenario(str(scenario)), Request(axes, sample, method, seed, where, overrides))
+    request = Request(axes, sample, method, seed, _texts(where), _texts(overrides))
+    plan = make_plan(find_scenario(str(scenario)), request)
     store_of = nullcontext(_new_store(plan)) if directory is None else open_store(Path(directory), plan, "directory")
     chosen = workers(processes, dask) if executor is None else nullcontext(own_workers(executor))
     with chosen as ready, store_of as store:
@@ -97,6 +98,10 @@ def open_tasks(plan: Plan, store: Store) -> list[Task]:
             left.setdefault(point.key, (*order, point))
     ordered = [point for *_, point in sorted(left.values(), key=lambda entry: entry[:3])]
     return [Task(point.key, plan.name, point.config, point.group) for point in ordered]
+
+
+def _texts(given: str | Sequence[str]) -> Sequence[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _new_store(plan: Plan) -> Store:

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import PurePath
 from typing import Any
 
 from tlm.core.errors import InputError
@@ -66,8 +67,7 @@ def axes_of(table: Mapping[str, Any], place: str) -> list[Axis]:
     for key, value in _flat(table, ()):
         if not _KEY.fullmatch(key):
             raise InputError(f"{place}: {key!r} is not a key; {REMEDY}")
-        items = list(_items(value)) if isinstance(value, str) else value if isinstance(value, list) else [value]
-        found.append(_axis(key, items, f"{place}.{key}"))
+        found.append(_axis(key, _listed(value), f"{place}.{key}"))
     return found
 
 
@@ -79,8 +79,24 @@ def override_of(key: str, value: Any) -> dict[str, Any]:
     return value
 
 
+def _listed(value: Any) -> list[Any]:
+    """Items of a text, of any sequence, or of a numpy array; anything else is the only one."""
+    value = _plain(value)
+    if isinstance(value, str):
+        return list(_items(value))
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple, range)) else [value]
+
+
+def _plain(value: Any) -> Any:
+    """Without numpy's types, and paths as texts."""
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
 def _flat(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for key, value in table.items():
+    for name, value in table.items():
+        key = str(name)
         if isinstance(value, Mapping):
             yield from _flat(value, (*path, key))
         else:

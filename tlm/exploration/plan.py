@@ -18,7 +18,7 @@ from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.exploration.axes import Axis, axes_of, override_of, parse_axis
 from tlm.exploration.constraints import Constraints
-from tlm.exploration.sampling import grid, sample
+from tlm.exploration.sampling import Values, grid, sample
 from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, value_text
 from tlm.scenario.schema import PATH_KEYS
@@ -108,7 +108,7 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
     texts = list(dict.fromkeys([*section.where, *request.where]))
     count = section.sample if request.sample is None else request.sample
     method, seed = request.method or section.method, section.seed if request.seed is None else request.seed
-    rows = grid(axes) if count is None else sample(axes, count, method, seed)
+    rows = grid(axes) if count is None else _distinct(sample(axes, count, method, seed))
     constraints = Constraints(texts)
     points: list[Point] = []
     for row in rows:
@@ -147,9 +147,17 @@ def _axes(given: Mapping[str, Any], over: Sequence[str | Axis], path: Path) -> l
     for key in found:
         if key.split(".")[0] in ("sweep", "trace", "description", "extends"):
             raise InputError(f"--over {key}: changes no result; vary a key of chip, network, input or energy")
+        for other in found:
+            if other.startswith(f"{key}."):
+                raise InputError(f"--over {key}: {other} lies in it and is varied, too; vary one of them")
     if not found:
         raise InputError(f"{path}: nothing to vary; give --over chip.amem_banks=1,2,4,8, or a table [sweep.over]")
     return list(found.values())
+
+
+def _distinct(rows: Sequence[Values]) -> list[Values]:
+    """Draws that are equal count once: the same point again would say nothing new."""
+    return list({json.dumps(row, sort_keys=True, default=str): row for row in reversed(rows)}.values())[::-1]
 
 
 def _config(sources: Sequence[Source], parameters: Mapping[str, Any]) -> Scenario:

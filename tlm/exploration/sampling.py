@@ -38,10 +38,12 @@ def sample(axes: Sequence[Axis], count: int, method: str, seed: int) -> list[Val
     """So many draws, the same for the same seed.
 
     Raises:
-        InputError: fewer than 1, too many, an unknown method, or scipy is missing.
+        InputError: fewer than 1, too many, a negative seed, an unknown method, or scipy is missing.
     """
     if not 1 <= count <= MAX_POINTS:
         raise InputError(f"--sample: {count} is not allowed; give 1..{MAX_POINTS}")
+    if seed < 0:
+        raise InputError(f"--seed: {seed} is not allowed; give 0 or more")
     if method not in METHODS:
         raise InputError(f"--method: {method!r} is not one of {', '.join(METHODS)}")
     import numpy as np

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from tlm.exploration.task import Outcome
 
 SCHEMA = "tlm.sweep/1"
-"""Version of the file: the number grows when a column changes its meaning or goes; new ones leave it alone."""
+"""Version of the file: the number grows when a column changes its meaning or goes. New ones leave it alone: a file
+that lacks them gets them when it is written, and has nothing in them when it is read."""
 
 DATABASE_NAME, SNAPSHOT_NAME = "sweep.sqlite", "scenario.toml"
 
@@ -60,6 +61,9 @@ class Store:
                     "give another directory, or the scenario and the --set of that sweep"
                 )
         with self._connection as write:
+            for column in COLUMNS:
+                if column.name not in self._names():
+                    write.execute(f"ALTER TABLE results ADD COLUMN {column.name} {column.kind}")
             write.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", wanted.items())
             write.execute("INSERT OR REPLACE INTO about VALUES ('axes', ?)", (json.dumps(plan.axes),))
             write.execute("DELETE FROM columns")
@@ -88,14 +92,18 @@ class Store:
 
     def add(self, outcome: Outcome) -> None:
         """Commit the result of a point."""
-        values = [outcome.key, outcome.status, outcome.error, *(outcome.figures.get(c.name) for c in COLUMNS)]
+        row = {"key": outcome.key, "status": outcome.status, "error": outcome.error}
+        row |= {column.name: outcome.figures.get(column.name) for column in COLUMNS}
+        names, places = ", ".join(row), ", ".join("?" * len(row))  # by name: an older file has another order
         with self._connection as write:
-            write.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(values))})", values)
+            write.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({places})", list(row.values()))
 
     def rows(self) -> list[dict[str, Any]]:
         """All points in their order: point, parameters, status, error, figures (None where there are none yet)."""
         names = ["status", "error", *(column.name for column in COLUMNS)]
-        query = f"SELECT point, parameters, {', '.join(names)} FROM points LEFT JOIN results USING (key) ORDER BY point"
+        there = self._names()
+        columns = ", ".join(name if name in there else f"NULL AS {name}" for name in names)
+        query = f"SELECT point, parameters, {columns} FROM points LEFT JOIN results USING (key) ORDER BY point"
         rows = []
         for point, parameters, *values in self._connection.execute(query):
             row = {"point": point, **json.loads(parameters), **dict(zip(names, values, strict=True))}
@@ -110,6 +118,10 @@ class Store:
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
+
+    def _names(self) -> set[str]:
+        """Columns of results that the file has."""
+        return {name for _, name, *_ in self._connection.execute("PRAGMA table_info(results)")}
 
     def _make_view(self, axes: Iterable[str]) -> None:
         """The table as people query it: a column a parameter, a column a figure."""

@@ -71,7 +71,7 @@ def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
         css=_asset("report.css"),
         library=get_plotlyjs(),
         body=body,
-        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("</", "<\\/"),
+        data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         common=_asset("report.js"),
         script=_asset(f"{script}.js"),
     )
@@ -84,6 +84,12 @@ def summary(figures: Iterable[Figure]) -> str:
         for one in figures
     )
     return f'<dl class="summary">{"".join(cells)}</dl>'
+
+
+def energy_text(energy_pj: float) -> str:
+    """Microjoules, with three digits at least."""
+    energy_uj = energy_pj / 1e6
+    return f"{energy_uj:,.2f} µJ" if energy_uj >= 1 else f"{energy_uj:.3g} µJ"
 
 
 def section(title: str, content: str, note: str = "", long: bool = False) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import log10
 from typing import TYPE_CHECKING, Any
 
+from tlm.exploration.report.labels import Label, placed
 from tlm.plots import style
 from tlm.plots.causes import causes_of
 from tlm.plots.energy import energy_of, energy_unit
@@ -16,9 +18,14 @@ from tlm.plots.timeline import UNITS, timeline_of
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from tlm.plots.roofline import RooflinePoint
     from tlm.plots.sources import Source
 
 _ROW_PX, _REST_PX = 20, 130
+_ENTRY_PX, _BELOW_PX = 19, 40
+"""Height of a line of the legend, and how far below the rows the legend may reach."""
+_PLOT_PX = 650, 330
+"""Width and height of the roofline within its axes, about; on a wider page its labels have more room."""
 _THICK, _THIN = (0.55, -0.42), (0.25, 0.15)
 """Width and offset of a bar in a layer's row: what the engine did, and below it what DMA moved."""
 _WHOLE = (0.8, -0.4)
@@ -48,8 +55,9 @@ def _figure(traces: Iterable[Any], height_px: int, **layout: Any) -> go.Figure:
     return figure
 
 
-def _rows(count: int) -> int:
-    return count * _ROW_PX + _REST_PX
+def _height(rows: int, entries: int) -> int:
+    """Room for all rows, and for all entries of the legend."""
+    return max(rows * _ROW_PX + _REST_PX, entries * _ENTRY_PX + _REST_PX - _BELOW_PX)
 
 
 def _axis(title: str, **more: Any) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def _timeline(source: Source) -> go.Figure:
         )
     return _figure(
         traces,
-        _rows(len(names)),
+        _height(len(names), len(traces)),
         barmode="overlay",
         xaxis=_axis("core cycles from the first host access [D]", range=[0, shown.cycles]),
         yaxis={**_NAMES, "categoryorder": "array", "categoryarray": names},
@@ -129,7 +137,7 @@ def _causes(source: Source) -> go.Figure:
         if any(causes.get(cause) for causes in found)
     ]
     axis = _axis("cycles of a layer, with the waits before it [D]")
-    return _figure(traces, _rows(len(found)), barmode="stack", xaxis=axis, yaxis=_NAMES)
+    return _figure(traces, _height(len(found), len(traces)), barmode="stack", xaxis=axis, yaxis=_NAMES)
 
 
 def _roofline(source: Source) -> go.Figure:
@@ -151,22 +159,22 @@ def _roofline(source: Source) -> go.Figure:
             traces.append(
                 go.Scatter(
                     name=f"most cycles: {style.words(cause)}",
-                    mode="markers+text",
+                    mode="markers",
                     x=[point.macs_per_byte for point in members],
                     y=[point.macs_per_cycle for point in members],
-                    text=[point.name if point.number == 0 else str(point.number) for point in members],
-                    textposition="top center",
                     customdata=[[point.name, shown.roofs.tops(point.macs_per_cycle)] for point in members],
                     hovertemplate="%{customdata[0]}<br>%{x:,.1f} MACs/byte<br>%{y:,.1f} MACs/cycle = "
                     "%{customdata[1]:.3f} TOPS<extra></extra>",
                     marker={
                         "color": style.CAUSES[cause],
+                        "opacity": 1,
                         "size": [12 if point.number == 0 else 9 for point in members],
                         "symbol": ["diamond" if point.number == 0 else "circle" for point in members],
                         "line": {"width": 1, "color": "#606060"},
                     },
                 )
             )
+    traces.append(_numbers(points, ends, shown.roofs.peak_macs_per_cycle))
     logarithmic = {"type": "log", "exponentformat": "none", "dtick": 1}
     return _figure(
         traces,
@@ -174,6 +182,24 @@ def _roofline(source: Source) -> go.Figure:
         xaxis=_axis("MACs executed a byte moved [D]", **logarithmic),
         yaxis=_axis("MACs executed a cycle [D]", **logarithmic),
     )
+
+
+def _numbers(points: Sequence[RooflinePoint], ends: Sequence[float], peak: float) -> go.Scatter:
+    """Numbers beside the points."""
+    import plotly.graph_objects as go
+
+    low = min((point.macs_per_cycle for point in points), default=1.0)
+    x_px, y_px = _PLOT_PX[0] / log10(ends[1] / ends[0]), _PLOT_PX[1] / max(log10(peak / low), 1.0)
+    labels = placed(
+        Label(point.name if point.number == 0 else str(point.number), log10(point.macs_per_byte) * x_px,
+              log10(point.macs_per_cycle) * y_px)
+        for point in points
+    )  # fmt: skip
+    return go.Scatter(
+        mode="markers+text", showlegend=False, hoverinfo="skip", marker={"opacity": 0, "size": 9},
+        text=[one.text for one in labels], textposition=[one.side for one in labels],
+        x=[10 ** (one.x_px / x_px) for one in labels], y=[10 ** (one.y_px / y_px) for one in labels],
+    )  # fmt: skip
 
 
 def _energy(source: Source) -> go.Figure:
@@ -190,8 +216,8 @@ def _energy(source: Source) -> go.Figure:
             values = [parts.get(component, 0) / 1e6 / unit_pj for parts in found]
             figure.add_trace(_bars(go, style.words(component), names, values, colour, unit), 1, 1)
     values = [bar.off_chip_pj / unit_pj for bar in shown.bars]
-    figure.add_trace(_bars(go, "off-chip memory", names, values, "#5b6fd8", unit), 1, 2)
-    figure.update_layout(height=_rows(len(names)), barmode="stack", **_LOOKS)
+    figure.add_trace(_bars(go, "off-chip memory", names, values, style.OFF_CHIP, unit), 1, 2)
+    figure.update_layout(height=_height(len(names), len(figure.data)), barmode="stack", **_LOOKS)
     figure.update_xaxes(_axis(f"core, {unit} [A]"), col=1)
     figure.update_xaxes(_axis(f"off-chip memory, {unit} [A]"), col=2)
     figure.update_yaxes(_NAMES)

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.exploration.report.page import LABELS, Figure, figure, page, section, summary, table
+from tlm.exploration.report.page import LABELS, Figure, energy_text, figure, page, section, summary, table
 from tlm.exploration.report.run_figures import figures_of
 from tlm.plots.sources import load_sources, operating_point
 
@@ -88,8 +88,8 @@ def _summary(source: Source) -> list[Figure]:
         Figure("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[D]"),
         Figure("loaded", f"{stored.traffic_bytes.get('load', 0):,} bytes", "[D]"),
         Figure("stored", f"{stored.traffic_bytes.get('store', 0):,} bytes", "[D]"),
-        Figure("energy of the core", f"{energy.total_pj / _PJ_PER_UJ:,.2f} µJ", "[A]"),
-        Figure("off-chip memory, apart", f"{energy.off_chip_pj / _PJ_PER_UJ:,.2f} µJ", "[A]"),
+        Figure("energy of the core", energy_text(energy.total_pj), "[A]"),
+        Figure("off-chip memory, apart", energy_text(energy.off_chip_pj), "[A]"),
         Figure("power of the core", f"{energy.total_pj / 1e12 / seconds * 1e3:,.1f} mW", "[A]"),
     ]
 

@@ -9,11 +9,18 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.exploration.columns import COLUMNS, OK
-from tlm.exploration.report.page import LABELS, Figure, figure, page, section, summary, table
+from tlm.exploration.report.page import LABELS, Figure, energy_text, figure, page, section, summary, table
 from tlm.exploration.store import DATABASE_NAME, read_store
 
 _HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
 _MANY = 9
+_PJ_PER_UJ = 1e6
+_NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
+_UNITS = {"pJ": "µJ", "us": "µs"}
+"""Energies of whole runs have too many digits in picojoules."""
+_WORDS = {
+    "tops_per_w": "efficiency", "macs": "MACs", "off_chip": "off-chip", "utilization": "utilisation", "_": " "
+}  # fmt: skip
 
 _CONTROLS = """
 <div class="controls">
@@ -35,9 +42,7 @@ def sweep_page(directory: Path) -> str:
     with read_store(directory) as store:
         about, rows, counts = store.about(), store.rows(), store.counts()
     if not any(row["cycles"] is not None for row in rows):
-        raise InputError(
-            f"{directory / DATABASE_NAME}: no point has a result yet; `tlm sweep {directory}` goes on with it"
-        )
+        raise InputError(f"{directory / DATABASE_NAME}: {_why_empty(directory, rows)}")
     axes: list[str] = json.loads(about["axes"])
     effects = "".join(figure(f"effect{index}") for index in range(len(axes)))
     body = "".join(
@@ -53,8 +58,15 @@ def sweep_page(directory: Path) -> str:
             section("Points", table("points"), "Click a heading to sort; points on the front are set off.", long=True),
         )
     )  # fmt: skip
-    data = {"columns": _columns(axes), "rows": rows}
+    data = {"columns": _columns(axes), "rows": [_shown(row) for row in rows]}
     return page(f"{about['scenario']} sweep - cartesian-tlm", body, data, "sweep")
+
+
+def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
+    errors = [row["error"] for row in rows if row["error"] is not None]
+    if len(errors) < len(rows):
+        return f"no point has a result yet; `tlm sweep {directory}` goes on with it"
+    return f"every point failed, the first with: {errors[0]}; `tlm sweep {directory} --retry-failed` runs them again"
 
 
 def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Figure]:
@@ -68,14 +80,16 @@ def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]
         *([Figure("others", rest)] if rest else []),
         *(Figure(axis, _values(axis, rows)) for axis in axes),
         Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[D]"),
-        Figure(f"least energy, point {thrifty['point']}", f"{thrifty['energy_pj'] / 1e6:,.2f} µJ", "[A]"),
+        Figure(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
     ]
 
 
 def _values(axis: str, rows: list[dict[str, Any]]) -> str:
     values = list({json.dumps(row[axis]): row[axis] for row in rows}.values())
-    if len(values) > _MANY and all(isinstance(value, (int, float)) for value in values):
-        return f"{min(values):g} .. {max(values):g}, {len(values):,} values"
+    if all(isinstance(value, (int, float)) for value in values):
+        values.sort()  # of a sample they come in the order of the draws
+        if len(values) > _MANY:
+            return f"{values[0]:g} .. {values[-1]:g}, {len(values):,} values"
     shown = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values[:_MANY])
     return shown if len(values) <= _MANY else f"{shown}, .. ({len(values):,} values)"
 
@@ -90,9 +104,9 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
         column("status"),
         *(
             column(
-                one.name,
+                _NAMES.get(one.name, one.name),
                 title=_title(one.name),
-                unit=one.unit,
+                unit=_UNITS.get(one.unit, one.unit),
                 label=one.label,
                 meaning=one.meaning,
                 numeric=one.kind != "TEXT",
@@ -104,8 +118,18 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
     ]
 
 
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row in the units of the page."""
+    return {
+        _NAMES.get(name, name): value / _PJ_PER_UJ if name in _NAMES and value is not None else value
+        for name, value in row.items()
+    }
+
+
 def _title(name: str) -> str:
     """A column's name without the unit, which stands beside it."""
     for unit in ("_us", "_pj", "_mw", "_bytes", "_cycles"):
         name = name.removesuffix(unit)
-    return name.replace("tops_per_w", "efficiency").replace("utilization", "utilisation").replace("_", " ")
+    for found, shown in _WORDS.items():
+        name = name.replace(found, shown)
+    return name

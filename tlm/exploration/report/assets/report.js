@@ -3,7 +3,8 @@
 const drawn = new Set();
 let printing = false, refresh = redraw;
 const PAPER = { "--ground": "#ffffff", "--ink": "#000000", "--faint": "#444444", "--line": "#999999", "--grid": "#dddddd" };
-const PRINTED_PX = 1000;
+const PRINTED_PX = 1000, PRINTED_HIGH_PX = 550;  // a figure with its heading, on a page of A4 across
+const CONTRAST = 2.5, LIGHTER = { "#6b0700": "#b06cf0", "#4c001f": "#d9cbe4" };  // would look like others by lightness alone
 const variable = (name) => (printing ? PAPER[name] : getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 const dataOf = (id) => JSON.parse(document.getElementById(id).textContent);
 
@@ -11,7 +12,7 @@ function themed(layout, width) {
   const ink = variable("--ink"), grid = variable("--grid");
   const result = {
     ...layout, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: !printing,
-    width: printing ? width : undefined,
+    width: printing ? width : undefined, height: printing ? Math.min(layout.height, PRINTED_HIGH_PX) : layout.height,
     modebar: { bgcolor: "rgba(0,0,0,0)", color: variable("--faint"), activecolor: ink },
     font: { family: "system-ui, sans-serif", size: 12, color: ink },
     hoverlabel: { bgcolor: variable("--ground"), bordercolor: variable("--line"), font: { color: ink } },
@@ -24,12 +25,35 @@ function themed(layout, width) {
   return result;
 }
 
+// Colours are made for paper; on a dark ground those that could not be told from it become lighter.
+const channels = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+function luminance(rgb) {
+  const [r, g, b] = rgb.map((c) => (c <= 10 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+function visible(colour) {
+  const ground = variable("--ground");
+  if (Array.isArray(colour)) return colour.map(visible);
+  if (!/^#[0-9a-f]{6}$/i.test(colour) || luminance(channels(ground)) > 0.5) return colour;
+  const wanted = CONTRAST * (luminance(channels(ground)) + 0.05) - 0.05;
+  let rgb = channels(LIGHTER[colour] ?? colour);
+  while (luminance(rgb) < wanted) rgb = rgb.map((c) => Math.min(255, Math.round(c * 1.08) + 6));
+  return "#" + rgb.map((c) => c.toString(16).padStart(2, "0")).join("");
+}
+function coloured(trace) {
+  const result = { ...trace };
+  for (const part of ["marker", "line"]) {
+    if (trace[part]?.color) result[part] = { ...trace[part], color: visible(trace[part].color) };
+  }
+  return result;
+}
+
 function draw(id, figure) {
   const place = document.getElementById(id);
   place.figure = figure;
   drawn.add(place);
   const layout = themed(figure.layout, place.closest(".effects") ? PRINTED_PX / 2 - 10 : PRINTED_PX);
-  return Plotly.react(place, figure.data, layout, { responsive: true, displaylogo: false });
+  return Plotly.react(place, figure.data.map(coloured), layout, { responsive: true, displaylogo: false });
 }
 
 function redraw() { for (const place of drawn) draw(place.id, place.figure); }
@@ -44,11 +68,28 @@ for (const [name, now] of [["beforeprint", true], ["afterprint", false]]) {
 }
 
 const number = new Intl.NumberFormat("en-US", { maximumFractionDigits: 20, maximumSignificantDigits: 6 });
+const DIGITS = 6;
 const whole = new Intl.NumberFormat("en-US");
 function text(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return Number.isInteger(value) ? whole.format(value) : number.format(value);
-  return Array.isArray(value) ? JSON.stringify(value) : String(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+// Plotly reads tags in what it writes.
+const plain = (value) => text(value).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
+// How the numbers of a column are written: with as many decimals each, six significant digits of the largest.
+function writer(values) {
+  const numbers = values.filter((value) => typeof value === "number");
+  if (numbers.every(Number.isInteger)) return text;
+  const before = Math.max(1, Math.floor(Math.log10(Math.max(...numbers.map(Math.abs), 1e-12))) + 1);
+  const decimals = Math.min(Math.max(0, DIGITS - before), Math.max(...numbers.map((v) => decimalsOf(v))));
+  const format = new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return (value) => (typeof value === "number" ? format.format(value) : text(value));
+}
+function decimalsOf(value) {
+  const written = String(Number(value.toPrecision(DIGITS)));
+  return written.includes("e") ? 20 : (written.split(".")[1] ?? "").length;
 }
 
 // columns: [{name, unit, label}], rows: objects by name, marked: rows to be set off.
@@ -57,13 +98,14 @@ function fill(id, columns, rows, marked = new Set()) {
   table.replaceChildren();
   const head = table.createTHead().insertRow(), body = table.createTBody();
   const kinds = columns.map((c) => (rows.every((r) => r[c.name] == null || typeof r[c.name] === "number") ? "" : "text"));
+  const writers = columns.map((c) => writer(rows.map((r) => r[c.name])));
   const write = (ordered) => {
     body.replaceChildren(...ordered.map((row) => {
       const line = document.createElement("tr");
       if (marked.has(row)) line.className = "front";
       columns.forEach((column, index) => {
         const cell = line.insertCell();
-        cell.textContent = text(row[column.name]);
+        cell.textContent = writers[index](row[column.name]);
         cell.className = kinds[index];
       });
       return line;
@@ -76,7 +118,7 @@ function fill(id, columns, rows, marked = new Set()) {
     cell.title = column.meaning || "";
     button.textContent = column.title || column.name.replaceAll("_", " ");
     const unit = document.createElement("small");
-    unit.textContent = [column.unit, column.label].filter(Boolean).join(" ") || "\u00a0";
+    unit.textContent = [column.unit === column.title ? "" : column.unit, column.label].filter(Boolean).join(" ") || "\u00a0";
     button.append(unit);
     button.addEventListener("click", () => {
       const up = cell.getAttribute("aria-sort") !== "ascending";

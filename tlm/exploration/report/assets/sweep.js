@@ -3,7 +3,7 @@ const data = dataOf("data");
 const parameters = data.columns.filter((c) => c.parameter), figures = data.columns.filter((c) => c.numeric);
 const byName = Object.fromEntries(data.columns.map((c) => [c.name, c]));
 const element = (id) => document.getElementById(id);
-const FEW = 12;
+const FEW = 12, MANY_POINTS = 1000;
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a0522d", "#7f7f7f"];
 const axisTitle = (name) => {
   const column = byName[name];
@@ -56,17 +56,32 @@ const filters = parameters.map(({ name, title }) => {
   return (row) => select.value === "" || JSON.stringify(row[name]) === JSON.stringify(values[+select.value]);
 });
 
-const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${text(row[p.name])}`).join("<br>");
+const hover = (row) => `point ${row.point}<br>` + parameters.map((p) => `${p.title} = ${plain(row[p.name])}`).join("<br>");
+
+// Of equal values a tenth to both sides; by itself Plotly shows one, which may be next to nothing or beyond 0.
+function around(rows, name) {
+  const value = rows[0]?.[name];
+  return value && rows.every((r) => r[name] === value) ? [0.9 * value, 1.1 * value] : undefined;
+}
+
+// Many numbers have a scale beside the picture, and the legend moves above it; many texts have one colour.
+function scaled(rows, colour, size) {
+  if (!isNumeric(colour)) return { size, color: PALETTE[0] };
+  const dark = luminance(channels(variable("--ground"))) < 0.5;
+  return { size, color: rows.map((r) => r[colour]), showscale: true, colorbar: { title: { text: byName[colour].title } },
+    colorscale: dark ? [[0, "#5a7fe0"], [0.5, "#35b779"], [1, "#fde725"]] : [[0, "#440154"], [0.5, "#21918c"], [1, "#d9b400"]] };
+}
 
 function drawPareto(rows, found, x, y, colour) {
   const names = valuesOf(colour), few = names.length <= FEW;
-  const groups = few ? names.map((value) => [text(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
-    : [[byName[colour].title, rows]];
+  const groups = few ? names.map((value) => [plain(value), rows.filter((r) => JSON.stringify(r[colour]) === JSON.stringify(value))])
+    : [["points", rows]];
+  const size = rows.length > MANY_POINTS ? 4 : 8;
   const traces = groups.map(([name, members], index) => ({
     type: "scatter", mode: "markers", name, x: members.map((r) => r[x]), y: members.map((r) => r[y]),
     text: members.map(hover), hovertemplate: "%{text}<br>%{x:,} / %{y:,}<extra></extra>",
-    marker: few ? { size: 8, color: PALETTE[index % PALETTE.length], symbol: index % 8 }
-      : { size: 8, color: members.map((r) => r[colour]), colorscale: "Viridis", showscale: true },
+    marker: few ? { size, color: PALETTE[index % PALETTE.length], symbol: index % 8 }
+      : scaled(members, colour, size),
   }));
   traces.push({
     type: "scatter", mode: "lines+markers", name: "Pareto front", zorder: 1, x: found.map((r) => r[x]), y: found.map((r) => r[y]),
@@ -75,23 +90,24 @@ function drawPareto(rows, found, x, y, colour) {
     marker: { size: 13, color: "rgba(0,0,0,0)", line: { color: variable("--ink"), width: 1.5 } },
   });
   draw("pareto", { data: traces, layout: {
-    height: 480, margin: { t: 30, r: 20 }, legend: { title: { text: byName[colour].title } },
-    xaxis: { title: { text: axisTitle(x) }, tickformat: ",", exponentformat: "none" },
-    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", exponentformat: "none" },
+    height: 480, margin: { t: 30, r: 20 }, legend: few ? { title: { text: byName[colour].title } } : { orientation: "h", x: 0, y: 1, yanchor: "bottom" },
+    xaxis: { title: { text: axisTitle(x) }, tickformat: ",", exponentformat: "none", range: around(rows, x) },
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", exponentformat: "none", range: around(rows, y) },
   } });
 }
 
 function drawEffect(index, { name }, rows, y) {
-  const values = valuesOf(name), few = values.length <= FEW;
+  const values = valuesOf(name), few = values.length <= FEW, numeric = isNumeric(name);
+  const ends = rows.map((r) => r[y]), low = Math.min(0, ...ends), high = Math.max(0, ...ends), air = 0.05 * (high - low);
   const layout = { height: 300, margin: { t: 30, r: 10, l: 70 }, showlegend: false,
-    xaxis: { title: { text: byName[name].title }, type: few ? "category" : undefined },
-    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", rangemode: "tozero" } };
+    xaxis: { title: { text: byName[name].title }, type: few || !numeric ? "category" : undefined },
+    yaxis: { title: { text: axisTitle(y) }, tickformat: ",", range: high > low ? [low && low - air, high && high + air] : undefined } };
   const traces = few ? values.map((value) => ({
-    type: "box", name: text(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
+    type: "box", name: plain(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
     boxpoints: "all", jitter: 0.4, pointpos: 0, marker: { size: 4, color: PALETTE[0] }, line: { color: PALETTE[0], width: 1 },
     fillcolor: "rgba(0,114,178,0.15)",
-  })) : [{ type: "scatter", mode: "markers", x: rows.map((r) => r[name]), y: rows.map((r) => r[y]),
-    text: rows.map(hover), hovertemplate: "%{text}<extra></extra>", marker: { size: 5, color: PALETTE[0] } }];
+  })) : [{ type: "scatter", mode: "markers", y: rows.map((r) => r[y]),
+    x: rows.map((r) => (numeric ? r[name] : plain(r[name]))), text: rows.map(hover), hovertemplate: "%{text}<extra></extra>", marker: { size: 5, color: PALETTE[0] } }];
   draw(`effect${index}`, { data: traces, layout });
 }
 
@@ -110,7 +126,7 @@ function update() {
 }
 
 options(element("x"), figures.map((c) => c.name), "cycles");
-options(element("y"), figures.map((c) => c.name), "energy_pj");
+options(element("y"), figures.map((c) => c.name), "energy_uj");
 options(element("colour"), parameters.map((c) => c.name), parameters[0].name);
 for (const id of ["x", "y", "colour"]) element(id).addEventListener("change", update);
 element("reset").addEventListener("click", () => {
