@@ -1,6 +1,6 @@
 """Runs the scenarios that README.md shows and puts what they print into the page: ``python docs/make_readme_runs.py``.
 
-A fenced block whose first or second line ends in ``tlm run scenarios/FILE`` is one of them, or in ``tlm tradeoff``; a test
+A fenced block whose first or second line ends in ``tlm run scenarios/FILE`` or ``tlm tradeoff`` is one of them; a test
 compares.
 """
 

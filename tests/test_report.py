@@ -123,6 +123,29 @@ def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
 
 
 @needs_browser
+def test_of_many_points_the_first_rows_are_shown(made: Path) -> None:
+    done = tlm("sweep", "small.toml", "--over", "input.seed=1..520", "-o", "rows", cwd=made)
+    assert done.returncode == 0, done.stderr
+    assert tlm("report", "rows", cwd=made).returncode == 0
+    with report_pages.opened(made / "rows" / "report.html") as report:
+        seeds = "#points tbody td:nth-child(2)"
+        assert report.texts(seeds) == [str(seed) for seed in range(1, 501)]
+        assert report.texts("#points-more") == ["the first 500 of 520 rows show all"]
+        heading = "document.querySelectorAll('#points th button')[1].click()"
+        report.evaluate(heading)
+        report.evaluate(heading)
+        assert report.texts(seeds) == [str(seed) for seed in range(520, 20, -1)]  # sorted, then cut off
+        report.evaluate("document.querySelector('#points-more button').click()")
+        assert report.texts(seeds) == [str(seed) for seed in range(520, 0, -1)]
+        assert report.texts("#points-more") == [""]
+        report.evaluate("update()")
+        assert len(report.texts(seeds)) == 500
+        report.choose("[data-filter='input.seed'] ~ input", "30")
+        assert report.texts("#points-more") == [""]
+        report.check()
+
+
+@needs_browser
 def test_parameters_with_many_values(made: Path) -> None:
     kernels = "network.layers.0.kernel=" + ",".join(f"[3, {width}]" for width in range(2, 16))
     done = tlm("sweep", "small.toml", "--over", kernels, "--over", "chip.voltage_v=0.80..1.06:0.02", "--processes", 1,

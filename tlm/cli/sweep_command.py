@@ -111,7 +111,8 @@ def _run(plan: Plan, store: Store, ready: object, directory: Path) -> None:
 
 def _summary(plan: Plan, counts: dict[str, int], directory: Path) -> str:
     kinds = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1]))
-    lines = [f"{plan.name}: {len(plan.points):,} points over {', '.join(plan.axes)}: {kinds}"]
+    points = "1 point" if len(plan.points) == 1 else f"{len(plan.points):,} points"
+    lines = [f"{plan.name}: {points} over {', '.join(plan.axes)}: {kinds}"]
     if counts.get("failed"):
         lines.append("failed points keep their messages (column error); --retry-failed runs them again")
     lines.append(f"wrote {directory}; `tlm report {directory}` draws it")

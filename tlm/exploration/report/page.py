@@ -105,7 +105,7 @@ def figure(name: str) -> str:
 
 def table(name: str) -> str:
     """Where a script writes rows."""
-    return f'<div class="scroll"><table id="{name}"></table></div>'
+    return f'<div class="scroll"><table id="{name}"></table></div><p class="note more" id="{name}-more"></p>'
 
 
 LABELS = '<p class="note">[P] published, [D] derived, [A] assumed, or follows from an assumption.</p>'

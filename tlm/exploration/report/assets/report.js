@@ -68,7 +68,7 @@ for (const [name, now] of [["beforeprint", true], ["afterprint", false]]) {
 }
 
 const number = new Intl.NumberFormat("en-US", { maximumFractionDigits: 20, maximumSignificantDigits: 6 });
-const DIGITS = 6;
+const DIGITS = 6, MOST_ROWS = 500;
 const whole = new Intl.NumberFormat("en-US");
 function text(value) {
   if (value === null || value === undefined) return "";
@@ -92,15 +92,21 @@ function decimalsOf(value) {
   return written.includes("e") ? 20 : (written.split(".")[1] ?? "").length;
 }
 
-// columns: [{name, unit, label}], rows: objects by name, marked: rows to be set off.
+// columns: [{name, unit, label}], rows: objects by name, marked: rows to be set off. Of many rows the first are shown, in
+// the order that was chosen, until one asks for all: tens of thousands of cells make every filter wait, and fill reams.
 function fill(id, columns, rows, marked = new Set()) {
-  const table = document.getElementById(id);
+  const table = document.getElementById(id), more = document.getElementById(`${id}-more`);
   table.replaceChildren();
+  let ordered = rows, most = MOST_ROWS;
   const head = table.createTHead().insertRow(), body = table.createTBody();
   const kinds = columns.map((c) => (rows.every((r) => r[c.name] == null || typeof r[c.name] === "number") ? "" : "text"));
   const writers = columns.map((c) => writer(rows.map((r) => r[c.name])));
-  const write = (ordered) => {
-    body.replaceChildren(...ordered.map((row) => {
+  const write = () => {
+    const all = document.createElement("button");
+    all.textContent = "show all";
+    all.addEventListener("click", () => { most = Infinity; write(); });
+    more.replaceChildren(...(ordered.length > most ? [`the first ${whole.format(most)} of ${whole.format(ordered.length)} rows `, all] : []));
+    body.replaceChildren(...ordered.slice(0, most).map((row) => {
       const line = document.createElement("tr");
       if (marked.has(row)) line.className = "front";
       columns.forEach((column, index) => {
@@ -124,12 +130,13 @@ function fill(id, columns, rows, marked = new Set()) {
       const up = cell.getAttribute("aria-sort") !== "ascending";
       for (const other of head.cells) other.removeAttribute("aria-sort");
       cell.setAttribute("aria-sort", up ? "ascending" : "descending");
-      write(sorted(rows, column.name, up));
+      ordered = sorted(rows, column.name, up);
+      write();
     });
     cell.append(button);
     head.append(cell);
   });
-  write(rows);
+  write();
 }
 
 function sorted(rows, name, up) {
