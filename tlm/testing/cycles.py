@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
+from tlm.testing.limits import limit, percent_of
 
 if TYPE_CHECKING:
     from tlm.testing.expectation import Expectation
@@ -68,19 +69,21 @@ def asked_bounds(
     """The bounds that the arguments of ``takes`` and its like ask for.
 
     Raises:
-        InputError: none of them, or several that contradict each other.
+        InputError: none of them, several that contradict each other, or no number of cycles.
     """
     asked = {"cycles": cycles, "at_most": at_most, "at_least": at_least}
-    given = [name for name, value in asked.items() if value is not None]
+    given = {name: value for name, value in asked.items() if value is not None}
     if len(given) != 1:
         raise InputError(f"give one of cycles, at_most and at_least; here: {' and '.join(given) or 'none'}")
+    ((name, number),) = given.items()
+    limit(name, number)
+    limit("within", within)
+    limit("within_percent", within_percent)
     if cycles is None:
         if within or within_percent:
-            raise InputError(f"within: a tolerance belongs to cycles, but {given[0]} was given; leave one of them out")
-        return Bounds.at_least(at_least) if at_least is not None else Bounds.at_most(at_most or 0)
-    if within < 0 or within_percent < 0:
-        raise InputError(f"within: {min(within, within_percent)} is not allowed; give 0 or more")
-    return Bounds.exactly(cycles, max(within, int(cycles * within_percent / 100)))
+            raise InputError(f"within: a tolerance belongs to cycles, but {name} was given; leave one of them out")
+        return Bounds.at_least(number) if at_least is not None else Bounds.at_most(number)
+    return Bounds.exactly(cycles, max(within, int(percent_of(within_percent, cycles))))
 
 
 def counted(cycles: int) -> str:
@@ -123,11 +126,11 @@ class Cycles(int):
 
     def at_most(self, cycles: int) -> Expectation:
         """Not more than so many cycles."""
-        return self._judge(Bounds.at_most(cycles))
+        return self._judge(Bounds.at_most(limit("at_most", cycles)))
 
     def at_least(self, cycles: int) -> Expectation:
         """Not fewer than so many cycles."""
-        return self._judge(Bounds.at_least(cycles))
+        return self._judge(Bounds.at_least(limit("at_least", cycles)))
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Pickled as a plain number: the run that it came from stays behind."""
