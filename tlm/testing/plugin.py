@@ -241,6 +241,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Note which tests there are, so that baselines of tests that are gone can go, too."""
     if not config.option.tlm_update or any("::" in str(argument) for argument in config.args):
         return
+    if config.getoption("lf", False):  # pytest then collects no more of a file than what failed
+        return
     from tlm.testing.baseline import section_of
 
     collected: dict[str, set[str]] = {}
@@ -278,6 +280,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         simulated.add(more)
         updates.merge(others)
     config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
+    if updates.problems and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if simulated.runs:
         config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
 
