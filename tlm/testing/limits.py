@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 from math import ceil, isfinite
 from numbers import Integral, Real
@@ -41,6 +42,24 @@ def nearest_rank(percent: float, count: int) -> int:
     if not _is_number(percent) or not 0 <= percent <= 100:
         raise InputError(f"percentile: {percent!r} is not allowed; give 0..100")
     return max(0, ceil(percent_of(percent, count)) - 1)
+
+
+def moments_of(between: object) -> tuple[int, int]:
+    """The first and the last cycle of a stretch that a test gives.
+
+    Raises:
+        InputError: not two moments, or in the wrong order.
+    """
+    given = tuple(between) if isinstance(between, Iterable) else ()
+    if len(given) != 2 or not all(_is_number(moment) and isfinite(moment) for moment in given):
+        raise InputError(
+            f"between: {between!r} is not two moments; give the first and the last cycle, "
+            'such as run.layer("c1").begin and run.layer("c1").end'
+        )
+    first, last = map(int, given)
+    if last < first:
+        raise InputError(f"between: cycle {last:,} lies before {first:,}; give the earlier moment first")
+    return first, last
 
 
 def is_whole(value: object) -> bool:

@@ -20,6 +20,7 @@ from tlm.testing.cycles import Bounds
 from tlm.testing.energy import Powered
 from tlm.testing.expectation import Expectation
 from tlm.testing.explain import explain_run
+from tlm.testing.limits import moments_of
 from tlm.testing.names import known_name
 from tlm.testing.parts import LayerRun, TransferRun
 from tlm.testing.recipe import Recipe
@@ -112,9 +113,9 @@ class Run(Powered):
                 default the whole run.
 
         Raises:
-            InputError: there is no such cause, or the moments are in the wrong order.
+            InputError: there is no such cause, or these are no moments of the run, the earlier one first.
         """
-        first, last = (0, self.last_cycle) if between is None else (int(between[0]), int(between[1]))
+        first, last = (0, self.last_cycle) if between is None else moments_of(between)
         where = "in the run" if between is None else f"between cycles {first:,} and {last:,}"
         return no_stall(self, kind, first, last, where)
 

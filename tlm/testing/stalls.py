@@ -30,11 +30,14 @@ def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str)
         where: the interval in words.
 
     Raises:
-        InputError: no such cause; "computing" is no stall; an empty interval.
+        InputError: no such cause; "computing" is no stall; an interval outside of the run.
     """
     known_name("kind of stall", kind, [cause for cause in CAUSES if cause != "computing"])
-    if last_cycle < first_cycle:
-        raise InputError(f"between: cycle {last_cycle:,} lies before {first_cycle:,}; give the earlier moment first")
+    if last_cycle < 0 or first_cycle > run.last_cycle:
+        raise InputError(
+            f"between: cycles {first_cycle:,} .. {last_cycle:,} lie outside of the run, which is cycles "
+            f"0 .. {run.last_cycle:,}; give moments of it"
+        )
     spans = [span for span in _spans(run, kind, first_cycle, last_cycle) if span.cause == kind]
     cut = [_clipped(span, first_cycle, last_cycle) for span in spans]
     lost = sum(end - begin for begin, end in cut)
