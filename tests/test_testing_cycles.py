@@ -47,6 +47,9 @@ def test_it_passes(project: Project, statement: str) -> None:
         ("small.takes(at_least=3000)", "the run takes 2,576 cycles, expected at least 3,000: 424 too few"),
         ("small.cycles == 2575", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
         ("2576 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576: 1 too few"),
+        ("small.cycles == np.int64(2575)", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
+        ("small.cycles <= 1.1 * 2340.5", "the run takes 2,576 cycles, expected at most 2,574.55: 2 too many"),
+        ("2576.5 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576.5: 1 too few"),
         ("small.layer('c1').begin < 622", "layer 'c1' begins in cycle 622, expected less than 622: 1 late"),
         ("small.layer('c1').end >= 650", "layer 'c1' ends in cycle 646, expected at least 650: 4 early"),
         ("small.layer('c2').passes[1].takes(99)", "pass 1 of layer 'c2' takes 100 cycles, expected exactly 99: 1 too many"),
@@ -55,7 +58,10 @@ def test_it_passes(project: Project, statement: str) -> None:
     ],
 )  # fmt: skip
 def test_the_first_line_says_what_was_found_and_expected(project: Project, statement: str, message: str) -> None:
-    assert project.fails(body(f"assert {statement}")).splitlines()[0] == f"AssertionError: {message}"
+    assert (
+        project.fails("import numpy as np\n" + body(f"assert {statement}")).splitlines()[0]
+        == f"AssertionError: {message}"
+    )
 
 
 def test_a_layer_that_takes_too_long_says_where_its_cycles_went(project: Project) -> None:

@@ -33,6 +33,8 @@ WRITES = "conflicts.at('engine.requantiser.writes')"
         "before([small.layer('c1'), small.transfer('input')], small.transfer('output from channel 0'))",
         "never_together(small.layer('c1'), small.layer('c2'))",
         "never_together(small.at('dma.load.amem'), small.at('dma.store.amem'), small.layers['c2'])",
+        "never_two_at_once(small.layers) and never_two_at_once(small.layers.values())",
+        "before(small.layer('c1'), tlm_simulate(SMALL, THREES, fidelity='beat').layer('c2'))",
         "small.at('engine.sequencer.passes').of_layer('c1').never_two_at_once()",
         "small.no_stall('bank_conflict')",
         "small.layer('c1').no_stall('write_back')",
@@ -43,8 +45,8 @@ WRITES = "conflicts.at('engine.requantiser.writes')"
     ],
 )
 def test_it_passes(project: Project, statement: str) -> None:
-    imports = "from tlm.testing import before, never_together\n"
-    project.passes(imports + body(f"assert {statement}", fixtures="small, conflicts"))
+    imports = "from tlm.testing import before, never_together, never_two_at_once\n"
+    project.passes(imports + body(f"assert {statement}", fixtures="small, conflicts, tlm_simulate"))
 
 
 @pytest.mark.parametrize(
@@ -170,13 +172,19 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
         ("small.at('host.bus').throughput().at_most()", "throughput: give one of bytes_per_cycle and gb_per_s"),
         ("small.layer('c1').before('c2')", 'second: a str has no place in time; give a layer, a pass, a transfer or transactions of a run, such as run.layer("c1")'),
         ("small.layer('c1').before([])", "second: it is empty ([]); choose something that happens"),
-        ("never_together(small)", "never_together: 1 things were given; give two or more"),
+        ("never_together([small])", "never_together: 1 things were given; give two or more, or a list to never_two_at_once"),
+        ("small.layer('c1').before(small.at('host.bus')[0])", "second: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]"),
+        ("small.layer('c2').before(other.layer('c1'))", "second: it is of another run, whose moments come neither before nor after those of the first; compare numbers"),
+        ("never_together(small.layer('c2'), other.layer('c1'))", "thing 2: it is of another run, "),
+        ("small.layer('c1').before([small.layer('c2'), other.layer('c1')])", "second: it is of another run, "),
         ("small.trace.of_pass(3)", "pass: there is no pass 3 among all of the run; there are 3, from 0 on"),
         ("small.trace.of_layer('c9')", "layer: there is no 'c9'; there are: c1, c2"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_clear_line(project: Project, statement: str, message: str) -> None:
-    text = project.fails("from tlm.testing import never_together\n" + body(statement))
+    other = "other = tlm_simulate(SMALL, THREES, tlm.ChipConfig(memory_latency_ns=1200))"
+    used = [other, statement] if "other." in statement else [statement]
+    text = project.fails("from tlm.testing import never_together\n" + body(*used, fixtures="small, tlm_simulate"))
     assert text.startswith(f"tlm.core.errors.InputError: {message}"), text
 
 

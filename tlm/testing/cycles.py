@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
@@ -47,19 +48,24 @@ class Bounds:
         return 0
 
 
-def bounds_of(operator: str, number: int) -> Bounds | None:
-    """What ``value OPERATOR number`` allows for ``value``; None for ``!=`` and whatever is no comparison of size."""
+def bounds_of(operator: str, number: float) -> Bounds | None:
+    """What ``value OPERATOR number`` allows for ``value``, an int.
+
+    None for ``!=`` and whatever is no comparison of size, and where no value is equal.
+    """
+    if not isfinite(number):
+        return None
     match operator:
-        case "==":
-            return Bounds.exactly(number)
+        case "==" if number == int(number):
+            return Bounds.exactly(int(number))
         case "<=":
-            return Bounds.at_most(number)
+            return Bounds(None, floor(number), f"at most {number:,}")
         case "<":
-            return Bounds(None, number - 1, f"less than {number:,}")
+            return Bounds(None, ceil(number) - 1, f"less than {number:,}")
         case ">=":
-            return Bounds.at_least(number)
+            return Bounds(ceil(number), None, f"at least {number:,}")
         case ">":
-            return Bounds(number + 1, None, f"more than {number:,}")
+            return Bounds(floor(number) + 1, None, f"more than {number:,}")
     return None
 
 
@@ -119,7 +125,7 @@ class Cycles(int):
         """The expectation that it lies within ``bounds``."""
         return self._judge(bounds)
 
-    def compared(self, operator: str, number: int) -> Expectation | None:
+    def compared(self, operator: str, number: float) -> Expectation | None:
         """The expectation that ``self OPERATOR number`` is true, if that is a comparison of size."""
         bounds = bounds_of(operator, number)
         return None if bounds is None else self._judge(bounds)

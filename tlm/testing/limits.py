@@ -62,6 +62,11 @@ def moments_of(between: object) -> tuple[int, int]:
     return first, last
 
 
+def plain(value: Real) -> int | float:
+    """A number of whatever library as one of Python's."""
+    return int(value) if isinstance(value, Integral) else float(value)
+
+
 def is_whole(value: object) -> bool:
     """Whether it is a number that counts something."""
     return isinstance(value, Integral) and not isinstance(value, bool)
