@@ -167,7 +167,6 @@ def test_what_the_author_wrote_comes_first(project: Project) -> None:
     [
         ("small.takes(1) or small.layer('c1').takes(2)", ["the run takes 2,576", "layer 'c1' takes 25"]),
         ("small.takes(2576) and small.layer('c1').takes(2)", ["layer 'c1' takes 25"]),
-        ("not small.takes(2576)", ["the run takes 2,576 cycles, expected exactly 2,576"]),
         ("all(small.layer(name).takes(25) for name in ('c1', 'c2'))", ["layer 'c2' takes 191"]),
     ],
 )
@@ -195,9 +194,37 @@ def test_an_expectation_that_a_function_of_the_test_asked(project: Project) -> N
     assert text.startswith("AssertionError: layer 'c1' takes 25 cycles, expected exactly 24")
 
 
-def test_other_failures_are_left_alone(project: Project) -> None:
-    text = project.fails(body("assert small.takes(2576)", "assert 1 == 2"))
-    assert text == "assert 1 == 2"
+@pytest.mark.parametrize("earlier", ["assert small.takes(2576)", "if not small.takes(7): pass", "good(small)"])
+def test_other_failures_are_left_alone(project: Project, earlier: str) -> None:
+    """An expectation that an earlier statement found to be false is not blamed."""
+    helper = "def good(run):\n    return bool(run.takes(7))\n"
+    assert project.fails(helper + body(earlier, "assert 1 == 2")) == "assert 1 == 2"
+    assert project.fails(helper + body(earlier, "raise AssertionError('mine')")) == "AssertionError: mine"
+
+
+@pytest.mark.parametrize(
+    ("condition", "first_line"),
+    [
+        ("not small.takes(2576)", "assert not <holds: the run takes 2,576 cycles, expected exactly 2,576>"),
+        ("small.takes(2576) and 1 == 2", "assert (<holds: the run takes 2,576 cycles, expected exactly 2,576> and 1 == 2)"),
+        ("small.takes(2576) and 1 == 2, 'mine'", "AssertionError: mine"),
+    ],
+)  # fmt: skip
+def test_what_holds_is_not_blamed(project: Project, condition: str, first_line: str) -> None:
+    text = project.fails(body(f"assert {condition}"))
+    assert text.startswith(f"{first_line}\n")
+    assert "this holds" not in text
+
+
+@pytest.mark.parametrize(
+    ("condition", "own"), [("not small.takes(2576)", ""), ("small.takes(2576) and 1 == 2, 'mine'", "mine\n")]
+)
+def test_what_holds_is_said_where_pytest_says_nothing(project: Project, condition: str, own: str) -> None:
+    text = project.fails(body(f"assert {condition}"), "--assert=plain")
+    assert text == f"AssertionError: {own}this holds: the run takes 2,576 cycles, expected exactly 2,576"
+
+
+def test_plain_numbers_are_left_alone(project: Project) -> None:
     assert project.fails(body("assert small.result.cycles == 3")).startswith("AssertionError: assert 2576 == 3")
     assert "!=" in project.fails(body("assert small.cycles != 2576"))
 

@@ -12,14 +12,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from types import CodeType, TracebackType
-from typing import TYPE_CHECKING
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from tlm.testing.run import Run
 
 _INDENT = "  "
 _REMEMBERED = 64
+_CALLERS = 24
 
 
 class MomentLine(str):
@@ -99,12 +100,22 @@ class Expectation:
         return found
 
 
+_Place: TypeAlias = tuple[CodeType, int, int]
+"""Code, line and instruction."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
     expectation: Expectation
-    code: CodeType
-    line: int
-    instruction: int
+    places: tuple[_Place, ...]
+    """Where its truth was asked for, and who had called that, the outermost last."""
+
+    def path_from(self, code: CodeType, lines: range) -> tuple[_Place, ...]:
+        """From the question up to these lines; empty if they did not ask it."""
+        for depth, (own, line, _) in enumerate(self.places, 1):
+            if own is code and line in lines:
+                return self.places[:depth]
+        return ()
 
 
 class Evaluations:
@@ -115,31 +126,34 @@ class Evaluations:
 
     def note(self, expectation: Expectation) -> None:
         """Called by an expectation that is asked."""
-        frame = sys._getframe(2)
-        self._last.append(_Evaluation(expectation, frame.f_code, frame.f_lineno, frame.f_lasti))
+        frame: FrameType | None = sys._getframe(2)
+        places: list[_Place] = []
+        while frame is not None and len(places) < _CALLERS:
+            places.append((frame.f_code, frame.f_lineno, frame.f_lasti))
+            frame = frame.f_back
+        self._last.append(_Evaluation(expectation, tuple(places)))
 
     def clear(self) -> None:
         """A new test begins."""
         self._last.clear()
 
     def behind(self, traceback: TracebackType | None) -> list[Expectation]:
-        """Those that made an ``assert`` fail, in the order in which it asked them.
+        """Those that an ``assert`` asked before it failed, itself or in what it called, in that order.
 
         Args:
             traceback: of its AssertionError.
 
         Returns:
-            Those of the statement that raised; if it asked none itself, the last one that was false, if any.
+            Those that are false; if none is, those that hold.
         """
         if traceback is None:
             return []
         while traceback.tb_next is not None:
             traceback = traceback.tb_next
         code, lines = traceback.tb_frame.f_code, _statement_lines(traceback)
-        asked = {one.instruction: one.expectation for one in self._last if one.code is code and one.line in lines}
+        asked = {one.path_from(code, lines): one.expectation for one in self._last}
+        asked.pop((), None)
         found = list(dict.fromkeys(asked.values()))  # "a or b" asks a twice
-        if not found:
-            found = [one.expectation for one in list(self._last)[-1:] if not one.expectation.verdict.holds]
         return [one for one in found if not one.verdict.holds] or found
 
 

@@ -44,6 +44,12 @@ def explain_assertion(error: BaseException, comparison: Expectation | None) -> E
     found = [comparison] if compares and comparison is not None else EVALUATIONS.behind(error.__traceback__)
     if not found:
         return None
+    if all(one.verdict.holds for one in found):  # something else was false, or "not" stood before it
+        unsaid = [one.verdict.claim for one in found if one.verdict.claim not in str(error)]
+        error.args = (
+            "\n".join([*([str(error)] if str(error) else []), *(f"this holds: {claim}" for claim in unsaid)]),
+        )
+        return found[0]
     own_message = _own_message(error)
     parts = [*([own_message] if own_message else []), *(one.explanation for one in found)]
     error.args = ("\n".join(parts),)
