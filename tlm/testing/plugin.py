@@ -91,15 +91,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from tlm.testing.recipe import check_fidelity
 
     if not marker.args or marker.kwargs:
-        raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')"
+        pytest.fail(
+            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')",
+            pytrace=False,
         )
     for name in marker.args:
         try:
             check_fidelity(name, "marker fidelity")
         except InputError as error:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
-    metafunc.parametrize(_FIDELITY, marker.args)
+            pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    metafunc.parametrize(_FIDELITY, list(dict.fromkeys(marker.args)))
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
