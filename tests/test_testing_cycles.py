@@ -240,6 +240,7 @@ def test_plain_numbers_are_left_alone(project: Project) -> None:
         ("small.takes(cycles=3, at_most=4)", "give one of cycles, at_most and at_least; here: cycles and at_most"),
         ("small.takes(at_most=3, within=1)", "within: a tolerance belongs to cycles, but at_most was given; leave one of them out"),
         ("small.takes(3, within=-1)", "within: -1 is not allowed; give a number, 0 or more"),
+        ("small.matches('at 0.8 V')", "matches: 'at 0.8 V' is no baseline; give the fixture tlm_baseline, then a name"),
         ("small.energy_at_most()", "energy: give one of pj, nj, uj; here: none"),
         ("small.energy_at_most(pj=1, uj=1)", "energy: give one of pj, nj, uj; here: pj and uj"),
     ],

@@ -160,6 +160,8 @@ def test_max_cycles(project: Project) -> None:
     assert "  who waited for whom:" in lines
     text = project.fails("@pytest.mark.max_cycles(0)\n" + body("assert small"))
     assert "InputError: max_cycles: 0 is no limit; give one number of cycles, 1 or more" in text
+    text = project.fails("@pytest.mark.max_cycles(9000, n=5)\n" + body("assert small"))
+    assert "InputError: max_cycles: 9000, n=5 is no limit; give one number of cycles, 1 or more, such as" in text
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
@@ -187,6 +189,39 @@ def test_the_chip_of_the_project(project: Project, pytester: pytest.Pytester) ->
     assert project.fails(body("tlm_chip(amem_banks=3)", fixtures="tlm_chip")) == (
         "tlm.core.errors.InputError: chip.amem_banks: 3 is not one of 1, 2, 4, 8"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("None", "NoneType"), ("tlm.ChipConfig(amem_banks=8)", "ChipConfig"), ("['amem_banks']", "list")],
+)
+def test_overrides_that_are_no_dict(project: Project, pytester: pytest.Pytester, value: str, kind: str) -> None:
+    fixture = f"@pytest.fixture(scope='session')\ndef tlm_chip_overrides():\n    return {value}\n"
+    pytester.makeconftest(f"{CONFTEST}\n{fixture}")
+    assert project.fails(body("assert small")) == (
+        f"tlm.core.errors.InputError: tlm_chip_overrides: it gives a {kind}; "
+        "let it return what differs from the default chip, such as {'amem_banks': 8}"
+    )
+
+
+def test_an_overridden_tlm_chip_is_what_runs_are_made_on(project: Project) -> None:
+    project.passes(
+        "@pytest.fixture\ndef tlm_chip(tlm_chip):\n    return lambda **keys: tlm_chip(**{'amem_banks': 2} | keys)\n"
+        + body("assert small.result.chip == tlm.ChipConfig(amem_banks=2)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("THREES, SMALL", "network: a ndarray is none; give a network or a program, then the activations"),
+        ("SMALL, THREES, {'amem_banks': 8}", "chip: a dict is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig"),
+        ("SMALL, THREES, 'beat'", "chip: a str is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(project: Project, arguments: str, message: str) -> None:
+    text = project.fails(body(f"tlm_simulate({arguments})", fixtures="tlm_simulate"))
+    assert text == f"tlm.core.errors.InputError: {message}"
 
 
 def test_a_scenario_beside_the_test(project: Project) -> None:

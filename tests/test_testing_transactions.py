@@ -165,6 +165,7 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
         ("small.at('host.bus').between(7, 3)", "between: cycle 3 lies before 7; give the earlier moment first"),
         ("small.at('host.bus').between('a', 3)", "between: ('a', 3) is not two moments; "),
         ("small.bank_never_conflicted('amem', 4)", "bank: amem has no bank 4; it has 4, from 0 on"),
+        ("small.bank_never_conflicted('amem', '2')", "bank: amem has no bank '2'; it has 4, from 0 on"),
         ("small.bank_never_conflicted('sram')", "memory: there is no 'sram'; there are: amem, wmem, imem"),
         ("small.at('engine.requantiser.residuals').latency", "latency: there is no transaction at engine.requantiser.residuals; choose others"),
         ("small.at('host.bus').latency.percentile(101)", "percentile: 101 is not allowed; give 0..100"),

@@ -128,7 +128,7 @@ def tlm_runs(
 
     session = _session(request.config)
     marker = request.node.get_closest_marker("max_cycles")
-    limit = None if marker is None else limit_of(marker.args)
+    limit = None if marker is None else limit_of(marker.args, marker.kwargs)
     EVALUATIONS.clear()
     session.compared = None
     # a test that patches the simulator must not be given runs of others, nor they its own
@@ -145,8 +145,9 @@ def tlm_chip(tlm_runs: TestRuns) -> Callable[..., ChipConfig]:
 
 
 @pytest.fixture
-def tlm_simulate(tlm_runs: TestRuns) -> Callable[..., Run]:
+def tlm_simulate(tlm_runs: TestRuns, tlm_chip: Callable[..., ChipConfig]) -> Callable[..., Run]:
     """``tlm_simulate(network, activations, chip)``: a run, with the arguments of ``tlm.simulate``."""
+    tlm_runs.own_chip = tlm_chip
     return tlm_runs.simulate
 
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
-from tlm.core.errors import TlmError
+from tlm.core.errors import InputError, TlmError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.energy_account import Energy
 from tlm.result import Result, Tensor
@@ -158,7 +158,14 @@ class Run(Powered):
         Args:
             baseline: fixture ``tlm_baseline``.
             name: tells the runs of one test apart.
+
+        Raises:
+            InputError: the baseline cannot be read, or is none.
         """
+        from tlm.testing.baseline import TestBaseline
+
+        if not isinstance(baseline, TestBaseline):
+            raise InputError(f"matches: {baseline!r} is no baseline; give the fixture tlm_baseline, then a name")
         return baseline.compare(self, name)
 
     # -- where its cycles went ------------------------------------------------------------------------------------

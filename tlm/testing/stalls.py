@@ -10,6 +10,7 @@ from tlm.observe.cause_spans import CauseSpan
 from tlm.testing.causes import CAUSES, WAITS
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.limits import is_whole
 from tlm.testing.names import known_name
 from tlm.testing.transaction import Transaction
 
@@ -81,8 +82,8 @@ def bank_never_conflicts(run: Run, sram: str, bank: int | None) -> Expectation:
     """
     known_name("memory", sram, ("amem", "wmem", "imem"))
     banks = getattr(run.result.chip, f"{sram}_banks")
-    if bank is not None and not 0 <= bank < banks:
-        raise InputError(f"bank: {sram} has no bank {bank}; it has {banks}, from 0 on")
+    if bank is not None and not (is_whole(bank) and 0 <= bank < banks):
+        raise InputError(f"bank: {sram} has no bank {bank!r}; it has {banks}, from 0 on")
     found = sorted(_conflicts(run, sram, banks, bank), key=lambda one: one[0].begin_cycle)
     what = f"{sram} bank {bank}" if bank is not None else sram
     claim = f"{len(found):,} access{'' if len(found) == 1 else 'es'} found {what} taken, expected none"
