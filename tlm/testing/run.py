@@ -6,6 +6,7 @@ The sentences read like those of an engineer: ``assert run.layer("c1").takes(cyc
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -196,6 +197,16 @@ class Run(Powered):
             return f", pass {index} of layer {name!r} (group {span.of_pass.group}, tile {span.of_pass.tile})"
         after = next((part for part in self.result.timeline.parts if part.first_cycle >= span.end_cycle), None)
         return ", behind the last layer" if after is None else f", before layer {after.layer!r}"
+
+    def layer_at(self, cycle: int) -> str | None:
+        """The layer that is computed in a cycle, or next; None behind the last one. Parts never overlap."""
+        index = bisect_left(self._ends_of_parts, cycle)
+        parts = self.result.timeline.parts
+        return parts[index].layer if index < len(parts) else None
+
+    @cached_property
+    def _ends_of_parts(self) -> list[int]:
+        return [part.last_cycle for part in self.result.timeline.parts]
 
     @cached_property
     def _places(self) -> dict[int, tuple[str, int]]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str) -> Expectation:
+def no_stall(
+    run: Run, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
+) -> Expectation:
     """No cycle of an interval is counted under a cause of docs/account.md.
 
     Args:
@@ -29,6 +31,7 @@ def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str)
         first_cycle: of the interval.
         last_cycle: of the interval, included.
         where: the interval in words.
+        layer: count only cycles of its parts, and those in which the next of them is waited for; by default all.
 
     Raises:
         InputError: no such cause; "computing" is no stall; an interval outside of the run.
@@ -40,6 +43,7 @@ def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str)
             f"0 .. {run.last_cycle:,}; give moments of it"
         )
     spans = [span for span in _spans(run, kind, first_cycle, last_cycle) if span.cause == kind]
+    spans = [span for span in spans if layer in (None, run.layer_at(span.first_cycle))]
     cut = [_clipped(span, first_cycle, last_cycle) for span in spans]
     lost = sum(end - begin for begin, end in cut)
     are = "is a stall" if lost == 1 else "are stalls"
