@@ -122,6 +122,14 @@ def test_a_directory_that_cannot_be_made_hides_no_failure(project: Project) -> N
     assert "no waveform was written: " in printed
 
 
+def test_a_failure_of_a_teardown_explains_itself(project: Project) -> None:
+    fixture = "@pytest.fixture\ndef checked(small):\n    yield small\n    assert small.layer('c1').takes(24)\n"
+    project.write(fixture + body("assert checked", fixtures="checked"))
+    printed = project.run().stdout.str()
+    assert "E       AssertionError: layer 'c1' takes 25 cycles, expected exactly 24: 1 too many\n" in printed
+    assert "test_one/run.vcd opens at cycle 646; " in printed
+
+
 def test_expected_failures_leave_none(project: Project) -> None:
     project.passes("@pytest.mark.xfail\n" + FAILS)
     assert not (project.path / ".tlm-waves").exists()
@@ -194,11 +202,13 @@ def test_a_deadlock_lists_open_transactions_with_their_ages(project: Project) ->
 
 def test_names_of_directories() -> None:
     plain = directory_name("tests/test_a.py::TestX::test_y[beat-3]")
-    assert plain == "tests-test_a.py-TestX-test_y_beat-3"
+    assert plain == "tests-test_a.py-TestX-test_y.beat-3"
     odd = [
         directory_name(name) for name in ("t.py::test[a/b c]", "t.py::test[a b/c]", "t.py::test[ü]", "t.py::test[ö]")
     ]
     assert len(set(odd)) == 4
+    alike = ["a/b.py::t", "a-b.py::t", "a/b.py::t_x", "a/b.py::t[x]", "a/b.py::t[_x]", "a/b.py::t[x_]", "a/b.py::t[x]]"]
+    assert len({directory_name(name) for name in alike}) == 7
     assert all(re.fullmatch(r"[\w.\-]+", name, re.ASCII) for name in odd)
     assert len(directory_name("t.py::test[" + "x" * 500 + "]")) < 120
 

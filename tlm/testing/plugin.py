@@ -207,10 +207,10 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say why an expectation failed, and write waveforms."""
     test = item.stash.get(_TEST, None)
-    if test is None or call.when == "teardown":
-        if test is not None:
-            del item.stash[_TEST]  # items live as long as the session
+    if test is None:
         return (yield)
+    if call.when == "teardown":
+        del item.stash[_TEST]  # items live as long as the session
     from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
 
     error = None if call.excinfo is None else call.excinfo.value
