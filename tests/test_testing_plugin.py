@@ -352,3 +352,20 @@ def test_after(tlm_simulate):
     assert tlm_simulate(SMALL, THREES, fidelity="beat").takes(2576)
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("decorator", "fixture"),
+    [
+        ("", "monkeypatch"),
+        ("@pytest.fixture\ndef mocker():\n    pass\n", "mocker"),
+        ("@unittest.mock.patch.object(OffChipMemory, 'NOTHING', 1, create=True)\n", "tlm_chip"),
+    ],
+)
+def test_every_known_way_of_patching_gives_runs_of_its_own(project: Project, decorator: str, fixture: str) -> None:
+    project.passes(
+        "import unittest.mock\nfrom tlm.chip.off_chip_memory import OffChipMemory\nRUNS = []\n"
+        "def test_before(small):\n    RUNS.append(small)\n"
+        f"{decorator}def test_patched(tlm_simulate, {fixture}):\n    assert tlm_simulate(SMALL, THREES) not in RUNS\n"
+        "def test_after(small):\n    assert small in RUNS\n"
+    )

@@ -181,6 +181,18 @@ def test_one(tlm_simulate, monkeypatch):
 """
 
 
+def test_after_an_expected_deadlock_the_waveform_is_that_of_the_run_that_came_to_its_end(project: Project) -> None:
+    """Also where that run had been made by another test."""
+    caught = DEADLOCK.replace(
+        "    tlm_simulate(", "    with pytest.raises(tlm.core.errors.DeadlockError):\n        tlm_simulate("
+    )
+    again = "    assert tlm_simulate(SMALL, THREES).outputs.sum() == -1\n"
+    project.write(body("pass", fixtures="small").replace("test_one", "test_first") + caught + again)
+    printed = project.run().stdout.str()
+    assert "test_one/run.vcd; " in printed
+    assert "failed-run.vcd" not in printed
+
+
 def test_a_deadlock_lists_open_transactions_with_their_ages(project: Project) -> None:
     printed = failed(project, MEMORY_THAT_STOPS)
     report = printed.partition("tlm: deadlock")[2].partition("tlm: waveform")[0]

@@ -57,7 +57,7 @@ class TestRuns:
     max_cycles: int | None = None
     runs: list[Run] = field(default_factory=list)
     attempt: Attempt | None = None
-    """The last run that was begun."""
+    """The last run, if it failed."""
     own_chip: Callable[[], ChipConfig] | None = None
     """Makes the chip of a run that names none: the fixture ``tlm_chip``, which a project may override."""
 
@@ -148,6 +148,7 @@ class TestRuns:
     ) -> Run:
         wanted = fidelity or self.fidelity or scenario
         run = self.simulator.run(source, activations, chip, wanted, attempted=self._note, **others)
+        self.attempt = None  # it has come to an end, perhaps in an earlier test
         self.runs.append(run)
         if self.max_cycles is not None:
             within = run.takes(at_most=self.max_cycles)

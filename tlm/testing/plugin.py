@@ -132,7 +132,7 @@ def tlm_runs(
     EVALUATIONS.clear()
     session.compared = None
     # a test that patches the simulator must not be given runs of others, nor they its own
-    simulator = session.simulator.fresh() if "monkeypatch" in request.fixturenames else session.simulator
+    simulator = session.simulator.fresh() if _patches(request) else session.simulator
     runs = TestRuns(simulator, tlm_fidelity, tlm_chip_overrides, limit)
     request.node.stash[_TEST] = _Test(session, runs)
     return runs
@@ -177,6 +177,12 @@ def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBase
     baseline = TestBaseline(request.path, section_of(request.node), request.config.option.tlm_update)
     request.node.stash[_TEST].baseline = baseline
     return baseline
+
+
+def _patches(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may change code: with pytest's fixture, one of pytest-mock, or a decorator of unittest.mock."""
+    by_fixture = any(name == "monkeypatch" or name.endswith("mocker") for name in request.fixturenames)
+    return by_fixture or hasattr(getattr(request, "function", None), "patchings")
 
 
 def _session(config: pytest.Config) -> _Session:
