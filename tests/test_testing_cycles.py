@@ -224,6 +224,23 @@ def test_what_holds_is_said_where_pytest_says_nothing(project: Project, conditio
     assert text == f"AssertionError: {own}this holds: the run takes 2,576 cycles, expected exactly 2,576"
 
 
+def test_a_sentence_without_assert_is_a_warning(project: Project) -> None:
+    helper = "def check(run):\n    run.layer('c1').takes(25)\n"
+    used = ("assert any([small.takes(cycles) for cycles in (2576, 2577)])", "print(small.takes(4))", "small.cycles + 1")
+    forgotten = ("small.takes(5)", "small.at('host.bus').latency.exactly(2)", "check(small)")
+    printed = project.passes(helper + body(*used, *forgotten), "-W", "always:nobody asked")
+    found = re.findall(r"test_it.py:(\d+): PytestWarning: nobody asked whether this holds, write assert (.*)", printed)
+    assert found == [
+        ("10", "before it: the run takes 2,576 cycles, expected exactly 5: 2,571 too many"),
+        ("11", "before it: shortest latency at host.bus is 2 cycles, expected exactly 2"),
+        ("5", "before it: layer 'c1' takes 25 cycles, expected exactly 25"),
+    ]
+    project.write(body("small.takes(2576)"))
+    result = project.run("-W", "error:nobody asked")
+    assert result.ret == 1
+    assert "PytestWarning: nobody asked whether this holds" in result.stdout.str()
+
+
 def test_plain_numbers_are_left_alone(project: Project) -> None:
     assert project.fails(body("assert small.result.cycles == 3")).startswith("AssertionError: assert 2576 == 3")
     assert "!=" in project.fails(body("assert small.cycles != 2576"))

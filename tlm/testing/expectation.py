@@ -7,11 +7,13 @@ every ``assert``, rewritten by pytest or not.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from types import CodeType, FrameType, TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _INDENT = "  "
 _REMEMBERED = 64
 _CALLERS = 24
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 class MomentLine(str):
@@ -69,7 +72,19 @@ class Expectation:
 
     def __init__(self, run: Run, verdict: Verdict) -> None:
         self.run = run
-        self.verdict = verdict
+        self._verdict = verdict
+        EVALUATIONS.made(self)
+
+    @property
+    def claim(self) -> str:
+        """One line: what was found and what was expected."""
+        return self._verdict.claim
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was found."""
+        EVALUATIONS.used(self)
+        return self._verdict
 
     def __bool__(self) -> bool:
         EVALUATIONS.note(self)
@@ -123,6 +138,33 @@ class Evaluations:
 
     def __init__(self) -> None:
         self._last: deque[_Evaluation] = deque(maxlen=_REMEMBERED)
+        self._unused: dict[int, tuple[Expectation, str, int]] = {}
+        """By identity: expectations that nobody has asked or read, with file and line of the test."""
+        self._used_lines: set[tuple[str, int]] = set()
+
+    def made(self, expectation: Expectation) -> None:
+        """Called by a new expectation."""
+        if len(self._unused) < _REMEMBERED:
+            frame: FrameType | None = sys._getframe(2)
+            while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+                frame = frame.f_back
+            if frame is not None:
+                self._unused[id(expectation)] = expectation, frame.f_code.co_filename, frame.f_lineno
+
+    def used(self, expectation: Expectation) -> None:
+        """Called by an expectation that somebody looks at."""
+        entry = self._unused.pop(id(expectation), None)
+        if entry is not None:
+            self._used_lines.add(entry[1:])
+
+    def forgotten(self) -> list[tuple[str, str, int]]:
+        """Claim, file and line of expectations that nobody has looked at; afterwards they are not known any more.
+
+        One whose line had another that was looked at does not count: ``any([..])`` ends with the first that holds.
+        """
+        unused = [entry for entry in self._unused.values() if entry[1:] not in self._used_lines]
+        self.clear()
+        return [(one.claim, file, line) for one, file, line in unused]
 
     def note(self, expectation: Expectation) -> None:
         """Called by an expectation that is asked."""
@@ -136,6 +178,8 @@ class Evaluations:
     def clear(self) -> None:
         """A new test begins."""
         self._last.clear()
+        self._unused.clear()
+        self._used_lines.clear()
 
     def behind(self, traceback: TracebackType | None) -> list[Expectation]:
         """Those that an ``assert`` asked before it failed, itself or in what it called, in that order.

@@ -6,6 +6,7 @@ when a test asks for a fixture.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,6 +206,17 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
         return None
     config.stash[_SESSION].compared = found
     return [found.verdict.claim]  # the report adds the rest, which pytest would cut here
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Warn of sentences that stand there without assert: they demand nothing. Called after a test that passed."""
+    if _TEST in item.stash:
+        from tlm.testing.expectation import EVALUATIONS
+
+        for claim, file, line in EVALUATIONS.forgotten():
+            text = f"nobody asked whether this holds, write assert before it: {claim}"
+            warnings.warn_explicit(text, pytest.PytestWarning, file, line)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
