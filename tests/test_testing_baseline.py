@@ -179,12 +179,32 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert list(read_sections(path)) == ["test_b[2]", "test_b[10]"]
 
 
-@pytest.mark.parametrize("line", ["chip a=b=c", "chip a={"])
-def test_a_bad_chip_is_refused(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ["chip a=b=c", "chip a={", r'layer "a\q" 3 cycles 1..3', "<<<<<<< HEAD"])
+def test_a_bad_line_is_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "x.tlm-baseline.txt"
     path.write_text(f"[t]\n{line}\n")
     with pytest.raises(InputError, match="line 2"):
         read_sections(path)
+
+
+def test_lines_that_belong_to_no_section_or_to_two_are_refused(tmp_path: Path) -> None:
+    """Both come of merging by hand."""
+    path = tmp_path / "x.tlm-baseline.txt"
+    path.write_text("chip default\ntotal 3 cycles 0..2\n")
+    with pytest.raises(InputError, match="line 1: 'chip default' is no line of a baseline"):
+        read_sections(path)
+    path.write_text("[t]\ntotal 3 cycles 0..2\n[u]\n\n[t]\ntotal 4 cycles 0..3\n")
+    with pytest.raises(
+        InputError, match=r"line 5: section \[t\] is there twice; leave one of them, or rewrite the file"
+    ):
+        read_sections(path)
+
+
+@pytest.mark.parametrize("name", ["'a\\nb'", "5", "small"])
+def test_a_name_of_a_run_is_a_line_of_text(project: Project, name: str) -> None:
+    test = TEST.replace("matches(tlm_baseline", f"matches(tlm_baseline, {name}")
+    assert " is no name of a run; give one line of text, such as 'at 0.8 V'" in project.fails(test, "--tlm-update")
+    assert not baseline(project).exists()
 
 
 def test_names_of_sections() -> None:

@@ -57,8 +57,10 @@ class TestBaseline:
             name: tells the runs of one test apart.
 
         Raises:
-            InputError: the file cannot be read, or this test has used the name for another run.
+            InputError: the file cannot be read, the name is none, or this test has used it for another run.
         """
+        if not isinstance(name, str) or not name.isprintable():
+            raise InputError(f"baseline: {name!r} is no name of a run; give one line of text, such as 'at 0.8 V'")
         section = self.test_name + (f" {name}" if name else "")
         now = Section.of(run.result)
         if self.update:
