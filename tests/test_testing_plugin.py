@@ -104,6 +104,17 @@ def test_a_fidelity_named_twice_is_one_test(project: Project) -> None:
     assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[beat]"]
 
 
+def test_a_fidelity_that_pytest_could_not_see_is_refused(project: Project) -> None:
+    """The test would run once, with the default model."""
+    test = "@pytest.mark.fidelity('beat')\n" + body("request.getfixturevalue('small')", fixtures="request")
+    message = (
+        "tlm.core.errors.InputError: marker fidelity: pytest has not seen that this test simulates, since it gets a "
+        'fixture only while it runs; add @pytest.mark.usefixtures("tlm_simulate")'
+    )
+    assert project.fails(test).strip() == message
+    assert "test_one[beat] PASSED" in project.passes(f"@pytest.mark.usefixtures('tlm_simulate')\n{test}", "-v")
+
+
 def test_fidelity_for_a_class_and_beside_other_parameters(project: Project) -> None:
     printed = project.passes(
         """

@@ -127,6 +127,13 @@ def tlm_runs(
     from tlm.testing.expectation import EVALUATIONS
     from tlm.testing.fixtures import TestRuns, limit_of
 
+    if tlm_fidelity is None and request.node.get_closest_marker("fidelity") is not None:
+        from tlm.core.errors import InputError
+
+        raise InputError(
+            "marker fidelity: pytest has not seen that this test simulates, since it gets a fixture only while it "
+            'runs; add @pytest.mark.usefixtures("tlm_simulate")'
+        )
     session = _session(request.config)
     marker = request.node.get_closest_marker("max_cycles")
     limit = None if marker is None else limit_of(marker.args, marker.kwargs)
