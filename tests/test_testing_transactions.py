@@ -54,6 +54,7 @@ def test_it_passes(project: Project, statement: str) -> None:
     [
         ("small.at('interconnect.to_memory').latency.at_most(42)", "longest latency at interconnect.to_memory is 43 cycles, expected at most 42: 1 too many"),
         ("small.at('memory.port').latency.max < 40", "longest latency at interconnect.to_memory is 43 cycles, expected less than 40: 4 too many"),
+        ("small.trace.latency.at_most(42)", "longest latency of the run is 45 cycles, expected at most 42: 3 too many"),
         ("small.at('host.bus').latency.exactly(3)", "longest latency at host.bus is 2 cycles, expected exactly 3: 1 too few"),
         ("small.at('dma.load.memory').latency.percentile(90) <= 30", "latency at percentile 90 at dma.load.memory is 35 cycles, expected at most 30: 5 too many"),
         ("small.at('dma.load.memory').throughput().at_least(gb_per_s=2)", "throughput at dma.load.memory is 1.670 bytes a cycle (0.892 GB/s) in the emptiest window of 1,768 cycles, expected at least 3.745 bytes a cycle (2.000 GB/s)"),
@@ -178,7 +179,10 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
         ("small.layer('c2').before(other.layer('c1'))", "second: it is of another run, whose moments come neither before nor after those of the first; compare numbers"),
         ("never_together(small.layer('c2'), other.layer('c1'))", "thing 2: it is of another run, "),
         ("small.layer('c1').before([small.layer('c2'), other.layer('c1')])", "second: it is of another run, "),
-        ("small.trace.of_pass(3)", "pass: there is no pass 3 among all of the run; there are 3, from 0 on"),
+        ("small.trace.of_pass(3)", "pass: there is no pass 3 of the run; there are 3, from 0 on"),
+        ("small.trace.of_layer('c2').of_pass('1')", "pass: there is no pass '1' of layer 'c2'; there are 2, from 0 on"),
+        ("small.at('host.bus').of_pass(0)", "pass: there is no pass 0 at host.bus; passes have transactions of the engine alone"),
+        ("small.at('engine.sequencer.steps').throughput().at_most(5)", "throughput: no transaction at engine.sequencer.steps moves bytes; choose others"),
         ("small.trace.of_layer('c9')", "layer: there is no 'c9'; there are: c1, c2"),
     ],
 )  # fmt: skip

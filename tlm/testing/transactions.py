@@ -10,7 +10,7 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.core.payload import Response
 from tlm.testing.latency import Latency
-from tlm.testing.limits import moments_of
+from tlm.testing.limits import is_whole, moments_of
 from tlm.testing.names import known_name
 from tlm.testing.order import before, never_two_at_once
 from tlm.testing.recording import CHANNELS, STATUSES, Column, Recording
@@ -101,12 +101,16 @@ class Transactions(Sequence[Transaction]):
         """Those of a pass of the engine, counted from 0 in the order of execution.
 
         After :meth:`of_layer` within that layer, else within the run.
+
+        Raises:
+            InputError: there is no such pass.
         """
         pairs = set(zip(self._own("tag").tolist(), self._own("pass_index").tolist(), strict=True))
         passes = sorted(pair for pair in pairs if pair[1] >= 0)
         passes.sort(key=lambda one: self.run.order_of_parts.index(one[0]))
-        if not 0 <= index < len(passes):
-            raise InputError(f"pass: there is no pass {index} among {self.title}; there are {len(passes)}, from 0 on")
+        if not is_whole(index) or not 0 <= index < len(passes):
+            there = f"there are {len(passes)}, from 0 on" if passes else "passes have transactions of the engine alone"
+            raise InputError(f"pass: there is no pass {index!r} {self.title}; {there}")
         tag, number = passes[index]
         return self._where((self.recording.tag == tag) & (self.recording.pass_index == number), f"of pass {index}")
 
@@ -165,8 +169,13 @@ class Transactions(Sequence[Transaction]):
         Args:
             window_cycles: of each window of so many cycles, at every position; by default of the whole. That is from
                 the first transaction to the last, or the cycles of :meth:`between`, with those in which nothing moved.
+
+        Raises:
+            InputError: no such window; there is nothing that could move bytes.
         """
         self._refuse_nothing("throughput")
+        if not self._own("size_bytes").any():
+            raise InputError(f"throughput: no transaction {self.title} moves bytes; choose others")
         first, last = self.first_cycle, self.last_cycle
         if self._stretch is not None:
             first, last = max(0, self._stretch[0]), max(last, min(self._stretch[1], self.run.last_cycle))
@@ -201,7 +210,7 @@ class Transactions(Sequence[Transaction]):
         return transaction(self.recording, row)
 
 
-ALL = "all of the run"
+ALL = "of the run"
 
 
 def everything(run: Run, recording: Recording) -> Transactions:
