@@ -257,6 +257,18 @@ def test_a_file_that_cannot_be_written_fails_the_session(project: Project) -> No
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 
+def test_a_section_is_named_by_classes_and_test_alone(project: Project, pytester: pytest.Pytester) -> None:
+    """Not by what other plugins add to the id of a test, as pytest-xdist does with its groups."""
+    pytester.makeconftest(
+        CONFTEST
+        + "\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        item._nodeid = item.nodeid + '@group'\n"
+    )
+    test = body("assert small.matches(tlm_baseline)", fixtures="self, small, tlm_baseline, one")
+    lines = ["class TestAll:", "    @pytest.mark.parametrize('one', [1], ids=['x::y'])", *test.splitlines()]
+    project.passes("\n    ".join([lines[0], lines[1].strip(), *lines[2:]]), "--tlm-update")
+    assert list(read_sections(baseline(project))) == ["TestAll.test_one[x::y]"]
+
+
 def test_an_update_keeps_names_with_blanks_and_brackets(project: Project) -> None:
     named = TEST.replace("matches(tlm_baseline)", "matches(tlm_baseline, 'at [0.8]')")
     parameters = "@pytest.mark.parametrize('one', [1], ids=['a[0]'])\n" + TEST.replace("test_one(", "test_two(one, ")

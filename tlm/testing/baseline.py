@@ -251,7 +251,9 @@ def belongs_to(section: str, tests: Collection[str]) -> bool:
 
 def section_of(item: pytest.Item) -> str:
     """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
-    name = item.nodeid.partition("::")[2].replace("::", ".")
+    # the file and what is in it; the test's id may have more behind it, such as a group of pytest-xdist
+    _, *inside = [node.name for node in item.listchain() if node.path == item.path]
+    name = ".".join(inside)
     callspec = getattr(item, "callspec", None)
     if callspec is None or FIDELITY not in callspec.params:
         return name
