@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
 from chip_cases import NetworkCase, chips, networks
 from hypothesis import HealthCheck, assume, given, settings
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import CompileError
+from tlm.network import Conv2d, MaxPool2d, Network
 from tlm.testing import Run
 
 Simulate = Callable[..., Run]
@@ -45,6 +47,35 @@ def test_stalls_told_apart_cycle_by_cycle_are_the_account(
     for cause, cycles in run.account().items():
         if cause != "computing":
             assert bool(run.no_stall(cause)) == (not cycles)
+    for layer in run.layers.values():
+        for cause, cycles in layer.account().items():
+            if cause != "computing":
+                assert bool(layer.no_stall(cause)) == (not cycles)
+
+
+def test_a_layer_in_bands_has_its_own_stalls_alone(tlm_simulate: Simulate) -> None:
+    """Bands of two layers take turns, so from the first to the last cycle of one the other stalls, too."""
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-8, 8, (16, 16, 3, 3))
+    network = Network(
+        (16, 30, 30), [Conv2d("a", weights, padding=1, multiplier=3, shift=9), MaxPool2d("p", 2, stride=2)]
+    )
+    run = tlm_simulate(network, rng.integers(0, 16, (16, 30, 30)), ChipConfig(amem_words=512))
+    convolution, pooling = run.layer("a"), run.layer("p")
+    assert len(convolution.spans()) > 1
+    assert convolution.first_cycle < pooling.first_cycle < convolution.last_cycle
+    assert pooling.account()["bank_conflict"]
+    assert not convolution.account()["bank_conflict"]
+    assert convolution.no_stall("bank_conflict")
+    for layer in (convolution, pooling):
+        places = [line for line in layer.takes(1).explanation.splitlines() if "longest" in line]
+        assert places
+        assert all(f"of {layer.name}" in place for place in places)
+        for cause, cycles in layer.account().items():
+            if cause != "computing":
+                assert layer.no_stall(cause).verdict.claim.startswith(f"{cycles:,} cycle")
+        for cause, cycles in layer.figures.waits.by_cause().items():  # those before its first part lie before it
+            assert int(layer.no_stall(cause).verdict.claim.split()[0].replace(",", "")) <= cycles
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])

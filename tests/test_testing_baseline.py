@@ -8,7 +8,7 @@ import pytest
 from timing_project import CONFTEST, Project, body, errors
 
 from tlm.core.errors import InputError
-from tlm.testing.baseline import BaselineUpdates, TestBaseline, owner_of
+from tlm.testing.baseline import BaselineUpdates, TestBaseline, belongs_to
 from tlm.testing.baseline_file import Row, Section, file_text, read_sections
 
 TEST = body("assert small.matches(tlm_baseline)", fixtures="small, tlm_baseline")
@@ -179,18 +179,39 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert list(read_sections(path)) == ["test_b[2]", "test_b[10]"]
 
 
-@pytest.mark.parametrize("line", ["chip a=b=c", "chip a={"])
-def test_a_bad_chip_is_refused(tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize("line", ["chip a=b=c", "chip a={", r'layer "a\q" 3 cycles 1..3', "<<<<<<< HEAD"])
+def test_a_bad_line_is_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "x.tlm-baseline.txt"
     path.write_text(f"[t]\n{line}\n")
     with pytest.raises(InputError, match="line 2"):
         read_sections(path)
 
 
+def test_lines_that_belong_to_no_section_or_to_two_are_refused(tmp_path: Path) -> None:
+    """Both come of merging by hand."""
+    path = tmp_path / "x.tlm-baseline.txt"
+    path.write_text("chip default\ntotal 3 cycles 0..2\n")
+    with pytest.raises(InputError, match="line 1: 'chip default' is no line of a baseline"):
+        read_sections(path)
+    path.write_text("[t]\ntotal 3 cycles 0..2\n[u]\n\n[t]\ntotal 4 cycles 0..3\n")
+    with pytest.raises(
+        InputError, match=r"line 5: section \[t\] is there twice; leave one of them, or rewrite the file"
+    ):
+        read_sections(path)
+
+
+@pytest.mark.parametrize("name", ["'a\\nb'", "5", "small"])
+def test_a_name_of_a_run_is_a_line_of_text(project: Project, name: str) -> None:
+    test = TEST.replace("matches(tlm_baseline", f"matches(tlm_baseline, {name}")
+    assert " is no name of a run; give one line of text, such as 'at 0.8 V'" in project.fails(test, "--tlm-update")
+    assert not baseline(project).exists()
+
+
 def test_names_of_sections() -> None:
-    assert [owner_of(name) for name in ("test_a", "test_a at 0.8 V", "T.test_a[x y] slow", "test_a[b]")] == [
-        "test_a", "test_a", "T.test_a[x y]", "test_a[b]"
-    ]  # fmt: skip
+    tests = {"test_a", "T.test_a[x y]", "test_a[b[0]]"}
+    own = ("test_a", "test_a at [0.8] V", "T.test_a[x y]", "T.test_a[x y] slow", "test_a[b[0]]", "test_a[b[0]] 2")
+    assert all(belongs_to(name, tests) for name in own)
+    assert not any(belongs_to(name, tests) for name in ("test_ab", "test_a[b]", "T.test_a[x] y", "test"))
 
 
 def test_processes_that_disagree_are_told(tmp_path: Path) -> None:
@@ -199,12 +220,77 @@ def test_processes_that_disagree_are_told(tmp_path: Path) -> None:
     for updates, cycles in ((one, 3), (other, 4)):
         section = Section({}, (Row("total", "", cycles, 0, cycles - 1),))
         assert updates.add(TestBaseline(file, "test_a", True, {"test_a": section})) is None
-        clash = TestBaseline(file, "test_a", True, {"test_a": Section({}, ())})
-        assert updates.add(clash) == "baseline: two runs of [test_a] differ, at two fidelities perhaps; they must agree"
+        agreed = TestBaseline(file, "test_b", True, {"test_b": Section({}, ())})
+        assert updates.add(agreed) is None
     one.merge(other)
-    written = list(one.write())
-    assert written[0] == "[test_a]: two of its runs differ, at two fidelities perhaps; the first one was stored"
-    assert read_sections(tmp_path / "test_x.tlm-baseline.txt")["test_a"].rows[0].cycles == 3
+    assert one.write() == [
+        "test_x.tlm-baseline.txt: 1 sections, 1 new",
+        "test_x.tlm-baseline.txt: not stored: two runs of [test_a] differ, at two fidelities perhaps; they must agree",
+    ]
+    assert list(read_sections(tmp_path / "test_x.tlm-baseline.txt")) == ["test_b"]
+
+
+@pytest.mark.parametrize("processes", [(), ("-n2", "--dist=each")])
+def test_fidelities_that_disagree_are_not_stored(project: Project, processes: tuple[str, ...]) -> None:
+    """Whichever of two processes ends first."""
+    chips = "chip = tlm.ChipConfig(memory_latency_ns=50 if (tlm_fidelity == 'beat') else 60)"
+    test = body(
+        chips,
+        "assert tlm_simulate(SMALL, THREES, chip).matches(tlm_baseline)",
+        fixtures="tlm_simulate, tlm_fidelity, tlm_baseline",
+    )
+    project.write("@pytest.mark.fidelity('beat', 'burst')\n" + test)
+    result = project.run("--tlm-update", *processes)
+    assert result.ret == 1
+    printed = result.stdout.str()
+    assert "baseline: two runs of [test_one] differ, at two fidelities perhaps; they must agree" in printed
+    assert "tlm: test_it.tlm-baseline.txt: not stored: two runs of [test_one] differ" in printed
+    assert not baseline(project).exists()
+
+
+def test_a_file_that_cannot_be_written_fails_the_session(project: Project) -> None:
+    baseline(project).mkdir()
+    project.write(TEST)
+    result = project.run("--tlm-update")
+    assert result.ret == 1
+    assert "tlm: test_it.tlm-baseline.txt: not stored: Is a directory" in result.stdout.str()
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_section_is_named_by_classes_and_test_alone(project: Project, pytester: pytest.Pytester) -> None:
+    """Not by what other plugins add to the id of a test, as pytest-xdist does with its groups."""
+    pytester.makeconftest(
+        CONFTEST
+        + "\ndef pytest_collection_modifyitems(items):\n    for item in items:\n        item._nodeid = item.nodeid + '@group'\n"
+    )
+    test = body("assert small.matches(tlm_baseline)", fixtures="self, small, tlm_baseline, one")
+    lines = ["class TestAll:", "    @pytest.mark.parametrize('one', [1], ids=['x::y'])", *test.splitlines()]
+    project.passes("\n    ".join([lines[0], lines[1].strip(), *lines[2:]]), "--tlm-update")
+    assert list(read_sections(baseline(project))) == ["TestAll.test_one[x::y]"]
+
+
+def test_an_update_keeps_names_with_blanks_and_brackets(project: Project) -> None:
+    named = TEST.replace("matches(tlm_baseline)", "matches(tlm_baseline, 'at [0.8]')")
+    parameters = "@pytest.mark.parametrize('one', [1], ids=['a[0]'])\n" + TEST.replace("test_one(", "test_two(one, ")
+    test = "\n".join([named, parameters, TEST.replace("test_one", "test_three")])
+    project.passes(test, "--tlm-update")
+    stored = baseline(project).read_text()
+    assert "[test_one at [0.8]]" in stored
+    assert "[test_two[a[0]]]" in stored
+    assert "3 sections, nothing changed" in project.passes(test, "--tlm-update", "-k", "test_three")
+    assert baseline(project).read_text() == stored
+
+
+def test_an_update_of_the_last_failures_keeps_the_others(project: Project, pytester: pytest.Pytester) -> None:
+    """``pytest --lf`` leaves tests that had passed out when it collects, not only when it runs."""
+    both = TEST + "\n" + TEST.replace("test_one", "test_two")
+    project.passes(both, "--tlm-update")
+    text = baseline(project).read_text()
+    baseline(project).write_text(text.replace("2576 cycles", "2577 cycles", 1))
+    assert pytester.runpytest("--tlm-vcd=never").ret == 1
+    printed = pytester.runpytest("--lf", "--tlm-update").stdout.str()
+    assert "test_it.tlm-baseline.txt: 2 sections, 1 changed" in printed
+    assert baseline(project).read_text() == text
 
 
 def test_parts_of_a_split_layer_are_stored(project: Project, pytester: pytest.Pytester) -> None:

@@ -47,6 +47,9 @@ def test_it_passes(project: Project, statement: str) -> None:
         ("small.takes(at_least=3000)", "the run takes 2,576 cycles, expected at least 3,000: 424 too few"),
         ("small.cycles == 2575", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
         ("2576 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576: 1 too few"),
+        ("small.cycles == np.int64(2575)", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
+        ("small.cycles <= 1.1 * 2340.5", "the run takes 2,576 cycles, expected at most 2,574.55: 2 too many"),
+        ("2576.5 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576.5: 1 too few"),
         ("small.layer('c1').begin < 622", "layer 'c1' begins in cycle 622, expected less than 622: 1 late"),
         ("small.layer('c1').end >= 650", "layer 'c1' ends in cycle 646, expected at least 650: 4 early"),
         ("small.layer('c2').passes[1].takes(99)", "pass 1 of layer 'c2' takes 100 cycles, expected exactly 99: 1 too many"),
@@ -55,7 +58,10 @@ def test_it_passes(project: Project, statement: str) -> None:
     ],
 )  # fmt: skip
 def test_the_first_line_says_what_was_found_and_expected(project: Project, statement: str, message: str) -> None:
-    assert project.fails(body(f"assert {statement}")).splitlines()[0] == f"AssertionError: {message}"
+    assert (
+        project.fails("import numpy as np\n" + body(f"assert {statement}")).splitlines()[0]
+        == f"AssertionError: {message}"
+    )
 
 
 def test_a_layer_that_takes_too_long_says_where_its_cycles_went(project: Project) -> None:
@@ -161,7 +167,6 @@ def test_what_the_author_wrote_comes_first(project: Project) -> None:
     [
         ("small.takes(1) or small.layer('c1').takes(2)", ["the run takes 2,576", "layer 'c1' takes 25"]),
         ("small.takes(2576) and small.layer('c1').takes(2)", ["layer 'c1' takes 25"]),
-        ("not small.takes(2576)", ["the run takes 2,576 cycles, expected exactly 2,576"]),
         ("all(small.layer(name).takes(25) for name in ('c1', 'c2'))", ["layer 'c2' takes 191"]),
     ],
 )
@@ -189,9 +194,54 @@ def test_an_expectation_that_a_function_of_the_test_asked(project: Project) -> N
     assert text.startswith("AssertionError: layer 'c1' takes 25 cycles, expected exactly 24")
 
 
-def test_other_failures_are_left_alone(project: Project) -> None:
-    text = project.fails(body("assert small.takes(2576)", "assert 1 == 2"))
-    assert text == "assert 1 == 2"
+@pytest.mark.parametrize("earlier", ["assert small.takes(2576)", "if not small.takes(7): pass", "good(small)"])
+def test_other_failures_are_left_alone(project: Project, earlier: str) -> None:
+    """An expectation that an earlier statement found to be false is not blamed."""
+    helper = "def good(run):\n    return bool(run.takes(7))\n"
+    assert project.fails(helper + body(earlier, "assert 1 == 2")) == "assert 1 == 2"
+    assert project.fails(helper + body(earlier, "raise AssertionError('mine')")) == "AssertionError: mine"
+
+
+@pytest.mark.parametrize(
+    ("condition", "first_line"),
+    [
+        ("not small.takes(2576)", "assert not <holds: the run takes 2,576 cycles, expected exactly 2,576>"),
+        ("small.takes(2576) and 1 == 2", "assert (<holds: the run takes 2,576 cycles, expected exactly 2,576> and 1 == 2)"),
+        ("small.takes(2576) and 1 == 2, 'mine'", "AssertionError: mine"),
+    ],
+)  # fmt: skip
+def test_what_holds_is_not_blamed(project: Project, condition: str, first_line: str) -> None:
+    text = project.fails(body(f"assert {condition}"))
+    assert text.startswith(f"{first_line}\n")
+    assert "this holds" not in text
+
+
+@pytest.mark.parametrize(
+    ("condition", "own"), [("not small.takes(2576)", ""), ("small.takes(2576) and 1 == 2, 'mine'", "mine\n")]
+)
+def test_what_holds_is_said_where_pytest_says_nothing(project: Project, condition: str, own: str) -> None:
+    text = project.fails(body(f"assert {condition}"), "--assert=plain")
+    assert text == f"AssertionError: {own}this holds: the run takes 2,576 cycles, expected exactly 2,576"
+
+
+def test_a_sentence_without_assert_is_a_warning(project: Project) -> None:
+    helper = "def check(run):\n    run.layer('c1').takes(25)\n"
+    used = ("assert any([small.takes(cycles) for cycles in (2576, 2577)])", "print(small.takes(4))", "small.cycles + 1")
+    forgotten = ("small.takes(5)", "small.at('host.bus').latency.exactly(2)", "check(small)")
+    printed = project.passes(helper + body(*used, *forgotten), "-W", "always:nobody asked")
+    found = re.findall(r"test_it.py:(\d+): PytestWarning: nobody asked whether this holds, write assert (.*)", printed)
+    assert found == [
+        ("10", "before it: the run takes 2,576 cycles, expected exactly 5: 2,571 too many"),
+        ("11", "before it: shortest latency at host.bus is 2 cycles, expected exactly 2"),
+        ("5", "before it: layer 'c1' takes 25 cycles, expected exactly 25"),
+    ]
+    project.write(body("small.takes(2576)"))
+    result = project.run("-W", "error:nobody asked")
+    assert result.ret == 1
+    assert "PytestWarning: nobody asked whether this holds" in result.stdout.str()
+
+
+def test_plain_numbers_are_left_alone(project: Project) -> None:
     assert project.fails(body("assert small.result.cycles == 3")).startswith("AssertionError: assert 2576 == 3")
     assert "!=" in project.fails(body("assert small.cycles != 2576"))
 
@@ -206,7 +256,8 @@ def test_other_failures_are_left_alone(project: Project) -> None:
         ("small.takes()", "give one of cycles, at_most and at_least; here: none"),
         ("small.takes(cycles=3, at_most=4)", "give one of cycles, at_most and at_least; here: cycles and at_most"),
         ("small.takes(at_most=3, within=1)", "within: a tolerance belongs to cycles, but at_most was given; leave one of them out"),
-        ("small.takes(3, within=-1)", "within: -1 is not allowed; give 0 or more"),
+        ("small.takes(3, within=-1)", "within: -1 is not allowed; give a number, 0 or more"),
+        ("small.matches('at 0.8 V')", "matches: 'at 0.8 V' is no baseline; give the fixture tlm_baseline, then a name"),
         ("small.energy_at_most()", "energy: give one of pj, nj, uj; here: none"),
         ("small.energy_at_most(pj=1, uj=1)", "energy: give one of pj, nj, uj; here: pj and uj"),
     ],

@@ -99,6 +99,22 @@ def test_fidelity_makes_a_test_of_each_model(project: Project) -> None:
     assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[beat]", "test_one[burst]"]
 
 
+def test_a_fidelity_named_twice_is_one_test(project: Project) -> None:
+    printed = project.passes("@pytest.mark.fidelity('beat', 'beat')\n" + body("assert small"), "-v")
+    assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[beat]"]
+
+
+def test_a_fidelity_that_pytest_could_not_see_is_refused(project: Project) -> None:
+    """The test would run once, with the default model."""
+    test = "@pytest.mark.fidelity('beat')\n" + body("request.getfixturevalue('small')", fixtures="request")
+    message = (
+        "tlm.core.errors.InputError: marker fidelity: pytest has not seen that this test simulates, since it gets a "
+        'fixture only while it runs; add @pytest.mark.usefixtures("tlm_simulate")'
+    )
+    assert project.fails(test).strip() == message
+    assert "test_one[beat] PASSED" in project.passes(f"@pytest.mark.usefixtures('tlm_simulate')\n{test}", "-v")
+
+
 def test_fidelity_for_a_class_and_beside_other_parameters(project: Project) -> None:
     printed = project.passes(
         """
@@ -130,6 +146,10 @@ def test_argument_wins(tlm_simulate):
     ("marker", "message"),
     [
         ("fidelity('fast')", "test_it.py::test_one: marker fidelity: 'fast' is not one of beat, burst"),
+        (
+            "fidelity(['beat', 'burst'])",
+            "test_it.py::test_one: marker fidelity: ['beat', 'burst'] is not one of beat, burst",
+        ),
         ("fidelity()", "test_it.py::test_one: marker fidelity needs names, such as fidelity('beat', 'burst')"),
     ],
 )
@@ -137,7 +157,8 @@ def test_an_unknown_fidelity_is_refused(project: Project, marker: str, message: 
     project.write(f"@pytest.mark.{marker}\n" + body("pass"))
     result = project.run()
     assert result.ret != 0
-    assert message in result.stdout.str() + result.stderr.str()
+    assert message in result.stdout.str()
+    assert "_hookexec" not in result.stdout.str()
 
 
 def test_max_cycles(project: Project) -> None:
@@ -150,6 +171,8 @@ def test_max_cycles(project: Project) -> None:
     assert "  who waited for whom:" in lines
     text = project.fails("@pytest.mark.max_cycles(0)\n" + body("assert small"))
     assert "InputError: max_cycles: 0 is no limit; give one number of cycles, 1 or more" in text
+    text = project.fails("@pytest.mark.max_cycles(9000, n=5)\n" + body("assert small"))
+    assert "InputError: max_cycles: 9000, n=5 is no limit; give one number of cycles, 1 or more, such as" in text
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
@@ -177,6 +200,39 @@ def test_the_chip_of_the_project(project: Project, pytester: pytest.Pytester) ->
     assert project.fails(body("tlm_chip(amem_banks=3)", fixtures="tlm_chip")) == (
         "tlm.core.errors.InputError: chip.amem_banks: 3 is not one of 1, 2, 4, 8"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [("None", "NoneType"), ("tlm.ChipConfig(amem_banks=8)", "ChipConfig"), ("['amem_banks']", "list")],
+)
+def test_overrides_that_are_no_dict(project: Project, pytester: pytest.Pytester, value: str, kind: str) -> None:
+    fixture = f"@pytest.fixture(scope='session')\ndef tlm_chip_overrides():\n    return {value}\n"
+    pytester.makeconftest(f"{CONFTEST}\n{fixture}")
+    assert project.fails(body("assert small")) == (
+        f"tlm.core.errors.InputError: tlm_chip_overrides: it gives a {kind}; "
+        "let it return what differs from the default chip, such as {'amem_banks': 8}"
+    )
+
+
+def test_an_overridden_tlm_chip_is_what_runs_are_made_on(project: Project) -> None:
+    project.passes(
+        "@pytest.fixture\ndef tlm_chip(tlm_chip):\n    return lambda **keys: tlm_chip(**{'amem_banks': 2} | keys)\n"
+        + body("assert small.result.chip == tlm.ChipConfig(amem_banks=2)")
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("THREES, SMALL", "network: a ndarray is none; give a network or a program, then the activations"),
+        ("SMALL, THREES, {'amem_banks': 8}", "chip: a dict is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig"),
+        ("SMALL, THREES, 'beat'", "chip: a str is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig"),
+    ],
+)
+def test_wrong_arguments_are_one_clear_line(project: Project, arguments: str, message: str) -> None:
+    text = project.fails(body(f"tlm_simulate({arguments})", fixtures="tlm_simulate"))
+    assert text == f"tlm.core.errors.InputError: {message}"
 
 
 def test_a_scenario_beside_the_test(project: Project) -> None:
@@ -306,4 +362,21 @@ def test_patched(tlm_simulate, monkeypatch):
 def test_after(tlm_simulate):
     assert tlm_simulate(SMALL, THREES, fidelity="beat").takes(2576)
 """
+    )
+
+
+@pytest.mark.parametrize(
+    ("decorator", "fixture"),
+    [
+        ("", "monkeypatch"),
+        ("@pytest.fixture\ndef mocker():\n    pass\n", "mocker"),
+        ("@unittest.mock.patch.object(OffChipMemory, 'NOTHING', 1, create=True)\n", "tlm_chip"),
+    ],
+)
+def test_every_known_way_of_patching_gives_runs_of_its_own(project: Project, decorator: str, fixture: str) -> None:
+    project.passes(
+        "import unittest.mock\nfrom tlm.chip.off_chip_memory import OffChipMemory\nRUNS = []\n"
+        "def test_before(small):\n    RUNS.append(small)\n"
+        f"{decorator}def test_patched(tlm_simulate, {fixture}):\n    assert tlm_simulate(SMALL, THREES) not in RUNS\n"
+        "def test_after(small):\n    assert small in RUNS\n"
     )

@@ -24,6 +24,8 @@ WRITES = "conflicts.at('engine.requantiser.writes')"
         "small.at('host.bus').latency.at_least(2)",
         "small.at('engine.sequencer.wmem').throughput().at_most(16)",
         "small.at('dma.load.memory').throughput(64).at_least(0)",
+        "small.at('dma.load.memory').between(600, 699).throughput(50).min_bytes_per_cycle == 0",
+        "small.at('dma.load.memory').between(600, 1200).between(0, 699).throughput().window_cycles == 120",
         "small.at('dma.load.memory').throughput(64).max_bytes_per_cycle == 3.625",
         "small.bandwidth_below('interconnect.to_memory', gb_per_s=3.3, window_cycles=16)",
         "small.transfer('weights of c1').before(small.layer('c1'))",
@@ -31,6 +33,8 @@ WRITES = "conflicts.at('engine.requantiser.writes')"
         "before([small.layer('c1'), small.transfer('input')], small.transfer('output from channel 0'))",
         "never_together(small.layer('c1'), small.layer('c2'))",
         "never_together(small.at('dma.load.amem'), small.at('dma.store.amem'), small.layers['c2'])",
+        "never_two_at_once(small.layers) and never_two_at_once(small.layers.values())",
+        "before(small.layer('c1'), tlm_simulate(SMALL, THREES, fidelity='beat').layer('c2'))",
         "small.at('engine.sequencer.passes').of_layer('c1').never_two_at_once()",
         "small.no_stall('bank_conflict')",
         "small.layer('c1').no_stall('write_back')",
@@ -41,8 +45,8 @@ WRITES = "conflicts.at('engine.requantiser.writes')"
     ],
 )
 def test_it_passes(project: Project, statement: str) -> None:
-    imports = "from tlm.testing import before, never_together\n"
-    project.passes(imports + body(f"assert {statement}", fixtures="small, conflicts"))
+    imports = "from tlm.testing import before, never_together, never_two_at_once\n"
+    project.passes(imports + body(f"assert {statement}", fixtures="small, conflicts, tlm_simulate"))
 
 
 @pytest.mark.parametrize(
@@ -50,9 +54,11 @@ def test_it_passes(project: Project, statement: str) -> None:
     [
         ("small.at('interconnect.to_memory').latency.at_most(42)", "longest latency at interconnect.to_memory is 43 cycles, expected at most 42: 1 too many"),
         ("small.at('memory.port').latency.max < 40", "longest latency at interconnect.to_memory is 43 cycles, expected less than 40: 4 too many"),
+        ("small.trace.latency.at_most(42)", "longest latency of the run is 45 cycles, expected at most 42: 3 too many"),
         ("small.at('host.bus').latency.exactly(3)", "longest latency at host.bus is 2 cycles, expected exactly 3: 1 too few"),
         ("small.at('dma.load.memory').latency.percentile(90) <= 30", "latency at percentile 90 at dma.load.memory is 35 cycles, expected at most 30: 5 too many"),
         ("small.at('dma.load.memory').throughput().at_least(gb_per_s=2)", "throughput at dma.load.memory is 1.670 bytes a cycle (0.892 GB/s) in the emptiest window of 1,768 cycles, expected at least 3.745 bytes a cycle (2.000 GB/s)"),
+        ("small.at('dma.load.memory').between(0, 10**9).throughput().at_least(1.5)", "throughput at dma.load.memory, in cycles 0 .. 1,000,000,000 is 1.146 bytes a cycle (0.612 GB/s) in the emptiest window of 2,576 cycles, expected at least 1.500"),
         ("small.bandwidth_below('memory.port', 5, window_cycles=16)", "throughput at interconnect.to_memory is 6.000 bytes a cycle (3.204 GB/s) in the fullest window of 16 cycles, expected at most 5.000 bytes a cycle (2.670 GB/s)"),
         ("small.layer('c2').before(small.layer('c1'))", "layer 'c2' ends in cycle 2,167, expected before layer 'c1' begins in cycle 622"),
         ("small.at('dma.load.memory').never_two_at_once()", "dma.load.memory: read of 8 bytes at 0x80000100 for transfer 0 > burst 0 > beat 0 and dma.load.memory: read of 8 bytes at 0x80000140 for transfer 0 > burst 1 > beat 0 are under way together in cycle 66, expected that they are never two at once"),
@@ -151,7 +157,16 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
         ("small.no_stall('bank_conflicts')", "kind of stall: there is no 'bank_conflicts'; did you mean 'bank_conflict'?"),
         ("small.no_stall('computing')", "kind of stall: there is no 'computing'; "),
         ("small.no_stall('host', between=(7, 3))", "between: cycle 3 lies before 7; give the earlier moment first"),
+        ("small.no_stall('host', between=(2576, 9999))", "between: cycles 2,576 .. 9,999 lie outside of the run, which is cycles 0 .. 2,575; give moments of it"),
+        ("small.no_stall('host', between=(-9, -1))", "between: cycles -9 .. -1 lie outside of the run, which is cycles 0 .. 2,575; "),
+        ("small.no_stall('host', between=(float('nan'), 3))", "between: (nan, 3) is not two moments; give the first and the last cycle, such as "),
+        ("small.no_stall('host', between=7)", "between: 7 is not two moments; "),
+        ("small.no_stall('host', between=(1, 2, 3))", "between: (1, 2, 3) is not two moments; "),
+        ("small.no_stall('host', between=(small.layer('c1'), small.layer('c2')))", "between: (<layer 'c1': cycles 622 .. 646>, "),
+        ("small.at('host.bus').between(7, 3)", "between: cycle 3 lies before 7; give the earlier moment first"),
+        ("small.at('host.bus').between('a', 3)", "between: ('a', 3) is not two moments; "),
         ("small.bank_never_conflicted('amem', 4)", "bank: amem has no bank 4; it has 4, from 0 on"),
+        ("small.bank_never_conflicted('amem', '2')", "bank: amem has no bank '2'; it has 4, from 0 on"),
         ("small.bank_never_conflicted('sram')", "memory: there is no 'sram'; there are: amem, wmem, imem"),
         ("small.at('engine.requantiser.residuals').latency", "latency: there is no transaction at engine.requantiser.residuals; choose others"),
         ("small.at('host.bus').latency.percentile(101)", "percentile: 101 is not allowed; give 0..100"),
@@ -159,13 +174,22 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
         ("small.at('host.bus').throughput().at_most()", "throughput: give one of bytes_per_cycle and gb_per_s"),
         ("small.layer('c1').before('c2')", 'second: a str has no place in time; give a layer, a pass, a transfer or transactions of a run, such as run.layer("c1")'),
         ("small.layer('c1').before([])", "second: it is empty ([]); choose something that happens"),
-        ("never_together(small)", "never_together: 1 things were given; give two or more"),
-        ("small.trace.of_pass(3)", "pass: there is no pass 3 among all of the run; there are 3, from 0 on"),
+        ("never_together([small])", "never_together: 1 things were given; give two or more, or a list to never_two_at_once"),
+        ("small.layer('c1').before(small.at('host.bus')[0])", "second: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]"),
+        ("small.layer('c2').before(other.layer('c1'))", "second: it is of another run, whose moments come neither before nor after those of the first; compare numbers"),
+        ("never_together(small.layer('c2'), other.layer('c1'))", "thing 2: it is of another run, "),
+        ("small.layer('c1').before([small.layer('c2'), other.layer('c1')])", "second: it is of another run, "),
+        ("small.trace.of_pass(3)", "pass: there is no pass 3 of the run; there are 3, from 0 on"),
+        ("small.trace.of_layer('c2').of_pass('1')", "pass: there is no pass '1' of layer 'c2'; there are 2, from 0 on"),
+        ("small.at('host.bus').of_pass(0)", "pass: there is no pass 0 at host.bus; passes have transactions of the engine alone"),
+        ("small.at('engine.sequencer.steps').throughput().at_most(5)", "throughput: no transaction at engine.sequencer.steps moves bytes; choose others"),
         ("small.trace.of_layer('c9')", "layer: there is no 'c9'; there are: c1, c2"),
     ],
 )  # fmt: skip
 def test_mistakes_are_one_clear_line(project: Project, statement: str, message: str) -> None:
-    text = project.fails("from tlm.testing import never_together\n" + body(statement))
+    other = "other = tlm_simulate(SMALL, THREES, tlm.ChipConfig(memory_latency_ns=1200))"
+    used = [other, statement] if "other." in statement else [statement]
+    text = project.fails("from tlm.testing import never_together\n" + body(*used, fixtures="small, tlm_simulate"))
     assert text.startswith(f"tlm.core.errors.InputError: {message}"), text
 
 

@@ -122,6 +122,14 @@ def test_a_directory_that_cannot_be_made_hides_no_failure(project: Project) -> N
     assert "no waveform was written: " in printed
 
 
+def test_a_failure_of_a_teardown_explains_itself(project: Project) -> None:
+    fixture = "@pytest.fixture\ndef checked(small):\n    yield small\n    assert small.layer('c1').takes(24)\n"
+    project.write(fixture + body("assert checked", fixtures="checked"))
+    printed = project.run().stdout.str()
+    assert "E       AssertionError: layer 'c1' takes 25 cycles, expected exactly 24: 1 too many\n" in printed
+    assert "test_one/run.vcd opens at cycle 646; " in printed
+
+
 def test_expected_failures_leave_none(project: Project) -> None:
     project.passes("@pytest.mark.xfail\n" + FAILS)
     assert not (project.path / ".tlm-waves").exists()
@@ -173,6 +181,18 @@ def test_one(tlm_simulate, monkeypatch):
 """
 
 
+def test_after_an_expected_deadlock_the_waveform_is_that_of_the_run_that_came_to_its_end(project: Project) -> None:
+    """Also where that run had been made by another test."""
+    caught = DEADLOCK.replace(
+        "    tlm_simulate(", "    with pytest.raises(tlm.core.errors.DeadlockError):\n        tlm_simulate("
+    )
+    again = "    assert tlm_simulate(SMALL, THREES).outputs.sum() == -1\n"
+    project.write(body("pass", fixtures="small").replace("test_one", "test_first") + caught + again)
+    printed = project.run().stdout.str()
+    assert "test_one/run.vcd; " in printed
+    assert "failed-run.vcd" not in printed
+
+
 def test_a_deadlock_lists_open_transactions_with_their_ages(project: Project) -> None:
     printed = failed(project, MEMORY_THAT_STOPS)
     report = printed.partition("tlm: deadlock")[2].partition("tlm: waveform")[0]
@@ -194,11 +214,13 @@ def test_a_deadlock_lists_open_transactions_with_their_ages(project: Project) ->
 
 def test_names_of_directories() -> None:
     plain = directory_name("tests/test_a.py::TestX::test_y[beat-3]")
-    assert plain == "tests-test_a.py-TestX-test_y_beat-3"
+    assert plain == "tests-test_a.py-TestX-test_y.beat-3"
     odd = [
         directory_name(name) for name in ("t.py::test[a/b c]", "t.py::test[a b/c]", "t.py::test[ü]", "t.py::test[ö]")
     ]
     assert len(set(odd)) == 4
+    alike = ["a/b.py::t", "a-b.py::t", "a/b.py::t_x", "a/b.py::t[x]", "a/b.py::t[_x]", "a/b.py::t[x_]", "a/b.py::t[x]]"]
+    assert len({directory_name(name) for name in alike}) == 7
     assert all(re.fullmatch(r"[\w.\-]+", name, re.ASCII) for name in odd)
     assert len(directory_name("t.py::test[" + "x" * 500 + "]")) < 120
 

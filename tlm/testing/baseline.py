@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +57,10 @@ class TestBaseline:
             name: tells the runs of one test apart.
 
         Raises:
-            InputError: the file cannot be read, or this test has used the name for another run.
+            InputError: the file cannot be read, the name is none, or this test has used it for another run.
         """
+        if not isinstance(name, str) or not name.isprintable():
+            raise InputError(f"baseline: {name!r} is no name of a run; give one line of text, such as 'at 0.8 V'")
         section = self.test_name + (f" {name}" if name else "")
         now = Section.of(run.result)
         if self.update:
@@ -178,58 +180,80 @@ class BaselineUpdates:
     """Test file -> sections."""
     tests: dict[str, set[str]] = field(default_factory=dict)
     """Test file -> names of its tests, where all were collected."""
-    conflicts: list[str] = field(default_factory=list)
-    """Sections for which two processes have different runs."""
+    conflicts: set[tuple[str, str]] = field(default_factory=set)
+    """(test file, section) whose runs differ; they are not stored."""
+    problems: list[str] = field(default_factory=list)
+    """What was not stored, and why; filled by :meth:`write`."""
 
     def add(self, baseline: TestBaseline) -> str | None:
         """Take what a test stored; a message if another test stored something else there."""
-        if not baseline.stored:
-            return None
-        own = self.sections.setdefault(str(baseline.test_file), {})
-        for name, section in baseline.stored.items():
-            if own.setdefault(name, section) != section:
-                return f"baseline: two runs of [{name}] differ, at two fidelities perhaps; they must agree"
-        return None
+        different = self._take(str(baseline.test_file), baseline.stored)
+        return f"baseline: two runs of [{different[0]}] {_DIFFER}" if different else None
 
     def merge(self, other: BaselineUpdates) -> None:
         """Take those of another process."""
         for file, sections in other.sections.items():
-            own = self.sections.setdefault(file, {})
-            self.conflicts += [name for name, one in sections.items() if own.setdefault(name, one) != one]
+            self._take(file, sections)
+        self.conflicts |= other.conflicts
         self.tests.update(other.tests)
 
-    def write(self) -> Iterator[str]:
-        """Rewrite the files; one line for each about what has changed."""
-        for name in self.conflicts:
-            yield f"[{name}]: two of its runs differ, at two fidelities perhaps; the first one was stored"
+    def _take(self, file: str, sections: Mapping[str, Section]) -> list[str]:
+        """Add sections of a test file; those that are there already with other runs."""
+        if not sections:
+            return []
+        own = self.sections.setdefault(file, {})
+        different = [name for name, one in sections.items() if own.setdefault(name, one) != one]
+        self.conflicts |= {(file, name) for name in different}
+        return different
+
+    def write(self) -> list[str]:
+        """Rewrite the files; one line for each about what has changed, and one for each problem."""
+        lines: list[str] = []
         for file, sections in sorted(self.sections.items()):
-            path, old = baseline_path(Path(file)), dict[str, Section]()
+            path = baseline_path(Path(file))
+            differ = sorted(name for name in sections if (file, name) in self.conflicts)
+            self.problems += [f"{path.name}: not stored: two runs of [{name}] {_DIFFER}" for name in differ]
+            agreed = {name: one for name, one in sections.items() if name not in differ}
             try:
-                old = read_sections(path)
-            except InputError:
-                yield f"{path.name}: could not be read and is made anew"
-            known = self.tests.get(file)
-            kept = {name: one for name, one in old.items() if known is None or owner_of(name) in known}
-            new = kept | sections
-            counts = {
-                "new": sum(name not in old for name in new),
-                "changed": sum(name in old and old[name] != one for name, one in new.items()),
-                "removed": sum(name not in new for name in old),
-            }
-            path.write_text(file_text(Path(file), new), encoding="utf-8", newline="\n")
-            changes = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing changed"
-            yield f"{path.name}: {len(new)} sections, {changes}"
+                lines += list(self._rewrite(path, Path(file), agreed)) if agreed else []
+            except OSError as error:
+                self.problems.append(f"{path.name}: not stored: {error.strerror or error}")
+        return lines + self.problems
+
+    def _rewrite(self, path: Path, file: Path, sections: dict[str, Section]) -> Iterator[str]:
+        old = dict[str, Section]()
+        try:
+            old = read_sections(path)
+        except InputError:
+            yield f"{path.name}: could not be read and is made anew"
+        known = self.tests.get(str(file))
+        new = {name: one for name, one in old.items() if known is None or belongs_to(name, known)} | sections
+        counts = {
+            "new": sum(name not in old for name in new),
+            "changed": sum(name in old and old[name] != one for name, one in new.items()),
+            "removed": sum(name not in new for name in old),
+        }
+        path.write_text(file_text(file, new), encoding="utf-8", newline="\n")
+        changes = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing changed"
+        yield f"{path.name}: {len(new)} sections, {changes}"
 
 
-def owner_of(section: str) -> str:
-    """Name of the test that a section belongs to; parametrised names keep their brackets."""
-    name, bracket, rest = section.partition("[")
-    return name + bracket + rest.partition("]")[0] + "]" if bracket else name.partition(" ")[0]
+_DIFFER = "differ, at two fidelities perhaps; they must agree"
+
+
+def belongs_to(section: str, tests: Collection[str]) -> bool:
+    """Whether a section is one of these tests': it has the test's name, perhaps with a blank and a run's name behind.
+
+    Both names may have blanks and brackets of their own.
+    """
+    return section in tests or any(section.startswith(f"{test} ") for test in tests)
 
 
 def section_of(item: pytest.Item) -> str:
     """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
-    name = item.nodeid.partition("::")[2].replace("::", ".")
+    # the file and what is in it; the test's id may have more behind it, such as a group of pytest-xdist
+    _, *inside = [node.name for node in item.listchain() if node.path == item.path]
+    name = ".".join(inside)
     callspec = getattr(item, "callspec", None)
     if callspec is None or FIDELITY not in callspec.params:
         return name

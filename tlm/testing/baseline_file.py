@@ -126,9 +126,16 @@ def read_sections(path: Path) -> dict[str, Section]:
             if name:
                 sections[name] = Section(chip, tuple(rows))
             name, chip, rows = line[1:-1], {}, []
+            if name in sections:
+                raise InputError(
+                    f"{path.name}, line {number}: section [{name}] is there twice; leave one of them, "
+                    "or rewrite the file with --tlm-update"
+                )
         elif line.startswith("chip ") and name:
             chip = _chip(path, number, line)
         elif line and not line.startswith("#"):
+            if not name:
+                raise _bad_line(path, number, line)
             rows.append(_row(path, number, line))
     return sections
 
@@ -148,7 +155,10 @@ def _row(path: Path, number: int, line: str) -> Row:
     kind, name, cycles, first, last, causes = found.groups()
     pairs: Iterable[tuple[str, str, str]] = (word.partition("=") for word in causes.split())
     by_cause = {cause: int(count) for cause, _, count in pairs}
-    return Row(kind, json.loads(name) if name else "", int(cycles), int(first), int(last), by_cause)
+    try:
+        return Row(kind, json.loads(name) if name else "", int(cycles), int(first), int(last), by_cause)
+    except ValueError:
+        raise _bad_line(path, number, line) from None
 
 
 def _bad_line(path: Path, number: int, line: str) -> InputError:

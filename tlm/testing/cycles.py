@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil, floor, isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
+from tlm.testing.limits import limit, percent_of
 
 if TYPE_CHECKING:
     from tlm.testing.expectation import Expectation
@@ -46,19 +48,24 @@ class Bounds:
         return 0
 
 
-def bounds_of(operator: str, number: int) -> Bounds | None:
-    """What ``value OPERATOR number`` allows for ``value``; None for ``!=`` and whatever is no comparison of size."""
+def bounds_of(operator: str, number: float) -> Bounds | None:
+    """What ``value OPERATOR number`` allows for ``value``, an int.
+
+    None for ``!=`` and whatever is no comparison of size, and where no value is equal.
+    """
+    if not isfinite(number):
+        return None
     match operator:
-        case "==":
-            return Bounds.exactly(number)
+        case "==" if number == int(number):
+            return Bounds.exactly(int(number))
         case "<=":
-            return Bounds.at_most(number)
+            return Bounds(None, floor(number), f"at most {number:,}")
         case "<":
-            return Bounds(None, number - 1, f"less than {number:,}")
+            return Bounds(None, ceil(number) - 1, f"less than {number:,}")
         case ">=":
-            return Bounds.at_least(number)
+            return Bounds(ceil(number), None, f"at least {number:,}")
         case ">":
-            return Bounds(number + 1, None, f"more than {number:,}")
+            return Bounds(floor(number) + 1, None, f"more than {number:,}")
     return None
 
 
@@ -68,19 +75,21 @@ def asked_bounds(
     """The bounds that the arguments of ``takes`` and its like ask for.
 
     Raises:
-        InputError: none of them, or several that contradict each other.
+        InputError: none of them, several that contradict each other, or no number of cycles.
     """
     asked = {"cycles": cycles, "at_most": at_most, "at_least": at_least}
-    given = [name for name, value in asked.items() if value is not None]
+    given = {name: value for name, value in asked.items() if value is not None}
     if len(given) != 1:
         raise InputError(f"give one of cycles, at_most and at_least; here: {' and '.join(given) or 'none'}")
+    ((name, number),) = given.items()
+    limit(name, number)
+    limit("within", within)
+    limit("within_percent", within_percent)
     if cycles is None:
         if within or within_percent:
-            raise InputError(f"within: a tolerance belongs to cycles, but {given[0]} was given; leave one of them out")
-        return Bounds.at_least(at_least) if at_least is not None else Bounds.at_most(at_most or 0)
-    if within < 0 or within_percent < 0:
-        raise InputError(f"within: {min(within, within_percent)} is not allowed; give 0 or more")
-    return Bounds.exactly(cycles, max(within, int(cycles * within_percent / 100)))
+            raise InputError(f"within: a tolerance belongs to cycles, but {name} was given; leave one of them out")
+        return Bounds.at_least(number) if at_least is not None else Bounds.at_most(number)
+    return Bounds.exactly(cycles, max(within, int(percent_of(within_percent, cycles))))
 
 
 def counted(cycles: int) -> str:
@@ -116,18 +125,18 @@ class Cycles(int):
         """The expectation that it lies within ``bounds``."""
         return self._judge(bounds)
 
-    def compared(self, operator: str, number: int) -> Expectation | None:
+    def compared(self, operator: str, number: float) -> Expectation | None:
         """The expectation that ``self OPERATOR number`` is true, if that is a comparison of size."""
         bounds = bounds_of(operator, number)
         return None if bounds is None else self._judge(bounds)
 
     def at_most(self, cycles: int) -> Expectation:
         """Not more than so many cycles."""
-        return self._judge(Bounds.at_most(cycles))
+        return self._judge(Bounds.at_most(limit("at_most", cycles)))
 
     def at_least(self, cycles: int) -> Expectation:
         """Not fewer than so many cycles."""
-        return self._judge(Bounds.at_least(cycles))
+        return self._judge(Bounds.at_least(limit("at_least", cycles)))
 
     def __reduce__(self) -> tuple[type[int], tuple[int]]:
         """Pickled as a plain number: the run that it came from stays behind."""

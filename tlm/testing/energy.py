@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tlm.core.errors import InputError
 from tlm.observe.energy_account import Energy
 from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.limits import limit
 from tlm.testing.stretch import Stretch
 
 _PJ = {"pj": 1.0, "nj": 1e3, "uj": 1e6}
@@ -36,21 +37,22 @@ class Powered(Stretch, ABC):
             off_chip: count the off-chip memory, too.
 
         Raises:
-            InputError: not exactly one limit.
+            InputError: not exactly one limit, or one that is no number.
         """
         given = [(unit, value) for unit, value in (("pj", pj), ("nj", nj), ("uj", uj)) if value is not None]
         if len(given) != 1:
             units = " and ".join(unit for unit, _ in given) or "none"
             raise InputError(f"energy: give one of {', '.join(_PJ)}; here: {units}")
-        unit, limit = given[0]
+        unit, most = given[0]
+        limit(unit, most)
         energy = self.energy
         spent_pj = energy.total_pj + (energy.off_chip_pj if off_chip else 0.0)
         spent, written = spent_pj / _PJ[unit], unit[0] + "J"
         where = "core and off-chip memory" if off_chip else "the core"
-        claim = f"{self.name} takes {spent:,.3f} {written} in {where}, expected at most {limit:,g} {written}"
-        holds = spent <= limit
+        claim = f"{self.name} takes {spent:,.3f} {written} in {where}, expected at most {most:,g} {written}"
+        holds = spent <= most
         if not holds:
-            claim += f": {100 * (spent - limit) / limit:,.1f} % too much" if limit else ""
+            claim += f": {100 * (spent - most) / most:,.1f} % too much" if most else ""
         return Expectation(self.run, Verdict(holds, claim, None, lambda: _explain(energy, off_chip, spent_pj)))
 
 

@@ -7,19 +7,23 @@ every ``assert``, rewritten by pytest or not.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from types import CodeType, TracebackType
-from typing import TYPE_CHECKING
+from pathlib import Path
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     from tlm.testing.run import Run
 
 _INDENT = "  "
 _REMEMBERED = 64
+_CALLERS = 24
+_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
 
 
 class MomentLine(str):
@@ -68,7 +72,19 @@ class Expectation:
 
     def __init__(self, run: Run, verdict: Verdict) -> None:
         self.run = run
-        self.verdict = verdict
+        self._verdict = verdict
+        EVALUATIONS.made(self)
+
+    @property
+    def claim(self) -> str:
+        """One line: what was found and what was expected."""
+        return self._verdict.claim
+
+    @property
+    def verdict(self) -> Verdict:
+        """What was found."""
+        EVALUATIONS.used(self)
+        return self._verdict
 
     def __bool__(self) -> bool:
         EVALUATIONS.note(self)
@@ -99,12 +115,22 @@ class Expectation:
         return found
 
 
+_Place: TypeAlias = tuple[CodeType, int, int]
+"""Code, line and instruction."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Evaluation:
     expectation: Expectation
-    code: CodeType
-    line: int
-    instruction: int
+    places: tuple[_Place, ...]
+    """Where its truth was asked for, and who had called that, the outermost last."""
+
+    def path_from(self, code: CodeType, lines: range) -> tuple[_Place, ...]:
+        """From the question up to these lines; empty if they did not ask it."""
+        for depth, (own, line, _) in enumerate(self.places, 1):
+            if own is code and line in lines:
+                return self.places[:depth]
+        return ()
 
 
 class Evaluations:
@@ -112,34 +138,66 @@ class Evaluations:
 
     def __init__(self) -> None:
         self._last: deque[_Evaluation] = deque(maxlen=_REMEMBERED)
+        self._unused: dict[int, tuple[Expectation, str, int]] = {}
+        """By identity: expectations that nobody has asked or read, with file and line of the test."""
+        self._used_lines: set[tuple[str, int]] = set()
+
+    def made(self, expectation: Expectation) -> None:
+        """Called by a new expectation."""
+        if len(self._unused) < _REMEMBERED:
+            frame: FrameType | None = sys._getframe(2)
+            while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+                frame = frame.f_back
+            if frame is not None:
+                self._unused[id(expectation)] = expectation, frame.f_code.co_filename, frame.f_lineno
+
+    def used(self, expectation: Expectation) -> None:
+        """Called by an expectation that somebody looks at."""
+        entry = self._unused.pop(id(expectation), None)
+        if entry is not None:
+            self._used_lines.add(entry[1:])
+
+    def forgotten(self) -> list[tuple[str, str, int]]:
+        """Claim, file and line of expectations that nobody has looked at; afterwards they are not known any more.
+
+        One whose line had another that was looked at does not count: ``any([..])`` ends with the first that holds.
+        """
+        unused = [entry for entry in self._unused.values() if entry[1:] not in self._used_lines]
+        self.clear()
+        return [(one.claim, file, line) for one, file, line in unused]
 
     def note(self, expectation: Expectation) -> None:
         """Called by an expectation that is asked."""
-        frame = sys._getframe(2)
-        self._last.append(_Evaluation(expectation, frame.f_code, frame.f_lineno, frame.f_lasti))
+        frame: FrameType | None = sys._getframe(2)
+        places: list[_Place] = []
+        while frame is not None and len(places) < _CALLERS:
+            places.append((frame.f_code, frame.f_lineno, frame.f_lasti))
+            frame = frame.f_back
+        self._last.append(_Evaluation(expectation, tuple(places)))
 
     def clear(self) -> None:
         """A new test begins."""
         self._last.clear()
+        self._unused.clear()
+        self._used_lines.clear()
 
     def behind(self, traceback: TracebackType | None) -> list[Expectation]:
-        """Those that made an ``assert`` fail, in the order in which it asked them.
+        """Those that an ``assert`` asked before it failed, itself or in what it called, in that order.
 
         Args:
             traceback: of its AssertionError.
 
         Returns:
-            Those of the statement that raised; if it asked none itself, the last one that was false, if any.
+            Those that are false; if none is, those that hold.
         """
         if traceback is None:
             return []
         while traceback.tb_next is not None:
             traceback = traceback.tb_next
         code, lines = traceback.tb_frame.f_code, _statement_lines(traceback)
-        asked = {one.instruction: one.expectation for one in self._last if one.code is code and one.line in lines}
+        asked = {one.path_from(code, lines): one.expectation for one in self._last}
+        asked.pop((), None)
         found = list(dict.fromkeys(asked.values()))  # "a or b" asks a twice
-        if not found:
-            found = [one.expectation for one in list(self._last)[-1:] if not one.expectation.verdict.holds]
         return [one for one in found if not one.verdict.holds] or found
 
 

@@ -98,7 +98,7 @@ def _state(span: CauseSpan) -> str:
 
 
 def _inside(span: CauseSpan, layer: LayerRun) -> bool:
-    return layer.first_cycle <= span.first_cycle <= layer.last_cycle
+    return layer.run.layer_at(span.first_cycle) == layer.figures.name
 
 
 def _overrun(stretch: Stretch, bounds: Bounds) -> Iterator[str]:

@@ -27,9 +27,12 @@ _STATES = ("state", "waits_for")
 
 def directory_name(test_id: str) -> str:
     """A test's id as the name of a directory; different ids give different names."""
-    plain = re.sub(r"[/\\]|::", "-", test_id)
-    name = re.sub(r"[^\w.\-]+", "_", plain, flags=re.ASCII).strip("_")
-    if re.sub(r"[\[\]]", "_", plain).strip("_") == name and len(name) <= _LONGEST_NAME:
+    file, _, test = test_id.partition("::")
+    head, bracket, parameters = test.partition("[")
+    words = [re.sub(r"[/\\]", "-", file), *head.split("::")]
+    plain = "-".join(words) + (f".{parameters.removesuffix(']')}" if bracket else "")
+    name = re.sub(r"[^\w.\-]+", "_", plain, flags=re.ASCII)
+    if name == plain and "-" not in file and len(name) <= _LONGEST_NAME:  # nothing else can have this name
         return name
     return f"{name[:_LONGEST_NAME]}-{hashlib.sha256(test_id.encode()).hexdigest()[:8]}"
 

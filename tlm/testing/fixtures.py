@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
 from tlm.observe.trace_options import TraceOptions
 from tlm.testing.expectation import Expectation
+from tlm.testing.limits import is_whole
 from tlm.testing.recipe import chip_of
 from tlm.testing.run import Run
 from tlm.testing.session import Attempt, Simulator
@@ -55,7 +57,9 @@ class TestRuns:
     max_cycles: int | None = None
     runs: list[Run] = field(default_factory=list)
     attempt: Attempt | None = None
-    """The last run that was begun."""
+    """The last run, if it failed."""
+    own_chip: Callable[[], ChipConfig] | None = None
+    """Makes the chip of a run that names none: the fixture ``tlm_chip``, which a project may override."""
 
     def __repr__(self) -> str:
         return f"<{len(self.runs)} runs of this test>"
@@ -66,6 +70,11 @@ class TestRuns:
         Raises:
             InputError: an unknown key or a value that is not allowed.
         """
+        if not isinstance(self.chip_defaults, Mapping):
+            raise InputError(
+                f"tlm_chip_overrides: it gives a {type(self.chip_defaults).__name__}; "
+                "let it return what differs from the default chip, such as {'amem_banks': 8}"
+            )
         return chip_of(dict(self.chip_defaults), overrides)
 
     def simulate(
@@ -88,8 +97,14 @@ class TestRuns:
             TlmError: as of :func:`tlm.simulate`.
             CycleLimitError: it took more cycles than the marker ``max_cycles`` allows.
         """
+        if not isinstance(network, (Network, Program)):
+            raise InputError(
+                f"network: a {type(network).__name__} is none; give a network or a program, then the activations"
+            )
         if chip is None and not isinstance(network, Program):
-            chip = self.chip()
+            chip = self.chip() if self.own_chip is None else self.own_chip()
+        if not isinstance(chip, (ChipConfig, NoneType)):
+            raise InputError(f"chip: a {type(chip).__name__} is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig")
         return self._make(network, activations, chip, fidelity, trace=trace, faults=faults, energy=energy)
 
     def scenario(self, directory: Path, file: str | Path, *overrides: str, fidelity: str | None = None) -> Run:
@@ -133,6 +148,7 @@ class TestRuns:
     ) -> Run:
         wanted = fidelity or self.fidelity or scenario
         run = self.simulator.run(source, activations, chip, wanted, attempted=self._note, **others)
+        self.attempt = None  # it has come to an end, perhaps in an earlier test
         self.runs.append(run)
         if self.max_cycles is not None:
             within = run.takes(at_most=self.max_cycles)
@@ -174,13 +190,21 @@ class TestTrace:
         return self.transactions.between(first_cycle, last_cycle)
 
 
-def limit_of(arguments: Sequence[Any]) -> int:
+def limit_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> int:
     """What the marker ``max_cycles`` says.
+
+    Args:
+        arguments: of the marker.
+        keywords: it takes none.
 
     Raises:
         InputError: not one number of cycles.
     """
-    if len(arguments) != 1 or type(arguments[0]) is not int or arguments[0] < 1:
-        given = ", ".join(map(repr, arguments)) or "nothing"
-        raise InputError(f"max_cycles: {given} is no limit; give one number of cycles, 1 or more")
+    if len(arguments) != 1 or keywords or not is_whole(arguments[0]) or arguments[0] < 1:
+        given = (
+            ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in keywords.items())]) or "nothing"
+        )
+        raise InputError(
+            f"max_cycles: {given} is no limit; give one number of cycles, 1 or more, such as max_cycles(5000)"
+        )
     return int(arguments[0])

@@ -11,6 +11,7 @@ from tlm.core.errors import InputError
 from tlm.testing.cycles import Bounds, Cycles, counted, difference
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
+from tlm.testing.limits import limit, nearest_rank
 
 if TYPE_CHECKING:
     from tlm.testing.transactions import Transactions
@@ -53,10 +54,7 @@ class Latency:
         Raises:
             InputError: not in 0..100.
         """
-        if not 0 <= percent <= 100:
-            raise InputError(f"percentile: {percent} is not allowed; give 0..100")
-        rank = -(-len(self._order) * percent // 100)
-        return self._at(max(0, int(rank) - 1), f"latency at percentile {percent:g}")
+        return self._at(nearest_rank(percent, len(self._order)), f"latency at percentile {percent:g}")
 
     def at_most(self, cycles: int) -> Expectation:
         """None takes longer."""
@@ -68,6 +66,7 @@ class Latency:
 
     def exactly(self, cycles: int) -> Expectation:
         """Every one takes so many cycles."""
+        limit("exactly", cycles)
         wrong = self.max if self.max != cycles else self.min
         return wrong.judged(Bounds.exactly(cycles))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from tlm.core.errors import InputError
@@ -10,6 +10,7 @@ from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 from tlm.testing.span import Span
+from tlm.testing.transaction import Transaction
 
 if TYPE_CHECKING:
     from tlm.testing.run import Run
@@ -34,10 +35,11 @@ def before(first: object, second: object) -> Expectation:
         second: the same.
 
     Raises:
-        InputError: either of them is nothing, or no such thing.
+        InputError: either of them is nothing, or no such thing; they are of different runs.
     """
     run, ones = _timed(first, "first")
-    _, others = _timed(second, "second")
+    other_run, others = _timed(second, "second")
+    _refuse_other_run(run, other_run, "second")
     last, next_one = max(ones, key=lambda one: one.last_cycle), min(others, key=lambda one: one.first_cycle)
     holds = last.last_cycle < next_one.first_cycle
     claim = (
@@ -65,11 +67,15 @@ def never_together(*things: object) -> Expectation:
             may overlap.
 
     Raises:
-        InputError: fewer than two, or one of them is nothing.
+        InputError: fewer than two, or one of them is nothing; they are of different runs.
     """
     if len(things) < 2:
-        raise InputError(f"never_together: {len(things)} things were given; give two or more")
+        raise InputError(
+            f"never_together: {len(things)} things were given; give two or more, or a list to never_two_at_once"
+        )
     timed = [_timed(thing, f"thing {index + 1}") for index, thing in enumerate(things)]
+    for index, (run, _) in enumerate(timed):
+        _refuse_other_run(timed[0][0], run, f"thing {index + 1}")
     labelled = [(span, index) for index, (_, spans) in enumerate(timed) for span in spans]
     return _never(timed[0][0], labelled, "are never under way together")
 
@@ -120,15 +126,33 @@ def _explain_overlaps(run: Run, overlaps: list[tuple[Span, Span]]) -> Iterator[s
 
 
 def _timed(thing: object, what: str) -> tuple[Run, list[Span]]:
-    things = list(thing) if isinstance(thing, (list, tuple)) else [thing]
-    timed = [one for one in things if isinstance(one, Timed)]
-    for one in things:
+    timed: list[Timed] = []
+    for one in _listed(thing):
+        if isinstance(one, Transaction):
+            raise InputError(f"{what}: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]")
         if not isinstance(one, Timed):
             raise InputError(
                 f"{what}: a {type(one).__name__} has no place in time; give a layer, a pass, a transfer or "
                 'transactions of a run, such as run.layer("c1")'
             )
+        timed.append(one)
     spans = [span for one in timed for span in one.spans()]
     if not spans:
         raise InputError(f"{what}: it is empty ({thing!r}); choose something that happens")
+    for one in timed:
+        _refuse_other_run(timed[0].run, one.run, what)
     return timed[0].run, spans
+
+
+def _listed(thing: object) -> Iterable[object]:
+    if isinstance(thing, (Timed, str)) or not isinstance(thing, Iterable):
+        return [thing]
+    return thing.values() if isinstance(thing, Mapping) else thing
+
+
+def _refuse_other_run(run: Run, other: Run, what: str) -> None:
+    if run is not other and run.recipe.key != other.recipe.key:
+        raise InputError(
+            f"{what}: it is of another run, whose moments come neither before nor after those of the first; "
+            "compare numbers of them, such as .begin or .cycles"
+        )

@@ -48,10 +48,12 @@ class LayerRun(Powered):
     def no_stall(self, kind: str) -> Expectation:
         """No cycle from its first to its last is counted under a cause of docs/account.md.
 
+        Between its parts, if it has several, those of other layers and waits for these do not count.
+
         Raises:
             InputError: there is no such cause.
         """
-        return no_stall(self.run, kind, self.first_cycle, self.last_cycle, f"in {self.name}")
+        return no_stall(self.run, kind, self.first_cycle, self.last_cycle, f"in {self.name}", self.figures.name)
 
     @property
     def energy(self) -> Energy:

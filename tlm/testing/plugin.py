@@ -6,6 +6,7 @@ when a test asks for a fixture.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,15 +92,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from tlm.testing.recipe import check_fidelity
 
     if not marker.args or marker.kwargs:
-        raise pytest.UsageError(
-            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')"
+        pytest.fail(
+            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')",
+            pytrace=False,
         )
     for name in marker.args:
         try:
             check_fidelity(name, "marker fidelity")
         except InputError as error:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
-    metafunc.parametrize(_FIDELITY, marker.args)
+            pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+    metafunc.parametrize(_FIDELITY, list(dict.fromkeys(marker.args)))
 
 
 # -- fixtures ---------------------------------------------------------------------------------------------------------
@@ -125,13 +127,20 @@ def tlm_runs(
     from tlm.testing.expectation import EVALUATIONS
     from tlm.testing.fixtures import TestRuns, limit_of
 
+    if tlm_fidelity is None and request.node.get_closest_marker("fidelity") is not None:
+        from tlm.core.errors import InputError
+
+        raise InputError(
+            "marker fidelity: pytest has not seen that this test simulates, since it gets a fixture only while it "
+            'runs; add @pytest.mark.usefixtures("tlm_simulate")'
+        )
     session = _session(request.config)
     marker = request.node.get_closest_marker("max_cycles")
-    limit = None if marker is None else limit_of(marker.args)
+    limit = None if marker is None else limit_of(marker.args, marker.kwargs)
     EVALUATIONS.clear()
     session.compared = None
     # a test that patches the simulator must not be given runs of others, nor they its own
-    simulator = session.simulator.fresh() if "monkeypatch" in request.fixturenames else session.simulator
+    simulator = session.simulator.fresh() if _patches(request) else session.simulator
     runs = TestRuns(simulator, tlm_fidelity, tlm_chip_overrides, limit)
     request.node.stash[_TEST] = _Test(session, runs)
     return runs
@@ -144,8 +153,9 @@ def tlm_chip(tlm_runs: TestRuns) -> Callable[..., ChipConfig]:
 
 
 @pytest.fixture
-def tlm_simulate(tlm_runs: TestRuns) -> Callable[..., Run]:
+def tlm_simulate(tlm_runs: TestRuns, tlm_chip: Callable[..., ChipConfig]) -> Callable[..., Run]:
     """``tlm_simulate(network, activations, chip)``: a run, with the arguments of ``tlm.simulate``."""
+    tlm_runs.own_chip = tlm_chip
     return tlm_runs.simulate
 
 
@@ -177,6 +187,12 @@ def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBase
     return baseline
 
 
+def _patches(request: pytest.FixtureRequest) -> bool:
+    """Whether a test may change code: with pytest's fixture, one of pytest-mock, or a decorator of unittest.mock."""
+    by_fixture = any(name == "monkeypatch" or name.endswith("mocker") for name in request.fixturenames)
+    return by_fixture or hasattr(getattr(request, "function", None), "patchings")
+
+
 def _session(config: pytest.Config) -> _Session:
     if _SESSION not in config.stash:
         config.stash[_SESSION] = _Session(config.option.tlm_trace_limit)
@@ -199,16 +215,27 @@ def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, righ
     return [found.verdict.claim]  # the report adds the rest, which pytest would cut here
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Warn of sentences that stand there without assert: they demand nothing. Called after a test that passed."""
+    if _TEST in item.stash:
+        from tlm.testing.expectation import EVALUATIONS
+
+        for claim, file, line in EVALUATIONS.forgotten():
+            text = f"nobody asked whether this holds, write assert before it: {claim}"
+            warnings.warn_explicit(text, pytest.PytestWarning, file, line)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say why an expectation failed, and write waveforms."""
     test = item.stash.get(_TEST, None)
-    if test is None or call.when == "teardown":
-        if test is not None:
-            del item.stash[_TEST]  # items live as long as the session
+    if test is None:
         return (yield)
+    if call.when == "teardown":
+        del item.stash[_TEST]  # items live as long as the session
     from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
 
     error = None if call.excinfo is None else call.excinfo.value
@@ -240,6 +267,8 @@ def pytest_runtest_makereport(
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Note which tests there are, so that baselines of tests that are gone can go, too."""
     if not config.option.tlm_update or any("::" in str(argument) for argument in config.args):
+        return
+    if config.getoption("lf", False):  # pytest then collects no more of a file than what failed
         return
     from tlm.testing.baseline import section_of
 
@@ -278,6 +307,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         simulated.add(more)
         updates.merge(others)
     config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
+    if updates.problems and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if simulated.runs:
         config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,17 @@ from tlm.testing.cycles import MIRRORED, Cycles
 from tlm.testing.expectation import EVALUATIONS, Expectation
 from tlm.testing.failing import directory_name, standstill_lines, write_wave
 from tlm.testing.fixtures import CycleLimitError, TestRuns
+from tlm.testing.limits import plain
 
 Section = tuple[str, str]
 
 
 def compared(operator: str, left: Any, right: Any) -> Expectation | None:
     """The expectation behind a comparison that failed, if it is one with a measured number of cycles."""
-    if isinstance(left, Cycles) and isinstance(right, int):
-        return left.compared(operator, int(right))
-    if isinstance(right, Cycles) and isinstance(left, int) and operator in MIRRORED:
-        return right.compared(MIRRORED[operator], left)
+    if isinstance(left, Cycles) and isinstance(right, Real):
+        return left.compared(operator, plain(right))
+    if isinstance(right, Cycles) and isinstance(left, Real) and operator in MIRRORED:
+        return right.compared(MIRRORED[operator], plain(left))
     return None
 
 
@@ -42,6 +44,12 @@ def explain_assertion(error: BaseException, comparison: Expectation | None) -> E
     found = [comparison] if compares and comparison is not None else EVALUATIONS.behind(error.__traceback__)
     if not found:
         return None
+    if all(one.verdict.holds for one in found):  # something else was false, or "not" stood before it
+        unsaid = [one.verdict.claim for one in found if one.verdict.claim not in str(error)]
+        error.args = (
+            "\n".join([*([str(error)] if str(error) else []), *(f"this holds: {claim}" for claim in unsaid)]),
+        )
+        return found[0]
     own_message = _own_message(error)
     parts = [*([own_message] if own_message else []), *(one.explanation for one in found)]
     error.args = ("\n".join(parts),)

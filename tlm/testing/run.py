@@ -6,12 +6,13 @@ The sentences read like those of an engineer: ``assert run.layer("c1").takes(cyc
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
-from tlm.core.errors import TlmError
+from tlm.core.errors import InputError, TlmError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.energy_account import Energy
 from tlm.result import Result, Tensor
@@ -20,6 +21,7 @@ from tlm.testing.cycles import Bounds
 from tlm.testing.energy import Powered
 from tlm.testing.expectation import Expectation
 from tlm.testing.explain import explain_run
+from tlm.testing.limits import moments_of
 from tlm.testing.names import known_name
 from tlm.testing.parts import LayerRun, TransferRun
 from tlm.testing.recipe import Recipe
@@ -112,9 +114,9 @@ class Run(Powered):
                 default the whole run.
 
         Raises:
-            InputError: there is no such cause, or the moments are in the wrong order.
+            InputError: there is no such cause, or these are no moments of the run, the earlier one first.
         """
-        first, last = (0, self.last_cycle) if between is None else (int(between[0]), int(between[1]))
+        first, last = (0, self.last_cycle) if between is None else moments_of(between)
         where = "in the run" if between is None else f"between cycles {first:,} and {last:,}"
         return no_stall(self, kind, first, last, where)
 
@@ -157,7 +159,14 @@ class Run(Powered):
         Args:
             baseline: fixture ``tlm_baseline``.
             name: tells the runs of one test apart.
+
+        Raises:
+            InputError: the baseline cannot be read, or is none.
         """
+        from tlm.testing.baseline import TestBaseline
+
+        if not isinstance(baseline, TestBaseline):
+            raise InputError(f"matches: {baseline!r} is no baseline; give the fixture tlm_baseline, then a name")
         return baseline.compare(self, name)
 
     # -- where its cycles went ------------------------------------------------------------------------------------
@@ -188,6 +197,16 @@ class Run(Powered):
             return f", pass {index} of layer {name!r} (group {span.of_pass.group}, tile {span.of_pass.tile})"
         after = next((part for part in self.result.timeline.parts if part.first_cycle >= span.end_cycle), None)
         return ", behind the last layer" if after is None else f", before layer {after.layer!r}"
+
+    def layer_at(self, cycle: int) -> str | None:
+        """The layer that is computed in a cycle, or next; None behind the last one. Parts never overlap."""
+        index = bisect_left(self._ends_of_parts, cycle)
+        parts = self.result.timeline.parts
+        return parts[index].layer if index < len(parts) else None
+
+    @cached_property
+    def _ends_of_parts(self) -> list[int]:
+        return [part.last_cycle for part in self.result.timeline.parts]
 
     @cached_property
     def _places(self) -> dict[int, tuple[str, int]]:

@@ -10,6 +10,7 @@ from tlm.observe.cause_spans import CauseSpan
 from tlm.testing.causes import CAUSES, WAITS
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
+from tlm.testing.limits import is_whole
 from tlm.testing.names import known_name
 from tlm.testing.transaction import Transaction
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 _SHOWN = 3
 
 
-def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str) -> Expectation:
+def no_stall(
+    run: Run, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
+) -> Expectation:
     """No cycle of an interval is counted under a cause of docs/account.md.
 
     Args:
@@ -28,14 +31,19 @@ def no_stall(run: Run, kind: str, first_cycle: int, last_cycle: int, where: str)
         first_cycle: of the interval.
         last_cycle: of the interval, included.
         where: the interval in words.
+        layer: count only cycles of its parts, and those in which the next of them is waited for; by default all.
 
     Raises:
-        InputError: no such cause; "computing" is no stall; an empty interval.
+        InputError: no such cause; "computing" is no stall; an interval outside of the run.
     """
     known_name("kind of stall", kind, [cause for cause in CAUSES if cause != "computing"])
-    if last_cycle < first_cycle:
-        raise InputError(f"between: cycle {last_cycle:,} lies before {first_cycle:,}; give the earlier moment first")
+    if last_cycle < 0 or first_cycle > run.last_cycle:
+        raise InputError(
+            f"between: cycles {first_cycle:,} .. {last_cycle:,} lie outside of the run, which is cycles "
+            f"0 .. {run.last_cycle:,}; give moments of it"
+        )
     spans = [span for span in _spans(run, kind, first_cycle, last_cycle) if span.cause == kind]
+    spans = [span for span in spans if layer in (None, run.layer_at(span.first_cycle))]
     cut = [_clipped(span, first_cycle, last_cycle) for span in spans]
     lost = sum(end - begin for begin, end in cut)
     are = "is a stall" if lost == 1 else "are stalls"
@@ -78,8 +86,8 @@ def bank_never_conflicts(run: Run, sram: str, bank: int | None) -> Expectation:
     """
     known_name("memory", sram, ("amem", "wmem", "imem"))
     banks = getattr(run.result.chip, f"{sram}_banks")
-    if bank is not None and not 0 <= bank < banks:
-        raise InputError(f"bank: {sram} has no bank {bank}; it has {banks}, from 0 on")
+    if bank is not None and not (is_whole(bank) and 0 <= bank < banks):
+        raise InputError(f"bank: {sram} has no bank {bank!r}; it has {banks}, from 0 on")
     found = sorted(_conflicts(run, sram, banks, bank), key=lambda one: one[0].begin_cycle)
     what = f"{sram} bank {bank}" if bank is not None else sram
     claim = f"{len(found):,} access{'' if len(found) == 1 else 'es'} found {what} taken, expected none"

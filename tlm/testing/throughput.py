@@ -11,6 +11,7 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
+from tlm.testing.limits import is_whole, limit, nearest_rank
 from tlm.testing.recording import Column
 
 if TYPE_CHECKING:
@@ -33,9 +34,10 @@ class Throughput:
     def __init__(self, of: Transactions, first_cycle: int, last_cycle: int, window_cycles: int | None) -> None:
         whole = last_cycle - first_cycle + 1
         window = whole if window_cycles is None else window_cycles
-        if not 1 <= window <= whole:
+        if not is_whole(window) or not 1 <= window <= whole:
             raise InputError(
-                f"window_cycles: {window} is not allowed; {of.title} are {whole:,} cycles, give 1..{whole}"
+                f"window_cycles: {window!r} is not allowed; {of.title} are {whole:,} cycles, "
+                f"give a whole number, 1..{whole}"
             )
         self._of = of
         self._first_cycle = first_cycle
@@ -58,10 +60,7 @@ class Throughput:
 
     def percentile_bytes_per_cycle(self, percent: float) -> float:
         """What ``percent`` of the windows do not exceed (nearest rank)."""
-        if not 0 <= percent <= 100:
-            raise InputError(f"percentile: {percent} is not allowed; give 0..100")
-        rank = max(0, int(-(-len(self._bytes) * percent // 100)) - 1)
-        return float(self._rate(int(np.sort(self._bytes)[rank])))
+        return float(self._rate(int(np.sort(self._bytes)[nearest_rank(percent, len(self._bytes))])))
 
     def at_most(self, bytes_per_cycle: float | None = None, *, gb_per_s: float | None = None) -> Expectation:
         """No window has more.
@@ -112,9 +111,14 @@ class Throughput:
         if (bytes_per_cycle is None) == (gb_per_s is None):
             raise InputError("throughput: give one of bytes_per_cycle and gb_per_s")
         if bytes_per_cycle is not None:
-            return Fraction(str(bytes_per_cycle))
-        return Fraction(str(gb_per_s)) * 10**6 / self._of.run.result.chip.clock_khz
+            return _exact(limit("bytes_per_cycle", bytes_per_cycle))
+        return _exact(limit("gb_per_s", gb_per_s or 0.0)) * 10**6 / self._of.run.result.chip.clock_khz
 
     def _text(self, rate: Fraction) -> str:
         gb_per_s = float(rate * self._of.run.result.chip.clock_khz / 10**6)
         return f"{float(rate):.3f} bytes a cycle ({gb_per_s:.3f} GB/s)"
+
+
+def _exact(number: float) -> Fraction:
+    """As it is written: 3.2 is 16/5."""
+    return Fraction(str(float(number)))

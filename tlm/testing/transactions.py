@@ -10,6 +10,7 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.core.payload import Response
 from tlm.testing.latency import Latency
+from tlm.testing.limits import is_whole, moments_of
 from tlm.testing.names import known_name
 from tlm.testing.order import before, never_two_at_once
 from tlm.testing.recording import CHANNELS, STATUSES, Column, Recording
@@ -32,13 +33,17 @@ class Transactions(Sequence[Transaction]):
         recording: all of the run.
         rows: which of them.
         title: what they are, for messages.
+        stretch: the cycles that they were looked for in, if that is not all of the run.
     """
 
-    def __init__(self, run: Run, recording: Recording, rows: Column, title: str) -> None:
+    def __init__(
+        self, run: Run, recording: Recording, rows: Column, title: str, stretch: tuple[int, int] | None = None
+    ) -> None:
         self.run = run
         self.recording = recording
         self.rows = rows
         self.title = title
+        self._stretch = stretch
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -96,20 +101,31 @@ class Transactions(Sequence[Transaction]):
         """Those of a pass of the engine, counted from 0 in the order of execution.
 
         After :meth:`of_layer` within that layer, else within the run.
+
+        Raises:
+            InputError: there is no such pass.
         """
         pairs = set(zip(self._own("tag").tolist(), self._own("pass_index").tolist(), strict=True))
         passes = sorted(pair for pair in pairs if pair[1] >= 0)
         passes.sort(key=lambda one: self.run.order_of_parts.index(one[0]))
-        if not 0 <= index < len(passes):
-            raise InputError(f"pass: there is no pass {index} among {self.title}; there are {len(passes)}, from 0 on")
+        if not is_whole(index) or not 0 <= index < len(passes):
+            there = f"there are {len(passes)}, from 0 on" if passes else "passes have transactions of the engine alone"
+            raise InputError(f"pass: there is no pass {index!r} {self.title}; {there}")
         tag, number = passes[index]
         return self._where((self.recording.tag == tag) & (self.recording.pass_index == number), f"of pass {index}")
 
     def between(self, first_cycle: int, last_cycle: int) -> Transactions:
-        """Those that began in these cycles, both ends included."""
+        """Those that began in these cycles, both ends included.
+
+        Raises:
+            InputError: these are not two moments, the earlier one first.
+        """
+        first, last = moments_of((first_cycle, last_cycle))
         begin = self.recording.begin_cycle
-        inside = (begin >= first_cycle) & (begin <= last_cycle)
-        return self._where(inside, f"in cycles {first_cycle:,} .. {last_cycle:,}")
+        found = self._where((begin >= first) & (begin <= last), f"in cycles {first:,} .. {last:,}")
+        outer = self._stretch or (first, last)
+        found._stretch = max(first, outer[0]), min(last, outer[1])
+        return found
 
     @property
     def served(self) -> Transactions:
@@ -151,10 +167,19 @@ class Transactions(Sequence[Transaction]):
         """Bytes over time, counted when they are answered.
 
         Args:
-            window_cycles: of each window of so many cycles, at every position; by default of the whole.
+            window_cycles: of each window of so many cycles, at every position; by default of the whole. That is from
+                the first transaction to the last, or the cycles of :meth:`between`, with those in which nothing moved.
+
+        Raises:
+            InputError: no such window; there is nothing that could move bytes.
         """
         self._refuse_nothing("throughput")
-        return Throughput(self.served, self.first_cycle, self.last_cycle, window_cycles)
+        if not self._own("size_bytes").any():
+            raise InputError(f"throughput: no transaction {self.title} moves bytes; choose others")
+        first, last = self.first_cycle, self.last_cycle
+        if self._stretch is not None:
+            first, last = max(0, self._stretch[0]), max(last, min(self._stretch[1], self.run.last_cycle))
+        return Throughput(self.served, first, last, window_cycles)
 
     def before(self, other: object) -> Expectation:
         """All of them have been answered before anything of ``other`` begins (:func:`tlm.testing.before`)."""
@@ -175,7 +200,7 @@ class Transactions(Sequence[Transaction]):
         return self._only(self.rows[wanted[self.rows]], title)
 
     def _only(self, rows: Column, title: str) -> Transactions:
-        return Transactions(self.run, self.recording, rows, title)
+        return Transactions(self.run, self.recording, rows, title, self._stretch)
 
     def _refuse_nothing(self, what: str) -> None:
         if not len(self):
@@ -185,7 +210,7 @@ class Transactions(Sequence[Transaction]):
         return transaction(self.recording, row)
 
 
-ALL = "all of the run"
+ALL = "of the run"
 
 
 def everything(run: Run, recording: Recording) -> Transactions:
