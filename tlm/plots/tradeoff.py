@@ -24,6 +24,7 @@ _AXES: tuple[tuple[str, Callable[[TradeoffPoint], float]], ...] = (
 def draw(points: Sequence[TradeoffPoint]) -> Figure:
     """One panel for each cost, accuracy upwards."""
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
 
     figure = Figure(figsize=(style.WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
     panels = figure.subplots(1, len(_AXES), sharey=True)
@@ -33,7 +34,8 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
         axes.plot(costs, shares, "o-", color=colour, linewidth=1.0, markersize=4)
         for point, x, y in zip(points, costs, shares, strict=True):
             name = point.name if point.taps is None else f"{point.taps}/9"
-            axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
+            text = axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
+            text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # the curve may run below it
         axes.set_xlabel(label)
         axes.set_xlim(0, max(costs) * _ROOM)
         axes.margins(y=0.12)
