@@ -122,6 +122,7 @@ def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
             assert 0 < low < high < 1.5 * low
 
 
+@pytest.mark.slow
 @needs_browser
 def test_of_many_points_the_first_rows_are_shown(made: Path) -> None:
     done = tlm("sweep", "small.toml", "--over", "input.seed=1..520", "-o", "rows", cwd=made)
@@ -145,6 +146,7 @@ def test_of_many_points_the_first_rows_are_shown(made: Path) -> None:
         report.check()
 
 
+@pytest.mark.slow
 @needs_browser
 def test_parameters_with_many_values(made: Path) -> None:
     kernels = "network.layers.0.kernel=" + ",".join(f"[3, {width}]" for width in range(2, 16))
