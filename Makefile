@@ -15,7 +15,8 @@ JOBS ?= auto
 DEMO := scenarios/resnet18_3of9.toml
 KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py tests/test_occupancy.py tests/test_dma_timeline.py)
 
-BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/*)
+# The editable install lists the packages that there are, so a new one calls for another.
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/* tlm/*/__init__.py)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 

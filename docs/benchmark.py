@@ -55,8 +55,8 @@ def import_all() -> None:
     import tlm.cli
     import tlm.networks.resnet18
     import tlm.reference
-    import tlm.report
     import tlm.result_files
+    import tlm.results.report
     import tlm.scenario.loading
     import tlm.simulator  # noqa: F401
 
@@ -68,9 +68,9 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
     from rich.console import Console
 
     import tlm
-    from tlm.report import print_report
     from tlm.result_files import write_result
-    from tlm.result_json import result_json
+    from tlm.results.report import print_report
+    from tlm.results.result_json import result_json
     from tlm.scenario.loading import load_scenario
 
     job = phases.measure("build", lambda: load_scenario(scenario).build(golden=True))

@@ -16,7 +16,7 @@ import tlm
 from tlm.plots.render import render
 from tlm.plots.sources import load_sources
 from tlm.result_files import json_text, whole_file, write_result
-from tlm.result_json import result_record
+from tlm.results.result_json import result_record
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 

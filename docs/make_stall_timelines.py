@@ -23,7 +23,7 @@ import tlm
 from tlm.chip.driver import Unit
 from tlm.chip.states import HostState, SequencerState
 from tlm.observe.passes import PassRecord
-from tlm.result import Result
+from tlm.results.result import Result
 
 MARKS = {
     "computing": "#", "bank_conflict": "b", "instruction": "i", "pipeline": "p", "parameters": "P", "write_back": "w",

@@ -27,7 +27,7 @@ from tlm.compiler.program import Program
 from tlm.core.errors import CompileError
 from tlm.layers import INPUT, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
-from tlm.result import Result
+from tlm.results.result import Result
 
 both = pytest.mark.parametrize("fidelity", [fidelity.value for fidelity in Fidelity])
 """Both models of the chip must do the same."""

@@ -13,7 +13,7 @@ import tlm
 from tlm.chip.config import ChipConfig
 from tlm.network import Conv2d, MaxPool2d, Network
 from tlm.observe.energy_table import EnergyConfig
-from tlm.result import LayerResult, Result
+from tlm.results.result import LayerResult, Result
 
 OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj")
 """What a step of a convolution costs in the array."""

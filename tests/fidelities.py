@@ -10,8 +10,8 @@ import numpy.typing as npt
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
-from tlm.result import Result
-from tlm.result_json import result_record
+from tlm.results.result import Result
+from tlm.results.result_json import result_record
 
 
 def both(program: Program, activations: npt.ArrayLike, chip: ChipConfig | None = None) -> tuple[Result, Result]:

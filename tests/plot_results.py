@@ -7,7 +7,7 @@ from pathlib import Path
 import tlm
 from tlm.plots.sources import Source, load_sources
 from tlm.result_files import json_text, write_result
-from tlm.result_json import result_record
+from tlm.results.result_json import result_record
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 

@@ -29,7 +29,7 @@ from tlm.observe.account import (
     wait_accounts,
 )
 from tlm.observe.passes import PartRecord, PassRecord
-from tlm.result import Result
+from tlm.results.result import Result
 
 CHIP = ChipConfig()
 

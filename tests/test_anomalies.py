@@ -18,7 +18,7 @@ from tlm.chip.geometry import Geometry
 from tlm.chip.timing import predict
 from tlm.layers import Conv2d
 from tlm.network import Network
-from tlm.result import Result
+from tlm.results.result import Result
 
 
 def test_a_residual_read_falls_out_of_step_with_the_writes() -> None:

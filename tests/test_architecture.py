@@ -27,7 +27,13 @@ LAYERS: dict[str, set[str]] = {
     "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network"},
     "tlm.networks": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.networks", "tlm.reference"},
     "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe"},
-}
+    "tlm.results": {
+        "tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe", "tlm.results",
+    },
+    "tlm.evaluation": {
+        "tlm.core", "tlm.chip", "tlm.compiler", "tlm.integer_arrays", "tlm.network", "tlm.results", "tlm.evaluation",
+    },
+}  # fmt: skip
 """What each lower part may import; whatever is not named here stands above all of them."""
 
 MODULE = "tlm.core.module.Module"

@@ -26,8 +26,8 @@ from tlm.chip.driver import SramName, StartTransfer, Unit
 from tlm.core.errors import InputError
 from tlm.layers import INPUT, Conv2d
 from tlm.network import Network
-from tlm.result import Result
-from tlm.result_json import result_json
+from tlm.results.result import Result
+from tlm.results.result_json import result_json
 
 
 def assert_same_tensors(one: Result, other: Result) -> None:
@@ -217,7 +217,7 @@ def test_two_runs_are_identical(fidelity: str, case: NetworkCase, chip: ChipConf
 
 RUN_PICKLED = """
 import pickle, sys, tlm
-from tlm.result_json import result_json
+from tlm.results.result_json import result_json
 program, activations = pickle.load(open(sys.argv[1], "rb"))
 result = tlm.simulate(program, activations, fidelity=sys.argv[2])
 sys.stdout.write(result_json(result))

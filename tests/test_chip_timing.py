@@ -21,7 +21,7 @@ from tlm.compiler.program import Program
 from tlm.layers import INPUT, Conv2d
 from tlm.network import Network
 from tlm.observe.passes import PassRecord
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.testing import Run
 
 Simulate = Callable[..., Run]

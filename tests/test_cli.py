@@ -16,7 +16,7 @@ from command import SCENARIOS, files, refused, tlm
 
 import tlm as package
 from tlm.natural_order import natural_key
-from tlm.result import tensor_sha256
+from tlm.results.result import tensor_sha256
 
 # -- what it prints ---------------------------------------------------------------------------------------------
 

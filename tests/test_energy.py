@@ -30,7 +30,7 @@ from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_account import Energy, EnergyAccount, added_energies
 from tlm.observe.energy_table import ENTRIES, OFF_CHIP, EnergyConfig, normalisation
 from tlm.observe.recorder import Recorder
-from tlm.result import Result
+from tlm.results.result import Result
 
 TABLE = EnergyConfig()
 COMPONENTS = [item.name for item in fields(EnergyAccount)]

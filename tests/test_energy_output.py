@@ -15,7 +15,7 @@ from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.observe.energy_account import EnergyAccount
 from tlm.observe.energy_table import ENTRIES, OFF_CHIP, EnergyConfig, EnergyEntry, normalisation
-from tlm.result_json import result_record
+from tlm.results.result_json import result_record
 
 TABLE = EnergyConfig()
 COMPONENTS = [item.name for item in fields(EnergyAccount)]

@@ -13,10 +13,10 @@ from strategies import random_activations
 import tlm as package
 from tlm.images import load_image
 from tlm.networks.seeded import seeded_activations
-from tlm.result import tensor_sha256
+from tlm.results.result import tensor_sha256
+from tlm.results.scores import are_scores, best_classes
 from tlm.scenario.batch_inputs import image_variant, variants_of
 from tlm.scenario.loading import load_scenario
-from tlm.scores import are_scores, best_classes
 
 PHOTO = SCENARIOS / "images" / "astronaut.png"
 

@@ -10,13 +10,13 @@ import pytest
 from strategies import random_activations
 
 import tlm
-from tlm.batch import Batch
 from tlm.chip.config import ChipConfig
 from tlm.compiler.memory_image import Chunk
 from tlm.core.errors import CompileError, InputError, SimulationError
+from tlm.evaluation.batch import Batch
 from tlm.layers import Conv2d
 from tlm.network import Network
-from tlm.result import tensor_sha256
+from tlm.results.result import tensor_sha256
 
 RNG = np.random.default_rng(7)
 WEIGHTS = RNG.integers(-8, 8, (9, 2, 3, 3)).astype(np.int8)

@@ -18,7 +18,7 @@ import tlm
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
 from tlm.core.errors import CompileError
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.testing import Run
 
 Simulate = Callable[..., Run]

@@ -10,7 +10,7 @@ from command import SCENARIOS
 
 import tlm
 from tlm.compiler.program import Program
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.scenario.loading import Job, load_scenario
 
 TAPS = {"resnet18_1of9": 397_104, "resnet18_3of9": 621_360, "resnet18_9of9": 1_294_128, "resnet18_dense": 1_959_472}

@@ -14,9 +14,9 @@ import pytest
 import tlm
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
-from tlm.result import PUBLISHED_CHIP_KEYS, LayerResult, Result, Traffic, chip_labels, layer_kind, tensor_sha256
 from tlm.result_files import check_writable, check_writable_file, npz_bytes, write_result
-from tlm.result_json import result_json
+from tlm.results.result import PUBLISHED_CHIP_KEYS, LayerResult, Result, Traffic, chip_labels, layer_kind, tensor_sha256
+from tlm.results.result_json import result_json
 from tlm.scenario.json_schema import attribute_docs
 
 LAYER = LayerResult(

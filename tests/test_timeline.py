@@ -9,7 +9,7 @@ import pytest
 from waves import CHIP, small_network
 
 import tlm
-from tlm.result_json import result_json
+from tlm.results.result_json import result_json
 
 
 @pytest.fixture(scope="module", params=["burst", "beat"])

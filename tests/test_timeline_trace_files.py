@@ -15,7 +15,7 @@ from tlm.core.errors import DriverError, InputError
 from tlm.core.module import Activity
 from tlm.observe.timeline_trace.content import MAX_EVENTS
 from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
-from tlm.result_json import result_json
+from tlm.results.result_json import result_json
 from tlm.scenario.loading import load_scenario
 
 

@@ -24,7 +24,7 @@ from tlm.core.errors import CompileError
 from tlm.layers import INPUT, Conv2d, MaxPool2d
 from tlm.networks.resnet18 import Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.scenario.loading import load_scenario
 
 SHARES = st.sampled_from((0.0, 0.05, 0.15, 0.4))

@@ -17,7 +17,7 @@ from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.recorder import Recorder
 from tlm.observe.watched import Watched
-from tlm.result_json import result_json
+from tlm.results.result_json import result_json
 
 FIDELITIES = ("burst", "beat")
 

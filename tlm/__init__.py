@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tlm.compiler.program import Program
     from tlm.compiler.saved import load_program, save_program
     from tlm.core.errors import TlmError
-    from tlm.evaluation import Evaluator, evaluate
+    from tlm.evaluation.evaluator import Evaluator, evaluate
     from tlm.exploration.api import sweep
     from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
     from tlm.network import Network
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tlm.observe.energy_table import EnergyConfig
     from tlm.observe.faults import BitFlip, FaultTarget
     from tlm.observe.trace_options import TraceOptions
-    from tlm.result import LayerResult, Result
+    from tlm.results.result import LayerResult, Result
     from tlm.simulator import simulate
 
 _HOMES = {
@@ -32,17 +32,17 @@ _HOMES = {
     "ChipConfig": "tlm.chip.config",
     "Conv2d": "tlm.layers",
     "EnergyConfig": "tlm.observe.energy_table",
-    "Evaluator": "tlm.evaluation",
+    "Evaluator": "tlm.evaluation.evaluator",
     "FaultTarget": "tlm.observe.faults",
-    "LayerResult": "tlm.result",
+    "LayerResult": "tlm.results.result",
     "MaxPool2d": "tlm.layers",
     "Network": "tlm.network",
     "Program": "tlm.compiler.program",
-    "Result": "tlm.result",
+    "Result": "tlm.results.result",
     "TlmError": "tlm.core.errors",
     "TraceOptions": "tlm.observe.trace_options",
     "compile": "tlm.compiler.compile:compile_network",
-    "evaluate": "tlm.evaluation",
+    "evaluate": "tlm.evaluation.evaluator",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
     "load_program": "tlm.compiler.saved",
     "reference": "tlm.reference:",

@@ -62,7 +62,7 @@ def write_record(directory: Path, name: str, text: str, tensors: Mapping[str, np
     Args:
         directory: an existing directory.
         name: the record's file.
-        text: from :func:`json_text` or :func:`tlm.result_json.result_json`.
+        text: from :func:`json_text` or :func:`tlm.results.result_json.result_json`.
         tensors: name -> array.
     """
     outputs, record = directory / OUTPUTS_NAME, directory / name

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import numpy.typing as npt
 
-from tlm.capture import TensorCapture
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
@@ -23,8 +22,9 @@ from tlm.observe.recorder import Recorder
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.tracing import traced
 from tlm.observe.watched import Watched
-from tlm.result import Result
-from tlm.result_builder import ResultBuilder
+from tlm.results.capture import TensorCapture
+from tlm.results.result import Result
+from tlm.results.result_builder import ResultBuilder
 
 Observer: TypeAlias = Callable[[Watched], None]
 """Called with a run that has not started, so that it can subscribe to sockets and probes; it must change nothing."""

@@ -12,7 +12,7 @@ from tlm.analysis.stored import StoredLayer, StoredResult
 from tlm.analysis.what_if import BANDWIDTH, BUS, IN_FLIGHT, LATENCY, Outcome, changes, outcomes
 
 if TYPE_CHECKING:
-    from tlm.result import Result
+    from tlm.results.result import Result
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "array": ("computing",),

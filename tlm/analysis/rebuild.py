@@ -21,7 +21,7 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
     from tlm.network import Network
-    from tlm.result import Result
+    from tlm.results.result import Result
 
 _WITHOUT = "`--no-runs` explains without simulating"
 
@@ -126,7 +126,7 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
 
 
 def _check_input(activations: Int8Array, sha256: str | None) -> None:
-    from tlm.result import tensor_sha256
+    from tlm.results.result import tensor_sha256
 
     found = tensor_sha256(activations)
     if sha256 is not None and found != sha256:

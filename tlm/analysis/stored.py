@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from tlm.analysis.stored_timeline import StoredEnergy, StoredRunEnergy, StoredTimeline
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
-from tlm.result_json import SCHEMA
+from tlm.results.result_json import SCHEMA
 
 RESULT_NAME = "result.json"
 

@@ -13,7 +13,7 @@ from tlm.core.errors import CompileError, InputError, SimulationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tlm.result import Result
+    from tlm.results.result import Result
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from tlm.golden import differing_layers
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
-    from tlm.evaluation_result import Evaluation
-    from tlm.result import Tensor
+    from tlm.evaluation.evaluation_result import Evaluation
+    from tlm.results.result import Tensor
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job, LoadedScenario
 
@@ -115,8 +115,8 @@ def _fashion_mnist(arguments: argparse.Namespace, job: Job) -> BatchInputs:
 def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> tuple[Evaluation, list[Tensor] | None]:
     """The evaluation, and all outputs if they are to be written."""
     import tlm
-    from tlm.batch import Batch
-    from tlm.evaluation_result import Evaluation, evaluated_input
+    from tlm.evaluation.batch import Batch
+    from tlm.evaluation.evaluation_result import Evaluation, evaluated_input
 
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip)
@@ -166,7 +166,7 @@ def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor]
         return []
     import numpy as np
 
-    from tlm.evaluation_result import evaluation_record
+    from tlm.evaluation.evaluation_result import evaluation_record
     from tlm.result_files import EVALUATION_NAME, json_text, write_record
 
     tensors = {evaluation.result.output_name: np.stack(outputs)}
@@ -174,8 +174,8 @@ def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor]
 
 
 def _print(evaluation: Evaluation, written: list[Path]) -> None:
-    from tlm.evaluation_result import print_evaluation
-    from tlm.report import report_console
+    from tlm.evaluation.evaluation_result import print_evaluation
+    from tlm.results.report import report_console
 
     print_evaluation(evaluation, report_console(soft_wrap=True))
     print(

@@ -14,11 +14,11 @@ from tlm.core.errors import InputError
 from tlm.golden import differing_layers
 
 if TYPE_CHECKING:
-    from tlm.batch import BatchSummary
     from tlm.cli.arguments import Commands
     from tlm.compiler.program import Program
+    from tlm.evaluation.batch import BatchSummary
     from tlm.observe.trace_options import TraceOptions
-    from tlm.result import Result
+    from tlm.results.result import Result
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job
 
@@ -83,7 +83,7 @@ def _simulate(
 
 def _evaluate(program: Program, inputs: BatchInputs, result: Result) -> BatchSummary:
     import tlm
-    from tlm.batch import Batch
+    from tlm.evaluation.batch import Batch
 
     batch, evaluator = Batch(result, len(inputs)), tlm.Evaluator(program)
     with progress("evaluating the batch", len(inputs)) as count_one:
@@ -102,7 +102,7 @@ def _deliver(
     traces: list[Path],
 ) -> None:
     from tlm.result_files import json_text
-    from tlm.result_json import result_record
+    from tlm.results.result_json import result_record
 
     matches = None if differing is None else not differing
     record = result_record(result, scenario=job.name, settings=job.settings, matches_reference=matches)
@@ -124,7 +124,7 @@ def _print(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, written: list[Path]
 ) -> None:
     from tlm.observe.trace_options import WAVE_SUFFIXES
-    from tlm.report import print_report, report_console
+    from tlm.results.report import print_report, report_console
 
     print_report(result, report_console(), job.name, job.description, differing)
     if batch is not None:

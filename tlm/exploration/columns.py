@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tlm.observe.account import ArrayAccount, WaitAccount
 
 if TYPE_CHECKING:
-    from tlm.result import Result
+    from tlm.results.result import Result
 
 
 @dataclass(frozen=True)

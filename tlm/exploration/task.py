@@ -17,7 +17,7 @@ from tlm.exploration.columns import DIFFERS, FAILED, OK, figures
 if TYPE_CHECKING:
     from tlm.chip.config import ChipConfig
     from tlm.compiler.program import Program
-    from tlm.result import Result
+    from tlm.results.result import Result
     from tlm.scenario.loading import Job
     from tlm.scenario.schema import Scenario
 

@@ -14,7 +14,7 @@ from fractions import Fraction
 from tlm.core.errors import SimulationError
 from tlm.observe.account import ArrayAccount, added
 from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, FIRST_PW, SECOND_PW, group_of
-from tlm.result import LayerResult, Result
+from tlm.results.result import LayerResult, Result
 
 DENSE_TAPS = 9
 """Of an unpruned 3x3 kernel."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig
 from tlm.networks.resnet18 import STEM_CHANNELS, Resnet18
-from tlm.result import Result
+from tlm.results.result import Result
 
 LARGE_AMEM_WORDS = 1 << 18
 """Holds every tensor of ResNet-18 whole, so that no layer is cut into bands."""

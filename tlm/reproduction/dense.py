@@ -15,7 +15,7 @@ from tlm.network import Network
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
 from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.simulator import simulate
 
 _TILES = (5, 13)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import tops_per_w
 from tlm.observe.energy_table import AJ_PER_PJ
-from tlm.result import Result
+from tlm.results.result import Result
 
 STEM = "conv1"
 FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
@@ -23,7 +23,7 @@ def group_of(name: str, kind: str) -> str:
 
     Args:
         name: as :mod:`tlm.networks.resnet18` and :mod:`tlm.networks.blocks` give it.
-        kind: see :func:`tlm.result.layer_kind`.
+        kind: see :func:`tlm.results.result.layer_kind`.
 
     Raises:
         SimulationError: a layer of another network, which would be in no sum.

@@ -12,7 +12,7 @@ from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.reproduction.breakdown import unit_cycles
 from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, group_of
 from tlm.reproduction.published import TOPS_PER_W, ideal_gain
-from tlm.result import LayerResult, Result
+from tlm.results.result import LayerResult, Result
 
 IDEAL = "ideal arithmetic of the blocks"
 OF_BLOCKS = {

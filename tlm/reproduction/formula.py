@@ -12,7 +12,7 @@ from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import Conv2d
-from tlm.result import Result
+from tlm.results.result import Result
 
 _PATTERN_BITS = 60
 

@@ -21,7 +21,7 @@ from tlm.reproduction.efficiency import Efficiency, efficiency_of
 from tlm.reproduction.energy_split import EnergySplit, energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.simulator import simulate
 
 BLOCK_NAMES = ("conv2_2", "conv3_2", "conv4_2", "conv5_2")

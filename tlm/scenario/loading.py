@@ -121,7 +121,7 @@ def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> L
 
 
 def _settings(config: Scenario, activations: Int8Array) -> dict[str, Any]:
-    from tlm.result import tensor_sha256
+    from tlm.results.result import tensor_sha256
 
     sections = {"network": config.network, "input": config.input}
     settings: dict[str, Any] = {name: msgspec.to_builtins(section) for name, section in sections.items()}

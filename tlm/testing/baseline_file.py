@@ -18,7 +18,7 @@ from tlm.natural_order import natural_key
 from tlm.testing.recipe import chip_changes
 
 if TYPE_CHECKING:
-    from tlm.result import Result
+    from tlm.results.result import Result
 
 _SUFFIX = ".tlm-baseline.txt"
 _HEADER = (

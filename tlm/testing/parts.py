@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tlm.observe.energy_account import Energy
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import PartSpan, TransferSpan
-from tlm.result import LayerResult
+from tlm.results.result import LayerResult
 from tlm.testing.cycles import Bounds
 from tlm.testing.energy import Powered
 from tlm.testing.expectation import Expectation

@@ -16,7 +16,7 @@ from tlm.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
 from tlm.observe.trace_options import TraceOptions
-from tlm.result import Result
+from tlm.results.result import Result
 from tlm.simulator import Observer, simulate
 from tlm.testing.names import known_name
 

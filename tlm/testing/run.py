@@ -15,7 +15,7 @@ from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError, TlmError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.energy_account import Energy
-from tlm.result import Result, Tensor
+from tlm.results.result import Result, Tensor
 from tlm.testing.causes import causes_of, cycle_by_cycle
 from tlm.testing.cycles import Bounds
 from tlm.testing.energy import Powered

@@ -19,8 +19,8 @@ from tlm.compiler.program import Program
 from tlm.core.errors import InputError
 from tlm.integer_arrays import integers
 from tlm.network import Network
-from tlm.part_tensors import PartOrder, PartTensors, stored_output
-from tlm.result import Tensor
+from tlm.results.part_tensors import PartOrder, PartTensors, stored_output
+from tlm.results.result import Tensor
 
 
 class Evaluator:

@@ -1,4 +1,4 @@
-"""A compiled program's plan as a person reads it on a terminal; labels as in :mod:`tlm.report`."""
+"""A compiled program's plan as a person reads it on a terminal; labels as in :mod:`tlm.results.report`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 from tlm.chip.driver import Unit
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Segment
-from tlm.report import array_size
+from tlm.results.report import array_size
 
 
 def print_plan(program: Program, console: Console, name: str) -> None:

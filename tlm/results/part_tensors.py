@@ -12,7 +12,7 @@ from tlm.compiler.places import planes_per_channel, tensor_plane_words, tensor_p
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
 from tlm.network import TensorInfo
-from tlm.result import Tensor
+from tlm.results.result import Tensor
 
 ReadAmem = Callable[[int, int], npt.NDArray[np.uint8]]
 """read(first word, words) -> their bytes."""

@@ -16,7 +16,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
-from tlm.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
+from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
 
 
 @dataclass(frozen=True)

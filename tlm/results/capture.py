@@ -13,8 +13,8 @@ from tlm.core.errors import SimulationError
 from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload, Payload
 from tlm.core.sockets import InitiatorSocket
-from tlm.part_tensors import PartOrder, PartTensors, stored_output
-from tlm.result import Tensor
+from tlm.results.part_tensors import PartOrder, PartTensors, stored_output
+from tlm.results.result import Tensor
 
 
 class TensorCapture:

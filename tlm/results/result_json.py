@@ -10,7 +10,7 @@ from typing import Any
 from tlm.observe.account import RunAccount, SramAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
-from tlm.result import LayerResult, Result, chip_labels, tensor_sha256
+from tlm.results.result import LayerResult, Result, chip_labels, tensor_sha256
 
 SCHEMA = "tlm.result/1"
 """Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""

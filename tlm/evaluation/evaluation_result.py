@@ -10,10 +10,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from tlm.batch import BatchSummary
-from tlm.report import operating_point
-from tlm.result import Result, Tensor, chip_labels, tensor_sha256
-from tlm.scores import are_scores, best_classes
+from tlm.evaluation.batch import BatchSummary
+from tlm.results.report import operating_point
+from tlm.results.result import Result, Tensor, chip_labels, tensor_sha256
+from tlm.results.scores import are_scores, best_classes
 
 SCHEMA = "tlm.eval/1"
 """Version of eval.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlm.core.errors import SimulationError
-from tlm.result import Result, Tensor
+from tlm.results.result import Result, Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class BatchSummary:
     count: int
     """Inputs, that of the timed run included."""
     outputs_sha256: str
-    """``tlm.result.tensor_sha256`` of all outputs in one array (N, O, H', W')."""
+    """``tlm.results.result.tensor_sha256`` of all outputs in one array (N, O, H', W')."""
     cycles_per_image: int
     """Those of the timed run: timing depends on no value, so every input takes as many."""
     total_cycles: int

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from tlm.chip.config import ChipConfig
 from tlm.observe.energy_account import tops_per_w
-from tlm.result import LayerResult, Result, chip_labels
-from tlm.scores import are_scores, best_classes
+from tlm.results.result import LayerResult, Result, chip_labels
+from tlm.results.scores import are_scores, best_classes
 
 _MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlm.result import Tensor
+from tlm.results.result import Tensor
 
 
 def are_scores(output: Tensor) -> bool:
