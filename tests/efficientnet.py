@@ -46,10 +46,13 @@ def write(directory: Path) -> tuple[Path, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         _export(plain)
-    logging.getLogger().setLevel(logging.ERROR)  # it warns of biases that need more than 32 bits
     quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     onnx.save(onnx.version_converter.convert_version(onnx.load(prepared), 21), prepared)
-    _quantise(prepared, quantised)
+    logging.disable(logging.WARNING)  # of biases that need more than 32 bits
+    try:
+        _quantise(prepared, quantised)
+    finally:
+        logging.disable(logging.NOTSET)
     session = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"])
     (scores,) = session.run(None, {session.get_inputs()[0].name: photographs()[:1]})
     return quantised, int(np.argmax(scores))

@@ -202,6 +202,13 @@ def test_how_values_are_written(made: Path) -> None:
         assert report.evaluate("plain('<b>a&b')") == "&lt;b>a&amp;b"
 
 
+@needs_browser
+def test_columns_of_more_numbers_than_a_call_may_have_arguments(made: Path) -> None:
+    with report_pages.opened(made / "sweep" / "report.html") as report:
+        assert report.evaluate("writer(Array.from({length: 300000}, (_, i) => i % 9 + 0.25))(7.25)") == "7.25"
+        assert report.evaluate("largest(Array(300000).fill(-3), -7)") == -3
+
+
 def test_no_text_ends_the_data(made: Path) -> None:
     evil = "</script><!--<script>"
     text = page(evil, "", {"x": evil}, "run")

@@ -95,6 +95,28 @@ def test_single_weights_are_kept_by_magnitude_twice() -> None:
     assert magnitudes[kept].min() > magnitudes[~kept].max()
 
 
+def test_weights_and_words_that_are_zero_still_count_before_those_that_were_dropped() -> None:
+    weights = nn.Conv2d(1, 4, 1, bias=False)
+    words = nn.Conv2d(4, 32, 1, bias=False)
+    for layer, prune in ((weights, prune_weights), (words, prune_words)):
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor([1.0, 4.0, 3.0, 2.0]).reshape(layer.weight.shape[0] // 32 or 4, -1, 1, 1))
+        prune(layer, 0.75)
+        with torch.no_grad():
+            layer.weight_orig.zero_()
+        prune(layer, 0.5)
+        live = mask_of(layer).flatten()[:4] if layer is weights else mask_of(layer)[0].flatten()
+        assert live.tolist() == [0, 1, 1, 0]
+
+
+def test_the_smallest_of_tiny_weights_go_first() -> None:
+    layer = nn.Conv2d(1, 4, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor([1e-9, 4e-9, 3e-9, 2e-9]).reshape(4, 1, 1, 1))
+    prune_weights(layer, 0.5)
+    assert mask_of(layer).flatten().tolist() == [0, 1, 1, 0]
+
+
 @pytest.mark.parametrize("taps", [0, 10])
 def test_impossible_taps_are_refused(taps: int) -> None:
     with pytest.raises(InputError, match=rf"taps: {taps} is not allowed .* 1\.\.9"):

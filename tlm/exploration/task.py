@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NETWORKS, _PROGRAMS = 4, 16
+_NETWORKS, _PROGRAMS, _CHECKS = 4, 16, 256
 """How many are kept; a whole ResNet-18 is 40 MB with its golden tensors. Points come ordered by both."""
 _GARBAGE_SHARE = 0.05
 """Of the time, for collecting garbage."""
@@ -101,7 +101,7 @@ class Sweeper:
 _sweeper = Sweeper()
 _networks: Kept[Job] = Kept(_NETWORKS)
 _programs: Kept[Program] = Kept(_PROGRAMS)
-_checks: Kept[str | None] = Kept(256)
+_checks: Kept[str | None] = Kept(_CHECKS)
 
 
 def run_task(task: Task) -> Outcome:

@@ -54,28 +54,24 @@ class Block:
     expansion: int = 1
 
 
+_SMALL_STEM = (32, 5, 2, False)
+_SMALL_BLOCKS = (
+    Block("conv2_1", 32),
+    Block("conv3_1", 64, 2),
+    Block("conv3_2", 64),
+    Block("conv4_1", 128, 2),
+    Block("conv4_2", 128),
+)
+
+
 def small_resnet() -> Architecture:
     """Model 2 at the size of Fashion-MNIST [A]: five PW-DW-PW blocks of 32 to 128 channels on 14x14 to 4x4 pixels."""
-    blocks = (
-        Block("conv2_1", 32),
-        Block("conv3_1", 64, 2),
-        Block("conv3_2", 64),
-        Block("conv4_1", 128, 2),
-        Block("conv4_2", 128),
-    )
-    return _residual("small_resnet", (1, 28, 28), 10, (32, 5, 2, False), blocks)
+    return _residual("small_resnet", (1, 28, 28), 10, _SMALL_STEM, _SMALL_BLOCKS)
 
 
 def standard_resnet() -> Architecture:
     """The same widths with two standard 3x3 convolutions a block, for pruning by weight words [A]."""
-    blocks = (
-        Block("conv2_1", 32),
-        Block("conv3_1", 64, 2),
-        Block("conv3_2", 64),
-        Block("conv4_1", 128, 2),
-        Block("conv4_2", 128),
-    )
-    return _residual("standard_resnet", (1, 28, 28), 10, (32, 5, 2, False), blocks, standard=True)
+    return _residual("standard_resnet", (1, 28, 28), 10, _SMALL_STEM, _SMALL_BLOCKS, standard=True)
 
 
 def resnet18(classes: int = 1000, size: int = 224) -> Architecture:

@@ -118,8 +118,9 @@ class Int4Layer(nn.Module):
 
     def live_weights(self) -> int:
         """Weights of the factored or plain kernel that no mask drops, counted as the engine stores them."""
-        kept = torch.ones_like(self.weight) if self.kept is None else self.kept
-        return int((kept * self.mask).sum()) if self.has_spatial else int(kept.sum())
+        if self.kept is None:
+            return len(self.weight) * int(self.mask.sum()) if self.has_spatial else self.weight.numel()
+        return int(torch.count_nonzero(self.kept * self.mask if self.has_spatial else self.kept))
 
     def whole_bias(self, input_step: Tensor) -> Tensor:
         """The bias (O,) rounded to whole units of the sums, as the engine stores it; gradients go straight through.

@@ -43,7 +43,8 @@ class KeepWords(prune.BasePruningMethod):
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask; a last group of fewer than 32 output channels counts by its mean as well."""
         groups = [part.abs().mean(0) for part in torch.split(t * default_mask, WORD_CHANNELS)]
-        strength = torch.stack(groups).flatten()
+        live = [part.amax(0) > 0 for part in torch.split(default_mask, WORD_CHANNELS)]
+        strength = torch.where(torch.stack(live), torch.stack(groups), -1.0).flatten()  # what was dropped ranks last
         keep = strength.argsort(descending=True, stable=True)[: round(self.share * strength.numel())]
         words = torch.zeros_like(strength).scatter_(0, keep, 1.0).reshape(len(groups), *t.shape[1:])
         return words.repeat_interleave(WORD_CHANNELS, 0)[: len(t)] * default_mask
@@ -59,7 +60,7 @@ class KeepWeights(prune.BasePruningMethod):
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask, of any shape; what was dropped ranks last."""
-        strength = (t.abs() * default_mask + default_mask).flatten()
+        strength = torch.where(default_mask > 0, t.abs(), -1.0).flatten()
         keep = strength.argsort(descending=True, stable=True)[: round(self.share * strength.numel())]
         return torch.zeros_like(strength).scatter_(0, keep, 1.0).reshape(t.shape) * default_mask
 

@@ -7,8 +7,9 @@ checkpoint of its own; INT4 stages leave a network for the engine as well.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,6 +29,8 @@ RECIPES = Path(__file__).parent / "recipes"
 
 FULL_TAPS = 9
 """Taps of a 3x3 kernel."""
+
+Number = TypeVar("Number", int, float)
 
 _Positive = Annotated[float, Meta(gt=0.0)]
 _Share = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -76,7 +79,7 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     weights_file: str | None = None
     """A file of trained FP32 weights that a first stage starts from (docs/training.md has the format)."""
     epochs: Annotated[float, Meta(ge=0.0)] = 1.0
-    """0: the network stays as it is; for weights that are trained already."""
+    """0: nothing is trained, and what the stage prunes goes at once; for weights that are trained already."""
     rate: _Positive = 0.1
     """Highest learning rate of the one-cycle schedule."""
     taps: Annotated[int, Meta(ge=1, le=9)] | None = None
@@ -128,15 +131,15 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
 
     def taps(self, stage: Stage) -> int:
         """Taps that the depth-wise kernels have when a stage is done (9 before anything is pruned)."""
-        return next((one.taps for one in reversed(self.chain(stage)) if one.taps is not None), FULL_TAPS)
+        return _last((one.taps for one in self.chain(stage)), FULL_TAPS)
 
     def word_density(self, stage: Stage) -> float:
         """Share of the weight words of each convolution that is left when a stage is done."""
-        return next((one.word_density for one in reversed(self.chain(stage)) if one.word_density is not None), 1.0)
+        return _last((one.word_density for one in self.chain(stage)), 1.0)
 
     def density(self, stage: Stage) -> float:
         """Share of the single weights of each convolution that is left when a stage is done."""
-        return next((one.density for one in reversed(self.chain(stage)) if one.density is not None), 1.0)
+        return _last((one.density for one in self.chain(stage)), 1.0)
 
     def has_densities(self, stage: Stage) -> bool:
         """Whether convolutions are pruned in a stage or before it."""
@@ -145,6 +148,14 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def digest(self) -> str:
         """Differs if anything in the recipe does; new keys that it does not use change nothing."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+def _last(values: Iterable[Number | None], default: Number) -> Number:
+    """The last of a chain's values that is given."""
+    last = default
+    for value in values:
+        last = last if value is None else value
+    return last
 
 
 def load_recipe(text: str) -> Recipe:

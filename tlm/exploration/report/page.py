@@ -11,6 +11,8 @@ from typing import Any
 
 from tlm.core.errors import InputError
 
+PJ_PER_UJ = 1e6
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -88,7 +90,7 @@ def summary(figures: Iterable[Figure]) -> str:
 
 def energy_text(energy_pj: float) -> str:
     """Microjoules, with three digits at least."""
-    energy_uj = energy_pj / 1e6
+    energy_uj = energy_pj / PJ_PER_UJ
     return f"{energy_uj:,.2f} µJ" if energy_uj >= 1 else f"{energy_uj:.3g} µJ"
 
 

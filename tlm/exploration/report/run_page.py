@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.exploration.report.page import LABELS, Figure, energy_text, figure, page, section, summary, table
+from tlm.exploration.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page, section, summary, table
 from tlm.exploration.report.run_figures import figures_of
 from tlm.plots.sources import load_sources, operating_point
 
@@ -31,7 +31,6 @@ _COLUMNS = (
     ("off_chip_uj", "off-chip", "µJ", "[A]"),
     ("cause", "most cycles go to", "", "[D]"),
 )
-_PJ_PER_UJ = 1e6
 
 
 def run_page(path: Path) -> str:
@@ -43,7 +42,7 @@ def run_page(path: Path) -> str:
     (source,) = load_sources([path])
     energies = source.layer_energies
     rows = [
-        {**_row(index + 1, layer), "energy_uj": one.total_pj / _PJ_PER_UJ, "off_chip_uj": one.off_chip_pj / _PJ_PER_UJ}
+        {**_row(index + 1, layer), "energy_uj": one.total_pj / PJ_PER_UJ, "off_chip_uj": one.off_chip_pj / PJ_PER_UJ}
         for index, (layer, one) in enumerate(zip(source.stored.layers, energies, strict=True))
     ]
     columns = [{"name": name, "title": title, "unit": unit, "label": label} for name, title, unit, label in _COLUMNS]

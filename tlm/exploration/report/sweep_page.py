@@ -9,12 +9,11 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.exploration.columns import COLUMNS, OK
-from tlm.exploration.report.page import LABELS, Figure, energy_text, figure, page, section, summary, table
+from tlm.exploration.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page, section, summary, table
 from tlm.exploration.store import DATABASE_NAME, read_store
 
 _HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
 _MANY = 9
-_PJ_PER_UJ = 1e6
 _NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
 _UNITS = {"pJ": "µJ", "us": "µs"}
 """Energies of whole runs have too many digits in picojoules."""
@@ -121,7 +120,7 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """A row in the units of the page."""
     return {
-        _NAMES.get(name, name): value / _PJ_PER_UJ if name in _NAMES and value is not None else value
+        _NAMES.get(name, name): value / PJ_PER_UJ if name in _NAMES and value is not None else value
         for name, value in row.items()
     }
 

@@ -78,12 +78,15 @@ function text(value) {
 // Plotly reads tags in what it writes.
 const plain = (value) => text(value).replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
+// Not Math.max(...values): a hundred thousand arguments are too many for a call.
+const largest = (values, least) => values.reduce((a, b) => Math.max(a, b), least);
+
 // How the numbers of a column are written: with as many decimals each, six significant digits of the largest.
 function writer(values) {
   const numbers = values.filter((value) => typeof value === "number");
   if (numbers.every(Number.isInteger)) return text;
-  const before = Math.max(1, Math.floor(Math.log10(Math.max(...numbers.map(Math.abs), 1e-12))) + 1);
-  const decimals = Math.min(Math.max(0, DIGITS - before), Math.max(...numbers.map((v) => decimalsOf(v))));
+  const before = Math.max(1, Math.floor(Math.log10(largest(numbers.map(Math.abs), 1e-12))) + 1);
+  const decimals = Math.min(Math.max(0, DIGITS - before), largest(numbers.map(decimalsOf), 0));
   const format = new Intl.NumberFormat("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   return (value) => (typeof value === "number" ? format.format(value) : text(value));
 }

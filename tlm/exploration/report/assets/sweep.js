@@ -98,7 +98,7 @@ function drawPareto(rows, found, x, y, colour) {
 
 function drawEffect(index, { name }, rows, y) {
   const values = valuesOf(name), few = values.length <= FEW, numeric = isNumeric(name);
-  const ends = rows.map((r) => r[y]), low = Math.min(0, ...ends), high = Math.max(0, ...ends), air = 0.05 * (high - low);
+  const ends = rows.map((r) => r[y]), low = -largest(ends.map((v) => -v), 0), high = largest(ends, 0), air = 0.05 * (high - low);
   const layout = { height: 300, margin: { t: 30, r: 10, l: 70 }, showlegend: false,
     xaxis: { title: { text: byName[name].title }, type: few || !numeric ? "category" : undefined },
     yaxis: { title: { text: axisTitle(y) }, tickformat: ",", range: high > low ? [low && low - air, high && high + air] : undefined } };
