@@ -6,9 +6,28 @@ one argument: the message, complete, with place, value, what is allowed and the 
 
 from __future__ import annotations
 
+_HEAD_CHARACTERS, _TAIL_CHARACTERS = 1_000, 500
+"""What a long message keeps: place and value stand at its start, what is allowed and the remedy at its end."""
+
+
+def one_line(text: str) -> str:
+    """``text`` as one line that a terminal can print, whatever a user's file or option put into it.
+
+    Line breaks and control characters are escaped as in Python; the middle of a long text is left out.
+    """
+    left_out = len(text) - _HEAD_CHARACTERS - _TAIL_CHARACTERS
+    if left_out > 0:
+        text = f"{text[:_HEAD_CHARACTERS]}[.. {left_out} characters ..]{text[-_TAIL_CHARACTERS:]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 class TlmError(Exception):
-    """Base of every deliberate error; its only argument is the whole message."""
+    """Base of every deliberate error; its only argument is the whole message, which is kept as one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
 
 
 class InputError(TlmError):
@@ -40,7 +59,10 @@ class DriverError(SimulationError):
 
 
 class DeadlockError(SimulationError):
-    """Nothing can happen any more, but the work is not finished; lists every open transaction."""
+    """Nothing can happen any more, but the work is not finished; lists every open transaction, one a line."""
+
+    def __init__(self, message: str) -> None:
+        Exception.__init__(self, "\n".join(one_line(line) for line in message.split("\n")))
 
 
 class TraceWarning(UserWarning):
