@@ -17,7 +17,7 @@ from tlm.core.errors import InputError
 from tlm.network import Network
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
-from tlm.observe.faults import BitFlip, arm
+from tlm.observe.faults import BitFlip, arm, whole_passes_show
 from tlm.observe.recorder import Recorder
 from tlm.observe.trace_options import TraceOptions
 from tlm.observe.tracing import traced
@@ -52,7 +52,8 @@ def simulate(
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "burst", the default: a pass and a transfer are one transaction each; "beat": every access, step,
             drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
-            "beat", which is the default then.
+            "beat", which is the default then. A run with faults is made at "beat", whatever is asked for, unless all
+            of them change data off-chip before it begins; the result names the model that ran.
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
@@ -67,6 +68,8 @@ def simulate(
     config = program.config if chip is None else chip
     program.check_chip(config)
     values = program.network.check_activations(activations)
+    if not whole_passes_show(faults, program):
+        model = Fidelity.BEAT
     system = System(config, model)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)

@@ -10,6 +10,8 @@ from functools import partial
 from tlm.chip import address_map as am
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName
+from tlm.compiler.program import Program
+from tlm.compiler.transfer_uses import transfer_bytes
 from tlm.core.errors import InputError
 from tlm.core.module import Activity
 from tlm.core.payload import Command, MemoryPayload
@@ -41,6 +43,23 @@ class BitFlip:
     address: int
     bit: int
     cycle: int = 0
+
+
+def whole_passes_show(faults: Sequence[BitFlip], program: Program) -> bool:
+    """Whether a model that moves the words of a pass or transfer in one moment does what the flips cause.
+
+    It does if all of them change data off-chip before the run begins. A flip during the run may come between two
+    accesses of one pass. A flipped instruction may let a pass and a transfer meet at a word, where their order counts.
+    """
+    instructions = [load.transfer for load in program.loads if load.transfer.sram is SramName.IMEM]
+    return all(
+        fault.target is FaultTarget.MEMORY
+        and fault.cycle == 0
+        and not any(
+            0 <= fault.address - one.memory_offset_bytes < transfer_bytes(one, program.config) for one in instructions
+        )
+        for fault in faults
+    )
 
 
 def arm(system: System, faults: Sequence[BitFlip]) -> None:

@@ -45,8 +45,6 @@ class BurstAligner(Module):
     def _run(self, payload: PassStepsPayload) -> Activity:
         view = self._view
         assert view is not None  # the sequencer configures before it steps
-        if not view.valid:
-            view = self._view = self.amem.direct_memory()
         if not self._all_written:
             self._check_written(payload, view)
         yield from self.vectors.b_transport(
