@@ -35,7 +35,9 @@ FIRST_CYCLES = [one.first_cycle for one in UNFLIPPED.passes["c"]]
 """s of each pass; its step on channel c fetches in cycle s + c."""
 
 
-def golden(weights: npt.NDArray[np.int8], activations: npt.NDArray[np.int8], bias: npt.ArrayLike) -> npt.NDArray[np.int8]:
+def golden(
+    weights: npt.NDArray[np.int8], activations: npt.NDArray[np.int8], bias: npt.ArrayLike
+) -> npt.NDArray[np.int8]:
     layer = Conv2d("c", weights, multiplier=300, shift=12, bias=bias, signed_output=True)
     return tlm.reference.run(Network(SHAPE, [layer]), activations)["c"]
 
@@ -92,7 +94,7 @@ def test_a_pixel_flips_before_and_after_its_fetch(fidelity: str, tile: int) -> N
 
 @both
 def test_an_output_word_flips_before_and_after_its_write(fidelity: str) -> None:
-    """Channel j of the last pass is written in cycle h + 4 + j; a flip before it is overwritten, one behind it stays."""
+    """Channel j of a pass is written in cycle h + 4 + j; a flip before it is overwritten, one behind it stays."""
     channel, handover = 4, UNFLIPPED.passes["c"][-1].handover_cycle
     word = PROGRAM.places["c"].base_word + channel * TILES + TILES - 1
     before, behind = (
@@ -143,6 +145,24 @@ def test_an_illegal_pattern_in_the_middle_of_a_layer_stops_it_there(fidelity: st
     message = rf"engine\.sequencer: illegal instruction at IMem word 13 \(0xd\) in cycle {cycle + 1}"
     with pytest.raises(TlmError, match=message):
         tlm.simulate(PROGRAM, ACTIVATIONS, faults=[flip], fidelity=fidelity)
+
+
+@both
+def test_a_flip_between_two_layers_reaches_only_the_second(fidelity: str) -> None:
+    case, program = CASES["two layers"], PROGRAMS["two layers"]
+    before = tlm.simulate(program, case.activations, fidelity=fidelity)
+    place = program.places["a"]
+    flip = BitFlip(FaultTarget.AMEM, place.base_word + 2 * 2, 14, before.layers["c"].start_cycle - 1)
+    result = tlm.simulate(program, case.activations, faults=[flip], fidelity=fidelity)
+    np.testing.assert_array_equal(result.tensors["a"], before.tensors["a"])
+    flipped = before.tensors["a"].copy()
+    flipped[2].reshape(-1)[14 // 4] ^= 1 << 14 % 4  # channel 2, P = 2, word 0
+    network, second = case.network, case.network.layers[1]
+    acc = tlm.reference.accumulate(second, flipped)
+    expected = tlm.reference.requantise(second, acc, case.activations)
+    np.testing.assert_array_equal(result.outputs, expected)
+    assert not np.array_equal(result.outputs, before.outputs)
+    assert network.output.name == "c"
 
 
 @both
