@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from tlm.chip.chip import System
 from tlm.compiler.program import Program
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import MemoryPayload, Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase
 
 
 @dataclass(slots=True)
@@ -59,9 +59,8 @@ class Measurement:
         for socket in system.simulation.sockets():
             if isinstance(socket, InitiatorSocket):
                 socket.observe(self._see)
-        for module in system.simulation.modules():
-            for probe in module.probes.values():
-                probe.observe(self._change)
+        for probe in system.simulation.probes():
+            probe.observe(self._change)
         system.preload(program.image(program.network.check_activations(activations)))
         system.run(program.steps)
 

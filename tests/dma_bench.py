@@ -26,11 +26,11 @@ from tlm.chip.off_chip_memory import OffChipMemory
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.registers import ChannelRegister, Status, UnitRegister
 from tlm.chip.sram import Sram
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Phase
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket, immediate
 
 ENGINE_PORTS = {
     SramName.AMEM: ("aligner", "write_back", "residual"),
@@ -85,7 +85,7 @@ class Bench(Module):
         self._clock = simulation.clock
         self._channels = {Channel.LOAD: dma.load, Channel.STORE: dma.store}
         self._starts = starts
-        self._interrupted = {channel: Event(simulation.env) for channel in Channel}
+        self._interrupted = {channel: Event(simulation.kernel.env) for channel in Channel}
         self._registers: dict[Channel, InitiatorSocket[MemoryPayload]] = {}
         self.outcome = Outcome()
         for channel, block in self._channels.items():

@@ -29,7 +29,7 @@ def test_a_deadlock_names_every_open_transaction_with_phase_and_age() -> None:
         yield simulation.clock.cycles(2)
         if accepts:
             ram.port.accept(payload)
-        yield simulation.env.event()  # nobody will ever trigger it
+        yield simulation.kernel.env.event()  # nobody will ever trigger it
 
     def late():
         yield simulation.clock.cycles(10)
@@ -53,7 +53,7 @@ def test_a_deadlock_names_every_open_transaction_with_phase_and_age() -> None:
 def test_a_deadlock_without_transactions_says_so() -> None:
     simulation = Simulation()
     with pytest.raises(DeadlockError, match="no transaction is open"):
-        simulation.run(lambda: wait_for(simulation.env.event()))
+        simulation.run(lambda: wait_for(simulation.kernel.env.event()))
 
 
 def test_a_component_s_own_runtime_error_is_no_deadlock() -> None:
@@ -109,6 +109,6 @@ def test_answered_transactions_are_not_open() -> None:
     def body():
         for _ in range(3):
             yield from cpu.out.b_transport(read())
-        assert list(simulation.open_transactions) == []
+        assert list(simulation.kernel.open_transactions) == []
 
     simulation.run(body)

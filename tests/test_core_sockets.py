@@ -8,8 +8,8 @@ import pytest
 from transaction_bench import Initiator, Target, answer_ok, pair, read, watch
 
 from tlm.core.errors import ElaborationError, ProtocolError
-from tlm.core.observation import Probe
 from tlm.core.payload import MemoryPayload, Payload, Response
+from tlm.core.probe import Probe
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
 
@@ -71,9 +71,8 @@ LATE_ADDITIONS = {
     "target socket": lambda cpu, ram: TargetSocket(ram, "late", MemoryPayload, immediate(answer_ok)),
     "probe": lambda cpu, ram: Probe(cpu, "late", 0),
     "submodule": lambda cpu, ram: Initiator("late", cpu),
-    "top-level module": lambda cpu, ram: Initiator("late", cpu.simulation),
     "process of a module": lambda cpu, ram: cpu.add_process(lambda: iter(())),
-    "process of the simulation": lambda cpu, ram: cpu.simulation.add_process(lambda: iter(())),
+    "process of the simulation": lambda cpu, ram: cpu.kernel.add_process(lambda: iter(())),
 }
 
 
@@ -102,7 +101,7 @@ def test_names_are_unique_among_siblings(what: str) -> None:
     }
     with pytest.raises(ElaborationError, match=r"cpu: there is already something called"):
         again[what]()
-    with pytest.raises(ElaborationError, match=r"cpu: there is already a top-level module"):
+    with pytest.raises(ElaborationError, match=r"there is already something called 'cpu'"):
         Initiator("cpu", simulation)
 
 
@@ -135,7 +134,7 @@ def test_debug_transport_takes_no_time_and_is_not_observed() -> None:
     simulation.run(body)
     assert payload.data == b"\x5a\x5a\x5a"
     assert seen == []
-    assert not list(simulation.open_transactions)
+    assert not list(simulation.kernel.open_transactions)
 
 
 def test_debug_transport_works_before_the_start() -> None:

@@ -14,7 +14,7 @@ from tlm.chip.chip import System
 from tlm.chip.driver import SramName, StartTransfer, Transfer, Unit, Wait
 from tlm.chip.registers import ChannelRegister, ErrorCode, UnitRegister
 from tlm.core.errors import DriverError, UnwrittenReadError
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.core.payload import Response
 
 # -- contention ---------------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ def test_the_architecture_page_names_the_sockets_that_there_are() -> None:
     """Per file of a block, all sockets of the modules that it defines, with their directions."""
     from tlm.chip.chip import System
     from tlm.chip.config import ChipConfig
+    from tlm.core.sockets import Socket
 
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [^|]+ \| `(tlm/chip/\w+\.py)` \| ([^|]+) \|", text, re.MULTILINE)
@@ -117,7 +118,8 @@ def test_the_architecture_page_names_the_sockets_that_there_are() -> None:
     found: dict[str, set[tuple[str, str]]] = {}
     for module in System(ChipConfig()).simulation.modules():
         file = type(module).__module__.replace(".", "/") + ".py"
-        arrows = {("->" if socket.direction == "initiator" else "<-", name) for name, socket in module.sockets.items()}
+        sockets = [part for part in module.parts.values() if isinstance(part, Socket)]
+        arrows = {("->" if socket.direction == "initiator" else "<-", socket.name) for socket in sockets}
         found.setdefault(file, set()).update(arrows)
     del found["tlm/chip/chip.py"]  # the engine as a whole has none of its own
     assert {file: named[file] for file in found} == found

@@ -18,8 +18,8 @@ from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.jobs import Job, Load, Store
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import Scheduler
-from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload
+from tlm.core.sockets import Phase
 
 CHIP = ChipConfig()
 

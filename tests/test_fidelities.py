@@ -18,9 +18,8 @@ from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
 from tlm.core.errors import CompileError
-from tlm.core.observation import Phase
 from tlm.core.payload import Payload
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.layers import Conv2d
 from tlm.network import Network
 from tlm.networks.blocks import PwDwPw, build_block

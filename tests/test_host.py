@@ -16,10 +16,9 @@ from tlm.chip.isa import END_WORD
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.registers import ChannelRegister, EngineRegister, Status, UnitRegister
 from tlm.core.errors import DriverError
-from tlm.core.module import Activity
-from tlm.core.observation import Phase
+from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.recorder import Recorder
 
 LOAD = StartTransfer(Unit.LOAD, Transfer(SramName.AMEM, 0, 0, row_words=4))

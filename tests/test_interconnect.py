@@ -15,11 +15,10 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.interconnect import Interconnect
 from tlm.chip.payloads import BurstBeat
 from tlm.core.errors import ElaborationError
-from tlm.core.module import Activity
-from tlm.core.observation import Phase
+from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, immediate
+from tlm.core.sockets import InitiatorSocket, Phase, immediate
 
 Answers: TypeAlias = list[tuple[int, str]]
 """Cycle and port of each answer."""

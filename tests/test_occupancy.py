@@ -23,8 +23,8 @@ from tlm.chip.isa import decode_header, header_word_count
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
-from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Response
+from tlm.core.sockets import Phase
 from tlm.layers import Conv2d
 from tlm.network import Network
 

@@ -13,7 +13,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.off_chip_memory import OffChipMemory
 from tlm.chip.payloads import BurstBeat
 from tlm.core.errors import UnwrittenReadError
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.core.payload import Command, Response
 from tlm.core.simulation import Simulation
 

@@ -13,7 +13,7 @@ import pytest
 from trace_reader import Trace, ns
 from traced_runs import Run
 
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
 
 _MISSING = perfetto_ui.missing()

@@ -12,7 +12,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
 from tlm.chip.sram import Sram
 from tlm.core.errors import ProtocolError, UnwrittenReadError
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket

@@ -13,7 +13,7 @@ from traced_runs import FIDELITIES, Run
 import tlm
 from tlm.chip.driver import StartTransfer, Unit
 from tlm.chip.states import ArrayState, RequantiserState
-from tlm.core.observation import Phase
+from tlm.core.sockets import Phase
 
 
 @pytest.fixture(scope="module", params=FIDELITIES)

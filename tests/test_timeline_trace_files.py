@@ -12,7 +12,7 @@ from traced_runs import FIDELITIES, Run
 
 import tlm
 from tlm.core.errors import DriverError, InputError
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.observe.timeline_trace.content import MAX_EVENTS
 from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
 from tlm.results.result_json import result_json

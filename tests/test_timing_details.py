@@ -12,8 +12,8 @@ from tlm.chip.driver import SramName, StartEngine, Unit, Wait
 from tlm.chip.operating_point import ALPHA, max_frequency_mhz
 from tlm.chip.registers import UnitRegister
 from tlm.core.errors import DriverError
-from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload
+from tlm.core.sockets import Phase
 
 
 @pytest.mark.parametrize("voltage_v", [0.75, 0.9, 0.95, 1.0, 1.05, 1.2])

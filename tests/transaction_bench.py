@@ -7,17 +7,17 @@ from typing import Any
 
 from simpy import Event
 
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Phase
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Payload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket, immediate
 
 
 class Initiator(Module):
     """One initiator socket, ``out``."""
 
-    def __init__(self, name: str, parent: Module | Simulation, payload_type: type[Payload] = MemoryPayload) -> None:
+    def __init__(self, name: str, parent: Module, payload_type: type[Payload] = MemoryPayload) -> None:
         super().__init__(name, parent)
         self.out: InitiatorSocket[Any] = InitiatorSocket(self, "out", payload_type)
 
@@ -28,7 +28,7 @@ class Target(Module):
     def __init__(
         self,
         name: str,
-        parent: Module | Simulation,
+        parent: Module,
         transport: Callable[[Any], Activity] | None = None,
         payload_type: type[Payload] = MemoryPayload,
         **optional: Any,
@@ -63,7 +63,7 @@ def watch(socket: InitiatorSocket[Any], seen: list[Any], tag: Any = None) -> Non
     """Note (cycle, phase) of everything at a socket, or (tag, cycle, phase) where a tag is given."""
 
     def observer(phase: Phase, at: InitiatorSocket[Any], _: Payload) -> None:
-        cycle = at.owner.simulation.clock.now
+        cycle = at.owner.clock.now
         seen.append((cycle, phase) if tag is None else (tag, cycle, phase))
 
     socket.observe(observer)
@@ -77,6 +77,6 @@ def run_together(simulation: Simulation, *activities: Activity) -> None:
     """Run until all of the activities have ended; they start in cycle 0 in the order given."""
 
     def all_of() -> Activity:
-        yield simulation.env.all_of([simulation.env.process(activity) for activity in activities])
+        yield simulation.kernel.env.all_of([simulation.kernel.env.process(activity) for activity in activities])
 
     simulation.run(all_of)

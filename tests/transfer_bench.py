@@ -15,8 +15,8 @@ from transaction_bench import read, write
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import DriverStep, SramName, StartTransfer, Transfer, Unit, Wait
-from tlm.core.observation import Phase
 from tlm.core.payload import Response
+from tlm.core.sockets import Phase
 
 MEMORY_BYTES = 1 << 16
 

@@ -15,7 +15,7 @@ import pywellen
 import tlm
 from tlm.chip.chip import System
 from tlm.chip.fidelity import Fidelity
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.recorder import Recorder

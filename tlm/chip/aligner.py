@@ -21,10 +21,10 @@ from tlm.chip.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.clock import Register
 from tlm.core.errors import ProtocolError
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Cause, Command, MemoryPayload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
@@ -56,9 +56,9 @@ class _Token:
 class Aligner(Module):
     """Address generator, rotate stages and mask."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._banks = config.amem_banks
         self._header: LayerHeader | None = None

@@ -58,7 +58,7 @@ def _sram_parameters(sram: SramName, config: ChipConfig) -> _SramParameters:
 class Engine(Module):
     """SRAMs and datapath: what an RTL model would replace as a whole, behind the same sockets."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self.amem, self.wmem, self.imem = (
             Sram(sram.name.lower(), self, **_sram_parameters(sram, config)) for sram in SramName
@@ -92,7 +92,7 @@ class Engine(Module):
 class BurstEngine(Module):
     """The same for whole passes (fidelity "burst")."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self.amem, self.wmem, self.imem = (
             BurstSram(sram.name.lower(), self, **_sram_parameters(sram, config)) for sram in SramName

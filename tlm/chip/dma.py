@@ -10,13 +10,12 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.dma_load import LoadChannel
 from tlm.chip.dma_store import StoreChannel
 from tlm.core.module import Module
-from tlm.core.simulation import Simulation
 
 
 class Dma(Module):
     """Two channels."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self.load = LoadChannel("load", self, config)
         self.store = StoreChannel("store", self, config)

@@ -15,9 +15,10 @@ from tlm.chip.driver import SramName
 from tlm.chip.payloads import Work
 from tlm.chip.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
 from tlm.chip.states import ChannelState
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Cause, MemoryPayload, Response
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket
 
 
@@ -42,7 +43,7 @@ class DmaChannel(Module, ABC):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self.clock = self.simulation.clock
+        self.clock = self.clock
         self._bus_bytes, self._burst_bytes = config.bus_bytes, config.burst_bytes
         self._config = config
         self.word_bytes = {sram: sram_size(sram, config)[1] for sram in SramName}

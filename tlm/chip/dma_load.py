@@ -15,7 +15,7 @@ from tlm.chip.dma_channel import Burst, DmaChannel
 from tlm.chip.payloads import BurstBeat, Work
 from tlm.chip.registers import ErrorCode, UnitFaultError
 from tlm.core.clock import Register
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.core.payload import Cause, Command, MemoryPayload, Response
 
 

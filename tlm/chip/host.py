@@ -28,10 +28,10 @@ from tlm.chip.registers import (
 )
 from tlm.chip.states import HostState
 from tlm.core.errors import DriverError
-from tlm.core.module import Activity, ActivityOf, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
@@ -57,13 +57,13 @@ class Host(Module):
     def __init__(
         self,
         name: str,
-        parent: Module | Simulation,
+        parent: Module,
         config: ChipConfig,
         units: Mapping[Unit, UnitAddress],
         memory_base: int,
     ) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._access_cycles = config.cycles_of_ns(config.host_access_ns)
         self._interrupt_cycles = config.cycles_of_ns(config.host_interrupt_ns)
         self._units = units

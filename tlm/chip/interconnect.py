@@ -18,9 +18,9 @@ from functools import partial
 
 from tlm.chip.address_map import AddressMap, Region
 from tlm.chip.payloads import BulkPayload, BurstBeat
-from tlm.core.module import Activity, Module
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Response
-from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
@@ -35,10 +35,10 @@ class Interconnect(Module):
     """
 
     def __init__(
-        self, name: str, parent: Module | Simulation, address_map: AddressMap, port_slots: Mapping[str, int]
+        self, name: str, parent: Module, address_map: AddressMap, port_slots: Mapping[str, int]
     ) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._map = address_map
         self._last_request: dict[str, int] = {region.name: -1 for region in address_map}
         self._waiting: dict[tuple[str, int], deque[object]] = {

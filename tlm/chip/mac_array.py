@@ -20,19 +20,19 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload
 from tlm.chip.states import ArrayState
 from tlm.core.clock import Register
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
 class MacArray(Module):
     """Multipliers and accumulators."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._pooling = False
         self._start_value = 0

@@ -19,19 +19,19 @@ from simpy import Event
 from tlm.chip.config import ChipConfig
 from tlm.chip.payloads import BulkPayload, BurstBeat
 from tlm.core.errors import UnwrittenReadError
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import TargetSocket
 
 
 class OffChipMemory(Module):
     """``config.memory_bytes`` bytes, addressed from 0."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._beat_bytes = config.bus_bytes
         self._beat_cycles = config.memory_beat_cycles
         self._latency_cycles = config.cycles_of_ns(config.memory_latency_ns)

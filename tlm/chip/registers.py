@@ -10,7 +10,8 @@ import enum
 from collections.abc import Callable
 
 from tlm.chip.payloads import InterruptPayload
-from tlm.core.module import Activity, Module
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -105,7 +106,7 @@ class UnitRegisters:
     def __init__(self, owner: Module, operands: type[enum.IntEnum], on_start: Callable[[], None]) -> None:
         self.target = TargetSocket(owner, "registers", MemoryPayload, immediate(self._access), self._debug)
         self.interrupt: InitiatorSocket[InterruptPayload] = InitiatorSocket(owner, "interrupt", InterruptPayload)
-        self._clock = owner.simulation.clock
+        self._clock = owner.clock
         self._operands = frozenset(int(offset) for offset in operands)
         self._values: dict[int, int] = dict.fromkeys(self._operands | {int(offset) for offset in UnitRegister}, 0)
         self._on_start = on_start

@@ -21,19 +21,19 @@ from tlm.chip.isa import LayerHeader, Parameter
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
-from tlm.core.module import Activity, ActivityOf, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
 class Requantiser(Module):
     """Parameter registers, arithmetic and write-back."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: dict[int, Parameter] = {}

@@ -40,10 +40,10 @@ from tlm.chip.payloads import (
 from tlm.chip.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
 from tlm.chip.states import SequencerState
 from tlm.core.errors import ProtocolError
-from tlm.core.module import Activity, ActivityOf, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
 from tlm.core.payload import Cause, Command, MemoryPayload, Payload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket
 
 P = TypeVar("P", bound=Payload)
@@ -52,9 +52,9 @@ P = TypeVar("P", bound=Payload)
 class Sequencer(Module):
     """The engine's control; its registers are the engine's registers."""
 
-    def __init__(self, name: str, parent: Module | Simulation, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._start: Event = Event(self._clock.env)
         self.registers = UnitRegisters(self, EngineRegister, self._begin)

@@ -18,10 +18,10 @@ import numpy as np
 
 from tlm.chip.payloads import BulkPayload
 from tlm.core.errors import ProtocolError, UnwrittenReadError
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.simulation import Simulation
+from tlm.core.probe import Probe
 from tlm.core.sockets import DirectMemory, TargetSocket
 
 
@@ -40,7 +40,7 @@ class Sram(Module):
     def __init__(
         self,
         name: str,
-        parent: Module | Simulation,
+        parent: Module,
         *,
         words: int,
         word_bytes: int,
@@ -51,7 +51,7 @@ class Sram(Module):
         self.words = words
         self.word_bytes = word_bytes
         self.banks = banks
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._bytes = bytearray(words * word_bytes)
         self._written = bytearray(words)
         self._word_rows = np.frombuffer(self._bytes, np.uint8).reshape(words, word_bytes)

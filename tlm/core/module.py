@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
-
-from simpy import Event
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from tlm.core.errors import ElaborationError
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity, Kernel
 
-if TYPE_CHECKING:
-    from tlm.core.simulation import Simulation
-    from tlm.core.sockets import Socket
+Named = TypeVar("Named", "Module", "Part")
 
-T = TypeVar("T")
 
-Activity: TypeAlias = Generator[Event, Any, None]
-"""A process or a blocking transport: a generator of SimPy events."""
+class Part:
+    """A socket or a probe: what a module shows of itself.
 
-ActivityOf: TypeAlias = Generator[Event, Any, T]
-"""A piece of a process that gives back a value: ``value = yield from ...``."""
+    Args:
+        owner: the module.
+        name: unique among the owner's parts.
+    """
+
+    def __init__(self, owner: Module, name: str) -> None:
+        self.owner = owner
+        self.name = name
+        self.path = f"{owner.path}.{name}"
+        """Hierarchical name, such as ``dma.load.state``."""
+        owner.add_part(self)
 
 
 class Module:
@@ -28,34 +32,31 @@ class Module:
 
     Args:
         name: unique among the siblings.
-        parent: the module that this one is a part of, or the simulation itself.
+        parent: the module that this one is inside of; the simulation is the only one without.
     """
 
-    def __init__(self, name: str, parent: Module | Simulation) -> None:
+    def __init__(self, name: str, parent: Module | None) -> None:
         self.name = name
-        self.simulation: Simulation = parent.simulation
-        self.path: str = f"{parent.path}.{name}" if parent.path else name
+        self.kernel: Kernel = Kernel() if parent is None else parent.kernel
+        self.clock = self.kernel.clock
+        self.path: str = f"{parent.path}.{name}" if parent is not None and parent.path else name
         self.children: dict[str, Module] = {}
-        self.sockets: dict[str, Socket] = {}
-        self.probes: dict[str, Probe[Any]] = {}
-        parent.add_child(self)
+        self.parts: dict[str, Part] = {}
+        if parent is not None:
+            parent.add_child(self)
 
     def add_child(self, child: Module) -> None:
         """Called by a child's constructor."""
-        self._add(self.children, child.name, child)
+        self._add(self.children, child)
 
-    def add_socket(self, socket: Socket) -> None:
-        """Called by a socket's constructor."""
-        self._add(self.sockets, socket.name, socket)
-
-    def add_probe(self, probe: Probe[Any]) -> None:
-        """Called by a probe's constructor."""
-        self._add(self.probes, probe.name, probe)
+    def add_part(self, part: Part) -> None:
+        """Called by a socket's or probe's constructor."""
+        self._add(self.parts, part)
 
     def add_process(self, body: Callable[[], Activity]) -> None:
         """Have ``body()`` run as a process from cycle 0 on."""
-        self.simulation.check_not_started(f"{self.path}: a process")
-        self.simulation.add_process(body)
+        self.kernel.check_not_started(f"{self.path}: a process" if self.path else "a process")
+        self.kernel.add_process(body)
 
     def walk(self) -> Iterator[Module]:
         """This module and everything below it, in order of construction."""
@@ -63,10 +64,11 @@ class Module:
         for child in self.children.values():
             yield from child.walk()
 
-    def _add(self, where: dict[str, Any], name: str, item: Any) -> None:
-        self.simulation.check_not_started(f"{self.path}.{name}")
-        if name in where:
+    def _add(self, where: dict[str, Named], item: Named) -> None:
+        self.kernel.check_not_started(item.path)
+        if item.name in where:
             raise ElaborationError(
-                f"{self.path}: there is already something called {name!r} in this module; choose another name"
+                f"{self.path or 'simulation'}: there is already something called {item.name!r} in this module; "
+                "choose another name"
             )
-        where[name] = item
+        where[item.name] = item

@@ -7,17 +7,33 @@ inspection) and the direct memory interface (a read-only view that the target ma
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from tlm.core.errors import ElaborationError, ProtocolError
-from tlm.core.observation import Phase, PhaseObserver
+from tlm.core.kernel import Activity
+from tlm.core.module import Module, Part
 from tlm.core.payload import Payload, Response
 
-if TYPE_CHECKING:
-    from tlm.core.module import Activity, Module
-
 P = TypeVar("P", bound=Payload)
+
+
+class Phase(enum.Enum):
+    """TLM-2.0's four moments of a transaction, seen at the socket where it starts."""
+
+    BEGIN_REQ = "begin request"
+    """The initiator has sent the payload."""
+    END_REQ = "end request"
+    """The target has accepted it; at the latest just before BEGIN_RESP."""
+    BEGIN_RESP = "begin response"
+    """The target has answered."""
+    END_RESP = "end response"
+    """The initiator has the answer."""
+
+
+PhaseObserver: TypeAlias = "Callable[[Phase, InitiatorSocket[Any], Payload], None]"
+"""Called in the cycle of the phase. An observer must not change anything; its exception stops the run."""
 
 
 class Immediate(Generic[P]):
@@ -81,18 +97,15 @@ class DirectMemory:
         self._view = None
 
 
-class Socket:
-    """What both kinds share: an owner, a name, and a payload type."""
+class Socket(Part):
+    """What both kinds share: a payload type, and the socket that it is bound to."""
 
     direction = ""
 
     def __init__(self, owner: Module, name: str, payload_type: type[Payload]) -> None:
-        self.owner = owner
-        self.name = name
+        super().__init__(owner, name)
         self.payload_type = payload_type
-        self.path = f"{owner.path}.{name}"
         self.peer: Socket | None = None
-        owner.add_socket(self)
 
     def __repr__(self) -> str:
         return f"<{self.direction} socket {self.path} of {self.payload_type.__name__}>"
@@ -151,7 +164,8 @@ class InitiatorSocket(Socket, Generic[P]):
         self._end_resp: tuple[PhaseObserver, ...] = ()
         self._transport: Callable[[P], Activity] | None = None
         self._serve: Callable[[P], None] | None = None
-        self._open = owner.simulation.open_transactions
+        self._open = owner.kernel.open_transactions
+        self._way = ""
 
     def bind(self, target: TargetSocket[P]) -> None:
         """Connect to a target, once, before the simulation starts.
@@ -159,7 +173,7 @@ class InitiatorSocket(Socket, Generic[P]):
         Raises:
             ElaborationError: wrong direction, another payload type, either end bound already, or too late.
         """
-        self.owner.simulation.check_not_started(f"{self.path}: bind")
+        self.owner.kernel.check_not_started(f"{self.path}: bind")
         if target.direction != TargetSocket.direction:
             raise ElaborationError(
                 f"{self.path}: cannot bind to {target!r}; an initiator socket binds to a target socket"
@@ -173,6 +187,7 @@ class InitiatorSocket(Socket, Generic[P]):
             if end.peer is not None:
                 raise ElaborationError(f"{end.path}: is already bound to {end.peer.path}")
         self.peer, target.peer = target, self
+        self._way = f"{self.path} -> {target.path}"
         self._transport = target.transport
         self._serve = target.transport.serve if isinstance(target.transport, Immediate) else None
 
@@ -199,7 +214,7 @@ class InitiatorSocket(Socket, Generic[P]):
             self._serve(payload)
         else:
             assert self._transport is not None  # every socket is bound: checked when the simulation starts
-            key = self._open.enter(self, payload)
+            key = self._open.enter(self._way, payload)
             yield from self._transport(payload)
             self._open.leave(key)
         if payload.status is Response.INCOMPLETE:

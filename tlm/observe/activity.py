@@ -13,9 +13,9 @@ from tlm.chip.driver import SramName, Unit
 from tlm.chip.payloads import BulkPayload, ReservationPayload
 from tlm.chip.states import ChannelState, HostState, SequencerState
 from tlm.core.module import Module
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import MemoryPayload, Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import ChannelAccount, Spans, SramAccount
 
 FILLS = {SramName.WMEM: "weights", SramName.AMEM: "activations", SramName.IMEM: "instructions"}
@@ -87,7 +87,7 @@ class BankCounter:
 
     def _watch_reservations(self, sequencer: Module) -> None:
         """Fidelities that reserve banks ahead have a socket for each SRAM's reservations."""
-        for name, socket in sequencer.sockets.items():
+        for name, socket in sequencer.parts.items():
             if isinstance(socket, InitiatorSocket) and socket.payload_type is ReservationPayload:
                 socket.observe(self._count_reserved(SramName[name.removeprefix("reserve_").upper()]), _ANSWERED)
 

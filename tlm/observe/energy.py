@@ -15,9 +15,8 @@ from typing import Any, TypeVar
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName, Unit
 from tlm.core.errors import SimulationError
-from tlm.core.observation import Phase
 from tlm.core.payload import Payload
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import WaitAccount, wait_accounts
 from tlm.observe.energy_account import Energy, added_energies, priced
 from tlm.observe.energy_table import EnergyConfig

@@ -13,7 +13,7 @@ from tlm.chip.driver import SramName
 from tlm.compiler.program import Program
 from tlm.compiler.transfer_uses import transfer_bytes
 from tlm.core.errors import InputError
-from tlm.core.module import Activity
+from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.sockets import InitiatorSocket
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tlm.chip.chip import System
 from tlm.chip.driver import Unit
 from tlm.chip.states import HostState
-from tlm.core.observation import Probe
+from tlm.core.probe import Probe
 from tlm.observe.timeline import HostSpan
 
 

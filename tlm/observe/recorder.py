@@ -22,9 +22,8 @@ from tlm.chip.payloads import (
     StepPayload,
     Work,
 )
-from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import (
     ArrayAccount,
     RunAccount,

@@ -10,9 +10,8 @@ from tlm.chip.driver import SramName
 from tlm.chip.payloads import LayerPayload
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
-from tlm.core.observation import Phase
 from tlm.core.payload import Command, MemoryPayload, Payload
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.results.part_tensors import PartOrder, PartTensors, stored_output
 from tlm.results.result import Tensor
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tlm.chip.fidelity import Fidelity
 from tlm.core.errors import TraceWarning
+from tlm.core.probe import Probe
 from tlm.observe.trace_options import TraceOptions, WaveLevel
 from tlm.observe.watched import Watched
 from tlm.testing.recipe import Recipe
@@ -83,19 +84,19 @@ def standstill_lines(watched: Watched) -> Iterator[str]:
     """
     simulation = watched.system.simulation
     now = simulation.clock.now
-    transactions = sorted(simulation.open_transactions, key=lambda one: one.since_cycle)
+    transactions = sorted(simulation.kernel.open_transactions, key=lambda one: one.since_cycle)
     yield (
         f"cycle {now:,}; open transactions, the oldest first:"
         if transactions
         else f"cycle {now:,}; no open transaction"
     )
     for one in transactions:
-        target = "nothing" if one.socket.peer is None else one.socket.peer.path
         phase = "accepted" if one.payload.accepted else "not accepted"
-        yield f"  {now - one.since_cycle:>8,} cycles  {one.socket.path} -> {target}: {one.payload.describe()}, {phase}"
+        yield f"  {now - one.since_cycle:>8,} cycles  {one.way}: {one.payload.describe()}, {phase}"
     yield "who was doing what:"
     for module in simulation.modules():
-        states = [module.probes[name].value for name in _STATES if name in module.probes]
+        probes = [module.parts[name] for name in _STATES if name in module.parts]
+        states = [probe.value for probe in probes if isinstance(probe, Probe)]
         words = [str(getattr(state, "value", state)) for state in states if state is not None]
         if words:
             yield f"  {module.path:<20} {', waits for '.join(words)}"

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.payloads import StepPayload, Work
-from tlm.core.observation import Phase
 from tlm.core.payload import Cause, Command, MemoryPayload, Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.watched import Watched
 
 Column: TypeAlias = npt.NDArray[np.int64]
@@ -116,7 +115,7 @@ class TransactionRecorder:
 
     def __call__(self, watched: Watched) -> None:
         """Subscribe; the recorder is an observer of :func:`tlm.simulate`."""
-        self._env = watched.system.simulation.env
+        self._env = watched.system.simulation.kernel.env
         for socket in watched.system.simulation.sockets():
             if isinstance(socket, InitiatorSocket):
                 index = len(self._sockets)

@@ -15,7 +15,8 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, PassActivationsPayload, PassStepsPayload
 from tlm.core.errors import UnwrittenReadError
-from tlm.core.module import Activity, Module
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Response
 from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
 
@@ -25,7 +26,7 @@ class BurstAligner(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
         self._view: DirectMemory | None = None

@@ -23,9 +23,10 @@ from tlm.chip.driver import SramName
 from tlm.chip.payloads import BulkPayload, ReservationPayload, Work
 from tlm.chip.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
 from tlm.chip.states import ChannelState
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Cause, Command, MemoryPayload, Response
+from tlm.core.probe import Probe
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -43,7 +44,7 @@ class BurstChannel(Module):
         super().__init__(name, parent)
         self._dma = parent
         self._config = config
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self.channel = channel
         self._start: Event = Event(self._clock.env)
         self._completed: Event = Event(self._clock.env)
@@ -126,7 +127,7 @@ class BurstDma(Module):
 
     def __init__(self, name: str, parent: Simulation, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._timeline = DmaTimeline(config)
         self._news: Event = Event(self._clock.env)

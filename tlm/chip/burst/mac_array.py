@@ -11,9 +11,10 @@ from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.payloads import DrainPayload, LayerPayload, PassActivationsPayload, PassWeightsPayload, TimedPassPayload
 from tlm.chip.states import ArrayState
-from tlm.core.module import Activity, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Response
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
@@ -22,7 +23,7 @@ class BurstMacArray(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._activations: PassActivationsPayload | None = None
         self._weights: PassWeightsPayload | None = None

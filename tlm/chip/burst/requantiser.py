@@ -23,9 +23,10 @@ from tlm.chip.payloads import (
 )
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
-from tlm.core.module import Activity, ActivityOf, Module
-from tlm.core.observation import Probe
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
@@ -34,7 +35,7 @@ class BurstRequantiser(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.simulation.clock
+        self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: ParameterArrays | None = None

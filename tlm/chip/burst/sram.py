@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from tlm.chip.payloads import ReservationPayload
 from tlm.chip.sram import Sram
-from tlm.core.module import Activity, Module
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
 from tlm.core.payload import Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 

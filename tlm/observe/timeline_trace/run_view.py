@@ -11,7 +11,7 @@ from functools import cached_property
 
 from tlm.chip.driver import Unit
 from tlm.chip.states import SequencerState
-from tlm.core.observation import Probe
+from tlm.core.probe import Probe
 from tlm.observe.account import Spans, WaitSpan, wait_spans
 from tlm.observe.activity import FILLS
 from tlm.observe.array_spans import ArraySpan, array_spans

@@ -10,9 +10,8 @@ from typing import Any
 from tlm.chip.chip import System
 from tlm.chip.driver import Unit
 from tlm.chip.payloads import BulkPayload, BurstBeat, Work
-from tlm.core.observation import Phase
 from tlm.core.payload import Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.sockets import InitiatorSocket, Phase
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from tlm.chip.chip import Engine
 from tlm.chip.driver import SramName, Unit
 from tlm.chip.layer_header import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, Work
-from tlm.core.observation import Phase
+from tlm.core.sockets import Phase
 from tlm.observe.energy import cycle_events, engine_events, step_kind_events, transfer_events
 from tlm.observe.energy_account import priced
 from tlm.observe.power import mean_power_mw

@@ -14,8 +14,8 @@ from tlm.chip.driver import StartTransfer, Transfer, Unit
 from tlm.chip.payloads import PassPayload, StepPayload
 from tlm.chip.registers import UnitRegister
 from tlm.chip.states import HostState, SequencerState
-from tlm.core.observation import Phase
 from tlm.core.payload import MemoryPayload, Payload, Response
+from tlm.core.sockets import Phase
 from tlm.observe.activity import FILLS
 from tlm.observe.watched import Watched
 from tlm.observe.waves.dump import Dump, State

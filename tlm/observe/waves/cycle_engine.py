@@ -14,9 +14,9 @@ from tlm.chip.sequencer import Sequencer
 from tlm.chip.sram import Sram
 from tlm.chip.states import ArrayState, RequantiserState, SequencerState
 from tlm.compiler.program import Program
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import MemoryPayload, Payload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.watched import Watched
 from tlm.observe.waves.dump import Dump, Signal
 from tlm.observe.waves.following import follow, follow_number, follow_state, initiator_of, on, pass_of

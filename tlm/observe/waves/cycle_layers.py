@@ -12,8 +12,9 @@ from tlm.chip.driver import Unit
 from tlm.chip.payloads import Work
 from tlm.chip.states import ChannelState, SequencerState
 from tlm.compiler.transfer_uses import Uses
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Payload
+from tlm.core.probe import Probe
+from tlm.core.sockets import Phase
 from tlm.observe.passes import PartRecord
 from tlm.observe.watched import Watched
 from tlm.observe.waves.dump import Dump, Signal

@@ -19,9 +19,9 @@ from tlm.chip.interconnect import Interconnect
 from tlm.chip.off_chip_memory import OffChipMemory
 from tlm.chip.registers import ChannelRegister, EngineRegister, UnitRegister
 from tlm.chip.states import ChannelState, HostState
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.watched import Watched
 from tlm.observe.waves.cycle_averages import watch_averages
 from tlm.observe.waves.cycle_causes import watch_causes

@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 from tlm.chip.driver import Unit
 from tlm.chip.payloads import Work
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Payload
-from tlm.core.sockets import InitiatorSocket, TargetSocket
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket
 from tlm.observe.waves.dump import Dump, Signal, State
 from tlm.observe.waves.variables import Value
 

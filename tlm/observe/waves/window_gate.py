@@ -6,7 +6,7 @@ from tlm.chip.chip import Engine
 from tlm.chip.states import RequantiserState
 from tlm.compiler.program import Program
 from tlm.core.clock import Clock
-from tlm.core.observation import Phase
+from tlm.core.sockets import Phase
 from tlm.observe.trace_window import TraceWindow
 
 _REMEMBERED = 8

@@ -6,9 +6,10 @@ import pytest
 from transaction_bench import Initiator, pair, read, wait_for, watch
 
 from tlm.core.errors import InputError
-from tlm.core.observation import Phase, Probe
 from tlm.core.payload import Response
+from tlm.core.probe import Probe
 from tlm.core.simulation import Simulation
+from tlm.core.sockets import Phase
 
 
 def test_phases_come_in_order_with_end_request_when_the_target_accepts() -> None:
@@ -64,7 +65,7 @@ def test_an_observers_exception_stops_the_run(phase: Phase) -> None:
 
     cpu.add_process(body)
     with pytest.raises(InputError, match="the trace file is full"):
-        simulation.run(lambda: wait_for(simulation.env.event()))
+        simulation.run(lambda: wait_for(simulation.kernel.env.event()))
 
 
 def test_a_probe_calls_only_on_change() -> None:

@@ -1,0 +1,38 @@
+"""Probes: values that a component publishes for whoever watches, without knowing who does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from tlm.core.module import Module, Part
+
+T = TypeVar("T")
+
+
+class Probe(Part, Generic[T]):
+    """A value that a component publishes (its state, an address).
+
+    Setting an unwatched probe costs an attribute store. Watchers are called only when the value changes.
+    """
+
+    def __init__(self, owner: Module, name: str, initial: T) -> None:
+        super().__init__(owner, name)
+        self._value = initial
+        self._observers: tuple[Callable[[Probe[T]], None], ...] = ()
+
+    @property
+    def value(self) -> T:
+        """What the component published last."""
+        return self._value
+
+    @value.setter
+    def value(self, value: T) -> None:
+        if value != self._value:
+            self._value = value
+            for observer in self._observers:
+                observer(self)
+
+    def observe(self, observer: Callable[[Probe[T]], None]) -> None:
+        """Call ``observer(probe)`` in the cycle of every change."""
+        self._observers += (observer,)
