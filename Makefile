@@ -1,7 +1,7 @@
 # Everything happens in .venv of this checkout; nothing is installed elsewhere.
 #
 #   make demo       install, then run the main scenario
-#   make test       quick tests (minutes)           make test-all   with the slow ones
+#   make test       quick tests, without torch      make test-all   with the slow ones and training (torch)
 #   make install    .venv with .venv/bin/tlm        make lint       ruff, mypy
 #   make warnings   C warnings as errors            make sanitize   kernels under the sanitizers
 #   make mutations  one rule of time broken after the other: does the suite notice?
@@ -20,23 +20,28 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/* tlm/*/__init_
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install develop demo test test-all lint warnings sanitize mutations wheel clean check-tools
+.PHONY: install develop demo test test-slow test-all lint warnings sanitize mutations wheel clean check-tools
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
 
-develop: $(VENV)/installed-test
+develop: $(VENV)/installed-all
 
 demo: install
 	$(BIN)/tlm run $(DEMO)
 
+# Tests of training need torch: they are part of test-all.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow" --ignore=tests/training
 
-test-all: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+# What `make test` leaves out.
+test-slow: $(VENV)/installed-all
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow" tests/training
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m slow
 
-lint: $(VENV)/installed-test
+test-all: test test-slow
+
+lint: $(VENV)/installed-all
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
@@ -70,6 +75,10 @@ $(VENV)/installed: $(BUILD_INPUTS) | $(VENV)/python-ok
 $(VENV)/installed-test: $(BUILD_INPUTS) | $(VENV)/python-ok
 	$(PIP) --editable ".[test]"
 	@touch $(VENV)/installed $@
+
+$(VENV)/installed-all: $(BUILD_INPUTS) | $(VENV)/python-ok
+	$(PIP) --editable ".[test,test-all]"
+	@touch $(VENV)/installed $(VENV)/installed-test $@
 
 $(VENV)/python-ok:
 	@$(MAKE) --no-print-directory check-tools

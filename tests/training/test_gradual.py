@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_training_datasets import write_idx
+from test_datasets import write_idx
 
 torch = pytest.importorskip("torch")
 
