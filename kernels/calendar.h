@@ -9,7 +9,7 @@
 #include "geometry.h"
 #include "timing.h"
 
-enum { TLM_MAX_BANKS = 8, TLM_MAX_SLOTS = 6 * TLM_MAX_COLUMNS };
+enum { TLM_MAX_SLOTS = 6 * TLM_MAX_COLUMNS };
 
 enum { TLM_E_RANGE = -1, TLM_E_MEMORY = -2 }; /* and TLM_E_PATTERN */
 

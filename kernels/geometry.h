@@ -12,6 +12,9 @@
 #include <stdint.h>
 
 /* cdef begin */
+enum { TLM_MAX_LANES = 64, TLM_MAX_COLUMNS = 64, TLM_MAX_BANKS = 8 }; /* what the kernels' own arrays hold */
+enum { TLM_MAX_TAPS = 60 };                                           /* bits of a pattern word */
+
 typedef struct tlm_geometry {
     int32_t lanes, columns;
     int32_t channels, height, width;
@@ -31,12 +34,7 @@ typedef struct tlm_geometry {
 int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t *words, int32_t *select);
 /* cdef end */
 
-enum {
-    TLM_MAX_LANES = 64,
-    TLM_MAX_COLUMNS = 64,
-    TLM_MAX_TAPS = 60, /* bits of a pattern word */
-    TLM_ACCUMULATOR_BITS = 24
-};
+enum { TLM_ACCUMULATOR_BITS = 24 };
 
 /* Negative return codes of the kernels; tlm/chip/kernels.py turns them into messages. */
 enum { TLM_E_AMEM = -1, TLM_E_WMEM = -2, TLM_E_PATTERN = -3, TLM_E_WINDOW = -4 };

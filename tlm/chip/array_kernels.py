@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.geometry import Geometry, KernelError, LayerKind
-from tlm.chip.requantise_kernels import Buffer, Memory
+from tlm.chip.buffers import Buffer, KernelError, Memory, bytes_of
+from tlm.chip.geometry import Geometry, LayerKind
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
@@ -46,6 +46,8 @@ class PassKernel:
         """As :func:`mac_pass`."""
         self._check(LayerKind.CONVOLUTION, patterns, tile, acc)
         amem_view, wmem_view = self._amem.of(amem), self._wmem.of(wmem)
+        if not 0 <= first_weight_word <= self._wmem.words:
+            _raise(_ERROR_WMEM, self._geometry, (self._amem.words, self._wmem.words), first_weight_word)
         consumed: int = lib.tlm_mac_pass(
             self._pointer, amem_view, self._amem.words, wmem_view, self._wmem.words, first_weight_word,
             self._payloads, self._pattern_count, tile, acc,
@@ -96,7 +98,7 @@ class _View:
     def of(self, memory: Memory) -> CData:
         """The memory's bytes; ``words`` is then their number of words."""
         if memory is not self._memory:
-            view = ffi.from_buffer("uint8_t[]", memory)
+            view = bytes_of(memory, "memory")
             self._view = ffi.cast("uint8_t *", view)
             self.words = len(view) * 2 // self._elements_per_word
             self._memory = memory
@@ -155,6 +157,8 @@ def mac_layer(
     """
     _check_kind(geometry, LayerKind.CONVOLUTION)
     views, sizes = _memories(geometry, amem, wmem)
+    if not 0 <= first_weight_word <= sizes[1]:
+        _raise(_ERROR_WMEM, geometry, sizes, first_weight_word)
     payloads = _patterns(patterns, geometry.groups * geometry.patterns_per_group)
     acc = np.empty((geometry.out_channels, geometry.tiles * geometry.lanes), np.int32)
     consumed: int = lib.tlm_mac_layer(
@@ -181,7 +185,7 @@ def pool_layer(geometry: Geometry, amem: Memory, patterns: npt.NDArray[np.uint64
     """
     _check_kind(geometry, LayerKind.MAX_POOLING)
     payloads = _patterns(patterns, geometry.groups * geometry.patterns_per_group)
-    view = ffi.from_buffer("uint8_t[]", amem)
+    view = bytes_of(amem, "AMem")
     words = len(view) * 2 // geometry.lanes
     acc = np.empty((geometry.out_channels, geometry.tiles * geometry.lanes), np.int32)
     out = ffi.from_buffer("int32_t[]", acc, require_writable=True)
@@ -192,7 +196,7 @@ def pool_layer(geometry: Geometry, amem: Memory, patterns: npt.NDArray[np.uint64
 
 
 def _memories(geometry: Geometry, amem: Memory, wmem: Memory) -> tuple[tuple[CData, CData], tuple[int, int]]:
-    views = ffi.from_buffer("uint8_t[]", amem), ffi.from_buffer("uint8_t[]", wmem)
+    views = bytes_of(amem, "AMem"), bytes_of(wmem, "WMem")
     return views, (len(views[0]) * 2 // geometry.lanes, len(views[1]) * 2 // geometry.columns)
 
 

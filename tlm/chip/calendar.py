@@ -14,14 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
+from tlm.chip.buffers import in_range
 from tlm.chip.config import ChipConfig
-from tlm.chip.geometry import Geometry, KernelError
+from tlm.chip.geometry import Geometry
 from tlm.chip.timing import plane_strides, predict
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
 _WORD_LIMIT = (1 << 31) - 1
+_MOST_HEADER_WORDS = 255
 _NONE = -1
 
 
@@ -87,10 +89,9 @@ def occupy(
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
     """
     for key, word in (("weight_base_word", weight_base_word), ("program_word", program_word)):
-        if word is not None and not 0 <= word <= _WORD_LIMIT:
-            raise KernelError(f"occupancy: {key} is {word}, but must be in 0..{_WORD_LIMIT}")
-    if not 0 <= header_words <= _WORD_LIMIT:
-        raise KernelError(f"occupancy: header_words is {header_words}, but must be in 0..{_WORD_LIMIT}")
+        if word is not None:
+            in_range(f"occupancy: {key}", word, 0, _WORD_LIMIT)
+    in_range("occupancy: header_words", header_words, 0, _MOST_HEADER_WORDS)
     timing: dict[str, int] = {
         "amem_banks": config.amem_banks,
         "pipeline_cycles": config.pipeline_cycles,

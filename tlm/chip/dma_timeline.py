@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
+from tlm.chip.buffers import KernelError
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
-from tlm.chip.geometry import KernelError
 
 if TYPE_CHECKING:
     from tlm._kernels import CData

@@ -7,14 +7,13 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tlm._kernels import ffi
-from tlm.core.errors import SimulationError
+from tlm._kernels import ffi, lib
+from tlm.chip.buffers import KernelError, check_sizes
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
-_SIZES = (8, 16, 32, 64)
-_MAX_TAPS = 60
+_MAX_TAPS: int = lib.TLM_MAX_TAPS
 _EXTENT_LIMIT = 65_535
 _PIXEL_LIMIT = (1 << 31) - 1
 
@@ -24,10 +23,6 @@ class LayerKind(enum.IntEnum):
 
     CONVOLUTION = 0
     MAX_POOLING = 1
-
-
-class KernelError(SimulationError):
-    """A kernel was given something it cannot work on: a wrong size, address, field or pattern."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +73,7 @@ class Geometry:
     input_plane_words: int | None = None
 
     def __post_init__(self) -> None:
-        for key in ("lanes", "columns"):
-            if getattr(self, key) not in _SIZES:
-                raise KernelError(f"geometry: {key} is {getattr(self, key)}, but must be one of {_SIZES}")
+        check_sizes(lanes=self.lanes, columns=self.columns)
         for item in fields(self)[2:16]:
             value, low = getattr(self, item.name), -_EXTENT_LIMIT if item.name.startswith("pad") else 1
             if not low <= value <= _EXTENT_LIMIT:

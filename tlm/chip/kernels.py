@@ -16,10 +16,9 @@ import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
 from tlm.chip.array_kernels import PassKernel, check_tile, mac_layer, mac_pass, pool_layer, pool_pass
-from tlm.chip.geometry import Geometry, KernelError
+from tlm.chip.buffers import Buffer, KernelError, Memory, check_sizes, in_range
+from tlm.chip.geometry import Geometry
 from tlm.chip.requantise_kernels import (
-    Buffer,
-    Memory,
     PassRequantiser,
     accumulator_layer,
     accumulator_plane,
@@ -54,22 +53,26 @@ def isa() -> str:
 
 def new_activations(lanes: int) -> Buffer:
     """An activation vector of zeros."""
+    check_sizes(lanes=lanes)
     return ffi.new("int8_t[]", lanes)
 
 
 def new_accumulators(lanes: int, columns: int, start: int = 0) -> Buffer:
     """Accumulators int32 [columns][lanes] that begin at ``start``."""
+    check_sizes(lanes=lanes, columns=columns)
     count = lanes * columns
     return ffi.new("int32_t[]", [start] * count if start else count)
 
 
 def accumulators_array(acc: Buffer, lanes: int) -> npt.NDArray[np.int32]:
     """Accumulators as a numpy view (columns, lanes)."""
+    check_sizes(lanes=lanes)
     return np.frombuffer(ffi.buffer(acc), np.int32).reshape(-1, lanes)
 
 
 def select_lanes(select: Select, lanes: int) -> list[int]:
     """For each lane ``index into the fetched words * lanes + source lane``, or -1 where its pixel is padding."""
+    in_range("select_lanes: lanes", lanes, select._lanes, select._lanes)
     return list(select._pointer[0:lanes])
 
 
@@ -107,10 +110,9 @@ def align(
     Raises:
         KernelError: word_bytes does not hold the selection's words, another number of lanes, or no such fill value.
     """
-    if not -8 <= fill <= 15:
-        raise KernelError(f"align: fill is {fill}, but must be in -8..15")
+    in_range("align: fill", fill, -8, 15)
     if activations is None:
-        activations = ffi.new("int8_t[]", lanes)
+        activations = new_activations(lanes)
     if len(word_bytes) != select._bytes or lanes != select._lanes or len(activations) != lanes:
         raise KernelError(
             f"align: {len(word_bytes)} bytes into {len(activations)} of {lanes} lanes, "
@@ -126,6 +128,7 @@ def mac_step(acc: Buffer, activations: Buffer, weight_word: bytes | bytearray, l
     Raises:
         KernelError: sizes that do not belong together.
     """
+    check_sizes(lanes=lanes, columns=columns)
     if len(acc) != lanes * columns or len(activations) != lanes or 2 * len(weight_word) != columns:
         raise KernelError(
             f"mac_step: {len(activations)} activations, a weight word of {len(weight_word)} bytes and "
@@ -140,6 +143,7 @@ def pool_step(acc: Buffer, activations: Buffer, row: int, lanes: int) -> None:
     Raises:
         KernelError: sizes that do not belong together, no such row.
     """
+    check_sizes(lanes=lanes)
     if len(activations) != lanes or not 0 <= row < len(acc) // lanes:
         raise KernelError(
             f"pool_step: {len(activations)} activations do not fit row {row} of {len(acc)} accumulators "

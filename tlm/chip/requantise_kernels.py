@@ -5,23 +5,19 @@ Shapes and layouts are those of :mod:`tlm.chip.kernels`, which offers these func
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.geometry import KernelError
+from tlm.chip.buffers import Buffer, KernelError, Memory, bytes_of, check_sizes, in_range, integers
 from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
 
-if TYPE_CHECKING:
-    from tlm._kernels import CData
-
-Memory: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
-"""Bytes of a memory, word 0 first; read only, never copied."""
-
-Buffer: TypeAlias = "CData"
-"""Opaque: accumulators int32 [columns][lanes] or activations int8 [lanes], made by tlm.chip.kernels."""
+_BIAS = -(1 << 23), (1 << 23) - 1
+_MULTIPLIER = 0, (1 << 16) - 1
+_SHIFT = 0, 40
+"""Lowest and highest value (engine.md, Values)."""
 
 
 def requantise_word(
@@ -44,7 +40,10 @@ def requantise_word(
         KernelError: a column, lane count, parameter or residual word out of range.
     """
     _check_row(acc, column, lanes, valid_lanes)
-    _check_parameters(multiplier, shift, residual_multiplier, low, high)
+    _check_scalars(residual_multiplier, low, high)
+    in_range("requantiser: bias", bias, *_BIAS)
+    in_range("requantiser: multiplier", multiplier, *_MULTIPLIER)
+    in_range("requantiser: shift", shift, *_SHIFT)
     residual: Any = ffi.NULL
     if residual_word is not None:
         residual = bytes(residual_word)
@@ -65,26 +64,23 @@ def accumulator_plane(acc: Buffer, column: int, bias: int, plane: int, lanes: in
         KernelError: a column, plane or lane count out of range.
     """
     _check_row(acc, column, lanes, valid_lanes)
-    if not 0 <= plane < ACCUMULATOR_PLANES:
-        raise KernelError(f"accumulator plane {plane}: there are planes 0..{ACCUMULATOR_PLANES - 1}")
+    in_range("requantiser: bias", bias, *_BIAS)
+    in_range("requantiser: accumulator plane", plane, 0, ACCUMULATOR_PLANES - 1)
     out = ffi.new("uint8_t[]", lanes // 2)
     lib.tlm_accumulator_plane(acc + column * lanes, bias, plane, lanes, valid_lanes, out)
     return bytes(ffi.buffer(out))
 
 
 def _check_row(acc: Buffer, column: int, lanes: int, valid_lanes: int) -> None:
-    if not 0 <= column < len(acc) // lanes or not 0 <= valid_lanes <= lanes <= 64:
+    check_sizes(lanes=lanes)
+    if not 0 <= column < len(acc) // lanes or not 0 <= valid_lanes <= lanes:
         raise KernelError(
             f"column {column}, {valid_lanes} valid of {lanes} lanes: outside the array of {len(acc)} accumulators"
         )
 
 
-def _check_parameters(multiplier: int, shift: int, residual_multiplier: int, low: int, high: int) -> None:
-    if not (0 <= shift <= 40 and 0 <= multiplier <= 65_535 and 0 <= residual_multiplier <= 65_535):
-        raise KernelError(
-            f"requantiser: shift {shift} (0..40), multiplier {multiplier}, residual multiplier {residual_multiplier} "
-            "(0..65535)"
-        )
+def _check_scalars(residual_multiplier: int, low: int, high: int) -> None:
+    in_range("requantiser: residual multiplier", residual_multiplier, *_MULTIPLIER)
     if not -8 <= low <= high <= 15:
         raise KernelError(f"requantiser: range {low}..{high} is not one of 4 bits")
 
@@ -115,12 +111,11 @@ def requantise_layer(
         KernelError: sizes or parameters out of range.
     """
     channels, size = _check_layer(acc, lanes, pixels)
-    _check_parameters(int(np.max(multiplier)), int(np.max(shift)), residual_multiplier, low, high)
-    _check_parameters(int(np.min(multiplier)), int(np.min(shift)), residual_multiplier, low, high)
-    residual = ffi.NULL if residual_words is None else ffi.from_buffer("uint8_t[]", residual_words)
+    _check_scalars(residual_multiplier, low, high)
+    residual = ffi.NULL if residual_words is None else bytes_of(residual_words, "residual image")
     if residual_words is not None and len(residual) != size:
         raise KernelError(f"residual image of {len(residual)} bytes, but the output has {size}")
-    parameters = [_int32(values, channels) for values in (bias, multiplier, shift)]
+    parameters = _parameters(bias, multiplier, shift, channels)
     out = bytearray(size)
     lib.tlm_requantise_layer(
         ffi.from_buffer("int32_t[]", acc),
@@ -156,11 +151,11 @@ class PassRequantiser:
         residual_signed: bool = False,
         residual_multiplier: int = 0,
     ) -> None:
-        for choose in (np.max, np.min):
-            _check_parameters(int(choose(multiplier)), int(choose(shift)), residual_multiplier, low, high)
+        check_sizes(lanes=lanes)
+        _check_scalars(residual_multiplier, low, high)
         self._channels, self._lanes = len(bias), lanes
         self._bytes = self._channels * lanes // 2
-        self._parameters = [_int32(values, self._channels) for values in (bias, multiplier, shift)]
+        self._parameters = _parameters(bias, multiplier, shift, self._channels)
         self._residual_signed, self._scalars = residual_signed, (residual_multiplier, low, high, lanes, self._channels)
 
     def words(self, acc: Buffer, pixels: int, residual_words: bytearray | None = None) -> bytearray:
@@ -182,7 +177,7 @@ class PassRequantiser:
                 f"{self._lanes} lanes"
             )
         out = bytearray(self._bytes)
-        residual = ffi.NULL if residual_words is None else ffi.from_buffer("uint8_t[]", residual_words)
+        residual = ffi.NULL if residual_words is None else bytes_of(residual_words, "residual words")
         lib.tlm_requantise_layer(
             acc, residual, self._residual_signed, *self._parameters, *self._scalars, pixels,
             ffi.from_buffer("uint8_t[]", out),
@@ -200,7 +195,7 @@ def accumulator_layer(acc: npt.NDArray[np.int32], *, bias: npt.NDArray[Any], lan
     out = bytearray(ACCUMULATOR_PLANES * size)
     lib.tlm_accumulator_layer(
         ffi.from_buffer("int32_t[]", acc),
-        _int32(bias, channels),
+        integers("requantiser: bias", bias, channels, *_BIAS),
         *(lanes, channels, pixels),
         ffi.from_buffer("uint8_t[]", out, require_writable=True),
     )
@@ -208,7 +203,8 @@ def accumulator_layer(acc: npt.NDArray[np.int32], *, bias: npt.NDArray[Any], lan
 
 
 def _check_layer(acc: npt.NDArray[np.int32], lanes: int, pixels: int) -> tuple[int, int]:
-    tiles = plane_words(pixels, 1, lanes)
+    check_sizes(lanes=lanes)
+    tiles = plane_words(in_range("pixels", pixels, 1, acc.size), 1, lanes)
     if acc.dtype != np.int32 or not acc.flags.c_contiguous or acc.ndim != 2 or acc.shape[1] != tiles * lanes:
         raise KernelError(
             f"accumulators: {acc.dtype} {acc.shape}, but {pixels} pixels need contiguous int32 (O, {tiles * lanes})"
@@ -216,8 +212,9 @@ def _check_layer(acc: npt.NDArray[np.int32], lanes: int, pixels: int) -> tuple[i
     return acc.shape[0], acc.shape[0] * tiles * lanes // 2
 
 
-def _int32(values: npt.NDArray[Any], channels: int) -> CData:
-    array = np.ascontiguousarray(values, np.int32)
-    if array.shape != (channels,):
-        raise KernelError(f"requantiser parameters of shape {array.shape}, but there are {channels} channels")
-    return ffi.from_buffer("int32_t[]", array)
+def _parameters(bias: npt.NDArray[Any], multiplier: npt.NDArray[Any], shift: npt.NDArray[Any], channels: int) -> Any:
+    return [
+        integers("requantiser: bias", bias, channels, *_BIAS),
+        integers("requantiser: multiplier", multiplier, channels, *_MULTIPLIER),
+        integers("requantiser: shift", shift, channels, *_SHIFT),
+    ]

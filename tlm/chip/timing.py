@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.geometry import Geometry, KernelError
+from tlm.chip.buffers import KernelError
+from tlm.chip.geometry import Geometry
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
@@ -42,7 +43,7 @@ which the requantiser stood frozen.
 
 _MAX_CYCLES = 1 << 20  # MAX_DURATION of kernels/timing.c
 _RANGES = {
-    "amem_banks": (1, 8),
+    "amem_banks": (1, lib.TLM_MAX_BANKS),
     "pipeline_cycles": (0, _MAX_CYCLES),
     "pass_gap_cycles": (0, _MAX_CYCLES),
     "requantiser_cycles": (1, _MAX_CYCLES),
