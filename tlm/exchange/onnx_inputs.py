@@ -98,7 +98,7 @@ class Inputs:
         least, most = int(one.whole.min()), int(one.whole.max())
         if least < WEIGHT_MIN or most > WEIGHT_MAX:
             raise InputError(
-                f"its weights are {least}..{most} (less their zero point), but must be {WEIGHT_MIN}..{WEIGHT_MAX}"
+                f"its weights less their zero points are {least}..{most}, but must be {WEIGHT_MIN}..{WEIGHT_MAX}"
             )
         return one.whole, one.scale
 

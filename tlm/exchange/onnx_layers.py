@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,11 +12,14 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_values import Quantised, Shape, Sum
 from tlm.exchange.onnx_windows import Geometry, moved_over, with_pads
-from tlm.layers import INPUT, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.layers import INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.layers.base import MAX_TAPS
 from tlm.network import Network
 from tlm.networks.fixed_point import fixed_points, shared_shift
 
 _NAME_CHARACTERS = 80
+_LINEAR_SIZE = 1 << 22
+"""Weights of a layer that is made linear."""
 _WHOLE = 1e-4
 """How near to a whole number of levels a constant must be; float32 holds 7 digits."""
 
@@ -97,6 +101,27 @@ class LayerList:
         name = self._conv(node, np.ones((channels, 1, 1, 1), np.int8), source, **around, **bordered)
         return replace(source, name=name)
 
+    def as_linear(self, of: Sum) -> Sum | None:
+        """Sums of a small map with an output channel, and so a bias, for each pixel; None if that is impossible.
+
+        The engine holds them as (O * H' * W', 1, 1) from then on, so only what reads them as a list can follow.
+        """
+        (channels, height, width), pixels = self.shapes[of.source.name], prod(of.shape[2:])
+        size = len(of.bias) * pixels * channels * height * width
+        if not of.plain or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
+            return None
+        layer = Conv2d("linear", of.weights.astype(np.int8), **of.geometry)
+        rows, columns = np.indices(of.shape[2:]).reshape(2, -1)
+        dense = np.zeros((*of.shape[1:], channels, height, width), np.int64)
+        for ky, kx in np.ndindex(*layer.kernel):
+            y = rows * layer.stride[0] + ky * layer.dilation[0] - layer.pads.top
+            x = columns * layer.stride[1] + kx * layer.dilation[1] - layer.pads.left
+            seen = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            dense[:, rows[seen], columns[seen], :, y[seen], x[seen]] = layer.full_weights()[:, :, ky, kx]
+        weights = dense.reshape(-1, channels, height, width)
+        scale, bias = (np.repeat(one, pixels) for one in (of.scale, of.bias))
+        return replace(of, weights=weights, scale=scale, bias=bias, geometry={})
+
     # -- layers ---------------------------------------------------------------------------------------------------
 
     def requantised(self, of: Sum, scale: float, signed: bool) -> str:
@@ -153,8 +178,8 @@ class LayerList:
 
     def _conv(self, node: str, weights: Any, source: Quantised, **keys: Any) -> str:
         least, most = int(weights.min()), int(weights.max())
-        if least < -8 or most > 7:
-            raise InputError(f"node {node}: its weights are {least}..{most} less their zero points, but must be -8..7")
+        if least < WEIGHT_MIN or most > WEIGHT_MAX:  # a negative factor of a BatchNormalization turns -8 into 8
+            raise InputError(f"node {node}: its weights are {least}..{most}, but must be {WEIGHT_MIN}..{WEIGHT_MAX}")
         return self._append(Conv2d(self._name(node), weights.astype(np.int8), input=source.name, **keys), len(weights))
 
     def max_pool(self, node: str, kernel: tuple[int, int], source: Quantised, geometry: Geometry) -> str:

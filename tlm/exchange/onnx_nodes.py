@@ -88,7 +88,13 @@ class LayerNodes(Inputs):
         return replace(first, residual=self.layers.placed(f"{node_name(node)}_padded", second))
 
     def _with_constant(self, value: Sum, constant: FloatArray) -> Sum:
-        added = self.by_channel(constant, value.shape, len(value.bias))
+        try:
+            added = self.by_channel(constant, value.shape, len(value.bias))
+        except InputError:
+            linear = self.layers.as_linear(value)
+            if linear is None:
+                raise
+            return self._with_constant(linear, constant)
         if value.highest < np.inf:
             raise InputError("adds a constant behind a Clip; add it before")
         if value.relu:
