@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from command import refused
 from command import tlm as tlm_command
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
+from onnx_graphs import Graph
 
 import tlm
 from tlm.core.errors import InputError
@@ -106,46 +106,6 @@ def test_graphs_that_brevitas_wrote(name: str, layers: int, pools: int) -> None:
 
 
 # -- graphs of other shapes, written here by hand -------------------------------------------------------------------
-
-
-class Graph:
-    """A graph in the making: an input of (1, 2, 4, 4) behind a 4-bit Q and DQ."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self.activations("x", "q", TensorProto.UINT4)
-
-    def constant(self, name: str, value: Any) -> str:
-        self.constants.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
-
-    def node(self, kind: str, inputs: list[str], output: str, **keys: Any) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [output], name=f"n_{output}", **keys))
-        return output
-
-    def activations(self, source: str, target: str, kind: int, scale: float = 0.53, zero: int = 0) -> str:
-        self.constants.append(helper.make_tensor(f"{target}_z", kind, [], [zero]))
-        step = self.constant(f"{target}_s", np.float32(scale))
-        self.node("QuantizeLinear", [source, step, f"{target}_z"], f"{target}_i")
-        return self.node("DequantizeLinear", [f"{target}_i", step, f"{target}_z"], target)
-
-    def weights(self, name: str, whole: Any, scale: Any = 0.26, **keys: Any) -> str:
-        self.constant(f"{name}_i", np.asarray(whole, np.int8))
-        step = self.constant(f"{name}_s", np.asarray(scale, np.float32))
-        return self.node("DequantizeLinear", [f"{name}_i", step], name, **keys)
-
-    def read(self, tmp_path: Path, output: str) -> Any:
-        graph = helper.make_graph(
-            self.nodes,
-            "g",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 4])],
-            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
-            self.constants,
-        )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
-        onnx.save(model, tmp_path / "g.onnx")
-        return read_onnx(tmp_path / "g.onnx")
 
 
 ONES = np.ones((3, 2, 1, 1))

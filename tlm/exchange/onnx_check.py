@@ -66,6 +66,11 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
     Raises:
         InputError: onnxruntime refuses the graph, or gives tensors of other shapes.
     """
+    with np.errstate(all="ignore"):  # scales at the ends of what a float holds
+        return _compared(imported, batch)
+
+
+def _compared(imported: Imported, batch: Int8Array) -> Compared:
     network, counts, best = imported.network, {name: _Counts() for name in imported.tensors}, []
     session = _Session(imported)
     for first in range(0, len(batch), imported.batch):

@@ -104,8 +104,8 @@ def quantiser_of(node: NodeProto, given: Mapping[str, Any], known: Mapping[str, 
     """
     import onnx
 
-    if node.input[1] not in known:
-        raise InputError("its scale is computed at run time; the engine's ranges are fixed")
+    if len(node.input) < 2 or node.input[1] not in known:
+        raise InputError("its scale is missing or computed at run time; the engine's ranges are fixed")
     scale = np.asarray(known[node.input[1]].value)
     if scale.dtype.kind == "f" or "float" in str(scale.dtype):
         scale = scale.astype(np.float64)

@@ -84,14 +84,16 @@ class GraphReader(LayerNodes):
                     f"node {value.node}: the graph ends with it, but its channels have different scales (or a "
                     "residual, ReLU or Clip); quantise its weights per tensor, or its output"
                 )
-            bias = np.rint(value.bias / value.scale)
-            name = self.layers.convolution(value, bias=bias.astype(np.int64), accumulator_output=True)
+            name = self.layers.convolution(value, accumulator_output=True)
             tensor = Tensor(output, float(value.scale[0]), value.shape)
             self.layers.tensors[name] = tensor
             return tensor, left_out
-        layers = self.layers.layers
-        if isinstance(value, Quantised) and not any(value.pads) and layers and value.name == layers[-1].name:
-            return Tensor(output, value.scale, value.shape), left_out
+        if isinstance(value, Quantised):
+            value = self.layers.placed(f"Pad {output}", value)
+            if self.layers.layers and value.name == self.layers.layers[-1].name:
+                tensor = Tensor(output, value.scale, value.shape)
+                self.layers.tensors.setdefault(value.name, tensor)
+                return tensor, left_out
         raise InputError(f"output {output!r}: is not that of the last layer, or not quantised")
 
     # -- quantisation ---------------------------------------------------------------------------------------------

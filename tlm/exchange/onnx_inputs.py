@@ -45,7 +45,7 @@ class Inputs:
 
     def value(self, node: NodeProto, index: int) -> Value:
         """An input that is computed."""
-        name = node.input[index]
+        name = node.input[index] if len(node.input) > index else ""
         if name in self.known:
             raise InputError(f"its input {name!r} is a constant, but must be what the engine computes")
         if name not in self.values:

@@ -12,7 +12,7 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_values import Quantised, Shape, Sum
 from tlm.exchange.onnx_windows import Geometry, moved_over, with_pads
-from tlm.layers import INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
 from tlm.layers.base import MAX_TAPS
 from tlm.network import Network
 from tlm.networks.fixed_point import fixed_points, shared_shift
@@ -157,16 +157,14 @@ class LayerList:
         return name
 
     def _requantised(self, of: Sum, scale: float, signed: bool) -> str:
-        bias = np.rint(of.bias / of.scale).astype(np.int64)
         if of.residual is None:
             multiplier, shift = fixed_points(of.scale / scale)
-            return self.convolution(of, bias=bias, multiplier=multiplier, shift=shift, signed_output=signed)
+            return self.convolution(of, multiplier=multiplier, shift=shift, signed_output=signed)
         multipliers, one_shift = shared_shift(np.append(of.scale, of.residual.scale) / scale)
         return self.convolution(
             of,
-            bias=bias,
             multiplier=multipliers[:-1],
-            shift=np.full(len(bias), one_shift),
+            shift=np.full(len(of.bias), one_shift),
             signed_output=signed,
             residual=of.residual.name,
             residual_multiplier=int(multipliers[-1]),
@@ -174,7 +172,12 @@ class LayerList:
 
     def convolution(self, of: Sum, **keys: Any) -> str:
         """A layer for sums; the other arguments are Conv2d's."""
-        return self._conv(of.node, of.weights, of.source, **of.geometry, **keys)
+        bias, largest = np.rint(of.bias / of.scale), float(1 << (BIAS_BITS - 1)) - 1
+        if not (np.abs(bias) <= largest).all():
+            raise InputError(
+                f"node {of.node}: a bias is {np.abs(bias).max():g} units of its sums, but must be at most {largest:g}"
+            )
+        return self._conv(of.node, of.weights, of.source, **of.geometry, bias=bias.astype(np.int64), **keys)
 
     def _conv(self, node: str, weights: Any, source: Quantised, **keys: Any) -> str:
         least, most = int(weights.min()), int(weights.max())

@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import initialisers
 from tlm.exchange.onnx_file import inferred_shapes, load
@@ -68,7 +70,8 @@ def read_onnx(path: str | Path) -> Imported:
     """
     require_onnx()
     try:
-        return _imported(load(Path(path)))
+        with np.errstate(all="ignore"):  # scales at the ends of what a float holds
+            return _imported(load(Path(path)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
