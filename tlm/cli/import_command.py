@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tlm.exchange.onnx_reader import Imported
 
 _RULE = (
-    "each layer alone, fed with onnxruntime's own input of that layer, is at most one level off, and at least 95%% of "
+    "each layer alone, fed with onnxruntime's own input of that layer, is at most one level off, and at least 95% of "
     "its values are equal"
 )
 
@@ -103,7 +103,7 @@ def _judge(compared: Compared, arguments: argparse.Namespace) -> None:
     what = f"differs from onnxruntime by more than rounding: {', '.join(compared.differing)}"
     if not arguments.accept_difference:
         raise TlmError(
-            f"{arguments.model}: {what}; allowed is that {_RULE.replace('%%', '%')}; nothing was written "
+            f"{arguments.model}: {what}; allowed is that {_RULE}; nothing was written "
             "(--accept-difference writes it all the same)"
         )
     print(f"accepted although it {what}")
