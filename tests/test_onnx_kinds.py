@@ -345,6 +345,15 @@ def gigantic() -> tuple[Graph, str]:
     return graph, conv(graph)
 
 
+def doubled() -> tuple[Graph, str]:
+    """2^40 values out of two."""
+    graph = signed()
+    last = graph.constant("e", f32([1.0, 1.0]))
+    for i in range(40):
+        last = graph.node("Concat", [last, last], f"d{i}", axis=0)
+    return graph, conv(graph)
+
+
 def scaled(value: float) -> tuple[Graph, str]:
     graph = signed()
     return graph, graph.node("Conv", ["q", graph.weights("w", np.ones((3, 2, 1, 1)), value)], "y")
@@ -426,6 +435,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Graph, str]], str]] = {
     "endless Loop": (lambda: endless("Loop"), "node Loop n_n: holds a graph of its own"),
     "If": (lambda: endless("If"), "node If n_n: holds a graph of its own"),
     "gigantic constant": (gigantic, "at most 67108864 values are allowed"),
+    "gigantic constant in small steps": (doubled, "at most 67108864 values are allowed"),
     "old operators": (lambda: plain("Relu", start=lambda: signed(opset=9)), "opset 9 is not allowed; must be 10 or"),
     "unknown operator": (lambda: plain("Sigmoid"), "node Sigmoid n_y: the engine cannot run it; the graph may hold"),
     "constant operator on what is computed": (

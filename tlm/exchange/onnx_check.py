@@ -9,6 +9,7 @@ own input of that layer, may be one level off in one of twenty values.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from tlm.layers import INPUT, Layer
 from tlm.network import Network
 
 LEAST_EQUAL, MOST_LEVELS = 0.95, 1
+_VALUES = 1 << 29
+"""Of all compared tensors together, in float32: 2 GB."""
 _SUMS_ROUNDING = 2.0**-20
 """float32 sums of thousands of products, relative to the sum."""
 
@@ -118,6 +121,9 @@ class _Session:
 
         self._imported = imported
         self._tensors = {tensor.name: tensor for tensor in (imported.output, *imported.tensors.values())}
+        values = sum(prod(tensor.shape) for tensor in self._tensors.values())
+        if values > _VALUES:
+            raise InputError(f"comparing takes {values} values at once, but at most {_VALUES} are allowed; --check 0")
         model = onnx.ModelProto()
         model.CopyFrom(imported.model)
         kept = {one.name for one in model.graph.output}

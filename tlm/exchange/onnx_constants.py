@@ -69,11 +69,11 @@ def initialisers(model: ModelProto) -> dict[str, Constant]:
     return found
 
 
-def evaluated(model: ModelProto, node: NodeProto, known: Mapping[str, Constant]) -> dict[str, Constant]:
+def evaluated(model: ModelProto, node: NodeProto, known: Mapping[str, Constant], limit: int) -> dict[str, Constant]:
     """The outputs of a node whose inputs are all known.
 
     Raises:
-        InputError: it cannot be worked out.
+        InputError: it cannot be worked out, or an output would have more than ``limit`` values.
     """
     inputs = [known[name] if name else None for name in node.input]
     first = inputs[0] if inputs else None
@@ -82,7 +82,7 @@ def evaluated(model: ModelProto, node: NodeProto, known: Mapping[str, Constant])
         quantiser = quantiser_of(node, given, known)
         if node.op_type == "DequantizeLinear" and first is not None:
             return {node.output[0]: _dequantised(first.value, quantiser, given["axis"])}
-    outputs = computed(model, node, [None if one is None else one.value for one in inputs])
+    outputs = computed(model, node, [None if one is None else one.value for one in inputs], limit)
     found = {name: Constant(array) for name, array in zip(node.output, outputs, strict=False) if name}
     if first is not None and first.whole is not None and first.scale is not None and node.op_type in _LAYOUT:
         others = [None if one is None else one.value for one in inputs[1:]]
@@ -133,24 +133,26 @@ def integer_range(kind: str) -> tuple[int, int]:
     return (0, (1 << bits) - 1) if kind.startswith("u") else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
 
 
-def computed(model: ModelProto, node: NodeProto, inputs: Sequence[Array | None]) -> list[Array]:
+def computed(
+    model: ModelProto, node: NodeProto, inputs: Sequence[Array | None], limit: int = SIZE_LIMIT
+) -> list[Array]:
     """What onnx's own reference gives for some inputs, None for one that is left out.
 
     Raises:
-        InputError: it refuses them, or a result would have more than :data:`SIZE_LIMIT` values.
+        InputError: it refuses them, or a result would have more than ``limit`` values.
     """
     from onnx import shape_inference
     from onnx.reference import ReferenceEvaluator
 
     alone, fed = _one_node_model(model, node, inputs)
     try:
-        for one in shape_inference.infer_shapes(alone, strict_mode=True, data_prop=True).graph.output:
+        for one in shape_inference.infer_shapes(alone, strict_mode=True).graph.output:
             sizes = [dimension.dim_value for dimension in one.type.tensor_type.shape.dim]
             known = all(dimension.HasField("dim_value") for dimension in one.type.tensor_type.shape.dim)
             if not one.type.tensor_type.HasField("shape") or not known:
                 raise InputError("cannot be worked out (the shape of its result is not known beforehand)")
-            if prod(sizes) > SIZE_LIMIT:
-                raise InputError(f"gives a tensor of shape {sizes}; at most {SIZE_LIMIT} values are allowed")
+            if prod(sizes) > limit:
+                raise InputError(f"gives a tensor of shape {sizes}; at most {limit} values are allowed")
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             outputs: Any = ReferenceEvaluator(alone).run(None, fed)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FILE_BYTES = (1 << 31) - 1
 """What protobuf reads."""
-_NODES = 20_000
+_NODES = 5_000
 _OPSET = 10
 """The first with QuantizeLinear."""
 
@@ -55,8 +55,9 @@ def inferred_shapes(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
 
     known = not any(node.domain == "com.microsoft" for node in model.graph.node)  # onnx knows nothing about these
     try:
-        # First the shapes: the checker asks for that of the output, which exporters leave out.
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=known, strict_mode=known, data_prop=True)
+        # First the shapes: the checker asks for that of the output, which exporters leave out. Without data_prop: a few
+        # Concat nodes make it work for hours.
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=known, strict_mode=known)
         onnx.checker.check_model(inferred, full_check=known)
     except Exception as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

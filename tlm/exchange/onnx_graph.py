@@ -14,13 +14,16 @@ from tlm.exchange.onnx_constants import SIZE_LIMIT, Constant, computed, describe
 from tlm.exchange.onnx_inputs import SAME_SCALE, zeros
 from tlm.exchange.onnx_layers import Tensor
 from tlm.exchange.onnx_nodes import LayerNodes
-from tlm.exchange.onnx_operators import arguments, node_name
+from tlm.exchange.onnx_operators import CONSTANT_OPERATORS, arguments, node_name
 from tlm.exchange.onnx_values import Levels, Probabilities, Quantised, Sum, Unquantised, Value
 from tlm.layers import INPUT
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
+_CONSTANTS, _TIMES_HELD = 1 << 22, 8
+"""Values that nodes may work out from constants: so many, and so many times what the file holds. Weights pass through a
+few nodes; a small file that asks for more is up to no good."""
 _RANGES = {(0, 15): False, (-8, 7): True}
 
 
@@ -34,6 +37,7 @@ class GraphReader(LayerNodes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._constants_left = _CONSTANTS + _TIMES_HELD * sum(one.value.size for one in self.known.values())
         self.values[self.input_name] = Unquantised(self.input_shape)
 
     def read(self, node: NodeProto) -> None:
@@ -43,8 +47,11 @@ class GraphReader(LayerNodes):
             InputError: the engine cannot run it.
         """
         try:
-            if all(name in self.known for name in node.input if name) and (node.input or node.op_type == "Constant"):
-                self.known.update(evaluated(self.model, node, self.known))
+            known = all(name in self.known for name in node.input if name)
+            if known and node.op_type in CONSTANT_OPERATORS:
+                outputs = evaluated(self.model, node, self.known, self._constants_left)
+                self._constants_left -= sum(one.value.size for one in outputs.values())
+                self.known.update(outputs)
             elif node.op_type == "Shape":
                 (array,) = computed(self.model, node, [zeros(self.value(node, 0).shape)])
                 self.known[node.output[0]] = Constant(array)

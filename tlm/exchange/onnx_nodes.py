@@ -239,7 +239,11 @@ class LayerNodes(Inputs):
             return replace(value, of=replace(value.of, shape=moved.shape))
         return value if isinstance(value, Probabilities) else replace(value, shape=moved.shape)
 
-    op_reshape = op_squeeze = op_unsqueeze = op_identity = op_flatten
+    op_reshape = op_squeeze = op_unsqueeze = op_flatten
+
+    def op_identity(self, node: NodeProto, given: dict[str, Any]) -> Value:
+        """Nothing."""
+        return self.value(node, 0)
 
     def op_dropout(self, node: NodeProto, given: dict[str, Any]) -> Value:
         """Nothing, unless it trains."""

@@ -70,12 +70,13 @@ OPERATORS: dict[str, Operator] = {
 }
 
 CONSTANT_OPERATORS = {
-    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "Div", "Equal", "Exp",
-    "Expand", "Floor", "Gather", "Greater", "Less", "Log", "MatMul", "Max", "Min", "Mod", "Mul", "Neg", "Not",
-    "Or", "Pow", "Range", "Reciprocal", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Round", "Shape",
-    "Sign", "Size", "Slice", "Split", "Sqrt", "Sub", "Tile", "Transpose", "Where",
+    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "DequantizeLinear",
+    "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "Identity", "Less", "Log", "Max",
+    "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMax",
+    "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "Shape", "Sign", "Size", "Slice", "Split",
+    "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
 }  # fmt: skip
-"""Operators that exporters compute constants with, beside those of the table."""
+"""Operators that exporters compute constants with; on constants, nothing else is worked out."""
 
 
 def node_name(node: NodeProto) -> str:
