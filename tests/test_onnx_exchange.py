@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import refused
 from command import tlm as tlm_command
 from onnx import TensorProto
 from onnx_graphs import Graph
 
 import tlm
+from tlm.cli.main import main
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_check import compare
 from tlm.exchange.onnx_reader import read_onnx
@@ -84,12 +84,19 @@ def test_the_command_compares_and_writes(tmp_path: Path) -> None:
     assert [layer.name for layer in stored.network.layers] == ["c1", "m", "s", "d", "r", "a", "fc"]
 
 
-def test_the_command_refuses(tmp_path: Path) -> None:
-    assert "x.onnx: does not exist" in refused("import", "x.onnx", cwd=tmp_path)
-    (tmp_path / "x.onnx").write_bytes(b"no")
-    assert "x.onnx: is no ONNX file" in refused("import", "x.onnx", cwd=tmp_path)
-    assert "-o: y must end in .npz" in refused("import", "x.onnx", "-o", "y", cwd=tmp_path)
-    assert "--check: -1 is not allowed" in refused("import", "x.onnx", "--check", "-1", cwd=tmp_path)
+def test_the_command_refuses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "y.onnx").write_bytes(b"no")
+    for arguments, message in (
+        (["x.onnx"], "x.onnx: does not exist"),
+        (["y.onnx"], "y.onnx: is no ONNX file"),
+        (["y.onnx", "-o", "y"], "-o: y must end in .npz"),
+        (["y.onnx", "--check", "-1"], "--check: -1 is not allowed"),
+    ):
+        assert main(["import", str(tmp_path / arguments[0]), *arguments[1:]]) == 2
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+        assert captured.out == ""
 
 
 @pytest.mark.parametrize(("name", "layers", "pools"), [("plain", 4, 1), ("residual", 10, 0)])

@@ -92,11 +92,11 @@ def check_operator(node: NodeProto) -> None:
     """
     import onnx
 
-    if not node.output or not node.output[0]:
-        raise InputError(f"node {node_name(node)}: has no output")
     holders = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
     if any(one.type in holders or one.HasField("g") or one.graphs for one in node.attribute):
         raise InputError(f"node {node_name(node)}: holds a graph of its own; the engine runs each node once, in order")
+    if not node.output or not node.output[0]:
+        raise InputError(f"node {node_name(node)}: has no output")
     operator = OPERATORS.get(node.op_type)
     domains = Operator(0).domains if operator is None else operator.domains
     if node.domain not in domains or (operator is None and node.op_type not in CONSTANT_OPERATORS):
