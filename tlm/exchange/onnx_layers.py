@@ -20,8 +20,8 @@ from tlm.networks.fixed_point import fixed_points, shared_shift
 _NAME_CHARACTERS = 80
 _LINEAR_SIZE = 1 << 22
 """Weights of a layer that is made linear."""
-_WHOLE = 1e-4
-"""How near to a whole number of levels a constant must be; float32 holds 7 digits."""
+WHOLE = 1e-2
+"""How near to a whole number of levels a constant must be; scales in float16 have three digits."""
 
 
 class Tensor(NamedTuple):
@@ -137,7 +137,7 @@ class LayerList:
         if not signed:  # max(max(s, 0) + c, 0) is max(s + c, 0) for c below 0
             of, offset = replace(of, bias=of.bias + np.minimum(offset, 0.0)), np.maximum(offset, 0.0)
         steps = np.rint(offset / scale)
-        if np.abs(offset / scale - steps).max() > _WHOLE or (np.isfinite(of.highest) and offset.any()):
+        if np.abs(offset / scale - steps).max() > WHOLE or (np.isfinite(of.highest) and offset.any()):
             shown = offset[np.abs(offset / scale - steps).argmax()]
             raise InputError(
                 f"node {of.node}: {shown:g} is added behind its ReLU, which is {shown / scale:.4g} levels of {scale:g} "

@@ -11,7 +11,7 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import SIZE_LIMIT, FloatArray, computed
 from tlm.exchange.onnx_inputs import Inputs, zeros
-from tlm.exchange.onnx_layers import Tensor
+from tlm.exchange.onnx_layers import WHOLE, Tensor
 from tlm.exchange.onnx_operators import node_name
 from tlm.exchange.onnx_values import Levels, Probabilities, Quantised, Sum, Unquantised, Value
 from tlm.exchange.onnx_windows import Geometry, moved_over, window, with_pads
@@ -214,7 +214,7 @@ class LayerNodes(Inputs):
             sums = [a + b for a, b in zip(source.pads, added, strict=True)]
             return replace(source, pads=(sums[0], sums[1], sums[2], sums[3]), shape=shape)
         low, high = (-8, 7) if source.signed else (0, 15)
-        if abs(level - round(level)) > 1e-4 or not low <= round(level) <= high:
+        if abs(level - round(level)) > WHOLE or not low <= round(level) <= high:
             raise InputError(
                 f"its value {value:g} is {level:g} levels of {source.scale:g} each, but must be a whole one in "
                 f"{low}..{high}"
