@@ -44,6 +44,10 @@ LAYERS: dict[str, list[Any]] = {
         conv("c", 4, 4, padding=1),
         conv("r", 4, 4, padding=1, residual="input", residual_multiplier=31_111, shift=18),
     ],
+    "residual beside a multiplier of 0": [
+        conv("r", 4, 4, (1, 1), multiplier=[0, 3, 0, 3], shift=22, residual="input", residual_multiplier=7_537),
+        conv("z", 4, 4, (1, 1), multiplier=0, shift=12, residual="r", residual_multiplier=3_001),
+    ],
     "residual that counts nothing": [conv("c", 4, 4, (1, 1), residual="input", residual_multiplier=0)],
     "residual of an earlier layer": [
         conv("a", 4, 4, padding=1, signed_output=True),

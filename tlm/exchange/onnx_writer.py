@@ -60,13 +60,16 @@ class _Writer:
         if layer.accumulator_output:
             return np.full(layer.out_channels, input_scale)
         ratios = layer.multiplier / np.exp2(layer.shift)
+        # A multiplier of 0 is no scale in ONNX; that channel has weights of 0 instead, in a unit that is no larger than
+        # the others: it must not push them out of the shift that all channels share beside a residual.
+        idle = float(ratios.max()) or 1.0
         if layer.residual is not None and layer.residual_multiplier:
             share = layer.residual_multiplier / 2.0 ** int(layer.shift[0])
             self.scales[layer.name] = self.scales[layer.residual] / share
+            idle = float(ratios.max()) or share
         else:
             self.scales[layer.name] = input_scale * float(2.0 ** np.round(-np.log2(ratios.max() or 1.0)))
-        # A multiplier of 0 is no scale in ONNX; that channel has weights of 0 instead, in whatever units.
-        return np.where(ratios == 0, 1.0, ratios) * self.scales[layer.name]
+        return np.where(ratios == 0, idle, ratios) * self.scales[layer.name]
 
     def quantise(self, source: str, target: str, scale: float, signed: bool) -> None:
         """Q, Clip and DQ in an 8-bit type."""
