@@ -158,6 +158,7 @@ def layout_of_weights() -> tuple[Graph, str]:
 
 def by_onnxruntime(model: onnx.ModelProto, images: Any) -> Any:
     options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"x": images})[0]
 

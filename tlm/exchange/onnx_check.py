@@ -130,6 +130,7 @@ class _Session:
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors if name not in kept)
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs by turns
         options.log_severity_level = 4  # fatal errors; the others are raised as well, and are one sentence here
         try:
             self._session = onnxruntime.InferenceSession(
