@@ -2,36 +2,61 @@
 
 Both need not agree everywhere: onnxruntime rounds halves to even and computes in float32; the engine rounds halves up,
 its biases are whole units of the sums, and its multipliers have 16 bits. A value near an edge between two levels may
-come out on either side, and so may what follows from it.
+come out on either side, and so may what follows from it. A layer alone, fed with onnxruntime's
+own input of that layer, may be one level off in one of twenty values.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm import reference
-from tlm.exchange.onnx_reader import Imported, require_onnx
+from tlm.core.errors import InputError
+from tlm.exchange.onnx_layers import Tensor
+from tlm.exchange.onnx_reader import INPUT_TYPES, Imported, require_onnx
 from tlm.integer_arrays import Int8Array
 from tlm.layers import INPUT, Layer
 from tlm.network import Network
 
+LEAST_EQUAL, MOST_LEVELS = 0.95, 1
+_VALUES = 1 << 29
+"""Of all compared tensors together, in float32: 2 GB."""
+_SUMS_ROUNDING = 2.0**-20
+"""float32 sums of thousands of products, relative to the sum."""
+
 
 @dataclass(frozen=True)
 class Compared:
-    """How many values are equal."""
+    """How many values are equal; the last layer's count as equal within half a unit if they are sums."""
 
     images: int
     alone: dict[str, float]
     """Layer -> share of its values that are equal if it reads what onnxruntime computed before it."""
     layers: dict[str, float]
     """Layer -> share of its values that are equal after all that comes before; differences spread."""
-    scores: float
-    """The same of the graph's output, within half a unit of the sums."""
+    levels_off: dict[str, int]
+    """Layer -> by how many levels a value is off at most, alone."""
     best: float
     """Share of the images with the same best class."""
+    differing: list[str]
+    """Layers that break the rule, and how."""
+
+    @property
+    def scores(self) -> float:
+        """The last layer's share, after all that comes before."""
+        return list(self.layers.values())[-1]
+
+
+@dataclass
+class _Counts:
+    alone: list[float] = field(default_factory=list)
+    after: list[float] = field(default_factory=list)
+    off: float = 0.0
 
 
 def compare(imported: Imported, batch: Int8Array) -> Compared:
@@ -39,50 +64,108 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
 
     Args:
         imported: from :func:`tlm.exchange.onnx_reader.read_onnx`.
-        batch: int8 (N, C, H, W), in the range of the network's input.
+        batch: int8 (N, C, H, W), in the range of the network's input, at least one image.
+
+    Raises:
+        InputError: onnxruntime refuses the graph, or gives tensors of other shapes.
     """
-    require_onnx("onnxruntime")
-    import onnx
-    import onnxruntime  # type: ignore[import-untyped]
-
-    model = onnx.ModelProto()
-    model.CopyFrom(imported.model)
-    names = [tensor for tensor, _ in imported.tensors.values()]
-    kept = {one.name for one in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in kept)
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3  # errors; exporters leave initialisers among the inputs, which it warns of
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    equal: dict[str, list[float]] = {}
-    alone: dict[str, list[float]] = {}
-    scores, best = [], []
-    for activations in batch:
-        found = reference.run(imported.network, activations)
-        real = activations[None].astype(np.float32) * np.float32(imported.input_scale)
-        outputs = dict(zip([imported.output_name, *names], session.run([imported.output_name, *names], {
-            imported.input_name: real
-        }), strict=True))  # fmt: skip
-        held = {INPUT: activations}
-        for layer in imported.network.layers:
-            if layer.accumulator_output:
-                continue
-            own = _alone(imported.network, layer, held)
-            if layer.name not in imported.tensors:  # max pooling, which no quantiser follows
-                held[layer.name] = own
-                continue
-            tensor, scale = imported.tensors[layer.name]
-            held[layer.name] = np.rint(outputs[tensor][0].reshape(own.shape) / np.float32(scale)).astype(np.int8)
-            alone.setdefault(layer.name, []).append(float((held[layer.name] == own).mean()))
-            equal.setdefault(layer.name, []).append(float((held[layer.name] == found[layer.name]).mean()))
-        last = found[imported.network.output.name]
-        scores.append(_equal(outputs[imported.output_name], imported.output_scale, last))
-        best.append(int(outputs[imported.output_name].argmax()) == int(last.argmax()))
-    return Compared(len(batch), _means(alone), _means(equal), float(np.mean(scores)), float(np.mean(best)))
+    with np.errstate(all="ignore"):  # scales at the ends of what a float holds
+        return _compared(imported, batch)
 
 
-def _means(shares: dict[str, list[float]]) -> dict[str, float]:
-    return {layer: float(np.mean(each)) for layer, each in shares.items()}
+def _compared(imported: Imported, batch: Int8Array) -> Compared:
+    network, counts, best = imported.network, {name: _Counts() for name in imported.tensors}, []
+    session = _Session(imported)
+    for first in range(0, len(batch), imported.batch):
+        images = batch[first : first + imported.batch]
+        outputs = session.run(images)
+        for i, activations in enumerate(images):
+            found, held = reference.run(network, activations), {INPUT: activations}
+            for layer in network.layers:
+                own = _alone(network, layer, held)
+                if layer.name not in imported.tensors:  # one of several layers that a node needs
+                    held[layer.name] = own
+                    continue
+                tensor, count = imported.tensors[layer.name], counts[layer.name]
+                real = outputs[tensor.name][i].reshape(own.shape).astype(np.float64) / tensor.scale
+                alone, after = (_levels_off(layer, real, one) for one in (own, found[layer.name]))
+                count.alone.append(float((alone == 0).mean()))
+                count.after.append(float((after == 0).mean()))
+                count.off = max(count.off, float(alone.max()))
+                held[layer.name] = np.clip(np.rint(np.nan_to_num(real)), -8, 15).astype(np.int8)
+            last = outputs[imported.output.name][i]
+            best.append(int(last.argmax()) == int(found[network.output.name].argmax()))
+    means = {name: (float(np.mean(each.alone)), float(np.mean(each.after))) for name, each in counts.items()}
+    differing = [
+        f"{name} ({means[name][0]:.1%} equal, up to {each.off:g} levels off)"
+        for name, each in counts.items()
+        if each.off > MOST_LEVELS or means[name][0] < LEAST_EQUAL
+    ]
+    return Compared(
+        images=len(batch),
+        alone={name: alone for name, (alone, _) in means.items()},
+        layers={name: after for name, (_, after) in means.items()},
+        levels_off={name: int(min(each.off, np.iinfo(np.int32).max)) for name, each in counts.items()},
+        best=float(np.mean(best)),
+        differing=differing,
+    )
+
+
+class _Session:
+    """onnxruntime on the graph, with every tensor that is compared among the outputs."""
+
+    def __init__(self, imported: Imported) -> None:
+        require_onnx("onnxruntime")
+        import onnx
+        import onnxruntime  # type: ignore[import-untyped]
+
+        self._imported = imported
+        self._tensors = {tensor.name: tensor for tensor in (imported.output, *imported.tensors.values())}
+        values = sum(prod(tensor.shape) for tensor in self._tensors.values())
+        if values > _VALUES:
+            raise InputError(f"comparing takes {values} values at once, but at most {_VALUES} are allowed; --check 0")
+        model = onnx.ModelProto()
+        model.CopyFrom(imported.model)
+        kept = {one.name for one in model.graph.output}
+        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors if name not in kept)
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs by turns
+        options.log_severity_level = 4  # fatal errors; the others are raised as well, and are one sentence here
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise _refusal(error) from None
+
+    def run(self, images: Int8Array) -> dict[str, npt.NDArray[Any]]:
+        """Every compared tensor for as many images as the graph takes; the last one again where they are fewer."""
+        given = self._imported.input
+        kind = INPUT_TYPES[next(
+            one.type.tensor_type.elem_type for one in self._imported.model.graph.input if one.name == given.name
+        )]  # fmt: skip
+        indices = np.minimum(np.arange(self._imported.batch), len(images) - 1)
+        real = (images[indices].astype(np.float32) * np.float32(given.scale)).astype(kind).reshape(given.shape)
+        try:
+            outputs = self._session.run(list(self._tensors), {given.name: real})
+        except Exception as error:
+            raise _refusal(error) from None
+        for tensor, found in zip(self._tensors.values(), outputs, strict=True):
+            _check_shape(tensor, found)
+        return dict(zip(self._tensors, outputs, strict=True))
+
+
+def _check_shape(tensor: Tensor, found: npt.NDArray[Any]) -> None:
+    if found.shape != tensor.shape:
+        raise InputError(
+            f"tensor {tensor.name!r}: onnxruntime gives shape {found.shape}, but the engine's would be {tensor.shape}"
+        )
+
+
+def _refusal(error: Exception) -> InputError:
+    text = " ".join(str(error).split())
+    return InputError(f"onnxruntime refuses the graph ({text or type(error).__name__})")
 
 
 def _alone(network: Network, layer: Layer, held: dict[str, Int8Array]) -> Int8Array:
@@ -91,5 +174,11 @@ def _alone(network: Network, layer: Layer, held: dict[str, Int8Array]) -> Int8Ar
     return reference.output(layer, held[network.inputs[layer.name]], residual)
 
 
-def _equal(real: npt.NDArray[np.float32], scale: float, whole: npt.NDArray[np.integer]) -> float:
-    return float((np.rint(real.astype(np.float64).reshape(-1) / scale) == whole.reshape(-1)).mean())
+def _levels_off(layer: Layer, real: npt.NDArray[np.float64], own: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """By how many levels, or units of sums, each value is off; infinite where onnxruntime gives no number."""
+    if not layer.accumulator_output:
+        off = np.abs(np.rint(real) - own)
+    else:  # a bias is not whole in the graph, but is in the engine
+        beyond = np.abs(real - own) - 0.501 - np.abs(real) * _SUMS_ROUNDING
+        off = np.ceil(np.maximum(beyond, 0.0))
+    return np.where(np.isfinite(off), off, np.inf)

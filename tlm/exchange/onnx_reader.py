@@ -7,13 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_constants import constants
+from tlm.exchange.onnx_constants import initialisers
+from tlm.exchange.onnx_file import inferred_shapes, load
 from tlm.exchange.onnx_graph import GraphReader
+from tlm.exchange.onnx_layers import Tensor
 from tlm.network import Network
 
 if TYPE_CHECKING:
     from onnx import ModelProto
+
+INPUT_TYPES = {1: "float32", 10: "float16"}
+"""TensorProto's numbers of types."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,15 +29,23 @@ class Imported:
 
     network: Network
     model: ModelProto
-    input_name: str
-    input_scale: float
-    output_name: str
-    output_scale: float
-    tensors: dict[str, tuple[str, float]]
-    """Layer -> (tensor of the graph that holds its output as real numbers, scale)."""
+    batch: int
+    """Images that the graph takes at once; the network takes one."""
+    input: Tensor
+    output: Tensor
+    """The last layer's, whatever the graph does with it."""
+    tensors: dict[str, Tensor]
+    """Layer -> where the graph holds its output as real numbers."""
     coarser: dict[str, int]
     """Layer -> output channels whose biases are beyond the engine's registers in the graph's units of their sums, so
     that their weights were rounded to coarser ones."""
+    left_out: str | None
+    """A node at the graph's end that changes no class."""
+
+    @property
+    def input_scale(self) -> float:
+        """What one level of the input is worth."""
+        return self.input.scale
 
 
 def require_onnx(*modules: str) -> None:
@@ -48,45 +63,42 @@ def read_onnx(path: str | Path) -> Imported:
     """The network of a graph of Q and DQ nodes, in 4-bit types or in 8-bit ones clipped to 4 bits.
 
     Args:
-        path: ONNX file; one input (N, C, H, W) with fixed C, H, W, one output.
+        path: ONNX file; one input (N, C, H, W) or (N, C) with fixed sizes but for N, one output.
 
     Raises:
         InputError: unreadable, or something that the engine cannot run; names the node.
     """
     require_onnx()
-    import onnx
-
     try:
-        model = onnx.load(str(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: does not exist") from None
-    except Exception as error:
-        raise InputError(f"{path}: is no ONNX file ({type(error).__name__})") from None
-    try:
-        return _imported(model)
+        with np.errstate(all="ignore"):  # scales at the ends of what a float holds
+            return _imported(load(Path(path)))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 def _imported(model: ModelProto) -> Imported:
-    graph, known = model.graph, constants(model)
+    graph, inferred, known = model.graph, inferred_shapes(model), initialisers(model)
     inputs = [one for one in graph.input if one.name not in known]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise InputError(f"{len(inputs)} inputs and {len(graph.output)} outputs; the engine has one of each")
-    shape = [dimension.dim_value for dimension in inputs[0].type.tensor_type.shape.dim]
-    if len(shape) != 4 or 0 in shape[1:]:
-        raise InputError(f"input {inputs[0].name!r}: shape {shape} must be (N, C, H, W) with fixed C, H and W")
-    reader = GraphReader(inputs[0].name, (shape[1], shape[2], shape[3]), known)
+    name, kind = inputs[0].name, inputs[0].type.tensor_type.elem_type
+    if kind not in INPUT_TYPES:
+        raise InputError(f"input {name!r}: is of type {kind}, but must be float or float16")
+    first, *sizes = inferred.get(name, ()) or (None,)
+    whole = tuple(size for size in sizes if size is not None)
+    if len(sizes) not in (1, 3) or len(whole) != len(sizes):
+        raise InputError(f"input {name!r}: shape {[first, *sizes]} must be (N, C, H, W) or (N, C), fixed but for N")
+    reader = GraphReader(model, name, (first or 1, *whole), known, inferred)
     for node in graph.node:
         reader.read(node)
-    output_scale = reader.finish(graph.output[0].name)
+    output, left_out = reader.finish(graph.output[0].name)
     return Imported(
-        network=reader.network(),
+        network=reader.layers.network(reader.signed_input),
         model=model,
-        input_name=inputs[0].name,
-        input_scale=reader.input_scale,
-        output_name=graph.output[0].name,
-        output_scale=output_scale,
-        tensors=reader.tensors,
-        coarser=reader.coarser,
+        batch=reader.batch,
+        input=Tensor(name, reader.input_scale, reader.input_shape),
+        output=output,
+        tensors=reader.layers.tensors,
+        coarser=reader.layers.coarser,
+        left_out=left_out,
     )

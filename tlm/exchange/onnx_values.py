@@ -1,4 +1,7 @@
-"""What a tensor of an ONNX graph is, in terms of the engine, while the graph is read."""
+"""What a tensor of an ONNX graph is, in terms of the engine, while the graph is read.
+
+``shape`` is always the one in the graph, the batch first.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,16 @@ import numpy.typing as npt
 from tlm.exchange.onnx_constants import FloatArray
 from tlm.layers import BIAS_BITS
 
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Unquantised:
+    """The graph's input."""
+
+    shape: Shape
+    relu: bool = False
+
 
 @dataclass(frozen=True)
 class Quantised:
@@ -19,8 +32,9 @@ class Quantised:
     name: str
     scale: float
     signed: bool
+    shape: Shape
     pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """(top, left, bottom, right) of a Pad that the next layer takes in."""
+    """(top, left, bottom, right) of zeros that the next layer takes in; ``shape`` counts them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +51,18 @@ class Sum:
     """(O,), as a real number."""
     geometry: dict[str, Any]
     """stride, padding, dilation, groups, as Conv2d takes them."""
+    shape: Shape
     residual: Quantised | None = None
     relu: bool = False
+    offset: FloatArray | None = None
+    """(O,), a real number that is added behind the ReLU."""
+    highest: float = np.inf
+    """Where a Clip cuts them off, as a real number."""
+
+    @property
+    def plain(self) -> bool:
+        """Still what the weights make of the source, but for scale and bias."""
+        return self.residual is None and not self.relu
 
     def with_fitting_biases(self) -> tuple[Sum, int]:
         """The same sums in units so coarse that each bias fits its register, and how many channels that changed.
@@ -57,14 +81,35 @@ class Sum:
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """What a QuantizeLinear gives: sums (or the graph's input, None) cut off to whole numbers in ``low..high``."""
+    """What a QuantizeLinear gives: sums (or the graph's input) cut off to whole numbers in ``low..high``."""
 
     node: str
-    of: Sum | None
+    of: Sum | Unquantised
     scale: float
+    zero: int
+    """Zero point; ``low`` and ``high`` are what is left once it is taken away."""
     low: int
     high: int
 
+    @property
+    def shape(self) -> Shape:
+        """As of what is quantised."""
+        return self.of.shape
 
-Value = Quantised | Sum | Levels | None
-"""None: the graph's input, not quantised yet."""
+
+@dataclass(frozen=True)
+class Probabilities:
+    """A softmax of what the engine computes; only the graph's output may be one."""
+
+    node: str
+    of: Quantised | Sum
+    tensor: str
+    """That of ``of``."""
+
+    @property
+    def shape(self) -> Shape:
+        """As of what it is computed from."""
+        return self.of.shape
+
+
+Value = Unquantised | Quantised | Sum | Levels | Probabilities

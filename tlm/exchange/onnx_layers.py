@@ -1,0 +1,217 @@
+"""Sums become layers of the engine, one at a time: names, scales, and what takes more than one layer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tlm.core.errors import InputError
+from tlm.exchange.onnx_values import Quantised, Shape, Sum
+from tlm.exchange.onnx_windows import Geometry, moved_over, with_pads
+from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.layers.base import MAX_TAPS
+from tlm.network import Network
+from tlm.networks.fixed_point import fixed_points, shared_shift
+
+_NAME_CHARACTERS = 80
+_LINEAR_SIZE = 1 << 22
+"""Weights of a layer that is made linear."""
+WHOLE = 1e-2
+"""How near to a whole number of levels a constant must be; scales in float16 have three digits."""
+
+
+class Tensor(NamedTuple):
+    """Where a graph holds a layer's output as real numbers."""
+
+    name: str
+    scale: float
+    shape: Shape
+    """The batch first."""
+
+
+@dataclass
+class LayerList:
+    """Layers so far.
+
+    Args:
+        input_shape: (C, H, W).
+    """
+
+    input_shape: tuple[int, int, int]
+    layers: list[Layer] = field(default_factory=list)
+    tensors: dict[str, Tensor] = field(default_factory=dict)
+    """Layer -> tensor of the graph; not for what one node needs beside its last layer."""
+    coarser: dict[str, int] = field(default_factory=dict)
+    """Layer -> channels whose biases needed coarser units than the graph's, where there are any."""
+    shapes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    """(C, H, W) of each tensor of the engine."""
+
+    def __post_init__(self) -> None:
+        self.shapes[INPUT] = self.input_shape
+
+    def network(self, signed_input: bool) -> Network:
+        """All of them."""
+        return Network(self.input_shape, self.layers, signed_input)
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def mean(self, node: str, source: Quantised, kernel: tuple[int, int], geometry: Geometry, shape: Shape) -> Sum:
+        """Means of windows: a depth-wise layer of ones."""
+        channels = self.shapes[source.name][0]
+        ones = np.ones((channels, 1, *kernel), np.int64)
+        scale = np.full(channels, source.scale / (kernel[0] * kernel[1]))
+        geometry = {**with_pads(geometry, source.pads), "groups": channels}
+        return Sum(node, source, ones, scale, np.zeros(channels), geometry, shape)
+
+    def as_sums(self, node: str, source: Quantised) -> Sum:
+        """A tensor as sums, so that it can be requantised or added to; takes in what Pad nodes added to it."""
+        return self.mean(node, source, (1, 1), {}, source.shape)
+
+    def placed(
+        self, node: str, source: Quantised, level: int = 0, pads: tuple[int, int, int, int] | None = None
+    ) -> Quantised:
+        """The tensor with what surrounds it as pixels of its own, where anything does.
+
+        Args:
+            node: what for.
+            source: with zeros around it.
+            level: of what ``pads`` adds, instead of zeros.
+            pads: a further (top, left, bottom, right).
+        """
+        if pads is None:
+            if not any(source.pads):
+                return source
+            pads, source = source.pads, replace(source, pads=(0, 0, 0, 0))
+        channels = self.shapes[source.name][0]
+        around: dict[str, Any] = {"groups": channels, "signed_output": source.signed}
+        bordered = with_pads({}, pads)
+        if level:  # nothing but zeros surrounds an input: make a map of ones, and with it one of the border
+            no, one = (np.full((channels, 1, 1, 1), n, np.int8) for n in (0, 1))
+            sign = 1 if level > 0 else -1
+            ones = self._conv(f"{node}_ones", no, source, groups=channels, bias=1)
+            ones_map = replace(source, name=ones)
+            border = self._conv(
+                f"{node}_border", -sign * one, ones_map, bias=sign, multiplier=abs(level), **around, **bordered
+            )
+            around.update(residual=border, residual_multiplier=1)
+        name = self._conv(node, np.ones((channels, 1, 1, 1), np.int8), source, **around, **bordered)
+        return replace(source, name=name)
+
+    def as_linear(self, of: Sum) -> Sum | None:
+        """Sums of a small map with an output channel, and so a bias, for each pixel; None if that is impossible.
+
+        The engine holds them as (O * H' * W', 1, 1) from then on, so only what reads them as a list can follow.
+        """
+        (channels, height, width), pixels = self.shapes[of.source.name], prod(of.shape[2:])
+        size = len(of.bias) * pixels * channels * height * width
+        if not of.plain or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
+            return None
+        layer = Conv2d("linear", of.weights.astype(np.int8), **of.geometry)
+        rows, columns = np.indices(of.shape[2:]).reshape(2, -1)
+        dense = np.zeros((*of.shape[1:], channels, height, width), np.int64)
+        for ky, kx in np.ndindex(*layer.kernel):
+            y = rows * layer.stride[0] + ky * layer.dilation[0] - layer.pads.top
+            x = columns * layer.stride[1] + kx * layer.dilation[1] - layer.pads.left
+            seen = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+            dense[:, rows[seen], columns[seen], :, y[seen], x[seen]] = layer.full_weights()[:, :, ky, kx]
+        weights = dense.reshape(-1, channels, height, width)
+        scale, bias = (np.repeat(one, pixels) for one in (of.scale, of.bias))
+        return replace(of, weights=weights, scale=scale, bias=bias, geometry={})
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    def requantised(self, of: Sum, scale: float, signed: bool) -> str:
+        """The name of the layer that gives sums as whole numbers of 4 bits."""
+        of, coarser = of.with_fitting_biases()
+        top = activation_range(signed)[1]
+        if np.rint(of.highest / scale) < top:
+            raise InputError(
+                f"node {of.node}: clipped to {of.highest:g}, which is {of.highest / scale:.4g} levels of {scale:g} "
+                f"each, but must be at least {top}: the engine clips to 4 bits only"
+            )
+        offset = np.zeros(len(of.bias)) if of.offset is None else of.offset
+        if not signed:  # max(max(s, 0) + c, 0) is max(s + c, 0) for c below 0
+            of, offset = replace(of, bias=of.bias + np.minimum(offset, 0.0)), np.maximum(offset, 0.0)
+        steps = np.rint(offset / scale)
+        if np.abs(offset / scale - steps).max() > WHOLE or (np.isfinite(of.highest) and offset.any()):
+            shown = offset[np.abs(offset / scale - steps).argmax()]
+            raise InputError(
+                f"node {of.node}: {shown:g} is added behind its ReLU, which is {shown / scale:.4g} levels of {scale:g} "
+                "each; the engine adds whole levels there, so add it before the ReLU"
+            )
+        again = of.relu and (signed or bool(steps.any()))
+        name = self._requantised(of, scale, signed and not of.relu)
+        if coarser:
+            self.coarser[name] = coarser
+        if again:  # its ReLU cuts to 0..15, so what comes behind it is a layer of its own
+            channels = len(of.bias)
+            before = Quantised(name, scale, False, of.shape)
+            keep = np.ones((channels, 1, 1, 1), np.int8)
+            name = self._conv(
+                f"{of.node}_behind", keep, before, groups=channels, bias=steps.astype(np.int64), signed_output=signed
+            )
+        return name
+
+    def _requantised(self, of: Sum, scale: float, signed: bool) -> str:
+        if of.residual is None:
+            multiplier, shift = fixed_points(of.scale / scale)
+            return self.convolution(of, multiplier=multiplier, shift=shift, signed_output=signed)
+        multipliers, one_shift = shared_shift(np.append(of.scale, of.residual.scale) / scale)
+        return self.convolution(
+            of,
+            multiplier=multipliers[:-1],
+            shift=np.full(len(of.bias), one_shift),
+            signed_output=signed,
+            residual=of.residual.name,
+            residual_multiplier=int(multipliers[-1]),
+        )
+
+    def convolution(self, of: Sum, **keys: Any) -> str:
+        """A layer for sums; the other arguments are Conv2d's."""
+        bias, largest = np.rint(of.bias / of.scale), float(1 << (BIAS_BITS - 1)) - 1
+        if not (np.abs(bias) <= largest).all():
+            raise InputError(
+                f"node {of.node}: a bias is {np.abs(bias).max():g} units of its sums, but must be at most {largest:g}"
+            )
+        return self._conv(of.node, of.weights, of.source, **of.geometry, bias=bias.astype(np.int64), **keys)
+
+    def _conv(self, node: str, weights: Any, source: Quantised, **keys: Any) -> str:
+        least, most = int(weights.min()), int(weights.max())
+        if least < WEIGHT_MIN or most > WEIGHT_MAX:  # a negative factor of a BatchNormalization turns -8 into 8
+            raise InputError(f"node {node}: its weights are {least}..{most}, but must be {WEIGHT_MIN}..{WEIGHT_MAX}")
+        return self._append(Conv2d(self._name(node), weights.astype(np.int8), input=source.name, **keys), len(weights))
+
+    def max_pool(self, node: str, kernel: tuple[int, int], source: Quantised, geometry: Geometry) -> str:
+        """A layer of maxima."""
+        channels = self.shapes[source.name][0]
+        return self._append(MaxPool2d(self._name(node), kernel, input=source.name, **geometry), channels)
+
+    def _append(self, layer: Layer, channels: int) -> str:
+        pads = layer.pads
+        geometry = {
+            "stride": layer.stride,
+            "padding": ((pads.top, pads.bottom), (pads.left, pads.right)),
+            "dilation": layer.dilation,
+        }
+        _, height, width = self.shapes[str(layer.input)]
+        self.shapes[layer.name] = (channels, *moved_over((height, width), layer.kernel, geometry))
+        self.layers.append(layer)
+        return layer.name
+
+    def _name(self, node: str) -> str:
+        """A name for a node's layer: the node's, as far as the engine's names allow, or its operator's."""
+        operator, _, given = node.partition(" ")
+        text = given
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*", given):
+            text = re.sub(r"[^A-Za-z0-9_.\-]+", "_", given).strip("_-.")
+            if not re.search("[A-Za-z]", text):
+                text = operator.lower()
+        text = text[:_NAME_CHARACTERS]
+        name, number = text, 2
+        while name in self.shapes:
+            name, number = f"{text}_{number}", number + 1
+        return name
