@@ -1,8 +1,10 @@
 """The command as a user runs it: a process of its own."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SCENARIOS = REPOSITORY / "scenarios"
@@ -58,3 +60,13 @@ def refused(*arguments: object, cwd: Path | None = None) -> str:
     assert done.stderr.startswith("tlm: ")
     assert done.stderr.count("\n") == 1
     return done.stderr.removeprefix("tlm: ").rstrip("\n")
+
+
+def start(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    """`tlm ARGUMENTS`, which answers Ctrl-C even where these tests do not."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([sys.executable, "-m", "tlm", *map(str, arguments)], cwd=cwd, text=True, **streams)
+    finally:
+        signal.signal(signal.SIGINT, before)

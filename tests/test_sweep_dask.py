@@ -161,3 +161,32 @@ def test_a_scheduler_that_is_not_there_is_said_at_once(small: Path, tmp_path: Pa
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(InputError, match="no scheduler answers"), workers(dask=address):
         pass
+
+
+def listening_addresses(root: int) -> set[str]:
+    """Local addresses, as the kernel prints them, on which a process and those that it has started accept."""
+    children: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has ended
+            continue
+        children.setdefault(parent, []).append(int(status.parent.name))
+    family = [root]
+    for process in family:  # grows
+        family += children.get(process, [])
+    sockets = set()
+    for process in family:
+        for descriptor in Path(f"/proc/{process}/fd").iterdir():
+            try:
+                sockets.add(os.readlink(descriptor))
+            except OSError:
+                continue
+    lines = [line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()]
+    return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
+
+
+def test_a_local_cluster_listens_on_loopback_alone() -> None:
+    with workers(1, "local") as ready:
+        ready.make_executor().submit(os.getpid).result()
+        assert listening_addresses(os.getpid()) == {"0100007F"}

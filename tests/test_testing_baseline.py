@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_written_fails_the_session(project: Project) -> No
     project.write(TEST)
     result = project.run("--tlm-update")
     assert result.ret == 1
-    assert "tlm: test_it.tlm-baseline.txt: not stored: Is a directory" in result.stdout.str()
+    assert "test_it.tlm-baseline.txt: is not a regular file" in result.stdout.str()
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 
@@ -305,3 +305,11 @@ def test_parts_of_a_split_layer_are_stored(project: Project, pytester: pytest.Py
     printed = errors(project.run("--tlm-vcd=never").stdout.str())
     assert "chip of the baseline: wmem_words = 80 (default 16384)" in printed
     assert "the first transaction where they part" in printed
+
+
+def test_sections_of_a_worker_that_died_are_missed_aloud(project: Project) -> None:
+    """The first test passes and is stored in its worker, which the second one then ends."""
+    project.write(TEST + "\n\n\ndef test_end():\n    import os\n    os._exit(1)\n")
+    printed = project.run("--tlm-update", "-n1").stdout.str()
+    assert "test_it.tlm-baseline.txt: not stored: the worker that ran [test_one] died; run it again" in printed
+    assert not baseline(project).exists()

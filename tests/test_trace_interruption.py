@@ -1,17 +1,31 @@
-"""Ctrl-C while a trace is being written loses neither the trace nor the interruption."""
+"""Signals that end a run or a sweep lose neither what it has done nor the interruption."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from command import SMALL, files, start
 from waves import CHIP, small_network
 
 import tlm
 from tlm.core.files import PendingFile
+
+ENDED = re.compile(r"tlm: the run up to its end is in w\.vcd\ntlm: .+; no result was written\n")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALL)
+    return path
 
 
 @pytest.fixture
@@ -51,3 +65,53 @@ def test_ctrl_c_while_a_trace_is_being_written_waits_for_it(
         assert (tmp_path / f"pressed{suffix}").read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     else:
         assert left == {f"whole{suffix}"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "written_bytes"),
+    [
+        (signal.SIGTERM, 1_000_000),
+        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow),
+        pytest.param(signal.SIGTERM, 4_000_000, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, 1_000_000, marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 1_000_000, marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_is_ended_leaves_its_waveform(
+    small: Path, tmp_path: Path, kind: signal.Signals, written_bytes: int
+) -> None:
+    small.write_text(SMALL.replace("[8, 6, 7]", "[8, 160, 170]"))
+    process = start("run", small, "--no-check", "--fidelity", "beat", "--wave", "w.vcd", cwd=tmp_path)
+    grown = tmp_path / f".w.vcd.{process.pid}.part"
+    while process.poll() is None and not (grown.exists() and grown.stat().st_size >= written_bytes):
+        time.sleep(0.005)
+    process.send_signal(kind)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (128 + kind, "")
+    assert ENDED.fullmatch(err), err
+    assert files(tmp_path) == ["small.toml", "w.gtkw", "w.labels.txt", "w.vcd"]
+    assert (tmp_path / "w.vcd").stat().st_size > written_bytes
+    assert re.fullmatch(r"#\d+", (tmp_path / "w.vcd").read_text().splitlines()[-1])
+
+
+def points_in(database: Path) -> int:
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+            return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # no file yet, or no table in it
+
+
+def test_a_sweep_that_is_ended_keeps_its_points(small: Path, tmp_path: Path) -> None:
+    process = start(
+        "sweep", small, "--over", "input.seed=0..999", "--processes", 1, "--export", "t.csv", "-o", "out", cwd=tmp_path
+    )
+    while process.poll() is None and points_in(tmp_path / "out" / "sweep.sqlite") < 3:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (143, "")
+    found = re.fullmatch(r"tlm: interrupted; ([\d,]+) of 1,000 points are in out; the same command goes on\n", err)
+    assert found is not None, err
+    assert points_in(tmp_path / "out" / "sweep.sqlite") == int(found[1].replace(",", "")) >= 3
+    assert files(tmp_path) == ["out", "small.toml"]

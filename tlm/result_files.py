@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.core.files import temporary_path, whole_file
+from tlm.core.files import prepare_place, temporary_path, whole_file
 
 RESULT_NAME, EVALUATION_NAME, OUTPUTS_NAME = "result.json", "eval.json", "outputs.npz"
 
@@ -21,11 +21,16 @@ _ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip file can say: no cl
 _UNIX = 3  # as the creating system, also on Windows
 
 
-def check_writable(directory: Path, key: str) -> Path:
+def check_writable(directory: Path, key: str, *names: str) -> Path:
     """Make a directory and prove, before any work is done, that files can be put there.
 
+    Args:
+        directory: made if it is not there.
+        key: the option that named it, which heads messages.
+        names: files that will be written or replaced.
+
     Raises:
-        InputError: it cannot be made or written; headed by ``key``, the option that named it.
+        InputError: it cannot be made or written, or something else than a file has one of the names.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -36,6 +41,8 @@ def check_writable(directory: Path, key: str) -> Path:
         raise InputError(f"{key}: {directory} is a file; give a directory") from None
     except OSError as error:
         raise InputError(f"{key}: {directory} cannot be written ({error.strerror}); give another directory") from None
+    for name in names:
+        prepare_place(directory / name, key)
     return directory
 
 
@@ -47,7 +54,7 @@ def check_writable_file(path: Path, key: str) -> Path:
     """
     if path.is_dir():
         raise InputError(f"{key}: {path} is a directory; give a file")
-    check_writable(path.parent, key)
+    check_writable(path.parent, key, path.name)
     return path
 
 
@@ -57,7 +64,7 @@ def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[A
 
 
 def write_record(directory: Path, name: str, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
-    """Write a record and outputs.npz; the record comes last.
+    """Write a record and outputs.npz as a pair: whatever happens, a record never stands beside outputs of another run.
 
     Args:
         directory: an existing directory.
@@ -66,10 +73,10 @@ def write_record(directory: Path, name: str, text: str, tensors: Mapping[str, np
         tensors: name -> array.
     """
     outputs, record = directory / OUTPUTS_NAME, directory / name
-    with whole_file(outputs) as temporary:
-        temporary.write_bytes(npz_bytes(tensors))
-    with whole_file(record) as temporary:
-        temporary.write_bytes(text.encode())
+    with whole_file(record) as new_record, whole_file(outputs) as new_outputs:  # outputs take their place first
+        new_outputs.write_bytes(npz_bytes(tensors))
+        new_record.write_bytes(text.encode())
+        record.unlink(missing_ok=True)
     return [record, outputs]
 
 

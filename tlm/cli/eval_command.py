@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
         if value < least:
             raise InputError(f"--{key}: {value} is not allowed; give {least} or more")
     if arguments.output is not None:
-        from tlm.result_files import check_writable
+        from tlm.result_files import EVALUATION_NAME, OUTPUTS_NAME, check_writable
 
-        check_writable(arguments.output, "-o")
+        check_writable(arguments.output, "-o", EVALUATION_NAME, OUTPUTS_NAME)
     loaded = load(arguments)
     job = loaded.build()
     inputs = _inputs(arguments, loaded, job)

@@ -7,10 +7,14 @@ import atexit
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
-from tlm.core.errors import CompileError, InputError, TlmError
+from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
+from tlm.core.errors import CompileError, InputError, TlmError, one_line
+from tlm.observe.interruption import stopped_by, termination_interrupts
 
 COMMANDS = (
     "run", "eval", "sweep", "report", "wave", "plot", "explain", "compare", "reproduce", "train", "tradeoff", "import",
@@ -18,22 +22,33 @@ COMMANDS = (
 )  # fmt: skip
 """Subcommands in the order of the help; each is a module of this package."""
 
-OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+OK, FAILED, USAGE, SIGNALLED, BROKEN_PIPE = 0, 1, 2, 128, 141
 
 _EPILOG = """exit status:
   0    done; for `run` and `eval`: all that was compared equals the golden model (or checking was turned off)
   1    outputs differ from the golden model, or the simulation failed
-  2    the input or the command line is wrong; nothing was run
-  130  interrupted; no result was written (a sweep keeps its finished points)
+  2    the input or the command line is wrong and nothing was run, or a file could not be written
+  130  interrupted (143: SIGTERM, 129: SIGHUP); no result was written (a sweep keeps its finished points)
 """
 
 
 class _Parser(argparse.ArgumentParser):
     """One line on stderr where argparse prints the whole usage."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.register("type", Path, _path)
+
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
-        self.exit(USAGE, f"tlm: {message}; see `{self.prog} --help`\n")
+        self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
+
+
+def _path(text: str) -> Path:
+    """What an option of type ``Path`` takes."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' is no path; give one ('.' is the current directory)")
+    return Path(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,30 +60,52 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    open_closed_streams()
+    with escaped_streams(), termination_interrupts():
+        status = _run(argv)
+        with suppress(OutputError):  # what was printed before another failure
+            sys.stdout.flush()
+    return status
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as interrupt:
+        status = SIGNALLED + stopped_by(interrupt)
         # Where Ctrl-C meets code that Python itself runs from text (every dataclass does when it is made), Python kills
         # the process with the signal when it ends, whoever caught the exception; this leaves before that.
-        atexit.register(os._exit, INTERRUPTED)
-        return _complain(str(interrupt) or "interrupted; no result was written", INTERRUPTED)
-    except BrokenPipeError:
-        # The reader has gone (`tlm list | head`); Python would complain once more when it flushes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
+        atexit.register(os._exit, status)
+        return _complain(str(interrupt) or "interrupted; no result was written", status)
+    except OutputError as error:
+        (cause,) = error.args
+        if isinstance(cause, BrokenPipeError):  # the reader has gone (`tlm list | head`)
+            return BROKEN_PIPE
+        return _complain(f"standard output: cannot be written ({cause.strerror or cause})", FAILED)
     except (InputError, CompileError) as error:
         return _complain(str(error), USAGE)
     except TlmError as error:
         return _complain(str(error), FAILED)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", FAILED)
+        return _complain(one_line(f"{where}{error.strerror or error}"), FAILED)
+    except MemoryError as error:
+        what = f" ({error})" if str(error) else ""
+        return _complain(one_line(f"not enough memory{what}; take a smaller network or input, or more memory"), FAILED)
+    except RecursionError:
+        return _complain("the input is nested too deeply; flatten it", USAGE)
+    except UnicodeError as error:
+        return _complain(one_line(f"a name or text cannot be encoded or decoded ({error}); change it"), USAGE)
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
-    arguments = _parser().parse_args(argv)
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit:  # after --help
+        sys.stdout.flush()
+        raise
     if arguments.version:
         from importlib.metadata import version
 

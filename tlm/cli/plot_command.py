@@ -46,11 +46,12 @@ def run(arguments: argparse.Namespace) -> int:
     from tlm.result_files import check_writable
 
     sources = load_sources(arguments.results)
-    figure_names(sources, arguments.only)
-    check_writable(arguments.output, "-o")
+    formats = _FORMATS[arguments.format]
+    names = [f"{name}.{suffix}" for name in figure_names(sources, arguments.only) for suffix in formats]
+    check_writable(arguments.output, "-o", *names)
     written: list[Path] = []
     try:
-        written.extend(render(sources, arguments.output, _FORMATS[arguments.format], arguments.only, show))
+        written.extend(render(sources, arguments.output, formats, arguments.only, show))
     finally:
         show("")
     print(f"wrote {', '.join(map(str, written))}")

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from tlm.core.errors import one_line
+
 
 @contextmanager
 def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
@@ -16,12 +18,13 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    from tlm.results.console import Terminal
+
     bar = (BarColumn(), MofNCompleteColumn()) if total is not None else ()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), *bar, TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *bar, TimeElapsedColumn())
+    with Progress(*columns, console=Terminal(stderr=True), transient=True) as shown:
         task = shown.add_task(text, total=total)
         yield lambda: shown.advance(task)
 
@@ -32,9 +35,10 @@ def rated_progress(text: str, total: int, unit: str) -> Iterator[Callable[[], No
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
+
+    from tlm.results.console import Terminal
 
     class Rate(TextColumn):
         def render(self, task: Task) -> Text:
@@ -42,7 +46,9 @@ def rated_progress(text: str, total: int, unit: str) -> Iterator[Callable[[], No
             return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
 
     bar = (BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn())
-    with Progress(TextColumn("{task.description}"), *bar, console=Console(stderr=True), transient=True) as shown:
+    with Progress(
+        TextColumn("{task.description}", markup=False), *bar, console=Terminal(stderr=True), transient=True
+    ) as shown:
         task = shown.add_task(text, total=total)
         yield lambda: shown.advance(task)
 
@@ -50,4 +56,5 @@ def rated_progress(text: str, total: int, unit: str) -> Iterator[Callable[[], No
 def show(text: str) -> None:
     """One line that the next overwrites; an empty text clears it. Nothing if stderr is no terminal."""
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        plain = getattr(sys.stderr, "plain", sys.stderr)
+        print(f"\r\x1b[K{one_line(text)}", end="", file=plain, flush=True)

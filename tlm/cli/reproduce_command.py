@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
             temporary.write_text(markdown(report), encoding="utf-8")
         print(f"wrote {path}")
     elif sys.stdout.isatty():
-        from rich.console import Console
+        from tlm.results.console import Terminal
 
-        print_document(report, Console(highlight=False))
+        print_document(report, Terminal(highlight=False, markup=False))
     else:
         sys.stdout.write(markdown(report))
     return 0

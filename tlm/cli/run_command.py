@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tlm.cli.arguments import add_scenario, load, naming
 from tlm.cli.progress import progress
 from tlm.cli.traces import TRACE_FLAGS, add_traces, check_trace_files, trace_messages, trace_options
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, TlmError
 from tlm.golden import differing_layers
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job
 
-_OK, _DIFFERS = 0, 1
+_OK, _DIFFERS, _FAILED = 0, 1, 1
 
 
 def add_parser(commands: Commands) -> None:
@@ -42,7 +42,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1."""
-    from tlm.result_files import check_writable
+    from tlm.result_files import OUTPUTS_NAME, RESULT_NAME, check_writable
     from tlm.scenario.catalog import find_scenario
 
     path = find_scenario(arguments.scenario)
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")
     trace = trace_options(arguments, job.trace, arguments.output or Path())
     if arguments.output is not None:
-        check_writable(arguments.output, "-o")
+        check_writable(arguments.output, "-o", RESULT_NAME, OUTPUTS_NAME)
     check_trace_files(trace)
     with naming(arguments.scenario):
         program = _compile(job)
@@ -139,6 +139,9 @@ def _print(
 
 def _run_script(path: Path, arguments: argparse.Namespace) -> int:
     import runpy
+    import traceback
+
+    from tlm.cli.streams import OutputError, plain_streams
 
     flags = {
         "output": "-o",
@@ -158,5 +161,18 @@ def _run_script(path: Path, arguments: argparse.Namespace) -> int:
         raise InputError(f"{path}: a Python script decides for itself; {names} applies to .toml scenarios only")
     sys.argv = [str(path)]
     sys.path.insert(0, str(path.parent))
-    runpy.run_path(str(path), run_name="__main__")
+    try:
+        with plain_streams():
+            runpy.run_path(str(path), run_name="__main__")
+    except TlmError:
+        raise
+    except BrokenPipeError as error:
+        raise OutputError(error) from None
+    except Exception as error:  # the script's own: its traceback, without our frames
+        frames = error.__traceback__
+        while frames is not None and frames.tb_next is not None and frames.tb_frame.f_code.co_filename != str(path):
+            frames = frames.tb_next
+        traceback.print_exception(error.with_traceback(frames))
+        print(f"tlm: {path}: the script ended with {type(error).__name__}, see above", file=sys.stderr)
+        return _FAILED
     return _OK

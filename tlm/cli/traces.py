@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.core.errors import InputError, TlmError, TraceWarning
+from tlm.core.errors import InputError, TlmError, TraceWarning, one_line
 
 if TYPE_CHECKING:
     from tlm.observe.trace_options import TraceOptions
@@ -91,9 +91,10 @@ def check_trace_files(trace: TraceOptions) -> None:
     """
     from tlm.result_files import check_writable_file
 
-    for key, path in (("--wave", trace.wave_path), ("--timeline", trace.timeline_path)):
-        if path is not None:
-            check_writable_file(path, key)
+    for path in trace.wave_files():
+        check_writable_file(path, "--wave")
+    if trace.timeline_path is not None:
+        check_writable_file(trace.timeline_path, "--timeline")
 
 
 @contextmanager
@@ -116,7 +117,7 @@ def trace_messages(arguments: argparse.Namespace, files: Sequence[Path]) -> Iter
             raise
         finally:
             for one in caught:
-                print(f"tlm: warning: {_by_flag(str(one.message), _given(arguments))}", file=sys.stderr)
+                print(f"tlm: warning: {one_line(_by_flag(str(one.message), _given(arguments)))}", file=sys.stderr)
 
 
 def _written(path: Path) -> tuple[int, int] | None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
     from tlm.tradeoff import TradeoffPoint
 
+_NAMES = "tradeoff.json", "tradeoff.png"
+
 
 def add_parser(commands: Commands) -> None:
     """Declare the command."""
@@ -46,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         from tlm.result_files import check_writable
 
         require_matplotlib()
-        check_writable(arguments.output, "-o")
+        check_writable(arguments.output, "-o", *_NAMES)
     chip = ChipConfig.at(voltage_v=arguments.voltage)
     image = load_sample(shipped("samples", DEFAULT_SAMPLE, "sample")).activations[0]
     points = []
@@ -82,7 +84,7 @@ def _write(points: list[TradeoffPoint], directory: Path) -> list[Path]:
     from tlm.tradeoff import tradeoff_record
 
     directory.mkdir(parents=True, exist_ok=True)
-    record, picture = directory / "tradeoff.json", directory / "tradeoff.png"
+    record, picture = (directory / name for name in _NAMES)
     with whole_file(record) as temporary:
         temporary.write_text(json_text(tradeoff_record(points)))
     with style.style(), whole_file(picture) as temporary:

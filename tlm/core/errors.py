@@ -6,6 +6,11 @@ one argument: the message, complete, with place, value, what is allowed and the 
 
 from __future__ import annotations
 
+import re
+
+_RAW = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal acts on instead of showing it (controls, escapes, marks of direction), or cannot encode."""
+
 _HEAD_CHARACTERS, _TAIL_CHARACTERS = 1_000, 500
 """What a long message keeps: place and value stand at its start, what is allowed and the remedy at its end."""
 
@@ -21,6 +26,11 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(text: str) -> str:
+    """``text``, several lines perhaps, with everything that would act on a terminal escaped as in Python."""
+    return _RAW.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 class TlmError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,45 @@ from tlm.core.errors import InputError
 def temporary_path(path: Path) -> Path:
     """A hidden name beside ``path`` under which this process can write what is to take its place."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
+def prepare_place(path: Path, key: str = "") -> None:
+    """Prove that a file can take the place of what is there, and clear what killed processes have left of theirs.
+
+    Args:
+        path: where the file will be.
+        key: the option or argument that named it, for messages.
+
+    Raises:
+        InputError: what is there now is no file that could be replaced.
+    """
+    if path.exists() and not path.is_file():
+        head = f"{key}: {path}" if key else f"{path}:"
+        raise InputError(f"{head} is not a regular file, so it cannot be replaced; give the path of a file to write")
+    left = re.compile(rf"\.{re.escape(path.name)}\.(\d+)\.part(\.fst)?")
+    with suppress(OSError):
+        for name in os.listdir(path.parent):
+            found = left.fullmatch(name)
+            if found and not _runs(int(found[1])):
+                (path.parent / name).unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        pass
+    return True
+
+
+def unwritable(what: str, error: OSError) -> InputError:
+    """What to tell the user when the system refuses to write a file."""
+    return InputError(
+        f"{what} cannot be written ({error.strerror or error}); "
+        "give a path in an existing directory that is writable and has room"
+    )
 
 
 class PendingFile:
@@ -27,8 +67,7 @@ class PendingFile:
     """
 
     def __init__(self, path: Path, key: str) -> None:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{key}: {path} is not a regular file; give the path of a file to write")
+        prepare_place(path, key)
         self._path = path
         self._key = key
         self.temporary = temporary_path(path)
@@ -45,22 +84,26 @@ class PendingFile:
 
     def refusal(self, error: OSError) -> InputError:
         """What to tell the user when the system refuses."""
-        return InputError(
-            f"{self._key}: {self._path} cannot be written ({error.strerror}); "
-            "give a path in an existing directory that is writable and has room"
-        )
+        return unwritable(f"{self._key}: {self._path}", error)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not."""
+    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
+
+    Raises:
+        InputError: what is there is no file, or the system refused to write this one.
+    """
     temporary = temporary_path(path)
     try:
-        if path.exists() and not path.is_file():
-            raise InputError(f"{path}: is not a regular file, so it cannot be replaced; give another name")
+        prepare_place(path)
         yield temporary
         if temporary.exists():
             os.replace(temporary, path)
+    except OSError as error:
+        if error.filename not in (None, str(temporary), temporary, str(path), path):
+            raise  # of another file, which the block has read
+        raise unwritable(f"{path}:", error) from None
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -23,6 +23,7 @@ _AHEAD = 2
 _CONNECT_S, _GREET_S = 3.0, 30.0
 """Until a port answers, and until the scheduler behind it does."""
 _RETRIES = 3
+_LOOPBACK = "127.0.0.1"
 LOCAL = "local"
 """Instead of a scheduler's address: a cluster on this machine, started and ended here."""
 
@@ -178,7 +179,9 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         raise InputError("--dask: distributed is not installed: pip install 'cartesian-tlm[cluster]'") from None
     if address == LOCAL:
         with (
-            LocalCluster(n_workers=processes, threads_per_worker=1, dashboard_address=":0") as cluster,
+            LocalCluster(  # its dashboard asks nobody for a password
+                n_workers=processes, threads_per_worker=1, host=_LOOPBACK, dashboard_address=f"{_LOOPBACK}:0"
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client

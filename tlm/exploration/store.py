@@ -150,8 +150,17 @@ def open_store(directory: Path, plan: Plan, place: str = "-o") -> Iterator[Store
             with whole_file(directory / SNAPSHOT_NAME) as temporary:
                 temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
             yield store
+        except sqlite3.OperationalError as error:  # a full disk, as a rule; what is committed stays
+            raise _unwritable(directory / DATABASE_NAME, error) from None
         finally:
             connection.close()
+
+
+def _unwritable(file: Path, error: sqlite3.Error) -> InputError:
+    return InputError(
+        f"{file}: cannot be read or written ({error}); make room, or give a directory that is writable; "
+        "points that have ended are kept"
+    )
 
 
 @contextmanager
@@ -193,6 +202,9 @@ def _connect(file: Path, place: str) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise _unwritable(file, error) from None
     except sqlite3.DatabaseError as error:
         connection.close()
         raise InputError(f"{place}: {file} is no store of a sweep ({error}); give another directory") from None

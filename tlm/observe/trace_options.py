@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,11 @@ class TraceOptions:
         """``timeline`` as a path."""
         return None if self.timeline is None else Path(self.timeline)
 
+    def wave_files(self) -> list[Path]:
+        """The waveform and the two files beside it: layout and names of states."""
+        wave = self.wave_path
+        return [] if wave is None else [wave, wave.with_suffix(".gtkw"), wave.with_suffix(".labels.txt")]
+
     def files(self) -> list[Path]:
         """What is written, without the files beside a waveform."""
         return [path for path in (self.wave_path, self.timeline_path) if path is not None]
@@ -102,3 +108,5 @@ class TraceOptions:
 def _check_suffix(key: str, path: Path | str | None, suffixes: tuple[str, ...]) -> None:
     if path is not None and not str(path).endswith(suffixes):
         raise InputError(f"trace.{key}: {path} ends in none of {', '.join(suffixes)}, which say the kind of file")
+    if path is not None and re.search('[\0-\x1f"]', str(path)):  # GTKWave's layout names the dump, in quotes, on a line
+        raise InputError(f"trace.{key}: {path} holds a quote or control characters; give a name without")

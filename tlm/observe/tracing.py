@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from tlm.chip.fidelity import Fidelity
+from tlm.observe.interruption import interruption_waits
 from tlm.observe.trace_options import TraceOptions, WaveLevel
 from tlm.observe.watched import Watched
 
@@ -23,19 +24,24 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
             not take it all.
     """
     with ExitStack() as stack:
-        path = options.wave_path
-        if path is not None:
-            # pyvcd is needed only here
-            if options.wave_level(watched.system.fidelity is Fidelity.BEAT) is WaveLevel.CYCLE:
-                from tlm.observe.waves.cycle_wave import CycleWave
-
-                stack.enter_context(CycleWave(watched, path, options))
-            else:
-                from tlm.observe.waves.pass_wave import PassWave
-
-                stack.enter_context(PassWave(watched, path, options.moment_cycle))
-        if options.timeline_path is not None:
-            from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
-
-            stack.enter_context(TimelineTrace(watched, options.timeline_path))
+        with interruption_waits():  # until somebody is there to remove or finish a file that was opened
+            _open(stack, watched, options)
         yield
+
+
+def _open(stack: ExitStack, watched: Watched, options: TraceOptions) -> None:
+    path = options.wave_path
+    if path is not None:
+        # pyvcd is needed only here
+        if options.wave_level(watched.system.fidelity is Fidelity.BEAT) is WaveLevel.CYCLE:
+            from tlm.observe.waves.cycle_wave import CycleWave
+
+            stack.enter_context(CycleWave(watched, path, options))
+        else:
+            from tlm.observe.waves.pass_wave import PassWave
+
+            stack.enter_context(PassWave(watched, path, options.moment_cycle))
+    if options.timeline_path is not None:
+        from tlm.observe.timeline_trace.timeline_trace import TimelineTrace
+
+        stack.enter_context(TimelineTrace(watched, options.timeline_path))

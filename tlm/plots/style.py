@@ -7,6 +7,7 @@ differ for colour-blind readers (a test works that out).
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from math import log10
@@ -136,7 +137,9 @@ def new_figure(height_inches: float, names: Iterable[str] = ()) -> Figure:
 def save(figure: Figure, path: Path, format_name: str) -> None:
     """Write a figure; to be called within :func:`style`, for the SVG backend reads settings when it writes."""
     dpi = min(_DPI, int(_MAX_PIXELS / max(figure.get_size_inches())))
-    figure.savefig(path, format=format_name, dpi=dpi, metadata=_METADATA[format_name])
+    content = io.BytesIO()  # whose errors would not be the system's
+    figure.savefig(content, format=format_name, dpi=dpi, metadata=_METADATA[format_name])
+    path.write_bytes(content.getvalue())
 
 
 def layer_colour(index: int) -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from tlm.chip.config import ChipConfig
 from tlm.observe.energy_account import tops_per_w
+from tlm.results.console import Terminal
 from tlm.results.result import LayerResult, Result, chip_labels
 from tlm.results.scores import are_scores, best_classes
 
@@ -36,8 +37,8 @@ def report_console(soft_wrap: bool = False) -> Console:
     Args:
         soft_wrap: leave it to the terminal to wrap lines.
     """
-    width = max(Console().width, _MIN_COLUMNS)
-    return Console(highlight=False, width=width, soft_wrap=soft_wrap)
+    width = max(Terminal().width, _MIN_COLUMNS)
+    return Terminal(highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
 
 
 def print_report(

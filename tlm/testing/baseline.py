@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
+from tlm.core.files import whole_file
 from tlm.testing.baseline_file import Row, Section, baseline_path, file_text, read_sections
 from tlm.testing.causes import changed_wait
 from tlm.testing.expectation import Expectation, Verdict, indented
@@ -197,6 +198,14 @@ class BaselineUpdates:
         self.conflicts |= other.conflicts
         self.tests.update(other.tests)
 
+    def miss(self, announced: Mapping[str, Set[str]]) -> None:
+        """Complain of sections that tests asked to store (test file -> names) and nobody has handed over."""
+        for file, names in sorted(announced.items()):
+            for name in sorted(names - self.sections.get(file, {}).keys()):
+                self.problems.append(
+                    f"{baseline_path(Path(file)).name}: not stored: the worker that ran [{name}] died; run it again"
+                )
+
     def _take(self, file: str, sections: Mapping[str, Section]) -> list[str]:
         """Add sections of a test file; those that are there already with other runs."""
         if not sections:
@@ -216,8 +225,8 @@ class BaselineUpdates:
             agreed = {name: one for name, one in sections.items() if name not in differ}
             try:
                 lines += list(self._rewrite(path, Path(file), agreed)) if agreed else []
-            except OSError as error:
-                self.problems.append(f"{path.name}: not stored: {error.strerror or error}")
+            except InputError as error:
+                self.problems.append(f"{path.name}: not stored: {error}")
         return lines + self.problems
 
     def _rewrite(self, path: Path, file: Path, sections: dict[str, Section]) -> Iterator[str]:
@@ -233,7 +242,8 @@ class BaselineUpdates:
             "changed": sum(name in old and old[name] != one for name, one in new.items()),
             "removed": sum(name not in new for name in old),
         }
-        path.write_text(file_text(file, new), encoding="utf-8", newline="\n")
+        with whole_file(path) as temporary:
+            temporary.write_text(file_text(file, new), encoding="utf-8", newline="\n")
         changes = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing changed"
         yield f"{path.name}: {len(new)} sections, {changes}"
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _WAVES = ("never", "failed", "always")
 _FIDELITY = "tlm_fidelity"
+_STORED = "tlm_stored"
+"""Attribute of a report: the test file, and the sections of its baseline that the test asked to store."""
 
 
 class _Session:
@@ -50,6 +52,7 @@ _SESSION = pytest.StashKey[_Session]()
 _TEST = pytest.StashKey[_Test]()
 _COLLECTED = pytest.StashKey[dict[str, set[str]]]()
 _TOTALS = pytest.StashKey["list[tuple[Simulated, BaselineUpdates]]"]()
+_ANNOUNCED = pytest.StashKey[dict[str, set[str]]]()
 _WRITTEN = pytest.StashKey[list[str]]()
 
 
@@ -257,6 +260,8 @@ def pytest_runtest_makereport(
             message = test.session.updates.add(test.baseline)
             if message is not None:
                 report.outcome, report.longrepr = "failed", message
+            elif test.baseline.stored:  # pytest-xdist carries it to whoever writes the baselines
+                setattr(report, _STORED, [str(test.baseline.test_file), sorted(test.baseline.stored)])
     return report
 
 
@@ -300,17 +305,30 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             worker["tlm"] = base64.b64encode(pickle.dumps(own)).decode("ascii")
         return
     totals = [*config.stash.get(_TOTALS, []), *([own] if own is not None else [])]
-    if not totals:
+    announced = config.stash.get(_ANNOUNCED, {})
+    if not totals and not announced:
         return
-    simulated, updates = totals[0]
-    for more, others in totals[1:]:
+    from tlm.testing.baseline import BaselineUpdates
+    from tlm.testing.session import Simulated
+
+    simulated, updates = Simulated(), BaselineUpdates()
+    for more, others in totals:
         simulated.add(more)
         updates.merge(others)
+    updates.miss(announced)
     config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
     if updates.problems and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if simulated.runs:
         config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note what a worker of pytest-xdist is to hand over; one that dies does not."""
+    node = getattr(report, "node", None)
+    if node is not None and hasattr(report, _STORED):
+        file, names = getattr(report, _STORED)
+        node.config.stash.setdefault(_ANNOUNCED, {}).setdefault(file, set()).update(names)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -102,8 +102,8 @@ class StageLoop:
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
-        with whole_file(self.path) as temporary:
-            torch.save(state, temporary)
+        with whole_file(self.path) as temporary, temporary.open("wb") as file:  # by name torch hides the system's error
+            torch.save(state, file)
 
     def load(self) -> bool:
         """Go on from the checkpoint, if there is one.
