@@ -30,8 +30,8 @@ def integers(what: str, value: object) -> npt.NDArray[Any]:
     return array
 
 
-def frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """A read-only copy."""
-    array = array.copy()
+def frozen(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """A read-only copy of this type."""
+    array = array.astype(dtype, order="C")
     array.flags.writeable = False
     return array

@@ -123,7 +123,7 @@ class Network:
                 f"activations{list(where)}: {int(array[where])} is outside {low}..{high} "
                 f"({'signed' if self.signed_input else 'unsigned'} 4-bit input; see signed_input)"
             )
-        return frozen(array.astype(np.int8))
+        return frozen(array, np.int8)
 
 
 def _resolved(layer: Layer | AvgPool2d, before: str, tensors: Mapping[str, TensorInfo]) -> Layer:

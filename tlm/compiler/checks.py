@@ -8,7 +8,7 @@ from tlm.chip.isa import FIELDS, Opcode
 from tlm.compiler.places import tensor_plane_words
 from tlm.core.errors import CompileError
 from tlm.integer_arrays import IntArray
-from tlm.layers import ACCUMULATOR_BITS, Conv2d, activation_range
+from tlm.layers import ACCUMULATOR_BITS, WEIGHT_MIN, Conv2d, activation_range
 from tlm.network import Network
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
@@ -61,6 +61,10 @@ def check_accumulators(layer: Conv2d, signed_input: bool) -> None:
         CompileError: naming the layer, the channel and the bound.
     """
     low, high = activation_range(signed_input)
+    terms = layer.weights[0].size
+    largest_bias = int(np.abs(layer.bias).max()) if layer.accumulator_output else 0
+    if terms * WEIGHT_MIN * -high + largest_bias <= HIGHEST:  # whatever the weights are
+        return
     weights = layer.weights.reshape(layer.out_channels, -1)
     total = weights.sum(axis=1, dtype=np.int64)
     magnitude = np.abs(weights).sum(axis=1, dtype=np.int64)  # |-8| fits int8

@@ -6,9 +6,12 @@ last one exists only as the window that the present band needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tlm.compiler.checks import check_parts
+from tlm.compiler.places import tensor_plane_words
+from tlm.core.errors import CompileError
 from tlm.layers import INPUT
 from tlm.network import Network
 
@@ -99,3 +102,27 @@ def reads(network: Network, index: int) -> Iterator[str]:
     yield network.input_of(layer).name
     if layer.residual is not None:
         yield layer.residual
+
+
+def check_segments(network: Network, lanes: int, grain: int, segments: Sequence[Segment]) -> None:
+    """Nothing if segments that come from outside can be written out.
+
+    Args:
+        grain: AMem words at which a load can begin.
+
+    Raises:
+        CompileError: they are not all layers in order, or are cut where no load can begin or into too many bands.
+    """
+    following, parts = 0, 0
+    for segment in segments:
+        if segment.first != following or not segment.first <= segment.last < len(network.layers):
+            raise CompileError(f"network: layers {segment.first} to {segment.last} are no segment of it here")
+        tiles = tensor_plane_words(network.tensors[network.layers[segment.last].name], lanes)
+        cut = segment.tiles_per_band
+        if cut < 1 or (cut < tiles and cut % grain) or (segment.most_groups or 1) < 1:
+            raise CompileError(f"network: layers {segment.first} to {segment.last} cannot be cut as said")
+        following = segment.last + 1
+        parts += -(-tiles // cut) * (following - segment.first)
+        check_parts(parts)
+    if following != len(network.layers):
+        raise CompileError(f"network: layers from {following} on are in no segment")

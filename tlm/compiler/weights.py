@@ -80,7 +80,7 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
     for first in range(0, layer.out_channels, columns):
         block, channel = _block(layer, first, min(first + columns, layer.out_channels))
         own = block.reshape(len(block), -1)
-        kept = own.any(axis=0)
+        kept = np.bitwise_or.reduce(own, axis=0) != 0
         chosen = own if kept.all() else own[:, kept]
         if len(own) < columns:
             chosen = np.concatenate([chosen, np.zeros((columns - len(own), chosen.shape[1]), np.int8)])
