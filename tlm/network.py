@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array, frozen, integers
 from tlm.layers import INPUT, SIZE_LIMIT, AvgPool2d, Conv2d, Layer, MaxPool2d, activation_range
@@ -59,10 +60,10 @@ class Network:
             isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= SIZE_LIMIT for n in shape
         ):
             raise InputError(
-                f"network: input_shape is {input_shape!r}, but must be three integers (C, H, W) in 1..{SIZE_LIMIT}"
+                f"network: input_shape is {shown(input_shape)}, but must be three integers (C, H, W) in 1..{SIZE_LIMIT}"
             )
         if not isinstance(signed_input, (bool, np.bool_)):
-            raise InputError(f"network: signed_input is {signed_input!r}, but must be True or False")
+            raise InputError(f"network: signed_input is {shown(signed_input)}, but must be True or False")
         if not isinstance(layers, Sequence):
             raise InputError(f"network: layers is a {type(layers).__name__}, but must be a list of layers")
         if not layers:

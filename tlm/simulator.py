@@ -11,8 +11,9 @@ import numpy.typing as npt
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
-from tlm.compiler.compile import compile_network
+from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
+from tlm.core.arguments import expect, expect_each
 from tlm.core.errors import InputError
 from tlm.network import Network
 from tlm.observe.energy import EnergyObserver
@@ -62,10 +63,14 @@ def simulate(
         InputError, CompileError: before anything runs.
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
+    nothing = type(None)
+    expect("fidelity", fidelity, (str, nothing))
+    expect("trace", trace, (TraceOptions, nothing))
+    expect("energy", energy, (EnergyConfig, nothing))
+    expect_each("faults", faults, BitFlip)
+    expect_each("observers", observers, Callable)  # type: ignore[arg-type]
     model = _fidelity(fidelity, trace)
-    program = network if isinstance(network, Program) else compile_network(network, chip)
-    config = program.config if chip is None else chip
-    program.check_chip(config)
+    program, config = program_of(network, chip)
     values = program.network.check_activations(activations)
     system = System(config, model)
     tensors = TensorCapture(system, program)

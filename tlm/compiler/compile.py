@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from tlm.compiler.schedule import Scheduler
 from tlm.compiler.segments import Segment, check_segments
 from tlm.compiler.tiling import WHOLE, split_groups
 from tlm.compiler.weights import LayerWeights, pack_layer
+from tlm.core.arguments import expect
 from tlm.core.errors import CompileError
 from tlm.layers import Conv2d, Layer
 from tlm.network import Network
@@ -44,10 +46,38 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
     """Compile a network for a chip, by default the published one.
 
     Raises:
+        InputError: arguments of another kind.
         CompileError: an accumulator could overflow, something exceeds what an instruction can say, or fits no memory in
             any way this compiler knows.
     """
+    expect("network", network, Network, _no_network(network))
+    expect("chip", chip, (ChipConfig, type(None)))
     return _Compiler(network, chip or ChipConfig()).program()
+
+
+def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Program, ChipConfig]:
+    """What a run needs of a network, or of a program that was compiled before: the program, and the chip that runs it.
+
+    Raises:
+        InputError: arguments of another kind, or a program that cannot run on the chip.
+        CompileError: as :func:`compile_network`.
+    """
+    expect("network", network, (Network, Program), _no_network(network))
+    expect("chip", chip, (ChipConfig, type(None)))
+    program = network if isinstance(network, Program) else compile_network(network, chip)
+    config = program.config if chip is None else chip
+    program.check_chip(config)
+    return program, config
+
+
+def _no_network(given: object) -> str:
+    """The remedy for somebody who names what he should give."""
+    if not isinstance(given, (str, Path)):
+        return ""
+    return (
+        f"for a scenario use `tlm run {given}`, tlm.sweep, or tlm.scenario.loading.load_scenario (docs/scenarios.md); "
+        "for a program's file tlm.load_program"
+    )
 
 
 def rebuild(network: Network, chip: ChipConfig, choices: Choices) -> Program:

@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.functional.chip import FunctionalChip
-from tlm.compiler.compile import compile_network
+from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 from tlm.integer_arrays import integers
 from tlm.network import Network
@@ -37,9 +38,7 @@ class Evaluator:
     """
 
     def __init__(self, network: Network | Program, chip: ChipConfig | None = None) -> None:
-        self.program = network if isinstance(network, Program) else compile_network(network, chip)
-        config = self.program.config if chip is None else chip
-        self.program.check_chip(config)
+        self.program, config = program_of(network, chip)
         self._chip = FunctionalChip(config, self.program.steps)
         for chunk in self.program.chunks:
             self._chip.write_memory(chunk.offset_bytes, chunk.data)
@@ -58,7 +57,10 @@ class Evaluator:
 
     def outputs(self, batch: Iterable[npt.ArrayLike]) -> Iterator[Tensor]:
         """:meth:`output` for one input after the other, each computed when it is asked for."""
-        return map(self.output, batch)
+        try:
+            return map(self.output, batch)
+        except TypeError:  # a single number in an array claims to be iterable
+            raise InputError(f"batch: {shown(batch)} is no sequence of inputs; give a list, or (N, C, H, W)") from None
 
     def tensors(self, activations: npt.ArrayLike) -> dict[str, Tensor]:
         """Every layer's output for one input by name, as in ``Result.tensors``.

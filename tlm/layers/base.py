@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 
 INPUT = "input"
@@ -47,14 +48,14 @@ class Checks:
 
     def __init__(self, name: object) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(f"layer name {name!r}: use letters, digits, '_', '.', '-', at least one character")
+            raise InputError(f"layer name {shown(name)}: use letters, digits, '_', '.', '-', at least one character")
         if name == INPUT:
             raise InputError(f"layer name {INPUT!r} is the name of the network's own input; choose another one")
         self._name = name
 
     def error(self, key: str, value: object, allowed: str) -> InputError:
         """What to raise."""
-        return InputError(f"layer {self._name!r}: {key} is {value!r}, but must be {allowed}")
+        return InputError(f"layer {self._name!r}: {key} is {shown(value)}, but must be {allowed}")
 
     def integer(self, key: str, value: object, low: int, high: int) -> int:
         """An integer in a range."""
@@ -83,6 +84,11 @@ class Checks:
             return Padding(top, bottom, left, right)
         y, x = self.pair("padding", value, 0, PADDING_LIMIT)
         return Padding(y, y, x, x)
+
+    def tensor(self, key: str, value: object) -> None:
+        """The name of a tensor, or None."""
+        if value is not None and not isinstance(value, str):
+            raise self.error(key, value, "the name of a layer, or None")
 
     def kernel(self, value: object) -> tuple[int, int]:
         """(kh, kw) of a window without weights."""

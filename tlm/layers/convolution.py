@@ -81,6 +81,8 @@ class Conv2d:
         half = 1 << (BIAS_BITS - 1)
         for key in ("signed_output", "accumulator_output"):
             check.flag(key, getattr(self, key))
+        for key in ("input", "residual"):
+            check.tensor(key, getattr(self, key))
         self._put("bias", self._per_channel("bias", self.bias, -half, half - 1))
         self._put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
         self._put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))

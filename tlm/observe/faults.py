@@ -10,6 +10,7 @@ from functools import partial
 from tlm.chip import address_map as am
 from tlm.chip.chip import System
 from tlm.chip.driver import SramName
+from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.core.module import Activity
 from tlm.core.payload import Command, MemoryPayload
@@ -41,6 +42,14 @@ class BitFlip:
     address: int
     bit: int
     cycle: int = 0
+
+    def __post_init__(self) -> None:
+        expect("fault.target", self.target, FaultTarget)
+        for key in ("address", "bit", "cycle"):
+            value = getattr(self, key)
+            expect(f"fault.{key}", value, int)
+            if abs(value) >> 63:
+                raise InputError(f"fault.{key}: {shown(value)} is beyond 64 bits")
 
 
 def arm(system: System, faults: Sequence[BitFlip]) -> None:
