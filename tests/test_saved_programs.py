@@ -80,7 +80,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="cannot be read"):
             tlm.load_program(path)
     for wrong in (None, 3, b"p"):
-        with pytest.raises(InputError, match="must be a str or Path"):
+        with pytest.raises(InputError, match="must be str or Path"):
             tlm.load_program(wrong)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
 from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
-from tlm.core.arguments import expect, expect_each
+from tlm.core.arguments import expect, expect_each, shown
 from tlm.core.errors import InputError
 from tlm.network import Network
 from tlm.observe.energy import EnergyObserver
@@ -64,7 +64,6 @@ def simulate(
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
     nothing = type(None)
-    expect("fidelity", fidelity, (str, nothing))
     expect("trace", trace, (TraceOptions, nothing))
     expect("energy", energy, (EnergyConfig, nothing))
     expect_each("faults", faults, BitFlip)
@@ -92,8 +91,8 @@ def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
     needs_beat = trace is not None and trace.needs_beat()
     if name is None:
         return Fidelity.BEAT if needs_beat else Fidelity.BURST
-    if name not in FIDELITIES:
-        raise InputError(f"fidelity: {name!r} is not one of {', '.join(FIDELITIES)}")
+    if not isinstance(name, str) or name not in FIDELITIES:
+        raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}")
     if needs_beat and name != Fidelity.BEAT.value:
         raise InputError(
             f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.layer_header import LayerHeader
+from tlm.chip.layer_header import PAYLOAD_BITS, LayerHeader
 from tlm.chip.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
-from tlm.compiler.checks import check_accumulators, check_planes
+from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
 from tlm.compiler.emit import part_header, part_instructions
 from tlm.compiler.jobs import Job, JobPlanner
@@ -97,6 +98,7 @@ class _Compiler:
             if isinstance(layer, Conv2d):
                 check_accumulators(layer, network.input_of(layer).signed)
         check_planes(network, config.lanes)
+        check_memory(network, config)
         self._network = network
         self._config = config
         self._weights = [self._packed(layer) for layer in network.layers]
@@ -169,7 +171,9 @@ class _Compiler:
         )
 
     def _packed(self, layer: Layer) -> LayerWeights:
-        large = tensor_words(self._network.input_of(layer), self._config.lanes) * 4 > self._config.amem_words
+        config, patterns = self._config, -(-layer.in_channels // (PAYLOAD_BITS // math.prod(layer.kernel)))
+        large = tensor_words(self._network.input_of(layer), config.lanes) * 4 > config.amem_words
+        large |= patterns > config.imem_words
         return pack_layer(layer, self._config.columns, self._tiles(layer), large)
 
     def _tiles(self, layer: Layer) -> int:

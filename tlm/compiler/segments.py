@@ -49,6 +49,7 @@ class Liveness:
     """Tensor -> layers that read it, as input or residual, in order; the same one twice if both."""
     produced: dict[str, int] = field(init=False)
     """Tensor -> its layer; -1 for the network's input."""
+    _live: tuple[frozenset[str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         consumers: dict[str, list[int]] = {name: [] for name in self.network.tensors}
@@ -56,6 +57,11 @@ class Liveness:
             for name in reads(self.network, index):
                 consumers[name].append(index)
         produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(self.network.layers)}
+        live: list[set[str]] = [set() for _ in range(len(self.network.layers) + 1)]
+        for name, readers in consumers.items():
+            for layer in range(produced[name] + 1, readers[-1] + 1 if readers else 0):
+                live[layer].add(name)
+        object.__setattr__(self, "_live", tuple(map(frozenset, live)))
         object.__setattr__(self, "consumers", consumers)
         object.__setattr__(self, "produced", produced)
 
@@ -69,7 +75,7 @@ class Liveness:
 
     def live(self, layer: int) -> frozenset[str]:
         """Tensors that exist before a layer and are read by it or later ones."""
-        return frozenset(name for name, made in self.produced.items() if made < layer and self.last_use(name) >= layer)
+        return self._live[layer]
 
     def inputs(self, first: int, last: int) -> list[str]:
         """Tensors that layers first .. last read and do not make, in the order of their first use."""

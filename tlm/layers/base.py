@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,11 +27,27 @@ SIZE_LIMIT = 65_535
 STRIDE_LIMIT = 255
 PADDING_LIMIT = 1_023
 DILATION_LIMIT = 1_023
+MAX_LAYERS = 2_000
+"""Of a network: more would take minutes to compile."""
+
+MAX_VALUES = 1 << 27
+"""Of one tensor, or of one layer's weights: more would take gigabytes here, and fit no memory there."""
 
 
 def activation_range(signed: bool) -> tuple[int, int]:
     """Smallest and largest 4-bit activation: ``(-8, 7)`` or ``(0, 15)``."""
     return (-8, 7) if signed else (0, 15)
+
+
+def check_values(what: str, shape: Sequence[int]) -> None:
+    """Nothing if a tensor or weights of a shape may be made.
+
+    Raises:
+        InputError: there are too many values; headed by ``what``.
+    """
+    count = math.prod(shape)
+    if count > MAX_VALUES:
+        raise InputError(f"{what}: shape {tuple(shape)} has {count} values; give at most {MAX_VALUES}")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from tlm.layers.base import (
     Checks,
     Padding,
     activation_range,
+    check_values,
     output_size,
 )
 
@@ -145,6 +146,7 @@ class Conv2d:
             )
         if max(w.shape[:2]) > SIZE_LIMIT:
             raise self._check.error("weights' shape", w.shape, f"at most {SIZE_LIMIT} channels")
+        check_values(f"layer {self.name!r}: weights", w.shape)
         if w.min() < WEIGHT_MIN or w.max() > WEIGHT_MAX:
             where = tuple(int(i) for i in np.argwhere((w < WEIGHT_MIN) | (w > WEIGHT_MAX))[0])
             raise self._check.error(
