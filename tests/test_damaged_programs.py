@@ -166,6 +166,17 @@ def test_a_crafted_file_is_refused(saved: bytes, tmp_path: Path, name: str) -> N
     refusal(tmp_path / "p", crafted(saved, CRAFTED[name]))
 
 
+@pytest.mark.parametrize("name", ["bases below 0", "bases beyond AMem", "all at one base"])
+def test_places_over_each_other_are_found_whatever_the_digest_says(saved: bytes, tmp_path: Path, name: str) -> None:
+    message = refusal(tmp_path / "p", crafted(saved, CRAFTED[name]))
+    assert "its tensors would lie over each other in AMem, or outside it" in message
+
+
+def test_a_tensor_that_is_nowhere_is_found_whatever_the_digest_says(saved: bytes, tmp_path: Path) -> None:
+    message = refusal(tmp_path / "p", crafted(saved, CRAFTED["load of what is not made yet"]))
+    assert "'d' is needed when it is neither on chip nor off it" in message
+
+
 def test_content_that_is_no_structure_is_refused(tmp_path: Path) -> None:
     deep = b"\x91" * 1_000_000
     layers = {"input_shape": [1, 1, 1], "signed_input": False, "layers": [], "chip": {}}
