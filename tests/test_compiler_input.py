@@ -211,8 +211,13 @@ COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
     ),
     "an off-chip memory that is too small": (
         lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
+        ChipConfig(memory_bytes=8960),
+        "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 8960; enlarge",
+    ),
+    "an off-chip memory too small for input and output alone": (
+        lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
         ChipConfig(memory_bytes=4096),
-        "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 4096; enlarge",
+        "network: its input (64, 16, 16) and output (4, 16, 16) take 8704 bytes off-chip, but chip.memory_bytes is",
     ),
 }
 

@@ -244,3 +244,13 @@ def test_one_behaviour_whatever_flips_and_whenever(name: str) -> None:
 def test_the_layer_of_these_tests_is_what_they_say() -> None:
     assert [one.steps for one in UNFLIPPED.passes["c"]] == [CHANNELS] * TILES
     assert [one.fetch_cycles for one in UNFLIPPED.passes["c"]] == [CHANNELS] * TILES
+
+
+def test_numpy_integers_name_a_bit_as_well() -> None:
+    plain, of_numpy = BitFlip(FaultTarget.WMEM, 2, 23), BitFlip(FaultTarget.WMEM, *np.array([2, 23]))
+    assert of_numpy == plain
+    cycle = int(UNFLIPPED.layers["c"].start_cycle) - 20
+    flips = [BitFlip(FaultTarget.WMEM, a, b, c) for a, b, c in ((2, 23, cycle), np.array([2, 23, cycle]))]
+    outputs = [tlm.simulate(PROGRAM, ACTIVATIONS, faults=[flip]).outputs for flip in flips]
+    np.testing.assert_array_equal(*outputs)
+    assert not np.array_equal(outputs[0], UNFLIPPED.outputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -35,6 +34,9 @@ def test_a_saved_program_is_the_same_program(tmp_path: Path) -> None:
     assert (again.steps, again.jobs, again.parts, again.config) == (
         program.steps, program.jobs, program.parts, program.config
     )  # fmt: skip
+    assert (again.choices, again.chunks, again.loads, again.stores, again.predicted_total_cycles) == (
+        program.choices, program.chunks, program.loads, program.stores, program.predicted_total_cycles
+    )  # fmt: skip
     assert again.disassemble() == program.disassemble()
     values = np.random.default_rng(1).integers(0, 16, (6, 20, 24))
     assert tlm.simulate(again, values).outputs_sha256 == tlm.simulate(program, values).outputs_sha256
@@ -48,36 +50,38 @@ def test_equal_programs_give_equal_files(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
 
-class Intruder:
-    def __reduce__(self) -> Any:
-        return os.system, ("echo intruder",)
-
-
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [
         (b"hello", "no compiled program"),
         (b"", "no compiled program"),
-        (b"tlm.program/0\nabc", "of another version"),
-        (b"tlm.program/1\nabc", "damaged"),
-        (b"tlm.program/1\n" + pickle.dumps([1, 2]), "holds a list"),
-        (b"tlm.program/1\n" + pickle.dumps(Intruder()), "does not belong into a program"),
-        (b"tlm.program/1\n" + pickle.dumps(np.load), "does not belong into a program"),
-        (b"tlm.program/1\nctlm.compiler.saved\nPath\n.", "does not belong into a program"),
-        (b"tlm.program/1\nctlm.compiler.saved\nProgram\n.", "does not belong into a program"),
-        (b"tlm.program/1\nctlm.compiler.jobs\nJobPlanner\n.", "does not belong into a program"),
+        (b"tlm.program/1\n" + pickle.dumps([1, 2]), "of another version.*compile it again"),
+        (b"tlm.program/3\nabc", "of another version"),
+        (b"tlm.program/2\n", "damaged"),
+        (b"tlm.program/2\nabc", "damaged"),
+        (b"tlm.program/2\n" + b"\xff" * 40, "damaged"),
     ],
 )
-def test_other_files_are_refused(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], data: bytes, complaint: str
-) -> None:
+def test_other_files_are_refused(tmp_path: Path, data: bytes, complaint: str) -> None:
     path = tmp_path / "p.tlm"
     path.write_bytes(data)
     with pytest.raises(InputError, match=complaint) as caught:
         tlm.load_program(path)
     assert str(caught.value).startswith(str(path))
-    assert "tlm compile" in str(caught.value)
-    assert "intruder" not in capfd.readouterr().out
+    assert "compile" in str(caught.value)
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path, complaint in ((tmp_path / "fifo", "not a regular file"), (tmp_path, "not a regular file")):
+        with pytest.raises(InputError, match=complaint):
+            tlm.load_program(path)
+    for path in (tmp_path / "none", tmp_path / "n\0l"):
+        with pytest.raises(InputError, match="cannot be read"):
+            tlm.load_program(path)
+    for wrong in (None, 3, b"p"):
+        with pytest.raises(InputError, match="must be str or Path"):
+            tlm.load_program(wrong)  # type: ignore[arg-type]
 
 
 def test_half_a_file_is_refused(tmp_path: Path) -> None:

@@ -11,9 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array, frozen, integers
-from tlm.layers import INPUT, SIZE_LIMIT, AvgPool2d, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.layers import (
+    INPUT,
+    MAX_LAYERS,
+    SIZE_LIMIT,
+    AvgPool2d,
+    Conv2d,
+    Layer,
+    MaxPool2d,
+    activation_range,
+    check_values,
+)
 
 
 @dataclass(frozen=True)
@@ -59,20 +70,43 @@ class Network:
             isinstance(n, bool) or not isinstance(n, (int, np.integer)) or not 1 <= n <= SIZE_LIMIT for n in shape
         ):
             raise InputError(
-                f"network: input_shape is {input_shape!r}, but must be three integers (C, H, W) in 1..{SIZE_LIMIT}"
+                f"network: input_shape is {shown(input_shape)}, but must be three integers (C, H, W) in 1..{SIZE_LIMIT}"
             )
         if not isinstance(signed_input, (bool, np.bool_)):
-            raise InputError(f"network: signed_input is {signed_input!r}, but must be True or False")
+            raise InputError(f"network: signed_input is {shown(signed_input)}, but must be True or False")
         if not isinstance(layers, Sequence):
             raise InputError(f"network: layers is a {type(layers).__name__}, but must be a list of layers")
         if not layers:
             raise InputError("network: layers is empty; give at least one layer")
         channels, height, width = (int(n) for n in shape)
+        check_values("network: input_shape", (channels, height, width))
         tensors = {INPUT: TensorInfo(INPUT, (channels, height, width), bool(signed_input))}
-        resolved: list[Layer] = []
-        inputs: dict[str, str] = {}
-        before = INPUT
-        for given in layers:
+        self._put((channels, height, width), (), bool(signed_input), tensors, {}, layers)
+
+    def with_layer(self, layer: Layer | AvgPool2d) -> Network:
+        """The network with one more layer.
+
+        Raises:
+            InputError: it does not fit to those before it.
+        """
+        network = object.__new__(Network)
+        network._put(self.input_shape, self.layers, self.signed_input, dict(self.tensors), dict(self.inputs), [layer])
+        return network
+
+    def _put(
+        self,
+        input_shape: tuple[int, int, int],
+        layers: tuple[Layer, ...],
+        signed_input: bool,
+        tensors: dict[str, TensorInfo],
+        inputs: dict[str, str],
+        more: Sequence[Layer | AvgPool2d],
+    ) -> None:
+        """Become a network of layers that are known to fit, and more of them."""
+        if len(layers) + len(more) > MAX_LAYERS:
+            raise InputError(f"network: {len(layers) + len(more)} layers, but {MAX_LAYERS} are the most")
+        resolved = list(layers)
+        for given in more:
             if not isinstance(given, (Conv2d, MaxPool2d, AvgPool2d)):
                 raise InputError(
                     f"network: layers holds a {type(given).__name__}, "
@@ -80,14 +114,14 @@ class Network:
                 )
             if given.name in tensors:
                 raise InputError(f"layer {given.name!r}: this name is used twice; names must be unique")
+            before = resolved[-1].name if resolved else INPUT
             layer = _resolved(given, before, tensors)
             tensors[layer.name] = _output_of(layer, before, tensors)
             resolved.append(layer)
             inputs[layer.name] = layer.input or before
-            before = layer.name
-        object.__setattr__(self, "input_shape", (channels, height, width))
+        object.__setattr__(self, "input_shape", input_shape)
         object.__setattr__(self, "layers", tuple(resolved))
-        object.__setattr__(self, "signed_input", bool(signed_input))
+        object.__setattr__(self, "signed_input", signed_input)
         object.__setattr__(self, "tensors", tensors)
         object.__setattr__(self, "inputs", inputs)
 
@@ -123,7 +157,7 @@ class Network:
                 f"activations{list(where)}: {int(array[where])} is outside {low}..{high} "
                 f"({'signed' if self.signed_input else 'unsigned'} 4-bit input; see signed_input)"
             )
-        return frozen(array.astype(np.int8))
+        return frozen(array, np.int8)
 
 
 def _resolved(layer: Layer | AvgPool2d, before: str, tensors: Mapping[str, TensorInfo]) -> Layer:
@@ -151,6 +185,7 @@ def _output_of(layer: Layer, before: str, tensors: Mapping[str, TensorInfo]) -> 
     shape = (layer.out_channels, rows, columns)
     if max(shape) > SIZE_LIMIT:
         raise InputError(f"layer {layer.name!r}: output shape {shape} exceeds {SIZE_LIMIT}")
+    check_values(f"layer {layer.name!r}: output", shape)
     if isinstance(layer, MaxPool2d):
         _check_windows(layer, (height, width), (rows, columns))
     if layer.residual is not None:

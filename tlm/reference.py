@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlm.core.arguments import expect
 from tlm.layers import ACCUMULATOR_BITS, INPUT, Conv2d, Layer, MaxPool2d
 from tlm.network import Network
 
@@ -32,8 +33,9 @@ def run(network: Network, activations: npt.ArrayLike) -> dict[str, OutputArray]:
         activations: integers (C, H, W) in the range of the network's input.
 
     Raises:
-        InputError: activations of another shape or kind, or out of range.
+        InputError: no network; activations of another shape or kind, or out of range.
     """
+    expect("network", network, Network)
     tensors: dict[str, OutputArray] = {INPUT: network.check_activations(activations)}
     for layer in network.layers:
         residual = network.residual_of(layer)

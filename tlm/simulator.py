@@ -11,8 +11,9 @@ import numpy.typing as npt
 from tlm.chip.chip import System
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
-from tlm.compiler.compile import compile_network
+from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
+from tlm.core.arguments import expect, expect_each, shown
 from tlm.core.errors import InputError
 from tlm.network import Network
 from tlm.observe.energy import EnergyObserver
@@ -63,10 +64,13 @@ def simulate(
         InputError, CompileError: before anything runs.
         SimulationError: something went wrong in the chip; names component, address and cycle.
     """
+    nothing = type(None)
+    expect("trace", trace, (TraceOptions, nothing))
+    expect("energy", energy, (EnergyConfig, nothing))
+    expect_each("faults", faults, BitFlip)
+    expect_each("observers", observers, Callable)  # type: ignore[arg-type]
     model = _fidelity(fidelity, trace)
-    program = network if isinstance(network, Program) else compile_network(network, chip)
-    config = program.config if chip is None else chip
-    program.check_chip(config)
+    program, config = program_of(network, chip)
     values = program.network.check_activations(activations)
     if not whole_passes_show(faults, program):
         model = Fidelity.BEAT
@@ -90,8 +94,8 @@ def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
     needs_beat = trace is not None and trace.needs_beat()
     if name is None:
         return Fidelity.BEAT if needs_beat else Fidelity.BURST
-    if name not in FIDELITIES:
-        raise InputError(f"fidelity: {name!r} is not one of {', '.join(FIDELITIES)}")
+    if not isinstance(name, str) or name not in FIDELITIES:
+        raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}")
     if needs_beat and name != Fidelity.BEAT.value:
         raise InputError(
             f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "

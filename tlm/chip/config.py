@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any
 
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V, max_frequency_mhz
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 
 _SIZES = (8, 16, 32, 64)
@@ -205,11 +206,12 @@ class ChipConfig:
             return
         real = key.endswith(("_v", "_mhz", "_ns", "_gb_per_s"))
         kinds = (int, float) if real else (int,)
-        if isinstance(value, bool) or not isinstance(value, kinds) or not math.isfinite(value):
-            raise InputError(f"chip.{key}: {value!r} is not {'a finite number' if real else 'an integer'}")
+        infinite = isinstance(value, float) and not math.isfinite(value)
+        if isinstance(value, bool) or not isinstance(value, kinds) or infinite:
+            raise InputError(f"chip.{key}: {shown(value)} is not {'a finite number' if real else 'an integer'}")
         if key in _CHOICES and value not in _CHOICES[key]:
-            raise InputError(f"chip.{key}: {value} is not one of {', '.join(map(str, _CHOICES[key]))}")
+            raise InputError(f"chip.{key}: {shown(value)} is not one of {', '.join(map(str, _CHOICES[key]))}")
         if key in _RANGES and not _RANGES[key][0] <= value <= _RANGES[key][1]:
-            raise InputError(f"chip.{key}: {value} is outside {_RANGES[key][0]:g}..{_RANGES[key][1]:g}")
+            raise InputError(f"chip.{key}: {shown(value)} is outside {_RANGES[key][0]:g}..{_RANGES[key][1]:g}")
         if real:
             object.__setattr__(self, key, float(value))

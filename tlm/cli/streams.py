@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from tlm.core.errors import shown
+from tlm.core.errors import escaped
 
 
 class OutputError(Exception):
@@ -61,7 +61,7 @@ class _Escaping(_Stream):
 
     def write(self, text: str) -> int:
         """Write it, escaped."""
-        return super().write(shown(text))
+        return super().write(escaped(text))
 
 
 def open_closed_streams() -> None:

@@ -52,6 +52,23 @@ class Allocator:
             self._improve(cost)
         return {buffer: Place(buffer.window, self.bases[buffer]) for buffer in self._buffers}
 
+    def place_at(self, bases: Sequence[int]) -> dict[Buffer, Place]:
+        """Place every buffer where an earlier compilation did.
+
+        Raises:
+            DoesNotFitError: it cannot have done so.
+        """
+        if len(bases) != len(self._buffers):
+            raise DoesNotFitError
+        for buffer, base in zip(self._buffers, bases, strict=True):
+            first, end = base, base + buffer.window.size_words
+            partners = {other for other in self._partners(buffer) if self.bases[other] == base}
+            taken = [self._span(other) for other in self._living(buffer) if other not in partners]
+            if first < 0 or end > self._words or any(first < stop and begin < end for begin, stop in taken):
+                raise DoesNotFitError
+            self.bases[buffer] = base
+        return {buffer: Place(buffer.window, base) for buffer, base in self.bases.items()}
+
     def _place_fastest(self, cost: Cost) -> None:
         """One buffer after another from the bottom, each in the bank where the runs that write it are fastest."""
         for buffer in self._buffers:
@@ -105,11 +122,7 @@ class Allocator:
             DoesNotFitError: there are none, and ``refuse`` is set.
         """
         words = buffer.window.size_words
-        living = [
-            other
-            for other in self.bases
-            if other is not buffer and other.birth <= buffer.death and buffer.birth <= other.death
-        ]
+        living = self._living(buffer)
         bases = self._free_bases([self._span(other) for other in living], words)
         partners = self._partners(buffer)
         for base in sorted({self.bases[partner] for partner in partners} - set(bases)):
@@ -119,6 +132,14 @@ class Allocator:
         if refuse and not bases:
             raise DoesNotFitError
         return bases
+
+    def _living(self, buffer: Buffer) -> list[Buffer]:
+        """Placed buffers that are needed when this one is."""
+        return [
+            other
+            for other in self.bases
+            if other is not buffer and other.birth <= buffer.death and buffer.birth <= other.death
+        ]
 
     def _span(self, buffer: Buffer) -> tuple[int, int]:
         return self.bases[buffer], self.bases[buffer] + buffer.window.size_words

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from tlm.chip.config import ChipConfig
 from tlm.chip.isa import FIELDS, Opcode
-from tlm.compiler.places import tensor_plane_words
+from tlm.compiler.places import tensor_plane_words, tensor_words
 from tlm.core.errors import CompileError
 from tlm.integer_arrays import IntArray
-from tlm.layers import ACCUMULATOR_BITS, Conv2d, activation_range
+from tlm.layers import ACCUMULATOR_BITS, INPUT, WEIGHT_MIN, Conv2d, activation_range
 from tlm.network import Network
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
@@ -38,6 +39,21 @@ def check_planes(network: Network, lanes: int) -> None:
                 )
 
 
+def check_memory(network: Network, config: ChipConfig) -> None:
+    """The network's input and output, which always lie off-chip, fit there.
+
+    Raises:
+        CompileError: they do not.
+    """
+    ends = (network.tensors[INPUT], network.output)
+    size_bytes = sum(tensor_words(tensor, config.lanes) for tensor in ends) * config.amem_word_bytes
+    if size_bytes > config.memory_bytes:
+        raise CompileError(
+            f"network: its input {ends[0].shape} and output {ends[1].shape} take {size_bytes} bytes off-chip, "
+            f"but chip.memory_bytes is {config.memory_bytes}; enlarge it"
+        )
+
+
 def check_parts(parts: int) -> None:
     """Every part gets a number.
 
@@ -61,6 +77,10 @@ def check_accumulators(layer: Conv2d, signed_input: bool) -> None:
         CompileError: naming the layer, the channel and the bound.
     """
     low, high = activation_range(signed_input)
+    terms = layer.weights[0].size
+    largest_bias = int(np.abs(layer.bias).max()) if layer.accumulator_output else 0
+    if terms * WEIGHT_MIN * -high + largest_bias <= HIGHEST:  # whatever the weights are
+        return
     weights = layer.weights.reshape(layer.out_channels, -1)
     total = weights.sum(axis=1, dtype=np.int64)
     magnitude = np.abs(weights).sum(axis=1, dtype=np.int64)  # |-8| fits int8

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.layer_header import LayerHeader
+from tlm.chip.layer_header import PAYLOAD_BITS, LayerHeader
 from tlm.chip.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
-from tlm.compiler.checks import check_accumulators, check_parts, check_planes
+from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
 from tlm.compiler.emit import part_header, part_instructions
 from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run, runs
 from tlm.compiler.parts import Part, make_part
-from tlm.compiler.places import Place, Window, planes_per_channel, tensor_plane_words, tensor_words, whole
+from tlm.compiler.places import Place, Window, load_grain, planes_per_channel, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
-from tlm.compiler.program import Program
+from tlm.compiler.program import Choices, Program
 from tlm.compiler.schedule import Scheduler
-from tlm.compiler.segments import Segment
+from tlm.compiler.segments import Segment, check_segments
 from tlm.compiler.tiling import WHOLE, split_groups
 from tlm.compiler.weights import LayerWeights, pack_layer
+from tlm.core.arguments import expect
 from tlm.core.errors import CompileError
 from tlm.layers import Conv2d, Layer
 from tlm.network import Network
@@ -44,21 +47,58 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
     """Compile a network for a chip, by default the published one.
 
     Raises:
+        InputError: arguments of another kind.
         CompileError: an accumulator could overflow, something exceeds what an instruction can say, or fits no memory in
             any way this compiler knows.
     """
-    for layer in network.layers:
-        if isinstance(layer, Conv2d):
-            check_accumulators(layer, network.input_of(layer).signed)
-    config = chip or ChipConfig()
-    check_planes(network, config.lanes)
-    return _Compiler(network, config).program()
+    expect("network", network, Network, _no_network(network))
+    expect("chip", chip, (ChipConfig, type(None)))
+    return _Compiler(network, chip or ChipConfig()).program()
+
+
+def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Program, ChipConfig]:
+    """What a run needs of a network, or of a program that was compiled before: the program, and the chip that runs it.
+
+    Raises:
+        InputError: arguments of another kind, or a program that cannot run on the chip.
+        CompileError: as :func:`compile_network`.
+    """
+    expect("network", network, (Network, Program), _no_network(network))
+    expect("chip", chip, (ChipConfig, type(None)))
+    program = network if isinstance(network, Program) else compile_network(network, chip)
+    config = program.config if chip is None else chip
+    program.check_chip(config)
+    return program, config
+
+
+def _no_network(given: object) -> str:
+    """The remedy for somebody who names what he should give."""
+    if not isinstance(given, (str, Path)):
+        return ""
+    return (
+        f"for a scenario use `tlm run {given}`, tlm.sweep, or tlm.scenario.loading.load_scenario (docs/scenarios.md); "
+        "for a program's file tlm.load_program"
+    )
+
+
+def rebuild(network: Network, chip: ChipConfig, choices: Choices) -> Program:
+    """The program that a compilation with these choices made: the same way, without the search.
+
+    Raises:
+        CompileError: there is no such program.
+    """
+    return _Compiler(network, chip).rebuilt(choices)
 
 
 class _Compiler:
     """Intermediate results of one compilation."""
 
     def __init__(self, network: Network, config: ChipConfig) -> None:
+        for layer in network.layers:
+            if isinstance(layer, Conv2d):
+                check_accumulators(layer, network.input_of(layer).signed)
+        check_planes(network, config.lanes)
+        check_memory(network, config)
         self._network = network
         self._config = config
         self._weights = [self._packed(layer) for layer in network.layers]
@@ -72,6 +112,20 @@ class _Compiler:
                 return min(first, other, key=lambda program: program.predicted_total_cycles)
         return first
 
+    def rebuilt(self, choices: Choices) -> Program:
+        """The program of choices that were made before."""
+        if choices.share not in (WHOLE, _SHARE):
+            raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
+        check_segments(self._network, self._config.lanes, load_grain(self._config), choices.segments)
+        written = self._written(choices.segments, choices.share, choices.overlap, self._layer_costs(choices.share))
+        if len(choices.cycles) != sum(1 for _ in runs(written.operations)) or min(choices.cycles) < 0:
+            raise CompileError("network: the predicted cycles are not one number for each part")
+        try:
+            places = Allocator(self._config, written.buffers).place_at(choices.bases)
+        except DoesNotFitError:
+            raise CompileError("network: its tensors would lie over each other in AMem, or outside it") from None
+        return self._finished(choices, written.operations, places)
+
     def _waits_for_weights(self, program: Program) -> bool:
         """Whether smaller parts could gain something: time is lost outside layers, and some part has many weights."""
         lost = program.predicted_total_cycles - sum(program.predicted_cycles)
@@ -84,10 +138,13 @@ class _Compiler:
         Args:
             share: of WMem and IMem that parts may take.
         """
+        return self._finished(*self._placed(plans, share))
+
+    def _finished(self, choices: Choices, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> Program:
+        """All that follows from where everything lies."""
         network, config = self._network, self._config
-        segments, operations, places = self._placed(plans, share)
         image = MemoryImage(network, config, self._windowed(operations))
-        predicted = self._part_cycles(operations, places)
+        predicted = choices.cycles
         planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
         planner.plan(operations)
         job_cycles = [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs]
@@ -95,13 +152,12 @@ class _Compiler:
         return Program(
             network=network,
             config=config,
-            segments=segments,
+            choices=choices,
             parts=tuple(planner.parts),
             jobs=tuple(planner.jobs),
             loads=tuple(planner.loads),
             stores=tuple(planner.stores),
             places=self._whole_places(places),
-            predicted_cycles=predicted,
             predicted_total_cycles=schedule.predicted_cycles,
             chunks=tuple(image.chunks),
             tensors=image.tensors,
@@ -115,7 +171,9 @@ class _Compiler:
         )
 
     def _packed(self, layer: Layer) -> LayerWeights:
-        large = tensor_words(self._network.input_of(layer), self._config.lanes) * 4 > self._config.amem_words
+        config, patterns = self._config, -(-layer.in_channels // (PAYLOAD_BITS // math.prod(layer.kernel)))
+        large = tensor_words(self._network.input_of(layer), config.lanes) * 4 > config.amem_words
+        large |= patterns > config.imem_words
         return pack_layer(layer, self._config.columns, self._tiles(layer), large)
 
     def _tiles(self, layer: Layer) -> int:
@@ -149,7 +207,7 @@ class _Compiler:
 
     def _placed(
         self, plans: Iterable[tuple[Segment, ...]], share: int
-    ) -> tuple[tuple[Segment, ...], list[Operation], dict[Buffer, Place]]:
+    ) -> tuple[Choices, list[Operation], dict[Buffer, Place]]:
         """The first plan whose buffers find their places.
 
         Raises:
@@ -161,16 +219,28 @@ class _Compiler:
                 continue
             tried.add(segments)
             for overlap in (True, False):
-                written = Operations(self._network, self._config, self._weights, costs, share, overlap)
-                written.write(segments)
-                check_parts(sum(1 for _ in runs(written.operations)))
+                written = self._written(segments, share, overlap, costs)
                 with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
-                    return segments, written.operations, places
+                    bases = tuple(place.base_word for place in places.values())
+                    cycles = self._part_cycles(written.operations, places)
+                    return Choices(segments, share, overlap, bases, cycles), written.operations, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"
         )
+
+    def _written(
+        self, segments: Sequence[Segment], share: int, overlap: bool, costs: Sequence[LayerCosts]
+    ) -> Operations:
+        """A plan written out.
+
+        Raises:
+            CompileError: it has more parts than can be numbered.
+        """
+        written = Operations(self._network, self._config, self._weights, costs, share, overlap)
+        written.write(segments)
+        return written
 
     def _whole_places(self, places: Mapping[Buffer, Place]) -> dict[str, Place]:
         """Tensors with exactly one buffer, which holds all of them; in the order of the network."""

@@ -8,11 +8,13 @@ from typing import TypeAlias
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.bands import Span, output_tiles, segment_spans, source_span, tile_bands
+from tlm.compiler.checks import check_parts
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Window, load_grain, planes_per_channel, tensor_planes, whole
 from tlm.compiler.segments import Liveness, Segment
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.weights import LayerWeights
+from tlm.core.errors import CompileError
 from tlm.layers import INPUT, Layer
 from tlm.network import Network
 
@@ -190,6 +192,7 @@ class Operations:
             self._drain(buffer, piece, 0)
 
     def _run(self, index: int, groups: GroupRange, tiles: Span, here: Mapping[str, Buffer], output: Buffer) -> None:
+        check_parts(self._moment + 1)
         layer = self._network.layers[index]
         source = here[self._network.input_of(layer).name]
         residual = None if layer.residual is None else here[layer.residual]
@@ -207,6 +210,8 @@ class Operations:
         self._moment += 1
 
     def _fill(self, window: Window, early: int) -> Buffer:
+        if window.tensor not in self._stored:
+            raise CompileError(f"network: {window.tensor!r} is needed when it is neither on chip nor off it")
         early = min(early, self._moment)
         buffer = self._new(window)
         buffer.birth, buffer.early, buffer.filled = self._moment - early, early, True

@@ -27,6 +27,21 @@ _FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
 _MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What a compilation searched for. With the network and the chip, all else of a program follows from it."""
+
+    segments: tuple[Segment, ...]
+    share: int
+    """Of WMem and IMem that parts may take: 1/share."""
+    overlap: bool
+    """Whether there are moments between a buffer's transfers and its use."""
+    bases: tuple[int, ...]
+    """First AMem word of each buffer, in the order in which they come to be."""
+    cycles: tuple[int, ...]
+    """Predicted compute cycles of each part where it lies."""
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """A network compiled for a chip; picklable, reusable for any input.
@@ -36,8 +51,7 @@ class Program:
 
     network: Network
     config: ChipConfig
-    segments: tuple[Segment, ...]
-    """Which layers run together, and what stays on chip between them."""
+    choices: Choices
     parts: tuple[Part, ...]
     """By tag, the number in a layer header."""
     jobs: tuple[Job, ...]
@@ -45,8 +59,6 @@ class Program:
     stores: tuple[Store, ...]
     places: Mapping[str, Place]
     """Tensors that lie whole at one place in AMem while they are needed."""
-    predicted_cycles: tuple[int, ...]
-    """Compute cycles of each part, predicted when its place was chosen."""
     predicted_total_cycles: int
     """First host access to the last interrupt, predicted when the driver's steps were ordered."""
     chunks: tuple[Chunk, ...]
@@ -60,6 +72,16 @@ class Program:
     unsplit_steps: tuple[int, ...]
     """Steps of each layer if it ran as a whole."""
     steps: tuple[DriverStep, ...]
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Which layers run together, and what stays on chip between them."""
+        return self.choices.segments
+
+    @property
+    def predicted_cycles(self) -> tuple[int, ...]:
+        """Compute cycles of each part, predicted when its place was chosen."""
+        return self.choices.cycles
 
     @property
     def input_offset_bytes(self) -> int:

@@ -1,30 +1,63 @@
 """Programs in files.
 
-The content is pickled, but reading it back makes nothing but this package's own data classes and enumerations and numpy
-arrays, so a file cannot call what it likes. It is no sandbox all the same: read programs of people you trust.
+A file holds the network, the chip, and what the compiler searched for (:class:`tlm.compiler.program.Choices`); reading
+it makes all else anew, in the compiler's own way. So a file can say nothing that the compiler would not: layers and
+chip are checked as those of any caller, places in AMem as those that the compiler finds itself.
+
+Behind a line with the version stand the length of the content (8 bytes), its SHA-256, and the content in MessagePack.
 """
 
 from __future__ import annotations
 
-import io
-import pickle
-from dataclasses import is_dataclass
-from enum import Enum
+import hashlib
+import math
+import struct
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tlm.compiler.program import Program
-from tlm.core.errors import InputError
+import msgspec
+import numpy as np
+
+from tlm.chip.config import ChipConfig
+from tlm.compiler.compile import rebuild
+from tlm.compiler.program import Choices, Program
+from tlm.core.arguments import expect
+from tlm.core.errors import InputError, TlmError
 from tlm.core.files import whole_file
+from tlm.layers import Conv2d, Layer, MaxPool2d
+from tlm.network import Network
 
-_HEAD = b"tlm.program/1\n"
+_HEAD = b"tlm.program/2\n"
 """The number grows when older files cannot be read any more."""
 
-_PROTOCOL = 4
-_FOREIGN = {
-    ("numpy", "ndarray"), ("numpy", "dtype"),
-    *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
-}  # fmt: skip
+_SIZED = struct.Struct(">Q32s")
+_MAX_BYTES = 1 << 31
+"""Of the content: as much as the largest off-chip memory."""
+
+_REMEDY = "give a file that `tlm compile SCENARIO -o FILE` or tlm.save_program wrote"
+_KINDS = {"Conv2d": Conv2d, "MaxPool2d": MaxPool2d}
+_ARRAYS: dict[int, tuple[type[np.generic], int]] = {1: (np.int8, 4), 2: (np.int64, 1)}
+"""Code -> type and dimensions of an array: weights; bias, multiplier, shift."""
+
+
+class _Layer(msgspec.Struct, forbid_unknown_fields=True):
+    """What a layer is made of."""
+
+    kind: Literal["Conv2d", "MaxPool2d"]
+    arguments: dict[str, Any]
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True):
+    """What a file holds."""
+
+    input_shape: tuple[int, int, int]
+    signed_input: bool
+    layers: tuple[_Layer, ...]
+    chip: dict[str, Any]
+    choices: Choices
+    made: bytes
+    """Digest of all that followed from it, so that another version of the compiler cannot make something else of it."""
 
 
 def save_program(program: Program, path: str | Path) -> None:
@@ -33,12 +66,24 @@ def save_program(program: Program, path: str | Path) -> None:
     Raises:
         InputError: it cannot be written there.
     """
-    path = Path(path)
+    expect("program", program, Program)
+    expect("path", path, (str, Path))
+    path, network = Path(path), program.network
+    content = msgspec.msgpack.encode(
+        _Content(
+            network.input_shape, network.signed_input, tuple(map(_described, network.layers)),
+            {item.name: getattr(program.config, item.name) for item in fields(ChipConfig)},
+            program.choices, _made(program),
+        ),
+        enc_hook=_encoded,
+    )  # fmt: skip
+    if len(content) > _MAX_BYTES:
+        raise InputError(f"{path}: the program has {len(content)} bytes, but a file holds {_MAX_BYTES} at most")
     try:
         with whole_file(path) as temporary:
-            temporary.write_bytes(_HEAD + pickle.dumps(program, _PROTOCOL))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from None
+            temporary.write_bytes(_HEAD + _SIZED.pack(len(content), hashlib.sha256(content).digest()) + content)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written ({_reason(error)}); give another path") from None
 
 
 def load_program(path: str | Path) -> Program:
@@ -47,33 +92,84 @@ def load_program(path: str | Path) -> Program:
     Raises:
         InputError: missing, no program, damaged, or of another version.
     """
+    expect("path", path, (str, Path))
     path = Path(path)
-    remedy = "give a file that `tlm compile SCENARIO -o FILE` or tlm.save_program wrote"
+    content = _read(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-    if not data.startswith(_HEAD):
-        start = data[: len(_HEAD)].split(b"\n")[0]
-        kind = "of another version" if start.startswith(b"tlm.program/") else "no compiled program"
-        raise InputError(f"{path}: {kind} ({start!r} is not {_HEAD.strip().decode()!r}); {remedy}")
-    try:
-        program = _Unpickler(io.BytesIO(data[len(_HEAD) :])).load()
-    except Exception as error:  # whatever damaged bytes make of the reader
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {remedy}") from None
-    if not isinstance(program, Program):
-        raise InputError(f"{path}: holds a {type(program).__name__}; {remedy}")
+        found = msgspec.msgpack.decode(content, type=_Content, ext_hook=_array)
+        layers = [_KINDS[layer.kind](**layer.arguments) for layer in found.layers]
+        network = Network(found.input_shape, layers, found.signed_input)
+        program = rebuild(network, ChipConfig(**found.chip), found.choices)
+        made = _made(program)
+    except Exception as error:  # whatever a file that nobody saved makes of them
+        reason = str(error) if isinstance(error, TlmError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: describes no program ({reason}); {_REMEDY}") from None
+    if made != found.made:
+        raise InputError(f"{path}: another version of the compiler made it; compile it again")
     return program
 
 
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        """Data classes and enumerations where they are defined, and what an array needs; nothing else."""
-        if (module, name) in _FOREIGN:
-            return super().find_class(module, name)
-        if module.startswith("tlm.") and "." not in name:
-            found = super().find_class(module, name)
-            data = isinstance(found, type) and (is_dataclass(found) or issubclass(found, Enum))
-            if data and found.__module__ == module:  # what a module imports does not count as its own
-                return found
-        raise pickle.UnpicklingError(f"{module}.{name} does not belong into a program")
+def _read(path: Path) -> bytes:
+    """The content, as long and with the digest that the file says."""
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is not a regular file; {_REMEDY}")
+        with path.open("rb") as file:
+            head = file.read(len(_HEAD))
+            if head != _HEAD:
+                start = head.split(b"\n")[0]
+                if start.startswith(b"tlm.program/"):
+                    raise InputError(f"{path}: of another version ({start!r}, not {_HEAD.strip()!r}); compile it again")
+                raise InputError(f"{path}: no compiled program (begins with {start!r}); {_REMEDY}")
+            sized = file.read(_SIZED.size)
+            length, digest = _SIZED.unpack(sized.ljust(_SIZED.size, b"\0"))
+            size_bytes = path.stat().st_size - len(_HEAD) - _SIZED.size
+            if length != size_bytes or length > _MAX_BYTES:
+                raise InputError(
+                    f"{path}: damaged ({size_bytes} bytes of content instead of {length}, "
+                    f"{_MAX_BYTES} at most); {_REMEDY}"
+                )
+            content = file.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); {_REMEDY}") from None
+    if hashlib.sha256(content).digest() != digest:
+        raise InputError(f"{path}: damaged (its checksum differs); {_REMEDY}")
+    return content
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _made(program: Program) -> bytes:
+    """Digest of what a compilation makes."""
+    made = (program.parts, program.jobs, program.loads, program.stores, program.steps, program.chunks, program.tensors,
+            program.places, program.predicted_total_cycles)  # fmt: skip
+    return hashlib.sha256(msgspec.msgpack.encode(made)).digest()
+
+
+def _described(layer: Layer) -> _Layer:
+    pads = layer.pads
+    arguments = {item.name: getattr(layer, item.name) for item in fields(layer) if item.init}
+    return _Layer(type(layer).__name__, arguments | {"padding": ((pads.top, pads.bottom), (pads.left, pads.right))})  # type: ignore[arg-type]
+
+
+def _encoded(value: object) -> object:
+    """An array with its shape before its bytes; a number of numpy as Python's."""
+    if isinstance(value, np.ndarray):
+        code = next(code for code, kind in _ARRAYS.items() if (value.dtype, value.ndim) == kind)
+        kind = np.dtype(_ARRAYS[code][0]).newbyteorder("<")
+        return msgspec.msgpack.Ext(code, struct.pack(f"<{value.ndim}Q", *value.shape) + value.astype(kind).tobytes())
+    assert isinstance(value, np.generic)
+    return value.item()
+
+
+def _array(code: int, data: memoryview) -> Any:
+    if code not in _ARRAYS:
+        raise ValueError(f"arrays of kind {code}")
+    kind, dimensions = np.dtype(_ARRAYS[code][0]).newbyteorder("<"), _ARRAYS[code][1]
+    shape = struct.unpack_from(f"<{dimensions}Q", data)
+    values = data[8 * dimensions :]
+    if math.prod(shape) * kind.itemsize != len(values):
+        raise ValueError(f"an array of shape {shape} in {len(values)} bytes")
+    return np.frombuffer(values, kind).reshape(shape)

@@ -6,9 +6,12 @@ last one exists only as the window that the present band needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from tlm.compiler.checks import check_parts
+from tlm.compiler.places import tensor_plane_words
+from tlm.core.errors import CompileError
 from tlm.layers import INPUT
 from tlm.network import Network
 
@@ -46,6 +49,7 @@ class Liveness:
     """Tensor -> layers that read it, as input or residual, in order; the same one twice if both."""
     produced: dict[str, int] = field(init=False)
     """Tensor -> its layer; -1 for the network's input."""
+    _live: tuple[frozenset[str], ...] = field(init=False)
 
     def __post_init__(self) -> None:
         consumers: dict[str, list[int]] = {name: [] for name in self.network.tensors}
@@ -53,6 +57,11 @@ class Liveness:
             for name in reads(self.network, index):
                 consumers[name].append(index)
         produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(self.network.layers)}
+        live: list[set[str]] = [set() for _ in range(len(self.network.layers) + 1)]
+        for name, readers in consumers.items():
+            for layer in range(produced[name] + 1, readers[-1] + 1 if readers else 0):
+                live[layer].add(name)
+        object.__setattr__(self, "_live", tuple(map(frozenset, live)))
         object.__setattr__(self, "consumers", consumers)
         object.__setattr__(self, "produced", produced)
 
@@ -66,7 +75,7 @@ class Liveness:
 
     def live(self, layer: int) -> frozenset[str]:
         """Tensors that exist before a layer and are read by it or later ones."""
-        return frozenset(name for name, made in self.produced.items() if made < layer and self.last_use(name) >= layer)
+        return self._live[layer]
 
     def inputs(self, first: int, last: int) -> list[str]:
         """Tensors that layers first .. last read and do not make, in the order of their first use."""
@@ -99,3 +108,27 @@ def reads(network: Network, index: int) -> Iterator[str]:
     yield network.input_of(layer).name
     if layer.residual is not None:
         yield layer.residual
+
+
+def check_segments(network: Network, lanes: int, grain: int, segments: Sequence[Segment]) -> None:
+    """Nothing if segments that come from outside can be written out.
+
+    Args:
+        grain: AMem words at which a load can begin.
+
+    Raises:
+        CompileError: they are not all layers in order, or are cut where no load can begin or into too many bands.
+    """
+    following, parts = 0, 0
+    for segment in segments:
+        if segment.first != following or not segment.first <= segment.last < len(network.layers):
+            raise CompileError(f"network: layers {segment.first} to {segment.last} are no segment of it here")
+        tiles = tensor_plane_words(network.tensors[network.layers[segment.last].name], lanes)
+        cut = segment.tiles_per_band
+        if cut < 1 or (cut < tiles and cut % grain) or (segment.most_groups or 1) < 1:
+            raise CompileError(f"network: layers {segment.first} to {segment.last} cannot be cut as said")
+        following = segment.last + 1
+        parts += -(-tiles // cut) * (following - segment.first)
+        check_parts(parts)
+    if following != len(network.layers):
+        raise CompileError(f"network: layers from {following} on are in no segment")

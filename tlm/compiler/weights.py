@@ -56,14 +56,16 @@ def pack_layer(layer: Layer, columns: int, tiles: int, large: bool) -> LayerWeig
 
     Args:
         tiles: of the output.
-        large: the input may not fit AMem whole, so that parts had better need only some of its channels.
+        large: the input may not fit AMem whole, or the patterns of all its channels not IMem, so that parts had better
+            need only some of them.
     """
     if isinstance(layer, MaxPool2d):
         return _pooling(layer, columns)
     if layer.groups > 1:
-        apart, together = pack_weights(layer, columns, apart=True), pack_weights(layer, columns)
+        apart = pack_weights(layer, columns, apart=True)
         if large:
             return apart
+        together = pack_weights(layer, columns)
         saved = sum(together.sequencer_cycles(g) - apart.sequencer_cycles(g) for g in range(apart.groups))
         return apart if saved * tiles > apart.groups * (_APART_CYCLES + columns) else together
     return pack_weights(layer, columns)
@@ -80,7 +82,7 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
     for first in range(0, layer.out_channels, columns):
         block, channel = _block(layer, first, min(first + columns, layer.out_channels))
         own = block.reshape(len(block), -1)
-        kept = own.any(axis=0)
+        kept = np.bitwise_or.reduce(own, axis=0) != 0
         chosen = own if kept.all() else own[:, kept]
         if len(own) < columns:
             chosen = np.concatenate([chosen, np.zeros((columns - len(own), chosen.shape[1]), np.int8)])
@@ -89,14 +91,21 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         spans.append((channel, channel + block.shape[1]))
         valid.append(kept.reshape(-1, taps))
     width = max(len(seen) for seen in valid) if apart else layer.in_channels
-    placed = np.zeros((len(words), width, taps), bool)
-    for group, (seen, (channel, _)) in enumerate(zip(valid, spans, strict=True)):
+    patterns = []
+    for seen, (channel, _) in zip(valid, spans, strict=True):  # one by one: together their bits would take gigabytes
         first = 0 if apart else channel
-        placed[group, first : first + len(seen)] = seen
+        placed = np.zeros((1, width, taps), bool)
+        placed[0, first : first + len(seen)] = seen
+        patterns.append(_patterns(placed))
     per_word = PAYLOAD_BITS // taps
     pattern_counts = tuple(-(-(len(seen) if apart else width) // per_word) for seen in valid)
     return LayerWeights(
-        tuple(words), tuple(counts), tuple(counts), _patterns(placed), pattern_counts, tuple(spans) if apart else None
+        tuple(words),
+        tuple(counts),
+        tuple(counts),
+        np.concatenate(patterns),
+        pattern_counts,
+        tuple(spans) if apart else None,
     )
 
 

@@ -28,7 +28,7 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def shown(text: str) -> str:
+def escaped(text: str) -> str:
     """``text``, several lines perhaps, with everything that would act on a terminal escaped as in Python."""
     return _RAW.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 

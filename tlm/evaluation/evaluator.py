@@ -7,15 +7,18 @@ instruction bits, its placement, by the C kernels that the simulation calls as w
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.functional.chip import FunctionalChip
-from tlm.compiler.compile import compile_network
+from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 from tlm.integer_arrays import integers
 from tlm.network import Network
@@ -26,7 +29,8 @@ from tlm.results.result import Tensor
 class Evaluator:
     """A compiled program that gives the outputs of one input after the other.
 
-    It holds one off-chip image, one AMem, WMem and IMem, and decodes the program once.
+    It holds one off-chip image, one AMem, WMem and IMem, and decodes the program once. Threads may share it: they take
+    turns, input by input. To compute side by side, give each its own.
 
     Args:
         network: layers, or a program that was compiled before (``tlm.compile``).
@@ -37,12 +41,14 @@ class Evaluator:
     """
 
     def __init__(self, network: Network | Program, chip: ChipConfig | None = None) -> None:
-        self.program = network if isinstance(network, Program) else compile_network(network, chip)
-        config = self.program.config if chip is None else chip
-        self.program.check_chip(config)
-        self._chip = FunctionalChip(config, self.program.steps)
+        self.program, self._config = program_of(network, chip)
+        self._turn = threading.Lock()
+        self._chip = FunctionalChip(self._config, self.program.steps)
         for chunk in self.program.chunks:
             self._chip.write_memory(chunk.offset_bytes, chunk.data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Evaluator, (self.program, self._config)
 
     def output(self, activations: npt.ArrayLike) -> Tensor:
         """The network's output for one input: int8 (O, H', W'), or int32 for accumulator output.
@@ -58,7 +64,10 @@ class Evaluator:
 
     def outputs(self, batch: Iterable[npt.ArrayLike]) -> Iterator[Tensor]:
         """:meth:`output` for one input after the other, each computed when it is asked for."""
-        return map(self.output, batch)
+        try:
+            return map(self.output, batch)
+        except TypeError:  # a single number in an array claims to be iterable
+            raise InputError(f"batch: {shown(batch)} is no sequence of inputs; give a list, or (N, C, H, W)") from None
 
     def tensors(self, activations: npt.ArrayLike) -> dict[str, Tensor]:
         """Every layer's output for one input by name, as in ``Result.tensors``.
@@ -74,17 +83,19 @@ class Evaluator:
     def _run(self, activations: npt.ArrayLike, parts: PartTensors | None) -> Tensor:
         program, order = self.program, PartOrder(self.program)
         chunk = program.input_chunk(program.network.check_activations(activations))
-        self._chip.write_memory(chunk.offset_bytes, chunk.data)
+        place = program.tensors[program.network.output.name]
 
         def layer_done(tag: int) -> None:
             order.check(tag)
             if parts is not None:
                 parts.part_done(tag)
 
-        self._chip.run(layer_done)
+        with self._turn:
+            self._chip.write_memory(chunk.offset_bytes, chunk.data)
+            self._chip.run(layer_done)
+            stored = self._chip.read_memory(place.offset_bytes, place.size_bytes)
         order.check_end()
-        place = program.tensors[program.network.output.name]
-        return stored_output(program, self._chip.read_memory(place.offset_bytes, place.size_bytes))
+        return stored_output(program, stored)
 
 
 def evaluate(network: Network | Program, activations: npt.ArrayLike, chip: ChipConfig | None = None) -> Tensor:

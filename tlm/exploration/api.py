@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlm.core.arguments import expect, expect_each
 from tlm.exploration.axes import Axis, axes_of
 from tlm.exploration.executors import Workers, own_workers, workers
 from tlm.exploration.plan import Plan, Point, Request, make_plan
@@ -58,6 +59,17 @@ def sweep(
     Raises:
         InputError: anything wrong with what was asked, before anything runs.
     """
+    nothing = type(None)
+    expect("scenario", scenario, (str, Path))
+    expect("over", over, (Mapping, nothing))
+    for key, number in (("sample", sample), ("seed", seed), ("processes", processes)):
+        expect(key, number, (int, nothing))
+    expect("method", method, (str, nothing))
+    expect_each("where", where, str)
+    expect_each("overrides", overrides, str)
+    expect("directory", directory, (str, Path, nothing))
+    expect("dask", dask, (str, nothing))
+    expect("executor", executor, (Executor, nothing))
     axes: list[Axis] = axes_of(over or {}, "over")
     request = Request(axes, sample, method, seed, _texts(where), _texts(overrides))
     plan = make_plan(find_scenario(str(scenario)), request)

@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 from tlm.exploration.axes import Axis
 
@@ -41,9 +42,9 @@ def sample(axes: Sequence[Axis], count: int, method: str, seed: int) -> list[Val
         InputError: fewer than 1, too many, a negative seed, an unknown method, or scipy is missing.
     """
     if not 1 <= count <= MAX_POINTS:
-        raise InputError(f"--sample: {count} is not allowed; give 1..{MAX_POINTS}")
+        raise InputError(f"--sample: {shown(count)} is not allowed; give 1..{MAX_POINTS}")
     if seed < 0:
-        raise InputError(f"--seed: {seed} is not allowed; give 0 or more")
+        raise InputError(f"--seed: {shown(seed)} is not allowed; give 0 or more")
     if method not in METHODS:
         raise InputError(f"--method: {method!r} is not one of {', '.join(METHODS)}")
     import numpy as np

@@ -9,6 +9,7 @@ from tlm.layers.base import (
     ACCUMULATOR_BITS,
     BIAS_BITS,
     INPUT,
+    MAX_LAYERS,
     MAX_SHIFT,
     MULTIPLIER_BITS,
     SIZE_LIMIT,
@@ -16,6 +17,7 @@ from tlm.layers.base import (
     WEIGHT_MIN,
     Padding,
     activation_range,
+    check_values,
 )
 from tlm.layers.convolution import Conv2d
 from tlm.layers.pooling import AvgPool2d, MaxPool2d
@@ -27,6 +29,7 @@ __all__ = [
     "ACCUMULATOR_BITS",
     "BIAS_BITS",
     "INPUT",
+    "MAX_LAYERS",
     "MAX_SHIFT",
     "MULTIPLIER_BITS",
     "SIZE_LIMIT",
@@ -38,4 +41,5 @@ __all__ = [
     "MaxPool2d",
     "Padding",
     "activation_range",
+    "check_values",
 ]

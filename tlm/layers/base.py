@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 
 INPUT = "input"
@@ -25,11 +27,27 @@ SIZE_LIMIT = 65_535
 STRIDE_LIMIT = 255
 PADDING_LIMIT = 1_023
 DILATION_LIMIT = 1_023
+MAX_LAYERS = 2_000
+"""Of a network: more would take minutes to compile."""
+
+MAX_VALUES = 1 << 27
+"""Of one tensor, or of one layer's weights: more would take gigabytes here, and fit no memory there."""
 
 
 def activation_range(signed: bool) -> tuple[int, int]:
     """Smallest and largest 4-bit activation: ``(-8, 7)`` or ``(0, 15)``."""
     return (-8, 7) if signed else (0, 15)
+
+
+def check_values(what: str, shape: Sequence[int]) -> None:
+    """Nothing if a tensor or weights of a shape may be made.
+
+    Raises:
+        InputError: there are too many values; headed by ``what``.
+    """
+    count = math.prod(shape)
+    if count > MAX_VALUES:
+        raise InputError(f"{what}: shape {tuple(shape)} has {count} values; give at most {MAX_VALUES}")
 
 
 @dataclass(frozen=True)
@@ -47,14 +65,14 @@ class Checks:
 
     def __init__(self, name: object) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise InputError(f"layer name {name!r}: use letters, digits, '_', '.', '-', at least one character")
+            raise InputError(f"layer name {shown(name)}: use letters, digits, '_', '.', '-', at least one character")
         if name == INPUT:
             raise InputError(f"layer name {INPUT!r} is the name of the network's own input; choose another one")
         self._name = name
 
     def error(self, key: str, value: object, allowed: str) -> InputError:
         """What to raise."""
-        return InputError(f"layer {self._name!r}: {key} is {value!r}, but must be {allowed}")
+        return InputError(f"layer {self._name!r}: {key} is {shown(value)}, but must be {allowed}")
 
     def integer(self, key: str, value: object, low: int, high: int) -> int:
         """An integer in a range."""
@@ -83,6 +101,11 @@ class Checks:
             return Padding(top, bottom, left, right)
         y, x = self.pair("padding", value, 0, PADDING_LIMIT)
         return Padding(y, y, x, x)
+
+    def tensor(self, key: str, value: object) -> None:
+        """The name of a tensor, or None."""
+        if value is not None and not isinstance(value, str):
+            raise self.error(key, value, "the name of a layer, or None")
 
     def kernel(self, value: object) -> tuple[int, int]:
         """(kh, kw) of a window without weights."""

@@ -21,6 +21,7 @@ from tlm.layers.base import (
     Checks,
     Padding,
     activation_range,
+    check_values,
     output_size,
 )
 
@@ -81,6 +82,8 @@ class Conv2d:
         half = 1 << (BIAS_BITS - 1)
         for key in ("signed_output", "accumulator_output"):
             check.flag(key, getattr(self, key))
+        for key in ("input", "residual"):
+            check.tensor(key, getattr(self, key))
         self._put("bias", self._per_channel("bias", self.bias, -half, half - 1))
         self._put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
         self._put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))
@@ -143,13 +146,13 @@ class Conv2d:
             )
         if max(w.shape[:2]) > SIZE_LIMIT:
             raise self._check.error("weights' shape", w.shape, f"at most {SIZE_LIMIT} channels")
-        bad = (w < WEIGHT_MIN) | (w > WEIGHT_MAX)
-        if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
+        check_values(f"layer {self.name!r}: weights", w.shape)
+        if w.min() < WEIGHT_MIN or w.max() > WEIGHT_MAX:
+            where = tuple(int(i) for i in np.argwhere((w < WEIGHT_MIN) | (w > WEIGHT_MAX))[0])
             raise self._check.error(
                 f"weights{list(where)}", int(w[where]), f"in {WEIGHT_MIN}..{WEIGHT_MAX} (4 bits, signed)"
             )
-        return frozen(w.astype(np.int8))
+        return frozen(w, np.int8)
 
     def _per_channel(self, key: str, value: object, low: int, high: int) -> IntArray:
         array = integers(f"layer {self.name!r}: {key}", value)
@@ -163,7 +166,7 @@ class Conv2d:
         if bad.any():
             where = int(np.argmax(bad))
             raise self._check.error(f"{key}[{where}]", int(array[where]), f"in {low}..{high}")
-        return frozen(array.astype(np.int64))
+        return frozen(array, np.int64)
 
     def _check_residual(self) -> None:
         given = self.residual_multiplier

@@ -56,6 +56,7 @@ class MaxPool2d:
 
     def __post_init__(self) -> None:
         check = Checks(self.name)
+        check.tensor("input", self.input)
         object.__setattr__(self, "kernel", check.kernel(self.kernel))
         stride = self.kernel if self.stride is None else self.stride
         object.__setattr__(self, "stride", check.pair("stride", stride, 1, STRIDE_LIMIT))
@@ -128,6 +129,7 @@ class AvgPool2d:
 
     def __post_init__(self) -> None:
         check = Checks(self.name)
+        check.tensor("input", self.input)
         object.__setattr__(self, "kernel", check.kernel(self.kernel))
         check.integer("bias", self.bias, -(1 << (BIAS_BITS - 1)), (1 << (BIAS_BITS - 1)) - 1)
         given = [key for key in ("multiplier", "shift") if getattr(self, key) is not None]

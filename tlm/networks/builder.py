@@ -26,8 +26,7 @@ class NetworkBuilder:
 
     activations: Int8Array
     signed_input: bool = False
-    layers: list[Layer] = field(default_factory=list, init=False)
-    """As the network executes them: average pooling is a depth-wise convolution."""
+    _network: Network | None = field(default=None, init=False)
     _tensors: dict[str, OutputArray] = field(default_factory=dict, init=False)
 
     def add(self, layer: Layer | AvgPool2d, calibrate: bool = True) -> None:
@@ -38,7 +37,7 @@ class NetworkBuilder:
         Raises:
             InputError: the layer does not fit to those before it.
         """
-        network = Network(self.input_shape, (*self.layers, layer), self.signed_input)
+        network = self._with(layer)
         added = network.layers[-1]
         if calibrate and isinstance(added, Conv2d) and not added.accumulator_output:
             residual = None if added.residual is None else self._tensor(added.residual)
@@ -46,7 +45,18 @@ class NetworkBuilder:
             average = isinstance(layer, AvgPool2d)
             added = calibrated_average(added, sums) if average else calibrated(added, sums, residual)
             self._tensors[added.name] = finished(added, sums, residual)
-        self.layers.append(added)
+            network = self._with(added)
+        self._network = network
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """As the network executes them: average pooling is a depth-wise convolution."""
+        return self._network.layers if self._network else ()
+
+    def _with(self, layer: Layer | AvgPool2d) -> Network:
+        if self._network is None:
+            return Network(self.input_shape, [layer], self.signed_input)
+        return self._network.with_layer(layer)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -65,10 +75,10 @@ class NetworkBuilder:
         Raises:
             InputError: no tensor of that name.
         """
-        if not self.layers:
+        if self._network is None:
             shapes = {INPUT: self.input_shape}
         else:
-            shapes = {info.name: info.shape for info in self.network().tensors.values()}
+            shapes = {info.name: info.shape for info in self._network.tensors.values()}
         wanted = name or self.last
         if wanted not in shapes:
             raise InputError(f"tensor {wanted!r} does not exist here; the tensors so far are {', '.join(shapes)}")
@@ -76,7 +86,7 @@ class NetworkBuilder:
 
     def network(self) -> Network:
         """What has been added so far."""
-        return Network(self.input_shape, tuple(self.layers), self.signed_input)
+        return self._network or Network(self.input_shape, [], self.signed_input)
 
     def tensors(self) -> dict[str, OutputArray]:
         """Every layer's golden output by name, as :func:`tlm.reference.run` gives it for the same activations."""

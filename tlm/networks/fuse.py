@@ -25,6 +25,10 @@ def fuse_depthwise_pointwise(depthwise: npt.ArrayLike, pointwise: npt.ArrayLike)
         raise InputError(
             f"fuse: shapes {dw.shape} and {pw.shape}, but must be (C, 1, kh, kw) and (O, C, 1, 1) with the same C"
         )
+    if not dw.size or not pw.size:
+        raise InputError(f"fuse: shapes {dw.shape} and {pw.shape}, but no size may be 0")
+    bound = 1 << 31  # keeps products in 64 bits; those of larger weights are out of range as well
+    dw, pw = (np.clip(array, -bound, bound).astype(np.int64) for array in (dw, pw))
     fused = pw[:, :, :, 0][:, :, :, None] * dw[:, 0][None]
     if fused.min() < WEIGHT_MIN or fused.max() > WEIGHT_MAX:
         raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.layers import activation_range
+from tlm.layers import activation_range, check_values
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""
@@ -73,6 +73,7 @@ def seeded_activations(shape: tuple[int, int, int], seed: int, signed: bool = Fa
     Unsigned ones look like a ReLU's output (a bell around 4, cut off at 0 and 15: 20 % zeros), signed ones like a
     zero-mean signal that fills -8..7.
     """
+    check_values("input", shape)
     draws = SeededBits(seed, INPUT_STREAM).bell(2 if signed else 3, shape)
     low, high = activation_range(signed)
     if not signed:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
-from tlm.layers import Conv2d
+from tlm.layers import MAX_LAYERS, Conv2d, check_values
 from tlm.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
@@ -78,6 +78,8 @@ def add_stack(
     arrays: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> None:
     """Add the listed layers to a network; arguments and errors as of :func:`build_stack`."""
+    if len(layers) > MAX_LAYERS:
+        raise InputError(f"network.layers: {len(layers)} layers, but {MAX_LAYERS} are the most")
     given = dict(arrays or {})
     _check_names(given, layers)
     for spec in layers:
@@ -120,8 +122,9 @@ def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping
 
 
 def _seeded(spec: StackLayer, seed: int, in_channels: int) -> Int8Array:
-    bits = SeededBits(seed, spec.name)
-    weights = dense_weights(bits, (spec.out_channels, in_channels // spec.groups, *spec.kernel))
+    bits, shape = SeededBits(seed, spec.name), (spec.out_channels, in_channels // spec.groups, *spec.kernel)
+    check_values(f"layer {spec.name!r}: weights", shape)
+    weights = dense_weights(bits, shape)
     if spec.taps is not None:
         return prune_taps(weights, spec.taps)
     if spec.density is not None:

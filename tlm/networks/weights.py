@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN
+from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, check_values
 from tlm.networks.seeded import SeededBits
 
 WORD_CHANNELS = 32
@@ -22,6 +22,7 @@ _FUSED_SCALE = 3  # (bell of deviation 2.8)^2 / 3 keeps products inside 4 bits w
 
 def dense_weights(bits: SeededBits, shape: tuple[int, ...]) -> Int8Array:
     """Bell-shaped weights in -8..7, none of them zero."""
+    check_values("weights", shape)
     draws = bits.bell(2, shape)
     return _nonzero(bits, np.clip(draws, WEIGHT_MIN, WEIGHT_MAX, out=draws))
 
@@ -43,6 +44,7 @@ def fused_weights(
         taps: how many each channel keeps, or which: bool (C, kh, kw).
     """
     size = kernel[0] * kernel[1]
+    check_values("weights", (out_channels, in_channels, size))
     depthwise = _nonzero(bits, bits.bell(2, (in_channels, size)))
     pointwise = _nonzero(bits, bits.bell(2, (out_channels, in_channels)))
     kept = keep_taps(depthwise, taps) if isinstance(taps, int) else taps.reshape(in_channels, size)

@@ -15,6 +15,7 @@ from typing import Any
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import power_fit
+from tlm.core.arguments import shown
 from tlm.core.errors import InputError
 
 REFERENCE_V = 1.1
@@ -298,8 +299,9 @@ class EnergyConfig:
 
 
 def _checked(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise InputError(f"energy.{key}: {value!r} is not a finite number; give one in 0..{MAX_VALUE:g}")
+    infinite = isinstance(value, float) and not math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or infinite:
+        raise InputError(f"energy.{key}: {shown(value)} is not a finite number; give one in 0..{MAX_VALUE:g}")
     if not 0 <= value <= MAX_VALUE:
-        raise InputError(f"energy.{key}: {value:g} is outside 0..{MAX_VALUE:g}")
+        raise InputError(f"energy.{key}: {shown(value)} is outside 0..{MAX_VALUE:g}")
     return float(value)

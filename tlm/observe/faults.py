@@ -12,6 +12,7 @@ from tlm.chip.chip import System
 from tlm.chip.driver import SramName
 from tlm.compiler.program import Program
 from tlm.compiler.transfer_uses import transfer_bytes
+from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload
@@ -43,6 +44,14 @@ class BitFlip:
     address: int
     bit: int
     cycle: int = 0
+
+    def __post_init__(self) -> None:
+        expect("fault.target", self.target, FaultTarget)
+        for key in ("address", "bit", "cycle"):
+            value = getattr(self, key)
+            expect(f"fault.{key}", value, int)
+            if abs(value) >> 63:
+                raise InputError(f"fault.{key}: {shown(value)} is beyond 64 bits")
 
 
 def whole_passes_show(faults: Sequence[BitFlip], program: Program) -> bool:

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.observe.trace_window import TraceWindow
 
@@ -49,6 +50,13 @@ class TraceOptions:
     timeline: Path | str | None = None
 
     def __post_init__(self) -> None:
+        nothing = type(None)
+        expect("trace.wave", self.wave, (str, Path, nothing))
+        expect("trace.timeline", self.timeline, (str, Path, nothing))
+        expect("trace.level", self.level, (str, nothing))
+        expect("trace.window", self.window, (str, nothing))
+        expect("trace.moment_cycle", self.moment_cycle, (int, nothing))
+        expect("trace.limit_mb", self.limit_mb, int)
         _check_suffix("wave", self.wave, WAVE_SUFFIXES)
         _check_suffix("timeline", self.timeline, TIMELINE_SUFFIXES)
         levels = [level.value for level in WaveLevel]
@@ -57,9 +65,9 @@ class TraceOptions:
         if self.level is not None and self.wave is None:
             raise InputError(f"trace.level: {self.level!r} needs a waveform; give trace.wave, too")
         if self.moment_cycle is not None and self.moment_cycle < 0:
-            raise InputError(f"trace.moment_cycle: {self.moment_cycle} is not allowed; give 0 or more")
+            raise InputError(f"trace.moment_cycle: {shown(self.moment_cycle)} is not allowed; give 0 or more")
         if self.limit_mb < 1:
-            raise InputError(f"trace.limit_mb: {self.limit_mb} is not allowed; give 1 or more")
+            raise InputError(f"trace.limit_mb: {shown(self.limit_mb)} is not allowed; give 1 or more")
         if self.window is not None:
             TraceWindow.parse(self.window)
             if self.level == WaveLevel.PASS.value:

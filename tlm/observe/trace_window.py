@@ -100,7 +100,7 @@ def _name(text: str, whole: str) -> str:
 
 
 def _range(text: str, whole: str) -> tuple[int, int]:
-    found = re.fullmatch(r"\w+:(\d+)(?:\.\.(\d+))?", text)
+    found = re.fullmatch(r"\w+:(\d{1,18})(?:\.\.(\d{1,18}))?", text)
     if found is None:
         raise InputError(f"trace.window: {whole!r} is not of the form {_FORMS}")
     first = int(found[1])

@@ -111,6 +111,7 @@ class ImageInput(Section, frozen=True, tag="image"):
                 that is no image that can be read.
         """
         from tlm.images import load_image
+        from tlm.layers import check_values
 
         channels, height, width = wanted or (3, self.height or 224, self.width or 224)
         if channels != 3:
@@ -120,6 +121,7 @@ class ImageInput(Section, frozen=True, tag="image"):
             )
         _check_shape((3, self.height or height, width), wanted, "input.height")
         _check_shape((3, height, self.width or width), wanted, "input.width")
+        check_values("input", (3, height, width))
         try:
             return load_image(self.file, height, width)
         except InputError as error:
