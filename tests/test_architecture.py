@@ -162,7 +162,7 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 
 def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
     standard = {
-        "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "os", "pathlib", "re", "typing",
+        "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "numbers", "os", "pathlib", "re", "typing",
     }  # fmt: skip
     roots = {
         target.partition(".")[0]
