@@ -14,6 +14,7 @@ import msgspec
 from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
 from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
@@ -111,7 +112,7 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
     candidates = (directory / Path(name).name for directory in [*directories, *shipped])
     present = [path for path in candidates if path.is_file()]
     for path in present:
-        if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        if hashlib.sha256(read_file(path)).hexdigest() == sha256:
             return path
     if present:
         raise InputError(

@@ -68,6 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
+    _refuse_empty(sys.argv[1:] if argv is None else argv)
     arguments = _parser().parse_args(argv)
     if arguments.version:
         from importlib.metadata import version
@@ -79,6 +80,16 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         return USAGE
     status: int = arguments.run(arguments)
     return status
+
+
+def _refuse_empty(argv: Sequence[str]) -> None:
+    """An empty path would mean the current directory, an empty name nothing at all."""
+    for before, text in zip(("tlm", *argv), argv, strict=False):
+        option, equals, value = text.partition("=")
+        empty_value = option.startswith("-") and equals and not value
+        if not text or empty_value or "\0" in text:
+            what = "is empty" if not text or empty_value else "holds a zero byte"
+            raise InputError(f"{option if empty_value else before}: the value {what}; give another, or leave it out")
 
 
 def _parser() -> argparse.ArgumentParser:

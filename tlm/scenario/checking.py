@@ -37,7 +37,7 @@ def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
         if isinstance(table.get(section), dict):
             table[section].setdefault("kind", kind)
     try:
-        _refuse_non_finite(table)
+        _refuse_senseless(table)
         _refuse_unknown_dataclass_keys(table)
         return msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:
@@ -67,16 +67,20 @@ def value_text(value: Any) -> str:
         return str(value)
 
 
-def _refuse_non_finite(value: Any, path: KeyPath = ()) -> None:
+def _refuse_senseless(value: Any, path: KeyPath = ()) -> None:
+    """What no key takes: numbers that are not finite; texts without a character, which a path would read as here."""
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{key_text(path)}: {value} is not a finite number; give one")
+    if isinstance(value, str) and path != ("description",) and (not value or "\0" in value):
+        what = "holds a zero byte" if value else "is an empty text"
+        raise InputError(f"{key_text(path)}: {value_text(value)} {what}; give another, or leave the key out")
     items: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, Mapping):
         items = iter(value.items())
     elif isinstance(value, list):
         items = iter(enumerate(value))
     for step, item in items:
-        _refuse_non_finite(item, (*path, step))
+        _refuse_senseless(item, (*path, step))
 
 
 def _refuse_unknown_dataclass_keys(table: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
+from tlm.toml_files import read_toml
 from tlm.training.architecture import MODELS, Architecture
 from tlm.training.datasets import (
     FASHION_MNIST_DIRECTORY,
@@ -166,11 +167,11 @@ def load_recipe(text: str) -> Recipe:
     """
     path = Path(text) if text.endswith(".toml") else RECIPES / f"{text}.toml"
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        recipe = msgspec.convert(read_toml(path)[1], Recipe)
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise InputError(f"{text}: no such recipe; give a .toml file or one of {known}") from None
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from None
     try:
         _check(recipe)
