@@ -20,6 +20,10 @@ HANG_S = 60
 """Nothing here takes a second on an idle machine; what takes so long waits for something, or for ever."""
 
 _VALUE = re.compile(rb"(?<=[=:,\[])\s*(\"[^\"\n]*\"|[-+.\w]+)")
+_KEY = re.compile(rb"(\"[^\"\n]*\"|[-.\w]+)\s*[=:]")
+_STRANGE_KEYS = (
+    b'""', b'"a.b"', b'"a\\nb"', b'"]["', b'"` - at `$.chip"', b"a.b.c", b"kind", b"0", b'"' + b"long" * 5_000 + b'"'
+)  # fmt: skip
 _STRANGE = (
     b"-1", b"0", b"7", b"0.5", b"1e999", b"-1e308", b"nan", b"NaN", b"9" * 30, b"9" * 400, b"9" * 5000,
     b"9223372036854775808", b"65535", b"true", b"null", b"[]", b"{}", b'""', b'"x"', b'"\\u0000"', b'"\\u001b[31m"',
@@ -148,6 +152,14 @@ def _other_value(data: bytes, chance: random.Random) -> bytes:
         return data
     place = chance.choice(places)
     return data[: place.start(1)] + chance.choice(_STRANGE) + data[place.end(1) :]
+
+
+def _other_key(data: bytes, chance: random.Random) -> bytes:
+    places = list(_KEY.finditer(data))
+    if not places:
+        return data
+    place = chance.choice(places)
+    return data[: place.start(1)] + chance.choice(_STRANGE_KEYS) + data[place.end(1) :]
 
 
 def _long_text(data: bytes, chance: random.Random) -> bytes:

@@ -59,7 +59,7 @@ kernel = 3
 
 RECIPE = """
 description = "a small training"
-model = "model2"
+model = "tiny_resnet"
 seed = 1
 batch = 16
 label_smoothing = 0.1
@@ -79,6 +79,9 @@ start = "dense"
 epochs = 1
 rate = 0.001
 """
+
+
+FIGURES = ("timeline", "causes", "roofline", "energy")
 
 
 @dataclass(frozen=True)
@@ -214,9 +217,8 @@ def kinds() -> dict[str, Kind]:
                        (("good.json", result),), text=True),
         "explained result": Kind("result.json", result, (("explain", "result.json"),), text=True),
         "reported result": Kind("result.json", result, (("report", "result.json"),), text=True),
-        "plotted result": Kind("result.json", result, (("plot", "result.json", "--only", "timeline"), ("plot", "result.json", "--only", "causes"),
-                                               ("plot", "result.json", "--only", "roofline"),
-                                               ("plot", "result.json", "--only", "energy")), text=True),
+        "plotted result": Kind(
+            "result.json", result, tuple(("plot", "result.json", "--only", name) for name in FIGURES), text=True),
         "sweep": Kind("swept/sweep.sqlite", result_directory()["sweep.sqlite"],
                       (("report", "swept"), ("sweep", "s.toml", "-o", "swept", "--processes", "1")),
                       (("s.toml", LAYER.encode()),)),

@@ -22,6 +22,7 @@ MAX_ARRAY_BYTES = MAX_FILE_BYTES
 
 _NPY, _ZIPS = b"\x93NUMPY", (b"PK\x03\x04", b"PK\x05\x06")
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_END_BYTES = 22  # of the record behind the directory, which says how many entries there are
 _ENCRYPTED = 1  # bit of a zip entry's flags
 _KINDS = "biuf"  # truth values, integers, real numbers
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -53,6 +54,10 @@ def _archive(data: bytes) -> Arrays:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
+            end = len(data) - len(archive.comment) - _END_BYTES
+            count = int.from_bytes(data[end + 10 : end + 12], "little")
+            if not entries or count != len(entries):  # zipfile does not compare them
+                raise InputError("is damaged (its directory is empty or not whole); write it anew with numpy")
             _check_entries(entries)
             for entry in entries:
                 name = entry.filename.removesuffix(".npy")

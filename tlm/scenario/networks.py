@@ -250,6 +250,8 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
                 )
         if self.taps is not None and self.patterns is not None:
             raise InputError("network.patterns: given beside taps, which the patterns decide; give one of them")
+        if self.stage is not None and self.classes != Resnet18().classes:
+            raise InputError(f"network.classes: {self.classes}, but {self.stage} alone has no classifier; leave it out")
         patterns = None if self.patterns is None else load_arrays(self.patterns, "network.patterns")
         try:
             return Resnet18(
