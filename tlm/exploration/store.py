@@ -244,9 +244,13 @@ def _has_tables(connection: sqlite3.Connection) -> bool:
 
 def _decoded(text: object, key: str) -> Any:
     try:
-        return json.loads(text) if isinstance(text, str) else None
+        return json.loads(text, parse_constant=_no_number) if isinstance(text, str) else None
     except (ValueError, RecursionError):
         raise InputError(f"{key}: {text!r} is not JSON; {_ANEW}") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity, which Python's own reader lets through
 
 
 def _check_figures(point: int, figures: Mapping[str, Any]) -> None:

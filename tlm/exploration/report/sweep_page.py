@@ -61,6 +61,8 @@ def sweep_page(directory: Path) -> str:
 
 
 def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return f"there is no point in it; `tlm sweep {directory}` makes them"
     errors = [row["error"] for row in rows if row["error"] is not None]
     if len(errors) < len(rows):
         return f"no point has a result yet; `tlm sweep {directory}` goes on with it"
