@@ -19,6 +19,8 @@ import pytest
 from damage import damaged, outcome
 
 from tlm.array_files import read_arrays
+from tlm.core.errors import InputError
+from tlm.images import load_image
 
 LAYER = """
 [input]
@@ -279,6 +281,18 @@ def test_damaged_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert attempt(kind, tmp_path / "files", None) == 0
     statuses = [attempt(kind, tmp_path / "files", seed) for seed in range(FEW.get(name, 30))]
     assert 2 in statuses
+
+
+def test_a_png_whose_checksum_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import PngImagePlugin
+
+    data, path = picture("PNG"), tmp_path / "x.png"
+    crc = data.index(b"IEND") - 5
+    path.write_bytes(data[:crc] + bytes([data[crc] ^ 1]) + data[crc + 1 :])
+    with pytest.raises(InputError, match=r"x\.png cannot be decoded"):
+        load_image(path, 9, 7)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "verify", lambda _: None)
+    assert load_image(path, 9, 7).any()  # decoding alone does not see it
 
 
 @pytest.mark.slow
