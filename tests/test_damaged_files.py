@@ -223,7 +223,7 @@ def kinds() -> dict[str, Kind]:
             "result.json", result, tuple(("plot", "result.json", "--only", name) for name in FIGURES), text=True),
         "sweep": Kind("swept/sweep.sqlite", result_directory()["sweep.sqlite"],
                       (("report", "swept"), ("sweep", "s.toml", "-o", "swept", "--processes", "1")),
-                      (("s.toml", LAYER.encode()),)),
+                      (("s.toml", LAYER.encode()), ("swept/scenario.toml", LAYER.encode()))),
     }  # fmt: skip
 
 

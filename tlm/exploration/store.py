@@ -219,11 +219,11 @@ def _connected(file: Path, place: str) -> Iterator[sqlite3.Connection]:
             yield connection
         finally:
             connection.close()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in SQLite's own message
         raise _refusal(file, place, error) from None
 
 
-def _refusal(file: Path, place: str, error: sqlite3.Error) -> TlmError:
+def _refusal(file: Path, place: str, error: Exception) -> TlmError:
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         return TlmError(
