@@ -20,12 +20,16 @@ LAYERS: dict[str, set[str]] = {
     "tlm.core": {"tlm.core"},
     "tlm.chip": {"tlm.core", "tlm.chip", "tlm._kernels"},
     "tlm.integer_arrays": {"tlm.core"},
+    "tlm.array_files": {"tlm.core"},
     "tlm.images": {"tlm.core", "tlm.integer_arrays", "tlm.natural_order"},
     "tlm.layers": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
     "tlm.network": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
     "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.compiler"},
     "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network"},
-    "tlm.networks": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.networks", "tlm.reference"},
+    "tlm.networks": {
+        "tlm.core", "tlm.array_files", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.networks",
+        "tlm.reference",
+    },
     "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe"},
     "tlm.results": {
         "tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe", "tlm.results",
@@ -162,7 +166,8 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 
 def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
     standard = {
-        "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "numbers", "os", "pathlib", "re", "typing",
+        "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "numbers", "os", "pathlib", "re",
+        "typing",
     }  # fmt: skip
     roots = {
         target.partition(".")[0]

@@ -223,8 +223,8 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_malformed_and_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[chip\nlanes = 3")
     assert refused("run", "bad.toml", cwd=tmp_path).startswith("bad.toml:1: malformed TOML: ")
-    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
-    assert refused("run", "binary.toml", cwd=tmp_path).startswith("binary.toml: not UTF-8 text (byte 0)")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\x00")
+    assert refused("run", "binary.toml", cwd=tmp_path).startswith("binary.toml: is not UTF-8 text (byte 0)")
     assert refused("run", ".", cwd=tmp_path) == ".: cannot be read (Is a directory)"
 
 

@@ -47,14 +47,14 @@ PNG_DATA = struct.pack(">I", 100) + b"IDAT"
 def test_no_file_and_no_regular_file() -> None:
     assert complaint("no.png") == "image no.png does not exist; check the path"
     Path("sub").mkdir()
-    assert complaint("sub") == "image sub is a directory; give a file"
+    assert complaint("sub") == "image sub: cannot be read (Is a directory)"
     assert complaint("x" * 300).endswith(" cannot be read (File name too long)")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read every file")
 def test_no_permission() -> None:
     Path("x.png").touch(0)
-    assert complaint("x.png") == "image x.png cannot be read (Permission denied)"
+    assert complaint("x.png") == "image x.png: cannot be read (Permission denied)"
 
 
 def test_what_is_no_image() -> None:
@@ -271,7 +271,9 @@ def test_a_text_file_as_image_on_the_command_line() -> None:
     Path("sub/x.png").write_text("not an image")
     Path("sub/s.toml").write_text(ONE_LAYER + IMAGE)
     assert refused("run", "sub/s.toml").startswith("sub/s.toml:7: input.file: image sub/x.png is no image that can be")
-    assert refused("run", "sub/s.toml", "--set", "input.file=sub").endswith("image sub is a directory; give a file")
+    assert refused("run", "sub/s.toml", "--set", "input.file=sub").endswith(
+        "image sub: cannot be read (Is a directory)"
+    )
 
 
 def test_the_photograph_runs_and_is_explained_from_its_result() -> None:

@@ -54,7 +54,7 @@ def test_every_key() -> None:
     assert np.count_nonzero(by_name["conv4_1.conv2"].weights) == 256 * 256 * 9 // 4
     assert by_name["fc"].out_channels == 10
     assert not np.array_equal(by_name["fc"].weights, build(SMALL).network.layers[-1].weights)
-    stage = build(f'{SMALL}stage = "conv3_x"')
+    stage = build(f'{SMALL.replace("classes = 10", "")}stage = "conv3_x"')
     assert stage.network.input_shape == (64, 8, 8)
     assert stage.network.layers[0].name == "conv3_1.shortcut"
     assert stage.network.output.shape == (128, 4, 4)

@@ -17,6 +17,7 @@ last bit between releases.
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.integer_arrays import Int8Array
 from tlm.natural_order import natural_key
 
@@ -147,24 +149,24 @@ def _decoded(file: Path) -> Image:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with file.open("rb") as stream, Image.open(stream) as image:
+        data = read_file(file)
+    except FileNotFoundError:
+        raise InputError(f"image {file} does not exist; check the path") from None
+    except InputError as error:
+        raise InputError(f"image {error}") from None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             _check_source(file, image)
+            image.verify()  # checksums of a PNG, which decoding the pixels leaves unread
+        with Image.open(io.BytesIO(data)) as image:
             image.load()
             return _rgb(file, ImageOps.exif_transpose(image))
     except InputError:
         raise
-    except FileNotFoundError:
-        raise InputError(f"image {file} does not exist; check the path") from None
-    except IsADirectoryError:
-        raise InputError(f"image {file} is a directory; give a file") from None
     except UnidentifiedImageError:
-        raise InputError(f"image {file} {_why_unidentified(file)}") from None
+        raise InputError(f"image {file} {_why_unidentified(data)}") from None
     except Image.DecompressionBombError:
         raise InputError(f"image {file} has too many pixels; allowed: {MAX_PIXELS:,}; scale it down") from None
-    except OSError as error:
-        if error.strerror:  # the operating system's; the decoders' have none
-            raise InputError(f"image {file} cannot be read ({error.strerror})") from None
-        raise _undecodable(file, error) from None
     except Exception as error:
         # on damaged data the decoders raise whatever went wrong inside them: SyntaxError, struct.error, ...
         raise _undecodable(file, error) from None
@@ -178,9 +180,8 @@ def _undecodable(file: Path, error: Exception) -> InputError:
     )
 
 
-def _why_unidentified(file: Path) -> str:
-    with file.open("rb") as stream:
-        head = stream.read(26)
+def _why_unidentified(data: bytes) -> str:
+    head = data[:26]
     if not head:
         return "is an empty file; give an image file, e.g. PNG or JPEG"
     for signature, (form, offset) in _SIZE_FIELDS.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tlm.array_files import read_arrays
 from tlm.core.errors import InputError
 from tlm.images import quantised
 from tlm.integer_arrays import Int8Array, IntArray
@@ -37,12 +38,12 @@ def load_sample(path: str | Path) -> LabelledSample:
         InputError: no such file, other arrays in it, or of another kind or shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            pixels, labels = archive["pixels"], archive["labels"]
+        arrays = read_arrays(Path(path))
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
-    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: is no .npz file with pixels and labels ({error})") from None
+    if isinstance(arrays, np.ndarray) or not {"pixels", "labels"} <= arrays.keys():
+        raise InputError(f"{path}: is no .npz file with pixels and labels")
+    pixels, labels = arrays["pixels"], arrays["labels"]
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or 0 in pixels.shape:
         raise InputError(f"{path}: pixels are {pixels.dtype} {pixels.shape}, but must be uint8 (N, C, H, W)")
     if labels.dtype.kind not in "iu" or labels.shape != pixels.shape[:1]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
@@ -58,7 +56,7 @@ def tradeoff_point(path: Path, activations: Int8Array, chip: ChipConfig | None =
     core_pj = result.energy.total_pj
     return TradeoffPoint(
         name=path.stem,
-        taps=stored.card.get("taps"),
+        taps=_taps(stored, path),
         accuracy=_accuracy(stored, path),
         cycles=result.cycles,
         time_us=result.time_us,
@@ -102,8 +100,15 @@ def table_lines(points: Iterable[TradeoffPoint]) -> list[str]:
 
 
 def _accuracy(stored: StoredNetwork, path: Path) -> float:
-    accuracy: Mapping[str, Any] = stored.card.get("accuracy") or {}
-    if not isinstance(accuracy.get("engine"), float):
-        raise InputError(f"{path}: its card tells no accuracy.engine; `tlm train` writes one")
-    found: float = np.float64(accuracy["engine"]).item()
+    accuracy = stored.card.get("accuracy")
+    found = accuracy.get("engine") if isinstance(accuracy, dict) else None
+    if not isinstance(found, float) or not 0 <= found <= 1:
+        raise InputError(f"{path}: its card tells no accuracy.engine in 0..1; `tlm train` writes one")
     return found
+
+
+def _taps(stored: StoredNetwork, path: Path) -> int | None:
+    taps = stored.card.get("taps")
+    if taps is not None and not isinstance(taps, int):
+        raise InputError(f"{path}: its card's taps are {taps!r}, but must be a whole number, or missing")
+    return taps

@@ -14,9 +14,11 @@ import msgspec
 from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
 from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
+from tlm.scenario.sections import Size
 
 if TYPE_CHECKING:
     from tlm.integer_arrays import Int8Array
@@ -65,6 +67,9 @@ def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
             f"built again; give the result of a scenario file (`tlm run SCENARIO -o DIR`), or {_WITHOUT}"
         )
     settings = copy.deepcopy({key: stored.settings[key] for key in ("network", "input")})
+    for key, section in settings.items():
+        if not isinstance(section, dict):
+            raise InputError(f"settings.{key}: {section!r} is no section of a scenario; run it again, or {_WITHOUT}")
     _find_files(settings, directories)
     wanted_sha256 = settings["input"].pop("sha256", None)
     shape = settings["input"].pop("shape", None)
@@ -96,7 +101,7 @@ def check_same(stored: StoredResult, result: Result) -> None:
 
 
 def _shape(shape: Any) -> tuple[int, int, int] | None:
-    return None if shape is None else msgspec.convert(shape, tuple[int, int, int])
+    return None if shape is None else msgspec.convert(shape, tuple[Size, Size, Size])
 
 
 def _find_files(settings: dict[str, Any], directories: Sequence[Path]) -> None:
@@ -111,7 +116,7 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
     candidates = (directory / Path(name).name for directory in [*directories, *shipped])
     present = [path for path in candidates if path.is_file()]
     for path in present:
-        if hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        if hashlib.sha256(read_file(path)).hexdigest() == sha256:
             return path
     if present:
         raise InputError(

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 from tlm.analysis.stored_timeline import StoredEnergy, StoredRunEnergy, StoredTimeline
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.results.result_json import SCHEMA
 
 RESULT_NAME = "result.json"
@@ -156,12 +157,10 @@ def schema_of(file: Path, data: dict[str, Any]) -> str:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        data = msgspec.json.decode(file.read_bytes())
+        data = msgspec.json.decode(read_file(file))
     except FileNotFoundError:
         raise InputError(f"{file}: no such result; `tlm run SCENARIO -o DIR` writes DIR/{RESULT_NAME}") from None
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); give a {RESULT_NAME} or its directory") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{file}: not JSON ({error}); give a {RESULT_NAME} that `tlm run -o DIR` wrote") from None
     if not isinstance(data, dict):
         raise InputError(f"{file}: holds no JSON object; give a {RESULT_NAME} that `tlm run -o DIR` wrote")

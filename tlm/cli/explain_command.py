@@ -34,6 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     from tlm.analysis.stored import load_result, result_path
     from tlm.core.errors import CompileError, InputError, SimulationError
 
+    if arguments.files is not None and arguments.no_runs:
+        raise InputError("--files: given beside --no-runs, which reads none; leave one of them out")
     stored = load_result(arguments.result)
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]

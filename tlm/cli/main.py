@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
@@ -35,20 +34,9 @@ _EPILOG = """exit status:
 class _Parser(argparse.ArgumentParser):
     """One line on stderr where argparse prints the whole usage."""
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.register("type", Path, _path)
-
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
-
-
-def _path(text: str) -> Path:
-    """What an option of type ``Path`` takes."""
-    if not text:
-        raise argparse.ArgumentTypeError("'' is no path; give one ('.' is the current directory)")
-    return Path(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,6 +89,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _dispatch(argv: Sequence[str] | None) -> int:
+    _refuse_empty(sys.argv[1:] if argv is None else argv)
     try:
         arguments = _parser().parse_args(argv)
     except SystemExit:  # after --help
@@ -116,6 +105,16 @@ def _dispatch(argv: Sequence[str] | None) -> int:
         return USAGE
     status: int = arguments.run(arguments)
     return status
+
+
+def _refuse_empty(argv: Sequence[str]) -> None:
+    """An empty path would mean the current directory, an empty name nothing at all."""
+    for before, text in zip(("tlm", *argv), argv, strict=False):
+        option, equals, value = text.partition("=")
+        empty_value = option.startswith("-") and equals and not value
+        if not text or empty_value or "\0" in text:
+            what = "is empty" if not text or empty_value else "holds a zero byte"
+            raise InputError(f"{option if empty_value else before}: the value {what}; give another, or leave it out")
 
 
 def _parser() -> argparse.ArgumentParser:

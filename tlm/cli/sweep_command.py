@@ -53,12 +53,15 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1. Points that fail are no failure of the sweep."""
+    from tlm.core.errors import InputError
     from tlm.exploration.executors import workers
     from tlm.exploration.plan import Request, make_plan
     from tlm.exploration.store import SNAPSHOT_NAME, open_store, scenario_name
     from tlm.exploration.table import check_export, export
     from tlm.scenario.catalog import find_scenario
 
+    if arguments.processes is not None and arguments.dask not in (None, "local"):
+        raise InputError("--processes: given beside --dask ADDRESS, which has its own; leave one of them out")
     request = Request(
         arguments.over, arguments.sample, arguments.method, arguments.seed, arguments.where, arguments.overrides
     )

@@ -71,7 +71,10 @@ def trace_options(arguments: argparse.Namespace, section: TraceOptions, director
         key: directory / path for key in ("wave", "timeline") if (path := getattr(section, key)) is not None
     }  # fmt: skip
     try:
-        return replace(section, **(placed | given))
+        options = replace(section, **(placed | given))
+        if "limit_mb" in given and (options.wave is None or options.level == "pass"):
+            raise InputError("trace.limit_mb: limits a waveform of every cycle, but none is asked for; leave it out")
+        return options
     except InputError as error:
         raise InputError(_by_flag(str(error), given)) from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from tlm.core.errors import InputError
+from tlm.toml_files import parse_toml
 
 REMEDY = "write KEY=VALUES, e.g. chip.amem_banks=1,2,4,8, network.taps=1..9 or chip.voltage_v=0.8..1.1:0.1"
 
@@ -147,8 +147,8 @@ def _in(value: Any, others: list[Any]) -> bool:
 
 def _value(text: str, place: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except InputError:
         if _BARE_WORD.fullmatch(text):
             return text
     raise InputError(f"{place}: {text!r} is neither a TOML value nor a range; {REMEDY}")

@@ -16,6 +16,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.exploration.axes import Axis, axes_of, override_of, parse_axis
 from tlm.exploration.constraints import Constraints
 from tlm.exploration.sampling import Values, grid, sample
@@ -107,6 +108,8 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
     axes = _axes(section.over, request.over, path)
     texts = list(dict.fromkeys([*section.where, *request.where]))
     count = section.sample if request.sample is None else request.sample
+    if count is None:
+        _refuse_without_sample(request, data)
     method, seed = request.method or section.method, section.seed if request.seed is None else request.seed
     rows = grid(axes) if count is None else _distinct(sample(axes, count, method, seed))
     constraints = Constraints(texts)
@@ -155,6 +158,14 @@ def _axes(given: Mapping[str, Any], over: Sequence[str | Axis], path: Path) -> l
     return list(found.values())
 
 
+def _refuse_without_sample(request: Request, data: Mapping[str, Any]) -> None:
+    """A grid is not drawn, so that nothing would follow from how a sample is."""
+    given = [f"--{key}" for key in ("method", "seed") if getattr(request, key) is not None]
+    given += [f"sweep.{key}" for key in ("method", "seed") if key in data.get("sweep", {})]
+    if given:
+        raise InputError(f"{given[0]}: belongs to a sample; give --sample N (sweep.sample), too, or leave it out")
+
+
 def _distinct(rows: Sequence[Values]) -> list[Values]:
     """Draws that are equal count once: the same point again would say nothing new."""
     return list({json.dumps(row, sort_keys=True, default=str): row for row in reversed(rows)}.values())[::-1]
@@ -194,9 +205,9 @@ def _version() -> str:
 @cache
 def _file_sha256(file: str) -> str:
     try:
-        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); give a file that is there") from None
+        return hashlib.sha256(read_file(Path(file))).hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{file}: does not exist; give a file that is there") from None
 
 
 def _axis_value(axis: Axis) -> Any:

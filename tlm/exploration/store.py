@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, TlmError
 from tlm.core.files import whole_file
 from tlm.exploration.columns import COLUMNS, FAILED, PENDING
 
@@ -31,6 +32,9 @@ CREATE TABLE IF NOT EXISTS points (point INTEGER PRIMARY KEY, key TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, status TEXT NOT NULL, error TEXT,
   {", ".join(f"{column.name} {column.kind}" for column in COLUMNS)});
 """
+
+_TYPES: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
+_ANEW = "restore the file, or sweep into another directory"
 
 
 class Store:
@@ -105,10 +109,23 @@ class Store:
         columns = ", ".join(name if name in there else f"NULL AS {name}" for name in names)
         query = f"SELECT point, parameters, {columns} FROM points LEFT JOIN results USING (key) ORDER BY point"
         rows = []
+        axes = self.axes()
         for point, parameters, *values in self._connection.execute(query):
-            row = {"point": point, **json.loads(parameters), **dict(zip(names, values, strict=True))}
-            rows.append({**row, "status": row["status"] or PENDING})
+            setting = _decoded(parameters, f"point {point}: parameters")
+            if not isinstance(setting, dict) or sorted(setting) != sorted(axes):
+                raise InputError(f"point {point}: parameters: {parameters!r} are no values of {axes}; {_ANEW}")
+            figures = dict(zip(names, values, strict=True))
+            _check_figures(point, figures)
+            rows.append({"point": point, **setting, **figures, "status": figures["status"] or PENDING})
         return rows
+
+    def axes(self) -> list[str]:
+        """Keys that are varied."""
+        text = self.about().get("axes")
+        axes = _decoded(text, "axes")
+        if not isinstance(axes, list) or not axes or not all(isinstance(axis, str) for axis in axes):
+            raise InputError(f"axes: {text!r} is no list of keys; {_ANEW}")
+        return axes
 
     def counts(self) -> dict[str, int]:
         """Status -> points."""
@@ -142,25 +159,13 @@ def open_store(directory: Path, plan: Plan, place: str = "-o") -> Iterator[Store
     from tlm.exploration.plan import snapshot_text
     from tlm.result_files import check_writable
 
-    with _locked(check_writable(directory, place), place):
-        connection = _connect(directory / DATABASE_NAME, place)
-        try:
-            store = Store(connection)
-            store.begin(plan, f"{place} {directory}")
-            with whole_file(directory / SNAPSHOT_NAME) as temporary:
-                temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
-            yield store
-        except sqlite3.OperationalError as error:  # a full disk, as a rule; what is committed stays
-            raise _unwritable(directory / DATABASE_NAME, error) from None
-        finally:
-            connection.close()
-
-
-def _unwritable(file: Path, error: sqlite3.Error) -> InputError:
-    return InputError(
-        f"{file}: cannot be read or written ({error}); make room, or give a directory that is writable; "
-        "points that have ended are kept"
-    )
+    file = directory / DATABASE_NAME
+    with _locked(check_writable(directory, place), place), _connected(file, place) as connection:
+        store = Store(connection)
+        store.begin(plan, f"{place} {directory}")
+        with whole_file(directory / SNAPSHOT_NAME) as temporary:
+            temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
+        yield store
 
 
 @contextmanager
@@ -173,18 +178,19 @@ def read_store(directory: Path) -> Iterator[Store]:
     file = directory / DATABASE_NAME
     if not file.is_file():
         raise InputError(f"{file}: no such sweep; `tlm sweep SCENARIO --over KEY=VALUES -o {directory}` makes one")
-    connection = _connect(file, str(directory))
-    try:
+    with _connected(file, str(directory)) as connection:
         store = Store(connection)
+        about = store.about() if _has_tables(connection) else {}
+        if about.get("schema") != SCHEMA:
+            raise InputError(
+                f"{file}: schema: {about.get('schema')!r} is not {SCHEMA!r}, which this version reads; sweep again"
+            )
+        if not isinstance(about.get("scenario"), str):
+            raise InputError(f"{file}: scenario: {about.get('scenario')!r} is no name; {_ANEW}")
         try:
-            schema = store.about().get("schema")
-        except sqlite3.DatabaseError:
-            schema = None
-        if schema != SCHEMA:
-            raise InputError(f"{file}: schema: {schema!r} is not {SCHEMA!r}, which this version reads; sweep again")
-        yield store
-    finally:
-        connection.close()
+            yield store
+        except InputError as error:
+            raise error if str(file) in str(error) else InputError(f"{file}: {error}") from None
 
 
 def scenario_name(directory: Path) -> str:
@@ -197,18 +203,63 @@ def scenario_name(directory: Path) -> str:
         return store.about()["scenario"]
 
 
-def _connect(file: Path, place: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(file)
+@contextmanager
+def _connected(file: Path, place: str) -> Iterator[sqlite3.Connection]:
+    """A connection that is closed at the end; what SQLite complains of meanwhile is said in one sentence."""
+    if file.exists() and not file.is_file():
+        raise InputError(f"{place}: {file} is not a regular file; give another directory")
     try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-    except sqlite3.OperationalError as error:
-        connection.close()
-        raise _unwritable(file, error) from None
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise InputError(f"{place}: {file} is no store of a sweep ({error}); give another directory") from None
-    return connection
+        connection = sqlite3.connect(file)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+            if found != "ok":
+                raise InputError(f"{place}: {file} is damaged ({found}); {_ANEW}")
+            yield connection
+        finally:
+            connection.close()
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in SQLite's own message
+        raise _refusal(file, place, error) from None
+
+
+def _refusal(file: Path, place: str, error: Exception) -> TlmError:
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return TlmError(
+            f"{place}: {file} cannot be written ({error}); make room and give the same command again: finished points "
+            "are kept"
+        )
+    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
+        return InputError(f"{place}: {file} cannot be written ({error}); give a directory that can")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return InputError(f"{place}: {file} is in use ({error}); wait for the other process")
+    return InputError(f"{place}: {file} is no store of a sweep, or damaged ({error}); {_ANEW}")
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return {"about", "columns", "points", "results"} <= found
+
+
+def _decoded(text: object, key: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_number) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        raise InputError(f"{key}: {text!r} is not JSON; {_ANEW}") from None
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)  # NaN and Infinity, which Python's own reader lets through
+
+
+def _check_figures(point: int, figures: Mapping[str, Any]) -> None:
+    """SQLite keeps any value in a column of any type."""
+    kinds = {"status": "TEXT", "error": "TEXT", **{column.name: column.kind for column in COLUMNS}}
+    for name, value in figures.items():
+        good = value is None or isinstance(value, _TYPES[kinds[name]])
+        if not good or (isinstance(value, float) and not math.isfinite(value)):
+            raise InputError(f"point {point}: {name}: {value!r} is no {kinds[name]} value; {_ANEW}")
 
 
 @contextmanager

@@ -6,16 +6,21 @@ are cut out of the raw 64-bit words here, with integer arithmetic only.
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
 import numpy.typing as npt
 
+from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import activation_range, check_values
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""
+
+MAX_VALUES = 1 << 27
+"""Most values of one tensor: 64 MiB at 4 bits, all of the default off-chip memory."""
 
 _AT_ONCE = 1 << 15
 """Numbers drawn at a time where there are millions: their words (256 KiB) stay in the processor's cache."""
@@ -32,12 +37,12 @@ class SeededBits:
     """
 
     def __init__(self, seed: int, name: str) -> None:
+        self._name = name
         self._bits = np.random.PCG64(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
 
     def raw(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint64]:
         """Uniform 64-bit words of a shape."""
-        count = int(np.prod(shape, dtype=np.int64))
-        return np.asarray(self._bits.random_raw(count), np.uint64).reshape(shape)
+        return np.asarray(self._bits.random_raw(self._count(shape)), np.uint64).reshape(shape)
 
     def below(self, bound: int, shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
         """Integers 0 .. bound-1, bound at most 2^31 (multiply and shift; the bias is below 2^-32 * bound)."""
@@ -55,7 +60,7 @@ class SeededBits:
         Args:
             half_width: 0..31, so that the sums fit 8 bits.
         """
-        total = np.empty(int(np.prod(shape, dtype=np.int64)), np.int8)
+        total = np.empty(self._count(shape), np.int8)
         for first in range(0, total.size, _AT_ONCE):
             part = total[first : first + _AT_ONCE]
             # The four 16-bit fields of each word, lowest first, on a machine of either byte order.
@@ -65,6 +70,13 @@ class SeededBits:
             for field in range(1, 4):
                 part += uniform[:, field]
         return total.reshape(shape)
+
+    def _count(self, shape: tuple[int, ...]) -> int:
+        """How many values a shape has; refused before memory is asked for that no machine has."""
+        count = math.prod(shape)
+        if count > MAX_VALUES:
+            raise InputError(f"{self._name}: {list(shape)} are {count:,} values; allowed: at most {MAX_VALUES:,}")
+        return count
 
 
 def seeded_activations(shape: tuple[int, int, int], seed: int, signed: bool = False) -> Int8Array:

@@ -92,17 +92,40 @@ def add_stack(
         weights = given.get(f"{spec.name}.weights")
         if weights is None:
             weights = _seeded(spec, seed, in_channels)
+        else:
+            _check_weights(spec, weights.shape, in_channels)
         _add(builder, spec, weights, given)
+
+
+def _check_weights(spec: StackLayer, found: tuple[int, ...], in_channels: int) -> None:
+    """Nothing that is said of a layer is overridden by its weights in silence."""
+    wanted = (spec.out_channels, in_channels // spec.groups, *spec.kernel)
+    if found != wanted:
+        raise InputError(
+            f"layer {spec.name!r}: weights {found} in the file, but out_channels, groups and kernel of the layer and "
+            f"the {in_channels} channels that it reads make {wanted}; change the layer's keys, or the file"
+        )
+    for way in ("taps", "density", "word_density"):
+        if getattr(spec, way) is not None:
+            raise InputError(
+                f"layer {spec.name!r}: {way} prunes seeded weights, but the file gives them; leave one of them out"
+            )
 
 
 def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping[str, Any]) -> None:
     wanted = ["bias", "multiplier", "shift"] + (["residual_multiplier"] if spec.residual else [])
     found = {key: given[f"{spec.name}.{key}"] for key in wanted if f"{spec.name}.{key}" in given}
+    if spec.residual is None and f"{spec.name}.residual_multiplier" in given:
+        raise InputError(f"array '{spec.name}.residual_multiplier': layer {spec.name!r} adds no residual; leave it out")
     if found and len(found) < len(wanted) and not spec.accumulator_output:
         missing = ", ".join(f"{spec.name}.{key}" for key in wanted if key not in found)
         raise InputError(f"layer {spec.name!r}: {missing} missing beside {', '.join(found)}; give all of them or none")
     if "residual_multiplier" in found:
-        found["residual_multiplier"] = int(found["residual_multiplier"])
+        factor = found["residual_multiplier"]
+        if factor.size != 1 or factor.dtype.kind not in "iu":
+            name = f"{spec.name}.residual_multiplier"
+            raise InputError(f"array {name!r} is {factor.dtype} {factor.shape}; a layer has one integer")
+        found["residual_multiplier"] = int(factor.item())
     elif spec.residual is not None:
         found["residual_multiplier"] = 1
     layer = Conv2d(

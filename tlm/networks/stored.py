@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from tlm.array_files import read_arrays
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.layers import Conv2d, Layer, MaxPool2d
@@ -65,12 +66,11 @@ def load_network(path: str | Path) -> StoredNetwork:
     """
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = read_arrays(path)
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
-    except (OSError, ValueError, EOFError, AttributeError) as error:
-        raise InputError(f"{path}: is no .npz file that can be read ({error})") from None
+    if isinstance(arrays, np.ndarray):
+        raise InputError(f"{path}: holds a single array, so it is no stored network as `tlm train` writes them")
     return _loaded(path, arrays)
 
 
@@ -83,11 +83,14 @@ def _loaded(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> StoredNetwork
             raise InputError(f"{path}: format is {content['format']!r}, but must be {FORMAT!r}")
         layers = [_layer(described, arrays) for described in content["layers"]]
         network = Network(tuple(content["input_shape"]), layers, content["signed_input"])
-    except (KeyError, TypeError, ValueError) as error:
+        card = content["card"]
+        if not isinstance(card, dict):
+            raise InputError(f"{path}: card is {card!r}, but must be an object")
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: {JSON_NAME} or an array is damaged ({type(error).__name__}: {error})") from None
     except InputError as error:
         raise InputError(f"{path}: {error}" if str(path) not in str(error) else str(error)) from None
-    return StoredNetwork(network, content["card"])
+    return StoredNetwork(network, card)
 
 
 def _description(layer: Layer, network: Network) -> dict[str, Any]:
@@ -125,7 +128,7 @@ def _layer(described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
         return MaxPool2d(**common, kernel=tuple(described["kernel"]))
     if kind != "conv":
         raise InputError(f"layer {name!r}: kind {kind!r} is not known; allowed: conv, max_pool")
-    integers: dict[str, Any] = {key: arrays[f"{name}.{key}"].astype(np.int64) for key in _DTYPES}
+    integers: dict[str, Any] = {key: arrays[f"{name}.{key}"] for key in _DTYPES}  # of other types Conv2d complains
     return Conv2d(
         **common,
         **integers,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tlm.array_files import Arrays, read_arrays
 from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import activation_range
@@ -36,7 +37,7 @@ def load_activations(file: str, signed: bool) -> Int8Array:
     return array.astype(np.int8)
 
 
-def load_arrays(file: str, key: str) -> dict[str, npt.NDArray[Any]]:
+def load_arrays(file: str, key: str) -> Arrays:
     """All arrays of an .npz file by name.
 
     Args:
@@ -45,22 +46,16 @@ def load_arrays(file: str, key: str) -> dict[str, npt.NDArray[Any]]:
     Raises:
         InputError: unreadable, or not an .npz file.
     """
-    archive = _loaded(file, key)
-    if isinstance(archive, np.ndarray):
+    arrays = _loaded(file, key)
+    if isinstance(arrays, np.ndarray):
         raise InputError(f"{key}: {file} holds a single array; save named ones with numpy.savez")
-    with archive:
-        try:
-            return {name: archive[name] for name in archive.files}
-        except ValueError as error:
-            raise InputError(f"{key}: {file} cannot be read ({error})") from None
+    return arrays
 
 
-def _loaded(file: str, key: str) -> Any:
+def _loaded(file: str, key: str) -> Arrays | npt.NDArray[Any]:
     try:
-        return np.load(Path(file), allow_pickle=False)
+        return read_arrays(Path(file))
     except FileNotFoundError:
         raise InputError(f"{key}: {file} does not exist; a path in a scenario file is relative to that file") from None
-    except OSError as error:
-        raise InputError(f"{key}: {file} cannot be read ({error.strerror or error})") from None
-    except (ValueError, EOFError):
-        raise InputError(f"{key}: {file} is no numpy file of plain numbers; use numpy.save or savez") from None
+    except InputError as error:
+        raise InputError(f"{key}: {error}") from None

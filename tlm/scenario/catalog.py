@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 import tlm
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, one_line
+from tlm.core.input_files import read_text
 from tlm.natural_order import natural_key
+from tlm.toml_files import read_toml
 
 _SUFFIXES = (".toml", ".py")
 
@@ -65,9 +66,8 @@ def find_scenario(text: str) -> Path:
 
 def _description(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
         if path.suffix == ".toml":
-            return str(tomllib.loads(text).get("description", ""))
-        return (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
-    except (OSError, ValueError, SyntaxError) as error:
-        return f"unreadable: {str(error).splitlines()[0]}"
+            return one_line(str(read_toml(path)[1].get("description", "")))
+        return (ast.get_docstring(ast.parse(read_text(path))) or "").split("\n")[0]
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError, InputError) as error:
+        return f"unreadable: {one_line(str(error))}"

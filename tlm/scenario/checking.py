@@ -17,8 +17,8 @@ from tlm.scenario.schema import DATACLASS_SECTIONS, DEFAULT_KINDS, Scenario
 from tlm.scenario.sources import KeyPath, Source, key_text, lookup
 
 _AT = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
-_MISSING = re.compile(r"Object missing required field `(.*)`")
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _LEADING_KEY = re.compile(r"([A-Za-z_][\w\-]*(?:\.[\w\-]+|\[\d+\])*): ")
 
 
@@ -37,7 +37,7 @@ def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
         if isinstance(table.get(section), dict):
             table[section].setdefault("kind", kind)
     try:
-        _refuse_non_finite(table)
+        refuse_senseless(table)
         _refuse_unknown_dataclass_keys(table)
         return msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:
@@ -67,16 +67,24 @@ def value_text(value: Any) -> str:
         return str(value)
 
 
-def _refuse_non_finite(value: Any, path: KeyPath = ()) -> None:
+def refuse_senseless(value: Any, path: KeyPath = ()) -> None:
+    """What no key takes: numbers that are not finite; texts without a character, which a path would read as here.
+
+    Raises:
+        InputError: headed by the key.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{key_text(path)}: {value} is not a finite number; give one")
+    if isinstance(value, str) and path != ("description",) and (not value or "\0" in value):
+        what = "holds a zero byte" if value else "is an empty text"
+        raise InputError(f"{key_text(path)}: {value_text(value)} {what}; give another, or leave the key out")
     items: Iterator[tuple[Any, Any]] = iter(())
     if isinstance(value, Mapping):
         items = iter(value.items())
     elif isinstance(value, list):
         items = iter(enumerate(value))
     for step, item in items:
-        _refuse_non_finite(item, (*path, step))
+        refuse_senseless(item, (*path, step))
 
 
 def _refuse_unknown_dataclass_keys(table: Mapping[str, Any]) -> None:

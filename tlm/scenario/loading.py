@@ -12,6 +12,7 @@ import msgspec
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, placed
 from tlm.scenario.schema import PATH_KEYS, Scenario
@@ -131,5 +132,5 @@ def _settings(config: Scenario, activations: Int8Array) -> dict[str, Any]:
         file = settings[section].get(key)
         if file is not None:
             settings[section][key] = Path(file).name
-            settings[section][f"{key}_sha256"] = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+            settings[section][f"{key}_sha256"] = hashlib.sha256(read_file(Path(file))).hexdigest()
     return settings

@@ -171,6 +171,11 @@ class LayersNetwork(Section, frozen=True, tag="layers"):
         if len(ways) > 1:
             raise InputError(f"network.layers[{index}].{ways[1]}: given beside {ways[0]}; prune in one way only")
         kernel, dilation = _pair(layer.kernel), _pair(layer.dilation)
+        if layer.taps is not None and layer.taps > kernel[0] * kernel[1]:
+            raise InputError(
+                f"network.layers[{index}].taps: {layer.taps} is more than the {kernel[0] * kernel[1]} taps of a kernel "
+                f"of {kernel[0]}x{kernel[1]}; allowed: 0..{kernel[0] * kernel[1]}"
+            )
         padding = layer.padding if layer.padding is not None else _same_padding(kernel, dilation)
         return StackLayer(
             name=layer.name or f"layer{index + 1}",
@@ -245,6 +250,8 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
                 )
         if self.taps is not None and self.patterns is not None:
             raise InputError("network.patterns: given beside taps, which the patterns decide; give one of them")
+        if self.stage is not None and self.classes != Resnet18().classes:
+            raise InputError(f"network.classes: {self.classes}, but {self.stage} alone has no classifier; leave it out")
         patterns = None if self.patterns is None else load_arrays(self.patterns, "network.patterns")
         try:
             return Resnet18(

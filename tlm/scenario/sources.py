@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
+from tlm.toml_files import parse_toml, read_toml
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 
@@ -55,7 +56,7 @@ def read_sources(path: Path) -> list[Source]:
     seen: list[Path] = []
     current: Path | None = path
     while current is not None:
-        identity = current.resolve()
+        identity = Path(os.path.realpath(current))  # Path.resolve() raises on a symbolic link to itself
         if identity in seen:
             names = " -> ".join(p.name for p in [*seen, identity])
             raise InputError(f"{path}: extends goes in a circle ({names}); remove one of these extends keys")
@@ -77,13 +78,13 @@ def override_source(text: str) -> Source:
     if not equals or not key or not value:
         raise InputError(f"--set {text}: {'the value' if equals and key else 'KEY=VALUE'} is missing; {remedy}")
     try:
-        data = tomllib.loads(f"{key} = {value}")
-    except tomllib.TOMLDecodeError as error:
+        data = parse_toml(f"{key} = {value}")
+    except InputError as error:
         if not _BARE_WORD.fullmatch(value):
-            raise InputError(f"--set {text}: not TOML ({_plain(error)}); {remedy}") from None
+            raise InputError(f"--set {text}: not TOML ({error}); {remedy}") from None
         try:
-            data = tomllib.loads(f"{key} = '{value}'")
-        except tomllib.TOMLDecodeError:
+            data = parse_toml(f"{key} = '{value}'")
+        except InputError:
             raise InputError(f"--set {text}: {key!r} is not a key; {remedy}") from None
     return Source(f"--set {text}", f"{key} = {value}", data)
 
@@ -122,30 +123,19 @@ def key_text(path: KeyPath) -> str:
 
 def _read(path: Path, why: str) -> tuple[Source, str | None]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text, data = read_toml(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such scenario file{why}; `tlm list` shows those that there are") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); a scenario is a TOML file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}){why}") from None
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        found = re.search(r"at line (\d+)", str(error))
-        raise InputError(f"{path}{':' + found[1] if found else ''}: malformed TOML: {_plain(error)}") from None
+    except InputError as error:
+        raise InputError(f"{error}{why}") from None
     base = data.pop("extends", None)
-    if base is not None and not isinstance(base, str):
-        raise InputError(f'{path}: extends: {base!r} is not a string; give one path, e.g. extends = "base.toml"')
+    if base is not None and not (isinstance(base, str) and base and "\0" not in base):
+        raise InputError(f'{path}: extends: {base!r} is not a path; give one, e.g. extends = "base.toml"')
     for section, key in PATH_KEYS:
         table = data.get(section)
-        if isinstance(table, dict) and isinstance(table.get(key), str):
+        if isinstance(table, dict) and isinstance(table.get(key), str) and table[key]:
             table[key] = str(path.parent / table[key])
     return Source(str(path), text, data), base
-
-
-def _plain(error: tomllib.TOMLDecodeError) -> str:
-    return str(error).split("\n")[0]
 
 
 def _merge(into: dict[str, Any], data: Mapping[str, Any], path: KeyPath, source: Source) -> None:

@@ -140,6 +140,8 @@ class SampleInput(Section, frozen=True, tag="sample"):
     def _loaded(self) -> LabelledSample:
         from tlm.labelled import load_sample
 
+        if self.file is not None and self.sample != DEFAULT_SAMPLE:
+            raise InputError("input.sample: given beside input.file; give one of them")
         path = shipped("samples", self.sample, "input.sample") if self.file is None else Path(self.file)
         try:
             return load_sample(path)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_text
 from tlm.natural_order import natural_key
 from tlm.testing.recipe import chip_changes
 
@@ -25,7 +26,10 @@ _HEADER = (
     "# Timing baseline of {name}: cycles of each run and layer, and where they went (docs/testing.md).",
     "# `pytest --tlm-update` rewrites it; review the difference before you commit it.",
 )
-_ROW = re.compile(r'(total|layer|part) ("(?:[^"\\]|\\.)*")? *(\d+) cycles +(\d+)\.\.(\d+)((?: +[\w.]+=\d+)*)')
+_NUMBER = r"\d{1,18}"
+_ROW = re.compile(
+    rf'(total|layer|part) ("(?:[^"\\]|\\.)*")? *({_NUMBER}) cycles +({_NUMBER})\.\.({_NUMBER})((?: +[\w.]+={_NUMBER})*)'
+)
 _NAME_WIDTH = 16
 
 
@@ -112,13 +116,11 @@ def read_sections(path: Path) -> dict[str, Section]:
         InputError: it cannot be read, or a line is none of a baseline.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path.name}: cannot be read ({error}); restore it, or rewrite it with --tlm-update"
-        ) from None
+    except InputError as error:
+        raise InputError(f"{error}; restore the file, or rewrite it with --tlm-update") from None
     sections: dict[str, Section] = {}
     name, chip, rows = "", dict[str, Any](), list[Row]()
     for number, line in enumerate([*text.splitlines(), "["], 1):
@@ -144,7 +146,7 @@ def _chip(path: Path, number: int, line: str) -> dict[str, Any]:
     words = [word.partition("=") for word in line.split()[1:] if word != "default"]
     try:
         return {key: json.loads(value) for key, _, value in words}
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _bad_line(path, number, line) from None
 
 

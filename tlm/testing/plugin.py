@@ -84,6 +84,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Pytest would take the baseline of ``test_x.py`` for a text with doctests."""
+    return True if collection_path.name.endswith(".tlm-baseline.txt") else None
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each fidelity of the marker, if the test simulates."""
     marker = metafunc.definition.get_closest_marker("fidelity")

@@ -6,7 +6,10 @@ Every sample is quantised to the nearest of the 16 levels 0, 17, ..., 255, as :m
 from __future__ import annotations
 
 import gzip
+import io
+import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
+from tlm.core.input_files import MAX_FILE_BYTES, read_file
 from tlm.images import image_files, load_images, quantised
 from tlm.integer_arrays import Int8Array, IntArray
 
@@ -136,7 +140,7 @@ def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
     found, *shape = struct.unpack(f">{1 + dimensions}I", data[:header])
     if found != magic:
         raise InputError(f"{path}: begins with {found:#010x}, but must with {magic:#010x} (idx, unsigned bytes)")
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if len(data) - header != count:
         raise InputError(f"{path}: {len(data) - header} bytes follow the header, but shape {shape} needs {count}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
@@ -144,12 +148,19 @@ def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
 
 def _read(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
+        data = read_file(path)
     except FileNotFoundError:
         raise InputError(
             f"{path}: does not exist; Fashion-MNIST is Debian's package dataset-fashion-mnist "
             f"({FASHION_MNIST_DIRECTORY}), other data sets must be brought along"
         ) from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    if path.suffix != ".gz":
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as packed:
+            data = packed.read(MAX_FILE_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be unpacked ({error}); fetch it anew") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise InputError(f"{path}: holds more than {MAX_FILE_BYTES:,} bytes, unpacked")
+    return data

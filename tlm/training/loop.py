@@ -18,10 +18,12 @@ from tlm.training.datasets import LabelledImages
 from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork
 from tlm.training.quantiser import SMALLEST_STEP
 from tlm.training.recipe import Recipe, Stage
+from tlm.training.weights_file import load_file
 
 _MOMENTUM = 0.9
 _WARM_UP = 0.2  # share of a stage in which the learning rate rises
 _CLIP = 5.0  # largest norm of the gradient, against the jumps of the first steps after pruning or quantisation
+_KEYS = {"recipe", "step", "seconds", "network", "optimiser", "schedule"}  # of a checkpoint
 _AT_ONCE = 500  # test images in one forward pass
 
 
@@ -127,7 +129,9 @@ def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     Raises:
         InputError: it belongs to another recipe.
     """
-    state: dict[str, Any] = torch.load(path, weights_only=True)
+    state = load_file(path)
+    if not isinstance(state, dict) or not state.keys() >= _KEYS:
+        raise InputError(f"{path}: is no checkpoint; give another directory with -o, or remove it")
     if state["recipe"] != recipe.digest():
         raise InputError(f"{path}: belongs to another recipe; give another directory with -o, or remove it")
     return state

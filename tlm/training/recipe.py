@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
+from tlm.scenario.checking import refuse_senseless
+from tlm.toml_files import read_toml
 from tlm.training.architecture import MODELS, Architecture
 from tlm.training.datasets import (
     FASHION_MNIST_DIRECTORY,
@@ -166,13 +168,15 @@ def load_recipe(text: str) -> Recipe:
     """
     path = Path(text) if text.endswith(".toml") else RECIPES / f"{text}.toml"
     try:
-        recipe = msgspec.toml.decode(path.read_bytes(), type=Recipe)
+        table = read_toml(path)[1]
+        recipe = msgspec.convert(table, Recipe)
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise InputError(f"{text}: no such recipe; give a .toml file or one of {known}") from None
-    except msgspec.DecodeError as error:
+    except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from None
     try:
+        refuse_senseless(table)
         _check(recipe)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
@@ -182,6 +186,8 @@ def load_recipe(text: str) -> Recipe:
 def _check(recipe: Recipe) -> None:
     if recipe.model not in MODELS:
         raise InputError(f"model: {recipe.model!r} is not known; give one of {', '.join(MODELS)}")
+    if recipe.data.kind != "image_folder" and recipe.data.size != Data().size:
+        raise InputError(f'data.size: belongs to kind = "image_folder", not to {recipe.data.kind!r}; leave it out')
     kinds: dict[str, str] = {}
     for index, stage in enumerate(recipe.stages):
         where = f"stages[{index}]"
@@ -199,7 +205,7 @@ def _check(recipe: Recipe) -> None:
         if stage.kind == "int4":
             if stage.start is None:
                 raise InputError(f"{where}.start: an int4 stage starts from a float one; name it")
-            for key in ("taps", "word_density", "density", "shifts"):
-                if getattr(stage, key) is not None:
+            for key in ("taps", "word_density", "density", "shifts", "shift_penalty"):
+                if getattr(stage, key) not in (None, 0.0):
                     raise InputError(f"{where}.{key}: prune in a float stage; an int4 stage keeps its start's masks")
         kinds[stage.name] = stage.kind

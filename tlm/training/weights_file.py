@@ -8,13 +8,16 @@ unpruned float stage is such a file, too.
 
 from __future__ import annotations
 
-import pickle
+import io
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.training.networks import FloatNetwork
 
 Weights = dict[str, Tensor]
@@ -46,13 +49,30 @@ def read_weights(path: Path, network: FloatNetwork) -> Weights:
     return tensors
 
 
-def _tensors(path: Path) -> Weights:
+def load_file(path: Path) -> Any:
+    """What torch has saved, without any code.
+
+    Raises:
+        InputError: no such file, or none that torch reads.
+    """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        data = io.BytesIO(read_file(path))
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    try:
+        if zipfile.is_zipfile(data) and (member := zipfile.ZipFile(data).testzip()) is not None:
+            raise InputError(f"{path}: is damaged (the checksum of {member} differs)")
+        data.seek(0)
+        return torch.load(data, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
+    except Exception as error:
+        # on damaged files torch and zipfile raise whatever went wrong inside of them
         raise InputError(f"{path}: is no file of weights that torch reads ({type(error).__name__})") from None
+
+
+def _tensors(path: Path) -> Weights:
+    found = load_file(path)
     for holder in _HOLDERS:
         if isinstance(found, dict) and isinstance(found.get(holder), dict):
             found = found[holder]

@@ -39,10 +39,9 @@ def sweep_page(directory: Path) -> str:
         InputError: no sweep, or none of its points has a result yet.
     """
     with read_store(directory) as store:
-        about, rows, counts = store.about(), store.rows(), store.counts()
-    if not any(row["cycles"] is not None for row in rows):
+        about, axes, rows, counts = store.about(), store.axes(), store.rows(), store.counts()
+    if not any(row["cycles"] is not None and row["energy_pj"] is not None for row in rows):
         raise InputError(f"{directory / DATABASE_NAME}: {_why_empty(directory, rows)}")
-    axes: list[str] = json.loads(about["axes"])
     effects = "".join(figure(f"effect{index}") for index in range(len(axes)))
     body = "".join(
         (
@@ -62,6 +61,8 @@ def sweep_page(directory: Path) -> str:
 
 
 def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return f"there is no point in it; `tlm sweep {directory}` makes them"
     errors = [row["error"] for row in rows if row["error"] is not None]
     if len(errors) < len(rows):
         return f"no point has a result yet; `tlm sweep {directory}` goes on with it"
@@ -69,7 +70,7 @@ def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Figure]:
-    done = [row for row in rows if row["cycles"] is not None]
+    done = [row for row in rows if row["cycles"] is not None and row["energy_pj"] is not None]
     fastest = min(done, key=lambda row: (row["cycles"], row["point"]))
     thrifty = min(done, key=lambda row: (row["energy_pj"], row["point"]))
     rest = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()) if status != OK)
