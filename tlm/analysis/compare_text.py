@@ -19,8 +19,8 @@ def compare_text(first: StoredResult, second: StoredResult) -> str:
     """
     sections = [
         _identity(first, second),
-        ["Whole run [D]", *_table(_totals(first), _totals(second))],
-        ["Where the cycles go [D]", *_table(first.account.causes, second.account.causes)],
+        ["Whole run [S]", *_table(_totals(first), _totals(second))],
+        ["Where the cycles go [S]", *_table(first.account.causes, second.account.causes)],
         *_layers(first, second),
     ]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
@@ -58,7 +58,7 @@ def _layers(first: StoredResult, second: StoredResult) -> Iterator[list[str]]:
     for name in sides[0] | sides[1]:
         pair = [side.get(name) for side in sides]
         if pair[0] is not None and pair[1] is not None:
-            yield [f"Layer {name} [D]", *_table(_layer_figures(pair[0]), _layer_figures(pair[1]))]
+            yield [f"Layer {name} [S]", *_table(_layer_figures(pair[0]), _layer_figures(pair[1]))]
         else:
             yield [f"Layer {name}: only in {'A' if pair[1] is None else 'B'}"]
 

@@ -1,7 +1,6 @@
 """What a simulation found: frozen records of figures.
 
-Every figure here is measured by the simulator ([D], derived from the program and engine.md's rules) unless its
-docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
+Every figure here is simulated [S] (:mod:`tlm.core.labels`) unless its docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
 fields with a default, so that the constructors below never break a caller.
 """
 
@@ -286,10 +285,11 @@ def tensor_sha256(tensor: npt.NDArray[Any]) -> str:
 
 
 def chip_labels(chip: ChipConfig) -> dict[str, str]:
-    """For each key of the chip: "published", "assumed" (our default where the sources are silent), "derived", "chosen".
+    """For each key of the chip: "published", "assumed" (our default where the sources are silent), or "chosen".
 
     "chosen" is a value that differs from the default chip's. Voltage and frequency are published at the two published
-    operating points; elsewhere the supply is chosen and the clock that follows from it is derived.
+    operating points; elsewhere the supply is chosen and the clock that follows from it is assumed, since the
+    curve through both points is.
     """
     labels = {}
     for item in fields(chip):
@@ -298,7 +298,7 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
     at_point = chip.voltage_v in PUBLISHED_POINTS_MHZ
     labels["voltage_v"] = "published" if at_point else "chosen"
     if chip.frequency_mhz == ChipConfig.at(chip.voltage_v).frequency_mhz:
-        labels["frequency_mhz"] = "published" if at_point else "derived"
+        labels["frequency_mhz"] = "published" if at_point else "assumed"
     else:
         labels["frequency_mhz"] = "chosen"
     return labels

@@ -97,7 +97,7 @@ def _timeline(source: Source) -> go.Figure:
         traces,
         _height(len(names), len(traces)),
         barmode="overlay",
-        xaxis=_axis("core cycles from the first host access [D]", range=[0, shown.cycles]),
+        xaxis=_axis("core cycles from the first host access [S]", range=[0, shown.cycles]),
         yaxis={**_NAMES, "categoryorder": "array", "categoryarray": names},
     )
 
@@ -136,7 +136,7 @@ def _causes(source: Source) -> go.Figure:
         for cause, colour in style.CAUSES.items()
         if any(causes.get(cause) for causes in found)
     ]
-    axis = _axis("cycles of a layer, with the waits before it [D]")
+    axis = _axis("cycles of a layer, with the waits before it [S]")
     return _figure(traces, _height(len(found), len(traces)), barmode="stack", xaxis=axis, yaxis=_NAMES)
 
 
@@ -179,8 +179,8 @@ def _roofline(source: Source) -> go.Figure:
     return _figure(
         traces,
         480,
-        xaxis=_axis("MACs executed a byte moved [D]", **logarithmic),
-        yaxis=_axis("MACs executed a cycle [D]", **logarithmic),
+        xaxis=_axis("MACs executed a byte moved [S]", **logarithmic),
+        yaxis=_axis("MACs executed a cycle [S]", **logarithmic),
     )
 
 
