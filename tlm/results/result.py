@@ -196,6 +196,10 @@ class Result:
     """Of what belongs to no layer: behind the last one, and the host's register accesses."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
     """What an event cost."""
+    compute_events: Mapping[str, int] = field(default_factory=dict)
+    """Key of ``energy_table`` -> how many such events while layers computed; not in result.json."""
+    events: Mapping[str, int] = field(default_factory=dict)
+    """The same of the whole run."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
 

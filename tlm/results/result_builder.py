@@ -65,6 +65,8 @@ class ResultBuilder:
             energy=energy.run,
             energy_outside_layers=energy.outside_layers,
             energy_table=self.energy_table,
+            compute_events=energy.compute_events,
+            events=energy.events,
             timeline=timeline(self.recorder, self.program),
         )
 
