@@ -17,9 +17,10 @@ def compare_text(first: StoredResult, second: StoredResult) -> str:
     Args:
         first, second: of one schema (:func:`tlm.analysis.stored.load_pair`).
     """
+    with_useful = None not in (first.useful_macs, second.useful_macs)
     sections = [
         _identity(first, second),
-        ["Whole run [S]", *_table(_totals(first), _totals(second))],
+        ["Whole run [S]", *_table(_totals(first, with_useful), _totals(second, with_useful))],
         ["Where the cycles go [S]", *_table(first.account.causes, second.account.causes)],
         *_layers(first, second),
     ]
@@ -39,12 +40,13 @@ def _identity(first: StoredResult, second: StoredResult) -> list[str]:
     return [*lines, f"outputs: {'equal' if same else 'different'}"]
 
 
-def _totals(result: StoredResult) -> dict[str, float]:
+def _totals(result: StoredResult, with_useful: bool) -> dict[str, float]:
     return {
         "cycles": result.cycles,
         "time us": result.time_us,
         "compute cycles": result.compute_cycles,
         "MACs": result.macs,
+        **({"useful MACs": result.useful_macs} if result.useful_macs is not None and with_useful else {}),
         "dense MACs": result.dense_macs,
         "utilisation %": 100 * result.utilization,
         "within layers %": 100 * result.compute_utilization,

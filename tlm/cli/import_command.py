@@ -69,7 +69,7 @@ def _compare(imported: Imported, count: int) -> Compared:
 
 def _print(compared: Compared) -> None:
     width = max(map(len, (*compared.layers, "output")))
-    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs (measured)")
+    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} inputs, measured")
     for layer, share in compared.layers.items():
         print(f"{layer:{width}}  {compared.alone[layer]:9.3%} {share:9.3%}")
     print(f"{'output':{width}}  {'':9} {compared.scores:9.3%}; the same best class for {compared.best:.1%}")

@@ -193,7 +193,7 @@ def dense_pass_events() -> dict[str, int]:
 
 
 def normalisation() -> Fraction:
-    """The factor by which the estimates miss the fit (calibrated): C V^2 times the pass's cycles over the sum of its events."""
+    """By what factor the estimates miss the fit (calibrated): C V^2 times the pass's cycles over its events' sum."""
     events = dense_pass_events()
     estimated = sum(
         Fraction(str(entry.estimate)) * _size(entry, _PUBLISHED) * events.get(entry.key, 0) for entry in ENTRIES

@@ -138,7 +138,7 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         ("predicted", f"{result.predicted_cycles:,} cycles when it was compiled, {_deviation(result)} [S]"),
         ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [S]; the rest is host, loading and storing"),
         ("cycles go to", f"{_shares(result.account.by_cause(), result.cycles)} [S]"),
-        ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [S]"),
+        ("MACs", f"{_executed_macs(result)} [S]"),
         (
             "utilisation",
             f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers [S]",
@@ -149,6 +149,19 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         *_energy(result),
         *_scores(result),
     ]
+
+
+def _executed_macs(result: Result) -> str:
+    """What was executed of the dense network's, and what was executed besides."""
+    besides = {"again in other bands": result.repeated_macs, "on structural zeros": result.structural_zero_macs}
+    text = f"{result.macs:,} executed"
+    if any(besides.values()):
+        text += f": {result.useful_macs:,}"
+    shown = [
+        f"{text} of {result.dense_macs:,} dense",
+        *(f"{count:,} {where}" for where, count in besides.items() if count),
+    ]
+    return ", ".join(shown)
 
 
 def _plan(result: Result) -> list[tuple[str, str]]:

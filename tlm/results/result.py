@@ -1,7 +1,8 @@
 """What a simulation found: frozen records of figures.
 
-Every figure here is simulated [S] (:mod:`tlm.core.labels`) unless its docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
-fields with a default, so that the constructors below never break a caller.
+Every figure here is simulated [S] (:mod:`tlm.core.labels`) unless its docstring says otherwise. docs/result.md
+documents the file's keys. New figures of later versions are new keyword fields with a default, so that the
+constructors below never break a caller.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class LayerResult:
     passes: int
     """Tiles x groups, summed over parts."""
     macs: int
-    """For each executed step: real output pixels x real output channels (padded sources included)."""
+    """For each executed step: real output pixels x real output channels (padded sources included). The sum of
+    ``useful_macs``, ``repeated_macs`` and ``structural_zero_macs``."""
     dense_macs: int
     """The unpruned layer's H' * W' * O * (C / groups) * kh * kw."""
     peak_macs_per_cycle: int
@@ -93,6 +95,10 @@ class LayerResult:
     """Inputs and residuals that were not on chip."""
     store_bytes: int = 0
     """Bytes that the DMA stored of this layer's output."""
+    repeated_macs: int = 0
+    """Those of ``macs`` for output pixels that another band of rows computes too (halo)."""
+    structural_zero_macs: int = 0
+    """Those of ``macs`` on zeros that no pruning made: weights between groups, in words that several groups share."""
     columns: int = 0
     """Output channels that the array computes side by side; ``peak_macs_per_cycle`` is lanes x columns."""
     lane_steps: int = 0
@@ -107,6 +113,11 @@ class LayerResult:
     """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
     energy: Energy = field(default_factory=Energy)
     """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
+
+    @property
+    def useful_macs(self) -> int:
+        """Those of ``macs`` that the layer asks for: at most ``dense_macs``."""
+        return self.macs - self.repeated_macs - self.structural_zero_macs
 
     @property
     def step_utilization(self) -> float:
@@ -126,7 +137,7 @@ class LayerResult:
 
     @property
     def utilization(self) -> float:
-        """Share of the array's multiplier slots that did useful work while the layer computed: 0..1."""
+        """``macs`` over the array's multiplier slots while the layer computed: 0..1."""
         return _share(self.macs, self.compute_cycles * self.peak_macs_per_cycle)
 
     @property
@@ -227,6 +238,21 @@ class Result:
     def macs(self) -> int:
         """Executed multiply-accumulates, all layers."""
         return sum(layer.macs for layer in self.layers.values())
+
+    @property
+    def repeated_macs(self) -> int:
+        """Those of ``macs`` for output pixels that another band computes too."""
+        return sum(layer.repeated_macs for layer in self.layers.values())
+
+    @property
+    def structural_zero_macs(self) -> int:
+        """Those of ``macs`` on zeros between the groups of grouped layers."""
+        return sum(layer.structural_zero_macs for layer in self.layers.values())
+
+    @property
+    def useful_macs(self) -> int:
+        """What is left of ``macs``: at most ``dense_macs``."""
+        return self.macs - self.repeated_macs - self.structural_zero_macs
 
     @property
     def dense_macs(self) -> int:

@@ -82,6 +82,7 @@ def _summary(source: Source) -> list[Figure]:
         Figure("time", f"{stored.time_us:,.2f} µs", "[S]"),
         Figure("within layers", f"{stored.compute_cycles:,} cycles", "[S]"),
         Figure("MACs executed", f"{stored.macs:,}", "[S]"),
+        *([] if stored.useful_macs is None else [Figure("of these useful", f"{stored.useful_macs:,}", "[S]")]),
         Figure("MACs of the dense network", f"{stored.dense_macs:,}", "[S]"),
         Figure("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[S]"),
         Figure("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[S]"),
