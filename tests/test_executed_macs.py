@@ -62,7 +62,8 @@ def test_bands_repeat_and_depthwise_words_are_mostly_zeros() -> None:
     result = checked(tlm.simulate(network, activations, tlm.ChipConfig(amem_words=1280)))
     banded, depthwise = result.layers["a"], result.layers["b"]
     assert banded.bands > 1
-    assert banded.repeated_macs > 0 and banded.steps > banded.unsplit_steps
+    assert banded.repeated_macs > 0
+    assert banded.steps > banded.unsplit_steps
     assert banded.useful_macs == banded.dense_macs < banded.macs  # nothing is pruned
     assert depthwise.structural_zero_macs == 31 * depthwise.useful_macs == 31 * depthwise.dense_macs
     whole = checked(tlm.simulate(network, activations))
