@@ -13,9 +13,10 @@ from tlm.layers import Conv2d  # noqa: E402
 from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
 from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
 from tlm.training.export import export  # noqa: E402
+from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
-from tlm.training.pruning import mask_of, prune_taps  # noqa: E402
+from tlm.training.pruning import mask_of, prune_taps, prune_weights  # noqa: E402
 
 
 def images(count: int, architecture: Architecture, seed: int = 0) -> torch.Tensor:
@@ -146,6 +147,61 @@ def test_the_fused_kernel_is_the_product_and_pruned_taps_are_zero_for_every_outp
         assert torch.allclose(part.real_weights(), product)
         assert part.weights()[:, mask == 0].abs().max() == 0
         assert part.live_weights() == len(weights) * 2 * len(mask)
+
+
+def trained_on(quantised: Int4Network) -> None:
+    """A few steps that move every weight that may move."""
+    optimiser = torch.optim.SGD(quantised.parameters(), lr=0.5)
+    for step in range(3):
+        optimiser.zero_grad()
+        quantised(images(16, quantised.architecture, step)).square().mean().backward()
+        optimiser.step()
+
+
+def test_int4_training_keeps_dropped_taps_at_zero() -> None:
+    network, quantised = trained("tiny_resnet", taps=2)
+    before = [part.real_weights().detach().clone() for part in quantised.parts if isinstance(part, Int4Layer)]
+    trained_on(quantised)
+    parts = [part for part in quantised.parts if isinstance(part, Int4Layer)]
+    assert any(not torch.equal(old, part.real_weights()) for old, part in zip(before, parts, strict=True))
+    masks = [mask_of(source.depthwise)[:, 0] for source in network.parts if source.plan.kind == "fused"]
+    fused = [part for part in parts if part.plan.kind == "fused"]
+    for mask, part in zip(masks, fused, strict=True):
+        assert mask.sum(dim=(1, 2)).unique().tolist() == [2]
+        assert part.weights()[:, mask == 0].abs().max() == 0
+        assert (part.weights()[:, mask == 1] != 0).any()
+
+
+def test_int4_training_keeps_dropped_weights_at_zero() -> None:
+    torch.manual_seed(3)
+    network = FloatNetwork(MODELS["tiny_standard_resnet"]())
+    convolutions = [part for part in network.parts if isinstance(part, FloatLayer)]
+    for part in convolutions:
+        prune_weights(part.conv, 0.3)
+    network(images(64, network.architecture))
+    quantised = Int4Network(network.architecture)
+    quantised.start_from(network, images(64, network.architecture))
+    trained_on(quantised)
+    for source, part in zip(network.parts, quantised.parts, strict=True):
+        if isinstance(source, FloatLayer):
+            dropped = mask_of(source.conv) == 0
+            assert dropped.any()
+            assert part.weights()[dropped].abs().max() == 0
+
+
+def test_dropped_taps_stay_away_where_the_layer_has_lost_its_mask() -> None:
+    """As in a file of weights that was pruned elsewhere: zeros, and nothing that says so."""
+    network, _ = trained("tiny_resnet", taps=2)
+    masks = [mask_of(layer)[:, 0].clone() for layer in network.depthwise()]
+    for layer in network.depthwise():
+        torch.nn.utils.prune.remove(layer, "weight")
+    quantised = Int4Network(network.architecture)
+    quantised.start_from(network, images(64, network.architecture))
+    trained_on(quantised)
+    fused = [part for part in quantised.parts if isinstance(part, Int4Layer) and part.plan.kind == "fused"]
+    for mask, part in zip(masks, fused, strict=True):
+        assert torch.equal(part.mask, mask)
+        assert part.weights()[:, mask == 0].abs().max() == 0
 
 
 def test_one_tap_a_channel_is_computed_by_shifting_first_to_the_same_sums() -> None:
