@@ -129,7 +129,7 @@ def _draw_roofs(axes: Axes, roofs: Roofs) -> None:
     low, high = axes.get_xlim()
     ridge, peak = roofs.ridge_macs_per_byte, roofs.peak_macs_per_cycle
     axes.plot([low, ridge, high], [roofs.bound(low), peak, peak], color=_ROOF, linewidth=1.4, zorder=2)
-    style.note(axes, f"array: {peak:,} MACs/cycle [P]", (high, peak), (-4, 4), ha="right", va="bottom")
+    style.note(axes, f"array: {peak:,} MACs/cycle {roofs.array_label}", (high, peak), (-4, 4), ha="right", va="bottom")
 
 
 def _name_slope(axes: Axes, roofs: Roofs) -> None:

@@ -18,7 +18,7 @@ _COLUMNS = (
     ("number", "no.", "", ""),
     ("name", "layer", "", ""),
     ("kind", "kind", "", ""),
-    ("output", "output", "", "[P]"),
+    ("output", "output", "", "[S]"),
     ("cycles", "cycles", "", "[S]"),
     ("compute_cycles", "compute cycles", "", "[S]"),
     ("wait_cycles", "waits before", "cycles", "[S]"),
