@@ -149,8 +149,9 @@ def _roofline(source: Source) -> go.Figure:
     ends = [min(*lows, shown.roofs.ridge_macs_per_byte) / 2, max(*lows, shown.roofs.ridge_macs_per_byte) * 2]
     intensities = [ends[0], shown.roofs.ridge_macs_per_byte, ends[1]]
     roof = go.Scatter(
-        name=f"roof: bandwidth [A], array {shown.roofs.array_label}", mode="lines", x=intensities, line={"color": "#808080", "width": 2},
-        y=[shown.roofs.bound(value) for value in intensities], hovertemplate="%{y:,.1f} MACs/cycle<extra></extra>",
+        name=f"roof: bandwidth [A], array {shown.roofs.array_label}", mode="lines", x=intensities,
+        line={"color": "#808080", "width": 2}, hovertemplate="%{y:,.1f} MACs/cycle<extra></extra>",
+        y=[shown.roofs.bound(value) for value in intensities],
     )  # fmt: skip
     traces: list[Any] = [roof]
     for cause in style.CAUSES:
