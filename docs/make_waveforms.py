@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def figures() -> list[str]:
     """Where the time of the block goes before and after the change."""
-    lines = ["| | cycles [D] | computing | weights | activations | load |", "|---|---|---|---|---|---|"]
+    lines = ["| | cycles [S] | computing | weights | activations | load |", "|---|---|---|---|---|---|"]
     for name, overrides in (("as it is", []), (f"`--set {MORE_BURSTS}`", [MORE_BURSTS])):
         job = load_scenario(DOCS.parent / "scenarios" / f"{SCENARIO}.toml", overrides).build()
         result = tlm.simulate(job.network, job.activations, job.chip)

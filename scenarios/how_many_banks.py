@@ -16,7 +16,7 @@ BANKS = (1, 2, 4, 8)
 
 def main() -> None:
     activations = seeded_activations((64, 28, 28), seed=0)
-    print("64 -> 32 channels, 28x28 pixels, 3x3 layers pruned to 3 of 9 taps; compute cycles [D], banks chosen\n")
+    print("64 -> 32 channels, 28x28 pixels, 3x3 layers pruned to 3 of 9 taps; compute cycles [S], banks chosen\n")
     print(f"{'layer':11} {'steps':>7}" + "".join(f"{f'{banks} bank' + 's' * (banks > 1):>11}" for banks in BANKS))
     for name, layer in LAYERS.items():
         network = build_stack([layer], activations)

@@ -25,7 +25,7 @@ def main() -> None:
 
     total = np.zeros(whole.outputs.shape, np.int64)
     cycles = steps = 0
-    print("tap (y, x)   steps  cycles [D]   a shift of the input by one tap's offset, then a point-wise layer")
+    print("tap (y, x)   steps  cycles [S]   a shift of the input by one tap's offset, then a point-wise layer")
     for tap in range(9):
         y, x = divmod(tap, 3)
         one_tap = np.zeros_like(weights)

@@ -23,7 +23,7 @@ PATTERNS = {
 
 def main() -> None:
     activations = seeded_activations((CHANNELS, SIZE, SIZE), seed=0)
-    print(f"3x3, {CHANNELS} -> {CHANNELS} channels, {SIZE}x{SIZE} pixels; all figures [D]\n")
+    print(f"3x3, {CHANNELS} -> {CHANNELS} channels, {SIZE}x{SIZE} pixels; all figures [S]\n")
     print(f"{'weights kept':27} {'weights':>8} {'words':>6} {'steps':>7} {'cycles':>7} {'speed-up':>8}")
     dense_cycles = 0
     for name, layer in PATTERNS.items():

@@ -333,7 +333,7 @@ def test_a_duration_takes_the_fewest_cycles_that_cover_it(ns: float, voltage_v: 
     [(1.1, 534, 33, Fraction(1335, 1000)), (0.8, 234, 15, Fraction(1))],
 )
 def test_the_published_operating_points(voltage_v: float, mhz: int, latency_cycles: int, beat_cycles: Fraction) -> None:
-    """534 and 234 MHz [P]; 60 ns are 32.04 and 14.04 cycles [D]; 8 bytes at 3.2 GB/s 2.5 ns, at least a cycle [D]."""
+    """534 and 234 MHz [P]; 60 ns are 32.04 and 14.04 cycles [S]; 8 bytes at 3.2 GB/s 2.5 ns, at least a cycle [S]."""
     chip = ChipConfig.at(voltage_v=voltage_v)
     assert chip.clock_khz == mhz * 1000
     assert chip.cycles_of_ns(60) == latency_cycles == math.ceil(60 * mhz / 1000)

@@ -211,7 +211,7 @@ def test_the_compiler_avoids_the_starving_placement(tlm_simulate: Simulate) -> N
 @both_models
 @pytest.mark.parametrize(("channels", "kernel", "steps"), [(64, 3, 576), (512, 1, 512)])
 def test_passes_follow_each_other_at_s_plus_13(tlm_simulate: Simulate, channels: int, kernel: int, steps: int) -> None:
-    """97.8 % and 97.5 % of the peak [D] in the steady state of dense passes."""
+    """97.8 % and 97.5 % of the peak [S] in the steady state of dense passes."""
     case = pointwise(channels, 32, 5, 32, kernel)
     passes = tlm_simulate(case.network, case.activations).layer("c").passes
     inner = [(now, after) for now, after in pairwise(passes) if now.record.last_fetch_cycle - now.begin + 1 == steps]

@@ -130,7 +130,7 @@ def test_report_fits_80_columns_and_says_what_ran(small: Path) -> None:
     layer = record["layers"][0]
     assert c1[:5] == ["c1", "16x6x7", "4/9", f"{layer['steps']:,}", f"{layer['compute_cycles']:,}"]
     assert f"{record['predicted_cycles']:,} cycles when it was compiled" in done.stdout
-    assert f"{record['cycles']:,} cycles = {record['time_us']:,.2f} us [D]" in done.stdout
+    assert f"{record['cycles']:,} cycles = {record['time_us']:,.2f} us [S]" in done.stdout
     assert "golden model equal, bit for bit (2 tensors)" in done.stdout
     assert "[P] published" in lines[-2]
     assert lines[-1] == "nothing was written; -o DIR keeps result.json and outputs.npz"

@@ -112,6 +112,6 @@ def test_the_page_has_every_entry_with_its_default_and_its_source() -> None:
     page = (REPOSITORY / "docs" / "energy.md").read_text()
     assert {entry.key for entry in ENTRIES} == {item.name for item in fields(EnergyConfig)}
     for entry in ENTRIES:
-        value = f"{getattr(TABLE, entry.key):.4g} {entry.label}"
+        value = f"{getattr(TABLE, entry.key):.4g} {entry.label.value}"
         row = f"| `{entry.key}` | {value} | {entry.component} | {entry.event} | {entry.source} |"
         assert row in page, f"docs/energy.md lacks: {row}"

@@ -103,7 +103,7 @@ STEM_STEPS = 115_248
 
 @pytest.mark.parametrize(("taps", "steps"), [(1, 397_104), (3, 621_360), (9, 1_294_128)])
 def test_blocks_add_up_to_the_derived_step_counts(taps: int, steps: int) -> None:
-    """chip.md [D]: steps of ResNet-18 in PW-DW-PW form, unsplit, without pooling and classifier."""
+    """chip.md [S]: steps of ResNet-18 in PW-DW-PW form, unsplit, without pooling and classifier."""
     total = STEM_STEPS
     for stage in BLOCKS:
         block = resnet18_block(stage, taps)

@@ -62,7 +62,7 @@ def test_pictures_of_one_result(results: Path, tmp_path: Path) -> None:
             assert set(image.info) <= {"dpi"}
         found = texts(path.with_suffix(".svg"))
         assert set(layers) <= set(found), name
-        assert any("[D]" in text or "[A]" in text for text in found)
+        assert any("[S]" in text or "[A]" in text for text in found)
         assert b"<dc:date>" not in path.with_suffix(".svg").read_bytes()
 
 

@@ -44,7 +44,7 @@ def test_the_page_of_a_run(made: Path) -> None:
     stored = json.loads((made / "run" / "result.json").read_text())
     with report_pages.opened(made / "run" / "report.html") as report:
         report.check("timeline", "causes", "roofline", "energy")
-        assert f"{stored['cycles']:,} [D]" in report.texts("dd")
+        assert f"{stored['cycles']:,} [S]" in report.texts("dd")
         assert report.texts("#layers tbody td:nth-child(2)") == ["c1", "c2"]
         cycles = [int(text.replace(",", "")) for text in report.texts("#layers tbody td:nth-child(5)")]
         assert cycles == [sum(layer["account"].values()) + sum(layer["waits"].values()) for layer in stored["layers"]]

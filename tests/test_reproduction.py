@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from fractions import Fraction
 from io import StringIO
 from pathlib import Path
@@ -14,24 +15,29 @@ from rich.console import Console
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.operating_point import PUBLISHED_POWER_MW, power_fit
 from tlm.core.errors import SimulationError
+from tlm.core.labels import Label
 from tlm.networks.resnet18 import Resnet18
+from tlm.observe.energy_table import ENTRIES, EnergyConfig, dense_pass_events, normalisation
 from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
 from tlm.reproduction.counts import StepCount, derived_steps
 from tlm.reproduction.dense import DenseLayer, steady_states
 from tlm.reproduction.document import Document, Table
 from tlm.reproduction.efficiency import group_of, together
-from tlm.reproduction.figures import Figure, Label, signed_percent
+from tlm.reproduction.figures import Figure, Fit, signed_percent
 from tlm.reproduction.formula import PartCycles, checked, compute_cycles, sequencer_cycles
 from tlm.reproduction.measure import NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
-from tlm.reproduction.published import ideal_tops_per_w, pass_lengths, rounded, share_of_peak
+from tlm.reproduction.published import NOT_SIMULATED, ideal_tops_per_w, pass_lengths, rounded, share_of_peak
 from tlm.reproduction.report import document
 from tlm.reproduction.sections_cycles import counts_section
-from tlm.reproduction.sections_dense import agreeing_figures, calibrated_figures, predicted_figures
+from tlm.reproduction.sections_dense import agreeing_figures, calibrated_figures, parameters_section
 from tlm.reproduction.sections_sparse import sparse_figures
 from tlm.reproduction.text import markdown, print_document
+from tlm.reproduction.uncertainty import energy_range_aj
 
+TABLE = EnergyConfig()
 SMALL = Extent(taps=SHOWN_TAPS, size=64, divisor=4)
 
 
@@ -49,23 +55,106 @@ def report(measured: Measurements) -> Document:
 # -- labels ---------------------------------------------------------------------------------------------------------
 
 
-def test_power_of_the_512_step_passes_is_calibrated_and_nothing_else(measured: Measurements) -> None:
-    figures = calibrated_figures(measured)
-    assert [(one.published, one.label) for one in figures] == [(352, Label.CALIBRATED), (88, Label.CALIBRATED)]
+def moved_by_the_fit(measured: Measurements) -> dict[str, bool]:
+    """Figure -> whether it would be another if other powers had been published, by 10 % more at both points."""
+    factor = Fraction(11, 10)
+    others = {item.name: float(Fraction(str(getattr(TABLE, item.name))) * factor) for item in fields(TABLE)}
+    off_chip = {entry.key: getattr(TABLE, entry.key) for entry in ENTRIES if entry.component == "off_chip"}
+    moved = {one.name: one for one in every_figure(measure(SMALL, energy=EnergyConfig(**{**others, **off_chip})))}
+    return {one.name: one.simulated != moved[one.name].simulated for one in every_figure(measured)}
+
+
+def every_figure(measured: Measurements) -> list[Figure]:
+    return [*calibrated_figures(measured), *agreeing_figures(measured), *sparse_figures(measured)]
+
+
+def test_other_published_powers_would_scale_the_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is how the next test perturbs the calibration."""
+    before = (power_fit(), normalisation())
+    for volts in PUBLISHED_POWER_MW:
+        monkeypatch.setitem(PUBLISHED_POWER_MW, volts, PUBLISHED_POWER_MW[volts] * 1.1)
+    after = (power_fit(), normalisation())
+    assert float(after[0].leakage_ma / before[0].leakage_ma) == pytest.approx(1.1)
+    assert float(after[1] / before[1]) == pytest.approx(1.1)
+
+
+def test_every_figure_that_the_calibration_moves_says_which_fit_reaches_it(measured: Measurements) -> None:
+    moved = moved_by_the_fit(measured)
+    figures = every_figure(measured)
+    assert len(moved) == len(figures) == 20
+    assert {one.name for one in figures if one.fit is not Fit.NONE} == {name for name, yes in moved.items() if yes}
     for one in figures:
+        assert (one.label in (Label.CALIBRATED, Label.PREDICTED)) == moved[one.name], one.name
+        assert (one.label is Label.CALIBRATED) == ("power" in one.name or "unpruned" in one.name), one.name
+        assert (one.fit is Fit.POWER) == (one.label is Label.CALIBRATED and "mW" in one.unit and "512" in one.name)
+
+
+def test_the_512_step_passes_have_the_published_power(measured: Measurements) -> None:
+    direct = [one for one in calibrated_figures(measured) if one.fit is Fit.POWER]
+    assert [one.published for one in direct] == [352, 88]
+    for one in direct:
         assert one.simulated == pytest.approx(one.published, rel=1e-5)
-    others = [*agreeing_figures(measured), *predicted_figures(measured), *sparse_figures(measured)]
-    assert Label.CALIBRATED not in {one.label for one in others}
 
 
-def test_throughput_agrees_and_the_rest_is_predicted(measured: Measurements) -> None:
-    agreeing = agreeing_figures(measured)
-    assert {one.label for one in agreeing} == {Label.AGREES}
-    assert [round(one.simulated, 3) for one in agreeing] == [1.067, 0.467, 1.069, 0.469, 3.030, 5.311]
-    assert all(abs(one.deviation or 0) < 0.006 for one in agreeing)
-    predicted = [*predicted_figures(measured), *sparse_figures(measured)]
-    assert {one.label for one in predicted} == {Label.PREDICTED}
-    assert len([one for one in predicted if one.published == 26.5]) == 4
+def test_dense_figures_are_near_the_published_ones(measured: Measurements) -> None:
+    assert [round(one.simulated, 3) for one in agreeing_figures(measured)] == [1.067, 0.467, 1.069, 0.469]
+    efficiencies = [round(one.simulated, 2) for one in calibrated_figures(measured) if one.unit == "TOPS/W"]
+    assert efficiencies == [3.03, 5.31, 3.04, 5.33]
+    assert len([one for one in sparse_figures(measured) if one.published == 26.5]) == 4
+
+
+def test_the_published_sizes_and_clocks_have_rows(measured: Measurements) -> None:
+    rows = {row[0]: row[1:3] for row in parameters_section(measured).content[0].rows}  # type: ignore[union-attr]
+    assert rows["SRAM in total"] == ("5 Mbit [P]", "5 Mbit")
+    assert rows["clock at 1.1 V"] == ("534 MHz [P]", "534 MHz")
+    assert rows["clock at 0.8 V"] == ("234 MHz [P]", "234 MHz")
+    for figure in ("746 k gates", "core area: SRAM 3.6 mm2", "core area: logic 0.9 mm2"):
+        assert NOT_SIMULATED[figure].startswith("open, not simulated yet"), figure
+
+
+# -- the assumed split of energy --------------------------------------------------------------------------------------
+
+
+def energy_with(factors: Mapping[str, float], events: Mapping[str, int], chip: ChipConfig) -> float:
+    """Attojoules of events under a table whose entries are scaled and then normalised again: by hand."""
+    dense, plain = dense_pass_events(), TABLE.per_event_aj(chip)
+    core = {entry.key for entry in ENTRIES if entry.is_normalised}
+    scaled = {key: plain[key] * factors.get(key, 1.0) for key in core}
+    again = sum(plain[key] * dense.get(key, 0) for key in core) / sum(scaled[key] * dense.get(key, 0) for key in core)
+    return again * sum(scaled[key] * events[key] for key in core) + plain["leakage_ma"] * events["leakage_ma"]
+
+
+def test_the_range_is_the_least_and_the_most_that_the_bounds_allow(measured: Measurements) -> None:
+    chip = ChipConfig.at(0.8)
+    run = together(measured.blocks[name][1, 0.8] for name in measured.blocks)
+    low, high = (float(one) for one in energy_range_aj(run.within_events, run.per_event_aj))
+    assert energy_with({}, run.within_events, chip) == pytest.approx(run.within_aj)
+    assert low < run.within_aj < high
+    keys = [entry.key for entry in ENTRIES if entry.is_normalised]
+    rng = np.random.default_rng(0)
+    tried = [
+        energy_with(dict(zip(keys, rng.choice([0.5, 2.0], len(keys)), strict=True)), run.within_events, chip)
+        for _ in range(400)
+    ]
+    assert low <= min(tried) * (1 + 1e-9)
+    assert max(tried) <= high * (1 + 1e-9)
+    assert max(tried) - min(tried) > 0.7 * (high - low)
+    least, most = run.within_range
+    assert least < run.within < most
+
+
+def test_the_dense_pass_itself_has_no_range() -> None:
+    per_event, dense = TABLE.per_event_aj(ChipConfig.at(0.8)), dense_pass_events()
+    low, high = energy_range_aj(dense, per_event)
+    assert low == high == sum(per_event[key] * count for key, count in dense.items())
+
+
+def test_single_weights_at_random_save_nothing_and_taps_much(report: Document, measured: Measurements) -> None:
+    before, after = measured.base
+    assert 0 <= 1 - after.cycles / before.cycles < 0.03
+    assert measured.networks[1, 0.8].cycles < 0.75 * measured.networks[9, 0.8].cycles
+    (section,) = (one for one in report.sections if "88% pruning" in one.title)
+    assert "different directions" in str(section.content[0])
 
 
 def test_the_calibrated_pass_is_the_point_wise_one_of_512_steps() -> None:
@@ -84,8 +173,9 @@ def test_every_label_is_explained(label: Label) -> None:
 
 def test_a_figure_shows_unit_label_and_deviation() -> None:
     one = Figure(name="n", unit="mW", label=Label.PREDICTED, simulated=1234.5, published=1200.0, digits=1, why="w")
-    assert one.cells == ("n", "1,200.0 mW [P]", "1,234.5 mW", "+2.9 %", "predicted", "w")
-    assert replace(one, published=None).cells[1::2] == ("-", "-", "w")
+    assert one.cells == ("n", "1,200.0 mW [P]", "1,234.5 mW", "+2.9 %", "predicted", "none", "w")
+    assert replace(one, published=None).cells[1::2] == ("-", "-", "none")
+    assert replace(one, span=(1200.04, 1300.0)).cells[2] == "1,234.5 (1200.0 to 1300.0) mW"
     assert [signed_percent(value) for value in (-0.0004, 0.0004, -0.01)] == ["0.0 %", "0.0 %", "-1.0 %"]
 
 
@@ -249,11 +339,7 @@ def test_markdown_has_every_table_with_equal_columns(report: Document) -> None:
     for table in tables:
         assert {len(row) for row in table.rows} == {len(table.head)}
         assert not [cell for row in table.rows for cell in row if "|" in cell]
-        assert (
-            any(word in table.caption for word in ("[D]", "[P]", "predicted"))
-            or "label" in table.head
-            or ("steps of all layers" in table.caption.lower())
-        ), table.caption
+        assert any(label.value in table.caption for label in Label) or "label" in table.head, table.caption
     assert "-4.6 %" in text
     assert "it stays open" in text
 

@@ -14,7 +14,7 @@ from tlm.results.result import Result
 from tlm.scenario.loading import Job, load_scenario
 
 TAPS = {"resnet18_1of9": 397_104, "resnet18_3of9": 621_360, "resnet18_9of9": 1_294_128, "resnet18_dense": 1_959_472}
-"""Scenario -> steps of its unsplit layers, pooling and classifier apart [D] (chip.md)."""
+"""Scenario -> steps of its unsplit layers, pooling and classifier apart [S] (chip.md)."""
 
 
 def run(name: str, amem_words: int = 16_384) -> tuple[Job, Program, Result]:

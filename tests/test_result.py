@@ -118,7 +118,7 @@ def test_labels_follow_the_docstrings_of_the_configuration() -> None:
         (tlm.ChipConfig.at(0.8), "voltage_v", "published"),
         (tlm.ChipConfig.at(0.8), "frequency_mhz", "published"),
         (tlm.ChipConfig.at(0.9), "voltage_v", "chosen"),
-        (tlm.ChipConfig.at(0.9), "frequency_mhz", "derived"),
+        (tlm.ChipConfig.at(0.9), "frequency_mhz", "assumed"),
         (tlm.ChipConfig(frequency_mhz=100.0), "frequency_mhz", "chosen"),
     ],
 )

@@ -259,7 +259,7 @@ REFUSALS = {
     "too many taps": (
         LAYERS + "kernel = 9",
         ": layer 'layer1': kernel size is (9, 9), but must be at most 60 taps: a pattern word has 60 bits; "
-        "split the kernel",
+        "use a smaller kernel",
     ),
     "no layers": (
         '[network]\nkind = "layers"\nlayers = []',

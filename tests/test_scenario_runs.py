@@ -9,7 +9,7 @@ import pytest
 from command import SCENARIOS, tlm
 
 STEPS = {"conv3_2": 12_800, "conv4_2": 14_336, "conv5_2": 16_384}
-"""Of the point-wise layer, and of each tap of the fused one [D]."""
+"""Of the point-wise layer, and of each tap of the fused one [S]."""
 
 
 WMEM_WORDS = 16_384  # [P]

@@ -16,6 +16,7 @@ import tlm
 from tlm.core.errors import InputError
 from tlm.labelled import load_sample
 from tlm.networks.stored import JSON_NAME, StoredNetwork, load_network, save_network
+from tlm.networks.weights import stored_weights
 from tlm.scenario.loading import load_scenario
 from tlm.scenario.trained import shipped, shipped_files
 from tlm.training.datasets import FASHION_MNIST_DIRECTORY
@@ -242,3 +243,36 @@ def test_the_full_simulation_gives_what_eval_gives(name: str, fidelity: str) -> 
 def test_the_table_of_the_training_page_is_current() -> None:
     done = subprocess.run([sys.executable, "docs/make_training_table.py", "--check"], cwd=REPOSITORY, check=False)
     assert done.returncode == 0, "run: python docs/make_training_table.py"
+
+
+@pytest.mark.parametrize("path", shipped_files("networks"), ids=lambda path: path.stem)
+def test_the_card_says_what_the_network_is(path: Path) -> None:
+    """Every field that follows from the network or from another field."""
+    stored = load_network(path)
+    card, layers = stored.card, stored.network.layers
+    assert json.loads(path.with_suffix(".json").read_text()) == card
+    assert card["weights"] == stored_weights(stored.network)
+    stages = [stage["name"] for stage in card["recipe"]["stages"]]
+    assert (stages[-1], list(card["training_seconds"])) == (card["stage"], stages)
+    assert (card["seed"], card["model"], card["description"]) == tuple(
+        card["recipe"][key] for key in ("seed", "model", "description")
+    )
+    assert card["accuracy"]["images"] == card["data"]["test_images"]
+    kernels = [layer for layer in layers if isinstance(layer, tlm.Conv2d) and layer.kernel == (3, 3)]
+    live = [(layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1) for layer in kernels]
+    if card["shifts"]:
+        found = [{"channels": len(taps), "shifted": int((taps.any(axis=1) & ~taps[:, 4]).sum())} for taps in live]
+        assert found == [{key: shift[key] for key in ("channels", "shifted")} for shift in card["shifts"].values()]
+        assert {int(taps.sum(axis=1).max()) for taps in live} == {1}
+    else:
+        assert {int(taps.sum(axis=1).max()) for taps in live} == {card["taps"]}
+
+
+def test_a_word_counts_if_it_holds_one_weight() -> None:
+    weights = np.zeros((40, 2, 1, 1), np.int8)
+    weights[3, 0] = weights[39, 1] = 5
+    layers = [
+        tlm.Conv2d("c", weights, shift=4),
+        tlm.Conv2d("depthwise", np.ones((40, 1, 1, 1), np.int8), groups=40, shift=4),
+    ]
+    assert stored_weights(tlm.Network((2, 4, 4), layers)) == {"nonzero": 2, "stored": 32 + 8, "dense": 80}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TradeoffPoint:
-    """One trained network: its accuracy from its card, all else simulated [D], energy by docs/energy.md [A]."""
+    """One trained network: accuracy measured (its card), all else simulated [S], energy by docs/energy.md [A]."""
 
     name: str
     taps: int | None

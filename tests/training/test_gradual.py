@@ -14,9 +14,10 @@ torch = pytest.importorskip("torch")
 import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.networks.stored import load_network  # noqa: E402
+from tlm.networks.weights import stored_weights  # noqa: E402
 from tlm.training.architecture import resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
-from tlm.training.finish import finish, stored_weights  # noqa: E402
+from tlm.training.finish import finish  # noqa: E402
 from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.gradual import GradualPruning, convolutions  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402

@@ -13,9 +13,10 @@ from tlm.layers import Conv2d  # noqa: E402
 from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
 from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
 from tlm.training.export import export  # noqa: E402
+from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
-from tlm.training.pruning import mask_of, prune_taps  # noqa: E402
+from tlm.training.pruning import mask_of, prune_taps, prune_weights  # noqa: E402
 
 
 def images(count: int, architecture: Architecture, seed: int = 0) -> torch.Tensor:
@@ -146,6 +147,48 @@ def test_the_fused_kernel_is_the_product_and_pruned_taps_are_zero_for_every_outp
         assert torch.allclose(part.real_weights(), product)
         assert part.weights()[:, mask == 0].abs().max() == 0
         assert part.live_weights() == len(weights) * 2 * len(mask)
+
+
+def after_a_step(network: FloatNetwork) -> Int4Network:
+    """Quantised, and trained so that every weight moves that may move."""
+    network(images(4, network.architecture))
+    quantised = Int4Network(network.architecture)
+    quantised.start_from(network, images(4, network.architecture))
+    before = [part.real_weights().detach().clone() for part in quantised.parts if isinstance(part, Int4Layer)]
+    quantised(images(4, network.architecture)).square().mean().backward()
+    with torch.no_grad():
+        for parameter in quantised.parameters():
+            if parameter.grad is not None:
+                parameter -= 0.1 * parameter.grad
+    after = [part.real_weights() for part in quantised.parts if isinstance(part, Int4Layer)]
+    assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    return quantised
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_int4_training_keeps_dropped_taps_at_zero(masked: bool) -> None:
+    """Also where the layer has lost its mask, as in a file of weights that was pruned elsewhere."""
+    network = FloatNetwork(MODELS["tiny_resnet"]())
+    for layer in network.depthwise():
+        prune_taps(layer, 2)
+    masks = [mask_of(layer)[:, 0].clone() for layer in network.depthwise()]
+    for layer in [] if masked else network.depthwise():
+        torch.nn.utils.prune.remove(layer, "weight")
+    quantised = after_a_step(network)
+    fused = [part for part in quantised.parts if isinstance(part, Int4Layer) and part.plan.kind == "fused"]
+    for mask, part in zip(masks, fused, strict=True):
+        assert torch.equal(part.mask, mask)
+        assert part.real_weights()[:, mask == 0].abs().max() == 0
+
+
+def test_int4_training_keeps_dropped_weights_at_zero() -> None:
+    network = FloatNetwork(MODELS["tiny_standard_resnet"]())
+    for part in network.parts:
+        if isinstance(part, FloatLayer):
+            prune_weights(part.conv, 0.3)
+    for source, part in zip(network.parts, after_a_step(network).parts, strict=True):
+        if isinstance(source, FloatLayer):
+            assert part.real_weights()[mask_of(source.conv) == 0].abs().max() == 0
 
 
 def test_one_tap_a_channel_is_computed_by_shifting_first_to_the_same_sums() -> None:

@@ -17,10 +17,11 @@ def compare_text(first: StoredResult, second: StoredResult) -> str:
     Args:
         first, second: of one schema (:func:`tlm.analysis.stored.load_pair`).
     """
+    with_useful = None not in (first.useful_macs, second.useful_macs)
     sections = [
         _identity(first, second),
-        ["Whole run [D]", *_table(_totals(first), _totals(second))],
-        ["Where the cycles go [D]", *_table(first.account.causes, second.account.causes)],
+        ["Whole run [S]", *_table(_totals(first, with_useful), _totals(second, with_useful))],
+        ["Where the cycles go [S]", *_table(first.account.causes, second.account.causes)],
         *_layers(first, second),
     ]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
@@ -39,12 +40,13 @@ def _identity(first: StoredResult, second: StoredResult) -> list[str]:
     return [*lines, f"outputs: {'equal' if same else 'different'}"]
 
 
-def _totals(result: StoredResult) -> dict[str, float]:
+def _totals(result: StoredResult, with_useful: bool) -> dict[str, float]:
     return {
         "cycles": result.cycles,
         "time us": result.time_us,
         "compute cycles": result.compute_cycles,
         "MACs": result.macs,
+        **({"useful MACs": result.useful_macs} if result.useful_macs is not None and with_useful else {}),
         "dense MACs": result.dense_macs,
         "utilisation %": 100 * result.utilization,
         "within layers %": 100 * result.compute_utilization,
@@ -58,7 +60,7 @@ def _layers(first: StoredResult, second: StoredResult) -> Iterator[list[str]]:
     for name in sides[0] | sides[1]:
         pair = [side.get(name) for side in sides]
         if pair[0] is not None and pair[1] is not None:
-            yield [f"Layer {name} [D]", *_table(_layer_figures(pair[0]), _layer_figures(pair[1]))]
+            yield [f"Layer {name} [S]", *_table(_layer_figures(pair[0]), _layer_figures(pair[1]))]
         else:
             yield [f"Layer {name}: only in {'A' if pair[1] is None else 'B'}"]
 

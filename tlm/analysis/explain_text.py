@@ -36,7 +36,7 @@ def explain_text(explanation: Explanation) -> str:
 
 def _summary(explanation: Explanation) -> Iterator[str]:
     stored = explanation.stored
-    yield f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} us [D], fidelity {stored.fidelity}"
+    yield f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} us [S], fidelity {stored.fidelity}"
     groups = grouped(stored.account.causes)
     computing = groups.pop("array")
     loss = max(groups, key=lambda name: groups[name])
@@ -50,7 +50,7 @@ def _summary(explanation: Explanation) -> Iterator[str]:
 
 
 def _whole_run(stored: StoredResult) -> Iterator[str]:
-    yield "Where the cycles go [D]"
+    yield "Where the cycles go [S]"
     causes = stored.account.causes
     rows = [
         [cause.replace("_", " "), bar(count / stored.cycles, _BAR_WIDTH), _WORDS.get(cause, ""), f"{count:,}",
@@ -67,7 +67,7 @@ def _whole_run(stored: StoredResult) -> Iterator[str]:
 
 
 def _layers(explanation: Explanation) -> Iterator[str]:
-    yield "What bounds each layer, the waits before it included [D]"
+    yield "What bounds each layer, the waits before it included [S]"
     rows = [["layer", "bound by", "share", "cycles", "waits", "steps", "lanes", "columns", "util."]]
     for layer, bound in zip(explanation.stored.layers, explanation.bounds, strict=True):
         rows.append([layer.name, bound.text(), percent(bound.share, 1), *_layer_figures(layer)])
@@ -96,7 +96,7 @@ def _what_if(explanation: Explanation) -> Iterator[str]:
         yield "What a change would buy was not simulated (--no-runs)."
         return
     how = f"each simulated, compiled for the changed chip (fidelity {explanation.fidelity})"
-    yield f"What a change would buy [D]: {how}"
+    yield f"What a change would buy [S]: {how}"
     stored = explanation.stored
     rows = [["change", "mostly from", "cycles", "saved", "share"]]
     rows += [_outcome_row(outcome, stored) for outcome in explanation.outcomes if outcome.result is not None]

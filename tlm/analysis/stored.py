@@ -77,6 +77,8 @@ class StoredResult(Struct, frozen=True, kw_only=True):
     compute_cycles: Count
     macs: Count
     dense_macs: Count
+    useful_macs: Count | None = None
+    """None in results of older versions."""
     utilization: Share
     compute_utilization: Share
     traffic_bytes: dict[str, Count]

@@ -1,6 +1,6 @@
 """Every parameter of the chip, with the published chip as the default.
 
-Labels: [P] published, [D] derived, [A] assumed by this project (see docs/timing.md). All durations outside the
+Labels: [P] published, [A] assumed by this project (docs/chip.md, docs/timing.md). All durations outside the
 clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.cycles_of_ns`.
 """
 

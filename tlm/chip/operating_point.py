@@ -53,7 +53,7 @@ class PowerFit:
 
 
 def power_fit() -> PowerFit:
-    """The fit through both published points [D]: 524.7 pF and 11.8 mA.
+    """The fit through both published points (calibrated; its form is assumed [A]): 524.7 pF and 11.8 mA.
 
     P / V is a straight line over V f: its slope is C, its value at 0 is I.
     """

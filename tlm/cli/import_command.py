@@ -88,10 +88,10 @@ def _compare(imported: Imported, arguments: argparse.Namespace) -> Compared:
 
 def _print(compared: Compared) -> None:
     width = max(map(len, compared.layers))
-    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs [D]")
+    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs")
     for layer, share in compared.layers.items():
         print(f"{layer:{width}}  {compared.alone[layer]:9.3%} {share:9.3%}")
-    print(f"the same best class for {compared.best:.1%}")
+    print(f"the same best class for {compared.best:.1%}; measured")
     print("where they differ: the engine's biases are whole units of the sums, its multipliers have 16 bits, and it")
     print("rounds halves up; onnxruntime rounds them to even, in float32")
 

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             points.append(tradeoff_point(path, image, chip))
     points.sort(key=lambda point: (-(point.taps or 0), -point.accuracy))
     print("\n".join(table_lines(points)))
-    print("[D] accuracy (of the cards), cycles, weights; [A] energy and what follows from it (docs/energy.md)")
+    print("accuracy measured (the cards'); cycles, weights [S]; energy and what follows from it [A] (docs/energy.md)")
     if arguments.output is not None:
         print(f"wrote {', '.join(map(str, _write(points, arguments.output)))}")
     return 0

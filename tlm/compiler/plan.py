@@ -329,13 +329,14 @@ class Planner:
         band_words = min(self._grain, output_tiles(network, layer, lanes))
         of_output = slots * band_words
         over = ", which lies over the residual's" if layer.residual not in (None, source) else ""
+        fewer = "use narrower maps, fewer input channels or a smaller kernel, "
+        remedy = fewer if of_output < self._config.amem_words else "use fewer output channels, "
         tiles = "a tile" if band_words == 1 else f"{band_words} tiles"
         return CompileError(
             f"layer {layer.name!r}: even in bands of {tiles} of {lanes} pixels it needs "
             f"{channels * rows} AMem words for the rows of {source!r} that a band sees ({channels} channels of {rows} "
             f"words), {of_output} for the output of one group of channels{over}, but chip.amem_words is "
-            f"{self._config.amem_words}; use narrower maps, fewer input channels or a smaller kernel, "
-            "or enlarge the memory"
+            f"{self._config.amem_words}; {remedy}or enlarge the memory"
         )
 
 

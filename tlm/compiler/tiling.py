@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlm.chip.config import ChipConfig
+from tlm.chip.config import ChipConfig, allowed_range
 from tlm.chip.layer_header import BANDED_HEADER_WORDS
 from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
@@ -51,7 +51,7 @@ def split_groups(
                 raise CompileError(
                     f"layer {layer.name!r}: group {group} of {config.columns} output channels needs {needed} "
                     f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
-                    "prune the layer, split its input channels, or enlarge the memory"
+                    f"{_remedy(memory, needed, size[1] - weights.pattern_counts[group] > limit)}"
                 )
     most = 1 if weights.channels is not None else most or len(sizes)
     if share == WHOLE and most >= len(sizes) and all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
@@ -60,6 +60,16 @@ def split_groups(
         part = max(share, 2)
         counts = _pack(sizes, (limits[0] // part, limits[1] // part), most)
     return _ranges(layer, weights, sizes, counts, config.columns)
+
+
+def _remedy(memory: str, needed: int, by_parameters: bool) -> str:
+    """What makes a group fit. The engine cannot add partial sums, so its input channels cannot be split."""
+    if by_parameters and memory == "imem":  # a word for each output channel
+        return "give the layer fewer output channels or enlarge the memory"
+    fewer = "give the layer fewer input channels or a smaller kernel"
+    prune = "prune the layer, " if memory == "wmem" else ""  # patterns speak of pruned channels too
+    _, most = allowed_range(f"{memory}_words") or (0, 0)
+    return f"{prune}{fewer}{' or enlarge the memory' if needed < most else ''}"
 
 
 def _group_size(group: int, layer: Layer, weights: LayerWeights, columns: int) -> tuple[int, int]:

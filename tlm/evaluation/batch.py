@@ -34,7 +34,7 @@ class BatchSummary:
         per_second = 1e6 / result.time_us
         return (
             f"{self.count:,} input{'s' if self.count > 1 else ''} one after another: {self.total_cycles:,} cycles = "
-            f"{result.chip.time_us(self.total_cycles) / 1000:,.2f} ms, {per_second:,.1f} a second [D]"
+            f"{result.chip.time_us(self.total_cycles) / 1000:,.2f} ms, {per_second:,.1f} a second [S]"
         )
 
 

@@ -136,12 +136,12 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
     result = evaluation.result
     style, verdict = _verdict(evaluation)
     console.print(
-        Text(f"{'per image':12} {result.cycles:,} cycles = {result.time_us:,.2f} us [D], whatever its values")
+        Text(f"{'per image':12} {result.cycles:,} cycles = {result.time_us:,.2f} us [S], whatever its values")
     )
     console.print(Text(f"{'batch':12} {evaluation.batch.line(result)}"))
     if evaluation.accuracy is not None:
         total = sum(one.label is not None for one in evaluation.inputs)
-        text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label [D]"
+        text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label (measured)"
         console.print(Text(f"{'accuracy':12} {text}"))
     console.print(Text(f"{'outputs':12} SHA-256 {evaluation.batch.outputs_sha256}"))
     console.print(Text(f"{'golden model':12} {verdict}", style=style))

@@ -19,7 +19,7 @@ class Column:
     Attributes:
         name: with its unit.
         unit: as it is printed; empty for shares and texts.
-        label: ``[D]`` derived or ``[A]`` assumed.
+        label: ``[S]`` simulated or ``[A]`` assumed.
         meaning: one line.
         kind: SQLite's type.
         value: the figure of a result.
@@ -40,24 +40,24 @@ def _cause(name: str) -> Callable[[Result], Any]:
 CAUSES = tuple(item.name for account in (ArrayAccount, WaitAccount) for item in fields(account))
 
 COLUMNS: tuple[Column, ...] = (
-    Column("cycles", "cycles", "[D]", "host start to last interrupt", "INTEGER", lambda r: r.cycles),
-    Column("time_us", "us", "[D]", "the same as time", "REAL", lambda r: r.time_us),
-    Column("compute_cycles", "cycles", "[D]", "within layers", "INTEGER", lambda r: r.compute_cycles),
-    Column("utilization", "", "[D]", "executed MACs of those possible, whole run", "REAL", lambda r: r.utilization),
-    Column("compute_utilization", "", "[D]", "the same within layers", "REAL", lambda r: r.compute_utilization),
-    Column("macs", "MACs", "[D]", "executed", "INTEGER", lambda r: r.macs),
-    Column("dense_macs", "MACs", "[D]", "of the unpruned network", "INTEGER", lambda r: r.dense_macs),
-    Column("load_bytes", "bytes", "[D]", "loaded by DMA", "INTEGER", lambda r: r.traffic.load_bytes),
-    Column("store_bytes", "bytes", "[D]", "stored by DMA", "INTEGER", lambda r: r.traffic.store_bytes),
+    Column("cycles", "cycles", "[S]", "host start to last interrupt", "INTEGER", lambda r: r.cycles),
+    Column("time_us", "us", "[S]", "the same as time", "REAL", lambda r: r.time_us),
+    Column("compute_cycles", "cycles", "[S]", "within layers", "INTEGER", lambda r: r.compute_cycles),
+    Column("utilization", "", "[S]", "executed MACs of those possible, whole run", "REAL", lambda r: r.utilization),
+    Column("compute_utilization", "", "[S]", "the same within layers", "REAL", lambda r: r.compute_utilization),
+    Column("macs", "MACs", "[S]", "executed", "INTEGER", lambda r: r.macs),
+    Column("dense_macs", "MACs", "[S]", "of the unpruned network", "INTEGER", lambda r: r.dense_macs),
+    Column("load_bytes", "bytes", "[S]", "loaded by DMA", "INTEGER", lambda r: r.traffic.load_bytes),
+    Column("store_bytes", "bytes", "[S]", "stored by DMA", "INTEGER", lambda r: r.traffic.store_bytes),
     Column("energy_pj", "pJ", "[A]", "energy of the core", "REAL", lambda r: r.energy.total_pj),
     Column("off_chip_pj", "pJ", "[A]", "energy of off-chip memory, apart", "REAL", lambda r: r.energy.off_chip_pj),
     Column("power_mw", "mW", "[A]", "energy of the core over the time", "REAL", lambda r: r.power_mw),
     Column("tops_per_w", "TOPS/W", "[A]", "executed operations for the core's energy", "REAL", lambda r: r.tops_per_w),
     *(
-        Column(f"{name}_cycles", "cycles", "[D]", f"spent on {name.replace('_', ' ')}", "INTEGER", _cause(name))
+        Column(f"{name}_cycles", "cycles", "[S]", f"spent on {name.replace('_', ' ')}", "INTEGER", _cause(name))
         for name in CAUSES
     ),
-    Column("outputs_sha256", "", "[D]", "of the last layer's output", "TEXT", lambda r: r.outputs_sha256),
+    Column("outputs_sha256", "", "[S]", "of the last layer's output", "TEXT", lambda r: r.outputs_sha256),
 )
 """In the order of every table. docs/account.md explains the causes; in sum they are ``cycles``."""
 

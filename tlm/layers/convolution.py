@@ -142,7 +142,7 @@ class Conv2d:
             raise self._check.error(
                 "kernel size",
                 w.shape[2:],
-                f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; split the kernel",
+                f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; use a smaller kernel",
             )
         if max(w.shape[:2]) > SIZE_LIMIT:
             raise self._check.error("weights' shape", w.shape, f"at most {SIZE_LIMIT} channels")

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.integer_arrays import Int8Array
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, check_values
+from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, Conv2d, check_values
+from tlm.network import Network
 from tlm.networks.seeded import SeededBits
 
 WORD_CHANNELS = 32
@@ -98,3 +99,15 @@ def _nonzero(bits: SeededBits, values: Int8Array) -> Int8Array:
     """The same array with -1 or 1 where it was 0."""
     np.copyto(values, bits.signs(values.shape), where=values == 0)
     return values
+
+
+def stored_weights(network: Network) -> dict[str, int]:
+    """Weights that are not zero, and weights in words that are not all zero (what WMem must hold)."""
+    layers = [layer for layer in network.layers if isinstance(layer, Conv2d) and layer.groups == 1]
+    words = [layer.weights[first : first + WORD_CHANNELS]
+             for layer in layers for first in range(0, layer.out_channels, WORD_CHANNELS)]  # fmt: skip
+    return {
+        "nonzero": int(sum(np.count_nonzero(layer.weights) for layer in layers)),
+        "stored": int(sum(np.any(word != 0, axis=0).sum() * len(word) for word in words)),
+        "dense": int(sum(layer.weights.size for layer in layers)),
+    }

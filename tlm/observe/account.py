@@ -1,6 +1,6 @@
 """The account: what every cycle of a run was spent on, so that the sums are exact (docs/account.md).
 
-All figures are counts of core clock cycles [D]. The causes of the array's cycles are engine.md's ("The account of the
+All figures are counts of core clock cycles [S]. The causes of the array's cycles are engine.md's ("The account of the
 array's cycles"); they follow in closed form from each pass's s, e, h and last write, so every fidelity has the same.
 """
 

@@ -66,6 +66,10 @@ class RunEnergy:
     """Of what belongs to no layer: behind the last one, the host's register accesses."""
     run: Energy
     """From the totals of the run alone."""
+    compute_events: Mapping[str, int]
+    """Key of the table -> how many events while layers computed."""
+    events: Mapping[str, int]
+    """The same of the whole run."""
 
 
 class EnergyObserver:
@@ -95,7 +99,8 @@ class EnergyObserver:
         Raises:
             SimulationError: the layers' shares do not add up to the run.
         """
-        run = self._energy(self._run_compute(), self._run_waits(), self._run_transfers())
+        of_run = (self._run_compute(), self._run_waits(), self._run_transfers())
+        run = self._energy(*of_run)
         transfers = [self._layer_transfers(share) for share in shares]
         layers = tuple(
             self._energy(
@@ -115,7 +120,9 @@ class EnergyObserver:
                 f"energy: layers and what lies outside them give {added_energies([*layers, outside])}, but the run "
                 f"{run}; somebody was counted twice or not at all"
             )
-        return RunEnergy(layers=layers, outside_layers=outside, run=run)
+        return RunEnergy(
+            layers=layers, outside_layers=outside, run=run, compute_events=of_run[0], events=_summed(of_run)
+        )
 
     def part_activity(self, tag: int) -> Counter[str]:
         """Events of a part that has ended, without its cycles: words that the engine moved for it, and its steps."""

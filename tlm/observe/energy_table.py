@@ -1,7 +1,7 @@
 """What an event costs: the table of energies, where each entry comes from, and how their sum is calibrated.
 
-Two figures are published [P]: 352 mW at 1.1 V and 534 MHz, 88 mW at 0.8 V and 234 MHz. The fit through them [D] fixes
-what a busy cycle costs. How that splits over events is an assumption [A]: each entry is an estimate from the source
+Two figures are published [P]: 352 mW at 1.1 V and 534 MHz, 88 mW at 0.8 V and 234 MHz. What a busy cycle costs is
+fitted to them (calibrated). How that splits over events is an assumption [A]: each entry is an estimate from the source
 that it names, and one common factor brings their sum, over a dense pass, to the fit (docs/energy.md).
 """
 
@@ -17,9 +17,10 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import power_fit
 from tlm.core.arguments import shown
 from tlm.core.errors import InputError
+from tlm.core.labels import Label
 
 REFERENCE_V = 1.1
-"""Core supply for which the table holds; energies of the core go with V^2 [D]."""
+"""Core supply for which the table holds; energies of the core go with V^2 [A]."""
 
 MAX_VALUE = 1_000_000.0
 """Of any entry: nothing on a chip comes near."""
@@ -53,8 +54,7 @@ class EnergyEntry:
     columns), "stages" (lanes x aligner stages), "" (nothing); "multipliers" where the entry is that of one of them."""
     source: str
     """Where the estimate comes from."""
-    label: str = "[A]"
-    """[D] derived from published figures, [A] assumed."""
+    label: Label = Label.ASSUMED
 
     @property
     def is_normalised(self) -> bool:
@@ -138,7 +138,7 @@ ENTRIES: tuple[EnergyEntry, ...] = (
     ),
     EnergyEntry(
         "leakage_ma", "leakage", round(float(power_fit().leakage_ma), 6), "current, always", "",
-        "I of the fit P = C V^2 f + I V through both published points", "[D]",
+        "I of the fit P = C V^2 f + I V through both published points", Label.CALIBRATED,
     ),
     EnergyEntry(
         "off_chip_read_pj", OFF_CHIP, 162.5, "byte read from off-chip memory", "",
@@ -194,7 +194,7 @@ def dense_pass_events() -> dict[str, int]:
 
 
 def normalisation() -> Fraction:
-    """The factor by which the estimates miss the fit [D]: C V^2 times the pass's cycles over the sum of its events."""
+    """By what factor the estimates miss the fit (calibrated): C V^2 times the pass's cycles over its events' sum."""
     events = dense_pass_events()
     estimated = sum(
         Fraction(str(entry.estimate)) * _size(entry, _PUBLISHED) * events.get(entry.key, 0) for entry in ENTRIES
@@ -258,7 +258,7 @@ class EnergyConfig:
     register_access_pj: float = _DEFAULTS["register_access_pj"]
     """A register access of the host, pJ [A]."""
     leakage_ma: float = _DEFAULTS["leakage_ma"]
-    """Leakage current of the core at every supply, mA [D]."""
+    """Leakage current of the core at every supply, mA (calibrated)."""
     off_chip_read_pj: float = _DEFAULTS["off_chip_read_pj"]
     """A byte read from off-chip memory, pJ, whatever the core's supply [A]."""
     off_chip_write_pj: float = _DEFAULTS["off_chip_write_pj"]
@@ -290,10 +290,9 @@ class EnergyConfig:
         return found
 
     def labels(self) -> dict[str, str]:
-        """For each key: "derived", "assumed", or "chosen" where the value differs from the default."""
-        names = {"[D]": "derived", "[A]": "assumed"}
+        """For each key: "calibrated", "assumed", or "chosen" where the value differs from the default."""
         return {
-            entry.key: names[entry.label] if getattr(self, entry.key) == _DEFAULTS[entry.key] else "chosen"
+            entry.key: entry.label.name.lower() if getattr(self, entry.key) == _DEFAULTS[entry.key] else "chosen"
             for entry in ENTRIES
         }
 

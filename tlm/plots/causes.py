@@ -90,7 +90,7 @@ def _draw_cycles(axes: Axes, shown: Causes) -> None:
     room = _ROOM_FOR_TEXT if shown.whole_cycles else _ROOM_FOR_COUNT
     axes.set_xlim(0, max(bar.cycles for bar in shown.bars) * room)
     style.plain_numbers(axes.xaxis, integer=True)
-    axes.set_xlabel(f"cycles of a {shown.what} [D]" + ("; share of the run" if shown.whole_cycles else ""))
+    axes.set_xlabel(f"cycles of a {shown.what} [S]" + ("; share of the run" if shown.whole_cycles else ""))
 
 
 def _draw_shares(axes: Axes, shown: Causes) -> None:
@@ -100,7 +100,7 @@ def _draw_shares(axes: Axes, shown: Causes) -> None:
         if computing > _READABLE_SHARE:
             style.note(axes, f"{100 * computing:.1f} %", (0, index), (4, 0), ha="left", color="white")
     axes.set_xlim(0, 100)
-    axes.set_xlabel("share of its cycles, % [D]")
+    axes.set_xlabel("share of its cycles, % [S]")
     axes.tick_params(labelleft=False)
 
 

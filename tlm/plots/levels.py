@@ -133,7 +133,7 @@ def _draw_cycles(axes: Axes, bars: Sequence[LevelBar]) -> None:
         if part == WAITING:
             for bar, place, start in zip(bars, _places(bars), starts, strict=True):
                 style.value(axes, _number(bar.cycles / size), (place, start + bar.waiting_cycles / size), upright=True)
-    axes.set_ylabel(f"{count} [D]")
+    axes.set_ylabel(f"{count} [S]")
 
 
 def _draw_energy(axes: Axes, bars: Sequence[LevelBar]) -> None:

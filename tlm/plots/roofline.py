@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tlm.chip.config import ChipConfig
+from tlm.core.labels import Label
 from tlm.plots import moments
 from tlm.plots.sources import Source
 
@@ -22,6 +24,12 @@ class Roofs:
     bytes_per_cycle: float
     """Of off-chip memory and bus, whichever has less."""
     clock_khz: int
+
+    @property
+    def array_label(self) -> str:
+        """Of the peak: the published array's, or what was chosen."""
+        published = self.peak_macs_per_cycle == ChipConfig().peak_macs_per_cycle
+        return Label.PUBLISHED.value if published else "(chosen)"
 
     def bound(self, macs_per_byte: float) -> float:
         """MACs per cycle that can be had at an intensity."""

@@ -53,7 +53,7 @@ def draw(shown: Roofline) -> Figure:
     present = {point.cause for point in points}
     most = {style.words(c): colour for c, colour in style.CAUSES.items() if c in present}
     if most:
-        style.legend(figure, most, 6, "What takes most of a layer's cycles, the waits before it included [D]")
+        style.legend(figure, most, 6, "What takes most of a layer's cycles, the waits before it included [S]")
     figure.draw_without_rendering()  # the layout is known only now
     _name_slope(plot, shown.roofs)
     _number(plot, points, shown.roofs.peak_macs_per_cycle)
@@ -117,19 +117,19 @@ def _scales(axes: Axes, roofs: Roofs, points: Sequence[RooflinePoint]) -> None:
     axes.set_ylim(min(min(speeds) / 2, roofs.peak_macs_per_cycle / 20), roofs.peak_macs_per_cycle * 1.8)
     style.plain_logarithms(axes.xaxis, axes.get_xlim())
     style.plain_logarithms(axes.yaxis, axes.get_ylim())
-    axes.set_xlabel("executed MACs per byte moved by DMA [D]")
-    axes.set_ylabel("executed MACs per cycle with transfers under way [D]")
+    axes.set_xlabel("executed MACs per byte moved by DMA [S]")
+    axes.set_ylabel("executed MACs per cycle with transfers under way [S]")
     axes.grid(which="major")
     tops = axes.secondary_yaxis("right", functions=style.scaled(roofs.tops(1)))
     style.plain_logarithms(tops.yaxis, axes.get_ylim())
-    tops.set_ylabel(f"TOPS at {roofs.clock_khz / 1000:g} MHz [D]")
+    tops.set_ylabel(f"TOPS at {roofs.clock_khz / 1000:g} MHz [S]")
 
 
 def _draw_roofs(axes: Axes, roofs: Roofs) -> None:
     low, high = axes.get_xlim()
     ridge, peak = roofs.ridge_macs_per_byte, roofs.peak_macs_per_cycle
     axes.plot([low, ridge, high], [roofs.bound(low), peak, peak], color=_ROOF, linewidth=1.4, zorder=2)
-    style.note(axes, f"array: {peak:,} MACs/cycle [P]", (high, peak), (-4, 4), ha="right", va="bottom")
+    style.note(axes, f"array: {peak:,} MACs/cycle {roofs.array_label}", (high, peak), (-4, 4), ha="right", va="bottom")
 
 
 def _name_slope(axes: Axes, roofs: Roofs) -> None:
@@ -180,7 +180,7 @@ def _write_key(axes: Axes, shown: Roofline, rows: int, columns: int, height_inch
     axes.set_ylim(max(rows, (height_inches - _BELOW_INCHES) / _KEY_ROW_INCHES), 0)
     entries = [shown.run, *shown.points]
     for column in range(columns):
-        _row(axes, (column, column + 1), 0.5, ("", "layer", "of its roof [D]"), "bold")
+        _row(axes, (column, column + 1), 0.5, ("", "layer", "of its roof [S]"), "bold")
         part = entries[column * (rows - 2) : (column + 1) * (rows - 2)]
         for index, point in enumerate(part):
             _row(

@@ -29,7 +29,7 @@ class Source:
     def title(self) -> str:
         """What ran on which chip, for the head of a figure."""
         stored = self.stored
-        return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [D] at {operating_point(stored)}"
+        return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
 
     @property
     def timeline(self) -> StoredTimeline:

@@ -79,7 +79,7 @@ def draw(shown: Timeline) -> Figure:
         _draw_bars(axes, rows, bars, colours)
     _name_parts(top, shown, colours, figure.get_figwidth())
     _scales(top, bottom, shown)
-    style.legend(figure, _legend(shown), 4, "Share of the run's cycles [D]")
+    style.legend(figure, _legend(shown), 4, "Share of the run's cycles [S]")
     return figure
 
 
@@ -128,10 +128,10 @@ def _name_parts(axes: Axes, shown: Timeline, colours: Mapping[str, str], width_i
 def _scales(top: Axes, bottom: Axes, shown: Timeline) -> None:
     bottom.set_xlim(0, shown.cycles)
     style.plain_numbers(bottom.xaxis, integer=True)
-    bottom.set_xlabel("core cycles from the first host access [D]")
+    bottom.set_xlabel("core cycles from the first host access [S]")
     time = top.secondary_xaxis("top", functions=style.scaled(1000 / shown.clock_khz))
     style.plain_numbers(time.xaxis)
-    time.set_xlabel("time, µs [D]")
+    time.set_xlabel("time, µs [S]")
     top.tick_params(axis="x", length=0, labelbottom=False)
 
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 _HEIGHT_INCHES = 3.4
 _ROOM = 1.12  # for the text at the last point
 _AXES: tuple[tuple[str, Callable[[TradeoffPoint], float]], ...] = (
-    ("cycles per image, thousands [D]", lambda point: point.cycles / 1e3),
+    ("cycles per image, thousands [S]", lambda point: point.cycles / 1e3),
     ("energy per image, µJ [A]", lambda point: point.energy_uj),
-    ("weights in WMem, kB [D]", lambda point: point.weight_bytes / 1e3),
+    ("weights in WMem, kB [S]", lambda point: point.weight_bytes / 1e3),
 )
 
 
@@ -40,6 +40,6 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
         axes.set_xlim(0, max(costs) * _ROOM)
         axes.margins(y=0.12)
         axes.grid(visible=True)
-    panels[0].set_ylabel("test accuracy, % [D]")
+    panels[0].set_ylabel("test accuracy, % (measured)")
     figure.suptitle("What pruning costs and gains: trained INT4 networks on the engine", x=0.01, ha="left")
     return figure

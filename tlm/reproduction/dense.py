@@ -14,7 +14,7 @@ from tlm.layers import Conv2d
 from tlm.network import Network
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
-from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS
+from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS, EnergyConfig
 from tlm.results.result import Result
 from tlm.simulator import simulate
 
@@ -101,13 +101,16 @@ class SteadyState:
         return float(2 * self.macs * AJ_PER_PJ / self.energy_aj)
 
 
-def steady_states(layer: DenseLayer, chips: tuple[ChipConfig, ...]) -> Iterator[SteadyState]:
+def steady_states(
+    layer: DenseLayer, chips: tuple[ChipConfig, ...], energy: EnergyConfig | None = None
+) -> Iterator[SteadyState]:
     """Run a layer with few and with more tiles on each chip, and take the difference.
 
     Args:
         chips: they differ in operating point only; the program is compiled for the first of them.
+        energy: what events cost; by default the calibrated table.
     """
-    runs = [_runs(layer, tiles, chips) for tiles in _TILES]
+    runs = [_runs(layer, tiles, chips, energy) for tiles in _TILES]
     for chip, short, long in zip(chips, *runs, strict=True):
         passes = _passes(long) - _passes(short)
         few, many = short.layers["dense"], long.layers["dense"]
@@ -127,7 +130,7 @@ def _passes(result: Result) -> int:
     return result.layers["dense"].passes
 
 
-def _runs(layer: DenseLayer, tiles: int, chips: tuple[ChipConfig, ...]) -> list[Result]:
+def _runs(layer: DenseLayer, tiles: int, chips: tuple[ChipConfig, ...], energy: EnergyConfig | None) -> list[Result]:
     first = chips[0]
     shape = (first.columns, layer.channels, layer.kernel, layer.kernel)
     weights = dense_weights(SeededBits(0, layer.name), shape)
@@ -135,4 +138,4 @@ def _runs(layer: DenseLayer, tiles: int, chips: tuple[ChipConfig, ...]) -> list[
     network = Network((layer.channels, tiles, first.lanes), [convolution])
     program = compile_network(network, first)
     activations = np.asarray(seeded_activations(network.input_shape, 0))
-    return [simulate(program, activations, chip=chip) for chip in chips]
+    return [simulate(program, activations, chip=chip, energy=energy) for chip in chips]

@@ -38,4 +38,4 @@ class Document:
 
 def figure_table(caption: str, figures: Iterable[Figure]) -> Table:
     """A line for each figure; every cell has its own unit and label."""
-    return Table(caption, FIGURE_COLUMNS, tuple(one.cells for one in figures), frozenset({0, 4, 5}))
+    return Table(caption, FIGURE_COLUMNS, tuple(one.cells for one in figures), frozenset({0, 4, 5, 6}))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import tops_per_w
 from tlm.observe.energy_table import AJ_PER_PJ
+from tlm.reproduction.uncertainty import energy_range_aj
 from tlm.results.result import Result
 
 STEM = "conv1"
@@ -52,6 +54,12 @@ class Efficiency:
     """All of the core: waits, DMA, interconnect and host too."""
     off_chip_aj: int
     """Of the off-chip memory, in neither of the others."""
+    within_events: Mapping[str, int]
+    """Key of the table of energies -> how many events ``within_aj`` consists of."""
+    events: Mapping[str, int]
+    """The same of ``total_aj``."""
+    per_event_aj: Mapping[str, int]
+    """What an event took."""
 
     @property
     def within(self) -> float:
@@ -62,6 +70,21 @@ class Efficiency:
     def whole(self) -> float:
         """The same of the whole run."""
         return tops_per_w(self.dense_macs, self.total_aj / AJ_PER_PJ)
+
+    @property
+    def within_range(self) -> tuple[float, float]:
+        """Least and most of ``within`` that the split over events allows (:mod:`tlm.reproduction.uncertainty`)."""
+        return self._range(self.within_events)
+
+    @property
+    def whole_range(self) -> tuple[float, float]:
+        """The same of ``whole``."""
+        return self._range(self.events)
+
+    def _range(self, events: Mapping[str, int]) -> tuple[float, float]:
+        least, most = energy_range_aj(events, self.per_event_aj)
+        low, high = (tops_per_w(self.dense_macs, float(one) / AJ_PER_PJ) for one in (most, least))
+        return low, high
 
     @property
     def with_off_chip(self) -> float:
@@ -83,12 +106,20 @@ def efficiency_of(result: Result) -> Efficiency:
         within_aj=result.energy.compute.total,
         total_aj=result.energy.core.total,
         off_chip_aj=result.energy.off_chip,
+        within_events=result.compute_events,
+        events=result.events,
+        per_event_aj=result.energy_table.per_event_aj(result.chip),
     )
 
 
 def together(runs: Iterable[Efficiency]) -> Efficiency:
-    """Of several runs, one after the other."""
+    """Of several runs at one operating point, one after the other."""
     found = list(runs)
+    within: Counter[str] = Counter()
+    events: Counter[str] = Counter()
+    for run in found:
+        within.update(run.within_events)
+        events.update(run.events)
     return Efficiency(
         dense_macs=sum(run.dense_macs for run in found),
         cycles=sum(run.cycles for run in found),
@@ -96,4 +127,7 @@ def together(runs: Iterable[Efficiency]) -> Efficiency:
         within_aj=sum(run.within_aj for run in found),
         total_aj=sum(run.total_aj for run in found),
         off_chip_aj=sum(run.off_chip_aj for run in found),
+        within_events=within,
+        events=events,
+        per_event_aj=found[0].per_event_aj,
     )

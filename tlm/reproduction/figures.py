@@ -5,32 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-
-class Label(Enum):
-    """Where a number comes from, and so what its agreement with a published one means."""
-
-    PUBLISHED = "[P]"
-    DERIVED = "[D]"
-    ASSUMED = "[A]"
-    CALIBRATED = "calibrated"
-    AGREES = "agrees"
-    PREDICTED = "predicted"
-
-    @property
-    def meaning(self) -> str:
-        """One sentence."""
-        return _MEANINGS[self]
+from tlm.core.labels import Label
 
 
-_MEANINGS = {
-    Label.PUBLISHED: "published; where a simulated figure has this label, the simulator takes it over as a parameter",
-    Label.DERIVED: "derived from published numbers by arithmetic alone",
-    Label.ASSUMED: "an assumption of this project, because the sources are silent",
-    Label.CALIBRATED: "a parameter was chosen so that this figure is the published one: that it agrees proves nothing",
-    Label.AGREES: "no parameter was fitted to it and it is consistent with the publication, but so would other "
-    "assumptions be: it is no evidence",
-    Label.PREDICTED: "follows from the model's assumptions [A]; nothing was fitted to it",
-}
+class Fit(Enum):
+    """Which fit reaches a simulated figure: would it move if the published figure that was fitted were another?"""
+
+    NONE = "none"
+    POWER = "both powers, directly"
+    TABLE = "both powers, by way of the table of energies"
+
 
 NO_VALUE = "-"
 
@@ -52,6 +36,10 @@ class Figure:
     """Of ``published``: [P], or [D] where it was derived from published numbers."""
     digits: int = 2
     """Behind the decimal point."""
+    fit: Fit = Fit.NONE
+    """What was fitted to it or reaches it."""
+    span: tuple[float, float] | None = None
+    """What the assumed split of energy allows: least and most."""
     published_digits: int | None = None
     """The same of the published value; by default ``digits``."""
 
@@ -62,24 +50,31 @@ class Figure:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """Name, published, simulated, deviation, label, reason: as text, with units."""
+        """Name, published, simulated, deviation, label, fit, reason: as text, with units."""
         digits = self.digits if self.published_digits is None else self.published_digits
         published = NO_VALUE
         if self.published is not None:
             published = f"{self.published:,.{digits}f} {self.unit} {self.reference.value}"
         deviation = NO_VALUE if self.deviation is None else signed_percent(self.deviation)
+        simulated = f"{self.simulated:,.{self.digits}f}"
         return (
             self.name,
             published,
-            f"{self.simulated:,.{self.digits}f} {self.unit}",
+            f"{simulated if self.span is None else with_span(simulated, self.span)} {self.unit}",
             deviation,
             self.label.value,
+            self.fit.value,
             self.why,
         )
 
 
-FIGURE_COLUMNS = ("figure", "published", "simulated", "deviation", "label", "why")
+FIGURE_COLUMNS = ("figure", "published", "simulated", "deviation", "label", "fit that reaches it", "why")
 """Heads of :attr:`Figure.cells`."""
+
+
+def with_span(text: str, span: tuple[float, float]) -> str:
+    """``21.17 (18.5 to 22.6)``."""
+    return f"{text} ({span[0]:.1f} to {span[1]:.1f})"
 
 
 def percent(share: float, digits: int = 1) -> str:

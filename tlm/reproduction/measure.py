@@ -13,6 +13,7 @@ from tlm.layers import Conv2d
 from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.resnet18 import PICTURE, Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
+from tlm.observe.energy_table import EnergyConfig
 from tlm.reproduction.breakdown import DENSE_TAPS, Breakdown, breakdown
 from tlm.reproduction.capacity import Reading, readings
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, StepCount, derived_steps, executed_steps
@@ -20,7 +21,7 @@ from tlm.reproduction.dense import BENCHMARKS, SteadyState, steady_states
 from tlm.reproduction.efficiency import Efficiency, efficiency_of
 from tlm.reproduction.energy_split import EnergySplit, energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
-from tlm.reproduction.published import FAST_V, FRUGAL_V
+from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
 from tlm.results.result import Result
 from tlm.simulator import simulate
 
@@ -76,6 +77,8 @@ class Measurements:
     dense: tuple[SteadyState, ...]
     blocks: Mapping[str, Mapping[Key, Efficiency]]
     networks: Mapping[Key, Efficiency]
+    base: tuple[Efficiency, Efficiency]
+    """The base network at 0.8 V, unpruned and with PRUNED_SHARE of its blocks' single weights removed at random."""
     breakdowns: Mapping[str, Mapping[int, Breakdown]]
     """Block, or NETWORK -> taps -> cycles by cause."""
     energy: Mapping[int, EnergySplit]
@@ -86,17 +89,18 @@ class Measurements:
     capacity: tuple[Reading, ...]
 
 
-def measure(extent: Extent, progress: Progress = lambda _: None) -> Measurements:
+def measure(extent: Extent, progress: Progress = lambda _: None, energy: EnergyConfig | None = None) -> Measurements:
     """Run it all.
 
     Args:
         extent: levels and size.
         progress: told what runs next.
+        energy: what events cost; by default the calibrated table.
 
     Raises:
         SimulationError: a sum does not close.
     """
-    return _Runs(extent, progress).measurements()
+    return _Runs(extent, progress, energy or EnergyConfig()).measurements()
 
 
 def chips() -> tuple[ChipConfig, ChipConfig]:
@@ -107,8 +111,9 @@ def chips() -> tuple[ChipConfig, ChipConfig]:
 class _Runs:
     """Collects figures run by run."""
 
-    def __init__(self, extent: Extent, progress: Progress) -> None:
+    def __init__(self, extent: Extent, progress: Progress, table: EnergyConfig) -> None:
         self._extent = extent
+        self._table = table
         self._progress = progress
         self._blocks: dict[str, dict[Key, Efficiency]] = {name: {} for name in BLOCK_NAMES}
         self._networks: dict[Key, Efficiency] = {}
@@ -125,13 +130,14 @@ class _Runs:
                 self._block(name, taps)
         for taps in self._extent.taps:
             self._network(taps)
-        base_words = self._base()
+        base, base_words = self._base()
         shown = {taps: count for taps, count in self._wmem_words.items() if taps in SHOWN_TAPS}
         return Measurements(
             extent=self._extent,
             dense=dense,
             blocks=self._blocks,
             networks=self._networks,
+            base=base,
             breakdowns=self._breakdowns,
             energy=self._energy,
             parts=self._parts,
@@ -143,7 +149,7 @@ class _Runs:
         found: list[SteadyState] = []
         for layer in BENCHMARKS:
             self._progress(f"dense layer {layer.name}")
-            found += steady_states(layer, chips())
+            found += steady_states(layer, chips(), self._table)
         return tuple(found)
 
     def _block(self, name: str, taps: int) -> None:
@@ -169,15 +175,20 @@ class _Runs:
                 if taps in SHOWN_TAPS:
                     self._count(f"PW-DW-PW, {taps} of {DENSE_TAPS} taps", spec, program, activations, result)
 
-    def _base(self) -> int:
-        """The base network: its steps; returns the words that it stores in WMem."""
+    def _base(self) -> tuple[tuple[Efficiency, Efficiency], int]:
+        """The base network: its steps; returns what it takes, unpruned and pruned, and the words it stores in WMem."""
         self._progress(f"base {NETWORK}")
         spec = self._extent.network(None)
         activations = seeded_activations(spec.input_shape, 0)
         program = compile_network(build_resnet18(activations, spec), chips()[0])
         base_words = _stored_words(program)
-        self._count("base, two 3x3 convolutions a block", spec, program, activations, simulate(program, activations))
-        return base_words
+        result = simulate(program, activations, energy=self._table)
+        self._count("base, two 3x3 convolutions a block", spec, program, activations, result)
+        self._progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
+        pruned = compile_network(
+            build_resnet18(activations, replace(spec, density=1 - float(PRUNED_SHARE))), program.config
+        )
+        return (efficiency_of(result), efficiency_of(simulate(pruned, activations, energy=self._table))), base_words
 
     def _count(self, name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> None:
         self._progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
@@ -189,7 +200,7 @@ class _Runs:
     def _at_both_points(
         self, program: Program, activations: Int8Array, found: dict[Key, Efficiency], taps: int
     ) -> list[Result]:
-        results = [simulate(program, activations, chip=chip) for chip in chips()]
+        results = [simulate(program, activations, chip=chip, energy=self._table) for chip in chips()]
         for result in results:
             found[taps, result.chip.voltage_v] = efficiency_of(result)
         return results

@@ -37,9 +37,9 @@ def counts_section(measured: Measurements) -> Section:
         steps = (count.derived, count.large, count.published)
         rows.append((count.network, *(f"{value:,}" for value in steps), f"+{percent(count.excess, 2)}"))
     table = Table(
-        "Steps of all layers but pooling and classifier",
-        ("network", "from the shapes [D]", f"AMem of {LARGE_AMEM_WORDS:,} words, predicted",
-         f"AMem of {ChipConfig().amem_words:,} words [P], predicted", "excess"),
+        "Steps of all layers but pooling and classifier; predicted",
+        ("network", "from the shapes [S]", f"AMem of {LARGE_AMEM_WORDS:,} words [S]",
+         f"AMem of {ChipConfig().amem_words:,} words [P], steps [S]", "excess"),
         tuple(rows),
     )  # fmt: skip
     return Section(
@@ -91,7 +91,7 @@ def _table(of_taps: Mapping[int, Breakdown]) -> Table:
         "what it is",
     )
     last = len(head) - 1
-    caption = f"{dense.name}: cycles in units; the ideal is [D], all others are predicted"
+    caption = f"{dense.name}: cycles in units; the ideal is [D], all others [S]: predicted"
     return Table(caption, head, tuple(rows), frozenset({0, last}))
 
 
@@ -104,7 +104,7 @@ def _ratios(measured: Measurements) -> Table:
         within = [2 * _in_layers(of_taps[taps]) / _in_layers(last) for taps in SHOWN_TAPS]
         rows.append((name, *(" : ".join(f"{float(value):.2f}" for value in ratio) for ratio in (whole, within))))
     head = ("run", "whole run", "two layers of each block alone")
-    return Table("The ratio 9/9 : 3/9 : 1/9, ideally 10 : 4 : 2 [D]; predicted", head, tuple(rows))
+    return Table("The ratio 9/9 : 3/9 : 1/9, ideally 10 : 4 : 2 [D]; simulated [S]: predicted", head, tuple(rows))
 
 
 def _in_layers(one: Breakdown) -> Fraction:
@@ -131,8 +131,8 @@ def formula_section(measured: Measurements) -> Section:
             )
             differing += [f"{one.part} at {taps}/{DENSE_TAPS} {_more(one)}" for one in more]
     table = Table(
-        "Compute cycles of the blocks part by part; formula [A], measured predicted",
-        ("block", "parts", "equal", "formula, cycles", "measured, cycles"),
+        "Compute cycles of the blocks part by part [S]: by the formula, and by running it; predicted",
+        ("block", "parts", "equal", "formula, cycles", "run, cycles"),
         tuple(rows),
     )
     return Section("Blocks against engine.md's formula", (_formula_text(differing), table))
@@ -153,7 +153,7 @@ def _formula_text(differing: Iterable[str]) -> str:
 
 
 def _more(part: PartCycles) -> str:
-    return f"+{part.measured - part.formula:,} cycles ({part.refused:,} accesses refused, predicted)"
+    return f"+{part.measured - part.formula:,} cycles ({part.refused:,} accesses refused [S])"
 
 
 def _units(value: Fraction) -> str:

@@ -1,4 +1,4 @@
-"""A compiled program's plan as a person reads it on a terminal; labels as in :mod:`tlm.results.report`."""
+"""A compiled program's plan as a person reads it on a terminal; labels as in :mod:`tlm.core.labels`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 from tlm.chip.driver import Unit
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Segment
+from tlm.core.labels import LEGEND
 from tlm.results.report import array_size
 
 
@@ -39,7 +40,7 @@ def print_plan(program: Program, console: Console, name: str) -> None:
     for head, text in _totals(program):
         totals.add_row(head, Text(text))
     console.print(totals)
-    console.print(Text("[P] published  [D] derived, all of the table  [A] docs/compiler.md", style="dim"))
+    console.print(Text(LEGEND, style="dim"))
 
 
 def _cells(program: Program, segment: Segment) -> list[str]:
@@ -67,12 +68,12 @@ def _totals(program: Program) -> list[tuple[str, str]]:
     predicted = sum(program.predicted_cycles)
     loads, stores = (program.moved_bytes(unit) for unit in (Unit.LOAD, Unit.STORE))
     return [
-        ("predicted", f"{program.predicted_total_cycles:,} cycles, of these {predicted:,} in layers [D]"),
-        ("steps", f"{steps:,} if no layer were cut [D]"),
+        ("predicted", f"{program.predicted_total_cycles:,} cycles, of these {predicted:,} in layers [S]"),
+        ("steps", f"{steps:,} if no layer were cut [S]"),
         (
             "driver",
-            f"{len(program.jobs):,} engine jobs, {len(program.loads):,} loads, {len(program.stores):,} stores [D]",
+            f"{len(program.jobs):,} engine jobs, {len(program.loads):,} loads, {len(program.stores):,} stores [S]",
         ),
-        ("DMA", f"{loads:,} bytes loaded, {stores:,} bytes stored [D]"),
-        ("off-chip", f"{program.image_bytes:,} of {config.memory_bytes:,} bytes used [D]"),
+        ("DMA", f"{loads:,} bytes loaded, {stores:,} bytes stored [S]"),
+        ("off-chip", f"{program.image_bytes:,} of {config.memory_bytes:,} bytes used [S]"),
     ]

@@ -1,6 +1,6 @@
 """A result as a person reads it on a terminal.
 
-Labels: [P] published, [D] derived (everything that the simulation counts), [A] assumed.
+Labels as in :mod:`tlm.core.labels`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tlm.chip.config import ChipConfig
+from tlm.core.labels import LEGEND
 from tlm.observe.energy_account import tops_per_w
 from tlm.results.console import Terminal
 from tlm.results.result import LayerResult, Result, chip_labels
@@ -28,7 +29,7 @@ _BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _MAIN_PARTS = 3
 """How many causes the line about cycles names, and how many components the one about energy."""
 _PJ_PER_UJ = 1_000_000
-_MARKS = {"published": "[P]", "derived": "[D]", "assumed": "[A]", "chosen": "(chosen)"}
+_MARKS = {"published": "[P]", "assumed": "[A]", "chosen": "(chosen)"}
 
 
 def report_console(soft_wrap: bool = False) -> Console:
@@ -64,7 +65,7 @@ def print_report(
     style, text = _verdict(result, differing)
     totals.add_row(Text("golden model", style=style), Text(text, style=style))
     console.print(totals)
-    console.print(Text("[P] published  [D] derived, all of the table  [A] docs/timing.md, energy.md", style="dim"))
+    console.print(Text(LEGEND, style="dim"))
 
 
 def operating_point(result: Result) -> str:
@@ -134,21 +135,34 @@ def _totals(result: Result) -> list[tuple[str, str]]:
     conflicts = ", ".join(f"{who} {count:,}" for who, count in sorted(result.bank_conflicts.items()) if count)
     return [
         *_plan(result),
-        ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [D], host start to last interrupt"),
-        ("predicted", f"{result.predicted_cycles:,} cycles when it was compiled, {_deviation(result)} [D]"),
-        ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [D]; the rest is host, loading and storing"),
-        ("cycles go to", f"{_shares(result.account.by_cause(), result.cycles)} [D]"),
-        ("MACs", f"{result.macs:,} executed of {result.dense_macs:,} dense [D]"),
+        ("total", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [S], host start to last interrupt"),
+        ("predicted", f"{result.predicted_cycles:,} cycles when it was compiled, {_deviation(result)} [S]"),
+        ("in layers", f"{result.compute_cycles:,} cycles, {share:.1%} [S]; the rest is host, loading and storing"),
+        ("cycles go to", f"{_shares(result.account.by_cause(), result.cycles)} [S]"),
+        ("MACs", f"{_executed_macs(result)} [S]"),
         (
             "utilisation",
-            f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers [D]",
+            f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers [S]",
         ),
-        ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [D]"),
+        ("DMA", f"{result.traffic.load_bytes:,} bytes loaded, {result.traffic.store_bytes:,} bytes stored [S]"),
         *_hidden(result),
-        ("bank waits", f"{conflicts} cycles [D]" if conflicts else "none [D]"),
+        ("bank waits", f"{conflicts} cycles [S]" if conflicts else "none [S]"),
         *_energy(result),
         *_scores(result),
     ]
+
+
+def _executed_macs(result: Result) -> str:
+    """What was executed of the dense network's, and what was executed besides."""
+    besides = {"again in other bands": result.repeated_macs, "on structural zeros": result.structural_zero_macs}
+    text = f"{result.macs:,} executed"
+    if any(besides.values()):
+        text += f": {result.useful_macs:,}"
+    shown = [
+        f"{text} of {result.dense_macs:,} dense",
+        *(f"{count:,} {where}" for where, count in besides.items() if count),
+    ]
+    return ", ".join(shown)
 
 
 def _plan(result: Result) -> list[tuple[str, str]]:
@@ -161,7 +175,7 @@ def _plan(result: Result) -> list[tuple[str, str]]:
     whole = sum(layer.unsplit_steps for layer in layers)
     lines = []
     if bands:
-        lines.append(("bands", f"{', '.join(bands)}; {twice:,} steps done twice, {_share(twice, whole):.1%} [D]"))
+        lines.append(("bands", f"{', '.join(bands)}; {twice:,} steps done twice, {_share(twice, whole):.1%} [S]"))
     if parts:
         lines.append(("weights", f"in several parts: {', '.join(parts)}"))
     if spilled:
@@ -176,7 +190,7 @@ def _hidden(result: Result) -> list[tuple[str, str]]:
         busy = overlap.hidden_cycles + overlap.exposed_cycles
         if busy:
             texts.append(f"{channel} {overlap.hidden_cycles:,} of {busy:,}")
-    return [("hidden", f"{', '.join(texts)} cycles, behind layers that computed [D]")] if texts else []
+    return [("hidden", f"{', '.join(texts)} cycles, behind layers that computed [S]")] if texts else []
 
 
 def _deviation(result: Result) -> str:
@@ -188,7 +202,7 @@ def _scores(result: Result) -> list[tuple[str, str]]:
     if not are_scores(result.outputs):
         return []
     best = ", ".join(f"{index} ({score:,})" for index, score in best_classes(result.outputs, _BEST_CLASSES))
-    return [("best classes", f"{best}: index (score) [D]")]
+    return [("best classes", f"{best}: index (score) [S]")]
 
 
 def _energy(result: Result) -> list[tuple[str, str]]:

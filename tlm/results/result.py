@@ -1,8 +1,8 @@
 """What a simulation found: frozen records of figures.
 
-Every figure here is measured by the simulator ([D], derived from the program and engine.md's rules) unless its
-docstring says otherwise. docs/result.md documents the file's keys. New figures of later versions are new keyword
-fields with a default, so that the constructors below never break a caller.
+Every figure here is simulated [S] (:mod:`tlm.core.labels`) unless its docstring says otherwise. docs/result.md
+documents the file's keys. New figures of later versions are new keyword fields with a default, so that the
+constructors below never break a caller.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class LayerResult:
     passes: int
     """Tiles x groups, summed over parts."""
     macs: int
-    """For each executed step: real output pixels x real output channels (padded sources included)."""
+    """For each executed step: real output pixels x real output channels (padded sources included). The sum of
+    ``useful_macs``, ``repeated_macs`` and ``structural_zero_macs``."""
     dense_macs: int
     """The unpruned layer's H' * W' * O * (C / groups) * kh * kw."""
     peak_macs_per_cycle: int
@@ -94,6 +95,10 @@ class LayerResult:
     """Inputs and residuals that were not on chip."""
     store_bytes: int = 0
     """Bytes that the DMA stored of this layer's output."""
+    repeated_macs: int = 0
+    """Those of ``macs`` for output pixels that another band of rows computes too (halo)."""
+    structural_zero_macs: int = 0
+    """Those of ``macs`` on zeros that no pruning made: weights between groups, in words that several groups share."""
     columns: int = 0
     """Output channels that the array computes side by side; ``peak_macs_per_cycle`` is lanes x columns."""
     lane_steps: int = 0
@@ -108,6 +113,11 @@ class LayerResult:
     """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
     energy: Energy = field(default_factory=Energy)
     """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
+
+    @property
+    def useful_macs(self) -> int:
+        """Those of ``macs`` that the layer asks for: at most ``dense_macs``."""
+        return self.macs - self.repeated_macs - self.structural_zero_macs
 
     @property
     def step_utilization(self) -> float:
@@ -127,7 +137,7 @@ class LayerResult:
 
     @property
     def utilization(self) -> float:
-        """Share of the array's multiplier slots that did useful work while the layer computed: 0..1."""
+        """``macs`` over the array's multiplier slots while the layer computed: 0..1."""
         return _share(self.macs, self.compute_cycles * self.peak_macs_per_cycle)
 
     @property
@@ -197,6 +207,10 @@ class Result:
     """Of what belongs to no layer: behind the last one, and the host's register accesses."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
     """What an event cost."""
+    compute_events: Mapping[str, int] = field(default_factory=dict)
+    """Key of ``energy_table`` -> how many such events while layers computed; not in result.json."""
+    events: Mapping[str, int] = field(default_factory=dict)
+    """The same of the whole run."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
 
@@ -224,6 +238,21 @@ class Result:
     def macs(self) -> int:
         """Executed multiply-accumulates, all layers."""
         return sum(layer.macs for layer in self.layers.values())
+
+    @property
+    def repeated_macs(self) -> int:
+        """Those of ``macs`` for output pixels that another band computes too."""
+        return sum(layer.repeated_macs for layer in self.layers.values())
+
+    @property
+    def structural_zero_macs(self) -> int:
+        """Those of ``macs`` on zeros between the groups of grouped layers."""
+        return sum(layer.structural_zero_macs for layer in self.layers.values())
+
+    @property
+    def useful_macs(self) -> int:
+        """What is left of ``macs``: at most ``dense_macs``."""
+        return self.macs - self.repeated_macs - self.structural_zero_macs
 
     @property
     def dense_macs(self) -> int:
@@ -286,10 +315,11 @@ def tensor_sha256(tensor: npt.NDArray[Any]) -> str:
 
 
 def chip_labels(chip: ChipConfig) -> dict[str, str]:
-    """For each key of the chip: "published", "assumed" (our default where the sources are silent), "derived", "chosen".
+    """For each key of the chip: "published", "assumed" (our default where the sources are silent), or "chosen".
 
     "chosen" is a value that differs from the default chip's. Voltage and frequency are published at the two published
-    operating points; elsewhere the supply is chosen and the clock that follows from it is derived.
+    operating points; elsewhere the supply is chosen and the clock that follows from it is assumed, since the
+    curve through both points is.
     """
     labels = {}
     for item in fields(chip):
@@ -298,7 +328,7 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
     at_point = chip.voltage_v in PUBLISHED_POINTS_MHZ
     labels["voltage_v"] = "published" if at_point else "chosen"
     if chip.frequency_mhz == ChipConfig.at(chip.voltage_v).frequency_mhz:
-        labels["frequency_mhz"] = "published" if at_point else "derived"
+        labels["frequency_mhz"] = "published" if at_point else "assumed"
     else:
         labels["frequency_mhz"] = "chosen"
     return labels

@@ -65,6 +65,8 @@ class ResultBuilder:
             energy=energy.run,
             energy_outside_layers=energy.outside_layers,
             energy_table=self.energy_table,
+            compute_events=energy.compute_events,
+            events=energy.events,
             timeline=timeline(self.recorder, self.program),
         )
 
@@ -94,6 +96,10 @@ class ResultBuilder:
         weight_bytes, instruction_bytes, activation_bytes = program.load_bytes_of_layer(index)
         pixels = output.shape[1] * output.shape[2]
         weights = layer.weights.size if isinstance(layer, Conv2d) else 0
+        macs = sum(one.macs for one in passes)
+        computed = sum(one.pixels for one in passes) // -(-output.shape[0] // config.columns)
+        once = macs * pixels // max(computed, pixels)  # every group computes the same pixels; fewer only after a fault
+        zeros = pixels * structural_zeros(layer, config.columns) if isinstance(layer, Conv2d) else 0
         return LayerResult(
             name=layer.name,
             kind=layer_kind(layer, source.shape),
@@ -108,7 +114,9 @@ class ResultBuilder:
             unsplit_steps=program.unsplit_steps[index],
             fetch_cycles=sum(record.fetch_cycles for record in records),
             passes=len(passes),
-            macs=sum(one.macs for one in passes) if isinstance(layer, Conv2d) else 0,
+            macs=macs,
+            repeated_macs=macs - once,
+            structural_zero_macs=min(zeros, once),
             dense_macs=pixels * weights,
             peak_macs_per_cycle=config.peak_macs_per_cycle,
             start_cycle=records[0].first_cycle,
@@ -148,3 +156,16 @@ def dense_words(layer: Conv2d, columns: int) -> int:
         last = min(first + columns, layer.out_channels) - 1
         seen += (last // outputs - first // outputs + 1) * inputs
     return seen * layer.kernel[0] * layer.kernel[1]
+
+
+def structural_zeros(layer: Conv2d, columns: int) -> int:
+    """Weights in a layer's stored words of output channels whose group does not see the word's input channel."""
+    outputs, found = layer.out_channels // layer.groups, 0
+    if layer.groups == 1:
+        return found
+    for first in range(0, layer.out_channels, columns):
+        end = min(first + columns, layer.out_channels)
+        for group in range(first // outputs, (end - 1) // outputs + 1):
+            own = layer.weights[max(first, group * outputs) : min(end, (group + 1) * outputs)]
+            found += int(np.count_nonzero(own.any(axis=0))) * (end - first - len(own))
+    return found

@@ -42,6 +42,9 @@ def result_record(
         "time_us": result.time_us,
         "compute_cycles": result.compute_cycles,
         "macs": result.macs,
+        "useful_macs": result.useful_macs,
+        "repeated_macs": result.repeated_macs,
+        "structural_zero_macs": result.structural_zero_macs,
         "dense_macs": result.dense_macs,
         "utilization": result.utilization,
         "compute_utilization": result.compute_utilization,
@@ -100,7 +103,7 @@ def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
     del record["columns"]  # chip.columns
     record["account"], record["waits"] = layer.account.by_cause(), layer.waits.by_cause()
     record["energy"] = _energy_record(layer.energy, layer.macs, layer.dense_macs)
-    for key in ("utilization", "step_utilization", "lane_utilization", "column_utilization"):
+    for key in ("useful_macs", "utilization", "step_utilization", "lane_utilization", "column_utilization"):
         record[key] = getattr(layer, key)
     record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
     return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}

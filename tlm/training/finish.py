@@ -15,13 +15,12 @@ import torch
 import tlm
 from tlm.core.files import whole_file
 from tlm.exchange.onnx_writer import write_onnx
-from tlm.layers import Conv2d
 from tlm.networks.stored import StoredNetwork, save_network
+from tlm.networks.weights import stored_weights
 from tlm.training.datasets import LabelledImages
 from tlm.training.export import export
 from tlm.training.loop import predictions, read_checkpoint
 from tlm.training.networks import INPUT_STEP, FloatNetwork, Int4Network
-from tlm.training.pruning import WORD_CHANNELS
 from tlm.training.recipe import Stage
 from tlm.training.stages import Shown, Training, silent
 
@@ -128,18 +127,6 @@ def model_card(
         "training_seconds": seconds,
         "machine": f"torch {torch.__version__}, {recipe.threads} thread(s) of {os.cpu_count()} cores; wall times of a "
         "shared machine, pauses included",
-    }
-
-
-def stored_weights(network: tlm.Network) -> dict[str, int]:
-    """Weights that are not zero, and weights in words that are not all zero (what WMem must hold)."""
-    layers = [layer for layer in network.layers if isinstance(layer, Conv2d) and layer.groups == 1]
-    words = [layer.weights[first : first + WORD_CHANNELS]
-             for layer in layers for first in range(0, layer.out_channels, WORD_CHANNELS)]  # fmt: skip
-    return {
-        "nonzero": int(sum(np.count_nonzero(layer.weights) for layer in layers)),
-        "stored": int(sum(np.any(word != 0, axis=0).sum() * len(word) for word in words)),
-        "dense": int(sum(layer.weights.size for layer in layers)),
     }
 
 

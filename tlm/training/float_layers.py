@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tlm.training.architecture import LayerPlan
-from tlm.training.pruning import kept_weights, mask_of
+from tlm.training.pruning import kept_weights
 from tlm.training.shifts import REACH, LearnedShift
 
 
@@ -80,8 +80,8 @@ class FloatFused(FloatLayer):
         return kept_weights(self.depthwise)[:, 0]
 
     def spatial_mask(self) -> Tensor:
-        """(C, kh, kw)."""
-        return mask_of(self.depthwise)[:, 0]
+        """(C, kh, kw): taps that are exactly 0 count as dropped, whether the layer still has its mask or not."""
+        return (self.spatial() != 0).to(self.depthwise.weight.dtype)
 
 
 class FloatShift(FloatLayer):

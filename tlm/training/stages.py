@@ -109,7 +109,7 @@ class Training:
     def describe(self, stage: Stage, loop: StageLoop) -> str:
         """A line about a finished stage."""
         share = accuracy(loop.network, self.test)
-        text = f"{stage.name}: {share:.2%} of {len(self.test):,} test images [D], {loop.progress.seconds:.0f} s"
+        text = f"{stage.name}: {share:.2%} of {len(self.test):,} test images (measured), {loop.progress.seconds:.0f} s"
         if isinstance(loop.network, FloatNetwork):
             for part in loop.network.shifts():
                 counts = part.shift.counts()

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from tlm.core.errors import InputError
+from tlm.core.labels import IN_RUNS
 
 PJ_PER_UJ = 1e6
 
@@ -110,7 +111,7 @@ def table(name: str) -> str:
     return f'<div class="scroll"><table id="{name}"></table></div><p class="note more" id="{name}-more"></p>'
 
 
-LABELS = '<p class="note">[P] published, [D] derived, [A] assumed, or follows from an assumption.</p>'
+LABELS = f'<p class="note">{escape("; ".join(f"{one.value} {one.meaning}" for one in IN_RUNS))} (docs/chip.md).</p>'
 
 
 def _asset(name: str) -> str:

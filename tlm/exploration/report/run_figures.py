@@ -97,7 +97,7 @@ def _timeline(source: Source) -> go.Figure:
         traces,
         _height(len(names), len(traces)),
         barmode="overlay",
-        xaxis=_axis("core cycles from the first host access [D]", range=[0, shown.cycles]),
+        xaxis=_axis("core cycles from the first host access [S]", range=[0, shown.cycles]),
         yaxis={**_NAMES, "categoryorder": "array", "categoryarray": names},
     )
 
@@ -136,7 +136,7 @@ def _causes(source: Source) -> go.Figure:
         for cause, colour in style.CAUSES.items()
         if any(causes.get(cause) for causes in found)
     ]
-    axis = _axis("cycles of a layer, with the waits before it [D]")
+    axis = _axis("cycles of a layer, with the waits before it [S]")
     return _figure(traces, _height(len(found), len(traces)), barmode="stack", xaxis=axis, yaxis=_NAMES)
 
 
@@ -149,8 +149,9 @@ def _roofline(source: Source) -> go.Figure:
     ends = [min(*lows, shown.roofs.ridge_macs_per_byte) / 2, max(*lows, shown.roofs.ridge_macs_per_byte) * 2]
     intensities = [ends[0], shown.roofs.ridge_macs_per_byte, ends[1]]
     roof = go.Scatter(
-        name="roof: bandwidth [A], array [P]", mode="lines", x=intensities, line={"color": "#808080", "width": 2},
-        y=[shown.roofs.bound(value) for value in intensities], hovertemplate="%{y:,.1f} MACs/cycle<extra></extra>",
+        name=f"roof: bandwidth [A], array {shown.roofs.array_label}", mode="lines", x=intensities,
+        line={"color": "#808080", "width": 2}, hovertemplate="%{y:,.1f} MACs/cycle<extra></extra>",
+        y=[shown.roofs.bound(value) for value in intensities],
     )  # fmt: skip
     traces: list[Any] = [roof]
     for cause in style.CAUSES:
@@ -179,8 +180,8 @@ def _roofline(source: Source) -> go.Figure:
     return _figure(
         traces,
         480,
-        xaxis=_axis("MACs executed a byte moved [D]", **logarithmic),
-        yaxis=_axis("MACs executed a cycle [D]", **logarithmic),
+        xaxis=_axis("MACs executed a byte moved [S]", **logarithmic),
+        yaxis=_axis("MACs executed a cycle [S]", **logarithmic),
     )
 
 

@@ -79,7 +79,7 @@ def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]
         Figure("equal to the golden model", f"{counts.get(OK, 0):,}"),
         *([Figure("others", rest)] if rest else []),
         *(Figure(axis, _values(axis, rows)) for axis in axes),
-        Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[D]"),
+        Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
         Figure(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
     ]
 

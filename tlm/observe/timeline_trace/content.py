@@ -114,12 +114,12 @@ def _chip_name(config: ChipConfig) -> str:
 
 
 _UNITS = {
-    "cycle": "core clock cycle, counted from the first host access [D]; durations follow from the latencies [A] of "
+    "cycle": "core clock cycle, counted from the first host access [S]; durations follow from the latencies [A] of "
     "docs/timing.md",
-    "ts": "microseconds; cycle c begins at c * 1e6 // clock_khz ns [D]",
+    "ts": "microseconds; cycle c begins at c * 1e6 // clock_khz ns [S]",
     "clock_khz": "what the voltage allows: 534 MHz at 1.1 V and 234 MHz at 0.8 V [P], other points [A]",
-    "bytes": "moved to or from off-chip memory [D]",
-    "MAC utilisation": "real multiply-accumulates / (cycles x MACs of the array) [D]",
+    "bytes": "moved to or from off-chip memory [S]",
+    "MAC utilisation": "real multiply-accumulates / (cycles x MACs of the array) [S]",
     "mW": "energy of the events of passes and transfers [A, docs/energy.md], spread over their cycles",
-    "MB/s": "1e6 bytes per second, over a whole transfer [D]",
+    "MB/s": "1e6 bytes per second, over a whole transfer [S]",
 }

@@ -1,7 +1,7 @@
 """A waveform of every cycle (fidelity "beat"), of the whole run or of a window, written while it goes on.
 
 An observer: it subscribes to sockets and probes and changes neither a cycle nor an output. The unit of time is 1 ps
-at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [D].
+at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [S].
 """
 
 from __future__ import annotations

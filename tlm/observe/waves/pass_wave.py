@@ -1,7 +1,7 @@
 """A waveform of passes: cheap, for whole networks, in every fidelity.
 
 It is written when the run has ended or failed, from what the recorder holds by then, so it costs nothing before. Its
-unit of time is 1 ps at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [D].
+unit of time is 1 ps at the operating point's clock; cycle c begins at c * 1e9 // clock_khz ps [S].
 """
 
 from __future__ import annotations
