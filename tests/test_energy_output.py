@@ -43,7 +43,7 @@ def test_a_bad_value_is_refused(value: object) -> None:
 @pytest.mark.parametrize(
     ("override", "wanted"),
     [
-        ("energy.amem_read_pj=-1", "--set energy.amem_read_pj=-1: energy.amem_read_pj: -1 is outside 0..1e+06"),
+        ("energy.amem_read_pj=-1", "--set energy.amem_read_pj=-1: energy.amem_read_pj: -1.0 is outside 0..1e+06"),
         (
             "energy.amem_reed_pj=1",
             "--set energy.amem_reed_pj=1: energy.amem_reed_pj: unknown key; did you mean amem_read_pj?",

@@ -133,7 +133,7 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
         for tile in range(tiles):
             index = channel * tiles + tile
             valid = min(lanes, pixels - tile * lanes)
-            row = kernels.new_accumulators(lanes, 1)
+            row = kernels.new_accumulators(lanes, 8)
             row[0:lanes] = acc[channel, tile * lanes : (tile + 1) * lanes].tolist()
             there = slice(index * word_bytes, (index + 1) * word_bytes)
             data = None if residual is None else residual[there]

@@ -198,7 +198,8 @@ def test_directories_that_cannot_be_written(results: Path, tmp_path: Path) -> No
     )
     (tmp_path / "causes.png").mkdir()
     complaint = refused("plot", results / "small", "--only", "causes", cwd=tmp_path)
-    assert complaint == "causes.png: is not a regular file, so it cannot be replaced; give another name"
+    remedy = "so it cannot be replaced; give the path of a file to write"
+    assert complaint == f"-o: causes.png is not a regular file, {remedy}"
 
 
 def without_matplotlib(code: str, cwd: Path) -> subprocess.CompletedProcess[str]:

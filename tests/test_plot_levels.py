@@ -42,7 +42,11 @@ def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
     assert tap_levels(sources) is None
     shown = levels.levels_of_each(sources)
     assert [bar.taps for bar in shown.bars] == [None] * 3
-    assert "clocks differ" in shown.title
+    assert shown.title == "Time and energy of 3 results, whose clocks differ"
+    count, sizes = levels.cycles_unit(shown)
+    assert count == "time, µs"
+    for bar, size, one in zip(shown.bars, sizes, sources, strict=True):
+        assert bar.cycles / size == pytest.approx(one.stored.chip.time_us(one.stored.cycles))
     block = "resnet18_conv3_2_3of9"
     assert [bar.name for bar in shown.bars] == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
 

@@ -16,6 +16,7 @@ from tlm.exploration.report import sweep_page
 from tlm.exploration.report.labels import Label, placed
 from tlm.exploration.report.page import energy_text, page
 from tlm.exploration.store import open_store
+from tlm.plots.style import words
 
 pytest.importorskip("plotly")
 needs_browser = pytest.mark.skipif(chromium.program() is None, reason="not installed: chromium")
@@ -120,6 +121,43 @@ def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
         for axis in ("xaxis", "yaxis"):
             low, high = report.evaluate(f"document.getElementById('pareto')._fullLayout.{axis}.range")
             assert 0 < low < high < 1.5 * low
+
+
+SHARES = """(name => {
+  const place = document.getElementById(name), found = {};
+  place.querySelectorAll(".barlayer .trace").forEach((trace, number) => {
+    const {name, y} = place.data[number];
+    trace.querySelectorAll(".point path").forEach((path, index) => {
+      const row = (found[y[index]] ??= {});
+      row[name] = (row[name] ?? 0) + path.getBoundingClientRect().width;
+    });
+  });
+  return found;
+})"""
+"""Row -> name in the legend -> pixels of all its bars."""
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [800, 1280])
+def test_bars_shorter_than_a_pixel_are_not_widened(made: Path, width: int) -> None:
+    """Each colour has its share of a layer's bar, also where a pixel is worth more cycles than a wait has."""
+    stored = json.loads((made / "run" / "result.json").read_text())
+    with report_pages.opened(made / "run" / "report.html", width) as report:
+        for name in ("timeline", "causes"):
+            far = f"{{'xaxis.range': [0, {20 * stored['cycles']}]}}"
+            report.evaluate(f"Plotly.relayout('{name}', {far}).then(() => 0)")
+            shown = report.evaluate(f"{SHARES}('{name}')")
+            for layer in stored["layers"]:
+                waits = {words(cause): cycles for cause, cycles in layer["waits"].items()}
+                if name == "timeline":
+                    wanted = {"computes": sum(layer["account"].values())}
+                    wanted |= {f"waits: {cause}": cycles for cause, cycles in waits.items()}
+                else:
+                    wanted = {words(cause): cycles for cause, cycles in layer["account"].items()} | waits
+                pixels = {key: shown[layer["name"]].get(key, 0) for key in wanted}
+                for key, cycles in wanted.items():
+                    share = pixels[key] / sum(pixels.values())
+                    assert share == pytest.approx(cycles / sum(wanted.values()), abs=0.03), (name, layer["name"], key)
 
 
 @pytest.mark.slow

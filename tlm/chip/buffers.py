@@ -35,7 +35,7 @@ def check_sizes(**sizes: int) -> None:
     """
     for key, value in sizes.items():
         if value not in ARRAY_SIZES:
-            raise KernelError(f"{key}: {value}, but must be one of {ARRAY_SIZES}")
+            raise KernelError(f"{key} is {value}, but must be one of {ARRAY_SIZES}")
 
 
 def bytes_of(memory: Memory, what: str) -> CData:
@@ -71,5 +71,5 @@ def in_range(what: str, value: int, low: int, high: int) -> int:
         KernelError: it is not in ``low..high``.
     """
     if not low <= value <= high:
-        raise KernelError(f"{what}: {value}, but must be in {low}..{high}")
+        raise KernelError(f"{what} is {value}, but must be in {low}..{high}")
     return value

@@ -79,43 +79,43 @@ class ChipConfig:
     imem_words: int = 16_384
     """IMem capacity in words of 64 bits [P]."""
     amem_banks: int = 4
-    """[A]"""
+    """Banks of AMem [A]."""
     wmem_banks: int = 4
-    """[A]"""
+    """Banks of WMem [A]."""
     imem_banks: int = 2
-    """[A]"""
+    """Banks of IMem [A]."""
     sram_read_cycles: int = 1
-    """From the access of an SRAM word to its data [A]."""
+    """From the access of an SRAM word to its data, cycles [A]."""
     mask_cycles: int = 1
-    """Aligner's last stage, after the log2(lanes) rotate stages [A]."""
+    """Aligner's last stage, after the log2(lanes) rotate stages, cycles [A]."""
     multiply_cycles: int = 1
-    """[A]"""
+    """Cycles of a multiplication [A]."""
     accumulate_cycles: int = 1
-    """[A]"""
+    """Cycles of an accumulation [A]."""
     pass_gap_cycles: int = 3
     """Idle cycles between a pass's handover and the next pass's first cycle [A]."""
     requantiser_cycles: int = 3
-    """From a channel's entry into the requantiser to its AMem write [A]."""
+    """From a channel's entry into the requantiser to its AMem write, cycles [A]."""
     voltage_v: float = 1.1
-    """Core supply, 0.75..1.2 V [P]."""
+    """Core supply, V [P]."""
     frequency_mhz: float | None = None
-    """Core clock; by default what the supply allows: 534 MHz at 1.1 V, 234 MHz at 0.8 V [P]."""
+    """Core clock, MHz; by default what the supply allows: 534 MHz at 1.1 V, 234 MHz at 0.8 V [P]."""
     bus_bytes: int = 8
     """Interconnect width: bytes per core cycle [A]."""
     memory_gb_per_s: float = 3.2
     """Off-chip memory bandwidth, 1e9 bytes per second [A]."""
     memory_latency_ns: float = 60.0
-    """From a burst's arrival at the off-chip memory to its first beat [A]."""
+    """From a burst's arrival at the off-chip memory to its first beat, ns [A]."""
     memory_bytes: int = 1 << 26
-    """Off-chip memory capacity [A]."""
+    """Off-chip memory capacity, bytes [A]."""
     burst_bytes: int = 64
-    """Longest burst; bursts never cross a multiple of it [A]."""
+    """Longest burst, bytes; bursts never cross a multiple of it [A]."""
     dma_bursts_in_flight: int = 2
-    """Per channel [A]."""
+    """Bursts in flight of each DMA channel [A]."""
     host_access_ns: float = 20.0
-    """What the host spends on a register access before it enters the interconnect [A]."""
+    """What the host spends on a register access before it enters the interconnect, ns [A]."""
     host_interrupt_ns: float = 100.0
-    """From an interrupt to the driver's next instruction [A]."""
+    """From an interrupt to the driver's next instruction, ns [A]."""
 
     def __post_init__(self) -> None:
         for item in fields(self):

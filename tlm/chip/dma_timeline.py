@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.buffers import KernelError
+from tlm.chip.buffers import KernelError, in_range
 from tlm.chip.config import ChipConfig
 from tlm.chip.driver import SramName
 
@@ -93,18 +93,18 @@ class DmaTimeline:
         """
         if self._state.channels[channel].active:
             raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        _check("cycle", cycle, self.now, _CYCLE_LIMIT)
+        in_range("dma: cycle", cycle, self.now, _CYCLE_LIMIT)
         bus, words = self._config.bus_bytes, self._words[sram]
         for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
             if value < 0 or value % bus:
                 raise KernelError(f"dma: {key} is {value}, but must be a multiple of the bus's {bus} bytes")
-        _check("row_words", row_words, 1, words)
-        _check("rows", rows, 1, words // row_words)
-        _check("sram_word", sram_word, 0, words - row_words)
+        in_range("dma: row_words", row_words, 1, words)
+        in_range("dma: rows", rows, 1, words // row_words)
+        in_range("dma: sram_word", sram_word, 0, words - row_words)
         if rows == 1:  # the strides mean nothing
             memory_stride_bytes = sram_stride_words = 0
         else:
-            _check("sram_stride_words", sram_stride_words, 0, (words - row_words - sram_word) // (rows - 1))
+            in_range("dma: sram_stride_words", sram_stride_words, 0, (words - row_words - sram_word) // (rows - 1))
         row_bytes = row_words * self._state.config.word_bytes[sram]
         self._check_memory_end(memory_offset_bytes + (rows - 1) * memory_stride_bytes + row_bytes)
         place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
@@ -128,7 +128,7 @@ class DmaTimeline:
         """
         if banks.dtype != np.uint8 or banks.ndim != 1 or not banks.flags.c_contiguous:
             raise KernelError(f"calendar: {banks.dtype} {banks.shape}, but contiguous uint8 (cycles,) is needed")
-        _check("first_cycle", first_cycle, 0, _CYCLE_LIMIT)
+        in_range("dma: first_cycle", first_cycle, 0, _CYCLE_LIMIT)
         former = self._state.calendars[sram]
         end = min(former.first_cycle + former.cycles, first_cycle)
         if self.now < end:
@@ -157,7 +157,7 @@ class DmaTimeline:
         Raises:
             KernelError: a cycle beyond 2^60.
         """
-        _check("until_cycle", until_cycle, 0, _CYCLE_LIMIT)
+        in_range("dma: until_cycle", until_cycle, 0, _CYCLE_LIMIT)
         if self._next_is_known and self._next is not None and self.now <= self._ahead.now <= until_cycle:
             self._state[0] = self._ahead[0]  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)
@@ -213,11 +213,6 @@ class DmaTimeline:
             raise KernelError(
                 f"dma: a transfer to off-chip byte {end - 1}, but there are {self._config.memory_bytes} bytes"
             )
-
-
-def _check(key: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise KernelError(f"dma: {key} is {value}, but must be in {low}..{high}")
 
 
 def _c_config(config: ChipConfig) -> CData:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.buffers import KernelError
+from tlm.chip.buffers import KernelError, in_range
 from tlm.chip.geometry import Geometry
 
 if TYPE_CHECKING:
@@ -192,10 +192,7 @@ def _params(
 
 
 def _in_range(key: str, value: int) -> int:
-    low, high = _RANGES[key]
-    if not low <= value <= high:
-        raise KernelError(f"timing: {key} is {value}, but must be in {low}..{high}")
-    return value
+    return in_range(f"timing: {key}", value, *_RANGES[key])
 
 
 def _residual(word: int | None) -> int:

@@ -47,7 +47,7 @@ def check_values(what: str, shape: Sequence[int]) -> None:
     """
     count = math.prod(shape)
     if count > MAX_VALUES:
-        raise InputError(f"{what}: shape {tuple(shape)} has {count} values; give at most {MAX_VALUES}")
+        raise InputError(f"{what}: shape {tuple(shape)} has {count:,} values; allowed: at most {MAX_VALUES:,}")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from tlm.core.errors import InputError
@@ -10,7 +9,6 @@ from tlm.integer_arrays import Int8Array
 from tlm.layers import INPUT, AvgPool2d, Conv2d, Layer
 from tlm.network import Network
 from tlm.networks.calibration import calibrated, calibrated_average
-from tlm.networks.seeded import MAX_VALUES
 from tlm.reference import OutputArray, accumulate, finished, output
 
 
@@ -41,9 +39,6 @@ class NetworkBuilder:
         """
         network = self._with(layer)
         added = network.layers[-1]
-        values = math.prod(network.tensors[added.name].shape)
-        if values > MAX_VALUES:
-            raise InputError(f"layer {added.name!r}: its output has {values:,} values; allowed: at most {MAX_VALUES:,}")
         if calibrate and isinstance(added, Conv2d) and not added.accumulator_output:
             residual = None if added.residual is None else self._tensor(added.residual)
             sums = accumulate(added, self._tensor(network.input_of(added).name))

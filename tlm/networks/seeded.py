@@ -12,15 +12,11 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from tlm.core.errors import InputError
 from tlm.integer_arrays import Int8Array
 from tlm.layers import activation_range, check_values
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""
-
-MAX_VALUES = 1 << 27
-"""Most values of one tensor: 64 MiB at 4 bits, all of the default off-chip memory."""
 
 _AT_ONCE = 1 << 15
 """Numbers drawn at a time where there are millions: their words (256 KiB) stay in the processor's cache."""
@@ -73,10 +69,8 @@ class SeededBits:
 
     def _count(self, shape: tuple[int, ...]) -> int:
         """How many values a shape has; refused before memory is asked for that no machine has."""
-        count = math.prod(shape)
-        if count > MAX_VALUES:
-            raise InputError(f"{self._name}: {list(shape)} are {count:,} values; allowed: at most {MAX_VALUES:,}")
-        return count
+        check_values(self._name, shape)
+        return math.prod(shape)
 
 
 def seeded_activations(shape: tuple[int, int, int], seed: int, signed: bool = False) -> Int8Array:

@@ -1,9 +1,9 @@
-"""Several results side by side: cycles and energy against the pruning level, or by scenario."""
+"""Several results side by side: cycles (time, where clocks differ) and energy by pruning level, or by scenario."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tlm.plots import style
@@ -42,6 +42,7 @@ class LevelBar:
     computing_cycles: int
     stalled_cycles: int
     waiting_cycles: int
+    clock_khz: int
     core_pj: float
     off_chip_pj: float
 
@@ -59,6 +60,11 @@ class Levels:
     axis: str
     bars: tuple[LevelBar, ...]
 
+    @property
+    def clocks_differ(self) -> bool:
+        """Whether equal cycles take different times."""
+        return len({bar.clock_khz for bar in self.bars}) > 1
+
 
 def levels_of_each(sources: Sequence[Source]) -> Levels:
     """By pruning level if the results differ in it alone, else by name in the order given.
@@ -72,9 +78,10 @@ def levels_of_each(sources: Sequence[Source]) -> Levels:
         for index, (source, name) in enumerate(zip(sources, names(sources), strict=True))
     ]
     if taps is None:
-        clocks = {source.stored.chip.clock_khz for source in sources}
-        remark = "; clocks differ, so equal cycles take different times" if len(clocks) > 1 else ""
-        return Levels(f"Cycles and energy of {len(bars)} results{remark}", "scenario", tuple(bars))
+        shown = Levels(f"Cycles and energy of {len(bars)} results", "scenario", tuple(bars))
+        if not shown.clocks_differ:
+            return shown
+        return replace(shown, title=f"Time and energy of {len(bars)} results, whose clocks differ")
     stored = sources[0].stored
     return Levels(
         f"Cycles and energy by pruning level at {operating_point(stored)}",
@@ -91,7 +98,7 @@ def draw(shown: Levels) -> Figure:
     figure.set_figwidth(max(style.WIDTH_INCHES, _REST_INCHES + 2 * _BAR_INCHES * len(shown.bars)))
     figure.suptitle(shown.title, x=0.01, ha="left")
     left, right = figure.subplots(1, 2)
-    _draw_cycles(left, shown.bars)
+    _draw_cycles(left, shown)
     _draw_energy(right, shown.bars)
     for axes in (left, right):
         axes.grid(axis="y")
@@ -111,27 +118,36 @@ def _bar(source: Source, name: str, taps: int | None) -> LevelBar:
         computing_cycles=computing,
         stalled_cycles=stored.compute_cycles - computing,
         waiting_cycles=stored.cycles - stored.compute_cycles,
+        clock_khz=stored.chip.clock_khz,
         core_pj=energy.total_pj,
         off_chip_pj=energy.off_chip_pj,
     )
 
 
-def _cycles_unit(largest_cycles: int) -> tuple[str, int]:
-    """What the axis counts, and how many cycles that is."""
+def cycles_unit(shown: Levels) -> tuple[str, list[float]]:
+    """What the axis counts, and how many cycles that is in each bar: of clocks that differ, a time."""
+    bars = shown.bars
+    if shown.clocks_differ:
+        longest_us = max(bar.cycles * 1000 / bar.clock_khz for bar in bars)
+        unit, unit_us = ("ms", 1000) if longest_us >= 1000 else ("µs", 1)
+        return f"time, {unit}", [bar.clock_khz * unit_us / 1000 for bar in bars]
     sizes = (("million cycles", 10**6), ("thousand cycles", 10**3))
-    return next(((name, size) for name, size in sizes if largest_cycles >= size), ("cycles", 1))
+    most = max(bar.cycles for bar in bars)
+    count, size = next(((name, size) for name, size in sizes if most >= size), ("cycles", 1))
+    return count, [size] * len(bars)
 
 
-def _draw_cycles(axes: Axes, bars: Sequence[LevelBar]) -> None:
-    count, size = _cycles_unit(max(bar.cycles for bar in bars))
+def _draw_cycles(axes: Axes, shown: Levels) -> None:
+    bars = shown.bars
+    count, sizes = cycles_unit(shown)
     parts = {
-        COMPUTING: [bar.computing_cycles / size for bar in bars],
-        STALLED: [bar.stalled_cycles / size for bar in bars],
-        WAITING: [bar.waiting_cycles / size for bar in bars],
+        COMPUTING: [bar.computing_cycles / size for bar, size in zip(bars, sizes, strict=True)],
+        STALLED: [bar.stalled_cycles / size for bar, size in zip(bars, sizes, strict=True)],
+        WAITING: [bar.waiting_cycles / size for bar, size in zip(bars, sizes, strict=True)],
     }
     for part, starts in _stack(axes, bars, parts):
         if part == WAITING:
-            for bar, place, start in zip(bars, _places(bars), starts, strict=True):
+            for bar, size, place, start in zip(bars, sizes, _places(bars), starts, strict=True):
                 style.value(axes, _number(bar.cycles / size), (place, start + bar.waiting_cycles / size), upright=True)
     axes.set_ylabel(f"{count} [S]")
 

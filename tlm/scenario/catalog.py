@@ -47,6 +47,14 @@ def catalog() -> list[CatalogEntry]:
     return [entries[name] for name in sorted(entries, key=natural_key)]
 
 
+def named(text: str) -> Path | None:
+    """The file of the catalog that a name means, with or without its suffix."""
+    path = Path(text)
+    if path.name != text:
+        return None
+    return next((one.path for one in catalog() if text in (one.name, one.path.name)), None)
+
+
 def find_scenario(text: str) -> Path:
     """The file that a user means: a path, or the name of one in the catalog.
 
@@ -56,10 +64,9 @@ def find_scenario(text: str) -> Path:
     path = Path(text)
     if path.exists():
         return path
-    entries = {entry.name: entry.path for entry in catalog()}
-    if path.parent == Path() and path.stem in entries and path.suffix in ("", entries[path.stem].suffix):
-        return entries[path.stem]
-    near = get_close_matches(path.stem, entries, 1)
+    if found := named(text):
+        return found
+    near = get_close_matches(path.stem, [entry.name for entry in catalog()], 1)
     hint = f"did you mean {near[0]}?" if near else "`tlm list` shows those that there are"
     raise InputError(f"{text}: no such scenario; {hint}")
 

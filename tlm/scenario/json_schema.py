@@ -1,9 +1,13 @@
-"""The JSON Schema of scenario files, for editors and for error messages; made from the structs and dataclasses."""
+"""The JSON Schema of scenario files, for editors and for error messages; made from the structs and dataclasses.
+
+What a key means stands once, below it in its class; bounds and default follow from its type.
+"""
 
 from __future__ import annotations
 
 import ast
 import inspect
+import json
 import textwrap
 from collections.abc import Mapping
 from dataclasses import fields
@@ -19,23 +23,28 @@ from tlm.scenario import schema as structs
 from tlm.scenario.sources import KeyPath, lookup
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_EXTENDS = (
+    "Scenario that this one changes: a file, relative to this one, or the name of one that `tlm list` shows. "
+    "Default: none."
+)
 
 
 @cache
 def scenario_schema() -> dict[str, Any]:
-    """The whole schema: types, bounds, defaults and descriptions of every key."""
+    """The whole schema: types, bounds, defaults and descriptions of every key that a file may hold."""
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
-    for name, definition in definitions.items():
-        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
-        _describe(definition, cls)
     _bound_chip(definitions["ChipConfig"])
     _bound_energy(definitions["EnergyConfig"])
-    _default_kinds(definitions)
-    definitions["Scenario"]["properties"] = {
-        "extends": {"type": "string", "description": "Scenario file, relative to this one, that this one changes."},
-        **definitions["Scenario"]["properties"],
-    }
+    for name, definition in definitions.items():
+        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
+        for node in definition["properties"].values():
+            _without_null(node)
+        _describe(definition, cls)
+    whole = definitions["Scenario"]
+    whole["properties"] = {"extends": {"type": "string", "description": _EXTENDS}, **whole["properties"]}
+    whole["if"] = {"not": {"required": ["extends"]}}
+    whole["then"] = {"properties": {name: _complete(name, definitions) for name in structs.DEFAULT_KINDS}}
     return {"$schema": _DIALECT, "title": "cartesian-tlm scenario", **schema}
 
 
@@ -99,7 +108,9 @@ def allowed_text(node: Mapping[str, Any]) -> str:
         article = "an integer" if kind == "integer" else "a number"
         form = "d" if kind == "integer" else "g"
         limits = [f"{node[key]:{form}}" for key in ("minimum", "maximum") if key in node]
-        return f"{article} in {'..'.join(limits)}" if len(limits) == 2 else article
+        if len(limits) == 1:
+            return f"{article}, {limits[0]} or {'more' if 'minimum' in node else 'less'}"
+        return f"{article} in {'..'.join(limits)}" if limits else article
     if kind == "array":
         items = node.get("prefixItems") or [node["items"]] * node.get("minItems", 0)
         if len(items) > 3:  # too many to list, and alike
@@ -125,11 +136,43 @@ def _kind_of(node: dict[str, Any], table: Any) -> dict[str, Any]:
     return node if ref is None else _resolved({"$ref": ref})
 
 
+def _without_null(node: dict[str, Any]) -> None:
+    """TOML has no null: a key is left out."""
+    options = [option for option in node.pop("anyOf", []) if option != {"type": "null"}]
+    node |= options[0] if len(options) == 1 else {"anyOf": options} if options else {}
+    if "null" in json.dumps(node.get("default")):
+        node.pop("default", None)
+
+
 def _describe(definition: dict[str, Any], cls: type) -> None:
+    """Texts for those who write the file."""
     docs = attribute_docs(cls)
+    text = _plain((inspect.getdoc(cls) or "").split("\n\n")[0])
+    del definition["title"], definition["description"]
     for key, node in definition["properties"].items():
-        if key in docs:
-            node["description"] = docs[key]
+        if key == "kind":
+            (kind,) = node["enum"]
+            definition |= {"title": f'kind = "{kind}"', "description": text}
+            node["description"] = f'"{kind}": {text}'
+            if kind in structs.DEFAULT_KINDS.values():
+                node["default"] = kind
+        elif "$ref" in node or "discriminator" in node:
+            node["description"] = _plain(docs[key])
+        else:
+            node["description"] = " ".join((_plain(docs[key]), *_limits(node)))
+
+
+def _limits(node: dict[str, Any]) -> list[str]:
+    """What is allowed, where that is more than a type of text, and the default, where the type has one."""
+    allowed, default = allowed_text(node), node.get("default")
+    sentences = [] if allowed in ("", "a string", "[...]") else [f"Allowed: {allowed}."]
+    if default not in (None, "", [], {}):
+        sentences.append(f"Default: {json.dumps(default)}.")
+    return sentences
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
 
 
 def _bound_chip(definition: dict[str, Any]) -> None:
@@ -149,10 +192,11 @@ def _bound_energy(definition: dict[str, Any]) -> None:
         definition["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
 
 
-def _default_kinds(definitions: dict[str, Any]) -> None:
-    """A kind that is the default need not be written."""
-    for definition in definitions.values():
-        kind = definition["properties"].get("kind", {})
-        if kind.get("enum", [None])[0] in structs.DEFAULT_KINDS.values():
-            definition["required"] = [key for key in definition.get("required", []) if key != "kind"]
-            kind["default"] = kind["enum"][0]
+def _complete(section: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """What a section has to hold where no other file gives it; without a kind it is of the default kind."""
+    options = []
+    for kind, ref in definitions["Scenario"]["properties"][section]["discriminator"]["mapping"].items():
+        required = definitions[ref.rsplit("/", 1)[-1]].pop("required")
+        is_default = kind == structs.DEFAULT_KINDS[section]
+        options.append({"$ref": ref} if is_default else {"properties": {"kind": {"const": kind}}, "required": required})
+    return {"anyOf": options}

@@ -99,25 +99,25 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """One layer; its requantisation is calibrated on the input unless the weights file gives it."""
 
     name: LayerName | None = None
-    """Unique; default layer1, layer2, ..."""
+    """Name of the layer, unique; default layer1, layer2, ..."""
     out_channels: Size = 32
     """Output channels."""
     kernel: KernelSize | Annotated[tuple[KernelSize, ...], TWO] = 1
     """Kernel size, or [y, x]; at most 60 taps."""
     stride: Stride | Annotated[tuple[Stride, ...], TWO] = 1
-    """One number, or [y, x]."""
+    """Stride: one number, or [y, x]."""
     padding: Pad | Annotated[tuple[Sides, ...], TWO] | None = None
-    """One number, [y, x], or [[top, bottom], [left, right]]; default keeps the size of the map at stride 1."""
+    """Padding: one number, [y, x], or [[top, bottom], [left, right]]; default keeps the size of the map at stride 1."""
     dilation: Dilation | Annotated[tuple[Dilation, ...], TWO] = 1
-    """One number, or [y, x]."""
+    """Dilation: one number, or [y, x]."""
     groups: Size = 1
     """Groups of channels; equal to the channels for a depth-wise layer."""
     taps: Annotated[int, Meta(ge=0, le=60)] | None = None
-    """Keep this many kernel taps per input channel, the same for all output channels."""
+    """Keep this many kernel taps per input channel, the same for all output channels; default all."""
     density: Share | None = None
-    """Keep this share of the single weights, at random (unstructured pruning)."""
+    """Keep this share of the single weights, at random (unstructured pruning); default all."""
     word_density: Share | None = None
-    """Keep this share of the weight words (32 output channels x 1 input channel x 1 tap), at random."""
+    """Keep this share of the weight words (32 output channels x 1 input channel x 1 tap), at random; default all."""
     signed_output: bool = False
     """Output -8..7 instead of 0..15 (which includes the ReLU)."""
     accumulator_output: bool = False
@@ -132,7 +132,7 @@ class LayersNetwork(Section, frozen=True, tag="layers"):
     """Layers listed one by one in [[network.layers]] tables."""
 
     layers: tuple[LayerSection, ...] = (LayerSection(),)
-    """In the order of execution."""
+    """The layers in the order of execution; default one layer, all of whose keys have their defaults."""
     seed: Seed = 0
     """Seed of all weights that the weights file does not give."""
     weights: str | None = None

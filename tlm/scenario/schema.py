@@ -2,8 +2,8 @@
 
 A section that comes in several kinds (``network``, ``input``) is a union of structs told apart by ``kind``. A new kind
 is a new struct with the same methods, added to the union; nothing else needs to know it. Attribute docstrings become
-the descriptions in the JSON Schema. The kinds of network and of input have files of their own, ``networks`` and
-``inputs``.
+the descriptions in the JSON Schema, so they are written for those who write such files. The kinds of network and of
+input have files of their own, ``networks`` and ``inputs``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PATH_KEYS = (("input", "file"), ("network", "weights"), ("network", "patterns"),
 
 
 class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to record while it runs. Paths are relative to the output directory (-o), or to the current one without."""
+    """What to record while it runs."""
 
     wave: str | None = None
     """Waveform to write, .vcd or .fst; a layout for GTKWave is written beside it."""
@@ -58,16 +58,16 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class SweepSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `tlm sweep` varies; other commands ignore it."""
+    """What `tlm sweep` varies."""
 
     over: dict[str, Any] = field(default_factory=dict)
     """Key, e.g. "chip.amem_banks", -> array of its values, or text such as "1..9", "0.8..1.1:0.1", "256..4096:*2"."""
     sample: Annotated[int, Meta(ge=1)] | None = None
     """So many draws instead of every combination."""
     method: Literal["lhs", "random"] = "lhs"
-    """Of a sample: Latin hypercube or independent draws."""
+    """How a sample is drawn: Latin hypercube or independent draws."""
     seed: Seed = 0
-    """Of a sample."""
+    """Seed of a sample's draws."""
     where: list[str] = field(default_factory=list)
     """Expressions that every point has to meet, e.g. "chip.amem_banks * chip.amem_words <= 65536"."""
 
@@ -83,12 +83,12 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chip: ChipConfig = field(default_factory=ChipConfig)
     """The chip and what surrounds it; the default is the published chip at 1.1 V."""
     network: NetworkSection = field(default_factory=BlockNetwork)
-    """What it computes."""
+    """What it computes; without a kind, kind = "pw_dw_pw_block"."""
     input: InputSection = field(default_factory=RandomInput)
-    """What the network reads."""
+    """What the network reads; without a kind, kind = "random"."""
     energy: EnergyConfig = field(default_factory=EnergyConfig)
     """What events cost; the default is calibrated to the published power."""
     trace: TraceSection = field(default_factory=TraceSection)
-    """What is recorded."""
+    """What is recorded. Paths are relative to the output directory (-o), or to the current one without."""
     sweep: SweepSection = field(default_factory=SweepSection)
-    """What `tlm sweep` varies."""
+    """What `tlm sweep` varies; other commands ignore it."""

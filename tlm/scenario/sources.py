@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
+from tlm.scenario.catalog import named
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
 from tlm.toml_files import parse_toml, read_toml
 
@@ -63,7 +64,7 @@ def read_sources(path: Path) -> list[Source]:
         seen.append(identity)
         source, base = _read(current, f"; it is named by extends in {chain[-1].label}" if chain else "")
         chain.append(source)
-        current = None if base is None else current.parent / base
+        current = None if base is None else _extended(current.parent, base)
     return chain[::-1]
 
 
@@ -119,6 +120,12 @@ def lookup(data: Any, path: KeyPath) -> Any:
 def key_text(path: KeyPath) -> str:
     """``network.layers[0].kernel``."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def _extended(directory: Path, base: str) -> Path:
+    """A file beside the one that extends it, else one of the catalog, as `tlm run` finds it."""
+    beside, packaged = directory / base, named(base)
+    return beside if packaged is None or beside.exists() else packaged
 
 
 def _read(path: Path, why: str) -> tuple[Source, str | None]:

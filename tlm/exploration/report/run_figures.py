@@ -29,6 +29,9 @@ _PLOT_PX = 650, 330
 _THICK, _THIN = (0.55, -0.42), (0.25, 0.15)
 """Width and offset of a bar in a layer's row: what the engine did, and below it what DMA moved."""
 _WHOLE = (0.8, -0.4)
+_UNSNAPPED: Mapping[str, Any] = {"width": 0.02, "color": "rgba(0, 0, 0, 0)"}
+"""Line around a bar, invisible: without a line plotly widens bars shorter than a pixel to whole pixels, over their
+neighbours; with one it draws them as long as they are, as tlm.plots.timeline does."""
 _LOOKS: Mapping[str, Any] = {
     "margin": {"t": 30, "r": 20, "b": 50},
     "legend": {"traceorder": "normal"},
@@ -87,7 +90,7 @@ def _timeline(source: Source) -> go.Figure:
                 x=[bar.cycles for bar in bars],
                 width=[width for width, _ in spots],
                 offset=[offset for _, offset in spots],
-                marker={"color": colour, "line": {"width": 0}},
+                marker={"color": colour, "line": _UNSNAPPED},
                 text=[bar.layer for bar in bars],
                 textposition="none",
                 hovertemplate=f"{name} %{{text}}<br>cycles %{{base:,}}, for %{{x:,}}<extra>%{{y}}</extra>",
@@ -130,7 +133,7 @@ def _causes(source: Source) -> go.Figure:
             orientation="h",
             y=[bar.name for bar in shown.bars],
             x=[causes.get(cause, 0) for causes in found],
-            marker={"color": colour, "line": {"width": 0}},
+            marker={"color": colour, "line": _UNSNAPPED},
             hovertemplate=f"{style.words(cause)} %{{x:,}} cycles<extra>%{{y}}</extra>",
         )
         for cause, colour in style.CAUSES.items()
@@ -227,6 +230,6 @@ def _energy(source: Source) -> go.Figure:
 
 def _bars(go: Any, name: str, names: list[str], values: list[float], colour: str, unit: str) -> Any:
     return go.Bar(
-        name=name, orientation="h", y=names, x=values, marker={"color": colour, "line": {"width": 0}},
+        name=name, orientation="h", y=names, x=values, marker={"color": colour, "line": _UNSNAPPED},
         hovertemplate=f"{name} %{{x:,.4g}} {unit}<extra>%{{y}}</extra>",
     )  # fmt: skip
