@@ -150,7 +150,7 @@ def image_spots(program: Program) -> list[tuple[int, int]]:
 
 
 @both
-@settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.filter_too_much])
 @given(networks(), st.sampled_from((48, 64, 96, 128)), st.data())
 def test_data_bits_where_windows_move(fidelity: str, case: NetworkCase, amem_words: int, data: st.DataObject) -> None:
     """Networks in an AMem too small for them: bands, spilled tensors, descriptors of several rows."""

@@ -53,13 +53,13 @@ def check(case: BandCase) -> None:
     assert weight_reads == (0 if case.header().pooling else sum(p.counts["steps"] for p in expected))
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_generated_bands(case: BandCase) -> None:
     check(case)
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(generated(pooling=True, banded=False))
 def test_generated_pooling(case: BandCase) -> None:
     check(case)

@@ -187,7 +187,7 @@ def test_bits_of_an_sram_after_its_load(fidelity: str, name: str, target: FaultT
 
 
 @both
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(networks(max_layers=2), st.data())
 def test_data_bits_of_generated_networks(fidelity: str, case: NetworkCase, data: st.DataObject) -> None:
     """Up to three flips in weights, activations and parameters, several jobs and the published array."""

@@ -60,7 +60,7 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
 
 
 @both
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(networks(), chips(), MEMORIES)
 def test_a_slower_memory_never_shortens_a_run(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -191,7 +191,7 @@ def check_models_agree(case: NetworkCase, chip: ChipConfig, memories: Mapping[st
     assert beat.bank_conflicts == burst.bank_conflicts
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(networks(), chips(), MEMORIES)
 def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_models_agree(case, chip, memories)

@@ -43,7 +43,7 @@ def with_wmem(chip: ChipConfig, words: int | None) -> ChipConfig:
 
 
 @given(case=networks(), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 
@@ -110,7 +110,7 @@ def test_named_cases(name: str) -> None:
     assert_equal(*both(tlm.compile(network, chip), values))
 
 
-@pytest.mark.parametrize("taps", [1, 3, 9])
+@pytest.mark.parametrize("taps", [1, 3, pytest.param(9, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("stage", ["conv3_2"])
 def test_the_main_job(stage: str, taps: int) -> None:
     _check_block(resnet18_block(stage, taps))

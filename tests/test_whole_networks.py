@@ -116,7 +116,7 @@ MEMORIES = {"memory_bytes": 1 << 22}
 
 
 @given(case=deep_networks(), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
 
@@ -138,7 +138,7 @@ def with_room_for(groups: Mapping[str, int], network: tlm.Network, chip: ChipCon
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_small_memories_for_weights_and_instructions_change_no_value(
     case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
 ) -> None:
