@@ -33,7 +33,7 @@ def conv(name: str, **kwargs: object) -> tlm.Conv2d:
 BITS = SeededBits(0, "x")
 WIDE = StackLayer("wide", 65_535)
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "input of a scenario": (lambda p: scenario(p, "input.shape=[1,65535,65535]"), "4,294,836,225 values; allowed: at most"),
+    "input of a scenario": (lambda p: scenario(p, "input.shape=[1,65535,65535]"), "4,294,836,225 values; allowed:"),
     "drawn input": (lambda p: RandomInput(shape=(3, 65_535, 9_999)).activations(None), "allowed: at most 134,217,728"),
     "image": (lambda p: ImageInput(file="none").activations((3, 65_535, 65_535)), "allowed: at most 134,217,728"),
     "drawn activations": (lambda p: seeded_activations((65_535,) * 3, 0), "allowed: at most 134,217,728"),
