@@ -72,9 +72,9 @@ class Graph:
 
 # -- parts of graphs in which all scales are 1 --
 
+
 def signed(shape: tuple[int | str, ...] = (1, 2, 5, 6), **keys: Any) -> Graph:
     return Graph(shape, scale=1.0, kind=INT4, **keys)
-
 
 
 def conv(graph: Graph, source: str = "q", kernel: tuple[int, int] = (3, 3), bias: Any = None, **keys: Any) -> str:
@@ -86,22 +86,18 @@ def conv(graph: Graph, source: str = "q", kernel: tuple[int, int] = (3, 3), bias
     return graph.node("Conv", inputs, name, **keys)
 
 
-
 def identity(graph: Graph, source: str, channels: int = 2) -> str:
     """Makes any map the network's output: its sums with weights of 1."""
     weights = graph.weights("last", np.eye(channels)[:, :, None, None], 1.0)
     return graph.node("Conv", [source, weights], "y")
 
 
-
 def pads(*amounts: int) -> Any:
     return np.array(amounts, np.int64)
 
 
-
 def f32(value: Any) -> Any:
     return np.asarray(value, np.float32)
-
 
 
 def added(constant: Any, first: bool = False, relu: bool = False, kind: int = INT4, **keys: Any) -> tuple[Graph, str]:
@@ -114,19 +110,16 @@ def added(constant: Any, first: bool = False, relu: bool = False, kind: int = IN
     return graph, graph.activations(graph.node("Add", inputs[:: -1 if first else 1], "a"), "y", kind, 1.0)
 
 
-
 def gemm(weights: tuple[int, int], bias: Any, **keys: Any) -> tuple[Graph, str]:
     graph = signed((1, 6))
     whole = RNG.integers(-8, 8, weights)
     return graph, graph.node("Gemm", ["q", graph.weights("w", whole, 1.0), graph.reals("b", bias)], "y", **keys)
 
 
-
 def clip(low: float, high: float, kind: int = UINT4) -> tuple[Graph, str]:
     graph = signed()
     bounds = [graph.reals("l", low), graph.reals("h", high)]
     return graph, graph.activations(graph.node("Clip", [conv(graph, kernel=(1, 1)), *bounds], "r"), "y", kind, 1.0)
-
 
 
 def plain(kind: str, *extra: Any, start: Callable[..., Graph] = signed, **keys: Any) -> tuple[Graph, str]:

@@ -149,7 +149,7 @@ def number(model: ModelProto, rng: random.Random) -> None:
         return
     one = rng.choice(floats)
     array = numpy_helper.to_array(one).copy()
-    array.reshape(-1)[rng.randrange(max(1, array.size)) : ] = rng.choice(REAL)
+    array.reshape(-1)[rng.randrange(max(1, array.size)) :] = rng.choice(REAL)
     one.CopyFrom(numpy_helper.from_array(array, one.name))
 
 

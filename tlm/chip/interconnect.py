@@ -34,9 +34,7 @@ class Interconnect(Module):
         port_slots: name of each initiator's port -> its slot within the cycle, 1 for the highest priority.
     """
 
-    def __init__(
-        self, name: str, parent: Module, address_map: AddressMap, port_slots: Mapping[str, int]
-    ) -> None:
+    def __init__(self, name: str, parent: Module, address_map: AddressMap, port_slots: Mapping[str, int]) -> None:
         super().__init__(name, parent)
         self._clock = self.clock
         self._map = address_map
