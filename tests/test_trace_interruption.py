@@ -80,7 +80,7 @@ def test_ctrl_c_while_a_trace_is_being_written_waits_for_it(
 def test_a_run_that_is_ended_leaves_its_waveform(
     small: Path, tmp_path: Path, kind: signal.Signals, written_bytes: int
 ) -> None:
-    small.write_text(SMALL.replace("[8, 6, 7]", "[8, 160, 170]"))
+    small.write_text(SMALL.replace("[8, 6, 7]", "[8, 320, 340]"))
     process = start("run", small, "--no-check", "--fidelity", "beat", "--wave", "w.vcd", cwd=tmp_path)
     grown = tmp_path / f".w.vcd.{process.pid}.part"
     while process.poll() is None and not (grown.exists() and grown.stat().st_size >= written_bytes):
