@@ -1,8 +1,10 @@
 """The command as a user runs it: a process of its own."""
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,12 @@ def start(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str
         return subprocess.Popen([sys.executable, "-m", "tlm", *map(str, arguments)], cwd=cwd, text=True, **streams)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def points_in(database: Path) -> int:
+    """How many points a sweep under way has committed."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
+            return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0  # no file yet, or no table in it

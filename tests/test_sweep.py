@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import refused, tlm
+from command import points_in, refused, tlm
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
@@ -108,18 +108,9 @@ def test_an_interrupted_sweep_goes_on(small: Path, tmp_path: Path, after: int) -
     assert len(ended) == len(set(ended)) == 24
 
 
-def rows_in(database: Path) -> int:
-    """How many points a sweep under way has committed."""
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-            return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0  # no file yet, or no table in it
-
-
 def wait_for_rows(process: subprocess.Popen[str], database: Path, wanted: int) -> None:
     """Return once a sweep under way has committed so many points."""
-    while process.poll() is None and rows_in(database) < wanted:
+    while process.poll() is None and points_in(database) < wanted:
         time.sleep(0.002)
 
 
@@ -135,7 +126,7 @@ def test_ten_interruptions_change_nothing(tmp_path: Path, small: Path, kind: sig
         process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True, text=True)
         # Moments are counted in points, so that a fast machine is not done before they come; some are in the start-up.
         if index % 3:
-            wait_for_rows(process, database, rows_in(database) + chance.randint(1, 100))
+            wait_for_rows(process, database, points_in(database) + chance.randint(1, 100))
         else:
             time.sleep(chance.uniform(0.1, 1.0))
         if kind == signal.SIGKILL:
@@ -149,7 +140,7 @@ def test_ten_interruptions_change_nothing(tmp_path: Path, small: Path, kind: sig
         # A worker that was being started may complain of its parent's end; this package's own code may not.
         assert "tlm/exploration" not in complaint, complaint
     assert stopped >= 5  # else the moments are too late
-    assert 0 < rows_in(database) < points
+    assert 0 < points_in(database) < points
     done = tlm("sweep", *command[4:])
     assert done.returncode == 0, done.stderr
     assert f"{points:,} ok" in done.stdout

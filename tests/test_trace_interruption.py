@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from command import SMALL, files, start
+from command import SMALL, files, points_in, start
 from waves import CHIP, small_network
 
 import tlm
@@ -92,14 +90,6 @@ def test_a_run_that_is_ended_leaves_its_waveform(
     assert files(tmp_path) == ["small.toml", "w.gtkw", "w.labels.txt", "w.vcd"]
     assert (tmp_path / "w.vcd").stat().st_size > written_bytes
     assert re.fullmatch(r"#\d+", (tmp_path / "w.vcd").read_text().splitlines()[-1])
-
-
-def points_in(database: Path) -> int:
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-            return int(connection.execute("SELECT count(*) FROM results").fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0  # no file yet, or no table in it
 
 
 def test_a_sweep_that_is_ended_keeps_its_points(small: Path, tmp_path: Path) -> None:
