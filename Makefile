@@ -13,7 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= auto
 DEMO := scenarios/resnet18_3of9.toml
-KERNEL_TESTS := $(wildcard tests/test_kernels*.py tests/test_timing*.py tests/test_occupancy.py tests/test_dma_timeline.py)
+KERNEL_TESTS := $(wildcard tests/chip/kernels/test_*.py)
 
 # The editable install lists the packages that there are, so a new one calls for another.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/* tlm/*/__init__.py)
@@ -58,7 +58,7 @@ sanitize: $(VENV)/installed-test
 
 # Each mutation runs the tests up to the first failure; nothing in the checkout is changed.
 mutations: $(VENV)/installed-test
-	$(BIN)/python tests/mutations.py
+	$(BIN)/python tests/support/mutations.py
 
 wheel: $(VENV)/installed
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

@@ -19,7 +19,7 @@ settings.register_profile(
 )
 settings.load_profile("repeatable")
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture

@@ -13,35 +13,28 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 400
 
 LAYERS: dict[str, set[str]] = {
     "tlm.core": {"tlm.core"},
     "tlm.chip": {"tlm.core", "tlm.chip", "tlm._kernels"},
-    "tlm.integer_arrays": {"tlm.core"},
-    "tlm.array_files": {"tlm.core"},
-    "tlm.images": {"tlm.core", "tlm.integer_arrays", "tlm.natural_order"},
-    "tlm.layers": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
-    "tlm.network": {"tlm.core", "tlm.integer_arrays", "tlm.layers"},
-    "tlm.compiler": {"tlm.core", "tlm.chip", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.compiler"},
-    "tlm.reference": {"tlm.core", "tlm.integer_arrays", "tlm.layers", "tlm.network"},
-    "tlm.networks": {
-        "tlm.core", "tlm.array_files", "tlm.integer_arrays", "tlm.layers", "tlm.network", "tlm.networks",
-        "tlm.reference",
-    },
-    "tlm.observe": {"tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe"},
-    "tlm.results": {
-        "tlm.core", "tlm.chip", "tlm.compiler", "tlm.layers", "tlm.network", "tlm.observe", "tlm.results",
-    },
-    "tlm.evaluation": {
-        "tlm.core", "tlm.chip", "tlm.compiler", "tlm.integer_arrays", "tlm.network", "tlm.results", "tlm.evaluation",
+    "tlm.inputs": {"tlm.core", "tlm.inputs"},
+    "tlm.network": {"tlm.core", "tlm.inputs", "tlm.network"},
+    "tlm.compiler": {"tlm.core", "tlm.inputs", "tlm.network", "tlm.chip", "tlm.compiler"},
+    "tlm.networks": {"tlm.core", "tlm.inputs", "tlm.network", "tlm.networks"},
+    "tlm.observe": {"tlm.core", "tlm.network", "tlm.chip", "tlm.compiler", "tlm.observe"},
+    "tlm.traces": {"tlm.core", "tlm.network", "tlm.chip", "tlm.compiler", "tlm.observe", "tlm.traces"},
+    "tlm.results": {"tlm.core", "tlm.network", "tlm.chip", "tlm.compiler", "tlm.observe", "tlm.results"},
+    "tlm.runs": {
+        "tlm.core", "tlm.inputs", "tlm.network", "tlm.networks", "tlm.chip", "tlm.compiler", "tlm.observe",
+        "tlm.traces", "tlm.results", "tlm.runs",
     },
 }  # fmt: skip
 """What each lower part may import; whatever is not named here stands above all of them."""
 
 MODULE = "tlm.core.module.Module"
-WIRING = "tlm.chip.chip"
+WIRING = "tlm.chip.system"
 """Knows every block and binds their sockets."""
 
 Graph = Mapping[str, set[str]]
@@ -199,9 +192,10 @@ def test_the_training_files_that_promise_it_do_without_torch(sources: Sources) -
 
 
 def test_the_blocks_are_found(blocks: set[str]) -> None:
-    names = "host off_chip_memory interconnect dma sram sequencer aligner mac_array requantiser"
-    assert {f"tlm.chip.{name}" for name in names.split()} <= blocks
-    assert not blocks & {"tlm.chip.payloads", "tlm.chip.config", "tlm.chip.registers"}
+    around, engine = "host off_chip_memory interconnect", "dma sram sequencer aligner mac_array requantiser"
+    assert {f"tlm.chip.around.{name}" for name in around.split()} <= blocks
+    assert {f"tlm.chip.{model}.{name}" for model in ("cycle", "passes") for name in engine.split()} <= blocks
+    assert not blocks & {"tlm.chip.payloads", "tlm.chip.config", "tlm.chip.format.registers"}
 
 
 def test_blocks_do_not_import_each_other(sources: Sources, blocks: set[str]) -> None:
@@ -230,13 +224,13 @@ def test_nothing_in_the_chip_imports_its_wiring(sources: Sources) -> None:
 def test_the_compiler_reaches_no_block_and_no_simulator(sources: Sources, blocks: set[str]) -> None:
     for name in sources.trees:
         if within(name, "tlm.compiler"):
-            assert sources.reachable(name) & (blocks | {WIRING, "tlm.simulator", "tlm.core.simulation"}) == set()
+            assert sources.reachable(name) & (blocks | {WIRING, "tlm.runs.simulate", "tlm.core.simulation"}) == set()
 
 
 def test_the_golden_model_shares_no_code_with_chip_and_compiler(sources: Sources) -> None:
     others = ("tlm.chip", "tlm.compiler", "tlm.observe")
-    assert [name for name in sources.reachable("tlm.reference") if any(within(name, p) for p in others)] == []
-    assert "tlm._kernels" not in sources.imports["tlm.reference"]
+    assert [name for name in sources.reachable("tlm.network.golden") if any(within(name, p) for p in others)] == []
+    assert "tlm._kernels" not in sources.imports["tlm.network.golden"]
 
 
 def test_the_command_line_is_on_top(sources: Sources) -> None:

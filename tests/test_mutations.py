@@ -31,8 +31,8 @@ def test_every_duration_of_the_chip_is_in_a_rule() -> None:
 
 def test_a_text_that_is_gone_and_a_rule_without_mutation_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     rule = next(iter(MODELS))
-    left = tuple(one for one in mutations.MUTATIONS if (one.rule, one.model) != (rule, "beat"))
-    gone = Mutation(rule, "burst", "tlm/chip/config.py", "a text that is nowhere", "")
+    left = tuple(one for one in mutations.MUTATIONS if (one.rule, one.model) != (rule, "cycle"))
+    gone = Mutation(rule, "pass", "tlm/chip/config.py", "a text that is nowhere", "")
     monkeypatch.setattr(mutations, "MUTATIONS", (*left, gone))
     found = list(mutations.problems())
     assert any("is there 0 times" in problem for problem in found)

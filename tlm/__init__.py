@@ -9,46 +9,46 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tlm import reference
     from tlm.chip.config import ChipConfig
     from tlm.compiler.compile import compile_network as compile
     from tlm.compiler.program import Program
     from tlm.compiler.saved import load_program, save_program
     from tlm.core.errors import TlmError
-    from tlm.evaluation.evaluator import Evaluator, evaluate
-    from tlm.exploration.api import sweep
-    from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
-    from tlm.network import Network
+    from tlm.network import golden as reference
+    from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
+    from tlm.network.network import Network
     from tlm.networks.fuse import fuse_depthwise_pointwise
     from tlm.observe.energy_table import EnergyConfig
     from tlm.observe.faults import BitFlip, FaultTarget
-    from tlm.observe.trace_options import TraceOptions
     from tlm.results.result import LayerResult, Result
-    from tlm.simulator import simulate
+    from tlm.runs.evaluate import Evaluator, evaluate
+    from tlm.runs.simulate import simulate
+    from tlm.sweeps.api import sweep
+    from tlm.traces.trace_options import TraceOptions
 
 _HOMES = {
-    "AvgPool2d": "tlm.layers",
+    "AvgPool2d": "tlm.network.layers",
     "BitFlip": "tlm.observe.faults",
     "ChipConfig": "tlm.chip.config",
-    "Conv2d": "tlm.layers",
+    "Conv2d": "tlm.network.layers",
     "EnergyConfig": "tlm.observe.energy_table",
-    "Evaluator": "tlm.evaluation.evaluator",
+    "Evaluator": "tlm.runs.evaluate",
     "FaultTarget": "tlm.observe.faults",
     "LayerResult": "tlm.results.result",
-    "MaxPool2d": "tlm.layers",
-    "Network": "tlm.network",
+    "MaxPool2d": "tlm.network.layers",
+    "Network": "tlm.network.network",
     "Program": "tlm.compiler.program",
     "Result": "tlm.results.result",
     "TlmError": "tlm.core.errors",
-    "TraceOptions": "tlm.observe.trace_options",
+    "TraceOptions": "tlm.traces.trace_options",
     "compile": "tlm.compiler.compile:compile_network",
-    "evaluate": "tlm.evaluation.evaluator",
+    "evaluate": "tlm.runs.evaluate",
     "fuse_depthwise_pointwise": "tlm.networks.fuse",
     "load_program": "tlm.compiler.saved",
-    "reference": "tlm.reference:",
+    "reference": "tlm.network.golden:",
     "save_program": "tlm.compiler.saved",
-    "simulate": "tlm.simulator",
-    "sweep": "tlm.exploration.api",
+    "simulate": "tlm.runs.simulate",
+    "sweep": "tlm.sweeps.api",
 }
 
 __all__ = [

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
-from tlm.layers import Conv2d  # noqa: E402
+from tlm.network.layers import Conv2d  # noqa: E402
 from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
 from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
 from tlm.training.export import export  # noqa: E402

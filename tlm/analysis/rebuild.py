@@ -21,8 +21,8 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
 
 if TYPE_CHECKING:
-    from tlm.integer_arrays import Int8Array
-    from tlm.network import Network
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.network.network import Network
     from tlm.results.result import Result
 
 _WITHOUT = "`--no-runs` explains without simulating"
@@ -46,9 +46,9 @@ class RebuiltRun:
 
 def fastest_fidelity() -> str:
     """The model of the chip that takes least time; cycles and values are the same in all."""
-    from tlm.simulator import FIDELITIES
+    from tlm.runs.simulate import FIDELITIES
 
-    return "burst" if "burst" in FIDELITIES else FIDELITIES[0]
+    return "pass" if "pass" in FIDELITIES else FIDELITIES[0]
 
 
 def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.isa import LayerHeader, Parameter, ParameterArrays
-from tlm.chip.kernels import Buffer
+from tlm.chip.format.isa import LayerHeader, Parameter, ParameterArrays
+from tlm.chip.kernels.steps import Buffer
 from tlm.core.payload import MemoryPayload, Payload
 from tlm.core.sockets import DirectMemory
 
@@ -128,7 +128,7 @@ class FlushPayload(Payload):
     """Sequencer to requantiser: answered in the cycle after the layer's last write."""
 
 
-# -- fidelity "burst": a pass is one transaction ------------------------------------------------------------------
+# -- fidelity "pass": a pass is one transaction ------------------------------------------------------------------
 
 
 @dataclass(slots=True, eq=False)

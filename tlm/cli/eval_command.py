@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from tlm.cli.arguments import add_scenario, load, naming
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
-from tlm.golden import differing_layers
+from tlm.network.comparison import differing_layers
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
-    from tlm.evaluation.evaluation_result import Evaluation
     from tlm.results.result import Tensor
+    from tlm.runs.evaluation_result import Evaluation
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job, LoadedScenario
 
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         if value < least:
             raise InputError(f"--{key}: {value} is not allowed; give {least} or more")
     if arguments.output is not None:
-        from tlm.result_files import EVALUATION_NAME, OUTPUTS_NAME, check_writable
+        from tlm.results.files import EVALUATION_NAME, OUTPUTS_NAME, check_writable
 
         check_writable(arguments.output, "-o", EVALUATION_NAME, OUTPUTS_NAME)
     loaded = load(arguments)
@@ -115,8 +115,8 @@ def _fashion_mnist(arguments: argparse.Namespace, job: Job) -> BatchInputs:
 def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> tuple[Evaluation, list[Tensor] | None]:
     """The evaluation, and all outputs if they are to be written."""
     import tlm
-    from tlm.evaluation.batch import Batch
-    from tlm.evaluation.evaluation_result import Evaluation, evaluated_input
+    from tlm.runs.batch import Batch
+    from tlm.runs.evaluation_result import Evaluation, evaluated_input
 
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip)
@@ -166,16 +166,16 @@ def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor]
         return []
     import numpy as np
 
-    from tlm.evaluation.evaluation_result import evaluation_record
-    from tlm.result_files import EVALUATION_NAME, json_text, write_record
+    from tlm.results.files import EVALUATION_NAME, json_text, write_record
+    from tlm.runs.evaluation_result import evaluation_record
 
     tensors = {evaluation.result.output_name: np.stack(outputs)}
     return write_record(directory, EVALUATION_NAME, json_text(evaluation_record(evaluation)), tensors)
 
 
 def _print(evaluation: Evaluation, written: list[Path]) -> None:
-    from tlm.evaluation.evaluation_result import print_evaluation
     from tlm.results.report import report_console
+    from tlm.runs.evaluation_result import print_evaluation
 
     print_evaluation(evaluation, report_console(soft_wrap=True))
     print(

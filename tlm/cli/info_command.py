@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     import shutil
     from importlib.metadata import version
 
-    from tlm.chip.kernels import isa
+    from tlm.chip.kernels.steps import isa
 
     viewers = [name for name in _VIEWERS if shutil.which(name)]
     facts = {

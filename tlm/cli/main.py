@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
-from tlm.observe.interruption import stopped_by, termination_interrupts
+from tlm.core.interruption import stopped_by, termination_interrupts
 
 COMMANDS = (
     "run", "eval", "sweep", "report", "wave", "plot", "explain", "compare", "reproduce", "train", "tradeoff", "import",

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     require_matplotlib()
     from tlm.plots.render import figure_names, render
     from tlm.plots.sources import load_sources
-    from tlm.result_files import check_writable
+    from tlm.results.files import check_writable
 
     sources = load_sources(arguments.results)
     formats = _FORMATS[arguments.format]

@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Write it."""
     from tlm.core.errors import InputError
     from tlm.core.files import whole_file
-    from tlm.exploration.report.page import require_plotly
-    from tlm.exploration.report.run_page import run_page
-    from tlm.exploration.report.sweep_page import sweep_page
-    from tlm.exploration.store import DATABASE_NAME
-    from tlm.result_files import RESULT_NAME, check_writable_file
+    from tlm.report.page import require_plotly
+    from tlm.report.run_page import run_page
+    from tlm.report.sweep_page import sweep_page
+    from tlm.results.files import RESULT_NAME, check_writable_file
+    from tlm.sweeps.store import DATABASE_NAME
 
     require_plotly()
     path: Path = arguments.path

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tlm.reproduction.measure import QUICK, Extent, measure
     from tlm.reproduction.report import document
     from tlm.reproduction.text import markdown, print_document
-    from tlm.result_files import check_writable_file
+    from tlm.results.files import check_writable_file
 
     path: Path | None = arguments.output
     if path is not None:

@@ -11,16 +11,16 @@ from tlm.cli.arguments import add_scenario, load, naming
 from tlm.cli.progress import progress
 from tlm.cli.traces import TRACE_FLAGS, add_traces, check_trace_files, trace_messages, trace_options
 from tlm.core.errors import InputError, TlmError
-from tlm.golden import differing_layers
+from tlm.network.comparison import differing_layers
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
     from tlm.compiler.program import Program
-    from tlm.evaluation.batch import BatchSummary
-    from tlm.observe.trace_options import TraceOptions
     from tlm.results.result import Result
+    from tlm.runs.batch import BatchSummary
     from tlm.scenario.batch_inputs import BatchInputs
     from tlm.scenario.loading import Job
+    from tlm.traces.trace_options import TraceOptions
 
 _OK, _DIFFERS, _FAILED = 0, 1, 1
 
@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_parser("run", help="run a scenario and compare its outputs with the golden model")
     add_scenario(parser, scripts=True)
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")
-    parser.add_argument("--fidelity", metavar="NAME", help="model of the chip: burst (fast, default) or beat (clear)")
+    parser.add_argument("--fidelity", metavar="NAME", help="model of the chip: pass (fast, default) or cycle (clear)")
     add_traces(parser)
     parser.add_argument("--json", action="store_true", help="print result.json, and nothing else, on stdout")
     parser.add_argument("--no-check", action="store_true", help="leave out the golden model; the result says so")
@@ -42,7 +42,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1."""
-    from tlm.result_files import OUTPUTS_NAME, RESULT_NAME, check_writable
+    from tlm.results.files import OUTPUTS_NAME, RESULT_NAME, check_writable
     from tlm.scenario.catalog import find_scenario
 
     path = find_scenario(arguments.scenario)
@@ -83,7 +83,7 @@ def _simulate(
 
 def _evaluate(program: Program, inputs: BatchInputs, result: Result) -> BatchSummary:
     import tlm
-    from tlm.evaluation.batch import Batch
+    from tlm.runs.batch import Batch
 
     batch, evaluator = Batch(result, len(inputs)), tlm.Evaluator(program)
     with progress("evaluating the batch", len(inputs)) as count_one:
@@ -101,7 +101,7 @@ def _deliver(
     arguments: argparse.Namespace,
     traces: list[Path],
 ) -> None:
-    from tlm.result_files import json_text
+    from tlm.results.files import json_text
     from tlm.results.result_json import result_record
 
     matches = None if differing is None else not differing
@@ -109,7 +109,7 @@ def _deliver(
     text = json_text(record if batch is None else record | {"batch": batch.record()})
     written = traces
     if arguments.output is not None:
-        from tlm.result_files import write_result
+        from tlm.results.files import write_result
 
         written = [*write_result(arguments.output, text, result.tensors), *traces]
     if arguments.json:
@@ -123,8 +123,8 @@ def _deliver(
 def _print(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, written: list[Path]
 ) -> None:
-    from tlm.observe.trace_options import WAVE_SUFFIXES
     from tlm.results.report import print_report, report_console
+    from tlm.traces.trace_options import WAVE_SUFFIXES
 
     print_report(result, report_console(), job.name, job.description, differing)
     if batch is not None:

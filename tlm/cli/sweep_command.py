@@ -11,9 +11,9 @@ from tlm.cli.progress import rated_progress
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
-    from tlm.exploration.plan import Plan
-    from tlm.exploration.store import Store
-    from tlm.exploration.task import Outcome
+    from tlm.sweeps.plan import Plan
+    from tlm.sweeps.store import Store
+    from tlm.sweeps.task import Outcome
 
 _OK, _DIFFERS = 0, 1
 
@@ -54,11 +54,11 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run it; 0 if no output differs from the golden model's, else 1. Points that fail are no failure of the sweep."""
     from tlm.core.errors import InputError
-    from tlm.exploration.executors import workers
-    from tlm.exploration.plan import Request, make_plan
-    from tlm.exploration.store import SNAPSHOT_NAME, open_store, scenario_name
-    from tlm.exploration.table import check_export, export
     from tlm.scenario.catalog import find_scenario
+    from tlm.sweeps.executors import workers
+    from tlm.sweeps.plan import Request, make_plan
+    from tlm.sweeps.store import SNAPSHOT_NAME, open_store, scenario_name
+    from tlm.sweeps.table import check_export, export
 
     if arguments.processes is not None and arguments.dask not in (None, "local"):
         raise InputError("--processes: given beside --dask ADDRESS, which has its own; leave one of them out")
@@ -89,9 +89,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(plan: Plan, store: Store, ready: object, directory: Path) -> None:
-    from tlm.exploration.api import open_tasks, run_plan
-    from tlm.exploration.executors import Workers
-    from tlm.exploration.runner import SweepInterrupted
+    from tlm.sweeps.api import open_tasks, run_plan
+    from tlm.sweeps.executors import Workers
+    from tlm.sweeps.runner import SweepInterrupted
 
     assert isinstance(ready, Workers)
     left = len(open_tasks(plan, store))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tlm.core.errors import InputError, TlmError, TraceWarning, one_line
 
 if TYPE_CHECKING:
-    from tlm.observe.trace_options import TraceOptions
+    from tlm.traces.trace_options import TraceOptions
 
 TRACE_FLAGS = {
     "wave": "--wave",
@@ -40,7 +40,7 @@ def add_traces(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--wave-level",
         metavar="LEVEL",
-        help="pass (cheap, default) or cycle (everything; fidelity beat, default with a window)",
+        help="pass (cheap, default) or cycle (everything; fidelity cycle, default with a window)",
     )
     group.add_argument(
         "--trace-window",
@@ -92,7 +92,7 @@ def check_trace_files(trace: TraceOptions) -> None:
     Raises:
         InputError: headed by the option that a user would change.
     """
-    from tlm.result_files import check_writable_file
+    from tlm.results.files import check_writable_file
 
     for path in trace.wave_files():
         check_writable_file(path, "--wave")

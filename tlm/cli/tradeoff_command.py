@@ -11,7 +11,7 @@ from tlm.core.errors import InputError
 
 if TYPE_CHECKING:
     from tlm.cli.arguments import Commands
-    from tlm.tradeoff import TradeoffPoint
+    from tlm.runs.tradeoff import TradeoffPoint
 
 _NAMES = "tradeoff.json", "tradeoff.png"
 
@@ -38,14 +38,14 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Simulate, print, write."""
     from tlm.chip.config import ChipConfig
-    from tlm.labelled import load_sample
+    from tlm.inputs.labelled import load_sample
     from tlm.networks.stored import load_network
+    from tlm.runs.tradeoff import table_lines, tradeoff_point
     from tlm.scenario.trained import DEFAULT_SAMPLE, shipped
-    from tlm.tradeoff import table_lines, tradeoff_point
 
     if arguments.output is not None:
         from tlm.plots.style import require_matplotlib
-        from tlm.result_files import check_writable
+        from tlm.results.files import check_writable
 
         require_matplotlib()
         check_writable(arguments.output, "-o", *_NAMES)
@@ -80,8 +80,8 @@ def _paths(names: list[str]) -> list[Path]:
 def _write(points: list[TradeoffPoint], directory: Path) -> list[Path]:
     from tlm.core.files import whole_file
     from tlm.plots import style, tradeoff
-    from tlm.result_files import json_text
-    from tlm.tradeoff import tradeoff_record
+    from tlm.results.files import json_text
+    from tlm.runs.tradeoff import tradeoff_record
 
     directory.mkdir(parents=True, exist_ok=True)
     record, picture = (directory / name for name in _NAMES)

@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train(recipe: Recipe, command: str, directory: Path, data: str | None, only: list[str]) -> None:
-    from tlm.result_files import check_writable
+    from tlm.results.files import check_writable
     from tlm.training.finish import finish
     from tlm.training.stages import Training
 

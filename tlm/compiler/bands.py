@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tlm.chip.band import input_words
+from tlm.chip.format.band import input_words
 from tlm.compiler.places import tensor_plane_words
-from tlm.layers import Layer
-from tlm.network import Network
+from tlm.network.layers import Layer
+from tlm.network.network import Network
 
 
 @dataclass(frozen=True, slots=True)

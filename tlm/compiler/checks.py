@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.isa import FIELDS, Opcode
+from tlm.chip.format.isa import FIELDS, Opcode
 from tlm.compiler.places import tensor_plane_words, tensor_words
 from tlm.core.errors import CompileError
-from tlm.integer_arrays import IntArray
-from tlm.layers import ACCUMULATOR_BITS, INPUT, WEIGHT_MIN, Conv2d, activation_range
-from tlm.network import Network
+from tlm.inputs.integer_arrays import IntArray
+from tlm.network.layers import ACCUMULATOR_BITS, INPUT, WEIGHT_MIN, Conv2d, activation_range
+from tlm.network.network import Network
 
 LOWEST, HIGHEST = -(1 << (ACCUMULATOR_BITS - 1)), (1 << (ACCUMULATOR_BITS - 1)) - 1
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.layer_header import PAYLOAD_BITS, LayerHeader
-from tlm.chip.timing import Placement, predict_placements
+from tlm.chip.format.layer_header import PAYLOAD_BITS, LayerHeader
+from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
@@ -30,8 +30,8 @@ from tlm.compiler.tiling import WHOLE, split_groups
 from tlm.compiler.weights import LayerWeights, pack_layer
 from tlm.core.arguments import expect
 from tlm.core.errors import CompileError
-from tlm.layers import Conv2d, Layer
-from tlm.network import Network
+from tlm.network.layers import Conv2d, Layer
+from tlm.network.network import Network
 
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may count on; gaps between tensors may need the rest."""

@@ -1,7 +1,7 @@
 """What things take, in closed form: good enough to choose between plans (docs/compiler.md).
 
 Passes are taken without refused accesses, fetches at one cycle a step; exact cycles are predicted when tensors have
-their places (:mod:`tlm.chip.timing`).
+their places (:mod:`tlm.chip.kernels.timing`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.layer_header import HEADER_WORDS
+from tlm.chip.format.layer_header import HEADER_WORDS
 from tlm.compiler.places import planes_per_channel
 from tlm.compiler.tiling import GroupRange
 from tlm.compiler.weights import LayerWeights
-from tlm.layers import Layer, MaxPool2d
-from tlm.network import TensorInfo
+from tlm.network.layers import Layer, MaxPool2d
+from tlm.network.network import TensorInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.geometry import LayerKind
-from tlm.chip.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
-from tlm.chip.layer_header import Band, LayerHeader
+from tlm.chip.format.geometry import LayerKind
+from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
+from tlm.chip.format.layer_header import Band, LayerHeader
 from tlm.compiler.parts import Part
 from tlm.compiler.places import planes_per_channel
 from tlm.compiler.weights import LayerWeights
-from tlm.layers import Conv2d, Layer, MaxPool2d
-from tlm.network import Network
+from tlm.network.layers import Conv2d, Layer, MaxPool2d
+from tlm.network.network import Network
 
 
 def part_header(network: Network, part: Part, tag: int, weight_word: int, lanes: int) -> LayerHeader:

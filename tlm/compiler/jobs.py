@@ -14,15 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import SramName, Transfer
-from tlm.chip.isa import END_WORD
+from tlm.chip.format.driver import SramName, Transfer
+from tlm.chip.format.isa import END_WORD
 from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
 from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place, Window, planes_per_channel
 from tlm.compiler.residency import Blocks, Piece, Uses
-from tlm.network import Network
+from tlm.network.network import Network
 
 Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
 """emit(part, tag, first WMem word) -> instruction words."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import SramName, Transfer
+from tlm.chip.format.driver import SramName, Transfer
 from tlm.compiler.places import OffChipTensor, Place, Window, planes_per_channel, tensor_plane_words, tensor_planes
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT
-from tlm.network import Network
+from tlm.network.layers import INPUT
+from tlm.network.network import Network
 
 _ALIGNMENT_BYTES = 256
 """Pieces start at multiples of the longest burst that a chip can have."""

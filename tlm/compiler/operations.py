@@ -15,8 +15,8 @@ from tlm.compiler.segments import Liveness, Segment
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT, Layer
-from tlm.network import Network
+from tlm.network.layers import INPUT, Layer
+from tlm.network.network import Network
 
 
 @dataclass(slots=True, eq=False, repr=False)

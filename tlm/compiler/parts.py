@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlm.chip.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS
+from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS
 from tlm.compiler.operations import Buffer, Run
 from tlm.compiler.places import Place, tensor_plane_words
-from tlm.network import Network
+from tlm.network.network import Network
 
 
 @dataclass(frozen=True, slots=True)

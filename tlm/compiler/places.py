@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.packing import ACCUMULATOR_PLANES, plane_words
-from tlm.network import TensorInfo
+from tlm.chip.format.packing import ACCUMULATOR_PLANES, plane_words
+from tlm.network.network import TensorInfo
 
 
 @dataclass(frozen=True, slots=True)

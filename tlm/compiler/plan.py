@@ -19,8 +19,8 @@ from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
 from tlm.compiler.places import load_grain, planes_per_channel, tensor_planes, tensor_words
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT
-from tlm.network import Network
+from tlm.network.layers import INPUT
+from tlm.network.network import Network
 
 MAX_LAYERS = 4
 """Layers that may be computed band by band together."""

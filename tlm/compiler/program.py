@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
-from tlm.chip.isa import disassemble_word
-from tlm.chip.packing import pack_tensor
+from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
+from tlm.chip.format.isa import disassemble_word
+from tlm.chip.format.packing import pack_tensor
 from tlm.compiler.jobs import Job, Load, Store
 from tlm.compiler.memory_image import Chunk
 from tlm.compiler.parts import Part
@@ -19,9 +19,9 @@ from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
 from tlm.compiler.transfer_uses import Uses, transfer_bytes, uses_of_load, uses_of_store
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array
-from tlm.layers import INPUT
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import INPUT
+from tlm.network.network import Network
 
 _FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
 _MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")

@@ -25,8 +25,8 @@ from tlm.compiler.program import Choices, Program
 from tlm.core.arguments import expect
 from tlm.core.errors import InputError, TlmError
 from tlm.core.files import whole_file
-from tlm.layers import Conv2d, Layer, MaxPool2d
-from tlm.network import Network
+from tlm.network.layers import Conv2d, Layer, MaxPool2d
+from tlm.network.network import Network
 
 _HEAD = b"tlm.program/2\n"
 """The number grows when older files cannot be read any more."""

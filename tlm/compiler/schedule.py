@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.descriptor import sram_size
-from tlm.chip.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit, Wait
+from tlm.chip.format.descriptor import sram_size
+from tlm.chip.format.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit, Wait
 from tlm.compiler.costs import access_cycles, interrupt_cycles, load_cycles, store_cycles
 from tlm.compiler.jobs import Job, Load, Store
 

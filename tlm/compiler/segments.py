@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from tlm.compiler.checks import check_parts
 from tlm.compiler.places import tensor_plane_words
 from tlm.core.errors import CompileError
-from tlm.layers import INPUT
-from tlm.network import Network
+from tlm.network.layers import INPUT
+from tlm.network.network import Network
 
 
 @dataclass(frozen=True, slots=True)

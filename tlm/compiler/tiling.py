@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig, allowed_range
-from tlm.chip.layer_header import BANDED_HEADER_WORDS
+from tlm.chip.format.layer_header import BANDED_HEADER_WORDS
 from tlm.compiler.weights import LayerWeights
 from tlm.core.errors import CompileError
-from tlm.layers import Layer, MaxPool2d
+from tlm.network.layers import Layer, MaxPool2d
 
 WHOLE = 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.descriptor import sram_size
-from tlm.chip.driver import SramName, Transfer
+from tlm.chip.format.descriptor import sram_size
+from tlm.chip.format.driver import SramName, Transfer
 from tlm.compiler.jobs import Job, Load, Store
 from tlm.compiler.parts import Part
 

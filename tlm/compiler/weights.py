@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.isa import PAYLOAD_BITS
-from tlm.chip.packing import pack_nibbles
-from tlm.integer_arrays import Int8Array
-from tlm.layers import Conv2d, Layer, MaxPool2d
+from tlm.chip.format.isa import PAYLOAD_BITS
+from tlm.chip.format.packing import pack_nibbles
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import Conv2d, Layer, MaxPool2d
 
 
 @dataclass(frozen=True, eq=False)

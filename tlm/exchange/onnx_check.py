@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm import reference
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_layers import Tensor
 from tlm.exchange.onnx_reader import INPUT_TYPES, Imported, require_onnx
-from tlm.integer_arrays import Int8Array
-from tlm.layers import INPUT, Layer
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network import golden as reference
+from tlm.network.layers import INPUT, Layer
+from tlm.network.network import Network
 
 LEAST_EQUAL, MOST_LEVELS = 0.95, 1
 _VALUES = 1 << 29

@@ -16,7 +16,7 @@ from tlm.exchange.onnx_layers import Tensor
 from tlm.exchange.onnx_nodes import LayerNodes
 from tlm.exchange.onnx_operators import CONSTANT_OPERATORS, arguments, node_name
 from tlm.exchange.onnx_values import Levels, Probabilities, Quantised, Sum, Unquantised, Value
-from tlm.layers import INPUT
+from tlm.network.layers import INPUT
 
 if TYPE_CHECKING:
     from onnx import NodeProto

@@ -11,7 +11,7 @@ from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import Array, Constant, FloatArray
 from tlm.exchange.onnx_layers import LayerList
 from tlm.exchange.onnx_values import Quantised, Shape, Value
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN
+from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto

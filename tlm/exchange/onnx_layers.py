@@ -12,9 +12,9 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_values import Quantised, Shape, Sum
 from tlm.exchange.onnx_windows import Geometry, moved_over, with_pads
-from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
-from tlm.layers.base import MAX_TAPS
-from tlm.network import Network
+from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
+from tlm.network.layers.base import MAX_TAPS
+from tlm.network.network import Network
 from tlm.networks.fixed_point import fixed_points, shared_shift
 
 _NAME_CHARACTERS = 80

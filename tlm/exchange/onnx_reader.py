@@ -14,7 +14,7 @@ from tlm.exchange.onnx_constants import initialisers
 from tlm.exchange.onnx_file import inferred_shapes, load
 from tlm.exchange.onnx_graph import GraphReader
 from tlm.exchange.onnx_layers import Tensor
-from tlm.network import Network
+from tlm.network.network import Network
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.exchange.onnx_constants import FloatArray
-from tlm.layers import BIAS_BITS
+from tlm.network.layers import BIAS_BITS
 
 Shape = tuple[int, ...]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_values import Quantised
-from tlm.layers import Padding
-from tlm.layers.base import output_size
+from tlm.network.layers import Padding
+from tlm.network.layers.base import output_size
 
 Geometry = dict[str, Any]
 

@@ -10,8 +10,8 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.exchange.onnx_reader import require_onnx
-from tlm.layers import INPUT, Conv2d, Layer, activation_range
-from tlm.network import Network
+from tlm.network.layers import INPUT, Conv2d, Layer, activation_range
+from tlm.network.network import Network
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tlm.layers import Conv2d
-from tlm.network import Network
+from tlm.network.layers import Conv2d
+from tlm.network.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, fused_weights, prune_weights

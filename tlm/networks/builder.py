@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array
-from tlm.layers import INPUT, AvgPool2d, Conv2d, Layer
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.golden import OutputArray, accumulate, finished, output
+from tlm.network.layers import INPUT, AvgPool2d, Conv2d, Layer
+from tlm.network.network import Network
 from tlm.networks.calibration import calibrated, calibrated_average
-from tlm.reference import OutputArray, accumulate, finished, output
 
 
 @dataclass

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.integer_arrays import Int8Array, IntArray
-from tlm.layers import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
-from tlm.reference import Int32Array
+from tlm.inputs.integer_arrays import Int8Array, IntArray
+from tlm.network.golden import Int32Array
+from tlm.network.layers import BIAS_BITS, MAX_SHIFT, MULTIPLIER_BITS, Conv2d
 
 LEVELS = 15
 """Steps between the lowest and the highest 4-bit activation."""

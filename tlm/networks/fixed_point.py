@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import IntArray
-from tlm.layers import MAX_SHIFT, MULTIPLIER_BITS
+from tlm.inputs.integer_arrays import IntArray
+from tlm.network.layers import MAX_SHIFT, MULTIPLIER_BITS
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array, integers
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN
+from tlm.inputs.integer_arrays import Int8Array, integers
+from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN
 
 
 def fuse_depthwise_pointwise(depthwise: npt.ArrayLike, pointwise: npt.ArrayLike) -> Int8Array:

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.layers import AvgPool2d, Conv2d, MaxPool2d
-from tlm.network import Network
+from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
+from tlm.network.network import Network
 from tlm.networks.blocks import PwDwPw, StandardBlock, add_block, add_standard_block
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits

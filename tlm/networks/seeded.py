@@ -12,8 +12,8 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from tlm.integer_arrays import Int8Array
-from tlm.layers import activation_range, check_values
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import activation_range, check_values
 
 INPUT_STREAM = "input"
 """Name of the stream that input activations are drawn from."""

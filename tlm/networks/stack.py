@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array
-from tlm.layers import MAX_LAYERS, Conv2d, check_values
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import MAX_LAYERS, Conv2d, check_values
+from tlm.network.network import Network
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, prune_taps, prune_weights, prune_words
@@ -24,7 +24,7 @@ ARRAYS = ("weights", "bias", "multiplier", "shift", "residual_multiplier")
 
 @dataclass(frozen=True)
 class StackLayer:
-    """One layer; the arguments of :class:`tlm.network.Conv2d` without its arrays, and how to prune seeded weights.
+    """One layer; the arguments of :class:`tlm.Conv2d` without its arrays, and how to prune seeded weights.
 
     At most one of ``taps`` (per input channel), ``density`` (share of the single weights) and ``word_density``
     (share of the weight words of 32 output channels) is given.

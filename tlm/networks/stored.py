@@ -16,11 +16,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tlm.array_files import read_arrays
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
-from tlm.layers import Conv2d, Layer, MaxPool2d
-from tlm.network import Network
+from tlm.inputs.array_files import read_arrays
+from tlm.network.layers import Conv2d, Layer, MaxPool2d
+from tlm.network.network import Network
 
 FORMAT = "tlm.network/1"
 """Version of the format."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.integer_arrays import Int8Array
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, Conv2d, check_values
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN, Conv2d, check_values
+from tlm.network.network import Network
 from tlm.networks.seeded import SeededBits
 
 WORD_CHANNELS = 32

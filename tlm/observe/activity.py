@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from tlm.chip.chip import System
-from tlm.chip.driver import SramName, Unit
+from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.payloads import BulkPayload, ReservationPayload
 from tlm.chip.states import ChannelState, HostState, SequencerState
+from tlm.chip.system import System
 from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.probe import Probe

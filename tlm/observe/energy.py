@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from tlm.chip.chip import System
-from tlm.chip.driver import SramName, Unit
+from tlm.chip.format.driver import SramName, Unit
+from tlm.chip.system import System
 from tlm.core.errors import SimulationError
 from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket, Phase

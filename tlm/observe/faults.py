@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tlm.chip import address_map as am
-from tlm.chip.chip import System
-from tlm.chip.driver import SramName
+from tlm.chip.format import address_map as am
+from tlm.chip.format.driver import SramName
+from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.compiler.transfer_uses import transfer_bytes
 from tlm.core.arguments import expect, shown

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tlm.chip.chip import System
-from tlm.chip.driver import Unit
+from tlm.chip.format.driver import Unit
 from tlm.chip.states import HostState
+from tlm.chip.system import System
 from tlm.core.probe import Probe
 from tlm.observe.timeline import HostSpan
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tlm.chip.descriptor import sram_size
-from tlm.chip.driver import SramName
+from tlm.chip.format.descriptor import sram_size
+from tlm.chip.format.driver import SramName
 from tlm.observe.energy import cycle_events, transfer_events
 from tlm.observe.energy_account import priced
 from tlm.observe.passes import PassRecord

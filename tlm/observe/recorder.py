@@ -11,8 +11,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from tlm.chip.chip import System
-from tlm.chip.driver import Unit
+from tlm.chip.format.driver import Unit
 from tlm.chip.payloads import (
     BulkPayload,
     FlushPayload,
@@ -22,6 +21,7 @@ from tlm.chip.payloads import (
     StepPayload,
     Work,
 )
+from tlm.chip.system import System
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import (

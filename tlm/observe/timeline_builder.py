@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from tlm.chip.driver import StartTransfer, Unit
+from tlm.chip.format.driver import StartTransfer, Unit
 from tlm.compiler.program import Program
 from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder

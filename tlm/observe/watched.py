@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlm.chip.chip import System
+from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.recorder import Recorder

@@ -10,7 +10,7 @@ from tlm.plots import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tlm.tradeoff import TradeoffPoint
+    from tlm.runs.tradeoff import TradeoffPoint
 
 _HEIGHT_INCHES = 3.4
 _ROOM = 1.12  # for the text at the last point

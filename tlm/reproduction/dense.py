@@ -10,13 +10,13 @@ import numpy as np
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
-from tlm.layers import Conv2d
-from tlm.network import Network
+from tlm.network.layers import Conv2d
+from tlm.network.network import Network
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
 from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS, EnergyConfig
 from tlm.results.result import Result
-from tlm.simulator import simulate
+from tlm.runs.simulate import simulate
 
 _TILES = (5, 13)
 """Rows of one tile each in the shorter and the longer run. Odd, so that planes do not all begin in the same bank."""

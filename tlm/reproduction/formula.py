@@ -10,8 +10,8 @@ import numpy as np
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
-from tlm.integer_arrays import Int8Array
-from tlm.layers import Conv2d
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import Conv2d
 from tlm.results.result import Result
 
 _PATTERN_BITS = 60

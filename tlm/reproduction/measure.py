@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
-from tlm.integer_arrays import Int8Array
-from tlm.layers import Conv2d
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import Conv2d
 from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.resnet18 import PICTURE, Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
@@ -23,7 +23,7 @@ from tlm.reproduction.energy_split import EnergySplit, energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
 from tlm.results.result import Result
-from tlm.simulator import simulate
+from tlm.runs.simulate import simulate
 
 BLOCK_NAMES = ("conv2_2", "conv3_2", "conv4_2", "conv5_2")
 """The blocks of the four stages that do not change the shape."""

@@ -148,7 +148,7 @@ def _formula_text(differing: Iterable[str]) -> str:
         return f"{text} Every part takes exactly that."
     return (
         f"{text} Parts that are refused nothing take exactly that. The others take more, and there the model of every "
-        f"single access (fidelity beat) is what they equal: {more}."
+        f"single access (fidelity cycle) is what they equal: {more}."
     )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.chip import System
-from tlm.chip.driver import SramName
+from tlm.chip.format.driver import SramName
 from tlm.chip.payloads import LayerPayload
+from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
 from tlm.core.payload import Command, MemoryPayload, Payload

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.packing import Image, unpack_accumulators, unpack_tensor
+from tlm.chip.format.packing import Image, unpack_accumulators, unpack_tensor
 from tlm.compiler.places import planes_per_channel, tensor_plane_words, tensor_planes
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
-from tlm.network import TensorInfo
+from tlm.network.network import TensorInfo
 from tlm.results.result import Tensor
 
 ReadAmem = Callable[[int, int], npt.NDArray[np.uint8]]

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tlm.chip.driver import Unit
+from tlm.chip.format.driver import Unit
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Segment
 from tlm.core.labels import LEGEND

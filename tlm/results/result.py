@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
-from tlm.layers import Layer, MaxPool2d
+from tlm.network.layers import Layer, MaxPool2d
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
@@ -187,7 +187,7 @@ class Result:
     chip: ChipConfig
     """What it ran on."""
     fidelity: str
-    """Which model of the chip ran ("beat", ...)."""
+    """Which model of the chip ran ("cycle", ...)."""
     traffic: Traffic
     """DMA bytes of the whole run."""
     bank_conflicts: Mapping[str, int] = field(default_factory=dict)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.driver import Unit
+from tlm.chip.format.driver import Unit
 from tlm.compiler.program import Program
-from tlm.layers import Conv2d, activation_range
+from tlm.network.layers import Conv2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
 from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_table import EnergyConfig

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tlm.array_files import Arrays, read_arrays
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array
-from tlm.layers import activation_range
+from tlm.inputs.array_files import Arrays, read_arrays
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.layers import activation_range
 
 
 def load_activations(file: str, signed: bool) -> Int8Array:

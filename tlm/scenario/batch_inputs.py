@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import Int8Array
-from tlm.network import Network
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.network import Network
 
 _SHIFT_PARTS = 8
 """A variant of an image is shifted by at most this part of its height and width."""
@@ -41,13 +41,13 @@ def image_inputs(network: Network, paths: Sequence[str | Path], count: int | Non
 
     Args:
         network: what reads them.
-        paths: files and directories, see :func:`tlm.images.image_files`.
+        paths: files and directories, see :func:`tlm.inputs.images.image_files`.
         count: only so many of them; None: all.
 
     Raises:
         InputError: a network that takes no images, a file that cannot be read, fewer files than ``count``.
     """
-    from tlm.images import image_files, load_images
+    from tlm.inputs.images import image_files, load_images
 
     shape = network.input_shape
     if shape[0] != 3 or network.signed_input:

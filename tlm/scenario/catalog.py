@@ -10,8 +10,8 @@ from pathlib import Path
 import tlm
 from tlm.core.errors import InputError, one_line
 from tlm.core.input_files import read_text
-from tlm.natural_order import natural_key
-from tlm.toml_files import read_toml
+from tlm.inputs.natural_order import natural_key
+from tlm.inputs.toml_files import read_toml
 
 _SUFFIXES = (".toml", ".py")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from tlm.chip.fidelity import renamed
 from tlm.core.errors import InputError
 from tlm.scenario.schema import DATACLASS_SECTIONS, DEFAULT_KINDS, Scenario
 from tlm.scenario.sources import KeyPath, Source, key_text, lookup
@@ -121,7 +122,9 @@ def _explained(message: str, table: Mapping[str, Any]) -> str:
     if path[-1] != "kind" and ("properties" in node or "discriminator" in node):
         return f"{key_text(path)}: {value_text(lookup(table, path))} is not a table; write [{key_text(path)}]"
     allowed = allowed_text(node)
-    return f"{key_text(path)}: {value_text(lookup(table, path))} is not allowed; give {allowed}"
+    value = lookup(table, path)
+    hint = renamed(value) if path == ("fidelity",) else ""
+    return f"{key_text(path)}: {value_text(value)} is not allowed; give {allowed}{hint}"
 
 
 def _unknown_key(path: KeyPath, table: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from tlm.scenario.sections import MAX_SEED, Section, Seed, Shape, Size
 from tlm.scenario.trained import SampleInput
 
 if TYPE_CHECKING:
-    from tlm.integer_arrays import Int8Array
+    from tlm.inputs.integer_arrays import Int8Array
     from tlm.scenario.batch_inputs import BatchInputs
 
 
@@ -110,8 +110,8 @@ class ImageInput(Section, frozen=True, tag="image"):
             InputError: a network with another number of channels, another height or width than the network's, a file
                 that is no image that can be read.
         """
-        from tlm.images import load_image
-        from tlm.layers import check_values
+        from tlm.inputs.images import load_image
+        from tlm.network.layers import check_values
 
         channels, height, width = wanted or (3, self.height or 224, self.width or 224)
         if channels != 3:

@@ -19,11 +19,11 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_source, read_sources
 
 if TYPE_CHECKING:
-    from tlm.integer_arrays import Int8Array
-    from tlm.network import Network
-    from tlm.observe.trace_options import TraceOptions
-    from tlm.reference import OutputArray
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.network.golden import OutputArray
+    from tlm.network.network import Network
     from tlm.scenario.batch_inputs import BatchInputs
+    from tlm.traces.trace_options import TraceOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from tlm.scenario.networks import BlockNetwork, NetworkSection
 from tlm.scenario.sections import Seed
 
 if TYPE_CHECKING:
-    from tlm.observe.trace_options import TraceOptions
+    from tlm.traces.trace_options import TraceOptions
 
 DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 """Section -> the kind that it has where none is given."""
@@ -37,8 +37,8 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     wave: str | None = None
     """Waveform to write, .vcd or .fst; a layout for GTKWave is written beside it."""
     level: Literal["pass", "cycle"] | None = None
-    """What the waveform shows: "pass" (cheap), or "cycle" (everything, in fidelity "beat"); by default "pass", but
-    "cycle" with a window or in fidelity "beat"."""
+    """What the waveform shows: "pass" (cheap), or "cycle" (everything, in fidelity "cycle"); by default "pass", but
+    "cycle" with a window or in fidelity "cycle"."""
     window: str | None = None
     """Which cycles a waveform of every cycle shows: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B."""
     limit_mb: Annotated[int, Meta(ge=1)] = 256
@@ -52,7 +52,7 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             InputError: a kind of file, a window or a combination that does not exist.
         """
-        from tlm.observe.trace_options import TraceOptions
+        from tlm.traces.trace_options import TraceOptions
 
         return TraceOptions(**structs.asdict(self))
 
@@ -77,9 +77,9 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     description: str = ""
     """One line for `tlm list` and the head of the report."""
-    fidelity: Literal["beat", "burst"] | None = None
-    """Which model of the chip runs: "burst" has one transaction per pass and transfer, "beat" one per SRAM access, step
-    and bus beat, with the same cycles; by default "burst", or "beat" where a waveform is asked for."""
+    fidelity: Literal["cycle", "pass"] | None = None
+    """Which model of the chip runs: "pass" has one transaction per pass and transfer, "cycle" one per SRAM access, step
+    and bus beat, with the same cycles; by default "pass", or "cycle" where a waveform is asked for."""
     chip: ChipConfig = field(default_factory=ChipConfig)
     """The chip and what surrounds it; the default is the published chip at 1.1 V."""
     network: NetworkSection = field(default_factory=BlockNetwork)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
+from tlm.inputs.toml_files import parse_toml, read_toml
 from tlm.scenario.catalog import named
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
-from tlm.toml_files import parse_toml, read_toml
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 

@@ -13,8 +13,8 @@ from tlm.core.errors import InputError
 from tlm.scenario.sections import Section, Shape
 
 if TYPE_CHECKING:
-    from tlm.integer_arrays import Int8Array
-    from tlm.labelled import LabelledSample
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.inputs.labelled import LabelledSample
     from tlm.networks.builder import NetworkBuilder
     from tlm.networks.stored import StoredNetwork
     from tlm.scenario.batch_inputs import BatchInputs
@@ -138,7 +138,7 @@ class SampleInput(Section, frozen=True, tag="sample"):
         return BatchInputs(names, lambda number: images.activations[self.index + number], labels)
 
     def _loaded(self) -> LabelledSample:
-        from tlm.labelled import load_sample
+        from tlm.inputs.labelled import load_sample
 
         if self.file is not None and self.sample != DEFAULT_SAMPLE:
             raise InputError("input.sample: given beside input.file; give one of them")

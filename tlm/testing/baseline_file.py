@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_text
-from tlm.natural_order import natural_key
+from tlm.inputs.natural_order import natural_key
 from tlm.testing.recipe import chip_changes
 
 if TYPE_CHECKING:

@@ -64,12 +64,12 @@ class CauseRecorder:
 def causes_of(recipe: Recipe) -> list[CauseSpan]:
     """Runs it in the fast fidelity and gives the sequence of its causes."""
     recorder = CauseRecorder()
-    recipe.simulate(fidelity="burst", observers=[recorder])
+    recipe.simulate(fidelity="pass", observers=[recorder])
     return recorder.finish()
 
 
 def cycle_by_cycle(spans: Iterable[CauseSpan], recording: Recording) -> list[CauseSpan]:
-    """The same with the cycles within passes told apart, as seen at the sockets of fidelity "beat"."""
+    """The same with the cycles within passes told apart, as seen at the sockets of fidelity "cycle"."""
     steps = _steps(recording)
     refused = _refused_writes(recording)
     found: list[CauseSpan] = []

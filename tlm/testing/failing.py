@@ -12,9 +12,9 @@ from pathlib import Path
 from tlm.chip.fidelity import Fidelity
 from tlm.core.errors import TraceWarning
 from tlm.core.probe import Probe
-from tlm.observe.trace_options import TraceOptions, WaveLevel
 from tlm.observe.watched import Watched
 from tlm.testing.recipe import Recipe
+from tlm.traces.trace_options import TraceOptions, WaveLevel
 
 _AROUND_CYCLES = 400
 """A waveform shows every cycle so far before and behind the moment."""
@@ -66,7 +66,7 @@ def write_wave(recipe: Recipe, directory: Path, name: str, end_cycle: int, momen
         window=window,
         moment_cycle=moment_cycle,
     )
-    fidelity = Fidelity.BEAT if every_cycle else Fidelity.BURST
+    fidelity = Fidelity.CYCLE if every_cycle else Fidelity.PASS
     with warnings.catch_warnings(), suppress(Exception):  # the run may fail again, and the dump is closed nevertheless
         warnings.simplefilter("ignore", TraceWarning)
         path.unlink(missing_ok=True)

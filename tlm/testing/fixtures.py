@@ -13,16 +13,16 @@ import numpy.typing as npt
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
-from tlm.network import Network
+from tlm.network.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
-from tlm.observe.trace_options import TraceOptions
 from tlm.testing.expectation import Expectation
 from tlm.testing.limits import is_whole
 from tlm.testing.recipe import chip_of
 from tlm.testing.run import Run
 from tlm.testing.session import Attempt, Simulator
 from tlm.testing.transactions import Transactions
+from tlm.traces.trace_options import TraceOptions
 
 
 class CycleLimitError(AssertionError):
@@ -91,7 +91,7 @@ class TestRuns:
 
         Args:
             chip: by default the project's, ``tlm_chip()``; for a program the one that it was compiled for.
-            fidelity: by default the test's parameter (marker ``fidelity``), else "burst".
+            fidelity: by default the test's parameter (marker ``fidelity``), else "pass".
 
         Raises:
             TlmError: as of :func:`tlm.simulate`.

@@ -80,7 +80,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers."""
     config.addinivalue_line("markers", "max_cycles(n): no run of the test may take more than n cycles (cartesian-tlm)")
     config.addinivalue_line(
-        "markers", "fidelity(name, ..): run the test with each of these models, 'beat' and 'burst' (cartesian-tlm)"
+        "markers", "fidelity(name, ..): run the test with each of these models, 'cycle' and 'pass' (cartesian-tlm)"
     )
 
 
@@ -101,7 +101,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     if not marker.args or marker.kwargs:
         pytest.fail(
-            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('beat', 'burst')",
+            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('cycle', 'pass')",
             pytrace=False,
         )
     for name in marker.args:

@@ -12,13 +12,13 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
-from tlm.network import Network
+from tlm.network.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
-from tlm.observe.trace_options import TraceOptions
 from tlm.results.result import Result
-from tlm.simulator import Observer, simulate
+from tlm.runs.simulate import Observer, simulate
 from tlm.testing.names import known_name
+from tlm.traces.trace_options import TraceOptions
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,7 +123,7 @@ def check_fidelity(name: object, where: str) -> None:
     Raises:
         InputError: there is none.
     """
-    from tlm.simulator import FIDELITIES
+    from tlm.runs.simulate import FIDELITIES
 
     if name not in FIDELITIES:
         raise InputError(f"{where}: {name!r} is not one of {', '.join(FIDELITIES)}")

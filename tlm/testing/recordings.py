@@ -1,4 +1,4 @@
-"""Recordings of runs: each is made once, at fidelity "beat", and kept while there is room."""
+"""Recordings of runs: each is made once, at fidelity "cycle", and kept while there is room."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class Recordings:
 
     def _record(self, recipe: Recipe, cycles: int) -> Recording:
         recorder = TransactionRecorder(self._limit)
-        again = recipe.simulate(fidelity="beat", observers=[recorder])
+        again = recipe.simulate(fidelity="cycle", observers=[recorder])
         if again.cycles != cycles:
             raise SimulationError(
-                f"trace: the run took {cycles} cycles, but {again.cycles} when it was recorded at fidelity 'beat'; "
+                f"trace: the run took {cycles} cycles, but {again.cycles} when it was recorded at fidelity 'cycle'; "
                 "the models must agree, please report it"
             )
         recording = recorder.recording()

@@ -88,7 +88,7 @@ class Run(Powered):
 
     @property
     def trace(self) -> Transactions:
-        """Every transaction of the run, as fidelity "beat" has them; recorded in a second run when first asked for.
+        """Every transaction of the run, as fidelity "cycle" has them; recorded in a second run when first asked for.
 
         Raises:
             InputError: there are more than the limit.
@@ -229,6 +229,6 @@ class Run(Powered):
         """
         try:
             recipe = self.recipe.on(ChipConfig(**changes))
-            return Run(recipe, recipe.simulate(fidelity="burst"), self._recordings)
+            return Run(recipe, recipe.simulate(fidelity="pass"), self._recordings)
         except TlmError:
             return None

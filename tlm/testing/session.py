@@ -18,14 +18,14 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
-from tlm.network import Network
+from tlm.network.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
-from tlm.observe.trace_options import TraceOptions
 from tlm.observe.watched import Watched
 from tlm.testing.recipe import Recipe
 from tlm.testing.recordings import Recordings
 from tlm.testing.run import Run
+from tlm.traces.trace_options import TraceOptions
 
 if TYPE_CHECKING:
     from tlm.scenario.loading import Job

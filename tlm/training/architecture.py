@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tlm.core.errors import InputError
-from tlm.layers import INPUT
+from tlm.network.layers import INPUT
 
 Kind = Literal["conv", "fused", "shift", "maximum", "average", "classifier"]
 """conv: convolution. fused: depth-wise, then point-wise. shift: a learned spatial shift of each channel, then

@@ -1,6 +1,6 @@
 """Labelled images from files, as the 4-bit activations that the network reads. No torch here.
 
-Every sample is quantised to the nearest of the 16 levels 0, 17, ..., 255, as :mod:`tlm.images` does [A].
+Every sample is quantised to the nearest of the 16 levels 0, 17, ..., 255, as :mod:`tlm.inputs.images` does [A].
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.core.input_files import MAX_FILE_BYTES, read_file
-from tlm.images import image_files, load_images, quantised
-from tlm.integer_arrays import Int8Array, IntArray
+from tlm.inputs.images import image_files, load_images, quantised
+from tlm.inputs.integer_arrays import Int8Array, IntArray
 
 FASHION_MNIST_DIRECTORY = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist (MIT licence) puts its files."""

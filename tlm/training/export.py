@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.integer_arrays import IntArray
-from tlm.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
-from tlm.network import Network
+from tlm.inputs.integer_arrays import IntArray
+from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
+from tlm.network.network import Network
 from tlm.networks.fixed_point import FloatArray, fixed_point, fixed_points, shared_shift
 from tlm.training.int4_layers import Int4Layer, Int4Pooling
 from tlm.training.networks import INPUT_STEP, Int4Network

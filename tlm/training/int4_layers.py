@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
-from tlm.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
+from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
 from tlm.networks.fixed_point import FloatArray, fixed_points, shared_shift
 from tlm.training.architecture import LayerPlan
 from tlm.training.float_layers import FloatClassifier, FloatLayer

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from tlm.layers import INPUT
+from tlm.network.layers import INPUT
 from tlm.training.architecture import Architecture, LayerPlan
 from tlm.training.float_layers import FloatClassifier, FloatFused, FloatLayer, FloatShift, float_layer
 from tlm.training.int4_layers import Int4Layer, OutputStep, int4_layer

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
+from tlm.inputs.toml_files import read_toml
 from tlm.scenario.checking import refuse_senseless
-from tlm.toml_files import read_toml
 from tlm.training.architecture import MODELS, Architecture
 from tlm.training.datasets import (
     FASHION_MNIST_DIRECTORY,

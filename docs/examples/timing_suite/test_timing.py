@@ -51,7 +51,7 @@ def test_energy(run):
     assert run.layer("c1").energy_at_most(nj=1_400)
 
 
-@pytest.mark.fidelity("beat", "burst")
+@pytest.mark.fidelity("cycle", "pass")
 @pytest.mark.max_cycles(8_000)
 def test_both_models_agree(tlm_simulate, network, image):
     run = tlm_simulate(network, image)
@@ -72,6 +72,6 @@ def test_every_step_reads_one_weight_word(tlm_simulate, tlm_trace, network, imag
     assert len(words.of_pass(0)) == run.layer("c1").passes[0].record.steps
 
 
-@pytest.mark.fidelity("beat", "burst")
+@pytest.mark.fidelity("cycle", "pass")
 def test_nothing_has_moved(tlm_simulate, tlm_baseline, network, image):
     assert tlm_simulate(network, image).matches(tlm_baseline)

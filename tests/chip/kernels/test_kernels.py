@@ -1,0 +1,150 @@
+"""The C kernels of the array: each way to call them, by step, pass and layer, gives onnxruntime's integers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, seed, settings
+from images import Images, geometry_of
+from oracles import conv_integer
+from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
+
+from tlm.chip.kernels import steps as kernels
+
+
+def by_layer(images: Images) -> npt.NDArray[np.int32]:
+    """(O, tiles * lanes) from one call."""
+    acc, consumed = kernels.mac_layer(images.geometry, images.amem, images.wmem, 0, images.patterns)
+    assert consumed == images.weight_words
+    return acc
+
+
+def by_pass(images: Images) -> npt.NDArray[np.int32]:
+    """The same from one call a pass."""
+    g = images.geometry
+    rows = np.zeros((g.groups * g.columns, g.tiles, g.lanes), np.int32)
+    acc = kernels.new_accumulators(g.lanes, g.columns)
+    first = 0
+    for group in range(g.groups):
+        for tile in range(g.tiles):
+            used = kernels.mac_pass(g, images.amem, images.wmem, first, images.patterns[group], tile, acc)
+            rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
+        first += used
+    assert first == images.weight_words
+    return rows[: g.out_channels].reshape(g.out_channels, -1)
+
+
+def by_step(images: Images) -> npt.NDArray[np.int32]:
+    """The same from one call a step: what the beat model's blocks do."""
+    g = images.geometry
+    rows = np.zeros((g.groups * g.columns, g.tiles, g.lanes), np.int32)
+    plane = -(-g.height * g.width // g.lanes)
+    word_bytes, weight_bytes = g.lanes // 2, g.columns // 2
+    plans = {(tile, tap): kernels.tap_words(g, tile, tap) for tile in range(g.tiles) for tap in range(g.taps)}
+    next_word = 0
+    for group in range(g.groups):
+        first_word = next_word
+        for tile in range(g.tiles):
+            next_word = first_word
+            acc = kernels.new_accumulators(g.lanes, g.columns)
+            for channel, tap in steps(images, group):
+                words, select = plans[tile, tap]
+                starts = [(g.input_base_word + channel * plane + i) * word_bytes for i in words]
+                fetched = b"".join(images.amem[start : start + word_bytes] for start in starts)
+                activations = kernels.align(fetched, select, g.lanes, g.input_signed)
+                weights = images.wmem[next_word * weight_bytes : (next_word + 1) * weight_bytes]
+                kernels.mac_step(acc, activations, weights, g.lanes, g.columns)
+                next_word += 1
+            rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
+    return rows[: g.out_channels].reshape(g.out_channels, -1)
+
+
+def steps(images: Images, group: int) -> list[tuple[int, int]]:
+    """(channel, tap) of each set pattern bit, in order."""
+    g = images.geometry
+    found = []
+    for index, payload in enumerate(images.patterns[group].tolist()):
+        for bit in range(60):
+            if payload >> bit & 1:
+                found.append((index * g.channels_per_pattern + bit // g.taps, bit % g.taps))
+    return found
+
+
+def check_sums(case: Case) -> None:
+    images = Images(case)
+    g = images.geometry
+    expected = conv_integer(case.layer, case.activations, case.network.signed_input).reshape(g.out_channels, -1)
+    for method in (by_layer, by_pass, by_step):
+        sums = method(images)
+        np.testing.assert_array_equal(sums[:, : g.out_pixels], expected, err_msg=f"{method.__name__}: {case}")
+        assert not sums[:, g.out_pixels :].any(), f"{method.__name__}: lanes beyond the last pixel are not 0"
+
+
+@pytest.mark.parametrize("lanes", ARRAY_SIZES)
+@pytest.mark.parametrize("columns", ARRAY_SIZES)
+def test_generated_layers_equal_onnxruntime(lanes: int, columns: int) -> None:
+    @seed(100 * lanes + columns)
+    @settings(max_examples=50)
+    @given(cases(lanes, columns))
+    def check(case: Case) -> None:
+        check_sums(case)
+
+    check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", ARRAY_SIZES)
+def test_many_larger_layers_equal_onnxruntime(lanes: int) -> None:
+    @seed(lanes)
+    @settings(max_examples=1500)
+    @given(cases(lanes, max_size=40))
+    def check(case: Case) -> None:
+        check_sums(case)
+
+    check()
+
+
+@pytest.mark.parametrize("name", extremes())
+def test_extremes_equal_onnxruntime(name: str) -> None:
+    check_sums(extremes()[name])
+
+
+@pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
+def test_accumulators_wrap_like_24_bit_registers(total: int) -> None:
+    one_more = 1 if total > 0 else -1
+    wrapped = -(1 << 23) if total > 0 else (1 << 23) - 1
+    beyond = Images(limits_case(total + one_more))
+    for method in (by_step, by_pass, by_layer):
+        assert method(beyond)[0, 0] == wrapped, method.__name__
+
+
+def test_tap_words_are_distinct_and_ascending() -> None:
+    case = extremes()["7x7 with stride 2"]
+    g = geometry_of(case, 0)
+    words, select = kernels.tap_words(g, 1, 10)
+    lanes = kernels.select_lanes(select, g.lanes)
+    assert words == sorted(set(words))
+    for lane, source in enumerate(lanes):
+        out_y, out_x = divmod(g.lanes + lane, g.out_width)
+        y, x = out_y * 2 + 10 // 7 - 3, out_x * 2 + 10 % 7 - 3
+        inside = out_y < g.out_height and 0 <= y < g.height and 0 <= x < g.width
+        if inside:
+            assert words[source // g.lanes] * g.lanes + source % g.lanes == y * g.width + x
+        else:
+            assert source == -1
+
+
+def test_a_flipped_bit_changes_what_is_computed() -> None:
+    images = Images(extremes()["signed input"])
+    good = by_layer(images)
+    for memory in ("amem", "wmem"):
+        flipped = bytearray(getattr(images, memory))
+        flipped[len(flipped) // 2] ^= 0x10
+        other = Images(extremes()["signed input"])
+        setattr(other, memory, bytes(flipped))
+        assert (by_layer(other) != good).any(), memory
+
+
+def test_the_instruction_set_is_one_of_those_built() -> None:
+    assert kernels.isa() in {"default", "x86-64-v3", "x86-64-v4"}

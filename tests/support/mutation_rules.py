@@ -1,0 +1,125 @@
+"""The rules of time (docs/timing.md), each of which tests/support/mutations.py breaks in every model that states it.
+
+A rule in BOTH stands twice, once for each fidelity: a mutation changes one of the two. A rule in SHARED stands in code
+that serves both fidelities, so that only tests with expected numbers can notice. BEAT_ONLY gives its reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One change of one source text."""
+
+    rule: str
+    model: str
+    """beat, burst or shared."""
+    file: str
+    """In the checkout; C files make kernels of their own."""
+    old: str
+    """Must be there exactly once."""
+    new: str
+
+
+BOTH = (
+    # SRAM banks
+    "a step's fetch takes as many cycles as its words in one bank",
+    "a step that sees only padding takes one cycle",
+    "aligner before write-back",
+    "write-back before residual read",
+    "engine before DMA at AMem",
+    "engine before DMA at WMem and IMem",
+    "load channel before store channel at a bank",
+    "a refused DMA access is tried again in the next cycle",
+    # sequencer
+    "engine start: first activity in the cycle after START",
+    "header words are read one a cycle",
+    "a banded layer has two more header words, read one a cycle",
+    "parameter words are read one a cycle",
+    "parameter words are read once for each of a channel's entry slots",
+    "the next group's parameters are read from the cycle after the handover on",
+    "pattern word 0 is read in the cycle before s",
+    "pattern word k is read in the first cycle spent on word k-1",
+    "a pattern word without a valid tap takes one cycle",
+    "steps follow each other without a gap",
+    "the weight word is read in the last cycle of a step's fetch",
+    "a pass follows the handover after pass_gap_cycles",
+    "a new group's gap is at least n + 1",
+    "the next layer starts in the cycle after the last write",
+    "the interrupt comes in the cycle after END was read",
+    "a pooling group's pattern words speak of its own channels",
+    "a step of max pooling reads no weight word",
+    "a step of max pooling keeps the maximum in its channel's row",
+    # bands
+    "input planes lie input_plane_words apart",
+    "output planes lie output_plane_words apart",
+    "residual planes lie residual_plane_words apart",
+    # pipeline
+    "sram_read_cycles",
+    "log2(lanes) rotate stages",
+    "mask_cycles",
+    "multiply_cycles",
+    "accumulate_cycles",
+    "handover in the cycle after the last accumulation",
+    "handover in the cycle after the last write of the pass before, if that is later",
+    # requantiser
+    "the first entry comes in the cycle after the handover",
+    "entries follow each other one a cycle",
+    "requantiser_cycles from entry to write",
+    "a residual word is read in the cycle of its entry",
+    "a refused write is tried again in the next cycle",
+    "a frozen requantiser makes no residual read",
+    "a refused residual read delays only the entry",
+    # DMA
+    "channel start: first activity in the cycle after START",
+    "bursts are cut at multiples of burst_bytes",
+    "a load requests one burst a cycle",
+    "dma_bursts_in_flight",
+    "a load's word is written in the cycle in which its last beat arrives",
+    "a load writes one word a cycle",
+    "a store reads one word a cycle",
+    "a load's buffer is free the cycle after its last word was written",
+    "a store's buffer is free the cycle after the answer to its last beat",
+    "a store's burst is requested sram_read_cycles after its last read",
+    "the interrupt of a channel comes in the cycle after its last access",
+    # interconnect, off-chip memory
+    "a burst's request crosses in one cycle",
+    "a beat's answer crosses in one cycle",
+    "the memory accepts one request a cycle",
+    "load channel before store channel at the interconnect",
+    "memory_latency_ns from a burst's arrival to its first beat",
+    "latencies of waiting bursts overlap",
+    "beats follow each other at the memory's pace",
+    "a beat is served in the cycle that its moment is rounded up to",
+    "the memory is free again at a fraction of a cycle",
+)
+
+SHARED = (
+    "nanoseconds become the cycles that cover them",
+    "the clock is a whole number of kHz",
+    "frequency of a supply voltage",
+    "beat time of the memory: bus_bytes at its bandwidth, at least one cycle",
+    "a register access takes host_access_ns before it crosses",
+    "a register access crosses in one cycle each way",
+    "the start of a transfer is five accesses",
+    "the start of the engine is two accesses",
+    "the driver goes on host_interrupt_ns after an interrupt",
+    "after a wake-up STATUS is read and cleared",
+    "after an error three registers are read",
+    "an unmapped address is answered after one cycle",
+    "cycles count to the last interrupt, inclusive",
+    "a band's tiles count from first_tile",
+)
+
+BEAT_ONLY = {
+    "beats behind the first need no request": "burst sends whole bursts, so its beats have no requests to leave out",
+    "an illegal word is found in the cycle after its read": "burst decodes ahead and may find it earlier",
+}
+
+MODELS = {
+    **dict.fromkeys(BOTH, ("cycle", "pass")),
+    **dict.fromkeys(SHARED, ("shared",)),
+    **dict.fromkeys(BEAT_ONLY, ("cycle",)),
+}

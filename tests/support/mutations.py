@@ -1,0 +1,178 @@
+"""Breaks one rule of time after the other in one of the two fidelities, and asks the suite to notice: `make mutations`.
+
+    python tests/support/mutations.py            all mutations
+    python tests/support/mutations.py WORD ..    those whose rule or file contains one of the words
+
+Nothing in the checkout is changed: a mutated module is compiled from its changed text (mutated_source.py), mutated
+kernels are built in a temporary directory (other_kernels.py). Two run side by side. Exit status 1 if a mutation
+survives, if its text is not in the source any more, or if a rule has no mutation in one of its models.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import mutations_bands
+import mutations_beat
+import mutations_burst
+import mutations_shared
+from mutation_rules import MODELS, Mutation
+
+ROOT = Path(__file__).resolve().parents[2]
+MUTATIONS = (
+    *mutations_beat.MUTATIONS,
+    *mutations_burst.MUTATIONS,
+    *mutations_bands.MUTATIONS,
+    *mutations_shared.MUTATIONS,
+)
+
+# ordered by what they cost to notice a mutation with
+EXPECTED_NUMBERS = (
+    "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
+    "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands",
+)  # fmt: skip
+SUITES = {
+    "cycle": ("fidelities", *EXPECTED_NUMBERS),
+    "pass": ("fidelities", *EXPECTED_NUMBERS),
+    "shared": EXPECTED_NUMBERS,  # both fidelities change alike: to compare them shows nothing
+}
+SIDE_BY_SIDE = 2
+_FAILED = 1  # pytest's exit status; others are its own troubles
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the suite said."""
+
+    killed: bool
+    text: str
+
+
+def problems() -> Iterator[str]:
+    """Mutations that no longer fit the sources, rules without a mutation."""
+    for one in MUTATIONS:
+        count = (ROOT / one.file).read_text().count(one.old)
+        if count != 1:
+            yield f"{one.file}: {one.old!r} is there {count} times, but must be there once ({one.model}: {one.rule})"
+        if one.model not in MODELS.get(one.rule, ()):
+            yield f"{one.model}: {one.rule!r} is no rule of that model in mutation_rules.py"
+    covered = {(one.rule, one.model) for one in MUTATIONS}
+    for rule, models in MODELS.items():
+        for model in models:
+            if (rule, model) not in covered:
+                yield f"{model}: no mutation for {rule!r}; add one"
+
+
+class Kernels:
+    """Builds kernels out of a copy of their sources."""
+
+    def __init__(self, place: Path) -> None:
+        self._source, self._build = place / "source", place / "build"
+        self._source.mkdir()
+        shutil.copy(ROOT / "CMakeLists.txt", self._source)
+        shutil.copytree(ROOT / "kernels", self._source / "kernels")
+        self._cmake("-S", str(self._source), "-B", str(self._build), f"-DPython_EXECUTABLE={sys.executable}")
+
+    def build(self, mutation: Mutation | None, to: Path) -> Path:
+        """Kernels with one mutation, or with none."""
+        if mutation is None:
+            self._cmake("--build", str(self._build))
+        else:
+            path = self._source / mutation.file
+            original = path.read_text()
+            path.write_text(mutated_text(mutation))
+            try:
+                self._cmake("--build", str(self._build))
+            finally:
+                path.write_text(original)
+        shutil.copy(self._build / "_kernels.abi3.so", to)
+        return to
+
+    def _cmake(self, *arguments: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "cmake", *arguments], capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"cmake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+
+
+def mutated_text(mutation: Mutation) -> str:
+    """The whole changed source."""
+    return (ROOT / mutation.file).read_text().replace(mutation.old, mutation.new)
+
+
+def environment(mutation: Mutation, place: Path, kernels: Kernels) -> dict[str, str]:
+    """What the plugins need to know to put a mutation in place."""
+    if mutation.file.endswith(".c"):
+        return {"TLM_OTHER_KERNELS": str(kernels.build(mutation, place.with_suffix(".so")))}
+    source = place.with_suffix(".py")
+    source.write_text(mutated_text(mutation))
+    module = mutation.file.removesuffix(".py").replace("/", ".")
+    return {"TLM_MUTATED_MODULE": module, "TLM_MUTATED_SOURCE": str(source)}
+
+
+def run_suite(suites: Sequence[str], variables: dict[str, str], limit_s: float | None) -> Outcome:
+    """Run the suites up to the first failure."""
+    plugins = ["-p", "mutated_source", *(["-p", "other_kernels"] if "TLM_OTHER_KERNELS" in variables else [])]
+    found = sorted((ROOT / "tests").rglob("test_*.py"))
+    files = [str(path) for path in found if path.stem.removeprefix("test_") in suites]
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", *plugins, "-p", "no:cacheprovider"]
+    command += ["--tlm-vcd=never"]
+    command += ["-m", "not slow", "-k", "not the_main_job", *files]
+    paths = os.pathsep.join(filter(None, [str(ROOT / "tests" / "support"), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1", **variables}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=limit_s)
+    except subprocess.TimeoutExpired:
+        return Outcome(True, "no end")
+    if done.returncode == 0:
+        return Outcome(False, "SURVIVED")
+    if done.returncode < 0:
+        return Outcome(True, f"signal {-done.returncode}")
+    failed = re.search(r"^FAILED tests/(\S+)", done.stdout, re.MULTILINE)
+    if done.returncode != _FAILED or failed is None:
+        raise SystemExit(f"the suite did not run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return Outcome(True, failed[1])
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the mutations; returns the exit status."""
+    found = list(problems())
+    for problem in found:
+        print(problem)
+    chosen = [one for one in MUTATIONS if not words or any(word in one.rule or word in one.file for word in words)]
+    if found or not chosen:
+        return 1
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        kernels = Kernels(place)
+        begin = time.monotonic()
+        control = run_suite(SUITES["cycle"], {"TLM_OTHER_KERNELS": str(kernels.build(None, place / "none.so"))}, None)
+        if control.killed:
+            print(f"without any mutation {control.text} fails; mend that first")
+            return 1
+        limit_s = 60 + 5 * (time.monotonic() - begin)
+        variables = [environment(one, place / f"mutation_{i}", kernels) for i, one in enumerate(chosen)]
+        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+            outcomes = pool.map(lambda one, with_: run_suite(SUITES[one.model], with_, limit_s), chosen, variables)
+            survived = [one for one, outcome in zip(chosen, outcomes, strict=True) if not report(one, outcome)]
+    print(f"{len(chosen)} mutations, {len(chosen) - len(survived)} killed, {len(survived)} survived")
+    return 1 if survived else 0
+
+
+def report(mutation: Mutation, outcome: Outcome) -> bool:
+    """Print a line; returns whether the mutation was killed."""
+    print(f"{mutation.model:6} {mutation.rule}\n       {mutation.file}: {outcome.text}", flush=True)
+    return outcome.killed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

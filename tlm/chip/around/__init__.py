@@ -1,0 +1,1 @@
+"""What surrounds the engine in every model: host, interconnect, off-chip memory."""

@@ -1,0 +1,235 @@
+"""The sequencer: fetches and decodes IMem words, and drives aligner, weight fetch, MAC array and requantiser.
+
+Request flow: started by its registers, it reads a layer's header words, the first group's parameters, and then for
+each pass the pattern words of its group; every set bit becomes a step for the aligner and a WMem read.
+Timing: engine.md, A pass. One IMem word a cycle; pattern word k is read in the first cycle spent on word k-1, word 0
+in the cycle before the pass; a pattern word without steps takes one cycle; a step takes as long as its fetch, and
+its weight word, if the layer has any, is read in the last cycle of it. The next pass starts pass_gap_cycles behind the
+cycle after the handover, or behind the parameter reads of a new group. Layers follow each other without a gap; END
+costs the cycle in which it is read, and the interrupt comes in the next.
+Constraints: acts on decoded IMem bits only; what it cannot decode stops it with an error status.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.isa import (
+    IllegalInstructionError,
+    LayerHeader,
+    Opcode,
+    decode,
+    decode_header,
+    decode_parameter,
+    decode_pattern,
+    header_word_count,
+    opcode_of,
+)
+from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.payloads import (
+    FlushPayload,
+    LayerPayload,
+    ParameterPayload,
+    PassPayload,
+    StepPayload,
+    WeightPayload,
+    Work,
+)
+from tlm.chip.states import SequencerState
+from tlm.core.errors import ProtocolError
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
+from tlm.core.payload import Cause, Command, MemoryPayload, Payload, Response
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket
+
+P = TypeVar("P", bound=Payload)
+
+
+class Sequencer(Module):
+    """The engine's control; its registers are the engine's registers."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._start: Event = Event(self._clock.env)
+        self.registers = UnitRegisters(self, EngineRegister, self._begin)
+        self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
+        self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
+        self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
+        self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
+        self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
+        self.layers_to_aligner: InitiatorSocket[LayerPayload] = InitiatorSocket(self, "layers_to_aligner", LayerPayload)
+        self.layers_to_mac_array: InitiatorSocket[LayerPayload] = InitiatorSocket(
+            self, "layers_to_mac_array", LayerPayload
+        )
+        self.layers_to_requantiser: InitiatorSocket[LayerPayload] = InitiatorSocket(
+            self, "layers_to_requantiser", LayerPayload
+        )
+        self.parameters: InitiatorSocket[ParameterPayload] = InitiatorSocket(self, "parameters", ParameterPayload)
+        self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
+        self.state = Probe(self, "state", SequencerState.IDLE)
+        self.layer = Probe(self, "layer", -1)
+        self.pass_index = Probe(self, "pass_index", -1)
+        self.add_process(self._serve)
+
+    def _begin(self) -> None:
+        self._start.succeed()
+
+    def _serve(self) -> Activity:
+        while True:
+            yield self._start
+            self._start = Event(self._clock.env)
+            yield self._clock.cycles(1)
+            fault = None
+            try:
+                yield from self._program(self.registers.operand(EngineRegister.PROGRAM)[0])
+            except UnitFaultError as error:
+                fault = error
+            self.state.value = SequencerState.IDLE
+            self.layer.value = self.pass_index.value = -1
+            yield from self.registers.finish(fault)
+
+    def _program(self, address: int) -> Activity:
+        """Layers from ``address`` to END; returns in the cycle after END was read."""
+        while True:
+            self.state.value = SequencerState.HEADER
+            word = yield from self._read_instruction(address)
+            yield self._clock.cycles(1)
+            if self._opcode(word, address) is Opcode.END:
+                return
+            words = [word]
+            for offset in range(1, header_word_count(word)):
+                words.append((yield from self._read_instruction(address + offset)))
+                yield self._clock.cycles(1)
+            try:
+                header = decode_header(words, self._config)
+            except IllegalInstructionError:
+                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+            address = yield from self._layer(header, address + len(words))
+
+    def _layer(self, header: LayerHeader, address: int) -> ActivityOf[int]:
+        """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
+        cause = Cause(Work.LAYER, header.tag)
+        self.layer.value = header.tag
+        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
+            yield from self._tell(socket, LayerPayload(header, cause=cause))
+        weight_word = header.weight_base_word
+        gap_cycles = 0
+        for group in range(header.groups(self._config.columns)):
+            channels = header.group_channels(group, self._config.columns)
+            slots = channels * header.slots_per_channel
+            self.state.value = SequencerState.PARAMETERS
+            yield from self._read_parameters(header, address, slots, cause)
+            address += channels
+            if gap_cycles:
+                # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
+                self.state.value = SequencerState.GAP
+                yield self._clock.cycles(max(gap_cycles - 1 - slots, 0))
+            group_cause = Cause(Work.GROUP, group, cause)
+            for tile in range(header.tiles(self._config.lanes)):
+                if tile:
+                    yield self._clock.cycles(gap_cycles)
+                steps = yield from self._pass(header, group, tile, address, weight_word, group_cause)
+                gap_cycles = self._config.pass_gap_cycles
+            address += header.pattern_words(group, self._config.columns)
+            weight_word += steps
+            if group + 1 < header.groups(self._config.columns):
+                yield self._clock.cycles(1)
+        self.state.value = SequencerState.DRAIN
+        yield from self._tell(self.flushes, FlushPayload(cause=cause))
+        return address
+
+    def _read_parameters(self, header: LayerHeader, address: int, slots: int, cause: Cause) -> Activity:
+        """One PARAMETER word a cycle, starting in this one; a channel's word once for each of its entry slots."""
+        for slot in range(slots):
+            at = address + slot // header.slots_per_channel
+            word = yield from self._read_instruction(at)
+            yield self._clock.cycles(1)
+            try:
+                parameter = decode_parameter(word)
+            except IllegalInstructionError:
+                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at) from None
+            yield from self._tell(self.parameters, ParameterPayload(slot, parameter, cause=cause))
+
+    def _pass(
+        self, header: LayerHeader, group: int, tile: int, address: int, weight_word: int, parent: Cause
+    ) -> ActivityOf[int]:
+        """One pass, from the read of pattern word 0 in this cycle (s - 1) to the handover h; returns its steps."""
+        lanes, columns = self._config.lanes, self._config.columns
+        cause = Cause(Work.PASS, group * header.tiles(lanes) + tile, parent)
+        word = yield from self._read_instruction(address)
+        yield self._clock.cycles(1)
+        self.state.value = SequencerState.STEPS
+        self.pass_index.value = cause.index
+        pixels = header.tile_pixels(tile, lanes)
+        work = PassPayload(group, tile, self._clock.now, pixels, header.group_channels(group, columns), cause=cause)
+        step_count = 0
+        last = header.pattern_words(group, columns) - 1
+        for index in range(last + 1):
+            steps = self._pattern(word, header, header.pattern_channels(group, index, columns), address + index)
+            if index < last:
+                word = yield from self._read_instruction(address + index + 1)
+            for position, (channel, tap) in enumerate(steps):
+                ends_pass = index == last and position == len(steps) - 1
+                step_cause = Cause(Work.BEAT, step_count, cause)
+                yield from self._tell(
+                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
+                )
+                if not header.pooling:
+                    yield from self._fetch_weights(weight_word + step_count, step_cause)
+                step_count += 1
+                if not ends_pass:
+                    yield self._clock.cycles(1)
+            if not steps:
+                if index == last:
+                    yield from self._tell(
+                        self.steps, StepPayload(tile, 0, 0, is_step=False, ends_pass=True, cause=cause)
+                    )
+                else:
+                    yield self._clock.cycles(1)
+        self.state.value = SequencerState.DRAIN
+        yield from self._tell(self.passes, work)
+        self.state.value = SequencerState.GAP
+        return step_count
+
+    def _pattern(self, word: int, header: LayerHeader, channels: range, address: int) -> list[tuple[int, int]]:
+        try:
+            return decode_pattern(word, channels, header.taps)
+        except IllegalInstructionError:
+            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+
+    def _opcode(self, word: int, address: int) -> Opcode:
+        try:
+            opcode = opcode_of(word)
+            if opcode is Opcode.END:
+                decode(word, opcode)  # the other kinds are decoded where they are used
+            return opcode
+        except IllegalInstructionError:
+            raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+
+    def _read_instruction(self, address: int) -> ActivityOf[int]:
+        """The IMem word at ``address``; its bits are for use from the next cycle on."""
+        payload = MemoryPayload(Command.READ, address, bytearray(self._config.imem_word_bytes))
+        yield from self.imem.b_transport(payload)
+        if payload.status is not Response.OK:
+            raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, address)
+        return int.from_bytes(payload.data, "little")
+
+    def _fetch_weights(self, address: int, cause: Cause) -> Activity:
+        word = bytearray(self._config.wmem_word_bytes)
+        payload = MemoryPayload(Command.READ, address, word, cause=cause)
+        yield from self.wmem.b_transport(payload)
+        if payload.status is not Response.OK:
+            raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
+        yield from self._tell(self.weights, WeightPayload(word, cause=cause))
+
+    def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
+        """Transport that the datapath never refuses."""
+        yield from socket.b_transport(payload)
+        if payload.status is not Response.OK:
+            raise ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")

@@ -1,0 +1,146 @@
+"""One layer as the engine's header words describe it, in the form that the C kernels take."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tlm._kernels import ffi, lib
+from tlm.chip.kernels.buffers import KernelError, check_sizes
+
+if TYPE_CHECKING:
+    from tlm._kernels import CData
+
+_MAX_TAPS: int = lib.TLM_MAX_TAPS
+_EXTENT_LIMIT = 65_535
+_PIXEL_LIMIT = (1 << 31) - 1
+
+
+class LayerKind(enum.IntEnum):
+    """What the array does in a layer (engine.md, Values)."""
+
+    CONVOLUTION = 0
+    MAX_POOLING = 1
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One layer as the engine's header words describe it; fields as in kernels/geometry.h, all int32.
+
+    Sizes are those of the whole layer; what a band of it computes and finds in AMem say the last four fields
+    (engine.md, Bands).
+
+    Attributes:
+        lanes, columns: 8, 16, 32 or 64.
+        channels, height, width: the input, pixels.
+        out_channels, out_height, out_width: the output, pixels.
+        pad_top, pad_left: zero pixels before the first row and column (below 0: pixels left out).
+        input_signed: activations are -8..7 instead of 0..15.
+        input_base_word: AMem word of channel 0, its word input_first_word.
+        kind: convolution or max pooling.
+        first_tile, tile_count: the tiles that are computed; None: all from first_tile on.
+        input_first_word, input_plane_words: which words of each input channel AMem holds, one channel behind the
+            other; None: all from input_first_word on.
+
+    Raises:
+        KernelError: a field outside what the array and its memories can have.
+    """
+
+    lanes: int
+    columns: int
+    channels: int
+    height: int
+    width: int
+    out_channels: int
+    out_height: int
+    out_width: int
+    kernel_h: int = 1
+    kernel_w: int = 1
+    stride_y: int = 1
+    stride_x: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    dilation_y: int = 1
+    dilation_x: int = 1
+    input_signed: bool = False
+    input_base_word: int = 0
+    kind: LayerKind = LayerKind.CONVOLUTION
+    first_tile: int = 0
+    tile_count: int | None = None
+    input_first_word: int = 0
+    input_plane_words: int | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes(lanes=self.lanes, columns=self.columns)
+        for item in fields(self)[2:16]:
+            value, low = getattr(self, item.name), -_EXTENT_LIMIT if item.name.startswith("pad") else 1
+            if not low <= value <= _EXTENT_LIMIT:
+                raise KernelError(f"geometry: {item.name} is {value}, but must be in {low}..{_EXTENT_LIMIT}")
+        if self.taps > _MAX_TAPS:
+            raise KernelError(
+                f"geometry: {self.kernel_h}x{self.kernel_w} taps, but a pattern word has {_MAX_TAPS} bits"
+            )
+        for what, pixels in (("input", self.height * self.width), ("output", self.out_pixels)):
+            if pixels > _PIXEL_LIMIT:
+                raise KernelError(f"geometry: {what} of {pixels} pixels, but at most {_PIXEL_LIMIT} are possible")
+        if not 0 <= self.input_base_word <= _PIXEL_LIMIT:
+            raise KernelError(f"geometry: input_base_word is {self.input_base_word}, but must be in 0..{_PIXEL_LIMIT}")
+        if self.kind is LayerKind.MAX_POOLING and self.channels != self.out_channels:
+            raise KernelError(f"geometry: pooling of {self.channels} channels to {self.out_channels}, must be equal")
+        self._check_part("tile", self.first_tile, self.tiles, -(-self.out_pixels // self.lanes))
+        self._check_part("word", self.input_first_word, self.plane_words, -(-self.height * self.width // self.lanes))
+
+    @staticmethod
+    def _check_part(what: str, first: int, count: int, whole: int) -> None:
+        if first < 0 or count < 1 or first + count > whole:
+            raise KernelError(f"geometry: {count} {what}s from {what} {first} on, but there are {whole}")
+
+    @property
+    def taps(self) -> int:
+        """kernel_h * kernel_w."""
+        return self.kernel_h * self.kernel_w
+
+    @property
+    def out_pixels(self) -> int:
+        """out_height * out_width."""
+        return self.out_height * self.out_width
+
+    @cached_property
+    def tiles(self) -> int:
+        """Tiles of lanes output pixels that are computed; the layer's last may be partial."""
+        whole = -(-self.out_pixels // self.lanes)
+        return whole - self.first_tile if self.tile_count is None else self.tile_count
+
+    @cached_property
+    def plane_words(self) -> int:
+        """Words of each input channel that AMem holds."""
+        whole = -(-self.height * self.width // self.lanes)
+        return whole - self.input_first_word if self.input_plane_words is None else self.input_plane_words
+
+    @property
+    def groups(self) -> int:
+        """Groups of columns output channels; the last may be partial."""
+        return -(-self.out_channels // self.columns)
+
+    @property
+    def channels_per_pattern(self) -> int:
+        """K = 60 // taps."""
+        return _MAX_TAPS // self.taps
+
+    @property
+    def patterns_per_group(self) -> int:
+        """ceil(channels / K); in max pooling the channels of a full group, the last may have fewer words."""
+        pooling = self.kind is LayerKind.MAX_POOLING
+        return -(-(min(self.columns, self.channels) if pooling else self.channels) // self.channels_per_pattern)
+
+    @cached_property
+    def pointer(self) -> CData:
+        """The C struct, made once."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {"tile_count": self.tiles, "input_plane_words": self.plane_words}
+        return ffi.new("tlm_geometry *", {name: int(value) for name, value in values.items()})
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}

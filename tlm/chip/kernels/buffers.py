@@ -1,0 +1,75 @@
+"""What every C kernel's Python edge checks: how large the array is, what lies in a buffer, whole numbers in a range."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm._kernels import ffi, lib
+from tlm.core.errors import SimulationError
+
+if TYPE_CHECKING:
+    from tlm._kernels import CData
+
+Memory: TypeAlias = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
+"""Bytes of a memory, word 0 first; read only, never copied."""
+
+Buffer: TypeAlias = "CData"
+"""Opaque: accumulators int32 [columns][lanes] or activations int8 [lanes], made by tlm.chip.kernels.steps."""
+
+ARRAY_SIZES = (8, 16, 32, 64)
+assert ARRAY_SIZES[-1] == lib.TLM_MAX_LANES == lib.TLM_MAX_COLUMNS  # what the kernels' own arrays hold
+
+
+class KernelError(SimulationError):
+    """A kernel was given something it cannot work on: a wrong size, address, field or pattern."""
+
+
+def check_sizes(**sizes: int) -> None:
+    """Nothing if these numbers of lanes or columns exist.
+
+    Raises:
+        KernelError: one does not.
+    """
+    for key, value in sizes.items():
+        if value not in ARRAY_SIZES:
+            raise KernelError(f"{key} is {value}, but must be one of {ARRAY_SIZES}")
+
+
+def bytes_of(memory: Memory, what: str) -> CData:
+    """A view of a memory as C sees it, uint8_t[].
+
+    Raises:
+        KernelError: it is no contiguous buffer.
+    """
+    try:
+        return ffi.from_buffer("uint8_t[]", memory)
+    except (TypeError, ValueError, BufferError) as error:
+        raise KernelError(f"{what}: {type(memory).__name__} is no contiguous buffer ({error})") from None
+
+
+def integers(what: str, values: npt.NDArray[Any], count: int, low: int, high: int) -> CData:
+    """Whole numbers as int32_t[].
+
+    Raises:
+        KernelError: not ``count`` whole numbers in ``low..high``, at least one.
+    """
+    array = np.asarray(values)
+    if array.shape != (count,) or not count or array.dtype.kind not in "iu":
+        raise KernelError(f"{what}: {array.dtype} {array.shape}, but {count} whole numbers are needed, at least one")
+    if array.min() < low or array.max() > high:
+        raise KernelError(f"{what}: {array.min()}..{array.max()}, but must be in {low}..{high}")
+    return ffi.from_buffer("int32_t[]", np.ascontiguousarray(array, np.int32))
+
+
+def in_range(what: str, value: int, low: int, high: int) -> int:
+    """The number itself.
+
+    Raises:
+        KernelError: it is not in ``low..high``.
+    """
+    if not low <= value <= high:
+        raise KernelError(f"{what} is {value}, but must be in {low}..{high}")
+    return value

@@ -1,0 +1,151 @@
+"""Which SRAM banks the engine takes in which cycle of a layer: worked out in C when the layer's words are known.
+
+The rules are engine.md's "Banks" and "A pass" [A]; the arithmetic stands in kernels/occupancy.c and, for the passes'
+times and the write-back, in kernels/timing.c. Nothing that runs beside the engine can change it, since the DMA has the
+lowest priority at every bank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm._kernels import ffi, lib
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.geometry import Geometry
+from tlm.chip.kernels.buffers import in_range
+from tlm.chip.kernels.timing import plane_strides, predict
+
+if TYPE_CHECKING:
+    from tlm._kernels import CData
+
+_WORD_LIMIT = (1 << 31) - 1
+_MOST_HEADER_WORDS = 255
+_NONE = -1
+
+
+@dataclass(frozen=True, eq=False)
+class PartOccupancy:
+    """The engine's accesses while it runs one layer, or one part of a split layer.
+
+    A calendar is uint8 (cycles,), bit b set where the engine accesses bank b; cycle 0 is the one in which the layer's
+    first header word is read, the last one that of its last write. The arrays are read-only.
+
+    Attributes:
+        first_cycle: the first sequencer cycle s_0: header words, the first group's parameter words, pattern word 0.
+        amem, wmem, imem: calendars, all of the same length.
+        passes: (groups * tiles,) of :data:`tlm.chip.kernels.timing.PASS_TIMES`, whose cycles count from s_0.
+        aligner_reads, write_back, residual_reads: int64 (amem_banks,), accesses to each AMem bank.
+        weight_reads: int64 (wmem_banks,).
+        instruction_reads: int64 (imem_banks,).
+    """
+
+    first_cycle: int
+    amem: npt.NDArray[np.uint8]
+    wmem: npt.NDArray[np.uint8]
+    imem: npt.NDArray[np.uint8]
+    passes: npt.NDArray[np.void]
+    aligner_reads: npt.NDArray[np.int64]
+    write_back: npt.NDArray[np.int64]
+    residual_reads: npt.NDArray[np.int64]
+    weight_reads: npt.NDArray[np.int64]
+    instruction_reads: npt.NDArray[np.int64]
+
+
+def occupy(
+    geometry: Geometry,
+    config: ChipConfig,
+    *,
+    patterns: npt.NDArray[np.uint64],
+    output_base_word: int,
+    residual_base_word: int | None = None,
+    words_per_channel: int = 1,
+    output_plane_words: int | None = None,
+    residual_plane_words: int | None = None,
+    weight_base_word: int | None = 0,
+    program_word: int = 0,
+    header_words: int = 5,
+) -> PartOccupancy:
+    """The calendars of one layer, or of a band of one.
+
+    Args:
+        geometry: the layer's shape and input_base_word; lanes and columns are those of the chip.
+        config: banks and durations.
+        patterns: uint64 (groups, patterns_per_group), the 60-bit payloads of the pattern words.
+        output_base_word: first AMem word of the output.
+        residual_base_word: first AMem word of the residual; None: the layer adds none.
+        words_per_channel: 1, or 6 for accumulator output.
+        output_plane_words: from one entry slot's output words to the next one's; None: the tiles of the whole layer.
+        residual_plane_words: likewise, from one channel's residual words to the next one's.
+        weight_base_word: first WMem word; None: the layer reads none (max pooling).
+        program_word: IMem word of the first header word. Behind the header follow, for each group, one parameter word
+            for each of its channels and its pattern words.
+        header_words: how many header words the layer has: 5, or 7 if it is banded.
+
+    Raises:
+        KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
+    """
+    for key, word in (("weight_base_word", weight_base_word), ("program_word", program_word)):
+        if word is not None:
+            in_range(f"occupancy: {key}", word, 0, _WORD_LIMIT)
+    in_range("occupancy: header_words", header_words, 0, _MOST_HEADER_WORDS)
+    timing: dict[str, int] = {
+        "amem_banks": config.amem_banks,
+        "pipeline_cycles": config.pipeline_cycles,
+        "pass_gap_cycles": config.pass_gap_cycles,
+        "requantiser_cycles": config.requantiser_cycles,
+        "output_base_word": output_base_word,
+        "words_per_channel": words_per_channel,
+        **plane_strides(geometry, output_plane_words, residual_plane_words),
+    }
+    predicted = predict(geometry, patterns=patterns, residual_base_word=residual_base_word, passes=True, **timing)
+    assert predicted.passes is not None
+    residual = _NONE if residual_base_word is None else residual_base_word
+    params = ffi.new("tlm_timing_params *", timing | {"residual_base_word": residual})
+    others = ffi.new(
+        "tlm_occupancy_params *",
+        {
+            "wmem_banks": config.wmem_banks,
+            "imem_banks": config.imem_banks,
+            "header_words": header_words,
+            "program_word": program_word,
+            "weight_base_word": _NONE if weight_base_word is None else weight_base_word,
+        },
+    )
+    first_cycle = lib.tlm_first_cycle(geometry.pointer, params, others)
+    out = _Arrays(first_cycle + predicted.compute_cycles, config)
+    status = lib.tlm_occupy(
+        geometry.pointer, params, others, ffi.from_buffer("uint64_t[]", patterns), geometry.patterns_per_group,
+        ffi.from_buffer("tlm_pass_times[]", predicted.passes), out.pointer,
+    )  # fmt: skip
+    if status:  # every number has been checked, and the patterns by predict
+        raise MemoryError("occupancy: no memory for a layer's fetches")
+    return PartOccupancy(first_cycle=first_cycle, passes=predicted.passes, **out.read_only())
+
+
+class _Arrays:
+    """What C fills in."""
+
+    def __init__(self, cycles: int, config: ChipConfig) -> None:
+        calendars = ("amem", "wmem", "imem")
+        self._arrays: dict[str, npt.NDArray[Any]] = {key: np.zeros(cycles, np.uint8) for key in calendars}
+        for key in ("aligner_reads", "write_back", "residual_reads"):
+            self._arrays[key] = np.zeros(config.amem_banks, np.int64)
+        self._arrays["weight_reads"] = np.zeros(config.wmem_banks, np.int64)
+        self._arrays["instruction_reads"] = np.zeros(config.imem_banks, np.int64)
+        self._views = {key: _view(array) for key, array in self._arrays.items()}
+        self.pointer: CData = ffi.new("tlm_occupancy *", {"cycles": cycles, **self._views})
+
+    def read_only(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays, no longer for writing."""
+        for array in self._arrays.values():
+            array.flags.writeable = False
+        return self._arrays
+
+
+def _view(array: npt.NDArray[Any]) -> CData:
+    kind = "uint8_t[]" if array.dtype == np.uint8 else "int64_t[]"
+    return ffi.from_buffer(kind, array, require_writable=True)

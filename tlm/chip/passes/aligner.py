@@ -1,0 +1,74 @@
+"""The aligner, a pass at a time.
+
+Request flow: the steps of a pass come as one payload; the aligner grants the MAC array its view of AMem for them (the
+kernel aligns while it multiplies).
+Timing: from the pass's first sequencer cycle s to its last e, as the sequencer has worked it out.
+Constraints: only words that were written may be read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.isa import LayerHeader
+from tlm.chip.kernels import steps as kernels
+from tlm.chip.payloads import LayerPayload, PassActivationsPayload, PassStepsPayload
+from tlm.core.errors import UnwrittenReadError
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
+from tlm.core.payload import MemoryPayload, Response
+from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
+
+
+class Aligner(Module):
+    """Address generator and aligner for whole passes."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._header: LayerHeader | None = None
+        self._view: DirectMemory | None = None
+        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.steps = TargetSocket(self, "steps", PassStepsPayload, self._run)
+        self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
+        self.vectors: InitiatorSocket[PassActivationsPayload] = InitiatorSocket(self, "vectors", PassActivationsPayload)
+
+    def _configure(self, payload: LayerPayload) -> None:
+        header = self._header = payload.header
+        self._view = self.amem.direct_memory()
+        plane = header.input_plane_words(self._config.lanes)
+        words = slice(header.input_base_word, header.input_base_word + header.channels * plane)
+        self._all_written = bool(np.frombuffer(self._view.written, np.uint8)[words].all())
+        payload.status = Response.OK
+
+    def _run(self, payload: PassStepsPayload) -> Activity:
+        view = self._view
+        assert view is not None  # the sequencer configures before it steps
+        if not self._all_written:
+            self._check_written(payload, view)
+        yield from self.vectors.b_transport(
+            PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, cause=payload.cause)
+        )
+        yield self._clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
+        payload.status = Response.OK
+
+    def _check_written(self, payload: PassStepsPayload, view: DirectMemory) -> None:
+        """Some word of the input was never written: does this pass read it?"""
+        header = self._header
+        assert header is not None
+        plane = header.input_plane_words(self._config.lanes)
+        geometry = header.geometry(self._config.lanes, self._config.columns)
+        for index, pattern in enumerate(payload.patterns.tolist()):
+            channels = header.pattern_channels(payload.group, index, self._config.columns)
+            for bit in (bit for bit in range(pattern.bit_length()) if pattern >> bit & 1):
+                channel, tap = channels[bit // header.taps], bit % header.taps
+                for word in kernels.tap_words(geometry, payload.tile, tap)[0]:
+                    address = header.input_base_word + channel * plane + word
+                    if not view.written[address]:
+                        raise UnwrittenReadError(
+                            f"{self.amem.path}: AMem bank {address % self._config.amem_banks}, word {address} is read "
+                            f"by the pass that starts in cycle {self._clock.now}, but was never written; "
+                            "load it first, or check the addresses in the program"
+                        )

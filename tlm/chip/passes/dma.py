@@ -1,0 +1,199 @@
+"""The DMA, a transfer at a time.
+
+Request flow: each channel has the registers and sockets of the clear model; a transfer moves its bytes in bulk payloads
+in the cycle in which its last access happens.
+Timing: both channels, the interconnect's lane and the off-chip memory are advanced together in C (kernels/dma.c)
+against the bank calendars that the SRAMs pass on. When the next completion may be near, it is estimated with what is
+known; whenever something new is known (the other channel starts, the engine reserves banks), time up to now is settled
+and the estimate made anew. So what is reported has happened exactly so.
+Constraints: as the clear model's; a transfer that leaves the off-chip memory fails when it starts.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.address_map import MEMORY_BASE
+from tlm.chip.format.descriptor import Descriptor, read_descriptor, sram_size
+from tlm.chip.format.driver import SramName
+from tlm.chip.format.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.payloads import BulkPayload, ReservationPayload, Work
+from tlm.chip.states import ChannelState
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
+from tlm.core.payload import Cause, Command, MemoryPayload, Response
+from tlm.core.probe import Probe
+from tlm.core.simulation import Simulation
+from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+
+_NEAR_CYCLES = 256
+"""A completion is looked for ahead only when it may be so near: news would make a longer look worthless."""
+
+_SETTLE_SLOT = 8
+"""Behind every slot of the SRAMs and the interconnect: whatever happens in a cycle is known then."""
+
+
+class PassChannel(Module):
+    """One of the two channels: registers, sockets, and the transfer that is under way."""
+
+    def __init__(self, name: str, parent: Dma, config: ChipConfig, channel: Channel) -> None:
+        super().__init__(name, parent)
+        self._dma = parent
+        self._config = config
+        self._clock = self.clock
+        self.channel = channel
+        self._start: Event = Event(self._clock.env)
+        self._completed: Event = Event(self._clock.env)
+        self._transfers = 0
+        self.state = Probe(self, "state", ChannelState.IDLE)
+        self.address = Probe(self, "address", 0)
+        self.moved_bytes = Probe(self, "moved_bytes", 0)
+        self.registers = UnitRegisters(self, ChannelRegister, self._begin)
+        self.memory: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "memory", MemoryPayload)
+        self.srams: dict[SramName, InitiatorSocket[MemoryPayload]] = {
+            sram: InitiatorSocket(self, sram.name.lower(), MemoryPayload) for sram in SramName
+        }
+        self.add_process(self._serve)
+
+    def _begin(self) -> None:
+        self._start.succeed()
+
+    def complete(self) -> None:
+        """Called by the DMA in the cycle of the transfer's last access."""
+        self._completed.succeed()
+
+    def _serve(self) -> Activity:
+        while True:
+            yield self._start
+            self._start = Event(self._clock.env)
+            yield self._clock.cycles(1)
+            self.state.value = ChannelState.BUSY
+            cause = Cause(Work.TRANSFER, self._transfers)
+            self._transfers += 1
+            fault = None
+            try:
+                yield from self._transfer(read_descriptor(self.registers, self._config), cause)
+            except UnitFaultError as error:
+                fault = error
+            yield self._clock.cycles(1)
+            self.state.value = ChannelState.IDLE
+            yield from self.registers.finish(fault)
+
+    def _transfer(self, descriptor: Descriptor, cause: Cause) -> Activity:
+        refused_before = self._dma.refused(self.channel)
+        self._check_memory(descriptor)
+        self._dma.start(self.channel, descriptor)
+        yield self._completed
+        self._completed = Event(self._clock.env)
+        refused = self._dma.refused(self.channel) - refused_before
+        yield from self._move(descriptor, cause, refused)
+
+    def _check_memory(self, descriptor: Descriptor) -> None:
+        rows = (descriptor.rows - 1) * descriptor.memory_stride_bytes
+        end = descriptor.memory_address + rows + descriptor.row_words * sram_size(descriptor.sram, self._config)[1]
+        if not self._dma.in_memory(descriptor.memory_address, end):
+            raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, descriptor.memory_address)
+
+    def _move(self, descriptor: Descriptor, cause: Cause, refused: int) -> Activity:
+        """All bytes of the transfer, in no time."""
+        size_bytes = descriptor.row_words * sram_size(descriptor.sram, self._config)[1]
+        for row in range(descriptor.rows):
+            data = bytearray(size_bytes)
+            outside = descriptor.memory_address + row * descriptor.memory_stride_bytes
+            inside = descriptor.sram_word + row * descriptor.sram_stride_words
+            memory = partial(BulkPayload, address=outside, data=data, cause=cause)
+            sram = partial(BulkPayload, address=inside, data=data, refused=0 if row else refused, cause=cause)
+            if self.channel is Channel.LOAD:
+                yield from self._access(self.memory, memory(Command.READ))
+                yield from self._access(self.srams[descriptor.sram], sram(Command.WRITE))
+            else:
+                yield from self._access(self.srams[descriptor.sram], sram(Command.READ))
+                yield from self._access(self.memory, memory(Command.WRITE))
+            self.address.value = inside + descriptor.row_words - 1
+            self.moved_bytes.value += size_bytes
+
+    def _access(self, socket: InitiatorSocket[MemoryPayload], payload: BulkPayload) -> Activity:
+        yield from socket.b_transport(payload)
+        if payload.status is not Response.OK:
+            raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, payload.address)
+
+
+class Dma(Module):
+    """Two channels and the timeline that they share."""
+
+    def __init__(self, name: str, parent: Simulation, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._timeline = DmaTimeline(config)
+        self._news: Event = Event(self._clock.env)
+        self.load = PassChannel("load", self, config, Channel.LOAD)
+        self.store = PassChannel("store", self, config, Channel.STORE)
+        self.calendars = {
+            sram: TargetSocket(
+                self, f"calendar_{sram.name.lower()}", ReservationPayload, immediate(partial(self._reserve, sram))
+            )
+            for sram in SramName
+        }
+        self.add_process(self._settle)
+
+    def in_memory(self, first: int, end: int) -> bool:
+        """Whether these addresses are all off-chip memory."""
+        return first >= MEMORY_BASE and end <= MEMORY_BASE + self._config.memory_bytes
+
+    def start(self, channel: Channel, descriptor: Descriptor) -> None:
+        """A channel begins to move in this cycle."""
+        now = self._clock.now
+        self._timeline.advance(now)
+        self._timeline.start(
+            channel, now, descriptor.memory_address - MEMORY_BASE, descriptor.sram, descriptor.sram_word,
+            descriptor.row_words, descriptor.rows, descriptor.memory_stride_bytes, descriptor.sram_stride_words,
+        )  # fmt: skip
+        self._announce()
+
+    def refused(self, channel: Channel) -> int:
+        """SRAM accesses of a channel that were refused so far."""
+        return self._timeline.refused(channel)
+
+    def _reserve(self, sram: SramName, payload: ReservationPayload) -> None:
+        self._timeline.advance(self._clock.now)
+        self._timeline.set_calendar(sram, payload.first_cycle, payload.banks)
+        self._announce()
+        payload.status = Response.OK
+
+    def _announce(self) -> None:
+        """Something new is known: the estimate has to be made anew."""
+        if not self._news.triggered:
+            self._news.succeed()
+
+    def _settle(self) -> Activity:
+        """Wake up where the next transfer seems to complete, and complete it if nothing new came in between."""
+        while True:
+            earliest = self._timeline.earliest_completion()
+            if earliest is None:
+                yield self._news
+                self._news = Event(self._clock.env)
+                continue
+            if earliest > self._clock.now + _NEAR_CYCLES:
+                yield self._clock.cycles(earliest - self._clock.now) | self._news
+                if self._news.triggered:
+                    self._news = Event(self._clock.env)
+                else:
+                    self._timeline.advance(self._clock.now)
+                continue
+            completion = self._timeline.next_completion()
+            assert completion is not None
+            cycle = completion[0]
+            estimate = self._clock.cycles(cycle - self._clock.now)
+            yield estimate | self._news
+            if self._news.triggered:
+                self._news = Event(self._clock.env)
+                continue
+            yield self._clock.slot(_SETTLE_SLOT)
+            if self._timeline.next_completion() == completion:
+                for _, channel in self._timeline.advance(cycle + 1):
+                    (self.load if channel is Channel.LOAD else self.store).complete()

@@ -1,0 +1,70 @@
+"""The MAC array, a pass at a time: one call of the C kernel on the packed AMem and WMem words.
+
+Request flow: the views of activations and (but for max pooling) weights come first, then the pass, whose accumulators
+go to the requantiser.
+Timing: the handover is in the cycle that the sequencer has worked out.
+"""
+
+from __future__ import annotations
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.kernels import steps as kernels
+from tlm.chip.payloads import DrainPayload, LayerPayload, PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.states import ArrayState
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
+from tlm.core.payload import Response
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+
+
+class MacArray(Module):
+    """Multipliers and accumulators for whole passes."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._activations: PassActivationsPayload | None = None
+        self._weights: PassWeightsPayload | None = None
+        self._accumulators = kernels.new_accumulators(config.lanes, config.columns)
+        self.state = Probe(self, "state", ArrayState.IDLE)
+        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.vectors = TargetSocket(self, "vectors", PassActivationsPayload, immediate(self._take_activations))
+        self.weights = TargetSocket(self, "weights", PassWeightsPayload, immediate(self._take_weights))
+        self.passes = TargetSocket(self, "passes", TimedPassPayload, self._finish_pass)
+        self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
+
+    def _configure(self, payload: LayerPayload) -> None:
+        self._pooling = payload.header.pooling
+        self._kernel = kernels.PassKernel(payload.header.geometry(self._config.lanes, self._config.columns))
+        payload.status = Response.OK
+
+    def _take_activations(self, payload: PassActivationsPayload) -> None:
+        self._activations = payload
+        self.state.value = ArrayState.COMPUTE
+        payload.status = Response.OK
+
+    def _take_weights(self, payload: PassWeightsPayload) -> None:
+        self._weights = payload
+        payload.status = Response.OK
+
+    def _finish_pass(self, payload: TimedPassPayload) -> Activity:
+        """From the sequencer's last cycle of a pass to the handover of its accumulators."""
+        activations, weights = self._activations, self._weights
+        assert activations is not None  # sent when the pass started, as the weights were
+        if self._pooling:
+            self._kernel.pool(
+                activations.amem.view, activations.patterns, activations.group, activations.tile, self._accumulators
+            )
+        else:
+            assert weights is not None
+            self._kernel.mac(
+                activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns, activations.tile,
+                self._accumulators,
+            )  # fmt: skip
+        self.state.value = ArrayState.HOLD
+        yield self._clock.cycles(payload.times.handover_cycle - self._clock.now)
+        yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, cause=payload.cause))
+        self.state.value = ArrayState.IDLE
+        payload.status = Response.OK

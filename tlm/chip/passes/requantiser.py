@@ -1,0 +1,136 @@
+"""The requantiser and write-back, a pass at a time.
+
+Request flow: a pass's accumulators are taken over at its handover; residual words are read and output words written in
+one bulk access each.
+Timing: the write lands in the cycle of the pass's last write, as the sequencer has worked it out; the next handover and
+the flush wait for it as in the clear model.
+"""
+
+from __future__ import annotations
+
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.isa import LayerHeader, ParameterArrays
+from tlm.chip.kernels import steps as kernels
+from tlm.chip.payloads import (
+    BulkPayload,
+    DrainPayload,
+    FlushPayload,
+    GroupParametersPayload,
+    LayerPayload,
+    TimedPassPayload,
+)
+from tlm.chip.states import RequantiserState
+from tlm.core.errors import ProtocolError
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
+from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+
+
+class Requantiser(Module):
+    """Parameter registers, arithmetic and write-back for whole passes."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._header: LayerHeader | None = None
+        self._next_parameters: ParameterArrays | None = None
+        self._write: BulkPayload | None = None
+        self._write_cycle = -1
+        self._given: Event = Event(self._clock.env)
+        self.state = Probe(self, "state", RequantiserState.IDLE)
+        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, immediate(self._take_parameters))
+        self.passes = TargetSocket(self, "passes", DrainPayload, self._take_over)
+        self.flushes = TargetSocket(self, "flushes", FlushPayload, self._flush)
+        self.writes: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "writes", MemoryPayload)
+        self.residuals: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "residuals", MemoryPayload)
+        self.add_process(self._write_back)
+
+    def _configure(self, payload: LayerPayload) -> None:
+        header = self._header = payload.header
+        self._output_plane = header.output_plane_words(self._config.lanes)
+        self._residual_plane = header.residual_plane_words(self._config.lanes)
+        payload.status = Response.OK
+
+    def _take_parameters(self, payload: GroupParametersPayload) -> None:
+        self._next_parameters = payload.parameters
+        payload.status = Response.OK
+
+    def _use_parameters(self, parameters: ParameterArrays) -> None:
+        """They become the current ones with the first pass of their group."""
+        header = self._header
+        assert header is not None  # the sequencer configures before it sends parameters
+        low, high = header.output_range
+        self._bias = parameters.bias
+        self._kernel = kernels.PassRequantiser(
+            bias=parameters.bias, multiplier=parameters.multiplier, shift=parameters.shift, low=low, high=high,
+            lanes=self._config.lanes, residual_signed=header.residual_signed,
+            residual_multiplier=header.residual_multiplier,
+        )  # fmt: skip
+
+    def _take_over(self, payload: DrainPayload) -> Activity:
+        """Answered in the handover cycle, in which it comes: the sequencer has worked out that it can."""
+        of_pass = payload.of_pass
+        assert isinstance(of_pass, TimedPassPayload)
+        if self._write is not None:
+            raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self._clock.now} before the last write")
+        if self._next_parameters is not None:
+            self._use_parameters(self._next_parameters)
+            self._next_parameters = None
+        self._write = yield from self._words(payload, of_pass)
+        self._write_cycle = of_pass.times.last_write_cycle
+        self._given.succeed()
+        payload.status = Response.OK
+
+    def _flush(self, payload: FlushPayload) -> Activity:
+        """Answered in the cycle after the last write."""
+        yield self._clock.cycles(self._write_cycle + 1 - self._clock.now)
+        payload.status = Response.OK
+
+    def _write_back(self) -> Activity:
+        while True:
+            yield self._given
+            self._given = Event(self._clock.env)
+            self.state.value = RequantiserState.DRAIN
+            yield self._clock.cycles(self._write_cycle - self._clock.now)
+            assert self._write is not None
+            yield from self.writes.b_transport(self._write)
+            self._expect_ok(self._write)
+            self.state.value = RequantiserState.IDLE
+            self._write = None
+
+    def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
+        """The write of all output words of a pass."""
+        header, lanes, first_channel = self._header, self._config.lanes, of_pass.group * self._config.columns
+        assert header is not None  # the sequencer configures and sends parameters before the first pass
+        data: bytes | bytearray
+        if header.accumulator_output:
+            acc = kernels.accumulators_array(payload.accumulators, lanes)[: of_pass.channels]
+            data = kernels.accumulator_layer(acc, bias=self._bias, lanes=lanes, pixels=of_pass.pixels)
+        else:
+            residual = None
+            if header.has_residual:
+                address = header.residual_base_word + first_channel * self._residual_plane + of_pass.tile
+                residual = yield from self._read_residual(address, self._residual_plane, of_pass)
+            data = self._kernel.words(payload.accumulators, of_pass.pixels, residual)
+        plane = self._output_plane
+        address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
+        return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)
+
+    def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> ActivityOf[bytearray]:
+        data = bytearray(of_pass.channels * self._config.amem_word_bytes)
+        read = BulkPayload(
+            Command.READ, address, data, plane, of_pass.times.refused_residual_reads, cause=of_pass.cause
+        )
+        yield from self.residuals.b_transport(read)
+        self._expect_ok(read)
+        return data
+
+    def _expect_ok(self, payload: MemoryPayload) -> None:
+        if payload.status is not Response.OK:
+            raise ProtocolError(f"{self.path}: {payload.describe()} was answered with {payload.status.value!r}")

@@ -1,0 +1,224 @@
+"""The sequencer, a layer at a time: decodes a layer's words, works out when its passes happen, and runs them.
+
+Request flow: the words come from IMem through direct memory. What the layer takes of each SRAM's banks goes there as a
+reservation; then each pass is a payload to the aligner (its steps), one to the MAC array (its weights), and one that
+ends with its handover.
+Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
+layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
+Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
+model; the cycle of the error is that of the layer's start or of s_0, since all words are decoded ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from simpy import Event
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.isa import IllegalInstructionError
+from tlm.chip.format.layer_header import HEADER_WORDS
+from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.kernels.occupancy import PartOccupancy, occupy
+from tlm.chip.passes.decode import DecodedLayer, decode_layer, is_end
+from tlm.chip.payloads import (
+    FlushPayload,
+    GroupParametersPayload,
+    LayerPayload,
+    PassStepsPayload,
+    PassTimes,
+    PassWeightsPayload,
+    ReservationPayload,
+    TimedPassPayload,
+    Work,
+)
+from tlm.chip.states import SequencerState
+from tlm.core.errors import UnwrittenReadError
+from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.module import Module
+from tlm.core.payload import Cause, MemoryPayload
+from tlm.core.probe import Probe
+from tlm.core.sockets import DirectMemory, InitiatorSocket
+
+
+class Sequencer(Module):
+    """The engine's control for whole passes; its registers are the engine's registers."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent)
+        self._clock = self.clock
+        self._config = config
+        self._start: Event = Event(self._clock.env)
+        self.registers = UnitRegisters(self, EngineRegister, self._begin)
+        self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
+        self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
+        self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
+        self.weights: InitiatorSocket[PassWeightsPayload] = InitiatorSocket(self, "weights", PassWeightsPayload)
+        self.passes: InitiatorSocket[TimedPassPayload] = InitiatorSocket(self, "passes", TimedPassPayload)
+        self.layers_to_aligner: InitiatorSocket[LayerPayload] = self._layer_socket("aligner")
+        self.layers_to_mac_array: InitiatorSocket[LayerPayload] = self._layer_socket("mac_array")
+        self.layers_to_requantiser: InitiatorSocket[LayerPayload] = self._layer_socket("requantiser")
+        self.parameters: InitiatorSocket[GroupParametersPayload] = InitiatorSocket(
+            self, "parameters", GroupParametersPayload
+        )
+        self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
+        self.reservations: dict[str, InitiatorSocket[ReservationPayload]] = {
+            sram: InitiatorSocket(self, f"reserve_{sram}", ReservationPayload) for sram in ("amem", "wmem", "imem")
+        }
+        self.state = Probe(self, "state", SequencerState.IDLE)
+        self.layer = Probe(self, "layer", -1)
+        self.pass_index = Probe(self, "pass_index", -1)
+        self.add_process(self._serve)
+
+    def _layer_socket(self, block: str) -> InitiatorSocket[LayerPayload]:
+        return InitiatorSocket(self, f"layers_to_{block}", LayerPayload)
+
+    def _begin(self) -> None:
+        self._start.succeed()
+
+    def _serve(self) -> Activity:
+        while True:
+            yield self._start
+            self._start = Event(self._clock.env)
+            yield self._clock.cycles(1)
+            fault = None
+            try:
+                yield from self._program(self.registers.operand(EngineRegister.PROGRAM)[0])
+            except UnitFaultError as error:
+                fault = error
+            self.state.value = SequencerState.IDLE
+            self.layer.value = self.pass_index.value = -1
+            yield from self.registers.finish(fault)
+
+    def _program(self, address: int) -> Activity:
+        """Layers from ``address`` to END; returns in the cycle after END was read."""
+        while True:
+            self.state.value = SequencerState.HEADER
+            memory = self.imem.direct_memory()
+            word = int(self._words(memory, address, 1)[0])
+            try:
+                end = is_end(word)
+            except IllegalInstructionError:
+                yield self._clock.cycles(1)
+                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
+            if end:
+                bank = address % self._config.imem_banks
+                reads = np.bincount([bank], minlength=self._config.imem_banks)
+                yield from self._reserve("imem", self._clock.now, np.array([1 << bank], np.uint8), {"fetch": reads})
+                yield self._clock.cycles(1)
+                return
+            address = yield from self._layer(memory, address)
+
+    # -- decoding -------------------------------------------------------------------------------------------------
+
+    def _words(self, memory: DirectMemory, address: int, count: int) -> npt.NDArray[np.uint64]:
+        """IMem words; reading one that does not exist or was never written is an error, as if it were fetched."""
+        end = address + count
+        if end > self._config.imem_words:
+            raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, max(address, self._config.imem_words))
+        self._check_written("imem", memory, address, end, self._config.imem_banks)
+        size = self._config.imem_word_bytes
+        return np.frombuffer(memory.view, "<u8", count, address * size).astype(np.uint64)
+
+    def _check_written(self, sram: str, memory: DirectMemory, first: int, end: int, banks: int) -> None:
+        written = np.frombuffer(memory.written, np.uint8)[first:end]
+        if not written.all():
+            word = first + int(np.argmin(written))
+            raise UnwrittenReadError(
+                f"engine.{sram} bank {word % banks}: word {word} is read by the layer that starts in cycle "
+                f"{self._clock.now}, but was never written; load it first, or check the addresses in the program"
+            )
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
+        """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
+        cycle_0 = self._clock.now
+        try:
+            layer = decode_layer(partial(self._words, memory), address, self._config)
+        except UnitFaultError:
+            yield self._clock.cycles(HEADER_WORDS)
+            raise
+        header = layer.header
+        wmem = self.wmem.direct_memory()
+        self._check_written("wmem", wmem, header.weight_base_word, layer.weights_end_word, self._config.wmem_banks)
+        occupancy = self._occupy(layer, address)
+        of_amem = {
+            "aligner": occupancy.aligner_reads,
+            "write_back": occupancy.write_back,
+            "residual": occupancy.residual_reads,
+        }
+        yield from self._reserve("amem", cycle_0, occupancy.amem, of_amem)
+        yield from self._reserve("wmem", cycle_0, occupancy.wmem, {"fetch": occupancy.weight_reads})
+        yield from self._reserve("imem", cycle_0, occupancy.imem, {"fetch": occupancy.instruction_reads})
+        yield self._clock.cycles(header.header_words)
+        cause = Cause(Work.LAYER, header.tag)
+        self.layer.value = header.tag
+        self.state.value = SequencerState.PARAMETERS
+        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
+            yield from socket.b_transport(LayerPayload(header, cause=cause))
+        all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self._config.lanes)
+        for group, own in enumerate(layer.groups):
+            group_cause = Cause(Work.GROUP, group, cause)
+            for tile, pixels in enumerate(pixels_of_tiles):
+                pass_cause = Cause(Work.PASS, group * len(pixels_of_tiles) + tile, group_cause)
+                times = next(all_times)
+                yield self._clock.cycles(times.first_cycle - self._clock.now)
+                self.state.value = SequencerState.STEPS
+                self.pass_index.value = pass_cause.index
+                if not tile:
+                    parameters = GroupParametersPayload(own.parameters, cause=group_cause)
+                    yield from self.parameters.b_transport(parameters)
+                if not header.pooling:
+                    words = PassWeightsPayload(wmem, own.first_weight_word, cause=pass_cause)
+                    yield from self.weights.b_transport(words)
+                work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, cause=pass_cause)
+                yield from self._pass(work, own.patterns)
+        self.state.value = SequencerState.DRAIN
+        yield from self.flushes.b_transport(FlushPayload(cause=cause))
+        return layer.end_word
+
+    def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
+        header, config = layer.header, self._config
+        return occupy(
+            layer.geometry,
+            config,
+            patterns=layer.patterns,
+            output_base_word=header.output_base_word,
+            residual_base_word=header.residual_base_word if header.has_residual else None,
+            words_per_channel=header.slots_per_channel,
+            output_plane_words=header.output_plane_words(config.lanes),
+            residual_plane_words=header.residual_plane_words(config.lanes) if header.has_residual else None,
+            weight_base_word=None if header.pooling else header.weight_base_word,
+            program_word=address,
+            header_words=header.header_words,
+        )
+
+    def _reserve(
+        self,
+        sram: str,
+        first_cycle: int,
+        banks: npt.NDArray[np.uint8],
+        accesses: Mapping[str, npt.NDArray[np.int64]],
+    ) -> Activity:
+        yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks, accesses))
+
+    def _pass(self, work: TimedPassPayload, patterns: npt.NDArray[np.uint64]) -> Activity:
+        """One pass, from its first cycle s to its handover h."""
+        steps = PassStepsPayload(work.group, work.tile, patterns, work.times, cause=work.cause)
+        yield from self.steps.b_transport(steps)
+        self.state.value = SequencerState.DRAIN
+        yield from self.passes.b_transport(work)
+        self.state.value = SequencerState.GAP
+
+
+def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
+    """The passes of a layer whose cycle 0 is ``cycle_0``."""
+    passes, s_0 = occupancy.passes, cycle_0 + occupancy.first_cycle
+    moments = ("first_cycle", "last_fetch_cycle", "handover_cycle", "last_write_cycle")
+    counts = ("steps", "fetch_cycles", "refused_writes", "refused_residual_reads")
+    columns = [(passes[key] + s_0).tolist() for key in moments] + [passes[key].tolist() for key in counts]
+    return map(PassTimes._make, zip(*columns, strict=True))

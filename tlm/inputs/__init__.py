@@ -1,0 +1,1 @@
+"""Readers of users' files: arrays, images, labelled samples, TOML. Everything is checked before it is used."""

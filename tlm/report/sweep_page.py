@@ -1,0 +1,135 @@
+"""The report of a sweep, from its store."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from tlm.core.errors import InputError
+from tlm.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page, section, summary, table
+from tlm.sweeps.columns import COLUMNS, OK
+from tlm.sweeps.store import DATABASE_NAME, read_store
+
+_HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
+_MANY = 9
+_NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
+_UNITS = {"pJ": "µJ", "us": "µs"}
+"""Energies of whole runs have too many digits in picojoules."""
+_WORDS = {
+    "tops_per_w": "efficiency", "macs": "MACs", "off_chip": "off-chip", "utilization": "utilisation", "_": " "
+}  # fmt: skip
+
+_CONTROLS = """
+<div class="controls">
+<label>horizontal<select id="x"></select></label>
+<label>vertical<select id="y"></select></label>
+<label>colour<select id="colour"></select></label>
+</div>
+<div class="controls" id="filters"></div>
+<div class="controls"><span id="count"></span><button id="reset">show all</button></div>
+"""
+
+
+def sweep_page(directory: Path) -> str:
+    """The page of a sweep's directory.
+
+    Raises:
+        InputError: no sweep, or none of its points has a result yet.
+    """
+    with read_store(directory) as store:
+        about, axes, rows, counts = store.about(), store.axes(), store.rows(), store.counts()
+    if not any(row["cycles"] is not None and row["energy_pj"] is not None for row in rows):
+        raise InputError(f"{directory / DATABASE_NAME}: {_why_empty(directory, rows)}")
+    effects = "".join(figure(f"effect{index}") for index in range(len(axes)))
+    body = "".join(
+        (
+            f"<h1>{escape(about['scenario'])}: sweep over {escape(', '.join(axes))}</h1>",
+            summary(_summary(axes, rows, counts)),
+            LABELS,
+            section("Pareto front", f"{_CONTROLS}{figure('pareto')}", "The line joins the points that no other beats "
+                    "in both columns. Filters hold for everything on this page."),
+            section("On the front", table("front"), long=True),
+            section("Effect of each parameter", f'<div class="effects">{effects}</div>', "The vertical column above, "
+                    "over all points that the filters leave, whatever their other parameters."),
+            section("Points", table("points"), "Click a heading to sort; points on the front are set off.", long=True),
+        )
+    )  # fmt: skip
+    data = {"columns": _columns(axes), "rows": [_shown(row) for row in rows]}
+    return page(f"{about['scenario']} sweep - cartesian-tlm", body, data, "sweep")
+
+
+def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return f"there is no point in it; `tlm sweep {directory}` makes them"
+    errors = [row["error"] for row in rows if row["error"] is not None]
+    if len(errors) < len(rows):
+        return f"no point has a result yet; `tlm sweep {directory}` goes on with it"
+    return f"every point failed, the first with: {errors[0]}; `tlm sweep {directory} --retry-failed` runs them again"
+
+
+def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Figure]:
+    done = [row for row in rows if row["cycles"] is not None and row["energy_pj"] is not None]
+    fastest = min(done, key=lambda row: (row["cycles"], row["point"]))
+    thrifty = min(done, key=lambda row: (row["energy_pj"], row["point"]))
+    rest = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()) if status != OK)
+    return [
+        Figure("points", f"{len(rows):,}"),
+        Figure("equal to the golden model", f"{counts.get(OK, 0):,}"),
+        *([Figure("others", rest)] if rest else []),
+        *(Figure(axis, _values(axis, rows)) for axis in axes),
+        Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
+        Figure(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
+    ]
+
+
+def _values(axis: str, rows: list[dict[str, Any]]) -> str:
+    values = list({json.dumps(row[axis]): row[axis] for row in rows}.values())
+    if all(isinstance(value, (int, float)) for value in values):
+        values.sort()  # of a sample they come in the order of the draws
+        if len(values) > _MANY:
+            return f"{values[0]:g} .. {values[-1]:g}, {len(values):,} values"
+    shown = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values[:_MANY])
+    return shown if len(values) <= _MANY else f"{shown}, .. ({len(values):,} values)"
+
+
+def _columns(axes: list[str]) -> list[dict[str, Any]]:
+    def column(name: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "title": name, "unit": "", "label": "", **more}
+
+    return [
+        column("point"),
+        *(column(axis, parameter=True) for axis in axes),
+        column("status"),
+        *(
+            column(
+                _NAMES.get(one.name, one.name),
+                title=_title(one.name),
+                unit=_UNITS.get(one.unit, one.unit),
+                label=one.label,
+                meaning=one.meaning,
+                numeric=one.kind != "TEXT",
+                higher_is_better=one.name in _HIGHER_IS_BETTER,
+            )
+            for one in COLUMNS
+        ),
+        column("error"),
+    ]
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row in the units of the page."""
+    return {
+        _NAMES.get(name, name): value / PJ_PER_UJ if name in _NAMES and value is not None else value
+        for name, value in row.items()
+    }
+
+
+def _title(name: str) -> str:
+    """A column's name without the unit, which stands beside it."""
+    for unit in ("_us", "_pj", "_mw", "_bytes", "_cycles"):
+        name = name.removesuffix(unit)
+    for found, shown in _WORDS.items():
+        name = name.replace(found, shown)
+    return name

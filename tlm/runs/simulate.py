@@ -1,0 +1,104 @@
+"""``simulate``: compile, build the system, run it, and report. A pure function of picklable inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TypeAlias
+
+import numpy.typing as npt
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.fidelity import Fidelity, renamed
+from tlm.chip.system import System
+from tlm.compiler.compile import program_of
+from tlm.compiler.program import Program
+from tlm.core.arguments import expect, expect_each, shown
+from tlm.core.errors import InputError
+from tlm.network.network import Network
+from tlm.observe.energy import EnergyObserver
+from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.faults import BitFlip, arm, whole_passes_show
+from tlm.observe.recorder import Recorder
+from tlm.observe.watched import Watched
+from tlm.results.capture import TensorCapture
+from tlm.results.result import Result
+from tlm.results.result_builder import ResultBuilder
+from tlm.traces.trace_options import TraceOptions
+from tlm.traces.tracing import traced
+
+Observer: TypeAlias = Callable[[Watched], None]
+"""Called with a run that has not started, so that it can subscribe to sockets and probes; it must change nothing."""
+
+FIDELITIES = tuple(fidelity.value for fidelity in Fidelity)
+"""Models of the chip that exist."""
+
+
+def simulate(
+    network: Network | Program,
+    activations: npt.ArrayLike,
+    chip: ChipConfig | None = None,
+    fidelity: str | None = None,
+    trace: TraceOptions | None = None,
+    faults: Sequence[BitFlip] = (),
+    energy: EnergyConfig | None = None,
+    observers: Sequence[Observer] = (),
+) -> Result:
+    """Run a network on the simulated chip.
+
+    Args:
+        network: layers, or a program that was compiled before (``tlm.compile``).
+        activations: int array (C, H, W), the network's input.
+        chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
+            on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
+        fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
+            drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
+            "cycle", which is the default then. A run with faults is made at "cycle", whatever is asked for, unless all
+            of them change data off-chip before it begins; the result names the model that ran.
+        trace: waveforms and timelines to write.
+        faults: bits to flip while the program runs.
+        energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
+        observers: who else watches; each is called once, before the run starts.
+
+    Raises:
+        InputError, CompileError: before anything runs.
+        SimulationError: something went wrong in the chip; names component, address and cycle.
+    """
+    nothing = type(None)
+    expect("trace", trace, (TraceOptions, nothing))
+    expect("energy", energy, (EnergyConfig, nothing))
+    expect_each("faults", faults, BitFlip)
+    expect_each("observers", observers, Callable)  # type: ignore[arg-type]
+    model = _fidelity(fidelity, trace)
+    program, config = program_of(network, chip)
+    values = program.network.check_activations(activations)
+    if not whole_passes_show(faults, program):
+        model = Fidelity.CYCLE
+    system = System(config, model)
+    tensors = TensorCapture(system, program)
+    recorder = Recorder(system, tensors.part_done)
+    table = energy or EnergyConfig()
+    meter = EnergyObserver(system, recorder, table)
+    system.preload(program.image(values))
+    arm(system, faults)
+    watched = Watched(system, program, recorder, meter)
+    for observer in observers:
+        observer(watched)
+    with nullcontext() if trace is None else traced(watched, trace):
+        system.run(program.steps)
+    tensors.check_stored_output()
+    return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table).result()
+
+
+def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
+    needs_beat = trace is not None and trace.needs_beat()
+    if name is None:
+        return Fidelity.CYCLE if needs_beat else Fidelity.PASS
+    if not isinstance(name, str) or name not in FIDELITIES:
+        raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}{renamed(name)}")
+    if needs_beat and name != Fidelity.CYCLE.value:
+        raise InputError(
+            f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "
+            "use 'cycle', leave fidelity out, or take level 'pass'"
+        )
+    return Fidelity(name)

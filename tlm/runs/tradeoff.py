@@ -1,0 +1,114 @@
+"""Accuracy against cycles, energy and weights of several trained networks: the trade-off that pruning tunes [P]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import InputError
+from tlm.network.layers import Conv2d
+from tlm.networks.stored import StoredNetwork, load_network
+from tlm.runs.simulate import simulate
+
+if TYPE_CHECKING:
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.network.network import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class TradeoffPoint:
+    """One trained network: accuracy measured (its card), all else simulated [S], energy by docs/energy.md [A]."""
+
+    name: str
+    taps: int | None
+    """Of each depth-wise kernel, from the card."""
+    accuracy: float
+    """Share of the test images, in the engine's arithmetic."""
+    cycles: int
+    time_us: float
+    energy_uj: float
+    """Of the chip; off-chip memory apart."""
+    off_chip_uj: float
+    tops_per_w: float
+    """Executed operations."""
+    dense_tops_per_w: float
+    """As if every tap had been executed: what the poster calls sparse efficiency [P]."""
+    weight_bytes: int
+    """Weight words that WMem must hold."""
+
+
+def tradeoff_point(path: Path, activations: Int8Array, chip: ChipConfig | None = None) -> TradeoffPoint:
+    """Simulate a stored network once; cycles do not depend on the image.
+
+    Args:
+        path: an .npz file of ``tlm train``.
+        activations: int8 (C, H, W).
+        chip: by default the published one at 1.1 V.
+
+    Raises:
+        InputError: an unreadable file, or one whose card tells no accuracy.
+    """
+    stored = load_network(path)
+    result = simulate(stored.network, activations, chip)
+    core_pj = result.energy.total_pj
+    return TradeoffPoint(
+        name=path.stem,
+        taps=_taps(stored, path),
+        accuracy=_accuracy(stored, path),
+        cycles=result.cycles,
+        time_us=result.time_us,
+        energy_uj=core_pj / 1e6,
+        off_chip_uj=result.energy.off_chip_pj / 1e6,
+        tops_per_w=result.tops_per_w,
+        dense_tops_per_w=2 * result.dense_macs / core_pj,
+        weight_bytes=weight_bytes(stored.network, result.chip),
+    )
+
+
+def weight_bytes(network: Network, chip: ChipConfig) -> int:
+    """Bytes of the weight words with a non-zero weight: ``columns`` outputs x input channel x tap (engine.md)."""
+    words = 0
+    for layer in network.layers:
+        if isinstance(layer, Conv2d):
+            used = layer.full_weights() != 0
+            words += sum(
+                int(used[first : first + chip.columns].any(axis=0).sum())
+                for first in range(0, layer.out_channels, chip.columns)
+            )
+    return words * chip.columns // 2
+
+
+def tradeoff_record(points: Iterable[TradeoffPoint]) -> dict[str, Any]:
+    """The content of tradeoff.json as plain values."""
+    return {"schema": "tlm.tradeoff/1", "points": [asdict(point) for point in points]}
+
+
+def table_lines(points: Iterable[TradeoffPoint]) -> list[str]:
+    """The table as text, best accuracy first where pruning levels are equal."""
+    head = f"{'network':22} {'taps':>4} {'accuracy':>8} {'cycles':>9} {'energy uJ':>9} {'TOPS/W':>6} "
+    lines = [head + f"{'dense-eq.':>9} {'weights B':>9}"]
+    for point in points:
+        taps = "-" if point.taps is None else f"{point.taps}/9"
+        lines.append(
+            f"{point.name:22} {taps:>4} {point.accuracy:>8.2%} {point.cycles:>9,} {point.energy_uj:>9.3f} "
+            f"{point.tops_per_w:>6.2f} {point.dense_tops_per_w:>9.2f} {point.weight_bytes:>9,}"
+        )
+    return lines
+
+
+def _accuracy(stored: StoredNetwork, path: Path) -> float:
+    accuracy = stored.card.get("accuracy")
+    found = accuracy.get("engine") if isinstance(accuracy, dict) else None
+    if not isinstance(found, float) or not 0 <= found <= 1:
+        raise InputError(f"{path}: its card tells no accuracy.engine in 0..1; `tlm train` writes one")
+    return found
+
+
+def _taps(stored: StoredNetwork, path: Path) -> int | None:
+    taps = stored.card.get("taps")
+    if taps is not None and not isinstance(taps, int):
+        raise InputError(f"{path}: its card's taps are {taps!r}, but must be a whole number, or missing")
+    return taps

@@ -1,0 +1,235 @@
+"""Where points run: this process, processes of this machine, or a Dask cluster. All speak ``concurrent.futures``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tlm.core.errors import InputError, TlmError
+from tlm.sweeps.task import worker_version
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+T = TypeVar("T")
+
+_PRELOADED = [
+    "tlm.sweeps.task", "tlm.compiler.compile", "tlm.runs.simulate", "tlm.networks.builder", "tlm.network.comparison",
+]  # fmt: skip
+_AHEAD = 2
+"""Tasks handed over for each worker, so that none waits for this process."""
+_CONNECT_S, _GREET_S = 3.0, 30.0
+"""Until a port answers, and until the scheduler behind it does."""
+_RETRIES = 3
+_LOOPBACK = "127.0.0.1"
+LOCAL = "local"
+"""Instead of a scheduler's address: a cluster on this machine, started and ended here."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What runs tasks.
+
+    Attributes:
+        make_executor: called once, and again when an executor broke.
+        width: how many tasks to hand over at once.
+        text: as people read it.
+    """
+
+    make_executor: Callable[[], Executor]
+    width: int
+    text: str
+
+
+class SerialExecutor(Executor):
+    """Runs a task where it is submitted, for debuggers, profilers and small sweeps."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Call it; the future is done when this returns."""
+        future: Future[T] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+@contextmanager
+def workers(processes: int | None = None, dask: str | None = None) -> Iterator[Workers]:
+    """Workers as the options ask for them.
+
+    Args:
+        processes: of this machine, by default one a core; 1 means this process.
+        dask: address of a scheduler (``tcp://host:8786``), or ``local``.
+
+    Raises:
+        InputError: no such scheduler, workers with another version, distributed missing, a number below 1.
+    """
+    count = _usable_cores() if processes is None else processes
+    if count < 1:
+        raise InputError(f"--processes: {count} is not allowed; give 1 or more")
+    if dask is not None:
+        with _client(dask, count) as client:
+            yield _dask_workers(client)
+    elif count == 1:
+        yield Workers(SerialExecutor, 1, "this process")
+    else:
+        yield Workers(lambda: _pool(count), _AHEAD * count, f"{count} processes")
+
+
+def own_workers(executor: Executor, width: int = 64) -> Workers:
+    """Workers behind an executor that the caller made and will shut down."""
+    return Workers(lambda: _Borrowed(executor), width, type(executor).__name__)
+
+
+class _Borrowed(Executor):
+    """Passes tasks on, but does not end what belongs to somebody else."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Hand it over."""
+        return self._executor.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing."""
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Pool(ProcessPoolExecutor):
+    """Ctrl-C waits while a process is started: one that nobody knows yet could not be ended, and would complain."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Hand it over; this may start a process."""
+        with _held_interrupts():
+            return super().submit(fn, *args, **kwargs)
+
+
+@contextmanager
+def _held_interrupts() -> Iterator[None]:
+    import signal
+
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _pool(count: int) -> ProcessPoolExecutor:
+    """Processes forked from a clean one that has imported what they need: no threads, locks or files are inherited."""
+    import multiprocessing
+    from multiprocessing import forkserver, resource_tracker
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    resource_tracker.ensure_running()  # would undo the mask below
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core leaves nothing for further threads
+    try:
+        with _held_interrupts():  # inherited: Ctrl-C is for this process to handle
+            forkserver.ensure_running()
+            pool = _Pool(count, context, _begin_worker)
+            pool.submit(worker_version).result()
+    except BrokenExecutor:
+        raise TlmError(
+            "processes: workers end when they start; a Python script must start its work under "
+            "`if __name__ == '__main__':`, or take processes=1"
+        ) from None
+    finally:
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+    return pool
+
+
+def _begin_worker() -> None:
+    """Without a parent there is nothing to do any more."""
+    import threading
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
+    assert parent is not None  # this runs in a pool's worker
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _dask_workers(client: Client) -> Workers:
+    threads = sum(client.nthreads().values())
+    options = {"pure": False, "retries": _RETRIES}
+    name = f"{len(client.nthreads())} Dask workers"
+    return Workers(lambda: client.get_executor(**options), max(_AHEAD * threads, 16), name)
+
+
+@contextmanager
+def _client(address: str, processes: int) -> Iterator[Client]:
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InputError("--dask: distributed is not installed: pip install 'cartesian-tlm[cluster]'") from None
+    if address == LOCAL:
+        with (
+            LocalCluster(  # its dashboard asks nobody for a password
+                n_workers=processes, threads_per_worker=1, host=_LOOPBACK, dashboard_address=f"{_LOOPBACK}:0"
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    _knock(address)
+    try:
+        client = Client(address, timeout=_GREET_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise _no_scheduler(address, str(error) or type(error).__name__) from None
+    with client:
+        _check_versions(client, address)
+        yield client
+
+
+def _knock(address: str) -> None:
+    """Dask knocks again and again; whether somebody listens is known at once."""
+    import socket
+
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not host or not port.isdigit():
+        raise _no_scheduler(address, "not HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _no_scheduler(address, getattr(error, "strerror", None) or str(error)) from None
+
+
+def _no_scheduler(address: str, why: str) -> InputError:
+    return InputError(
+        f"--dask {address}: no scheduler answers ({why}); start one with `dask scheduler` and give its address, "
+        f"e.g. tcp://127.0.0.1:8786, or take --dask {LOCAL}"
+    )
+
+
+def _check_versions(client: Client, address: str) -> None:
+    """Workers with other code would give other figures."""
+    own = worker_version()
+    try:
+        found = client.run(worker_version)
+    except Exception as error:  # whatever a worker without the package answers
+        raise InputError(
+            f"--dask {address}: a worker cannot import cartesian-tlm ({type(error).__name__}: {error}); "
+            f"install cartesian-tlm {own} in its environment"
+        ) from None
+    for worker, other in sorted(found.items()):
+        if other != own:
+            raise InputError(
+                f"--dask {address}: worker {worker} has cartesian-tlm {other}, this process {own}; install {own} there"
+            )

@@ -1,0 +1,93 @@
+"""Points through an executor into the store: few at a time, each committed as it ends."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from typing import TypeAlias
+
+from tlm.core.errors import TlmError
+from tlm.sweeps.columns import FAILED
+from tlm.sweeps.task import Outcome, Task, run_task
+
+Record: TypeAlias = Callable[[Outcome], None]
+Pending: TypeAlias = dict["Future[Outcome]", Task]
+
+
+class SweepInterrupted(KeyboardInterrupt):
+    """Ctrl-C; its argument says how to go on."""
+
+
+def run_tasks(tasks: Iterable[Task], make_executor: Callable[[], Executor], width: int, record: Record) -> None:
+    """Run all tasks.
+
+    A worker process that dies breaks a process pool with all that is in it. The points that were under way then run
+    again one by one, in pools of their own, so that only one that ends its worker by itself is given up.
+
+    Args:
+        tasks: in the order in which they are started.
+        make_executor: anything that speaks ``concurrent.futures.Executor``; called again when one broke.
+        width: how many tasks are handed over at once.
+        record: takes each outcome, in the order in which they end.
+
+    Raises:
+        TlmError: the executor has gone (a cluster whose scheduler ended).
+    """
+    waiting, suspects = deque(tasks), deque[Task]()
+    while waiting or suspects:
+        alone = bool(suspects)
+        queue = deque([suspects.popleft()]) if alone else waiting
+        broken = _run_until_broken(queue, make_executor, 1 if alone else width, record)
+        if alone and broken:
+            record(Outcome(broken[0].key, FAILED, "its worker process died, twice; out of memory?"))
+        else:
+            suspects.extend(broken)
+
+
+def _run_until_broken(
+    queue: deque[Task], make_executor: Callable[[], Executor], width: int, record: Record
+) -> list[Task]:
+    """Run a queue; what was under way when the executor broke, else nothing."""
+    executor = make_executor()
+    under_way: Pending = {}
+    try:
+        while queue or under_way:
+            while queue and len(under_way) < width:
+                task = queue.popleft()
+                try:
+                    under_way[executor.submit(run_task, task)] = task
+                except BrokenExecutor:
+                    return [task, *under_way.values()]
+            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+            for future in sorted(done, key=lambda future: _is_broken(future)):
+                if _is_broken(future):
+                    return list(under_way.values())
+                record(_outcome(future, under_way.pop(future)))
+        executor.shutdown()
+        return []
+    finally:
+        _abandon(executor, under_way)
+
+
+def _is_broken(future: Future[Outcome]) -> bool:
+    return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)
+
+
+def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+    try:
+        return future.result()
+    except CancelledError:
+        raise TlmError("the executor has gone; what was done is kept, the same command goes on") from None
+    except Exception as error:  # of the executor: a Dask worker that died again and again, a result that was lost
+        return Outcome(task.key, FAILED, f"{type(error).__name__}: {error}")
+
+
+def _abandon(executor: Executor, under_way: Pending) -> None:
+    """End at once: results that nobody waits for any more would keep a pool alive."""
+    for future in under_way:
+        future.cancel()
+    processes = list((getattr(executor, "_processes", None) or {}).values())
+    for process in processes:
+        process.terminate()
+    executor.shutdown(wait=bool(processes))  # a pool whose workers are gone ends quickly

@@ -1,0 +1,173 @@
+"""A run until now, finished or not: parts with their passes, and what lies between them.
+
+What had begun but not ended when a run stopped ends with the last cycle of what it belongs to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from tlm.chip.format.driver import Unit
+from tlm.chip.states import SequencerState
+from tlm.core.probe import Probe
+from tlm.observe.account import Spans, WaitSpan, wait_spans
+from tlm.observe.activity import FILLS
+from tlm.observe.array_spans import ArraySpan, array_spans
+from tlm.observe.passes import PassRecord
+from tlm.observe.timeline import Timeline
+from tlm.observe.timeline_builder import timeline
+from tlm.observe.watched import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class PartView:
+    """A part of a layer on the engine."""
+
+    tag: int
+    passes: tuple[PassRecord, ...]
+    """Those whose last fetch was seen."""
+    end_cycle: int
+    """The one behind the last write, or behind the last that was seen."""
+    ended: bool
+    under_way_cycle: int | None = None
+    """s of a pass whose last fetch has not been seen."""
+
+    @property
+    def first_cycle(self) -> int:
+        """s_0."""
+        if self.passes:
+            return self.passes[0].first_cycle
+        assert self.under_way_cycle is not None
+        return self.under_way_cycle
+
+    def pass_end_cycle(self, index: int) -> int:
+        """Of a pass on the engine: the cycle behind its handover, if that was seen."""
+        one = self.passes[index]
+        return one.handover_cycle + 1 if one.handover_cycle >= 0 else self.end_cycle
+
+    def next_cycle(self, index: int) -> int:
+        """The next pass's s, or the part's end."""
+        if index + 1 < len(self.passes):
+            return self.passes[index + 1].first_cycle
+        return self.end_cycle if self.under_way_cycle is None else self.under_way_cycle
+
+
+class EngineWatcher:
+    """What of the engine is noted for unfinished runs alone: when the last pass began."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._clock = watched.system.simulation.clock
+        sequencer = watched.system.engine.sequencer
+        self.last_start_cycle = -1
+        """s of the pass that began last."""
+        sequencer.state.observe(self._see_state)
+
+    def _see_state(self, state: Probe[SequencerState]) -> None:
+        if state.value is SequencerState.STEPS:
+            self.last_start_cycle = self._clock.now
+
+
+class RunView:
+    """Worked out from what was recorded until now; nothing of it changes while the run stands still."""
+
+    def __init__(self, watched: Watched, engine: EngineWatcher) -> None:
+        self.watched = watched
+        self.cycles = watched.recorder.recorded_cycles
+        self.finished = watched.recorder.host.done
+        self._engine = engine
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """Host, transfers and programs."""
+        return timeline(self.watched.recorder, self.watched.program)
+
+    @cached_property
+    def parts(self) -> list[PartView]:
+        """In the order of execution; those of which a pass has begun."""
+        return list(self._parts())
+
+    def array_spans(self, part: PartView) -> Iterator[ArraySpan]:
+        """What the array did during a part, up to what was seen; nothing for the fetches of a pass under way."""
+        passes = part.passes
+        if not part.ended:
+            passes = (*(self._closed(one, part.end_cycle) for one in passes), *self._next_pass(part))
+        known = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
+        return array_spans(passes, self.watched.system.config, known)
+
+    def wait_spans(self) -> list[WaitSpan]:
+        """What no part computed for; neighbours of the same cause are one."""
+        activity = self.watched.recorder.activity
+        waiting = {cause: _closed_spans(spans, self.cycles) for cause, spans in activity.waiting.items()}
+        self._add_present_wait(waiting)
+        running = _closed_spans(activity.running, self.cycles)
+        parts = [(part.first_cycle, part.end_cycle) for part in self.parts]
+        joined: list[WaitSpan] = []
+        for span in wait_spans(self.cycles, parts, running, waiting):
+            last = joined[-1] if joined else None
+            if last is not None and (last.cause, last.before, last.end_cycle) == (
+                span.cause, span.before, span.first_cycle,
+            ):  # fmt: skip
+                joined[-1] = last._replace(end_cycle=span.end_cycle)
+            else:
+                joined.append(span)
+        return joined
+
+    def _parts(self) -> Iterator[PartView]:
+        for tag, record in self.watched.recorder.parts.items():
+            passes = tuple(record.passes)
+            if record.flushed:
+                yield PartView(tag, passes, record.last_write_cycle + 1, ended=True)
+                continue
+            start, seen_cycle = self._engine.last_start_cycle, self._last_end_cycle()
+            if passes:
+                seen_cycle = passes[-1].last_fetch_cycle
+            elif start <= seen_cycle:
+                continue  # no pass has begun
+            stopped_cycle = self._stopped_cycle(passes[0].first_cycle if passes else start)
+            under_way = seen_cycle < start < stopped_cycle
+            if passes or under_way:
+                yield PartView(tag, passes, stopped_cycle, False, start if under_way else None)
+
+    def _last_end_cycle(self) -> int:
+        """The last cycle of the parts that have ended."""
+        ended = (part for part in self.watched.recorder.parts.values() if part.flushed)
+        return max((part.last_write_cycle for part in ended), default=-1)
+
+    def _stopped_cycle(self, cycle: int) -> int:
+        """Behind the engine's program that ran in a cycle."""
+        return next((one.last_cycle + 1 for one in self.timeline.programs if cycle <= one.last_cycle), cycle)
+
+    @staticmethod
+    def _closed(one: PassRecord, end: int) -> PassRecord:
+        if one.handover_cycle < 0:
+            return replace(one, handover_cycle=end, last_write_cycle=end)
+        return replace(one, last_write_cycle=max(one.last_write_cycle, end - 1))
+
+    def _next_pass(self, part: PartView) -> Iterator[PassRecord]:
+        """The pass under way; if there is none but more are to come, one that would begin now."""
+        of_program = self.watched.program.parts[part.tag]
+        if len(part.passes) < of_program.groups * of_program.tiles:
+            start = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
+            yield PassRecord(0, 0, start, part.end_cycle, part.end_cycle, part.end_cycle)
+
+    def _add_present_wait(self, waiting: dict[str, Spans]) -> None:
+        """Of a run that stopped while the host slept until a transfer was done, which is only known when it is."""
+        last = self.timeline.host[-1] if self.timeline.host else None
+        if self.finished or last is None or last.state != "sleep" or last.waits_for == Unit.ENGINE.value:
+            return
+        own = [one for one in self.timeline.transfers if one.channel == last.waits_for]
+        if own and own[-1].last_cycle == self.cycles - 1:  # else its interrupt has come
+            cause = "activations" if last.waits_for == Unit.STORE.value else _FILLS[own[-1].sram]
+            waiting[cause].add(last.first_cycle, self.cycles)
+
+
+_FILLS = {sram.name.lower(): cause for sram, cause in FILLS.items()}
+
+
+def _closed_spans(spans: Spans, cycles: int) -> Spans:
+    closed = Spans()
+    for first, last in spans.until(cycles):
+        closed.add(first, last + 1)
+    return closed

@@ -1,0 +1,120 @@
+"""What is recorded while a run goes on, and where it is written."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlm.core.arguments import expect, shown
+from tlm.core.errors import InputError
+from tlm.traces.trace_window import TraceWindow
+
+WAVE_SUFFIXES = (".vcd", ".fst")
+TIMELINE_SUFFIXES = (".json", ".json.gz")
+
+
+class WaveLevel(enum.Enum):
+    """How much a waveform shows."""
+
+    PASS = "pass"
+    """States, transfers and figures of each pass: cheap, in every fidelity."""
+    CYCLE = "cycle"
+    """Every access, step and word: fidelity "cycle", a window of the run as a rule."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions:
+    """Traces of a run. They change no cycle and no output.
+
+    Args:
+        wave: waveform to write: .vcd, or .fst where GTKWave's converter is installed. Beside it NAME.gtkw (a layout for
+            GTKWave) and NAME.labels.txt (names of the states).
+        level: "pass" or "cycle"; by default "pass", but "cycle" with a window, or where the run's fidelity is "cycle".
+        window: what a waveform of level "cycle" is written for, such as "layer:conv3_2.pw2" (docs/waveforms.md); by
+            default the whole run.
+        moment_cycle: the cycle that a waveform opens at, under the cursor; by default one where something happens.
+        limit_mb: a waveform of level "cycle" ends when it has grown to so many megabytes, and says so.
+        timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
+
+    Raises:
+        InputError: a path, level, window or limit that is not one.
+    """
+
+    wave: Path | str | None = None
+    level: str | None = None
+    window: str | None = None
+    moment_cycle: int | None = None
+    limit_mb: int = 256
+    timeline: Path | str | None = None
+
+    def __post_init__(self) -> None:
+        nothing = type(None)
+        expect("trace.wave", self.wave, (str, Path, nothing))
+        expect("trace.timeline", self.timeline, (str, Path, nothing))
+        expect("trace.level", self.level, (str, nothing))
+        expect("trace.window", self.window, (str, nothing))
+        expect("trace.moment_cycle", self.moment_cycle, (int, nothing))
+        expect("trace.limit_mb", self.limit_mb, int)
+        _check_suffix("wave", self.wave, WAVE_SUFFIXES)
+        _check_suffix("timeline", self.timeline, TIMELINE_SUFFIXES)
+        levels = [level.value for level in WaveLevel]
+        if self.level not in (None, *levels):
+            raise InputError(f"trace.level: {self.level!r} is not one of {', '.join(levels)}")
+        if self.level is not None and self.wave is None:
+            raise InputError(f"trace.level: {self.level!r} needs a waveform; give trace.wave, too")
+        if self.moment_cycle is not None and self.moment_cycle < 0:
+            raise InputError(f"trace.moment_cycle: {shown(self.moment_cycle)} is not allowed; give 0 or more")
+        if self.limit_mb < 1:
+            raise InputError(f"trace.limit_mb: {shown(self.limit_mb)} is not allowed; give 1 or more")
+        if self.window is not None:
+            TraceWindow.parse(self.window)
+            if self.level == WaveLevel.PASS.value:
+                raise InputError(
+                    f"trace.window: {self.window!r} limits a waveform of level 'cycle', but trace.level is 'pass', "
+                    "which always shows the whole run; leave one of them out"
+                )
+            if self.wave is None:
+                raise InputError(f"trace.window: {self.window!r} needs a waveform; give trace.wave, too")
+
+    @property
+    def wave_path(self) -> Path | None:
+        """``wave`` as a path."""
+        return None if self.wave is None else Path(self.wave)
+
+    @property
+    def timeline_path(self) -> Path | None:
+        """``timeline`` as a path."""
+        return None if self.timeline is None else Path(self.timeline)
+
+    def wave_files(self) -> list[Path]:
+        """The waveform and the two files beside it: layout and names of states."""
+        wave = self.wave_path
+        return [] if wave is None else [wave, wave.with_suffix(".gtkw"), wave.with_suffix(".labels.txt")]
+
+    def files(self) -> list[Path]:
+        """What is written, without the files beside a waveform."""
+        return [path for path in (self.wave_path, self.timeline_path) if path is not None]
+
+    @property
+    def trace_window(self) -> TraceWindow:
+        """``window``, or everything."""
+        return TraceWindow() if self.window is None else TraceWindow.parse(self.window)
+
+    def wave_level(self, beat: bool) -> WaveLevel:
+        """The level: as said, else by the window and the fidelity."""
+        if self.level is not None:
+            return WaveLevel(self.level)
+        return WaveLevel.CYCLE if beat or self.window is not None else WaveLevel.PASS
+
+    def needs_beat(self) -> bool:
+        """Whether only fidelity "cycle" can show what is asked for."""
+        return self.wave is not None and self.wave_level(beat=False) is WaveLevel.CYCLE
+
+
+def _check_suffix(key: str, path: Path | str | None, suffixes: tuple[str, ...]) -> None:
+    if path is not None and not str(path).endswith(suffixes):
+        raise InputError(f"trace.{key}: {path} ends in none of {', '.join(suffixes)}, which say the kind of file")
+    if path is not None and re.search('[\0-\x1f"]', str(path)):  # GTKWave's layout names the dump, in quotes, on a line
+        raise InputError(f"trace.{key}: {path} holds a quote or control characters; give a name without")
