@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
+from tlm.results.result_json import RunRecord
 from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
@@ -51,7 +51,7 @@ def fastest_fidelity() -> str:
     return "pass" if "pass" in FIDELITIES else FIDELITIES[0]
 
 
-def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
+def rebuild(stored: RunRecord, directories: Sequence[Path]) -> RebuiltRun:
     """Network and input of a result.
 
     Args:
@@ -85,7 +85,7 @@ def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
     return RebuiltRun(network, activations, stored.chip, fastest_fidelity())
 
 
-def check_same(stored: StoredResult, result: Result) -> None:
+def check_same(stored: RunRecord, result: Result) -> None:
     """The rebuilt run is the one that the file describes.
 
     Raises:
