@@ -41,19 +41,6 @@ PRUNED_SHARE = "0.88"
 CAPACITY_CHANGE = "-88"
 """Weight capacity against the base ResNet-18, % [P]."""
 
-NOT_SIMULATED: Mapping[str, str] = {
-    "67.6 % FP16 and 62.9 % INT4 top-1 at 9/9, 61.2 % INT4 at 3/9": "accuracy needs trained weights and ImageNet; "
-    "the weights here are seeded, and the smaller networks trained here are pretrained in FP32 (docs/training.md)",
-    "accuracy -4.6 % from the base ResNet-18": "no other published figure explains it: 67.6 - 62.9 = 4.7 is 9/9 FP16 "
-    "to INT4, and 62.9 - 61.2 = 1.7 is 9/9 to 3/9; it stays open",
-    "TSMC 40 nm LP, chip of 3 mm x 3 mm": "technology and outline have no counterpart in a model of transactions",
-    "core area: SRAM 3.6 mm2": "open, not simulated yet: needs the memories' layout",
-    "core area: logic 0.9 mm2": "open, not simulated yet: needs an RTL model of the engine",
-    "746 k gates": "open, not simulated yet: needs an RTL model of the engine",
-    "model 1: CIFAR-100 with spatial shifts only": "no speed, power or size of it is published",
-}
-"""What was published, as it was said -> why no simulated figure stands beside it."""
-
 ROUNDED_MACS = 1000
 """The other reading of the published figures: 32 x 32 multipliers counted as 1,000 (docs/chip.md)."""
 
