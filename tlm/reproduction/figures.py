@@ -8,8 +8,6 @@ from enum import Enum
 
 from tlm.core.labels import Label
 
-NO_VALUE = "-"
-
 
 class Fit(Enum):
     """Which fit reaches a simulated figure: would it move if the published figure that was fitted were another?"""
@@ -30,8 +28,7 @@ class Figure:
     simulated: float
     why: str
     """Why it deviates, or what its agreement means: one sentence."""
-    published: float | None = None
-    """None where there is none to compare with."""
+    published: float
     reference: Label = Label.PUBLISHED
     """Of ``published``: [P], or [D] where it was derived from published numbers."""
     digits: int = 2
@@ -47,16 +44,12 @@ class Figure:
     def cells(self) -> tuple[str, ...]:
         """Name, published, simulated, deviation, label, fit, reason: as text, with units."""
         digits = self.digits if self.published_digits is None else self.published_digits
-        published = deviation = NO_VALUE
-        if self.published is not None:
-            published = f"{self.published:,.{digits}f} {self.unit} {self.reference.value}"
-            deviation = signed_percent(self.simulated / self.published - 1)
         simulated = f"{self.simulated:,.{self.digits}f}"
         return (
             self.name,
-            published,
+            f"{self.published:,.{digits}f} {self.unit} {self.reference.value}",
             f"{simulated if self.span is None else with_span(simulated, self.span)} {self.unit}",
-            deviation,
+            signed_percent(self.simulated / self.published - 1),
             self.label.value,
             self.fit.value,
             self.why,

@@ -51,19 +51,6 @@ class Interval(NamedTuple):
     low: Fraction
     high: Fraction
 
-    def __mul__(self, other: object) -> Interval:
-        """Products of two non-negative intervals."""
-        assert isinstance(other, Interval)
-        return Interval(self.low * other.low, self.high * other.high)
-
-    def over(self, other: Interval) -> Interval:
-        """Quotients of two positive intervals."""
-        return Interval(self.low / other.high, self.high / other.low)
-
-    def common(self, other: Interval) -> Interval:
-        """What lies in both."""
-        return Interval(max(self.low, other.low), min(self.high, other.high))
-
     def __contains__(self, value: object) -> bool:
         """Whether a number lies in it, ends included."""
         assert isinstance(value, (int, float, Fraction))
@@ -89,13 +76,15 @@ class ShareOfPeak:
 
 def share_of_peak(voltage_v: float) -> ShareOfPeak:
     """From the published TOPS/W, mW, MHz and TOPS of a point, each within its rounding (docs/chip.md, Derived)."""
-    peak = Interval(Fraction(2 * ChipConfig().peak_macs_per_cycle, 10**6), Fraction(0))
-    mhz = rounded(f"{PUBLISHED_POINTS_MHZ[voltage_v]:g}")
-    peak = Interval(peak.low * mhz.low, peak.low * mhz.high)  # TOPS
-    watts = rounded(f"{PUBLISHED_POWER_MW[voltage_v]:g}")
-    tops = rounded(TOPS_PER_W[voltage_v]) * Interval(watts.low / 1000, watts.high / 1000)
-    by_efficiency = tops.over(peak)
-    by_all = by_efficiency.common(rounded(TOPS).over(peak)) if voltage_v == FAST_V else by_efficiency
+    operations = Fraction(2 * ChipConfig().peak_macs_per_cycle, 10**6)
+    mhz, tops = rounded(f"{PUBLISHED_POINTS_MHZ[voltage_v]:g}"), rounded(TOPS)
+    low_peak, high_peak = operations * mhz.low, operations * mhz.high  # TOPS
+    efficiency, mw = rounded(TOPS_PER_W[voltage_v]), rounded(f"{PUBLISHED_POWER_MW[voltage_v]:g}")
+    low = efficiency.low * mw.low / 1000 / high_peak
+    high = efficiency.high * mw.high / 1000 / low_peak
+    by_efficiency = by_all = Interval(low, high)
+    if voltage_v == FAST_V:
+        by_all = Interval(max(low, tops.low / high_peak), min(high, tops.high / low_peak))
     return ShareOfPeak(by_efficiency, by_all)
 
 
