@@ -34,8 +34,11 @@ LAYERS: dict[str, set[str]] = {
 """What each lower part may import; whatever is not named here stands above all of them."""
 
 MODULE = "tlm.core.module.Module"
-WIRING = "tlm.chip.system"
-"""Knows every block and binds their sockets."""
+WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
+"""Know the blocks and bind their sockets."""
+
+CONTRACTS = {"tlm.chip.engine", "tlm.chip.dma", "tlm.chip.unit", "tlm.chip.sram", "tlm.chip.datapath"}
+"""Base classes of blocks and of their wiring: what the models share."""
 
 Graph = Mapping[str, set[str]]
 
@@ -79,11 +82,16 @@ class Sources:
                 for node in ast.walk(tree)
                 if isinstance(node, ast.ClassDef)
                 for parent in node.bases
-                if isinstance(parent, ast.Name) and self._aliases[name].get(parent.id, f"{name}.{parent.id}") in derived
+                if self._written_out(name, parent) in derived
             }
             if found <= derived:
                 return {cls.rpartition(".")[0] for cls in derived - {base}}
             derived |= found
+
+    def _written_out(self, name: str, node: ast.expr) -> str:
+        """What a name that a module uses (``Module``, ``dma.Dma``) stands for."""
+        head, dot, rest = ast.unparse(node).partition(".")
+        return self._aliases[name].get(head, f"{name}.{head}") + dot + rest
 
     def reachable(self, start: str) -> set[str]:
         """Everything of the package that is imported when ``start`` is."""
@@ -120,12 +128,6 @@ def within(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def block_unit(name: str) -> str:
-    """Which block a file belongs to: the DMA has several files, and each fidelity has its own of the same name."""
-    stem = name.rpartition(".")[2]
-    return "dma" if stem.startswith("dma_") else stem
-
-
 @pytest.fixture(scope="module")
 def sources() -> Sources:
     return Sources(ROOT / "tlm")
@@ -133,8 +135,9 @@ def sources() -> Sources:
 
 @pytest.fixture(scope="module")
 def blocks(sources: Sources) -> set[str]:
-    """Files of tlm/chip that define a module of the transaction layer, without the wiring."""
-    return {name for name in sources.classes_derived_from(MODULE) if within(name, "tlm.chip")} - {WIRING}
+    """Files of tlm/chip that define a block of the diagram."""
+    modules = {name for name in sources.classes_derived_from(MODULE) if within(name, "tlm.chip")}
+    return modules - WIRING - CONTRACTS
 
 
 def forbidden(sources: Sources, part: str, allowed: set[str]) -> list[str]:
@@ -160,7 +163,7 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
     standard = {
         "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "numbers", "os", "pathlib", "re",
-        "typing",
+        "signal", "threading", "types", "typing",
     }  # fmt: skip
     roots = {
         target.partition(".")[0]
@@ -199,32 +202,45 @@ def test_the_blocks_are_found(blocks: set[str]) -> None:
 
 
 def test_blocks_do_not_import_each_other(sources: Sources, blocks: set[str]) -> None:
+    """A model's block may refine the block of the same name."""
     assert [
         f"{name} imports {target}"
         for name in sorted(blocks)
         for target in sorted(sources.internal[name] & blocks)
-        if block_unit(name) != block_unit(target)
+        if name.rpartition(".")[2] != target.rpartition(".")[2]
     ] == []
 
 
-def test_only_the_wiring_and_observers_import_blocks(sources: Sources, blocks: set[str]) -> None:
-    """Observers may: they are told which block a probe belongs to. No block may know an observer (the layers above)."""
+def test_only_the_wiring_imports_blocks(sources: Sources, blocks: set[str]) -> None:
+    """Who watches listens to the contracts."""
     assert [
         f"{name} imports {target}"
         for name, targets in sources.internal.items()
-        if name not in blocks | {WIRING} and not within(name, "tlm.observe")
+        if name not in blocks | WIRING
         for target in sorted(targets & blocks)
     ] == []
 
 
 def test_nothing_in_the_chip_imports_its_wiring(sources: Sources) -> None:
-    assert [name for name, found in sources.internal.items() if within(name, "tlm.chip") and WIRING in found] == []
+    users = {name for name, found in sources.internal.items() if within(name, "tlm.chip") and WIRING & found}
+    assert users == {"tlm.chip.system"}  # which binds the engine that it is asked for
+
+
+@pytest.mark.parametrize("model", ["cycle", "passes"])
+def test_a_model_does_not_know_another(sources: Sources, model: str) -> None:
+    others = {f"tlm.chip.{other}" for other in ("cycle", "passes", "untimed")} - {f"tlm.chip.{model}"}
+    assert [
+        name
+        for name in sources.trees
+        if within(name, f"tlm.chip.{model}")
+        and any(within(target, other) for target in sources.internal[name] for other in others)
+    ] == []
 
 
 def test_the_compiler_reaches_no_block_and_no_simulator(sources: Sources, blocks: set[str]) -> None:
     for name in sources.trees:
         if within(name, "tlm.compiler"):
-            assert sources.reachable(name) & (blocks | {WIRING, "tlm.runs.simulate", "tlm.core.simulation"}) == set()
+            assert sources.reachable(name) & (blocks | WIRING | {"tlm.runs.simulate", "tlm.core.simulation"}) == set()
 
 
 def test_the_golden_model_shares_no_code_with_chip_and_compiler(sources: Sources) -> None:
@@ -275,7 +291,7 @@ def test_every_file_that_the_architecture_page_names_exists() -> None:
 
 
 def test_the_architecture_page_names_every_block_and_the_wiring(blocks: set[str]) -> None:
-    files = {f"{name.replace('.', '/')}.py" for name in blocks | {WIRING}}
+    files = {f"{name.replace('.', '/')}.py" for name in blocks | WIRING | CONTRACTS}
     assert files - files_in_architecture_page() == set()
 
 
@@ -322,7 +338,7 @@ def test_a_block_is_known_by_its_base_class_at_any_depth(tmp_path: Path) -> None
         tmp_path,
         core__module="class Module: ...\n",
         chip__base="from tlm.core.module import Module as M\nclass Base(M): ...\n",
-        chip__leaf="from tlm.chip.base import Base\nclass Leaf(Base): ...\n",
+        chip__leaf="from tlm.chip import base\nclass Leaf(base.Base): ...\n",
         chip__other="class Leaf: ...\nclass Module: ...\nclass More(Module): ...\n",
     )
     assert found.classes_derived_from(MODULE) == {"tlm.chip.base", "tlm.chip.leaf"}

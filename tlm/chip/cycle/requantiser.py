@@ -16,6 +16,7 @@ from collections import deque
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, Parameter
 from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
@@ -31,8 +32,9 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 class Requantiser(Module):
     """Parameter registers, arithmetic and write-back."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent)
+        self._tell_written = events.pass_written
         self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
@@ -87,6 +89,8 @@ class Requantiser(Module):
             self.state.value = RequantiserState.DRAIN
             yield from self._drain_pass()
             self.state.value = RequantiserState.IDLE
+            assert self._job is not None
+            self._tell_written(pass_id(self._job.cause))
             self._job = None
             if self._idle is not None:
                 self._idle.succeed()

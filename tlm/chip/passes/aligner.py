@@ -13,7 +13,8 @@ import numpy as np
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
 from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import LayerPayload, PassActivationsPayload, PassStepsPayload
+from tlm.chip.passes.payloads import PassActivationsPayload, PassStepsPayload
+from tlm.chip.payloads import LayerPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module

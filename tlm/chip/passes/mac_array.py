@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import DrainPayload, LayerPayload, PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.passes.payloads import PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.payloads import DrainPayload, LayerPayload
 from tlm.chip.states import ArrayState
 from tlm.core.kernel import Activity
 from tlm.core.module import Module

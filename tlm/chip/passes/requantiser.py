@@ -11,16 +11,11 @@ from __future__ import annotations
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, ParameterArrays
 from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import (
-    BulkPayload,
-    DrainPayload,
-    FlushPayload,
-    GroupParametersPayload,
-    LayerPayload,
-    TimedPassPayload,
-)
+from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
+from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
@@ -33,8 +28,9 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 class Requantiser(Module):
     """Parameter registers, arithmetic and write-back for whole passes."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent)
+        self._tell_written = events.pass_written
         self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
@@ -102,6 +98,7 @@ class Requantiser(Module):
             yield from self.writes.b_transport(self._write)
             self._expect_ok(self._write)
             self.state.value = RequantiserState.IDLE
+            self._tell_written(pass_id(self._write.cause))
             self._write = None
 
     def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
