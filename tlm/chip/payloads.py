@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from tlm.chip.format.isa import LayerHeader, Parameter
-from tlm.chip.kernels.steps import Buffer
+from tlm.chip.kernels import Buffer
 from tlm.core.payload import MemoryPayload, Payload
 
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.clock import Register
 from tlm.core.errors import ProtocolError

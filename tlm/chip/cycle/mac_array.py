@@ -15,8 +15,8 @@ from collections import deque
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload
 from tlm.chip.states import ArrayState
 from tlm.core.clock import Register

@@ -15,10 +15,10 @@ from collections import deque
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, Parameter
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.passes.payloads import PassActivationsPayload, PassStepsPayload
 from tlm.chip.payloads import LayerPayload
 from tlm.core.errors import UnwrittenReadError

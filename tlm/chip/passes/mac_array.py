@@ -7,8 +7,8 @@ Timing: the handover is in the cycle that the sequencer has worked out.
 
 from __future__ import annotations
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.passes.payloads import PassActivationsPayload, PassWeightsPayload, TimedPassPayload
 from tlm.chip.payloads import DrainPayload, LayerPayload
 from tlm.chip.states import ArrayState
@@ -37,8 +37,8 @@ class MacArray(Module):
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
 
     def _configure(self, payload: LayerPayload) -> None:
-        self._pooling = payload.header.pooling
-        self._kernel = kernels.PassKernel(payload.header.geometry(self._config.lanes, self._config.columns))
+        geometry = payload.header.geometry(self._config.lanes, self._config.columns)
+        self._kernel = kernels.PoolPass(geometry) if payload.header.pooling else kernels.MacPass(geometry)
         payload.status = Response.OK
 
     def _take_activations(self, payload: PassActivationsPayload) -> None:
@@ -54,13 +54,13 @@ class MacArray(Module):
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
         activations, weights = self._activations, self._weights
         assert activations is not None  # sent when the pass started, as the weights were
-        if self._pooling:
-            self._kernel.pool(
+        if isinstance(self._kernel, kernels.PoolPass):
+            self._kernel(
                 activations.amem.view, activations.patterns, activations.group, activations.tile, self._accumulators
             )
         else:
             assert weights is not None
-            self._kernel.mac(
+            self._kernel(
                 activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns, activations.tile,
                 self._accumulators,
             )  # fmt: skip

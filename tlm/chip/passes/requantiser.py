@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, ParameterArrays
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload
 from tlm.chip.states import RequantiserState
@@ -63,7 +63,7 @@ class Requantiser(Module):
         assert header is not None  # the sequencer configures before it sends parameters
         low, high = header.output_range
         self._bias = parameters.bias
-        self._kernel = kernels.PassRequantiser(
+        self._kernel = kernels.RequantiseKernel(
             bias=parameters.bias, multiplier=parameters.multiplier, shift=parameters.shift, low=low, high=high,
             lanes=self._config.lanes, residual_signed=header.residual_signed,
             residual_multiplier=header.residual_multiplier,
@@ -114,7 +114,7 @@ class Requantiser(Module):
             if header.has_residual:
                 address = header.residual_base_word + first_channel * self._residual_plane + of_pass.tile
                 residual = yield from self._read_residual(address, self._residual_plane, of_pass)
-            data = self._kernel.words(payload.accumulators, of_pass.pixels, residual)
+            data = self._kernel.of_pass(payload.accumulators, of_pass.pixels, residual)
         plane = self._output_plane
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
         return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)

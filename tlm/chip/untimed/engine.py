@@ -7,11 +7,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.passes.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.untimed.memories import MemoryBytes, rows_of
 
@@ -115,7 +115,7 @@ class FunctionalLayer:
         np.copyto(self._output, np.frombuffer(words, np.uint8).reshape(self._output.shape))
         self._output_written[...] = True
 
-    def _words(self, acc: npt.NDArray[np.int32]) -> bytes:
+    def _words(self, acc: npt.NDArray[np.int32]) -> bytes | bytearray:
         """The output words, one entry slot's tiles behind the other's."""
         header = self._decoded.header
         if header.accumulator_output:
@@ -125,11 +125,11 @@ class FunctionalLayer:
             self._check(self._residual_words)
             residual = np.ascontiguousarray(self._residual)
         low, high = header.output_range
-        return kernels.requantise_layer(
-            acc, bias=self._bias, multiplier=self._multiplier, shift=self._shift, low=low, high=high,
-            lanes=self._lanes, pixels=self._pixels, residual_words=residual,
+        kernel = kernels.RequantiseKernel(
+            bias=self._bias, multiplier=self._multiplier, shift=self._shift, low=low, high=high, lanes=self._lanes,
             residual_signed=header.residual_signed, residual_multiplier=header.residual_multiplier,
         )  # fmt: skip
+        return kernel.of_layer(acc, self._pixels, residual)
 
     def _check_input(self) -> None:
         """Words that no step reads (of rows that a stride passes over, say) need not be there."""
