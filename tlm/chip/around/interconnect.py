@@ -35,7 +35,6 @@ class Interconnect(Module):
 
     def __init__(self, name: str, parent: Module, address_map: AddressMap, port_slots: Mapping[str, int]) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self.address_map = address_map
         self._last_request: dict[str, int] = {region.name: -1 for region in address_map}
         self._waiting: dict[tuple[str, int], deque[object]] = {
@@ -54,13 +53,13 @@ class Interconnect(Module):
         """Carry a payload of a port to its target and the answer back."""
         region = self.address_map.find(payload.address, len(payload.data))
         if region is None:
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
             payload.status = Response.ADDRESS_ERROR
             return
         if not (isinstance(payload, BurstBeat) and payload.beat):
             yield from self._request(region, slot)
         yield from self.forward(region, payload)
-        yield self._clock.cycles(1)
+        yield self.clock.cycles(1)
 
     def forward(self, region: Region, payload: MemoryPayload) -> Activity:
         """Hand a payload to its target, with an address relative to the target's base."""
@@ -72,13 +71,13 @@ class Interconnect(Module):
         queue, request = self._waiting[region.name, slot], object()
         queue.append(request)
         while True:
-            yield self._clock.slot(slot)
-            if queue[0] is request and self._last_request[region.name] != self._clock.now:
+            yield self.clock.slot(slot)
+            if queue[0] is request and self._last_request[region.name] != self.clock.now:
                 break
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
         queue.popleft()
-        self._last_request[region.name] = self._clock.now
-        yield self._clock.cycles(1)
+        self._last_request[region.name] = self.clock.now
+        yield self.clock.cycles(1)
 
     def _debug(self, payload: MemoryPayload) -> int:
         region = self.address_map.find(payload.address, len(payload.data))

@@ -31,7 +31,6 @@ class OffChipMemory(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self.beat_bytes = config.bus_bytes
         self._beat_cycles = config.memory_beat_cycles
         self._latency_cycles = config.cycles_of_ns(config.memory_latency_ns)
@@ -53,8 +52,8 @@ class OffChipMemory(Module):
                 return
             yield from self._wait_for_turn()
         cycle = math.ceil(self._free_from)
-        if cycle > self._clock.now:
-            yield self._clock.cycles(cycle - self._clock.now)
+        if cycle > self.clock.now:
+            yield self.clock.cycles(cycle - self.clock.now)
         self._free_from += self._beat_cycles
         self.address.value = payload.address
         self._move(payload)
@@ -69,8 +68,8 @@ class OffChipMemory(Module):
         return Response.OK if payload.address >= 0 and end <= len(self.bytes) else Response.ADDRESS_ERROR
 
     def _wait_for_turn(self) -> Activity:
-        arrival = self._clock.now
-        turn = Event(self._clock.env)
+        arrival = self.clock.now
+        turn = Event(self.clock.env)
         self._queue.append(turn)
         self.busy.value = True
         if self._queue[0] is turn:
@@ -99,7 +98,7 @@ class OffChipMemory(Module):
     def unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
         """What to say about a read of a byte that nobody has written."""
         return UnwrittenReadError(
-            f"{self.path}: byte 0x{address:x} was read in cycle {self._clock.now}"
+            f"{self.path}: byte 0x{address:x} was read in cycle {self.clock.now}"
             f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
             "check the addresses in the program"
         )

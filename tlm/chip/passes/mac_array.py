@@ -24,7 +24,6 @@ class MacArray(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._config = config
         self._activations: PassActivationsPayload | None = None
         self._weights: PassWeightsPayload | None = None
@@ -65,7 +64,7 @@ class MacArray(Module):
                 self._accumulators,
             )  # fmt: skip
         self.state.value = ArrayState.HOLD
-        yield self._clock.cycles(payload.times.handover_cycle - self._clock.now)
+        yield self.clock.cycles(payload.times.handover_cycle - self.clock.now)
         yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, cause=payload.cause))
         self.state.value = ArrayState.IDLE
         payload.status = Response.OK

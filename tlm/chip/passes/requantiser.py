@@ -31,13 +31,12 @@ class Requantiser(Module):
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent)
         self._tell_written = events.pass_written
-        self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: ParameterArrays | None = None
         self._write: BulkPayload | None = None
         self._write_cycle = -1
-        self._given: Event = Event(self._clock.env)
+        self._given: Event = Event(self.clock.env)
         self.state = Probe(self, "state", RequantiserState.IDLE)
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, immediate(self._take_parameters))
@@ -74,7 +73,7 @@ class Requantiser(Module):
         of_pass = payload.of_pass
         assert isinstance(of_pass, TimedPassPayload)
         if self._write is not None:
-            raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self._clock.now} before the last write")
+            raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self.clock.now} before the last write")
         if self._next_parameters is not None:
             self._use_parameters(self._next_parameters)
             self._next_parameters = None
@@ -85,15 +84,15 @@ class Requantiser(Module):
 
     def _flush(self, payload: FlushPayload) -> Activity:
         """Answered in the cycle after the last write."""
-        yield self._clock.cycles(self._write_cycle + 1 - self._clock.now)
+        yield self.clock.cycles(self._write_cycle + 1 - self.clock.now)
         payload.status = Response.OK
 
     def _write_back(self) -> Activity:
         while True:
             yield self._given
-            self._given = Event(self._clock.env)
+            self._given = Event(self.clock.env)
             self.state.value = RequantiserState.DRAIN
-            yield self._clock.cycles(self._write_cycle - self._clock.now)
+            yield self.clock.cycles(self._write_cycle - self.clock.now)
             assert self._write is not None
             yield from self.writes.b_transport(self._write)
             self._expect_ok(self._write)
