@@ -100,7 +100,7 @@ def test_files_and_tests_that_a_page_names_exist(page: Path) -> None:
         )
 
 
-IMAGINED = {"tlm/chip/cycle_counter.py"}
+IMAGINED = {"tlm/chip/around/cycle_counter.py"}
 """The file that the tutorial would add."""
 
 

@@ -4,9 +4,9 @@ Sockets: ``registers`` is what the host writes and reads, ``interrupt`` goes to 
 each DMA channel (``ports``). Inside, a model is free.
 
 Events: a model says what happens in it through ``events``, each in the cycle in which it happens. Whoever counts,
-accounts, draws or checks listens to these and never looks inside, so another model needs no other observers. A model
-may tell many accesses in one event, as long as those of a layer are told between its start and its end; it tells
-refusals at the latest with the last write of the pass that they belong to.
+accounts, draws or checks listens to these and never looks inside, so another model needs no other observers. The
+accesses of the DMA are told as well, since the SRAMs grant or refuse them. A model may tell many accesses in one
+event: its own for a layer before the layer ends, refusals of a pass at the latest with its last write.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Reading order = the way of the data: host, off-chip memory, interconnect, DMA, e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tlm.chip.around.host import Host, UnitAddress
 from tlm.chip.around.interconnect import Interconnect
@@ -22,6 +22,7 @@ from tlm.chip.passes.dma import Dma as PassDma
 from tlm.chip.passes.engine import PassEngine
 from tlm.chip.passes.interconnect import Interconnect as PassInterconnect
 from tlm.chip.passes.off_chip_memory import OffChipMemory as PassOffChipMemory
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket
@@ -36,6 +37,7 @@ class System:
     Args:
         config: parameters of everything.
         fidelity: which model of engine and DMA runs.
+        engine: for fidelity "cycle", another model of the engine behind the same contract.
     """
 
     host: Host
@@ -44,7 +46,12 @@ class System:
     dma: Dma
     engine: Engine
 
-    def __init__(self, config: ChipConfig, fidelity: Fidelity = Fidelity.CYCLE) -> None:
+    def __init__(
+        self,
+        config: ChipConfig,
+        fidelity: Fidelity = Fidelity.CYCLE,
+        engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
+    ) -> None:
         self.config = config
         self.fidelity = fidelity
         self.simulation = simulation = Simulation()
@@ -64,7 +71,7 @@ class System:
                 self.memory = OffChipMemory("memory", simulation, config)
                 self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
                 self.dma = CycleDma("dma", simulation, config)
-                self.engine = CycleEngine("engine", simulation, config)
+                self.engine = engine("engine", simulation, config)
             case Fidelity.PASS:
                 self.memory = PassOffChipMemory("memory", simulation, config)
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)

@@ -19,12 +19,12 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted, Port
+from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
 from tlm.chip.format.layer_header import HEADER_WORDS
 from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
-from tlm.chip.passes.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.passes.payloads import (
     GroupParametersPayload,
     PassStepsPayload,
