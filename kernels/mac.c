@@ -255,7 +255,7 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
     return consumed;
 }
 
-const char *tlm_isa(void)
+const char *tlm_simd(void)
 {
 #ifdef TLM_HAVE_TARGET_CLONES
     __builtin_cpu_init();

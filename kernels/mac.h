@@ -34,7 +34,7 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
                       int32_t patterns_per_group, int32_t *acc);
 
 /* The instruction set that the kernels run on: "x86-64-v4", "x86-64-v3" or "default". */
-const char *tlm_isa(void);
+const char *tlm_simd(void);
 /* cdef end */
 
 #endif

@@ -1,6 +1,7 @@
 """The structure of the package, read from its sources: layers, blocks, cycles, file sizes, and the page about them.
 
-Imports count wherever they stand in a file, those of functions included; only ``if TYPE_CHECKING:`` does not count.
+Imports count wherever they stand in a file, those of functions and those for type checkers alone included. Only what a
+module *reaches* when it is imported leaves ``if TYPE_CHECKING:`` out.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ LAYERS: dict[str, set[str]] = {
 """What each lower part may import; whatever is not named here stands above all of them."""
 
 MODULE = "tlm.core.module.Module"
-WIRING = "tlm.chip.system"
-"""Knows every block and binds their sockets."""
+WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
+"""Know the blocks and bind their sockets."""
+
+CONTRACTS = {"tlm.chip.engine", "tlm.chip.dma", "tlm.chip.unit", "tlm.chip.sram", "tlm.chip.datapath"}
+"""Base classes of blocks and of their wiring: what the models share."""
 
 Graph = Mapping[str, set[str]]
 
@@ -47,10 +51,14 @@ class Sources:
         self.trees = {self._name(package, path): ast.parse(path.read_text()) for path in sorted(package.rglob("*.py"))}
         self.imports: dict[str, set[str]] = {name: set() for name in self.trees}
         """Module -> modules of the package, and of others as they are written."""
+        self.at_run_time: dict[str, set[str]] = {name: set() for name in self.trees}
+        """The same without what type checkers alone import."""
         self._aliases: dict[str, dict[str, str]] = {name: {} for name in self.trees}
         for name, tree in self.trees.items():
+            for node in ast.walk(tree):
+                self._read_import(name, node, self.imports)
             for node in _runtime_nodes(tree):
-                self._read_import(name, node)
+                self._read_import(name, node, self.at_run_time)
         self.internal: Graph = {name: found & self.trees.keys() for name, found in self.imports.items()}
 
     @staticmethod
@@ -58,15 +66,15 @@ class Sources:
         parts = path.relative_to(package.parent).with_suffix("").parts
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
-    def _read_import(self, name: str, node: ast.AST) -> None:
+    def _read_import(self, name: str, node: ast.AST, imports: dict[str, set[str]]) -> None:
         if isinstance(node, ast.Import):
-            self.imports[name] |= {alias.name for alias in node.names}
+            imports[name] |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.module is not None, f"{name}: relative imports are not used here"
             assert node.level == 0, f"{name}: relative imports are not used here"
             for alias in node.names:
                 whole = f"{node.module}.{alias.name}"
-                self.imports[name].add(whole if whole in self.trees else node.module)
+                imports[name].add(whole if whole in self.trees else node.module)
                 self._aliases[name][alias.asname or alias.name] = whole
 
     def classes_derived_from(self, base: str) -> set[str]:
@@ -79,17 +87,22 @@ class Sources:
                 for node in ast.walk(tree)
                 if isinstance(node, ast.ClassDef)
                 for parent in node.bases
-                if isinstance(parent, ast.Name) and self._aliases[name].get(parent.id, f"{name}.{parent.id}") in derived
+                if self._written_out(name, parent) in derived
             }
             if found <= derived:
                 return {cls.rpartition(".")[0] for cls in derived - {base}}
             derived |= found
 
+    def _written_out(self, name: str, node: ast.expr) -> str:
+        """What a name that a module uses (``Module``, ``dma.Dma``) stands for."""
+        head, dot, rest = ast.unparse(node).partition(".")
+        return self._aliases[name].get(head, f"{name}.{head}") + dot + rest
+
     def reachable(self, start: str) -> set[str]:
         """Everything of the package that is imported when ``start`` is."""
         seen, todo = {start}, [start]
         while todo:
-            new = self.internal[todo.pop()] - seen
+            new = (self.at_run_time[todo.pop()] & self.trees.keys()) - seen
             seen |= new
             todo += sorted(new)
         return seen
@@ -120,12 +133,6 @@ def within(name: str, part: str) -> bool:
     return name == part or name.startswith(f"{part}.")
 
 
-def block_unit(name: str) -> str:
-    """Which block a file belongs to: the DMA has several files, and each fidelity has its own of the same name."""
-    stem = name.rpartition(".")[2]
-    return "dma" if stem.startswith("dma_") else stem
-
-
 @pytest.fixture(scope="module")
 def sources() -> Sources:
     return Sources(ROOT / "tlm")
@@ -133,8 +140,9 @@ def sources() -> Sources:
 
 @pytest.fixture(scope="module")
 def blocks(sources: Sources) -> set[str]:
-    """Files of tlm/chip that define a module of the transaction layer, without the wiring."""
-    return {name for name in sources.classes_derived_from(MODULE) if within(name, "tlm.chip")} - {WIRING}
+    """Files of tlm/chip that define a block of the diagram."""
+    modules = {name for name in sources.classes_derived_from(MODULE) if within(name, "tlm.chip")}
+    return modules - WIRING - CONTRACTS
 
 
 def forbidden(sources: Sources, part: str, allowed: set[str]) -> list[str]:
@@ -160,7 +168,7 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
     standard = {
         "__future__", "abc", "collections", "contextlib", "dataclasses", "enum", "numbers", "os", "pathlib", "re",
-        "typing",
+        "signal", "threading", "types", "typing",
     }  # fmt: skip
     roots = {
         target.partition(".")[0]
@@ -188,7 +196,7 @@ def test_only_one_part_knows_a_large_library(sources: Sources, library: str, hom
 def test_the_training_files_that_promise_it_do_without_torch(sources: Sources) -> None:
     for stem in ("datasets", "architecture", "recipe", "schedule", "requirements"):
         reached = sources.reachable(f"tlm.training.{stem}")
-        assert not [name for name in reached if any(within(target, "torch") for target in sources.imports[name])]
+        assert not [name for name in reached if any(within(target, "torch") for target in sources.at_run_time[name])]
 
 
 def test_the_blocks_are_found(blocks: set[str]) -> None:
@@ -199,32 +207,45 @@ def test_the_blocks_are_found(blocks: set[str]) -> None:
 
 
 def test_blocks_do_not_import_each_other(sources: Sources, blocks: set[str]) -> None:
+    """A model's block may refine the block of the same name."""
     assert [
         f"{name} imports {target}"
         for name in sorted(blocks)
         for target in sorted(sources.internal[name] & blocks)
-        if block_unit(name) != block_unit(target)
+        if name.rpartition(".")[2] != target.rpartition(".")[2]
     ] == []
 
 
-def test_only_the_wiring_and_observers_import_blocks(sources: Sources, blocks: set[str]) -> None:
-    """Observers may: they are told which block a probe belongs to. No block may know an observer (the layers above)."""
+def test_only_the_wiring_imports_blocks(sources: Sources, blocks: set[str]) -> None:
+    """Who watches listens to the contracts."""
     assert [
         f"{name} imports {target}"
         for name, targets in sources.internal.items()
-        if name not in blocks | {WIRING} and not within(name, "tlm.observe")
+        if name not in blocks | WIRING
         for target in sorted(targets & blocks)
     ] == []
 
 
 def test_nothing_in_the_chip_imports_its_wiring(sources: Sources) -> None:
-    assert [name for name, found in sources.internal.items() if within(name, "tlm.chip") and WIRING in found] == []
+    users = {name for name, found in sources.internal.items() if within(name, "tlm.chip") and WIRING & found}
+    assert users == {"tlm.chip.system"}  # which binds the engine that it is asked for
+
+
+@pytest.mark.parametrize("model", ["cycle", "passes", "untimed"])
+def test_a_model_does_not_know_another(sources: Sources, model: str) -> None:
+    others = {f"tlm.chip.{other}" for other in ("cycle", "passes", "untimed")} - {f"tlm.chip.{model}"}
+    assert [
+        name
+        for name in sources.trees
+        if within(name, f"tlm.chip.{model}")
+        and any(within(target, other) for target in sources.internal[name] for other in others)
+    ] == []
 
 
 def test_the_compiler_reaches_no_block_and_no_simulator(sources: Sources, blocks: set[str]) -> None:
     for name in sources.trees:
         if within(name, "tlm.compiler"):
-            assert sources.reachable(name) & (blocks | {WIRING, "tlm.runs.simulate", "tlm.core.simulation"}) == set()
+            assert sources.reachable(name) & (blocks | WIRING | {"tlm.runs.simulate", "tlm.core.simulation"}) == set()
 
 
 def test_the_golden_model_shares_no_code_with_chip_and_compiler(sources: Sources) -> None:
@@ -241,7 +262,7 @@ def test_the_command_line_is_on_top(sources: Sources) -> None:
 def test_nothing_needs_the_test_tool(sources: Sources) -> None:
     users = [name for name, found in sources.internal.items() if any(within(target, "tlm.testing") for target in found)]
     assert [name for name in users if not within(name, "tlm.testing")] == []
-    imports = sources.imports.items()
+    imports = sources.at_run_time.items()
     assert [name for name, found in imports if any(within(target, "pytest") for target in found)] == [
         "tlm.testing.plugin"
     ]
@@ -275,7 +296,7 @@ def test_every_file_that_the_architecture_page_names_exists() -> None:
 
 
 def test_the_architecture_page_names_every_block_and_the_wiring(blocks: set[str]) -> None:
-    files = {f"{name.replace('.', '/')}.py" for name in blocks | {WIRING}}
+    files = {f"{name.replace('.', '/')}.py" for name in blocks | WIRING | CONTRACTS}
     assert files - files_in_architecture_page() == set()
 
 
@@ -291,15 +312,17 @@ def write_package(root: Path, **files: str) -> Sources:
     return Sources(package)
 
 
-def test_imports_are_seen_in_functions_and_ignored_for_type_checking(tmp_path: Path) -> None:
+def test_imports_are_seen_in_functions_and_told_apart_from_those_for_type_checking(tmp_path: Path) -> None:
     found = write_package(
         tmp_path,
         a="def f():\n    from tlm import b\n",
         b="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import tlm.c\nelse:\n    import os.path\n",
         c="from tlm.a import f as g\nimport tlm.b\n",
     )
-    assert found.imports == {"tlm.a": {"tlm.b"}, "tlm.b": {"typing", "os.path"}, "tlm.c": {"tlm.a", "tlm.b"}}
-    assert find_cycle(found.internal) is None
+    run_time = {"tlm.a": {"tlm.b"}, "tlm.b": {"typing", "os.path"}, "tlm.c": {"tlm.a", "tlm.b"}}
+    assert found.at_run_time == run_time
+    assert found.imports == {**run_time, "tlm.b": {"typing", "os.path", "tlm.c"}}
+    assert find_cycle(found.internal) is not None, "a ring of imports for type checkers is one, too"
     assert found.reachable("tlm.c") == {"tlm.a", "tlm.b", "tlm.c"}
     assert found.reachable("tlm.a") == {"tlm.a", "tlm.b"}
 
@@ -322,7 +345,7 @@ def test_a_block_is_known_by_its_base_class_at_any_depth(tmp_path: Path) -> None
         tmp_path,
         core__module="class Module: ...\n",
         chip__base="from tlm.core.module import Module as M\nclass Base(M): ...\n",
-        chip__leaf="from tlm.chip.base import Base\nclass Leaf(Base): ...\n",
+        chip__leaf="from tlm.chip import base\nclass Leaf(base.Base): ...\n",
         chip__other="class Leaf: ...\nclass Module: ...\nclass More(Module): ...\n",
     )
     assert found.classes_derived_from(MODULE) == {"tlm.chip.base", "tlm.chip.leaf"}

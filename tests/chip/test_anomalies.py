@@ -13,8 +13,8 @@ from fidelities import assert_equal, both
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
-from tlm.chip.format.geometry import Geometry
 from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.geometry import Geometry
 from tlm.chip.kernels.timing import predict
 from tlm.network.layers import Conv2d
 from tlm.network.network import Network

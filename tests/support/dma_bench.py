@@ -20,12 +20,13 @@ from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.dma import Dma
 from tlm.chip.cycle.sram import Sram
+from tlm.chip.engine import EngineEvents
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.registers import ChannelRegister, Status, UnitRegister
 from tlm.chip.kernels.dma import Channel
 from tlm.chip.payloads import InterruptPayload
-from tlm.chip.wiring import AMEM_SLOTS, BUS_SLOTS, FETCH_SLOTS
+from tlm.chip.system import BUS_SLOTS
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
@@ -173,7 +174,7 @@ def play(
     slots = {port: slot for port, slot in BUS_SLOTS.items() if port != "host"}
     interconnect = Interconnect("interconnect", simulation, regions, slots)
     dma = Dma("dma", simulation, config)
-    srams = {sram: _sram(simulation, config, sram) for sram in SramName}
+    srams = {sram: Sram(sram, simulation, config, EngineEvents()) for sram in SramName}
     interconnect.targets["memory"].bind(memory.port)
     for channel, port in ((dma.load, "dma_load"), (dma.store, "dma_store")):
         channel.memory.bind(interconnect.ports[port])
@@ -185,10 +186,3 @@ def play(
         dma.load.srams[name].debug_transport(MemoryPayload(Command.WRITE, 0, bytes(sram.words * sram.word_bytes)))
     simulation.run(bench.run)
     return bench.outcome
-
-
-def _sram(simulation: Simulation, config: ChipConfig, sram: SramName) -> Sram:
-    name = sram.name.lower()
-    words, size, banks = (getattr(config, f"{name}_{what}") for what in ("words", "word_bytes", "banks"))
-    slots = AMEM_SLOTS if sram is SramName.AMEM else FETCH_SLOTS
-    return Sram(name, simulation, words=words, word_bytes=size, banks=banks, port_slots=slots)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from strategies import Case
 
-from tlm.chip.kernels.steps import Geometry
+from tlm.chip.kernels.geometry import Geometry
 from tlm.network.layers import Conv2d
 
 

@@ -1,30 +1,34 @@
-"""The wiring: every block of the chip and of what surrounds it, and which socket is bound to which.
+"""The wiring of the whole: engine, DMA and what surrounds them, and which socket is bound to which.
 
-The only file that knows the whole. Reading order = the way of the data: host, off-chip memory, interconnect, DMA,
-SRAMs, sequencer, aligner, MAC array, requantiser.
+Reading order = the way of the data: host, off-chip memory, interconnect, DMA, engine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tlm.chip.around.host import Host, UnitAddress
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle import dma as cycle_dma
-from tlm.chip.cycle.dma_channel import DmaChannel
+from tlm.chip.cycle.dma import Dma as CycleDma
 from tlm.chip.cycle.engine import CycleEngine
+from tlm.chip.dma import Dma
+from tlm.chip.engine import Engine, Port
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import DriverStep, SramName, Unit
-from tlm.chip.passes import dma as pass_dma
-from tlm.chip.passes.dma import PassChannel
+from tlm.chip.passes.dma import Dma as PassDma
 from tlm.chip.passes.engine import PassEngine
-from tlm.chip.wiring import BUS_SLOTS
+from tlm.chip.passes.interconnect import Interconnect as PassInterconnect
+from tlm.chip.passes.off_chip_memory import OffChipMemory as PassOffChipMemory
+from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket
+
+BUS_SLOTS: Mapping[str, int] = {"host": 1, Port.DMA_LOAD: 2, Port.DMA_STORE: 3}
+"""Port of the interconnect -> its slot within the cycle: who comes first at a target [A]."""
 
 
 class System:
@@ -32,13 +36,25 @@ class System:
 
     Args:
         config: parameters of everything.
-        fidelity: which model of engine and DMA; everything around them is the same.
+        fidelity: which model of engine and DMA runs.
+        engine: for fidelity "cycle", another model of the engine behind the same contract.
     """
 
-    def __init__(self, config: ChipConfig, fidelity: Fidelity = Fidelity.CYCLE) -> None:
+    host: Host
+    memory: OffChipMemory
+    interconnect: Interconnect
+    dma: Dma
+    engine: Engine
+
+    def __init__(
+        self,
+        config: ChipConfig,
+        fidelity: Fidelity = Fidelity.CYCLE,
+        engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
+    ) -> None:
         self.config = config
         self.fidelity = fidelity
-        self.simulation = Simulation()
+        self.simulation = simulation = Simulation()
         regions = am.AddressMap()
         regions.add(am.Region("load", am.LOAD_BASE, am.BLOCK_BYTES))
         regions.add(am.Region("store", am.STORE_BASE, am.BLOCK_BYTES))
@@ -49,40 +65,32 @@ class System:
             Unit.STORE: UnitAddress(am.STORE_BASE, "dma.store"),
             Unit.ENGINE: UnitAddress(am.ENGINE_BASE, "engine.sequencer"),
         }
-        self.host = Host("host", self.simulation, config, units, am.MEMORY_BASE)
-        self.memory = OffChipMemory("memory", self.simulation, config)
-        self.interconnect = Interconnect("interconnect", self.simulation, regions, BUS_SLOTS)
-        self.dma: cycle_dma.Dma | pass_dma.Dma
-        self.engine: CycleEngine | PassEngine
+        self.host = Host("host", simulation, config, units, am.MEMORY_BASE)
         match fidelity:
             case Fidelity.CYCLE:
-                self.dma = cycle_dma.Dma("dma", self.simulation, config)
-                self.engine = CycleEngine("engine", self.simulation, config)
+                self.memory = OffChipMemory("memory", simulation, config)
+                self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
+                self.dma = CycleDma("dma", simulation, config)
+                self.engine = engine("engine", simulation, config)
             case Fidelity.PASS:
-                self.dma = pass_dma_ = pass_dma.Dma("dma", self.simulation, config)
-                self.engine = pass_engine = PassEngine("engine", self.simulation, config)
-                for name, sram in pass_engine.srams.items():
-                    sram.calendar.bind(pass_dma_.calendars[name])
+                self.memory = PassOffChipMemory("memory", simulation, config)
+                self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
+                self.dma = dma = PassDma("dma", simulation, config)
+                self.engine = PassEngine("engine", simulation, config, dma)
         self._bind()
 
     def _bind(self) -> None:
-        targets = self.interconnect.targets
-        self.host.bus.bind(self.interconnect.ports["host"])
+        ports, targets, engine = self.interconnect.ports, self.interconnect.targets, self.engine
+        self.host.bus.bind(ports["host"])
         targets["memory"].bind(self.memory.port)
-        targets["engine"].bind(self.engine.sequencer.registers.target)
-        self.engine.sequencer.registers.interrupt.bind(self.host.interrupts[Unit.ENGINE])
-        for unit, channel, port in (
-            (Unit.LOAD, self.dma.load, "dma_load"),
-            (Unit.STORE, self.dma.store, "dma_store"),
-        ):
-            self._bind_channel(unit, channel, port)
-            targets[unit.value].bind(channel.registers.target)
-
-    def _bind_channel(self, unit: Unit, channel: DmaChannel | PassChannel, port: str) -> None:
-        channel.memory.bind(self.interconnect.ports[port])
-        channel.registers.interrupt.bind(self.host.interrupts[unit])
-        for name, sram in self.engine.srams.items():
-            channel.srams[name].bind(sram.ports[port])
+        targets["engine"].bind(engine.registers)
+        engine.interrupt.bind(self.host.interrupts[Unit.ENGINE])
+        for unit, channel, port in ((Unit.LOAD, self.dma.load, "load"), (Unit.STORE, self.dma.store, "store")):
+            targets[port].bind(channel.registers.target)
+            channel.registers.interrupt.bind(self.host.interrupts[unit])
+            channel.memory.bind(ports[f"dma_{port}"])
+            for name, of_sram in engine.ports.items():
+                channel.srams[name].bind(of_sram.load if unit is Unit.LOAD else of_sram.store)
 
     def preload(self, image: bytes) -> None:
         """Put an image at the start of the off-chip memory, in no time (debug transport)."""

@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     import shutil
     from importlib.metadata import version
 
-    from tlm.chip.kernels.steps import isa
+    from tlm.chip.kernels import simd
 
     viewers = [name for name in _VIEWERS if shutil.which(name)]
     facts = {
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         "Python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         **{package: version(package) for package in _PACKAGES},
         **{package: _optional(package, extra) for package, extra in _OPTIONAL.items()},
-        "C kernels": isa(),
+        "C kernels": simd(),
         "waveform viewers": ", ".join(viewers) or f"none ({' or '.join(_VIEWERS)} would do)",
     }
     width = max(map(len, facts))

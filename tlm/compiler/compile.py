@@ -332,3 +332,7 @@ def _plane_strides(header: LayerHeader) -> dict[str, int | None]:
         return {}
     residual = header.band.residual_plane_words if header.has_residual else None
     return {"output_plane_words": header.band.output_plane_words, "residual_plane_words": residual}
+
+
+compile = compile_network
+"""Its public name, ``tlm.compile``."""

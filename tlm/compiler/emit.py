@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import LayerKind
 from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
 from tlm.chip.format.layer_header import Band, LayerHeader
+from tlm.chip.kernels.geometry import LayerKind
 from tlm.compiler.parts import Part
 from tlm.compiler.places import planes_per_channel
 from tlm.compiler.weights import LayerWeights

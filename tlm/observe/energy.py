@@ -1,7 +1,7 @@
 """The energy observer: counts events at sockets, of each part of a layer and of the whole run, and prices them.
 
-What the engine reads and writes for a part lies between the answers to two flushes, in every fidelity: the words of
-the next part are read only then. So a snapshot of the bank counter there separates the parts without another count.
+What the engine reads and writes for a part lies between the ends of two layers, in every fidelity: the words of the
+next part are read only then. So a snapshot of the bank counter there separates the parts without another count.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
+from tlm.chip.engine import Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.system import System
 from tlm.core.errors import SimulationError
@@ -23,15 +24,15 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder
 
-Served = Mapping[tuple[SramName, str], int]
+Served = Mapping[tuple[SramName, Port], int]
 """(SRAM, initiator) -> accesses that were served."""
 
-_OF_ACCESS: Mapping[tuple[SramName, str], tuple[str, ...]] = {
-    (SramName.AMEM, "aligner"): ("amem_read_pj",),
-    (SramName.AMEM, "residual"): ("amem_read_pj",),
-    (SramName.AMEM, "write_back"): ("amem_write_pj", "requantise_pj"),
-    (SramName.WMEM, "fetch"): ("wmem_read_pj",),
-    (SramName.IMEM, "fetch"): ("imem_read_pj",),
+_OF_ACCESS: Mapping[tuple[SramName, Port], tuple[str, ...]] = {
+    (SramName.AMEM, Port.ALIGNER): ("amem_read_pj",),
+    (SramName.AMEM, Port.RESIDUAL): ("amem_read_pj",),
+    (SramName.AMEM, Port.WRITE_BACK): ("amem_write_pj", "requantise_pj"),
+    (SramName.WMEM, Port.FETCH): ("wmem_read_pj",),
+    (SramName.IMEM, Port.FETCH): ("imem_read_pj",),
 }
 """Access of the engine -> its events. A refused access costs nothing: the SRAM does nothing for it [A]."""
 
@@ -86,11 +87,11 @@ class EnergyObserver:
         self._recorder = recorder
         self.per_event_aj = table.per_event_aj(system.config)
         """Key of the table -> attojoules of one event."""
-        self._at_flushes: list[Served] = []
+        self._at_ends: list[Served] = []
         self._order: dict[int, int] = {}
         self.register_accesses = 0
         """Of the host, until now."""
-        system.engine.sequencer.flushes.observe(self._see_flush)
+        system.engine.events.layer_ended.listen(self._see_layer_end)
         system.host.bus.observe(self._see_host)
 
     def account(self, shares: Sequence[LayerShare]) -> RunEnergy:
@@ -127,18 +128,17 @@ class EnergyObserver:
     def part_activity(self, tag: int) -> Counter[str]:
         """Events of a part that has ended, without its cycles: words that the engine moved for it, and its steps."""
         index = self._order_of(tag)
-        before = self._at_flushes[index - 1] if index else {}
-        return engine_events(_less(self._at_flushes[index], before)) + step_events([self._recorder.parts[tag]])
+        before = self._at_ends[index - 1] if index else {}
+        return engine_events(_less(self._at_ends[index], before)) + step_events([self._recorder.parts[tag]])
 
     def activity_behind_parts(self) -> Counter[str]:
         """Words that the engine moved behind the last part that has ended."""
-        return engine_events(_less(self._recorder.banks.served(), self._at_flushes[-1] if self._at_flushes else {}))
+        return engine_events(_less(self._recorder.banks.served(), self._at_ends[-1] if self._at_ends else {}))
 
     # -- what is counted ------------------------------------------------------------------------------------------
 
-    def _see_flush(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-        if phase is Phase.END_RESP:
-            self._at_flushes.append(self._recorder.banks.served())
+    def _see_layer_end(self, _: int) -> None:
+        self._at_ends.append(self._recorder.banks.served())
 
     def _see_host(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
         self.register_accesses += phase is Phase.END_RESP
@@ -171,8 +171,8 @@ class EnergyObserver:
 
     def _run_transfers(self) -> Counter[str]:
         served, moved = self._recorder.banks.served(), self._recorder.moved_bytes
-        loaded = {name: served.get((name, "dma_load"), 0) for name in SramName}
-        stored = {name: served.get((name, "dma_store"), 0) for name in SramName}
+        loaded = {name: served.get((name, Port.DMA_LOAD), 0) for name in SramName}
+        stored = {name: served.get((name, Port.DMA_STORE), 0) for name in SramName}
         events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
         events["register_access_pj"] = self.register_accesses
         return events

@@ -18,6 +18,9 @@ class PassRecord:
     handover_cycle: int = -1
     """h."""
     last_write_cycle: int = -1
+    """Of the last write until now."""
+    written: bool = False
+    """No further write will come."""
     steps: int = 0
     fetch_cycles: int = 0
     refused_writes: int = 0

@@ -1,7 +1,6 @@
-"""The recorder: figures of a run, counted from the transactions at the sockets.
+"""The recorder: figures of a run, counted from the engine's events and the transactions around it.
 
-Nothing here is computed from the program: a step is counted because a step payload crossed a socket, a pass ended
-because its handover was answered.
+Nothing here is computed from the program: a pass is counted because the engine has fetched for it.
 """
 
 from __future__ import annotations
@@ -11,16 +10,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from tlm.chip.engine import Accessed, PassFetched, PassId, Port
 from tlm.chip.format.driver import Unit
-from tlm.chip.payloads import (
-    BulkPayload,
-    FlushPayload,
-    LayerPayload,
-    PassPayload,
-    PassStepsPayload,
-    StepPayload,
-    Work,
-)
+from tlm.chip.format.layer_header import LayerHeader
+from tlm.chip.payloads import Work
 from tlm.chip.system import System
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.sockets import InitiatorSocket, Phase
@@ -53,9 +46,6 @@ class Recorder:
     def __init__(self, system: System, on_layer_done: LayerDone | None = None) -> None:
         self._clock = system.simulation.clock
         self._on_layer_done = on_layer_done
-        self._fetch_begin = 0
-        self._steps = 0
-        self._fetch_cycles = 0
         self.parts: dict[int, PartRecord] = {}
         self.transfer_bytes: dict[Unit, Counter[int]] = {Unit.LOAD: Counter(), Unit.STORE: Counter()}
         """Channel -> which of its transfers -> bytes that it moved to or from the off-chip memory."""
@@ -73,7 +63,7 @@ class Recorder:
             "aligner": sum(one.fetch_cycles - one.steps for one in passes),
             "write_back": sum(one.refused_writes for one in passes),
             "residual": sum(one.refused_residual_reads for one in passes),
-            **{f"dma_{unit.value}": self.banks.refused(f"dma_{unit.value}") for unit in (Unit.LOAD, Unit.STORE)},
+            **{f"dma_{unit.value}": self.banks.refused(Port(f"dma_{unit.value}")) for unit in (Unit.LOAD, Unit.STORE)},
         }
         return {initiator: count for initiator, count in sorted(lost.items()) if count}
 
@@ -138,80 +128,63 @@ class Recorder:
         return wait_accounts(self.cycles, list(self.parts.values()), activity.running, activity.waiting)
 
     def _subscribe(self, system: System) -> None:
-        engine = system.engine
-        begin, end = (Phase.BEGIN_REQ,), (Phase.END_RESP,)
-        engine.sequencer.layers_to_aligner.observe(self._see_layer, begin)
-        engine.sequencer.steps.observe(self._see_step, begin + end)
-        engine.sequencer.passes.observe(self._see_pass, begin + end)
-        engine.sequencer.flushes.observe(self._see_flush, end)
-        engine.requantiser.writes.observe(self._see_write, end)
-        engine.requantiser.residuals.observe(self._see_residual, end)
+        events = system.engine.events
+        events.layer_started.listen(self._see_layer)
+        events.pass_fetched.listen(self._see_pass)
+        events.pass_handed_over.listen(self._see_handover)
+        events.accessed.listen(self._see_access)
+        events.pass_written.listen(self._see_written)
+        events.layer_ended.listen(self._see_layer_end)
+        end, begin = (Phase.END_RESP,), (Phase.BEGIN_REQ,)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             channel.memory.observe(self._count_bytes(unit), end)
-        for registers in (engine.sequencer.registers, system.dma.load.registers, system.dma.store.registers):
-            registers.interrupt.observe(self._see_interrupt, begin)
+            channel.registers.interrupt.observe(self._see_interrupt, begin)
+        system.engine.interrupt.observe(self._see_interrupt, begin)
 
-    def _part(self, payload: Payload) -> PartRecord:
-        assert payload.cause is not None
-        layer = payload.cause.find(Work.LAYER)
-        assert layer is not None
-        return self.parts[layer.index]
+    def _see_layer(self, header: LayerHeader) -> None:
+        self.parts[header.tag] = PartRecord(header.tag, pooling=header.pooling)
 
-    def _see_layer(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if isinstance(payload, LayerPayload):
-            self.parts[payload.header.tag] = PartRecord(payload.header.tag, pooling=payload.header.pooling)
-
-    def _see_step(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.BEGIN_REQ:
-            self._fetch_begin = self._clock.now
-        elif isinstance(payload, PassStepsPayload):
-            self._steps = payload.times.steps
-            self._fetch_cycles = payload.times.fetch_cycles
-        elif isinstance(payload, StepPayload) and payload.is_step:
-            self._steps += 1
-            self._fetch_cycles += self._clock.now - self._fetch_begin + 1
-
-    def _see_pass(self, phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if phase is Phase.BEGIN_REQ and isinstance(payload, PassPayload):
-            part = self._part(payload)
-            part.passes.append(
-                PassRecord(
-                    group=payload.group,
-                    tile=payload.tile,
-                    first_cycle=payload.first_cycle,
-                    last_fetch_cycle=self._clock.now,
-                    steps=self._steps,
-                    fetch_cycles=self._fetch_cycles,
-                    pixels=payload.pixels,
-                    channels=payload.channels,
-                    pooling=part.pooling,
-                )
+    def _see_pass(self, fetched: PassFetched) -> None:
+        started = fetched.started
+        part = self.parts[started.of_pass.tag]
+        part.passes.append(
+            PassRecord(
+                group=started.group,
+                tile=started.tile,
+                first_cycle=fetched.first_cycle,
+                last_fetch_cycle=self._clock.now,
+                steps=fetched.steps,
+                fetch_cycles=fetched.fetch_cycles,
+                pixels=started.pixels,
+                channels=started.channels,
+                pooling=part.pooling,
             )
-            self._steps = self._fetch_cycles = 0
-        else:
-            self._part(payload).passes[-1].handover_cycle = self._clock.now
+        )
 
-    def _see_write(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        of_pass = self._pass(payload)
-        of_pass.refused_writes += _refusals(payload)
-        if payload.status is Response.OK:
-            of_pass.last_write_cycle = self._clock.now
+    def _pass(self, which: PassId) -> PassRecord:
+        return self.parts[which.tag].passes[which.pass_index]
 
-    def _see_residual(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        self._pass(payload).refused_residual_reads += _refusals(payload)
+    def _see_handover(self, which: PassId) -> None:
+        self._pass(which).handover_cycle = self._clock.now
 
-    def _pass(self, payload: Payload) -> PassRecord:
-        assert payload.cause is not None
-        of_pass = payload.cause.find(Work.PASS)
-        assert of_pass is not None
-        return self._part(payload).passes[of_pass.index]
+    def _see_access(self, access: Accessed) -> None:
+        if access.of_pass is None:
+            return
+        record = self._pass(access.of_pass)
+        if access.port is Port.RESIDUAL:
+            record.refused_residual_reads += access.refused
+            return
+        record.refused_writes += access.refused
+        if any(access.words):
+            record.last_write_cycle = self._clock.now
 
-    def _see_flush(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if isinstance(payload, FlushPayload):
-            part = self._part(payload)
-            part.flushed = True
-            if self._on_layer_done is not None:
-                self._on_layer_done(part.tag)
+    def _see_written(self, which: PassId) -> None:
+        self._pass(which).written = True
+
+    def _see_layer_end(self, tag: int) -> None:
+        self.parts[tag].flushed = True
+        if self._on_layer_done is not None:
+            self._on_layer_done(tag)
 
     def _see_interrupt(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
         self.last_interrupt_cycle = self._clock.now
@@ -227,9 +200,3 @@ class Recorder:
 
         return count
 
-
-def _refusals(payload: Payload) -> int:
-    """How often this access was refused, or those that it stands for."""
-    if isinstance(payload, BulkPayload):
-        return payload.refused
-    return int(payload.status is Response.RETRY)

@@ -6,12 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.format.driver import SramName
-from tlm.chip.payloads import LayerPayload
+from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
-from tlm.core.payload import Command, MemoryPayload, Payload
-from tlm.core.sockets import InitiatorSocket, Phase
+from tlm.core.payload import Command, MemoryPayload
 from tlm.results.part_tensors import PartOrder, PartTensors, stored_output
 from tlm.results.result import Tensor
 
@@ -30,16 +29,15 @@ class TensorCapture:
         self._order = PartOrder(program)
         self._parts = PartTensors(program, self._read_amem)
         self.part_done = self._parts.part_done
-        system.engine.sequencer.layers_to_aligner.observe(self._check_tag)  # before anyone looks a tag up
+        system.engine.events.layer_started.listen(self._check_tag)  # before anyone looks a tag up
 
     @property
     def tensors(self) -> dict[str, Tensor]:
         """Complete outputs by layer name."""
         return self._parts.tensors
 
-    def _check_tag(self, phase: Phase, _: InitiatorSocket[LayerPayload], payload: Payload) -> None:
-        if phase is Phase.BEGIN_REQ and isinstance(payload, LayerPayload):
-            self._order.check(payload.header.tag, f"in cycle {self._system.simulation.clock.now - 1} ")
+    def _check_tag(self, header: LayerHeader) -> None:
+        self._order.check(header.tag, f"in cycle {self._system.simulation.clock.now - 1} ")
 
     def check_stored_output(self) -> None:
         """The network's output as the store channel left it off-chip is what counts.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.untimed.chip import FunctionalChip
+from tlm.chip.untimed.chip import UntimedChip
 from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
 from tlm.core.arguments import shown
@@ -43,7 +43,7 @@ class Evaluator:
     def __init__(self, network: Network | Program, chip: ChipConfig | None = None) -> None:
         self.program, self._config = program_of(network, chip)
         self._turn = threading.Lock()
-        self._chip = FunctionalChip(self._config, self.program.steps)
+        self._chip = UntimedChip(self._config, self.program.steps)
         for chunk in self.program.chunks:
             self._chip.write_memory(chunk.offset_bytes, chunk.data)
 

@@ -197,7 +197,7 @@ def test_debug_transport_is_routed_with_a_relative_address_in_no_time() -> None:
 def test_the_chip_s_map_holds_the_register_blocks_and_the_memory() -> None:
     config = ChipConfig(memory_bytes=1 << 20)
     system = System(config)
-    assert {region.name: (region.base, region.size) for region in system.interconnect._map} == {
+    assert {region.name: (region.base, region.size) for region in system.interconnect.address_map} == {
         "load": (am.LOAD_BASE, 0x1000),
         "store": (am.STORE_BASE, 0x1000),
         "engine": (am.ENGINE_BASE, 0x1000),

@@ -9,6 +9,7 @@ from transaction_bench import Initiator, read, run_together, wait_for, write
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.sram import Sram
+from tlm.chip.engine import EngineEvents
 from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
 from tlm.core.errors import ProtocolError, UnwrittenReadError
@@ -22,14 +23,14 @@ PRIORITY = ["aligner", "write_back", "residual", "dma_load", "dma_store"]
 
 
 class Bench:
-    """An SRAM of 16 words in 4 banks with an initiator of the same name on every port."""
+    """An AMem of 16 words in 4 banks with an initiator of the same name on every port."""
 
-    def __init__(self, port_slots: dict[str, int] | None = None, banks: int = 4) -> None:
+    def __init__(self, banks: int = 4) -> None:
         self.simulation = Simulation()
-        slots = port_slots or {port: slot for slot, port in enumerate(PRIORITY)}
-        self.sram = Sram("sram", self.simulation, words=16, word_bytes=WORD_BYTES, banks=banks, port_slots=slots)
+        config = ChipConfig(lanes=2 * WORD_BYTES, columns=8, amem_words=16, amem_banks=banks)
+        self.sram = Sram(SramName.AMEM, self.simulation, config, EngineEvents())
         self.sockets: dict[str, InitiatorSocket[MemoryPayload]] = {}
-        for port in slots:
+        for port in PRIORITY:
             self.sockets[port] = Initiator(f"from_{port}", self.simulation).out
             self.sockets[port].bind(self.sram.ports[port])
 
@@ -134,7 +135,7 @@ def test_a_higher_priority_that_asks_too_late_is_a_fault_of_the_model() -> None:
         yield bench.simulation.clock.slot(9)  # behind every port's slot
         yield from bench.sockets["aligner"].b_transport(write(0, word(2)))
 
-    with pytest.raises(ProtocolError, match="sram bank 0: port aligner asked in cycle 0 after a lower priority"):
+    with pytest.raises(ProtocolError, match="amem bank 0: port aligner asked in cycle 0 after a lower priority"):
         run_together(bench.simulation, bench.access("residual", write(0, word(1))), late())
 
 
@@ -200,7 +201,7 @@ def test_reading_a_never_written_word_names_bank_address_cycle_and_reader() -> N
     bench.debug(6, word(1))
     with pytest.raises(
         UnwrittenReadError,
-        match=r"^sram bank 3: word 7 was read in cycle 5 by residual, but was never written;",
+        match=r"^amem bank 3: word 7 was read in cycle 5 by residual, but was never written;",
     ):
         run_together(bench.simulation, bench.access("residual", read(7, WORD_BYTES), cycle=5))
 
@@ -256,7 +257,7 @@ def test_a_debug_write_revokes_every_view_and_a_debug_read_none() -> None:
     assert all(view.valid for view in views)
     bench.debug(1, word(3))
     assert not any(view.valid for view in views)
-    with pytest.raises(ProtocolError, match="sram: a direct memory view was used after it had been revoked"):
+    with pytest.raises(ProtocolError, match="amem: a direct memory view was used after it had been revoked"):
         _ = views[0].view
     renewed = bench.sockets["aligner"].direct_memory()
     assert renewed.view[WORD_BYTES] == 3

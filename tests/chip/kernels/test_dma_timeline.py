@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName, Transfer
-from tlm.chip.format.geometry import KernelError
 from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.geometry import KernelError
 
 WORDS, MEMORY_BYTES = 256, 1 << 14
 

@@ -10,7 +10,7 @@ from images import Images, geometry_of
 from oracles import conv_integer
 from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 
-from tlm.chip.kernels import steps as kernels
+from tlm.chip import kernels
 
 
 def by_layer(images: Images) -> npt.NDArray[np.int32]:
@@ -28,7 +28,7 @@ def by_pass(images: Images) -> npt.NDArray[np.int32]:
     first = 0
     for group in range(g.groups):
         for tile in range(g.tiles):
-            used = kernels.mac_pass(g, images.amem, images.wmem, first, images.patterns[group], tile, acc)
+            used = kernels.MacPass(g)(images.amem, images.wmem, first, images.patterns[group], tile, acc)
             rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
         first += used
     assert first == images.weight_words
@@ -147,4 +147,4 @@ def test_a_flipped_bit_changes_what_is_computed() -> None:
 
 
 def test_the_instruction_set_is_one_of_those_built() -> None:
-    assert kernels.isa() in {"default", "x86-64-v3", "x86-64-v4"}
+    assert kernels.simd() in {"default", "x86-64-v3", "x86-64-v4"}

@@ -12,9 +12,9 @@ from band_programs import BandCase, band_cases
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import Geometry, KernelError, LayerKind
-from tlm.chip.kernels import steps as kernels
+from tlm.chip.kernels.geometry import Geometry, KernelError, LayerKind
 from tlm.chip.kernels.timing import Placement, predict, predict_placements
 from tlm.network import golden as reference
 from tlm.network.layers import Conv2d
@@ -75,10 +75,10 @@ def by_pass(case: BandCase) -> npt.NDArray[np.int32]:
         used = 0
         for tile in range(g.tiles):
             if case.header().pooling:
-                steps = kernels.pool_pass(g, amem, patterns[group], group, tile, acc)
+                steps = kernels.PoolPass(g)(amem, patterns[group], group, tile, acc)
                 assert steps == sum(int(one).bit_count() for one in patterns[group])
             else:
-                used = kernels.mac_pass(g, amem, wmem, first, patterns[group], tile, acc)
+                used = kernels.MacPass(g)(amem, wmem, first, patterns[group], tile, acc)
             rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
         first += used
     return rows[: g.out_channels].reshape(g.out_channels, -1)
@@ -165,7 +165,7 @@ def test_the_pattern_words_of_a_pooling_group_speak_of_its_channels() -> None:
         wrong = ALL_TAPS.copy()
         wrong[group, index] |= np.uint64(1 << bit)
         with pytest.raises(KernelError, match="illegal pattern word"):
-            kernels.pool_pass(POOL, amem, wrong[group], group, 0, acc)
+            kernels.PoolPass(POOL)(amem, wrong[group], group, 0, acc)
         with pytest.raises(KernelError, match="illegal pattern word"):
             kernels.pool_layer(POOL, amem, wrong)
 
@@ -175,12 +175,12 @@ def test_pooling_stays_within_its_buffers() -> None:
     with pytest.raises(KernelError, match=r"AMem: the input occupies words 0\.\.19, but there are 19 words"):
         kernels.pool_layer(POOL, bytes(19 * 4), ALL_TAPS)
     with pytest.raises(KernelError, match="AMem"):
-        kernels.pool_pass(POOL, bytes(19 * 4), ALL_TAPS[1], 1, 1, acc)
+        kernels.PoolPass(POOL)(bytes(19 * 4), ALL_TAPS[1], 1, 1, acc)
     wrong: list[Any] = [
-        lambda: kernels.pool_pass(POOL, bytes(80), ALL_TAPS[0], 2, 0, acc),
-        lambda: kernels.pool_pass(POOL, bytes(80), ALL_TAPS[0], 0, 2, acc),
-        lambda: kernels.pool_pass(POOL, bytes(80), ALL_TAPS, 0, 0, acc),
-        lambda: kernels.pool_pass(POOL, bytes(80), ALL_TAPS[0], 0, 0, kernels.new_accumulators(8, 16)),
+        lambda: kernels.PoolPass(POOL)(bytes(80), ALL_TAPS[0], 2, 0, acc),
+        lambda: kernels.PoolPass(POOL)(bytes(80), ALL_TAPS[0], 0, 2, acc),
+        lambda: kernels.PoolPass(POOL)(bytes(80), ALL_TAPS, 0, 0, acc),
+        lambda: kernels.PoolPass(POOL)(bytes(80), ALL_TAPS[0], 0, 0, kernels.new_accumulators(8, 16)),
         lambda: kernels.pool_step(acc, kernels.new_activations(8), 8, 8),
         lambda: kernels.pool_step(acc, kernels.new_activations(16), 0, 8),
         lambda: kernels.align(b"", kernels.tap_words(POOL, 0, 0)[1], 8, False, fill=16),

@@ -9,9 +9,10 @@ import pytest
 from images import Images
 from strategies import extremes
 
+from tlm.chip import kernels
 from tlm.chip.format import packing
-from tlm.chip.kernels import steps as kernels
-from tlm.chip.kernels.steps import Geometry, KernelError
+from tlm.chip.kernels import KernelError
+from tlm.chip.kernels.geometry import Geometry
 
 
 def image_case() -> Images:
@@ -24,12 +25,12 @@ def test_addresses_outside_the_memories_are_refused() -> None:
     with pytest.raises(KernelError, match=r"AMem: the input occupies words 3\.\.26, but there are 26 words"):
         kernels.mac_layer(g, images.amem[:-16], images.wmem, 0, images.patterns)
     with pytest.raises(KernelError, match="AMem"):
-        kernels.mac_pass(g, images.amem[:-16], images.wmem, 0, images.patterns[0], 2, acc)
+        kernels.MacPass(g)(images.amem[:-16], images.wmem, 0, images.patterns[0], 2, acc)
     with pytest.raises(KernelError, match="WMem: the weight words from 0 on run beyond the last of 143 words"):
         kernels.mac_layer(g, images.amem, images.wmem[:-16], 0, images.patterns)
     for first in (-1, 1 << 40):
         with pytest.raises(KernelError, match="WMem"):
-            kernels.mac_pass(g, images.amem, images.wmem, first, images.patterns[0], 0, acc)
+            kernels.MacPass(g)(images.amem, images.wmem, first, images.patterns[0], 0, acc)
 
 
 @pytest.mark.parametrize("bit", [54, 59])
@@ -42,7 +43,7 @@ def test_bits_beyond_the_last_channel_or_tap_are_illegal(bit: int) -> None:
         with pytest.raises(KernelError, match="illegal pattern word"):
             kernels.mac_layer(images.geometry, images.amem, images.wmem, 0, patterns)
         with pytest.raises(KernelError, match="beyond channel 7 or tap 8"):
-            kernels.mac_pass(images.geometry, images.amem, images.wmem, 0, patterns[0], 0, acc)
+            kernels.MacPass(images.geometry)(images.amem, images.wmem, 0, patterns[0], 0, acc)
 
 
 @pytest.mark.parametrize(
@@ -81,10 +82,10 @@ def test_wrong_buffers_are_refused() -> None:
         lambda: kernels.mac_step(kernels.new_accumulators(32, 16), vector, bytes(16), 32, 32),
         lambda: kernels.tap_words(g, 3, 0),
         lambda: kernels.tap_words(g, 0, 9),
-        lambda: kernels.mac_pass(g, images.amem, images.wmem, 0, images.patterns[0], -1, acc),
-        lambda: kernels.mac_pass(g, images.amem, images.wmem, 0, images.patterns, 0, acc),
-        lambda: kernels.mac_pass(g, images.amem, images.wmem, 0, images.patterns[0].astype(np.int64), 0, acc),
-        lambda: kernels.mac_pass(g, images.amem, images.wmem, 0, images.patterns[0], 0, kernels.new_accumulators(8, 8)),
+        lambda: kernels.MacPass(g)(images.amem, images.wmem, 0, images.patterns[0], -1, acc),
+        lambda: kernels.MacPass(g)(images.amem, images.wmem, 0, images.patterns, 0, acc),
+        lambda: kernels.MacPass(g)(images.amem, images.wmem, 0, images.patterns[0].astype(np.int64), 0, acc),
+        lambda: kernels.MacPass(g)(images.amem, images.wmem, 0, images.patterns[0], 0, kernels.new_accumulators(8, 8)),
         lambda: kernels.requantise_word(acc, 32, None, False, 0, 1, 0, 0, 0, 15, 32, 32),
         lambda: kernels.requantise_word(acc, 0, None, False, 0, 1, 41, 0, 0, 15, 32, 32),
         lambda: kernels.requantise_word(acc, 0, None, False, 0, 65_536, 0, 0, 0, 15, 32, 32),
@@ -92,10 +93,12 @@ def test_wrong_buffers_are_refused() -> None:
         lambda: kernels.requantise_word(acc, 0, None, False, 0, 1, 0, 0, 0, 15, 32, 33),
         lambda: kernels.requantise_word(acc, 0, bytes(15), False, 0, 1, 0, 1, 0, 15, 32, 32),
         lambda: kernels.accumulator_plane(acc, 0, 0, 6, 32, 32),
-        lambda: kernels.requantise_layer(
-            np.zeros((2, 32), np.int32), bias=np.zeros(2), multiplier=np.ones(2), shift=np.array([0, 41]),
-            low=0, high=15, lanes=32, pixels=32,
+        lambda: kernels.RequantiseKernel(
+            bias=np.zeros(2, int), multiplier=np.ones(2, int), shift=np.array([0, 41]), low=0, high=15, lanes=32
         ),
+        lambda: kernels.RequantiseKernel(
+            bias=np.zeros(2, int), multiplier=np.ones(2, int), shift=np.zeros(2, int), low=0, high=15, lanes=32
+        ).of_layer(np.zeros((3, 32), np.int32), 32),
         lambda: kernels.accumulator_layer(np.zeros((2, 32), np.int32), bias=np.zeros(2), lanes=32, pixels=33),
         lambda: kernels.accumulator_layer(np.zeros((2, 32), np.int32), bias=np.zeros(3), lanes=32, pixels=32),
     ]  # fmt: skip

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
-from tlm.chip.format.geometry import Geometry, LayerKind
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.kernels.buffers import KernelError
 from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.geometry import Geometry, LayerKind
 from tlm.chip.kernels.occupancy import occupy
 from tlm.chip.kernels.timing import Placement, predict, predict_placements
 
@@ -120,10 +120,10 @@ def fuzz_array_kernels(draw: Draw) -> None:
     tile, group = draw.number(rng.randrange(g.tiles)), draw.number(rng.randrange(g.groups))
     one, all_of_them = draw.patterns(g, (g.patterns_per_group,)), draw.patterns(g, (g.groups, g.patterns_per_group))
     if (g.kind is LayerKind.CONVOLUTION) is not (rng.random() < 0.05):
-        kernels.mac_pass(g, amem, wmem, first, one, tile, acc)
+        kernels.MacPass(g)(amem, wmem, first, one, tile, acc)
         kernels.mac_layer(g, amem, wmem, first, all_of_them)
     else:
-        kernels.pool_pass(g, amem, one, group, tile, acc)
+        kernels.PoolPass(g)(amem, one, group, tile, acc)
         kernels.pool_layer(g, amem, all_of_them)
 
 
@@ -161,11 +161,11 @@ def fuzz_requantiser(draw: Draw) -> None:
     buffer = kernels.new_accumulators(lanes, columns)
     residual = draw.data(channels * lanes // 2)
     calls: list[Callable[[], object]] = [
-        lambda: kernels.requantise_layer(
-            acc, pixels=pixels, residual_words=rng.choice((None, draw.data(channels * tiles * lanes // 2))), **given
+        lambda: kernels.RequantiseKernel(**given).of_layer(
+            acc, pixels, rng.choice((None, draw.data(channels * tiles * lanes // 2)))
         ),
         lambda: kernels.accumulator_layer(acc, bias=given["bias"], lanes=given["lanes"], pixels=pixels),
-        lambda: kernels.PassRequantiser(**given).words(buffer, draw.number(rng.randint(1, lanes)), residual),
+        lambda: kernels.RequantiseKernel(**given).of_pass(buffer, draw.number(rng.randint(1, lanes)), residual),
         lambda: kernels.requantise_word(
             buffer,
             draw.number(0),

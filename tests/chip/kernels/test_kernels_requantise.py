@@ -10,8 +10,8 @@ from images import nibbles, word
 from oracles import requantised
 from strategies import ARRAY_SIZES
 
+from tlm.chip import kernels
 from tlm.chip.format import packing
-from tlm.chip.kernels import steps as kernels
 
 ROWS = st.lists(st.integers(-(1 << 23), (1 << 23) - 1), min_size=64, max_size=64)
 BIASES = st.integers(-(1 << 23), (1 << 23) - 1)
@@ -115,19 +115,17 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
     shift = np.full(channels, 24) if with_residual else rng.integers(20, 28, channels)
     size = channels * tiles * lanes // 2
     residual = rng.bytes(size) if with_residual else None
-    layer = kernels.requantise_layer(
-        acc,
+    kernel = kernels.RequantiseKernel(
         bias=bias,
         multiplier=multiplier,
         shift=shift,
         low=-8,
         high=7,
         lanes=lanes,
-        pixels=pixels,
-        residual_words=residual,
         residual_signed=True,
         residual_multiplier=9_000_000 // 200 if with_residual else 0,
     )
+    layer = kernel.of_layer(acc, pixels, residual)
     planes = kernels.accumulator_layer(acc, bias=bias, lanes=lanes, pixels=pixels)
     word_bytes = lanes // 2
     for channel in range(channels):

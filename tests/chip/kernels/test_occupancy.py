@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from strategies import fitting_requantisation, random_activations
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import Geometry, KernelError
 from tlm.chip.format.isa import decode_header, header_word_count
+from tlm.chip.kernels.geometry import Geometry, KernelError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.payloads import LayerPayload
 from tlm.chip.system import System

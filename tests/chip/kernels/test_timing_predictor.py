@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tlm._kernels import ffi
-from tlm.chip.format.geometry import Geometry, KernelError
+from tlm.chip.kernels.geometry import Geometry, KernelError
 from tlm.chip.kernels.timing import PASS_TIMES, LayerTiming, Placement, predict, predict_placements
 
 

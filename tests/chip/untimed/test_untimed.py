@@ -16,10 +16,10 @@ from strategies import fitting_requantisation, random_activations, random_weight
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.format.decode import DecodedLayer, Fetch, decode_layer
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Transfer, Unit
 from tlm.chip.format.isa import END_WORD, Band
-from tlm.chip.passes.decode import DecodedLayer, Fetch, decode_layer
-from tlm.chip.untimed.chip import FunctionalChip
+from tlm.chip.untimed.chip import UntimedChip
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError, UnwrittenReadError
 from tlm.network.layers import INPUT, AvgPool2d, Conv2d, MaxPool2d
@@ -66,7 +66,7 @@ def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, memories: 
 def test_generated_bands(case: BandCase, again: bool) -> None:
     """Hand-made programs, with planes of any stride: what lies between them stays as it is."""
     hand = BandProgram(case)
-    chip = FunctionalChip(case.config, hand.steps)
+    chip = UntimedChip(case.config, hand.steps)
     chip.write_memory(0, hand.data)
     for _ in range(1 + again):
         chip.run()
@@ -170,8 +170,8 @@ def test_the_whole_resnet18() -> None:
 CHIP = ChipConfig(amem_words=64, wmem_words=64, imem_words=64, memory_bytes=4096)
 
 
-def run(*steps: DriverStep, data: bytes = b"", chip: ChipConfig = CHIP) -> FunctionalChip:
-    machine = FunctionalChip(chip, steps)
+def run(*steps: DriverStep, data: bytes = b"", chip: ChipConfig = CHIP) -> UntimedChip:
+    machine = UntimedChip(chip, steps)
     machine.write_memory(0, data or bytes(range(256)) * 16)
     machine.run()
     return machine
@@ -218,7 +218,7 @@ def test_what_a_unit_refuses_is_named(step: DriverStep, message: str) -> None:
 
 
 def test_off_chip_bytes_that_nobody_wrote_are_named() -> None:
-    chip = FunctionalChip(CHIP, [load(SramName.AMEM, 0, 0, 4)])
+    chip = UntimedChip(CHIP, [load(SramName.AMEM, 0, 0, 4)])
     chip.write_memory(0, bytes(40))
     with pytest.raises(UnwrittenReadError, match=r"^memory: beat 5 is read, but was never written"):
         chip.run()
@@ -228,7 +228,7 @@ def test_bytes_beyond_the_off_chip_memory_are_refused() -> None:
     with pytest.raises(
         SimulationError, match=r"^memory: bytes 0xff8 to 0x1008 leave the off-chip memory of 4096 bytes"
     ):
-        FunctionalChip(CHIP, []).write_memory(4088, bytes(16))
+        UntimedChip(CHIP, []).write_memory(4088, bytes(16))
 
 
 # -- the engine's complaints ------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def run_changed(case: BandCase, word: int, value: int) -> None:
     data = bytearray(hand.data)
     at = hand.instructions_offset_bytes + 8 * word
     data[at : at + 8] = value.to_bytes(8, "little")
-    chip = FunctionalChip(case.config, hand.steps)
+    chip = UntimedChip(case.config, hand.steps)
     chip.write_memory(0, bytes(data))
     chip.run()
 
@@ -300,7 +300,7 @@ def test_an_activation_that_nobody_wrote_is_named(first: int, end: int, missing:
     """The band reads the words 4 * channel + 0..2 of the input and the words 64..71 of the residual."""
     hand = BandProgram(hand_made())
     some = load(SramName.AMEM, first, 0, end - first)
-    chip = FunctionalChip(hand.case.config, [some, *hand.steps[2:]])
+    chip = UntimedChip(hand.case.config, [some, *hand.steps[2:]])
     chip.write_memory(0, hand.data)
     with pytest.raises(UnwrittenReadError, match=rf"^engine\.amem: word {missing} is read, but was never written"):
         chip.run()
@@ -318,7 +318,7 @@ def test_words_that_no_step_reads_need_not_be_there() -> None:
     )
     hand = BandProgram(case)
     rows = [load(SramName.AMEM, row, 4 * row, 1) for row in (0, 2, 4)]
-    chip = FunctionalChip(case.config, [*rows, *hand.steps[2:]])
+    chip = UntimedChip(case.config, [*rows, *hand.steps[2:]])
     chip.write_memory(0, hand.data)
     chip.run()
     output = hand.output(chip.read_memory(hand.output_offset_bytes, case.slots * hand.row_bytes))
@@ -327,7 +327,7 @@ def test_words_that_no_step_reads_need_not_be_there() -> None:
 
 def test_a_job_of_no_layer_is_done_at_once() -> None:
     done: list[int] = []
-    machine = FunctionalChip(CHIP, [load(SramName.IMEM, 5, 0, 1), StartEngine(5)])
+    machine = UntimedChip(CHIP, [load(SramName.IMEM, 5, 0, 1), StartEngine(5)])
     machine.write_memory(0, END_WORD.to_bytes(8, "little"))
     machine.run(done.append)
     assert not done

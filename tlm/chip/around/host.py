@@ -63,7 +63,6 @@ class Host(Module):
         memory_base: int,
     ) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._access_cycles = config.cycles_of_ns(config.host_access_ns)
         self._interrupt_cycles = config.cycles_of_ns(config.host_interrupt_ns)
         self._units = units
@@ -107,16 +106,16 @@ class Host(Module):
         yield from self._write(base + UnitRegister.START, 1)
 
     def _wait(self, unit: Unit) -> Activity:
-        self.waits_for.value, begins = unit, self._clock.now
+        self.waits_for.value, begins = unit, self.clock.now
         while unit not in self._raised:
             self.state.value = HostState.SLEEP
-            self._wake = Event(self._clock.env)
+            self._wake = Event(self.clock.env)
             yield self._wake
         if self._raised[unit] == begins:  # whichever came first in this cycle: it has not slept
             self.state.value = HostState.RUN
         ready = self._raised.pop(unit) + self._interrupt_cycles
-        if ready > self._clock.now:
-            yield self._clock.cycles(ready - self._clock.now)
+        if ready > self.clock.now:
+            yield self.clock.cycles(ready - self.clock.now)
         self.state.value = HostState.RUN
         self.waits_for.value = None
         base = self._units[unit].base
@@ -136,7 +135,7 @@ class Host(Module):
         )
 
     def _interrupt(self, unit: Unit, payload: InterruptPayload) -> None:
-        self._raised[unit] = self._clock.now
+        self._raised[unit] = self.clock.now
         payload.status = Response.OK
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
@@ -150,10 +149,10 @@ class Host(Module):
         return int.from_bytes(data, "little")
 
     def _access(self, payload: MemoryPayload) -> Activity:
-        yield self._clock.cycles(self._access_cycles)
+        yield self.clock.cycles(self._access_cycles)
         yield from self.bus.b_transport(payload)
         if payload.status is not Response.OK:
             raise DriverError(
                 f"{self.path}: {payload.describe()} was answered with {payload.status.value!r} "
-                f"in cycle {self._clock.now}; no unit takes it there and then"
+                f"in cycle {self.clock.now}; no unit takes it there and then"
             )

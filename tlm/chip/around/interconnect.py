@@ -5,8 +5,7 @@ base, and its answer crosses back.
 Timing: a request crosses in one cycle and an answer in one; each target accepts one request a cycle, by fixed
 priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle. A
 port's requests to a target are granted in the order in which they were sent.
-Beats of a burst behind the first need no request of their own: the target paces them. A bulk payload crosses in no
-time, since its initiator has worked out the timing of the accesses that it stands for.
+Beats of a burst behind the first need no request of their own: the target paces them.
 Constraints: an address that no region holds is answered with ADDRESS_ERROR one cycle later.
 """
 
@@ -17,7 +16,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from tlm.chip.format.address_map import AddressMap, Region
-from tlm.chip.payloads import BulkPayload, BurstBeat
+from tlm.chip.payloads import BurstBeat
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Response
@@ -36,8 +35,7 @@ class Interconnect(Module):
 
     def __init__(self, name: str, parent: Module, address_map: AddressMap, port_slots: Mapping[str, int]) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
-        self._map = address_map
+        self.address_map = address_map
         self._last_request: dict[str, int] = {region.name: -1 for region in address_map}
         self._waiting: dict[tuple[str, int], deque[object]] = {
             (region.name, slot): deque() for region in address_map for slot in port_slots.values()
@@ -47,39 +45,42 @@ class Interconnect(Module):
             region.name: InitiatorSocket(self, f"to_{region.name}", MemoryPayload) for region in address_map
         }
         self.ports = {
-            port: TargetSocket(self, port, MemoryPayload, partial(self._cross, slot), self._debug)
+            port: TargetSocket(self, port, MemoryPayload, partial(self.cross, slot), self._debug)
             for port, slot in port_slots.items()
         }
 
-    def _cross(self, slot: int, payload: MemoryPayload) -> Activity:
-        region = self._map.find(payload.address, len(payload.data))
+    def cross(self, slot: int, payload: MemoryPayload) -> Activity:
+        """Carry a payload of a port to its target and the answer back."""
+        region = self.address_map.find(payload.address, len(payload.data))
         if region is None:
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
             payload.status = Response.ADDRESS_ERROR
             return
-        bulk = isinstance(payload, BulkPayload)
-        if not bulk and not (isinstance(payload, BurstBeat) and payload.beat):
+        if not (isinstance(payload, BurstBeat) and payload.beat):
             yield from self._request(region, slot)
+        yield from self.forward(region, payload)
+        yield self.clock.cycles(1)
+
+    def forward(self, region: Region, payload: MemoryPayload) -> Activity:
+        """Hand a payload to its target, with an address relative to the target's base."""
         payload.address -= region.base
         yield from self.targets[region.name].b_transport(payload)
         payload.address += region.base
-        if not bulk:
-            yield self._clock.cycles(1)
 
     def _request(self, region: Region, slot: int) -> Activity:
         queue, request = self._waiting[region.name, slot], object()
         queue.append(request)
         while True:
-            yield self._clock.slot(slot)
-            if queue[0] is request and self._last_request[region.name] != self._clock.now:
+            yield self.clock.slot(slot)
+            if queue[0] is request and self._last_request[region.name] != self.clock.now:
                 break
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
         queue.popleft()
-        self._last_request[region.name] = self._clock.now
-        yield self._clock.cycles(1)
+        self._last_request[region.name] = self.clock.now
+        yield self.clock.cycles(1)
 
     def _debug(self, payload: MemoryPayload) -> int:
-        region = self._map.find(payload.address, len(payload.data))
+        region = self.address_map.find(payload.address, len(payload.data))
         if region is None:
             payload.status = Response.ADDRESS_ERROR
             return 0

@@ -17,7 +17,7 @@ import numpy as np
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.payloads import BulkPayload, BurstBeat
+from tlm.chip.payloads import BurstBeat
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -31,23 +31,20 @@ class OffChipMemory(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
-        self._beat_bytes = config.bus_bytes
+        self.beat_bytes = config.bus_bytes
         self._beat_cycles = config.memory_beat_cycles
         self._latency_cycles = config.cycles_of_ns(config.memory_latency_ns)
-        self._bytes = np.zeros(config.memory_bytes, np.uint8)  # the system commits a page only when it is touched
-        self._written = np.zeros(-(-config.memory_bytes // config.bus_bytes), np.bool_)
+        self.bytes = np.zeros(config.memory_bytes, np.uint8)  # the system commits a page only when it is touched
+        self.written = np.zeros(-(-config.memory_bytes // config.bus_bytes), np.bool_)
         self._queue: deque[Event] = deque()
         self._free_from = Fraction(0)
         """When the next beat can be served, in cycles."""
         self.address = Probe(self, "address", 0)
         self.busy = Probe(self, "busy", False)
-        self.port = TargetSocket(self, "port", MemoryPayload, self._serve, self._debug)
+        self.port = TargetSocket(self, "port", MemoryPayload, self.serve, self._debug)
 
-    def _serve(self, payload: MemoryPayload) -> Activity:
-        if isinstance(payload, BulkPayload):
-            payload.status = self._move_bulk(payload)
-            return
+    def serve(self, payload: MemoryPayload) -> Activity:
+        """One beat."""
         beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
         if beat == 0:
             payload.status = self._check(payload, beats)
@@ -55,8 +52,8 @@ class OffChipMemory(Module):
                 return
             yield from self._wait_for_turn()
         cycle = math.ceil(self._free_from)
-        if cycle > self._clock.now:
-            yield self._clock.cycles(cycle - self._clock.now)
+        if cycle > self.clock.now:
+            yield self.clock.cycles(cycle - self.clock.now)
         self._free_from += self._beat_cycles
         self.address.value = payload.address
         self._move(payload)
@@ -65,14 +62,14 @@ class OffChipMemory(Module):
             self._next_burst()
 
     def _check(self, payload: MemoryPayload, beats: int) -> Response:
-        if payload.address % self._beat_bytes or len(payload.data) > self._beat_bytes:
+        if payload.address % self.beat_bytes or len(payload.data) > self.beat_bytes:
             return Response.BURST_ERROR
-        end = payload.address + (beats - 1) * self._beat_bytes + len(payload.data)
-        return Response.OK if payload.address >= 0 and end <= len(self._bytes) else Response.ADDRESS_ERROR
+        end = payload.address + (beats - 1) * self.beat_bytes + len(payload.data)
+        return Response.OK if payload.address >= 0 and end <= len(self.bytes) else Response.ADDRESS_ERROR
 
     def _wait_for_turn(self) -> Activity:
-        arrival = self._clock.now
-        turn = Event(self._clock.env)
+        arrival = self.clock.now
+        turn = Event(self.clock.env)
         self._queue.append(turn)
         self.busy.value = True
         if self._queue[0] is turn:
@@ -90,34 +87,18 @@ class OffChipMemory(Module):
     def _move(self, payload: MemoryPayload) -> None:
         place = slice(payload.address, payload.address + len(payload.data))
         if payload.command is Command.WRITE:
-            self._bytes[place] = memoryview(payload.data)
-            self._written[payload.address // self._beat_bytes] = True
+            self.bytes[place] = memoryview(payload.data)
+            self.written[payload.address // self.beat_bytes] = True
             return
-        if not self._written[payload.address // self._beat_bytes]:
-            raise self._unwritten(payload.address, payload)
+        if not self.written[payload.address // self.beat_bytes]:
+            raise self.unwritten(payload.address, payload)
         assert not isinstance(payload.data, bytes)
-        payload.data[:] = self._bytes[place].tobytes()
+        payload.data[:] = self.bytes[place].tobytes()
 
-    def _move_bulk(self, payload: BulkPayload) -> Response:
-        """Consecutive bytes, in no time."""
-        first, end = payload.address, payload.address + len(payload.data)
-        if first < 0 or end > len(self._bytes):
-            return Response.ADDRESS_ERROR
-        beats = slice(first // self._beat_bytes, -(-end // self._beat_bytes))
-        if payload.command is Command.WRITE:
-            self._bytes[first:end] = memoryview(payload.data)
-            self._written[beats] = True
-            return Response.OK
-        if not self._written[beats].all():
-            beat = beats.start + int(np.argmin(self._written[beats]))
-            raise self._unwritten(beat * self._beat_bytes, payload)
-        assert not isinstance(payload.data, bytes)
-        payload.data[:] = self._bytes[first:end].tobytes()
-        return Response.OK
-
-    def _unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
+    def unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
+        """What to say about a read of a byte that nobody has written."""
         return UnwrittenReadError(
-            f"{self.path}: byte 0x{address:x} was read in cycle {self._clock.now}"
+            f"{self.path}: byte 0x{address:x} was read in cycle {self.clock.now}"
             f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
             "check the addresses in the program"
         )
@@ -125,14 +106,14 @@ class OffChipMemory(Module):
     def _debug(self, payload: MemoryPayload) -> int:
         """Any range of bytes, in no time; a read does not ask whether they were written."""
         first, end = payload.address, payload.address + len(payload.data)
-        if first < 0 or end > len(self._bytes):
+        if first < 0 or end > len(self.bytes):
             payload.status = Response.ADDRESS_ERROR
             return 0
         if payload.command is Command.WRITE:
-            self._bytes[first:end] = memoryview(payload.data)
-            self._written[first // self._beat_bytes : -(-end // self._beat_bytes)] = True
+            self.bytes[first:end] = memoryview(payload.data)
+            self.written[first // self.beat_bytes : -(-end // self.beat_bytes)] = True
         else:
             assert not isinstance(payload.data, bytes)
-            payload.data[:] = self._bytes[first:end].tobytes()
+            payload.data[:] = self.bytes[first:end].tobytes()
         payload.status = Response.OK
         return len(payload.data)

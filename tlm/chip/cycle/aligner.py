@@ -15,9 +15,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.clock import Register
 from tlm.core.errors import ProtocolError
@@ -58,7 +58,6 @@ class Aligner(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._config = config
         self._banks = config.amem_banks
         self._header: LayerHeader | None = None
@@ -75,7 +74,7 @@ class Aligner(Module):
         delays = [1] * (config.rotate_stages + 1)
         delays[0] += config.sram_read_cycles
         delays[-1] += config.mask_cycles
-        self._stages: list[Register[_Token]] = [Register(self._clock, delay) for delay in delays]
+        self._stages: list[Register[_Token]] = [Register(self.clock, delay) for delay in delays]
         for k in range(config.rotate_stages):
             self.add_process(partial(self._rotate, k))
         self.add_process(self._mask)
@@ -104,7 +103,7 @@ class Aligner(Module):
         view = memoryview(fetched)
         for index, reads in enumerate(plan.cycles):
             if index:
-                yield self._clock.cycles(1)
+                yield self.clock.cycles(1)
             for i in reads:
                 word = MemoryPayload(
                     Command.READ, base + plan.words[i], view[i * word_bytes : (i + 1) * word_bytes], cause=step.cause

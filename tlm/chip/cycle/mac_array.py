@@ -15,8 +15,8 @@ from collections import deque
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload
 from tlm.chip.states import ArrayState
 from tlm.core.clock import Register
@@ -32,7 +32,6 @@ class MacArray(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._config = config
         self._pooling = False
         self._start_value = 0
@@ -46,7 +45,7 @@ class MacArray(Module):
         self.weights = TargetSocket(self, "weights", WeightPayload, immediate(self._take_weight))
         self.passes = TargetSocket(self, "passes", PassPayload, self._finish_pass)
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
-        self._products: Register[VectorPayload] = Register(self._clock, config.multiply_cycles)
+        self._products: Register[VectorPayload] = Register(self.clock, config.multiply_cycles)
         self.add_process(self._accumulate)
 
     def _configure(self, payload: LayerPayload) -> None:
@@ -89,10 +88,10 @@ class MacArray(Module):
     def _finish_pass(self, payload: PassPayload) -> Activity:
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
         if not self._ended_passes:
-            self._pass_ended = Event(self._clock.env)
+            self._pass_ended = Event(self.clock.env)
             yield self._pass_ended
         self._ended_passes -= 1
-        yield self._clock.cycles(self._config.accumulate_cycles)
+        yield self.clock.cycles(self._config.accumulate_cycles)
         self.state.value = ArrayState.HOLD
         full = self._accumulators
         yield from self.drain.b_transport(DrainPayload(full, payload, cause=payload.cause))

@@ -15,9 +15,10 @@ from collections import deque
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, Parameter
-from tlm.chip.kernels import steps as kernels
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
@@ -31,15 +32,15 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 class Requantiser(Module):
     """Parameter registers, arithmetic and write-back."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
+        self._tell_written = events.pass_written
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: dict[int, Parameter] = {}
         self._parameters: dict[int, Parameter] = {}
         self._job: DrainPayload | None = None
-        self._job_given: Event = Event(self._clock.env)
+        self._job_given: Event = Event(self.clock.env)
         self._idle: Event | None = None
         self.state = Probe(self, "state", RequantiserState.IDLE)
         self.entry = Probe(self, "entry", 0)
@@ -75,18 +76,20 @@ class Requantiser(Module):
 
     def _wait_until_idle(self) -> Activity:
         if self._job is not None:
-            self._idle = Event(self._clock.env)
+            self._idle = Event(self.clock.env)
             yield self._idle
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
 
     def _drain(self) -> Activity:
         while True:
             yield self._job_given
-            self._job_given = Event(self._clock.env)
-            yield self._clock.cycles(1)
+            self._job_given = Event(self.clock.env)
+            yield self.clock.cycles(1)
             self.state.value = RequantiserState.DRAIN
             yield from self._drain_pass()
             self.state.value = RequantiserState.IDLE
+            assert self._job is not None
+            self._tell_written(pass_id(self._job.cause))
             self._job = None
             if self._idle is not None:
                 self._idle.succeed()
@@ -106,7 +109,7 @@ class Requantiser(Module):
                 if write.status is Response.RETRY:  # frozen: no stage moves, nothing enters, no residual is read
                     write.rearm()
                     self.state.value = RequantiserState.FROZEN
-                    yield self._clock.cycles(1)
+                    yield self.clock.cycles(1)
                     continue
                 self._expect_ok(write)
                 self.state.value = RequantiserState.DRAIN
@@ -118,7 +121,7 @@ class Requantiser(Module):
             elif not any(stages):
                 return
             stages.append(entry)
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
 
     def _enter(self, slot: int) -> ActivityOf[MemoryPayload | None]:
         """The write of one entry slot, or None if its residual read was refused in this cycle."""

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from simpy import Event
-
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted
 from tlm.chip.format.isa import (
     IllegalInstructionError,
     LayerHeader,
@@ -28,7 +27,7 @@ from tlm.chip.format.isa import (
     header_word_count,
     opcode_of,
 )
-from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
 from tlm.chip.payloads import (
     FlushPayload,
     LayerPayload,
@@ -39,6 +38,7 @@ from tlm.chip.payloads import (
     Work,
 )
 from tlm.chip.states import SequencerState
+from tlm.chip.unit import UnitModule
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
@@ -49,15 +49,13 @@ from tlm.core.sockets import InitiatorSocket
 P = TypeVar("P", bound=Payload)
 
 
-class Sequencer(Module):
+class Sequencer(UnitModule):
     """The engine's control; its registers are the engine's registers."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
-        super().__init__(name, parent)
-        self._clock = self.clock
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
+        super().__init__(name, parent, EngineRegister)
         self._config = config
-        self._start: Event = Event(self._clock.env)
-        self.registers = UnitRegisters(self, EngineRegister, self._begin)
+        self._events = events
         self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
         self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
         self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
@@ -75,37 +73,31 @@ class Sequencer(Module):
         self.state = Probe(self, "state", SequencerState.IDLE)
         self.layer = Probe(self, "layer", -1)
         self.pass_index = Probe(self, "pass_index", -1)
-        self.add_process(self._serve)
 
-    def _begin(self) -> None:
-        self._start.succeed()
+    def work(self) -> Activity:
+        """The program at the IMem word in the registers."""
+        address, _ = self.registers.operand(EngineRegister.PROGRAM)
+        self._events.program_started(address)
+        yield from self._program(address)
 
-    def _serve(self) -> Activity:
-        while True:
-            yield self._start
-            self._start = Event(self._clock.env)
-            yield self._clock.cycles(1)
-            fault = None
-            try:
-                yield from self._program(self.registers.operand(EngineRegister.PROGRAM)[0])
-            except UnitFaultError as error:
-                fault = error
-            self.state.value = SequencerState.IDLE
-            self.layer.value = self.pass_index.value = -1
-            yield from self.registers.finish(fault)
+    def rest(self, fault: UnitFaultError | None) -> None:
+        """Show that it is idle."""
+        self.state.value = SequencerState.IDLE
+        self.layer.value = self.pass_index.value = -1
+        self._events.program_ended(fault)
 
     def _program(self, address: int) -> Activity:
         """Layers from ``address`` to END; returns in the cycle after END was read."""
         while True:
             self.state.value = SequencerState.HEADER
             word = yield from self._read_instruction(address)
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
             if self._opcode(word, address) is Opcode.END:
                 return
             words = [word]
             for offset in range(1, header_word_count(word)):
                 words.append((yield from self._read_instruction(address + offset)))
-                yield self._clock.cycles(1)
+                yield self.clock.cycles(1)
             try:
                 header = decode_header(words, self._config)
             except IllegalInstructionError:
@@ -115,6 +107,7 @@ class Sequencer(Module):
     def _layer(self, header: LayerHeader, address: int) -> ActivityOf[int]:
         """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
         cause = Cause(Work.LAYER, header.tag)
+        self._events.layer_started(header)
         self.layer.value = header.tag
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
             yield from self._tell(socket, LayerPayload(header, cause=cause))
@@ -129,19 +122,20 @@ class Sequencer(Module):
             if gap_cycles:
                 # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
                 self.state.value = SequencerState.GAP
-                yield self._clock.cycles(max(gap_cycles - 1 - slots, 0))
+                yield self.clock.cycles(max(gap_cycles - 1 - slots, 0))
             group_cause = Cause(Work.GROUP, group, cause)
             for tile in range(header.tiles(self._config.lanes)):
                 if tile:
-                    yield self._clock.cycles(gap_cycles)
+                    yield self.clock.cycles(gap_cycles)
                 steps = yield from self._pass(header, group, tile, address, weight_word, group_cause)
                 gap_cycles = self._config.pass_gap_cycles
             address += header.pattern_words(group, self._config.columns)
             weight_word += steps
             if group + 1 < header.groups(self._config.columns):
-                yield self._clock.cycles(1)
+                yield self.clock.cycles(1)
         self.state.value = SequencerState.DRAIN
         yield from self._tell(self.flushes, FlushPayload(cause=cause))
+        self._events.layer_ended(header.tag)
         return address
 
     def _read_parameters(self, header: LayerHeader, address: int, slots: int, cause: Cause) -> Activity:
@@ -149,7 +143,7 @@ class Sequencer(Module):
         for slot in range(slots):
             at = address + slot // header.slots_per_channel
             word = yield from self._read_instruction(at)
-            yield self._clock.cycles(1)
+            yield self.clock.cycles(1)
             try:
                 parameter = decode_parameter(word)
             except IllegalInstructionError:
@@ -163,12 +157,15 @@ class Sequencer(Module):
         lanes, columns = self._config.lanes, self._config.columns
         cause = Cause(Work.PASS, group * header.tiles(lanes) + tile, parent)
         word = yield from self._read_instruction(address)
-        yield self._clock.cycles(1)
+        yield self.clock.cycles(1)
         self.state.value = SequencerState.STEPS
         self.pass_index.value = cause.index
-        pixels = header.tile_pixels(tile, lanes)
-        work = PassPayload(group, tile, self._clock.now, pixels, header.group_channels(group, columns), cause=cause)
-        step_count = 0
+        pixels, first_cycle = header.tile_pixels(tile, lanes), self.clock.now
+        work = PassPayload(group, tile, first_cycle, pixels, header.group_channels(group, columns), cause=cause)
+        of_pass = PassId(header.tag, cause.index)
+        started = PassStarted(of_pass, group, tile, pixels, work.channels)
+        self._events.pass_started(started)
+        step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
             steps = self._pattern(word, header, header.pattern_channels(group, index, columns), address + index)
@@ -177,23 +174,27 @@ class Sequencer(Module):
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
                 step_cause = Cause(Work.BEAT, step_count, cause)
+                asked_cycle = self.clock.now
                 yield from self._tell(
                     self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
                 )
+                fetch_cycles += self.clock.now - asked_cycle + 1
                 if not header.pooling:
                     yield from self._fetch_weights(weight_word + step_count, step_cause)
                 step_count += 1
                 if not ends_pass:
-                    yield self._clock.cycles(1)
+                    yield self.clock.cycles(1)
             if not steps:
                 if index == last:
                     yield from self._tell(
                         self.steps, StepPayload(tile, 0, 0, is_step=False, ends_pass=True, cause=cause)
                     )
                 else:
-                    yield self._clock.cycles(1)
+                    yield self.clock.cycles(1)
         self.state.value = SequencerState.DRAIN
+        self._events.pass_fetched(PassFetched(started, first_cycle, step_count, fetch_cycles))
         yield from self._tell(self.passes, work)
+        self._events.pass_handed_over(of_pass)
         self.state.value = SequencerState.GAP
         return step_count
 

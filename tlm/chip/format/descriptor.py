@@ -40,6 +40,17 @@ def sram_size(sram: SramName, config: ChipConfig) -> tuple[int, int]:
             return config.imem_words, config.imem_word_bytes
 
 
+def sram_banks(sram: SramName, config: ChipConfig) -> int:
+    """How many banks an SRAM has."""
+    match sram:
+        case SramName.AMEM:
+            return config.amem_banks
+        case SramName.WMEM:
+            return config.wmem_banks
+        case SramName.IMEM:
+            return config.imem_banks
+
+
 def read_descriptor(registers: UnitRegisters, config: ChipConfig) -> Descriptor:
     """The descriptor in a channel's registers.
 

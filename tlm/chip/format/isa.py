@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import LayerKind
 from tlm.chip.format.header_checks import IllegalInstructionError, check_header
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, PAYLOAD_BITS, Band, LayerHeader
+from tlm.chip.kernels.geometry import LayerKind
 
 __all__ = [
     "BAND_OPCODES", "END_WORD", "FIELDS", "HEADER_OPCODES", "PAYLOAD_BITS", "PAYLOAD_MASK", "Band",

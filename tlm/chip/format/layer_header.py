@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlm.chip.format.geometry import Geometry, LayerKind
+from tlm.chip.kernels.geometry import Geometry, LayerKind
 
 PAYLOAD_BITS = 60
 """Bits of an IMem word behind its opcode."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import Geometry
 from tlm.chip.kernels.buffers import in_range
+from tlm.chip.kernels.geometry import Geometry
 from tlm.chip.kernels.timing import plane_strides, predict
 
 if TYPE_CHECKING:

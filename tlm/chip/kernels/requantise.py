@@ -1,7 +1,4 @@
-"""The requantiser's C kernels behind a typed, checked edge: a word, a pass or a layer of accumulators to AMem words.
-
-Shapes and layouts are those of :mod:`tlm.chip.kernels.steps`, which offers these functions too.
-"""
+"""kernels/requantise.c: a word, a pass or a layer of accumulators to AMem words."""
 
 from __future__ import annotations
 
@@ -40,7 +37,8 @@ def requantise_word(
         KernelError: a column, lane count, parameter or residual word out of range.
     """
     _check_row(acc, column, lanes, valid_lanes)
-    _check_scalars(residual_multiplier, low, high)
+    in_range("requantiser: residual multiplier", residual_multiplier, *_MULTIPLIER)
+    _check_output_range(low, high)
     in_range("requantiser: bias", bias, *_BIAS)
     in_range("requantiser: multiplier", multiplier, *_MULTIPLIER)
     in_range("requantiser: shift", shift, *_SHIFT)
@@ -79,61 +77,19 @@ def _check_row(acc: Buffer, column: int, lanes: int, valid_lanes: int) -> None:
         )
 
 
-def _check_scalars(residual_multiplier: int, low: int, high: int) -> None:
-    in_range("requantiser: residual multiplier", residual_multiplier, *_MULTIPLIER)
+def _check_output_range(low: int, high: int) -> None:
     if not -8 <= low <= high <= 15:
         raise KernelError(f"requantiser: range {low}..{high} is not one of 4 bits")
 
 
-def requantise_layer(
-    acc: npt.NDArray[np.int32],
-    *,
-    bias: npt.NDArray[Any],
-    multiplier: npt.NDArray[Any],
-    shift: npt.NDArray[Any],
-    low: int,
-    high: int,
-    lanes: int,
-    pixels: int,
-    residual_words: Memory | None = None,
-    residual_signed: bool = False,
-    residual_multiplier: int = 0,
-) -> bytes:
-    """The AMem image (channels, tiles words) of a layer, or of one pass with tiles = 1.
-
-    Args:
-        acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as :func:`mac_layer` gives it.
-        bias, multiplier, shift: (channels,).
-        pixels: output pixels; the lanes after the last one are written as 0.
-        residual_words: the image of the residual tensor, as large as the result.
-
-    Raises:
-        KernelError: sizes or parameters out of range.
-    """
-    channels, size = _check_layer(acc, lanes, pixels)
-    _check_scalars(residual_multiplier, low, high)
-    residual = ffi.NULL if residual_words is None else bytes_of(residual_words, "residual image")
-    if residual_words is not None and len(residual) != size:
-        raise KernelError(f"residual image of {len(residual)} bytes, but the output has {size}")
-    parameters = _parameters(bias, multiplier, shift, channels)
-    out = bytearray(size)
-    lib.tlm_requantise_layer(
-        ffi.from_buffer("int32_t[]", acc),
-        residual,
-        residual_signed,
-        *parameters,
-        *(residual_multiplier, low, high, lanes, channels, pixels),
-        ffi.from_buffer("uint8_t[]", out, require_writable=True),
-    )
-    return bytes(out)
-
-
-class PassRequantiser:
-    """:func:`requantise_layer` for pass after pass of one group: its parameters are checked and converted once.
+class RequantiseKernel:
+    """AMem words of channels whose parameters are checked and converted once: for pass after pass, or for a layer.
 
     Args:
         bias, multiplier, shift: (channels,).
-        low, high, lanes, residual_signed, residual_multiplier: as of :func:`requantise_layer`.
+        low, high: the range of the output.
+        lanes: of the array.
+        residual_signed, residual_multiplier: how a residual is added.
 
     Raises:
         KernelError: a parameter out of range.
@@ -152,14 +108,18 @@ class PassRequantiser:
         residual_multiplier: int = 0,
     ) -> None:
         check_sizes(lanes=lanes)
-        _check_scalars(residual_multiplier, low, high)
+        in_range("requantiser: residual multiplier", residual_multiplier, *_MULTIPLIER)
+        _check_output_range(low, high)
         self._channels, self._lanes = len(bias), lanes
-        self._bytes = self._channels * lanes // 2
-        self._parameters = _parameters(bias, multiplier, shift, self._channels)
+        self._parameters = (
+            integers("requantiser: bias", bias, self._channels, *_BIAS),
+            integers("requantiser: multiplier", multiplier, self._channels, *_MULTIPLIER),
+            integers("requantiser: shift", shift, self._channels, *_SHIFT),
+        )
         self._residual_signed, self._scalars = residual_signed, (residual_multiplier, low, high, lanes, self._channels)
 
-    def words(self, acc: Buffer, pixels: int, residual_words: bytearray | None = None) -> bytearray:
-        """One AMem word for each channel of a pass.
+    def of_pass(self, acc: Buffer, pixels: int, residual_words: Memory | None = None) -> bytearray:
+        """One word for each channel.
 
         Args:
             acc: accumulators int32 [columns][lanes], a channel in each of the first rows.
@@ -169,15 +129,34 @@ class PassRequantiser:
         Raises:
             KernelError: sizes that do not belong together.
         """
-        wrong_residual = residual_words is not None and len(residual_words) != self._bytes
-        if len(acc) < 2 * self._bytes or not 0 < pixels <= self._lanes or wrong_residual:
+        if len(acc) < self._channels * self._lanes or not 0 < pixels <= self._lanes:
             raise KernelError(
-                f"requantiser: {len(acc)} accumulators, {pixels} pixels and a residual of "
-                f"{0 if residual_words is None else len(residual_words)} bytes do not fit {self._channels} words of "
+                f"requantiser: {len(acc)} accumulators and {pixels} pixels do not fit {self._channels} words of "
                 f"{self._lanes} lanes"
             )
-        out = bytearray(self._bytes)
+        return self._words(acc, self._channels * self._lanes // 2, pixels, residual_words)
+
+    def of_layer(self, acc: npt.NDArray[np.int32], pixels: int, residual_words: Memory | None = None) -> bytearray:
+        """The image of all words, one channel's tiles behind the other's.
+
+        Args:
+            acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as ``mac_layer`` gives it.
+            pixels: of the output; the lanes behind the last are written as 0.
+            residual_words: the image of the residual tensor, as large as the result.
+
+        Raises:
+            KernelError: sizes that do not belong together.
+        """
+        channels, size_bytes = _check_layer(acc, self._lanes, pixels)
+        if channels != self._channels:
+            raise KernelError(f"requantiser: accumulators of {channels} channels, but parameters of {self._channels}")
+        return self._words(ffi.from_buffer("int32_t[]", acc), size_bytes, pixels, residual_words)
+
+    def _words(self, acc: Buffer, size_bytes: int, pixels: int, residual_words: Memory | None) -> bytearray:
         residual = ffi.NULL if residual_words is None else bytes_of(residual_words, "residual words")
+        if residual_words is not None and len(residual) != size_bytes:
+            raise KernelError(f"residual words of {len(residual)} bytes, but the output has {size_bytes}")
+        out = bytearray(size_bytes)
         lib.tlm_requantise_layer(
             acc, residual, self._residual_signed, *self._parameters, *self._scalars, pixels,
             ffi.from_buffer("uint8_t[]", out),
@@ -210,11 +189,3 @@ def _check_layer(acc: npt.NDArray[np.int32], lanes: int, pixels: int) -> tuple[i
             f"accumulators: {acc.dtype} {acc.shape}, but {pixels} pixels need contiguous int32 (O, {tiles * lanes})"
         )
     return acc.shape[0], acc.shape[0] * tiles * lanes // 2
-
-
-def _parameters(bias: npt.NDArray[Any], multiplier: npt.NDArray[Any], shift: npt.NDArray[Any], channels: int) -> Any:
-    return [
-        integers("requantiser: bias", bias, channels, *_BIAS),
-        integers("requantiser: multiplier", multiplier, channels, *_MULTIPLIER),
-        integers("requantiser: shift", shift, channels, *_SHIFT),
-    ]

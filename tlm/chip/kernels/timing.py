@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
-from tlm.chip.format.geometry import Geometry
 from tlm.chip.kernels.buffers import KernelError, in_range
+from tlm.chip.kernels.geometry import Geometry
 
 if TYPE_CHECKING:
     from tlm._kernels import CData

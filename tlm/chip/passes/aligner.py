@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
-from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import LayerPayload, PassActivationsPayload, PassStepsPayload
+from tlm.chip.passes.payloads import PassActivationsPayload, PassStepsPayload
+from tlm.chip.payloads import LayerPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -26,7 +27,6 @@ class Aligner(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._config = config
         self._header: LayerHeader | None = None
         self._view: DirectMemory | None = None
@@ -51,7 +51,7 @@ class Aligner(Module):
         yield from self.vectors.b_transport(
             PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, cause=payload.cause)
         )
-        yield self._clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
+        yield self.clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
         payload.status = Response.OK
 
     def _check_written(self, payload: PassStepsPayload, view: DirectMemory) -> None:
@@ -69,6 +69,6 @@ class Aligner(Module):
                     if not view.written[address]:
                         raise UnwrittenReadError(
                             f"{self.amem.path}: AMem bank {address % self._config.amem_banks}, word {address} is read "
-                            f"by the pass that starts in cycle {self._clock.now}, but was never written; "
+                            f"by the pass that starts in cycle {self.clock.now}, but was never written; "
                             "load it first, or check the addresses in the program"
                         )

@@ -15,19 +15,17 @@ from functools import partial
 
 from simpy import Event
 
+from tlm.chip import dma
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.address_map import MEMORY_BASE
-from tlm.chip.format.descriptor import Descriptor, read_descriptor, sram_size
+from tlm.chip.format.descriptor import Descriptor, sram_size
 from tlm.chip.format.driver import SramName
-from tlm.chip.format.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.dma import Channel, DmaTimeline
-from tlm.chip.payloads import BulkPayload, ReservationPayload, Work
-from tlm.chip.states import ChannelState
+from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Cause, Command, MemoryPayload, Response
-from tlm.core.probe import Probe
-from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 _NEAR_CYCLES = 256
@@ -37,70 +35,38 @@ _SETTLE_SLOT = 8
 """Behind every slot of the SRAMs and the interconnect: whatever happens in a cycle is known then."""
 
 
-class PassChannel(Module):
-    """One of the two channels: registers, sockets, and the transfer that is under way."""
+class PassChannel(dma.DmaChannel):
+    """One of the two channels: the transfer that is under way."""
 
     def __init__(self, name: str, parent: Dma, config: ChipConfig, channel: Channel) -> None:
-        super().__init__(name, parent)
+        super().__init__(name, parent, config)
         self._dma = parent
-        self._config = config
-        self._clock = self.clock
         self.channel = channel
-        self._start: Event = Event(self._clock.env)
-        self._completed: Event = Event(self._clock.env)
-        self._transfers = 0
-        self.state = Probe(self, "state", ChannelState.IDLE)
-        self.address = Probe(self, "address", 0)
-        self.moved_bytes = Probe(self, "moved_bytes", 0)
-        self.registers = UnitRegisters(self, ChannelRegister, self._begin)
-        self.memory: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "memory", MemoryPayload)
-        self.srams: dict[SramName, InitiatorSocket[MemoryPayload]] = {
-            sram: InitiatorSocket(self, sram.name.lower(), MemoryPayload) for sram in SramName
-        }
-        self.add_process(self._serve)
-
-    def _begin(self) -> None:
-        self._start.succeed()
+        self._completed: Event = Event(self.clock.env)
 
     def complete(self) -> None:
         """Called by the DMA in the cycle of the transfer's last access."""
         self._completed.succeed()
 
-    def _serve(self) -> Activity:
-        while True:
-            yield self._start
-            self._start = Event(self._clock.env)
-            yield self._clock.cycles(1)
-            self.state.value = ChannelState.BUSY
-            cause = Cause(Work.TRANSFER, self._transfers)
-            self._transfers += 1
-            fault = None
-            try:
-                yield from self._transfer(read_descriptor(self.registers, self._config), cause)
-            except UnitFaultError as error:
-                fault = error
-            yield self._clock.cycles(1)
-            self.state.value = ChannelState.IDLE
-            yield from self.registers.finish(fault)
-
-    def _transfer(self, descriptor: Descriptor, cause: Cause) -> Activity:
+    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+        """Do one transfer; return in the cycle of its last access."""
         refused_before = self._dma.refused(self.channel)
         self._check_memory(descriptor)
         self._dma.start(self.channel, descriptor)
         yield self._completed
-        self._completed = Event(self._clock.env)
+        self._completed = Event(self.clock.env)
         refused = self._dma.refused(self.channel) - refused_before
         yield from self._move(descriptor, cause, refused)
 
     def _check_memory(self, descriptor: Descriptor) -> None:
         rows = (descriptor.rows - 1) * descriptor.memory_stride_bytes
-        end = descriptor.memory_address + rows + descriptor.row_words * sram_size(descriptor.sram, self._config)[1]
+        end = descriptor.memory_address + rows + descriptor.row_words * sram_size(descriptor.sram, self.config)[1]
         if not self._dma.in_memory(descriptor.memory_address, end):
             raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, descriptor.memory_address)
 
     def _move(self, descriptor: Descriptor, cause: Cause, refused: int) -> Activity:
         """All bytes of the transfer, in no time."""
-        size_bytes = descriptor.row_words * sram_size(descriptor.sram, self._config)[1]
+        size_bytes = descriptor.row_words * sram_size(descriptor.sram, self.config)[1]
         for row in range(descriptor.rows):
             data = bytearray(size_bytes)
             outside = descriptor.memory_address + row * descriptor.memory_stride_bytes
@@ -122,15 +88,17 @@ class PassChannel(Module):
             raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, payload.address)
 
 
-class Dma(Module):
+class Dma(dma.Dma):
     """Two channels and the timeline that they share."""
 
-    def __init__(self, name: str, parent: Simulation, config: ChipConfig) -> None:
+    load: PassChannel
+    store: PassChannel
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
-        self._config = config
+        self.config = config
         self._timeline = DmaTimeline(config)
-        self._news: Event = Event(self._clock.env)
+        self._news: Event = Event(self.clock.env)
         self.load = PassChannel("load", self, config, Channel.LOAD)
         self.store = PassChannel("store", self, config, Channel.STORE)
         self.calendars = {
@@ -143,11 +111,11 @@ class Dma(Module):
 
     def in_memory(self, first: int, end: int) -> bool:
         """Whether these addresses are all off-chip memory."""
-        return first >= MEMORY_BASE and end <= MEMORY_BASE + self._config.memory_bytes
+        return first >= MEMORY_BASE and end <= MEMORY_BASE + self.config.memory_bytes
 
     def start(self, channel: Channel, descriptor: Descriptor) -> None:
         """A channel begins to move in this cycle."""
-        now = self._clock.now
+        now = self.clock.now
         self._timeline.advance(now)
         self._timeline.start(
             channel, now, descriptor.memory_address - MEMORY_BASE, descriptor.sram, descriptor.sram_word,
@@ -160,7 +128,7 @@ class Dma(Module):
         return self._timeline.refused(channel)
 
     def _reserve(self, sram: SramName, payload: ReservationPayload) -> None:
-        self._timeline.advance(self._clock.now)
+        self._timeline.advance(self.clock.now)
         self._timeline.set_calendar(sram, payload.first_cycle, payload.banks)
         self._announce()
         payload.status = Response.OK
@@ -176,24 +144,24 @@ class Dma(Module):
             earliest = self._timeline.earliest_completion()
             if earliest is None:
                 yield self._news
-                self._news = Event(self._clock.env)
+                self._news = Event(self.clock.env)
                 continue
-            if earliest > self._clock.now + _NEAR_CYCLES:
-                yield self._clock.cycles(earliest - self._clock.now) | self._news
+            if earliest > self.clock.now + _NEAR_CYCLES:
+                yield self.clock.cycles(earliest - self.clock.now) | self._news
                 if self._news.triggered:
-                    self._news = Event(self._clock.env)
+                    self._news = Event(self.clock.env)
                 else:
-                    self._timeline.advance(self._clock.now)
+                    self._timeline.advance(self.clock.now)
                 continue
             completion = self._timeline.next_completion()
             assert completion is not None
             cycle = completion[0]
-            estimate = self._clock.cycles(cycle - self._clock.now)
+            estimate = self.clock.cycles(cycle - self.clock.now)
             yield estimate | self._news
             if self._news.triggered:
-                self._news = Event(self._clock.env)
+                self._news = Event(self.clock.env)
                 continue
-            yield self._clock.slot(_SETTLE_SLOT)
+            yield self.clock.slot(_SETTLE_SLOT)
             if self._timeline.next_completion() == completion:
                 for _, channel in self._timeline.advance(cycle + 1):
                     (self.load if channel is Channel.LOAD else self.store).complete()

@@ -7,9 +7,10 @@ Timing: the handover is in the cycle that the sequencer has worked out.
 
 from __future__ import annotations
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import DrainPayload, LayerPayload, PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.passes.payloads import PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.payloads import DrainPayload, LayerPayload
 from tlm.chip.states import ArrayState
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -23,7 +24,6 @@ class MacArray(Module):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
         self._config = config
         self._activations: PassActivationsPayload | None = None
         self._weights: PassWeightsPayload | None = None
@@ -36,8 +36,8 @@ class MacArray(Module):
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
 
     def _configure(self, payload: LayerPayload) -> None:
-        self._pooling = payload.header.pooling
-        self._kernel = kernels.PassKernel(payload.header.geometry(self._config.lanes, self._config.columns))
+        geometry = payload.header.geometry(self._config.lanes, self._config.columns)
+        self._kernel = kernels.PoolPass(geometry) if payload.header.pooling else kernels.MacPass(geometry)
         payload.status = Response.OK
 
     def _take_activations(self, payload: PassActivationsPayload) -> None:
@@ -53,18 +53,18 @@ class MacArray(Module):
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
         activations, weights = self._activations, self._weights
         assert activations is not None  # sent when the pass started, as the weights were
-        if self._pooling:
-            self._kernel.pool(
+        if isinstance(self._kernel, kernels.PoolPass):
+            self._kernel(
                 activations.amem.view, activations.patterns, activations.group, activations.tile, self._accumulators
             )
         else:
             assert weights is not None
-            self._kernel.mac(
+            self._kernel(
                 activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns, activations.tile,
                 self._accumulators,
             )  # fmt: skip
         self.state.value = ArrayState.HOLD
-        yield self._clock.cycles(payload.times.handover_cycle - self._clock.now)
+        yield self.clock.cycles(payload.times.handover_cycle - self.clock.now)
         yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, cause=payload.cause))
         self.state.value = ArrayState.IDLE
         payload.status = Response.OK

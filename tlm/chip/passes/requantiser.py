@@ -10,17 +10,12 @@ from __future__ import annotations
 
 from simpy import Event
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, ParameterArrays
-from tlm.chip.kernels import steps as kernels
-from tlm.chip.payloads import (
-    BulkPayload,
-    DrainPayload,
-    FlushPayload,
-    GroupParametersPayload,
-    LayerPayload,
-    TimedPassPayload,
-)
+from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
+from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
@@ -33,15 +28,15 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 class Requantiser(Module):
     """Parameter registers, arithmetic and write-back for whole passes."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent)
-        self._clock = self.clock
+        self._tell_written = events.pass_written
         self._config = config
         self._header: LayerHeader | None = None
         self._next_parameters: ParameterArrays | None = None
         self._write: BulkPayload | None = None
         self._write_cycle = -1
-        self._given: Event = Event(self._clock.env)
+        self._given: Event = Event(self.clock.env)
         self.state = Probe(self, "state", RequantiserState.IDLE)
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, immediate(self._take_parameters))
@@ -67,7 +62,7 @@ class Requantiser(Module):
         assert header is not None  # the sequencer configures before it sends parameters
         low, high = header.output_range
         self._bias = parameters.bias
-        self._kernel = kernels.PassRequantiser(
+        self._kernel = kernels.RequantiseKernel(
             bias=parameters.bias, multiplier=parameters.multiplier, shift=parameters.shift, low=low, high=high,
             lanes=self._config.lanes, residual_signed=header.residual_signed,
             residual_multiplier=header.residual_multiplier,
@@ -78,7 +73,7 @@ class Requantiser(Module):
         of_pass = payload.of_pass
         assert isinstance(of_pass, TimedPassPayload)
         if self._write is not None:
-            raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self._clock.now} before the last write")
+            raise ProtocolError(f"{self.path}: a pass was handed over in cycle {self.clock.now} before the last write")
         if self._next_parameters is not None:
             self._use_parameters(self._next_parameters)
             self._next_parameters = None
@@ -89,19 +84,20 @@ class Requantiser(Module):
 
     def _flush(self, payload: FlushPayload) -> Activity:
         """Answered in the cycle after the last write."""
-        yield self._clock.cycles(self._write_cycle + 1 - self._clock.now)
+        yield self.clock.cycles(self._write_cycle + 1 - self.clock.now)
         payload.status = Response.OK
 
     def _write_back(self) -> Activity:
         while True:
             yield self._given
-            self._given = Event(self._clock.env)
+            self._given = Event(self.clock.env)
             self.state.value = RequantiserState.DRAIN
-            yield self._clock.cycles(self._write_cycle - self._clock.now)
+            yield self.clock.cycles(self._write_cycle - self.clock.now)
             assert self._write is not None
             yield from self.writes.b_transport(self._write)
             self._expect_ok(self._write)
             self.state.value = RequantiserState.IDLE
+            self._tell_written(pass_id(self._write.cause))
             self._write = None
 
     def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
@@ -117,7 +113,7 @@ class Requantiser(Module):
             if header.has_residual:
                 address = header.residual_base_word + first_channel * self._residual_plane + of_pass.tile
                 residual = yield from self._read_residual(address, self._residual_plane, of_pass)
-            data = self._kernel.words(payload.accumulators, of_pass.pixels, residual)
+            data = self._kernel.of_pass(payload.accumulators, of_pass.pixels, residual)
         plane = self._output_plane
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
         return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)

@@ -16,26 +16,26 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from simpy import Event
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted, Port
+from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
+from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
 from tlm.chip.format.layer_header import HEADER_WORDS
-from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError, UnitRegisters
+from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
-from tlm.chip.passes.decode import DecodedLayer, decode_layer, is_end
-from tlm.chip.payloads import (
-    FlushPayload,
+from tlm.chip.passes.payloads import (
     GroupParametersPayload,
-    LayerPayload,
     PassStepsPayload,
     PassTimes,
     PassWeightsPayload,
     ReservationPayload,
     TimedPassPayload,
-    Work,
 )
+from tlm.chip.payloads import FlushPayload, LayerPayload, Work
 from tlm.chip.states import SequencerState
+from tlm.chip.unit import UnitModule
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
@@ -44,15 +44,13 @@ from tlm.core.probe import Probe
 from tlm.core.sockets import DirectMemory, InitiatorSocket
 
 
-class Sequencer(Module):
+class Sequencer(UnitModule):
     """The engine's control for whole passes; its registers are the engine's registers."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
-        super().__init__(name, parent)
-        self._clock = self.clock
+    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
+        super().__init__(name, parent, EngineRegister)
         self._config = config
-        self._start: Event = Event(self._clock.env)
-        self.registers = UnitRegisters(self, EngineRegister, self._begin)
+        self._events = events
         self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
         self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
         self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
@@ -65,33 +63,27 @@ class Sequencer(Module):
             self, "parameters", GroupParametersPayload
         )
         self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
-        self.reservations: dict[str, InitiatorSocket[ReservationPayload]] = {
-            sram: InitiatorSocket(self, f"reserve_{sram}", ReservationPayload) for sram in ("amem", "wmem", "imem")
+        self.reservations: dict[SramName, InitiatorSocket[ReservationPayload]] = {
+            sram: InitiatorSocket(self, f"reserve_{sram.name.lower()}", ReservationPayload) for sram in SramName
         }
         self.state = Probe(self, "state", SequencerState.IDLE)
         self.layer = Probe(self, "layer", -1)
         self.pass_index = Probe(self, "pass_index", -1)
-        self.add_process(self._serve)
 
     def _layer_socket(self, block: str) -> InitiatorSocket[LayerPayload]:
         return InitiatorSocket(self, f"layers_to_{block}", LayerPayload)
 
-    def _begin(self) -> None:
-        self._start.succeed()
+    def work(self) -> Activity:
+        """The program at the IMem word in the registers."""
+        address, _ = self.registers.operand(EngineRegister.PROGRAM)
+        self._events.program_started(address)
+        yield from self._program(address)
 
-    def _serve(self) -> Activity:
-        while True:
-            yield self._start
-            self._start = Event(self._clock.env)
-            yield self._clock.cycles(1)
-            fault = None
-            try:
-                yield from self._program(self.registers.operand(EngineRegister.PROGRAM)[0])
-            except UnitFaultError as error:
-                fault = error
-            self.state.value = SequencerState.IDLE
-            self.layer.value = self.pass_index.value = -1
-            yield from self.registers.finish(fault)
+    def rest(self, fault: UnitFaultError | None) -> None:
+        """Show that it is idle."""
+        self.state.value = SequencerState.IDLE
+        self.layer.value = self.pass_index.value = -1
+        self._events.program_ended(fault)
 
     def _program(self, address: int) -> Activity:
         """Layers from ``address`` to END; returns in the cycle after END was read."""
@@ -102,13 +94,14 @@ class Sequencer(Module):
             try:
                 end = is_end(word)
             except IllegalInstructionError:
-                yield self._clock.cycles(1)
+                yield self.clock.cycles(1)
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
             if end:
                 bank = address % self._config.imem_banks
                 reads = np.bincount([bank], minlength=self._config.imem_banks)
-                yield from self._reserve("imem", self._clock.now, np.array([1 << bank], np.uint8), {"fetch": reads})
-                yield self._clock.cycles(1)
+                banks = np.array([1 << bank], np.uint8)
+                yield from self._reserve(SramName.IMEM, self.clock.now, banks, {Port.FETCH: reads})
+                yield self.clock.cycles(1)
                 return
             address = yield from self._layer(memory, address)
 
@@ -129,33 +122,34 @@ class Sequencer(Module):
             word = first + int(np.argmin(written))
             raise UnwrittenReadError(
                 f"engine.{sram} bank {word % banks}: word {word} is read by the layer that starts in cycle "
-                f"{self._clock.now}, but was never written; load it first, or check the addresses in the program"
+                f"{self.clock.now}, but was never written; load it first, or check the addresses in the program"
             )
 
     # -- running --------------------------------------------------------------------------------------------------
 
     def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
         """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
-        cycle_0 = self._clock.now
+        cycle_0 = self.clock.now
         try:
             layer = decode_layer(partial(self._words, memory), address, self._config)
         except UnitFaultError:
-            yield self._clock.cycles(HEADER_WORDS)
+            yield self.clock.cycles(HEADER_WORDS)
             raise
         header = layer.header
         wmem = self.wmem.direct_memory()
         self._check_written("wmem", wmem, header.weight_base_word, layer.weights_end_word, self._config.wmem_banks)
         occupancy = self._occupy(layer, address)
         of_amem = {
-            "aligner": occupancy.aligner_reads,
-            "write_back": occupancy.write_back,
-            "residual": occupancy.residual_reads,
+            Port.ALIGNER: occupancy.aligner_reads,
+            Port.WRITE_BACK: occupancy.write_back,
+            Port.RESIDUAL: occupancy.residual_reads,
         }
-        yield from self._reserve("amem", cycle_0, occupancy.amem, of_amem)
-        yield from self._reserve("wmem", cycle_0, occupancy.wmem, {"fetch": occupancy.weight_reads})
-        yield from self._reserve("imem", cycle_0, occupancy.imem, {"fetch": occupancy.instruction_reads})
-        yield self._clock.cycles(header.header_words)
+        yield from self._reserve(SramName.AMEM, cycle_0, occupancy.amem, of_amem)
+        yield from self._reserve(SramName.WMEM, cycle_0, occupancy.wmem, {Port.FETCH: occupancy.weight_reads})
+        yield from self._reserve(SramName.IMEM, cycle_0, occupancy.imem, {Port.FETCH: occupancy.instruction_reads})
+        yield self.clock.cycles(header.header_words)
         cause = Cause(Work.LAYER, header.tag)
+        self._events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
@@ -166,7 +160,7 @@ class Sequencer(Module):
             for tile, pixels in enumerate(pixels_of_tiles):
                 pass_cause = Cause(Work.PASS, group * len(pixels_of_tiles) + tile, group_cause)
                 times = next(all_times)
-                yield self._clock.cycles(times.first_cycle - self._clock.now)
+                yield self.clock.cycles(times.first_cycle - self.clock.now)
                 self.state.value = SequencerState.STEPS
                 self.pass_index.value = pass_cause.index
                 if not tile:
@@ -176,9 +170,10 @@ class Sequencer(Module):
                     words = PassWeightsPayload(wmem, own.first_weight_word, cause=pass_cause)
                     yield from self.weights.b_transport(words)
                 work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, cause=pass_cause)
-                yield from self._pass(work, own.patterns)
+                yield from self._pass(work, PassId(header.tag, pass_cause.index), own.patterns)
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(cause=cause))
+        self._events.layer_ended(header.tag)
         return layer.end_word
 
     def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
@@ -199,19 +194,24 @@ class Sequencer(Module):
 
     def _reserve(
         self,
-        sram: str,
+        sram: SramName,
         first_cycle: int,
         banks: npt.NDArray[np.uint8],
-        accesses: Mapping[str, npt.NDArray[np.int64]],
+        accesses: Mapping[Port, npt.NDArray[np.int64]],
     ) -> Activity:
         yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks, accesses))
 
-    def _pass(self, work: TimedPassPayload, patterns: npt.NDArray[np.uint64]) -> Activity:
+    def _pass(self, work: TimedPassPayload, of_pass: PassId, patterns: npt.NDArray[np.uint64]) -> Activity:
         """One pass, from its first cycle s to its handover h."""
-        steps = PassStepsPayload(work.group, work.tile, patterns, work.times, cause=work.cause)
+        times = work.times
+        started = PassStarted(of_pass, work.group, work.tile, work.pixels, work.channels)
+        self._events.pass_started(started)
+        steps = PassStepsPayload(work.group, work.tile, patterns, times, cause=work.cause)
         yield from self.steps.b_transport(steps)
         self.state.value = SequencerState.DRAIN
+        self._events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
         yield from self.passes.b_transport(work)
+        self._events.pass_handed_over(of_pass)
         self.state.value = SequencerState.GAP
 
 

@@ -3,32 +3,76 @@
 Request flow: data move in bulk payloads or through direct memory. The engine says in a reservation which banks it will
 take in which cycles; the SRAM passes it on to the DMA, which fits its own accesses into what is left.
 Timing: none here: whoever sends a bulk payload has worked it out from the reservations.
+Constraints: reading a word that nobody has written is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numpy as np
 
-from tlm.chip.cycle import sram
-from tlm.chip.payloads import ReservationPayload
+from tlm.chip.config import ChipConfig
+from tlm.chip.engine import Accessed, EngineEvents, Port
+from tlm.chip.format.driver import SramName
+from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
+from tlm.chip.sram import SramBase, pass_of
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Response
+from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
+_READ_DIRECTLY = (Port.ALIGNER, Port.FETCH)
+"""Their words come through direct memory, so their accesses are told when they are reserved."""
 
-class Sram(sram.Sram):
-    """Sram with a socket for reservations and one that passes them on."""
 
-    def __init__(
-        self, name: str, parent: Module, *, words: int, word_bytes: int, banks: int, port_slots: Mapping[str, int]
-    ) -> None:
-        super().__init__(name, parent, words=words, word_bytes=word_bytes, banks=banks, port_slots=port_slots)
+class Sram(SramBase):
+    """Words move in bulk."""
+
+    def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
+        super().__init__(sram, parent, config, events)
+        self._word_rows = np.frombuffer(self.bytes, np.uint8).reshape(self.words, self.word_bytes)
+        self._written_words = np.frombuffer(self.written, np.uint8)
         self.reservations = TargetSocket(self, "reservations", ReservationPayload, self._reserve)
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
+
+    def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
+        """Every word of a bulk payload, in no time."""
+        assert isinstance(payload, BulkPayload)
+        payload.status = self._move(payload, port)
+        if payload.status is Response.OK:
+            served = self._words_of_banks(payload.address, len(payload.data) // self.word_bytes, payload.stride_words)
+            self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
+        yield from ()
+
+    def _move(self, payload: BulkPayload, port: Port) -> Response:
+        count, rest = divmod(len(payload.data), self.word_bytes)
+        end = payload.address + (count - 1) * payload.stride_words + 1
+        if rest or payload.address < 0 or end > self.words:
+            return Response.ADDRESS_ERROR
+        places = slice(payload.address, end, payload.stride_words)
+        if payload.command is Command.WRITE:
+            self._word_rows[places] = np.frombuffer(payload.data, np.uint8).reshape(count, self.word_bytes)
+            self._written_words[places] = 1
+            return Response.OK
+        written = self._written_words[places]
+        if not written.all():
+            address = payload.address + int(np.argmin(written)) * payload.stride_words
+            self.refuse_unwritten(address, port, payload)
+        assert not isinstance(payload.data, bytes)
+        payload.data[:] = self._word_rows[places].tobytes()
+        return Response.OK
+
+    def _words_of_banks(self, address: int, words: int, stride_words: int) -> list[int]:
+        served = [0] * self.banks
+        for first in range(min(words, self.banks)):  # the banks repeat after that many words
+            served[(address + first * stride_words) % self.banks] += -(-(words - first) // self.banks)
+        return served
 
     def _reserve(self, payload: ReservationPayload) -> Activity:
         onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, cause=payload.cause)
         yield from self.calendar.b_transport(onward)
         payload.status = onward.status
         assert payload.status is Response.OK
+        for port in _READ_DIRECTLY:
+            words = payload.accesses.get(port)
+            if words is not None and words.any():
+                self.tell_accessed(Accessed(self.sram, port, words.tolist(), 0, None))

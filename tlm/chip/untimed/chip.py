@@ -16,12 +16,12 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer
 from tlm.chip.format.packing import Image
 from tlm.chip.format.registers import ERROR_TEXT, UnitFaultError
-from tlm.chip.untimed.engine import FunctionalEngine, FunctionalLayer
+from tlm.chip.untimed.engine import UntimedEngine, UntimedLayer
 from tlm.chip.untimed.memories import Copy, new_off_chip_memory, new_srams, prepare_copy
 from tlm.core.errors import SimulationError
 
 
-class FunctionalChip:
+class UntimedChip:
     """Off-chip memory, AMem, WMem and IMem, and what a program does to them.
 
     All runs need the same instructions in the off-chip memory: they are decoded in the first.
@@ -36,9 +36,9 @@ class FunctionalChip:
         self._steps = tuple(steps)
         self._memory = new_off_chip_memory(config)
         self._srams = new_srams(config)
-        self._engine = FunctionalEngine(config, self._srams)
+        self._engine = UntimedEngine(config, self._srams)
         self._copies: dict[int, Copy] = {}
-        self._jobs: dict[int, tuple[FunctionalLayer, ...]] = {}
+        self._jobs: dict[int, tuple[UntimedLayer, ...]] = {}
 
     def write_memory(self, offset_bytes: int, data: Image) -> None:
         """Put bytes into the off-chip memory.
@@ -94,7 +94,7 @@ class FunctionalChip:
                 self._copies[index] = prepare_copy(step.transfer, step.unit, self._config, self._srams, self._memory)
         return self._copies[index]
 
-    def _layers(self, index: int, step: StartEngine) -> tuple[FunctionalLayer, ...]:
+    def _layers(self, index: int, step: StartEngine) -> tuple[UntimedLayer, ...]:
         if index not in self._jobs:
             with _named("engine.sequencer"):
                 self._jobs[index] = self._engine.decode(step.imem_word)

@@ -7,16 +7,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
+from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
+from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
-from tlm.chip.kernels import steps as kernels
-from tlm.chip.passes.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.untimed.memories import MemoryBytes, rows_of
 
 
-class FunctionalEngine:
+class UntimedEngine:
     """Sequencer, aligner, MAC array and requantiser as functions of AMem and WMem bytes.
 
     Args:
@@ -28,7 +29,7 @@ class FunctionalEngine:
         self._config = config
         self._srams = srams
 
-    def decode(self, address: int) -> tuple[FunctionalLayer, ...]:
+    def decode(self, address: int) -> tuple[UntimedLayer, ...]:
         """The layers from an IMem word to END, as IMem holds them now.
 
         Raises:
@@ -39,7 +40,7 @@ class FunctionalEngine:
         while not self._is_end(address):
             decoded = decode_layer(self._fetch, address, self._config)
             layers.append(
-                FunctionalLayer(decoded, self._config, self._srams[SramName.AMEM], self._srams[SramName.WMEM])
+                UntimedLayer(decoded, self._config, self._srams[SramName.AMEM], self._srams[SramName.WMEM])
             )
             address = decoded.end_word
         return tuple(layers)
@@ -60,7 +61,7 @@ class FunctionalEngine:
         return imem.data[address * size : end * size].view("<u8").astype(np.uint64)
 
 
-class FunctionalLayer:
+class UntimedLayer:
     """A decoded layer, or a band of one, that can run as often as its words are there.
 
     All of it is computed before any of it is written, so what it reads must not be overwritten by its own output;
@@ -92,9 +93,14 @@ class FunctionalLayer:
             self._residual_words = (at + np.arange(header.out_channels)[:, None] * plane + np.arange(tiles)).ravel()
 
     @property
+    def header(self) -> LayerHeader:
+        """What its header words say."""
+        return self._decoded.header
+
+    @property
     def tag(self) -> int:
         """The number in the layer's header."""
-        return self._decoded.header.tag
+        return self.header.tag
 
     def run(self) -> None:
         """Read AMem and WMem, compute, write AMem.
@@ -115,7 +121,7 @@ class FunctionalLayer:
         np.copyto(self._output, np.frombuffer(words, np.uint8).reshape(self._output.shape))
         self._output_written[...] = True
 
-    def _words(self, acc: npt.NDArray[np.int32]) -> bytes:
+    def _words(self, acc: npt.NDArray[np.int32]) -> bytes | bytearray:
         """The output words, one entry slot's tiles behind the other's."""
         header = self._decoded.header
         if header.accumulator_output:
@@ -125,11 +131,11 @@ class FunctionalLayer:
             self._check(self._residual_words)
             residual = np.ascontiguousarray(self._residual)
         low, high = header.output_range
-        return kernels.requantise_layer(
-            acc, bias=self._bias, multiplier=self._multiplier, shift=self._shift, low=low, high=high,
-            lanes=self._lanes, pixels=self._pixels, residual_words=residual,
+        kernel = kernels.RequantiseKernel(
+            bias=self._bias, multiplier=self._multiplier, shift=self._shift, low=low, high=high, lanes=self._lanes,
             residual_signed=header.residual_signed, residual_multiplier=header.residual_multiplier,
         )  # fmt: skip
+        return kernel.of_layer(acc, self._pixels, residual)
 
     def _check_input(self) -> None:
         """Words that no step reads (of rows that a stride passes over, say) need not be there."""

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tlm.chip.engine import PassStarted
 from tlm.chip.format.driver import Unit
-from tlm.chip.states import SequencerState
-from tlm.core.probe import Probe
 from tlm.observe.account import Spans, WaitSpan, wait_spans
 from tlm.observe.activity import FILLS
 from tlm.observe.array_spans import ArraySpan, array_spans
@@ -59,14 +58,12 @@ class EngineWatcher:
 
     def __init__(self, watched: Watched) -> None:
         self._clock = watched.system.simulation.clock
-        sequencer = watched.system.engine.sequencer
         self.last_start_cycle = -1
         """s of the pass that began last."""
-        sequencer.state.observe(self._see_state)
+        watched.system.engine.events.pass_started.listen(self._see_start)
 
-    def _see_state(self, state: Probe[SequencerState]) -> None:
-        if state.value is SequencerState.STEPS:
-            self.last_start_cycle = self._clock.now
+    def _see_start(self, _: PassStarted) -> None:
+        self.last_start_cycle = self._clock.now
 
 
 class RunView:

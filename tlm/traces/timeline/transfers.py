@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlm.chip.format.driver import Unit
-from tlm.chip.payloads import BulkPayload, BurstBeat, Work
+from tlm.chip.passes.payloads import BulkPayload
+from tlm.chip.payloads import BurstBeat, Work
 from tlm.chip.system import System
 from tlm.core.payload import Payload, Response
 from tlm.core.sockets import InitiatorSocket, Phase

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tlm.chip.cycle.engine import CycleEngine
+from tlm.chip.engine import Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, Work
@@ -91,7 +92,7 @@ class _Averages:
         served, moved = recorder.banks.served(), recorder.moved_bytes
         running = sum(last + 1 - first for first, last in recorder.activity.running.until(cycles))
         words = {
-            who: {name: served.get((name, f"dma_{who}"), 0) for name in SramName} for who in ("load", "store")
+            who: {name: served.get((name, Port(f"dma_{who}")), 0) for name in SramName} for who in ("load", "store")
         }  # fmt: skip
         events: Counter[str] = engine_events(served) + cycle_events(cycles, running)
         for pooling, steps in self._steps.items():

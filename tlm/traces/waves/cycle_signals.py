@@ -13,8 +13,8 @@ from tlm.chip.around.host import Host
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.cycle.dma import Dma
-from tlm.chip.cycle.dma_channel import DmaChannel
 from tlm.chip.cycle.engine import CycleEngine
+from tlm.chip.dma import DmaChannel
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import StartTransfer, Transfer, Unit
 from tlm.chip.format.registers import ChannelRegister, EngineRegister, UnitRegister

@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 
 from vcd.writer import Variable
 
-from tlm.chip.states import RequantiserState
 from tlm.observe.cause_spans import cause_spans
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.power import energy_shares, power_steps
@@ -175,13 +174,12 @@ class PassSignals:
 
     def _of_write_backs(self, part: PartRecord, totals: Totals) -> Changes:
         handed_over = [one for one in part.passes if one.handover_cycle >= 0]
-        idle = self._watched.system.engine.requantiser.state.value is RequantiserState.IDLE
         for index, one in enumerate(handed_over):
             first, end = one.handover_cycle + 1, one.last_write_cycle + 1
             yield Change(first, self._requantiser, labels.code("writes"))
             yield Change(first, self._writing, 1)
             yield Change(first, self._drained, index)
-            if one is handed_over[-1] and not (part.flushed or (idle and end > first)):  # the run failed in it
+            if one is handed_over[-1] and not one.written:  # the run failed in it
                 return
             yield Change(end, self._requantiser, labels.code("idle"))
             yield Change(end, self._writing, 0)

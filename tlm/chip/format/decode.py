@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.geometry import Geometry
 from tlm.chip.format.isa import (
     FIELDS,
     PAYLOAD_BITS,
@@ -25,6 +24,7 @@ from tlm.chip.format.isa import (
     opcode_of,
 )
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
+from tlm.chip.kernels.geometry import Geometry
 
 Fetch: TypeAlias = Callable[[int, int], npt.NDArray[np.uint64]]
 """fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""

@@ -1,14 +1,14 @@
-"""One layer as the engine's header words describe it, in the form that the C kernels take."""
+"""kernels/geometry.c: a layer as the engine's header words describe it, and what its steps fetch."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tlm._kernels import ffi, lib
-from tlm.chip.kernels.buffers import KernelError, check_sizes
+from tlm.chip.kernels.buffers import KernelError, check_sizes, in_range
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
@@ -144,3 +144,74 @@ class Geometry:
 
     def __getstate__(self) -> dict[str, Any]:
         return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+class Select:
+    """Which lane of which fetched word each lane of a tile takes; opaque, read only, reusable for every channel."""
+
+    __slots__ = ("lanes", "pointer", "size_bytes")
+
+    def __init__(self, pointer: CData, lanes: int, word_count: int) -> None:
+        self.pointer, self.lanes, self.size_bytes = pointer, lanes, word_count * lanes // 2
+
+
+def check_tile(geometry: Geometry, tile: int) -> None:
+    """Nothing if there is such a tile.
+
+    Raises:
+        KernelError: there is not.
+    """
+    if not 0 <= tile < geometry.tiles:
+        raise KernelError(f"tile {tile}: the output has tiles 0..{geometry.tiles - 1}")
+
+
+def tap_words(geometry: Geometry, tile: int, tap: int) -> tuple[list[int], Select]:
+    """What a step fetches: AMem words relative to the channel's first, ascending, and the aligner's selection.
+
+    Add ``input_base_word + channel * plane_words`` to the words. An empty list: all source pixels are padding.
+
+    Raises:
+        KernelError: no such tile or tap.
+    """
+    check_tile(geometry, tile)
+    if not 0 <= tap < geometry.taps:
+        raise KernelError(f"tap {tap}: the kernel has taps 0..{geometry.taps - 1}")
+    lanes = geometry.lanes
+    words, select = ffi.new("int32_t[]", lanes), ffi.new("int32_t[]", lanes)
+    count = lib.tlm_tap_words(geometry.pointer, tile, tap, words, select)
+    return list(words[0:count]), Select(select, lanes, count)
+
+
+def select_lanes(select: Select, lanes: int) -> list[int]:
+    """For each lane ``index into the fetched words * lanes + source lane``, or -1 where its pixel is padding."""
+    in_range("select_lanes: lanes", lanes, select.lanes, select.lanes)
+    return list(select.pointer[0:lanes])
+
+
+_ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN, _ERROR_WINDOW = -1, -2, -3, -4
+
+
+def refuse(code: int, geometry: Geometry, amem_words: int, wmem_words: int = 0, first_weight_word: int = 0) -> NoReturn:
+    """What a status of the kernels for whole passes says.
+
+    Raises:
+        KernelError: always.
+    """
+    if code == _ERROR_AMEM:
+        last = geometry.input_base_word + geometry.channels * geometry.plane_words
+        raise KernelError(
+            f"AMem: the input occupies words {geometry.input_base_word}..{last - 1}, but there are {amem_words} words"
+        )
+    if code == _ERROR_WMEM:
+        raise KernelError(
+            f"WMem: the weight words from {first_weight_word} on run beyond the last of {wmem_words} words"
+        )
+    if code == _ERROR_WINDOW:
+        end = geometry.input_first_word + geometry.plane_words
+        raise KernelError(
+            f"AMem holds words {geometry.input_first_word}..{end - 1} of each input channel, but the tiles see others"
+        )
+    assert code == _ERROR_PATTERN, code
+    raise KernelError(
+        f"illegal pattern word: a bit is set beyond channel {geometry.channels - 1} or tap {geometry.taps - 1}"
+    )

@@ -1,0 +1,176 @@
+"""kernels/mac.c: the aligner's lanes, and the MAC array step by step, for a pass or for a whole layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from tlm._kernels import ffi, lib
+from tlm.chip.kernels.buffers import (
+    Buffer,
+    KernelError,
+    Memory,
+    MemoryView,
+    check_sizes,
+    in_range,
+    new_activations,
+    payloads_of,
+)
+from tlm.chip.kernels.geometry import Geometry, LayerKind, Select, check_tile, refuse
+
+_NO_WEIGHTS = -2
+"""The kernels' status for weight words beyond the last."""
+
+
+def simd() -> str:
+    """The host's instruction set that was chosen at run time: "x86-64-v4", "x86-64-v3" or "default"."""
+    return ffi.string(lib.tlm_simd()).decode()
+
+
+def align(
+    word_bytes: bytes | bytearray,
+    select: Select,
+    lanes: int,
+    is_signed: bool,
+    activations: Buffer | None = None,
+    fill: int = 0,
+) -> Buffer:
+    """The aligned vector int8 [lanes] of one step from the bytes of its fetched words, in tap_words' order.
+
+    Args:
+        activations: a vector to overwrite and return; a new one by default.
+        fill: what padding and lanes beyond the last pixel give, -8..15: 0, or in max pooling the lowest activation.
+
+    Raises:
+        KernelError: word_bytes does not hold the selection's words, another number of lanes, or no such fill value.
+    """
+    in_range("align: fill", fill, -8, 15)
+    if activations is None:
+        activations = new_activations(lanes)
+    if len(word_bytes) != select.size_bytes or lanes != select.lanes or len(activations) != lanes:
+        raise KernelError(
+            f"align: {len(word_bytes)} bytes into {len(activations)} of {lanes} lanes, "
+            f"but the selection needs {select.size_bytes} bytes and {select.lanes} lanes"
+        )
+    lib.tlm_align(bytes(word_bytes), select.pointer, lanes, is_signed, fill, activations)
+    return activations
+
+
+def mac_step(acc: Buffer, activations: Buffer, weight_word: bytes | bytearray, lanes: int, columns: int) -> None:
+    """One step: ``acc[column, lane] += activations[lane] * weight[column]``.
+
+    Raises:
+        KernelError: sizes that do not belong together.
+    """
+    check_sizes(lanes=lanes, columns=columns)
+    if len(acc) != lanes * columns or len(activations) != lanes or 2 * len(weight_word) != columns:
+        raise KernelError(
+            f"mac_step: {len(activations)} activations, a weight word of {len(weight_word)} bytes and "
+            f"{len(acc)} accumulators do not fit an array of {lanes} lanes x {columns} columns"
+        )
+    lib.tlm_mac_step(acc, activations, bytes(weight_word), lanes, columns)
+
+
+class MacPass:
+    """Every step of one tile for one group, pass after pass of a layer.
+
+    What is the same for all of them is checked and looked up once: a memory or an array of patterns is known again by
+    its identity, and must not change its size meanwhile.
+    """
+
+    def __init__(self, geometry: Geometry) -> None:
+        check_kind(geometry, LayerKind.CONVOLUTION)
+        self._geometry = geometry
+        self._amem, self._wmem = MemoryView(geometry.lanes), MemoryView(geometry.columns)
+        self._patterns: npt.NDArray[np.uint64] | None = None
+
+    def __call__(
+        self,
+        amem: Memory,
+        wmem: Memory,
+        first_weight_word: int,
+        patterns: npt.NDArray[np.uint64],
+        tile: int,
+        acc: Buffer,
+    ) -> int:
+        """Overwrite ``acc``; returns the number of weight words consumed.
+
+        Args:
+            amem, wmem: the memories.
+            first_weight_word: of the group.
+            patterns: 60-bit payloads of the group's pattern words, (patterns_per_group,).
+            tile: counted from the geometry's first_tile.
+            acc: accumulators.
+
+        Raises:
+            KernelError: an address outside amem or wmem, a pattern bit beyond the last channel or tap, wrong sizes.
+        """
+        g = self._geometry
+        check_tile(g, tile)
+        check_accumulators(g, acc)
+        if patterns is not self._patterns:
+            self._payloads, self._patterns = payloads_of(patterns, g.patterns_per_group), patterns
+        amem_view, wmem_view = self._amem.of(amem), self._wmem.of(wmem)
+        sizes = self._amem.words, self._wmem.words
+        consumed: int = _NO_WEIGHTS
+        if 0 <= first_weight_word <= sizes[1]:
+            consumed = lib.tlm_mac_pass(
+                g.pointer, amem_view, sizes[0], wmem_view, sizes[1], first_weight_word, self._payloads,
+                g.patterns_per_group, tile, acc,
+            )  # fmt: skip
+        if consumed < 0:
+            refuse(consumed, g, *sizes, first_weight_word)
+        return consumed
+
+
+def mac_layer(
+    geometry: Geometry, amem: Memory, wmem: Memory, first_weight_word: int, patterns: npt.NDArray[np.uint64]
+) -> tuple[npt.NDArray[np.int32], int]:
+    """Every pass of a layer or band: accumulators (out_channels, tiles * lanes) and the weight words consumed.
+
+    Args:
+        geometry: the layer.
+        amem, wmem: the memories.
+        first_weight_word: of the first group; the groups' weight words follow each other.
+        patterns: 60-bit payloads, (groups, patterns_per_group).
+
+    Raises:
+        KernelError: as :class:`MacPass`.
+    """
+    g = geometry
+    check_kind(g, LayerKind.CONVOLUTION)
+    amem_view, wmem_view = MemoryView(g.lanes), MemoryView(g.columns)
+    views = amem_view.of(amem), wmem_view.of(wmem)
+    payloads = payloads_of(patterns, g.groups * g.patterns_per_group)
+    acc = np.empty((g.out_channels, g.tiles * g.lanes), np.int32)
+    consumed: int = _NO_WEIGHTS
+    if 0 <= first_weight_word <= wmem_view.words:
+        consumed = lib.tlm_mac_layer(
+            g.pointer, views[0], amem_view.words, views[1], wmem_view.words, first_weight_word, payloads,
+            g.patterns_per_group, ffi.from_buffer("int32_t[]", acc, require_writable=True),
+        )  # fmt: skip
+    if consumed < 0:
+        refuse(consumed, g, amem_view.words, wmem_view.words, first_weight_word)
+    return acc, consumed
+
+
+def check_kind(geometry: Geometry, kind: LayerKind) -> None:
+    """Nothing if a layer is of this kind.
+
+    Raises:
+        KernelError: it is of another.
+    """
+    if geometry.kind is not kind:
+        raise KernelError(f"a layer of kind {geometry.kind.name} cannot be computed as {kind.name}")
+
+
+def check_accumulators(geometry: Geometry, acc: Buffer) -> None:
+    """Nothing if there is an accumulator for each lane of each column.
+
+    Raises:
+        KernelError: there are more or fewer.
+    """
+    if len(acc) != geometry.lanes * geometry.columns:
+        raise KernelError(
+            f"pass: {len(acc)} accumulators, but {geometry.lanes} x {geometry.columns} are needed"
+        )

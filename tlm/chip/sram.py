@@ -1,0 +1,101 @@
+"""What an SRAM is in every model: words, which of them were written, a port for each initiator, and inspection."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.engine import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
+from tlm.chip.format.descriptor import sram_banks, sram_size
+from tlm.chip.format.driver import SramName
+from tlm.core.errors import UnwrittenReadError
+from tlm.core.kernel import Activity
+from tlm.core.module import Module
+from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.sockets import DirectMemory, TargetSocket
+
+
+class SramBase(Module, ABC):
+    """A memory in interleaved banks, word-addressed.
+
+    Args:
+        sram: which one.
+        parent: the engine.
+        config: its words, their bytes, its banks.
+        events: where its accesses are told.
+    """
+
+    def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
+        super().__init__(sram.name.lower(), parent)
+        self.sram = sram
+        self.words, self.word_bytes = sram_size(sram, config)
+        self.banks = sram_banks(sram, config)
+        self.tell_accessed = events.accessed
+        self.bytes = bytearray(self.words * self.word_bytes)
+        self.written = bytearray(self.words)
+        self._views: list[DirectMemory] = []
+        self.ports = {
+            port: TargetSocket(
+                self, port, MemoryPayload, partial(self.access, port, priority), self._debug, self._direct
+            )
+            for priority, port in enumerate(PORTS[sram])
+        }
+        self.dma_ports = DmaPorts(self.ports[Port.DMA_LOAD], self.ports[Port.DMA_STORE])
+
+    @abstractmethod
+    def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
+        """Serve a payload of a port; 0 is the highest priority."""
+
+    def refuse_unwritten(self, address: int, port: Port, payload: MemoryPayload) -> None:
+        """Stop the run: a word was read that nobody has written.
+
+        Raises:
+            UnwrittenReadError: always.
+        """
+        raise UnwrittenReadError(
+            f"{self.path} bank {address % self.banks}: word {address} was read in cycle {self.clock.now} by {port}"
+            f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+            "load it first, or check the addresses in the program"
+        )
+
+    def revoke_direct_memory(self) -> None:
+        """Take back every view that was granted; whoever goes on working asks for a new one.
+
+        A view shows the bytes as they are, so ordinary writes leave it valid: its holder stands in their order of
+        accesses. A debug write (preload, fault injection) comes from outside that order and changes bytes, and which
+        words count as written, behind what the holder may have derived from them; therefore it revokes.
+        """
+        for view in self._views:
+            view.revoke()
+        self._views.clear()
+
+    def _debug(self, payload: MemoryPayload) -> int:
+        """Any number of whole words, in no time; a read does not ask whether they were written."""
+        count, rest = divmod(len(payload.data), self.word_bytes)
+        if rest or payload.address < 0 or payload.address + count > self.words:
+            payload.status = Response.ADDRESS_ERROR
+            return 0
+        place = slice(payload.address * self.word_bytes, (payload.address + count) * self.word_bytes)
+        if payload.command is Command.WRITE:
+            self.bytes[place] = payload.data
+            self.written[payload.address : payload.address + count] = b"\1" * count
+            self.revoke_direct_memory()
+        else:
+            assert not isinstance(payload.data, bytes)
+            payload.data[:] = self.bytes[place]
+        payload.status = Response.OK
+        return len(payload.data)
+
+    def _direct(self) -> DirectMemory:
+        view = DirectMemory(self.path, memoryview(self.bytes), memoryview(self.written))
+        self._views.append(view)
+        return view
+
+
+_OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
+
+
+def pass_of(port: Port, payload: MemoryPayload) -> PassId | None:
+    """The pass that a write-back or a residual read belongs to."""
+    return None if payload.cause is None or port not in _OF_PASSES else pass_id(payload.cause)
