@@ -211,10 +211,10 @@ def test_gains_are_those_of_real_runs(small: Path) -> None:
 def test_a_change_that_does_not_fit_the_chip_says_why(small: Path) -> None:
     run = rebuild(load_result(small), [])
     baseline = run.simulate()
-    change = Change("AMem banks and words", (("amem_banks", 8), ("amem_words", 1001)))
+    change = Change("AMem words", "amem_words", 1001)
     found: list[Outcome] = list(outcomes(run, [change], baseline))
     assert found[0].result is None
-    assert "1001 is not a multiple of chip.amem_banks = 8" in found[0].problem
+    assert "1001 is not a multiple of chip.amem_banks = 4" in found[0].problem
 
 
 # -- bars -----------------------------------------------------------------------------------------------------------

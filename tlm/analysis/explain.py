@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlm.analysis.rebuild import check_same, rebuild
+from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
 from tlm.analysis.what_if import BANDWIDTH, BUS, IN_FLIGHT, LATENCY, Outcome, changes, outcomes
 from tlm.results.result_json import LayerRecord, RunRecord
 
@@ -103,7 +103,7 @@ def explain(
         stored,
         [bound_of(layer, found) for layer in stored.layers],
         sorted(found, key=_cycles),
-        run.fidelity,
+        FIDELITY,
     )
 
 
@@ -127,7 +127,7 @@ def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
     before = sum(layer.waits.get(cause, 0) for cause in _TRANSFERS)
     gains: dict[str, int] = {}
     for outcome in found:
-        kind = _KINDS.get(outcome.change.values[0][0])
+        kind = _KINDS.get(outcome.change.key)
         if outcome.result is not None and kind is not None:
             after = outcome.result.layers[layer.name].waits.by_cause()
             gains[kind] = max(gains.get(kind, 0), before - sum(after[cause] for cause in _TRANSFERS))

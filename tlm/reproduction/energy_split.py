@@ -15,15 +15,13 @@ from tlm.reproduction.published import TOPS_PER_W, ideal_gain
 from tlm.results.result import LayerResult, Result
 
 IDEAL = "ideal arithmetic of the blocks"
-OF_BLOCKS = {
-    "units": "blocks: 1 + k units of full steps, against the ideal",
-    "steps": "blocks: more steps (partial tiles, halo, first PW)",
-    "cycles": "blocks: cycles without a step (fill, bank conflicts)",
-    "write_back": "blocks: write-back",
-}
+UNITS = "blocks: 1 + k units of full steps, against the ideal"
+MORE_STEPS = "blocks: more steps (partial tiles, halo, first PW)"
+WITHOUT_STEP = "blocks: cycles without a step (fill, bank conflicts)"
+WRITE_BACK = "blocks: write-back"
 WAITS, TRANSFERS = "waits (leakage, gated clock)", "DMA, interconnect and host"
 
-CAUSES = (IDEAL, *OF_BLOCKS.values(), *BESIDE_BLOCKS, WAITS, TRANSFERS)
+CAUSES = (IDEAL, UNITS, MORE_STEPS, WITHOUT_STEP, WRITE_BACK, *BESIDE_BLOCKS, WAITS, TRANSFERS)
 """Of :attr:`EnergySplit.parts_aj`."""
 
 BEYOND_WITHIN = CAUSES[1:-2]
@@ -98,13 +96,13 @@ def _blocks(result: Result, blocks: Sequence[LayerResult], taps: int) -> dict[st
     full = (1 + taps) * unit_cycles(result)
     tops_per_w = Fraction(TOPS_PER_W[result.chip.voltage_v]) * ideal_gain(taps)
     ideal = 2 * sum(layer.dense_macs for layer in blocks) * AJ_PER_PJ / tops_per_w
-    found = {
-        "units": of_steps * full / steps - ideal,
-        "steps": of_steps * (steps - full) / steps,
-        "cycles": without_step,
-        "write_back": write_back,
+    return {
+        IDEAL: ideal,
+        UNITS: of_steps * full / steps - ideal,
+        MORE_STEPS: of_steps * (steps - full) / steps,
+        WITHOUT_STEP: without_step,
+        WRITE_BACK: write_back,
     }
-    return {IDEAL: ideal, **{OF_BLOCKS[key]: value for key, value in found.items()}}
 
 
 def _compute_aj(layers: Sequence[LayerResult]) -> int:
