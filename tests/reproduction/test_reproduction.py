@@ -240,12 +240,12 @@ def test_causes_add_up_to_the_cycles(measured: Measurements) -> None:
     for of_taps in measured.breakdowns.values():
         dense = of_taps[9]
         for taps, one in of_taps.items():
-            assert sum(one.parts.values()) == one.cycles
+            assert sum(one.parts.values()) == one.total
             assert one.units("ideal") == 1 + taps
             assert sum(one.beyond(dense, cause) for cause in one.parts) == one.beyond(dense)
             assert one.beyond(dense, "ideal") == 0
             with pytest.raises(SimulationError, match=r"^reproduction: the causes of .* but the run took \d+ cycles$"):
-                replace(one, cycles=one.cycles + 1)
+                replace(one, total=one.total + 1)
     network = measured.breakdowns[NETWORK]
     assert all(network[1].parts[cause] == network[9].parts[cause] > 0 for cause in ("stem", "projections", "first_pw"))
 
@@ -253,10 +253,10 @@ def test_causes_add_up_to_the_cycles(measured: Measurements) -> None:
 def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
     for taps, split in measured.energy.items():
         run = measured.networks[taps, 0.8]
-        assert sum(split.parts_aj.values()) == split.total_aj == run.total_aj
-        assert split.fj_per_operation() == pytest.approx(1000 / run.whole)
+        assert sum(split.parts.values()) == split.total == run.total_aj
+        assert float(split.units()) == pytest.approx(1000 / run.whole)
         with pytest.raises(SimulationError, match=rf"^reproduction: the causes of energy at {taps} of 9 taps"):
-            replace(split, total_aj=split.total_aj + 1)
+            replace(split, total=split.total + 1)
 
 
 def test_runs_together_are_between_their_extremes(measured: Measurements) -> None:

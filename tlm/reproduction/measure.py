@@ -14,14 +14,15 @@ from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.resnet18 import PICTURE, Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.energy_table import EnergyConfig
-from tlm.reproduction.breakdown import DENSE_TAPS, Breakdown, breakdown
+from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import Reading, readings
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, StepCount, derived_steps, executed_steps
 from tlm.reproduction.dense import BENCHMARKS, SteadyState, steady_states
 from tlm.reproduction.efficiency import Efficiency, efficiency_of
-from tlm.reproduction.energy_split import EnergySplit, energy_split
+from tlm.reproduction.energy_split import energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
+from tlm.reproduction.split import DENSE_TAPS, Split
 from tlm.results.result import Result
 from tlm.runs.simulate import simulate
 
@@ -79,11 +80,11 @@ class Measurements:
     networks: Efficiencies = field(default_factory=dict)
     base: list[Efficiency] = field(default_factory=list)
     """The base network at 0.8 V, unpruned and with PRUNED_SHARE of its blocks' single weights removed at random."""
-    breakdowns: dict[str, dict[int, Breakdown]] = field(
+    breakdowns: dict[str, dict[int, Split]] = field(
         default_factory=lambda: {name: {} for name in (NETWORK, *BLOCK_NAMES)}
     )
     """Block, or NETWORK -> taps -> cycles by cause."""
-    energy: dict[int, EnergySplit] = field(default_factory=dict)
+    energy: dict[int, Split] = field(default_factory=dict)
     """Taps -> the whole network's energy by cause."""
     parts: dict[str, dict[int, list[PartCycles]]] = field(default_factory=lambda: {name: {} for name in BLOCK_NAMES})
     """Block -> taps -> every part against the formula."""

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
-from tlm.reproduction.breakdown import CAUSES, DENSE_TAPS, Breakdown
+from tlm.reproduction.breakdown import CAUSES
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, MOST_EXCESS
 from tlm.reproduction.figures import percent, signed, table
 from tlm.reproduction.measure import BLOCK_NAMES, NETWORK, SHOWN_TAPS, Measurements
+from tlm.reproduction.split import DENSE_TAPS, Split
 
 
 def counts_values(measured: Measurements) -> dict[str, str]:
@@ -40,7 +41,7 @@ def counts_values(measured: Measurements) -> dict[str, str]:
 
 def breakdown_values(measured: Measurements) -> dict[str, str]:
     """Cycles by cause against 10 : 4 : 2, of the whole network and of each block."""
-    unit = measured.breakdowns[BLOCK_NAMES[0]][DENSE_TAPS].unit_cycles
+    unit = measured.breakdowns[BLOCK_NAMES[0]][DENSE_TAPS].unit
     captions = {name: f"{name}: cycles in units; the ideal is [D], all others [S]: predicted:" for name in _RUNS}
     tables = [f"{captions[name]}\n\n{_breakdown(measured.breakdowns[name])}" for name in _RUNS]
     return {
@@ -80,7 +81,7 @@ def formula_values(measured: Measurements) -> dict[str, str]:
 _RUNS = (NETWORK, *BLOCK_NAMES)
 
 
-def _breakdown(of_taps: Mapping[int, Breakdown]) -> str:
+def _breakdown(of_taps: Mapping[int, Split]) -> str:
     shown = [of_taps[taps] for taps in SHOWN_TAPS]
     dense, *pruned = shown
 
@@ -93,19 +94,19 @@ def _breakdown(of_taps: Mapping[int, Breakdown]) -> str:
         for cause, meaning in CAUSES.items()
         if any(one.parts[cause] for one in shown)
     ]
-    rows.append(("total", *cells(None), ", ".join(f"{one.cycles:,}" for one in shown) + " cycles"))
+    rows.append(("total", *cells(None), ", ".join(f"{one.total:,}" for one in shown) + " cycles"))
     levels = [f"{taps}/{DENSE_TAPS}" for taps in SHOWN_TAPS]
     beyond = [f"{taps}/{DENSE_TAPS} beyond {1 + taps}/10" for taps in SHOWN_TAPS[1:]]
     head = ("cause", *levels, *beyond, "what it is")
     return table(head, rows, left=(0, len(head) - 1))
 
 
-def _ratios(of_taps: Mapping[int, Breakdown]) -> list[str]:
+def _ratios(of_taps: Mapping[int, Split]) -> list[str]:
     """9/9 : 3/9 : 1/9, the last one being 2: of the whole run, and of the blocks' own layers."""
     causes = list(CAUSES)
     own = causes[: causes.index("projections")]
     found = []
-    for units in (Breakdown.units, lambda one: sum((one.units(cause) for cause in own), Fraction(0))):
+    for units in (Split.units, lambda one: sum((one.units(cause) for cause in own), Fraction(0))):
         all_units = [units(of_taps[taps]) for taps in SHOWN_TAPS]
         found.append(" : ".join(f"{float(2 * value / all_units[-1]):.2f}" for value in all_units))
     return found

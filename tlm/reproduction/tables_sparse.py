@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tlm.core.labels import Label
-from tlm.reproduction.breakdown import DENSE_TAPS
 from tlm.reproduction.efficiency import Efficiency, together
-from tlm.reproduction.energy_split import BEYOND_WITHIN, CAUSES, IDEAL, TRANSFERS, WAITS, EnergySplit
+from tlm.reproduction.energy_split import BEYOND_WITHIN, CAUSES, IDEAL, TRANSFERS, WAITS
 from tlm.reproduction.figures import Figure, Fit, percent, table, with_span
 from tlm.reproduction.measure import BLOCK_NAMES, SHOWN_TAPS, Measurements
 from tlm.reproduction.published import FRUGAL_V, PRUNED_SHARE, SPARSE_TOPS_PER_W, TOPS_PER_W, ideal_tops_per_w
+from tlm.reproduction.split import DENSE_TAPS, Split
 
 _WAYS = ("within layers", "with everything")
 
@@ -96,7 +96,7 @@ def energy_table(measured: Measurements) -> str:
     for cause in (*CAUSES, None):
         row = [cause or "total"]
         for split in splits:
-            row += [f"{split.fj_per_operation(cause):.2f}", percent(1 if cause is None else split.share(cause))]
+            row += [f"{float(split.units(cause)):.2f}", percent(split.share(cause))]
         rows.append(row)
     units = ("fJ an operation", "share")
     return table(("cause", *(f"{taps}/{DENSE_TAPS}, {unit}" for taps in SHOWN_TAPS for unit in units)), rows)
@@ -129,6 +129,6 @@ def _block_reason(measured: Measurements, taps: int) -> str:
     )
 
 
-def _largest(split: EnergySplit, causes: Iterable[str], count: int) -> str:
+def _largest(split: Split, causes: Iterable[str], count: int) -> str:
     ordered = sorted(causes, key=lambda cause: -split.share(cause))[:count]
     return ", ".join(f"{cause} {percent(split.share(cause), 0)}" for cause in ordered)
