@@ -25,7 +25,7 @@ from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
 from tlm.reproduction.counts import StepCount, derived_steps
 from tlm.reproduction.dense import DenseLayer, steady_states
-from tlm.reproduction.efficiency import group_of, together
+from tlm.reproduction.efficiency import efficiency_of, group_of, together
 from tlm.reproduction.figures import Figure, Fit, signed_percent
 from tlm.reproduction.formula import PartCycles, compute_cycles, sequencer_cycles
 from tlm.reproduction.measure import NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
@@ -266,6 +266,13 @@ def test_runs_together_are_between_their_extremes(measured: Measurements) -> Non
     assert every.cycles == sum(run.cycles for run in runs)
     assert every.with_off_chip < every.whole < every.within
     assert min(run.power_mw for run in runs) < every.power_mw < max(run.power_mw for run in runs)
+
+
+def test_counted_events_cost_what_the_run_took() -> None:
+    layer = tlm.Conv2d("c", np.ones((40, 4, 1, 1), np.int8))
+    result = tlm.simulate(tlm.Network((4, 4, 8), [layer]), np.ones((4, 4, 8), np.int8))
+    one, energy = efficiency_of(result), result.energy
+    assert (one.within_aj, one.total_aj, one.off_chip_aj) == (energy.compute.total, energy.core.total, energy.off_chip)
 
 
 def test_a_layer_of_another_network_is_refused() -> None:

@@ -107,7 +107,8 @@ def _sparse_figure(name: str, taps: int, value: float, span: tuple[float, float]
     return Figure(
         name=f"{name}, {FRUGAL_V} V, {way}", unit="TOPS/W", label=Label.PREDICTED, fit=Fit.TABLE, span=span,
         simulated=value, published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
-        reference=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2, why=why,
+        published_label=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2,
+        why=why,
     )  # fmt: skip
 
 
