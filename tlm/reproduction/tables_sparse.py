@@ -110,7 +110,8 @@ def _sparse_figure(name: str, taps: int, work: Work, why: str, way: str) -> Figu
     published = taps == 1
     return Figure(
         name=f"{name}, {FRUGAL_V} V, {way}", unit="TOPS/W", label=Label.PREDICTED, fit=Fit.TABLE, span=work.span,
-        simulated=work.tops_per_w, published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
+        simulated=work.tops_per_w,
+        published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
         published_label=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2,
         why=why,
     )  # fmt: skip
