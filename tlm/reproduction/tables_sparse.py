@@ -80,11 +80,9 @@ def random_values(measured: Measurements) -> dict[str, str]:
     }
     rows = []
     for name, (before, after) in readings.items():
-        saved, gain = (
-            percent(1 - after.cycles / before.cycles),
-            f"{after.within.tops_per_w / before.within.tops_per_w:.2f}",
-        )
-        rows.append((name, f"{before.cycles:,}", f"{after.cycles:,}", saved, _both_ways(after)[0], gain))
+        saved = percent(1 - after.cycles / before.cycles)
+        gain = after.within.tops_per_w / before.within.tops_per_w
+        rows.append((name, f"{before.cycles:,}", f"{after.cycles:,}", saved, _both_ways(after)[0], f"{gain:.2f}"))
     head = ("reading", "cycles, unpruned", "cycles, pruned", "saved", "TOPS/W, pruned", "times the unpruned")
     return {
         "random_words": percent(share**32),
