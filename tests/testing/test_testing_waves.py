@@ -168,15 +168,15 @@ MEMORY_THAT_STOPS = """
 from simpy import Event
 from tlm.chip.around.off_chip_memory import OffChipMemory
 
-serve = OffChipMemory._serve
+serve = OffChipMemory.serve
 
 def stops(self, payload):
-    if self._clock.now > 900:
-        yield Event(self._clock.env)
+    if self.clock.now > 900:
+        yield Event(self.clock.env)
     yield from serve(self, payload)
 
 def test_one(tlm_simulate, monkeypatch):
-    monkeypatch.setattr(OffChipMemory, "_serve", stops)
+    monkeypatch.setattr(OffChipMemory, "serve", stops)
     tlm_simulate(SMALL, THREES, fidelity="cycle")
 """
 

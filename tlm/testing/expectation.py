@@ -15,6 +15,8 @@ from tlm.testing.subject import Subject
 
 _INDENT = "  "
 _REMEMBERED = 64
+_SHOWN = 80
+"""Characters of a claim that pytest does not cut."""
 
 
 class MomentLine(str):
@@ -140,14 +142,9 @@ class Asked:
         self.false.clear()
         self._unasked.clear()
 
-    def behind(self, error: AssertionError) -> list[Expectation]:
-        """The false ones that a failed ``assert`` is about.
-
-        Pytest shows each in its message. A module that pytest does not rewrite gives no message: then it is the last.
-        """
-        text = str(error)
-        shown = [one for one in dict.fromkeys(self.false) if one.claim in text]
-        return shown or ([] if "assert " in text else list(self.false)[-1:])
+    def shown_in(self, text: str) -> list[Expectation]:
+        """The false ones that the message of a failed ``assert`` shows; pytest cuts what is long."""
+        return [one for one in dict.fromkeys(self.false) if one.claim[:_SHOWN] in text]
 
 
 ASKED = Asked()

@@ -206,7 +206,7 @@ def pytest_runtest_call(item: pytest.Item) -> None:
         from tlm.testing.expectation import ASKED
 
         for claim in ASKED.forgotten():
-            text = f"{item.nodeid}: nobody asked whether this holds, write assert before it: {claim}"
+            text = f"nobody asked whether this holds, write assert before it: {claim} ({item.nodeid})"
             warnings.warn(text, pytest.PytestWarning, stacklevel=1)
 
 

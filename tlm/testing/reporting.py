@@ -27,10 +27,12 @@ def explain_assertion(error: BaseException) -> Expectation | None:
         return error.expectation
     if not isinstance(error, AssertionError):
         return None
-    found = ASKED.behind(error)
+    text = str(error)
+    found, own_message = ASKED.shown_in(text), _own_message(error)
+    if not found and not text and ASKED.false:  # an assert that pytest has not rewritten says nothing
+        found, own_message = [ASKED.false[-1]], "the last sentence that was false in this test:"
     if not found:
         return None
-    own_message = _own_message(error)
     parts = [*([own_message] if own_message else []), *(one.explanation for one in found)]
     error.args = ("\n".join(parts),)
     return found[0]
