@@ -11,7 +11,7 @@ import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.network.layers import Conv2d  # noqa: E402
 from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
-from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
+from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
 from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
@@ -269,4 +269,4 @@ def test_imagenet_size_runs_through_the_same_path() -> None:
 
 
 def test_the_small_resnet_has_the_size_that_the_documentation_says() -> None:
-    assert len(small_resnet().layers) == 15
+    assert len(MODELS["small_resnet"]().layers) == 15

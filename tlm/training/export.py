@@ -10,8 +10,8 @@ from tlm.core.errors import InputError
 from tlm.inputs.integer_arrays import IntArray
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network.network import Network
-from tlm.networks.fixed_point import FloatArray, fixed_point, fixed_points, shared_shift
-from tlm.training.int4_layers import Int4Layer, Int4Pooling
+from tlm.networks.fixed_point import FloatArray, fixed_point, requantisation
+from tlm.training.int4_layers import Int4Layer, Pooling
 from tlm.training.networks import INPUT_STEP, Int4Network
 from tlm.training.quantiser import integers_of
 
@@ -25,7 +25,7 @@ def export(trained: Int4Network) -> Network:
     steps = {INPUT: INPUT_STEP}
     layers: list[Layer | AvgPool2d] = []
     for plan, part in zip(trained.architecture.layers, trained.parts, strict=True):
-        if isinstance(part, Int4Pooling):
+        if isinstance(part, Pooling):
             steps[plan.name] = steps[plan.input] if part.output is None else part.output.step.detach().item()
             layers.append(_pooling(part, steps[plan.input], steps[plan.name]))
         else:
@@ -52,23 +52,12 @@ def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:
     }
     if part.output is None:
         return Conv2d(**arguments, accumulator_output=True)
-    output_step = steps[plan.name]
+    units = scale if plan.residual is None else np.append(scale, steps[plan.residual])
     try:
-        if plan.residual is None:
-            multiplier, shift = fixed_points(scale / output_step)
-            return Conv2d(**arguments, multiplier=multiplier, shift=shift, signed_output=not plan.relu)
-        ratios = np.append(scale, steps[plan.residual]) / output_step
-        multipliers, one_shift = shared_shift(ratios)
+        arguments |= requantisation(units / steps[plan.name], plan.residual)
     except InputError as error:
         raise InputError(f"layer {plan.name!r}: {error}") from None
-    return Conv2d(
-        **arguments,
-        multiplier=multipliers[:-1],
-        shift=np.full(plan.out_channels, one_shift),
-        signed_output=not plan.relu,
-        residual=plan.residual,
-        residual_multiplier=int(multipliers[-1]),
-    )
+    return Conv2d(**arguments, signed_output=not plan.relu)
 
 
 def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
@@ -84,18 +73,10 @@ def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
     return whole
 
 
-def _pooling(part: Int4Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
+def _pooling(part: Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
     plan = part.plan
+    arguments: dict[str, Any] = {"stride": plan.stride, "padding": plan.padding, "input": plan.input}
     if part.output is None:
-        window = (plan.kernel, plan.kernel)
-        return MaxPool2d(plan.name, window, (plan.stride, plan.stride), plan.padding, input=plan.input)
+        return MaxPool2d(plan.name, (plan.kernel, plan.kernel), **arguments)
     multiplier, shift = fixed_point(input_step / (plan.kernel * plan.kernel) / output_step)
-    return AvgPool2d(
-        plan.name,
-        (plan.kernel, plan.kernel),
-        stride=(plan.stride, plan.stride),
-        padding=plan.padding,
-        multiplier=multiplier,
-        shift=shift,
-        input=plan.input,
-    )
+    return AvgPool2d(plan.name, (plan.kernel, plan.kernel), multiplier=multiplier, shift=shift, **arguments)
