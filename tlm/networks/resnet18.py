@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tlm.core.errors import InputError
 from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
 from tlm.network.network import Network
-from tlm.networks.blocks import PwDwPw, StandardBlock, add_block, add_standard_block
+from tlm.networks.blocks import PwDwPw, add_block, add_standard_block
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights
@@ -216,8 +216,7 @@ def add_resnet18(builder: NetworkBuilder, network: Resnet18) -> None:
 def _add(builder: NetworkBuilder, network: Resnet18, name: str, shape: BlockShape) -> None:
     outputs = shape.out_channels
     if network.variant == "base":
-        block = StandardBlock(name, shape.in_channels, outputs, shape.stride, network.density)
-        add_standard_block(builder, block, network.seed)
+        add_standard_block(builder, name, outputs, shape.stride, network.density, network.seed)
         return
     pattern = None if network.patterns is None else network.patterns[name]
     geometry = (shape.in_channels, shape.height, shape.width, outputs, outputs, shape.stride)
