@@ -83,7 +83,7 @@ def test_weight_words_go_in_the_course_of_a_stage_and_stay_away(tmp_path: Path, 
     quantised = done.network("q")
     assert isinstance(quantised, Int4Network)
     network = export(quantised)
-    masks = {part.plan.name: mask_of(part.conv).numpy() for part in quarter.parts if getattr(part, "norm", None)}
+    masks = {part.spec.name: mask_of(part.conv).numpy() for part in quarter.parts if getattr(part, "norm", None)}
     assert len(masks) == 6
     for layer in network.layers:
         if layer.name in masks:
@@ -198,7 +198,7 @@ def test_only_the_stages_that_lead_to_one_are_trained(tmp_path: Path, data: Path
 
 def named(network: FloatNetwork) -> dict[str, torch.Tensor]:
     """Tensors by the names that docs/training.md gives."""
-    places = {f"parts.{index}": plan.name for index, plan in enumerate(network.architecture.layers)}
+    places = {f"parts.{index}": spec.name for index, spec in enumerate(network.architecture.layers)}
     found = {}
     for name, tensor in network.state_dict().items():
         place, _, rest = name.partition(".")[0] + "." + name.split(".")[1], "", ".".join(name.split(".")[2:])

@@ -1,7 +1,7 @@
 """Which layers the trained networks have, written once for the FP32, the INT4 and the exported network. No torch here.
 
-A layer of a plan is a layer of the engine: the batch norm of a convolution is folded into it, and a depth-wise kernel
-is one layer with the point-wise one behind it (chip.md, principle [P]).
+A layer of an architecture is a layer of the engine: the batch norm of a convolution is folded into it, and a
+depth-wise kernel is one layer with the point-wise one behind it (chip.md, principle [P]).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ point-wise. maximum, average: pooling. classifier: point-wise, with accumulator 
 
 
 @dataclass(frozen=True)
-class LayerPlan:
+class LayerSpec:
     """One layer of the engine; ``relu`` says unsigned output, 0..15, otherwise -8..7."""
 
     name: str
@@ -42,7 +42,7 @@ class Architecture:
     name: str
     input_shape: tuple[int, int, int]
     classes: int
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[LayerSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -55,43 +55,43 @@ class Block:
     expansion: int = 1
 
 
-BlockLayers = Callable[[Block, str, int], list[LayerPlan]]
+BlockLayers = Callable[[Block, str, int], list[LayerSpec]]
 """The layers of a block, from the name of its input and that input's channels."""
 
 
-def pw_dw_pw(block: Block, source: str, channels: int) -> list[LayerPlan]:
+def pw_dw_pw(block: Block, source: str, channels: int) -> list[LayerSpec]:
     """The block of model 2: point-wise, depth-wise, point-wise [P]."""
     name, outputs = block.name, block.out_channels
     shortcut, residual = _shortcut(block, source, channels)
-    first = LayerPlan(f"{name}.pw1", "conv", channels, outputs, source)
-    last = LayerPlan(f"{name}.dwpw2", "fused", outputs, outputs, first.name, 3, block.stride, 1, residual)
+    first = LayerSpec(f"{name}.pw1", "conv", channels, outputs, source)
+    last = LayerSpec(f"{name}.dwpw2", "fused", outputs, outputs, first.name, 3, block.stride, 1, residual)
     return [*shortcut, first, last]
 
 
-def standard(block: Block, source: str, channels: int) -> list[LayerPlan]:
+def standard(block: Block, source: str, channels: int) -> list[LayerSpec]:
     """Two 3x3 convolutions."""
     name, outputs = block.name, block.out_channels
     shortcut, residual = _shortcut(block, source, channels)
-    first = LayerPlan(f"{name}.conv1", "conv", channels, outputs, source, 3, block.stride, 1)
-    last = LayerPlan(f"{name}.conv2", "conv", outputs, outputs, first.name, 3, 1, 1, residual)
+    first = LayerSpec(f"{name}.conv1", "conv", channels, outputs, source, 3, block.stride, 1)
+    last = LayerSpec(f"{name}.conv2", "conv", outputs, outputs, first.name, 3, 1, 1, residual)
     return [*shortcut, first, last]
 
 
-def inverted(block: Block, source: str, channels: int) -> list[LayerPlan]:
+def inverted(block: Block, source: str, channels: int) -> list[LayerSpec]:
     """The inverted bottleneck of model 1: point-wise, shift, point-wise [P]."""
     name, outputs, inside = block.name, block.out_channels, channels * block.expansion
     residual = source if block.stride == 1 and channels == outputs else None
-    expand = LayerPlan(f"{name}.expand", "conv", channels, inside, source)
-    shift = LayerPlan(f"{name}.shift", "shift", inside, outputs, expand.name, 3, block.stride, 1, residual, relu=False)
+    expand = LayerSpec(f"{name}.expand", "conv", channels, inside, source)
+    shift = LayerSpec(f"{name}.shift", "shift", inside, outputs, expand.name, 3, block.stride, 1, residual, relu=False)
     return [expand, shift]
 
 
-def _shortcut(block: Block, source: str, channels: int) -> tuple[list[LayerPlan], str]:
+def _shortcut(block: Block, source: str, channels: int) -> tuple[list[LayerSpec], str]:
     """The projection of a residual whose shape changes, if any, and the name of what the block adds."""
     if block.stride == 1 and channels == block.out_channels:
         return [], source
     name = f"{block.name}.shortcut"
-    return [LayerPlan(name, "conv", channels, block.out_channels, source, stride=block.stride, relu=False)], name
+    return [LayerSpec(name, "conv", channels, block.out_channels, source, stride=block.stride, relu=False)], name
 
 
 def _assembled(
@@ -117,19 +117,19 @@ def _assembled(
         head: channels of a point-wise layer before the average, if there is one.
     """
     channels, kernel, stride = stem
-    layers = [LayerPlan("conv1", "conv", shape[0], channels, INPUT, kernel, stride, kernel // 2)]
+    layers = [LayerSpec("conv1", "conv", shape[0], channels, INPUT, kernel, stride, kernel // 2)]
     side = -(-shape[1] // stride)
     if pooled:
-        layers.append(LayerPlan("pool1", "maximum", channels, channels, "conv1", 3, 2, 1))
+        layers.append(LayerSpec("pool1", "maximum", channels, channels, "conv1", 3, 2, 1))
         side = -(-side // 2)
     for block in blocks:
         layers += layers_of(block, layers[-1].name, channels)
         channels, side = block.out_channels, -(-side // block.stride)
     if head is not None:
-        layers.append(LayerPlan("head", "conv", channels, head, layers[-1].name))
+        layers.append(LayerSpec("head", "conv", channels, head, layers[-1].name))
         channels = head
-    layers.append(LayerPlan("avgpool", "average", channels, channels, layers[-1].name, side, side))
-    layers.append(LayerPlan("fc", "classifier", channels, classes, "avgpool", relu=False))
+    layers.append(LayerSpec("avgpool", "average", channels, channels, layers[-1].name, side, side))
+    layers.append(LayerSpec("fc", "classifier", channels, classes, "avgpool", relu=False))
     return Architecture(name, shape, classes, tuple(layers))
 
 

@@ -24,40 +24,40 @@ def export(trained: Int4Network) -> Network:
     """
     steps = {INPUT: INPUT_STEP}
     layers: list[Layer | AvgPool2d] = []
-    for plan, part in zip(trained.architecture.layers, trained.parts, strict=True):
+    for spec, part in zip(trained.architecture.layers, trained.parts, strict=True):
         if isinstance(part, Pooling):
-            steps[plan.name] = steps[plan.input] if part.output is None else part.output.step.detach().item()
-            layers.append(_pooling(part, steps[plan.input], steps[plan.name]))
+            steps[spec.name] = steps[spec.input] if part.output is None else part.output.step.detach().item()
+            layers.append(_pooling(part, steps[spec.input], steps[spec.name]))
         else:
             assert isinstance(part, Int4Layer)
             if part.output is not None:
-                steps[plan.name] = part.output.step.detach().item()
+                steps[spec.name] = part.output.step.detach().item()
             layers.append(_convolution(part, steps))
     return Network(trained.architecture.input_shape, layers)
 
 
 def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:
-    plan = part.plan
+    spec = part.spec
     weight_step = part.weight_step.detach()
     real = part.real_weights().detach()
     whole = integers_of(real, weight_step[:, None, None, None], WEIGHT_MIN, WEIGHT_MAX)
-    scale = weight_step.double().numpy() * steps[plan.input]  # what one unit of the sums is worth
+    scale = weight_step.double().numpy() * steps[spec.input]  # what one unit of the sums is worth
     arguments: dict[str, Any] = {
-        "name": plan.name,
+        "name": spec.name,
         "weights": whole.numpy().astype(np.int8),
-        "stride": plan.stride,
-        "padding": plan.padding,
+        "stride": spec.stride,
+        "padding": spec.padding,
         "bias": _bias(part, scale),
-        "input": plan.input,
+        "input": spec.input,
     }
     if part.output is None:
         return Conv2d(**arguments, accumulator_output=True)
-    units = scale if plan.residual is None else np.append(scale, steps[plan.residual])
+    units = scale if spec.residual is None else np.append(scale, steps[spec.residual])
     try:
-        arguments |= requantisation(units / steps[plan.name], plan.residual)
+        arguments |= requantisation(units / steps[spec.name], spec.residual)
     except InputError as error:
-        raise InputError(f"layer {plan.name!r}: {error}") from None
-    return Conv2d(**arguments, signed_output=not plan.relu)
+        raise InputError(f"layer {spec.name!r}: {error}") from None
+    return Conv2d(**arguments, signed_output=not spec.relu)
 
 
 def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
@@ -66,7 +66,7 @@ def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
     worst = int(np.argmax(np.abs(bias)))
     if not -half <= bias[worst] < half:
         raise InputError(
-            f"layer {part.plan.name!r}: bias[{worst}] is {bias[worst]:.0f} units of the sums, but must fit {BIAS_BITS} "
+            f"layer {part.spec.name!r}: bias[{worst}] is {bias[worst]:.0f} units of the sums, but must fit {BIAS_BITS} "
             f"bits; its weights' step {scale[worst]:g} has collapsed: train with a lower rate"
         )
     whole: IntArray = bias.astype(np.int64)
@@ -74,9 +74,9 @@ def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
 
 
 def _pooling(part: Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
-    plan = part.plan
-    arguments: dict[str, Any] = {"stride": plan.stride, "padding": plan.padding, "input": plan.input}
+    spec = part.spec
+    arguments: dict[str, Any] = {"stride": spec.stride, "padding": spec.padding, "input": spec.input}
     if part.output is None:
-        return MaxPool2d(plan.name, (plan.kernel, plan.kernel), **arguments)
-    multiplier, shift = fixed_point(input_step / (plan.kernel * plan.kernel) / output_step)
-    return AvgPool2d(plan.name, (plan.kernel, plan.kernel), multiplier=multiplier, shift=shift, **arguments)
+        return MaxPool2d(spec.name, (spec.kernel, spec.kernel), **arguments)
+    multiplier, shift = fixed_point(input_step / (spec.kernel * spec.kernel) / output_step)
+    return AvgPool2d(spec.name, (spec.kernel, spec.kernel), multiplier=multiplier, shift=shift, **arguments)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tlm.training.architecture import LayerPlan
+from tlm.training.architecture import LayerSpec
 from tlm.training.pruning import kept_weights
 from tlm.training.shifts import LearnedShift
 
@@ -18,21 +18,21 @@ class FloatLayer(nn.Module):
     that the engine can run both as one kernel.
 
     Args:
-        plan: its geometry.
+        spec: its geometry.
     """
 
-    def __init__(self, plan: LayerPlan) -> None:
+    def __init__(self, spec: LayerSpec) -> None:
         super().__init__()
-        self.plan = plan
-        inputs, outputs, window = plan.in_channels, plan.out_channels, (plan.kernel, plan.stride, plan.padding)
-        classifies = plan.kind == "classifier"
-        own = (1, 1, 0) if plan.kind in ("fused", "shift") else window
+        self.spec = spec
+        inputs, outputs, window = spec.in_channels, spec.out_channels, (spec.kernel, spec.stride, spec.padding)
+        classifies = spec.kind == "classifier"
+        own = (1, 1, 0) if spec.kind in ("fused", "shift") else window
         self.conv = nn.Conv2d(inputs, outputs, *own, bias=classifies)
         self.norm = None if classifies else nn.BatchNorm2d(outputs)
         if not classifies:
             nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
-        self.depthwise = nn.Conv2d(inputs, inputs, *window, groups=inputs, bias=False) if plan.kind == "fused" else None
-        self.shift = LearnedShift(inputs, plan.stride) if plan.kind == "shift" else None
+        self.depthwise = nn.Conv2d(inputs, inputs, *window, groups=inputs, bias=False) if spec.kind == "fused" else None
+        self.shift = LearnedShift(inputs, spec.stride) if spec.kind == "shift" else None
 
     def forward(self, activations: Tensor, residual: Tensor | None) -> Tensor:
         """(N, C, H, W) to (N, O, H', W')."""
@@ -42,7 +42,7 @@ class FloatLayer(nn.Module):
             sums = self.norm(sums)
         if residual is not None:
             sums = sums + residual
-        return functional.relu(sums) if self.plan.relu else sums
+        return functional.relu(sums) if self.spec.relu else sums
 
     def spatial(self) -> tuple[Tensor, Tensor] | None:
         """The kernel before the point-wise convolution and which of its taps are kept, (C, kh, kw) each.

@@ -11,7 +11,7 @@ from math import floor
 from torch import nn
 from torch.nn.utils import prune
 
-from tlm.training.networks import FloatNetwork, PlannedNetwork
+from tlm.training.networks import FloatNetwork, LayeredNetwork
 from tlm.training.pruning import live_words, mask_of, prune_taps, prune_weights, prune_words
 from tlm.training.recipe import FULL_TAPS, Recipe, Stage
 from tlm.training.schedule import share_left, taps_left
@@ -28,7 +28,7 @@ class GradualPruning:
         network: whose masks change; only an FP32 network is ever pruned.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage, network: PlannedNetwork) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, network: LayeredNetwork) -> None:
         self._stage, self._network = stage, network if isinstance(network, FloatNetwork) else None
         start = None if stage.start is None else recipe.stage(stage.start)
         self._taps, self._words, self._weights = recipe.taps(start), recipe.word_density(start), recipe.density(start)

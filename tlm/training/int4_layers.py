@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 
 from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
 from tlm.networks.fixed_point import fixed_points, shared_shift
-from tlm.training.architecture import LayerPlan
+from tlm.training.architecture import LayerSpec
 from tlm.training.float_layers import FloatLayer
 from tlm.training.pruning import mask_of
 from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
@@ -85,19 +85,19 @@ class Int4Layer(nn.Module):
     requantiser (class scores) the layer has one step, since scores of all channels are compared.
     """
 
-    def __init__(self, plan: LayerPlan) -> None:
+    def __init__(self, spec: LayerSpec) -> None:
         super().__init__()
-        self.plan = plan
-        outputs, inputs = plan.out_channels, plan.in_channels
-        self.has_spatial = plan.kind in ("fused", "shift")
-        kernel = 1 if self.has_spatial else plan.kernel
+        self.spec = spec
+        outputs, inputs = spec.out_channels, spec.in_channels
+        self.has_spatial = spec.kind in ("fused", "shift")
+        kernel = 1 if self.has_spatial else spec.kernel
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        scores = plan.kind == "classifier"
+        scores = spec.kind == "classifier"
         self.weight_step = nn.Parameter(torch.ones(1 if scores else outputs))
-        self.output = None if scores else OutputStep(signed=not plan.relu)
-        taps = torch.zeros(inputs, plan.kernel, plan.kernel)
-        self.spatial = nn.Parameter(taps, requires_grad=plan.kind == "fused")
+        self.output = None if scores else OutputStep(signed=not spec.relu)
+        taps = torch.zeros(inputs, spec.kernel, spec.kernel)
+        self.spatial = nn.Parameter(taps, requires_grad=spec.kind == "fused")
         self.register_buffer("mask", torch.ones_like(taps))
         self.mask: Tensor
         self.register_buffer("kept", None)
@@ -165,12 +165,12 @@ class Int4Layer(nn.Module):
         return self.bias + (torch.round(self.bias / unit) * unit - self.bias).detach()
 
     def _convolve(self, activations: Tensor, weights: Tensor) -> Tensor:
-        plan = self.plan
+        spec = self.spec
         if not self.has_spatial or int(self.mask.sum((1, 2)).max()) > 1:
-            return functional.conv2d(activations, weights, None, plan.stride, plan.padding)
+            return functional.conv2d(activations, weights, None, spec.stride, spec.padding)
         # one tap a channel: shifting first costs a ninth of the work, and the sums are the same
         shifted = functional.conv2d(
-            activations, self.mask[:, None], None, plan.stride, plan.padding, groups=plan.in_channels
+            activations, self.mask[:, None], None, spec.stride, spec.padding, groups=spec.in_channels
         )
         return functional.conv2d(shifted, weights.sum((2, 3), keepdim=True))
 
@@ -179,14 +179,14 @@ class Pooling(nn.Module):
     """Maximum or mean of a window; max pooling changes no value's scale.
 
     Args:
-        plan: its geometry.
+        spec: its geometry.
         quantised: a mean has a requantiser of its own.
     """
 
-    def __init__(self, plan: LayerPlan, quantised: bool) -> None:
+    def __init__(self, spec: LayerSpec, quantised: bool) -> None:
         super().__init__()
-        self.plan = plan
-        self.output = OutputStep(signed=False) if quantised and plan.kind == "average" else None
+        self.spec = spec
+        self.output = OutputStep(signed=False) if quantised and spec.kind == "average" else None
 
     def forward(
         self,
@@ -196,12 +196,12 @@ class Pooling(nn.Module):
         residual_step: None = None,
     ) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
-        plan = self.plan
-        if plan.kind == "maximum":
-            return functional.max_pool2d(activations, plan.kernel, plan.stride, plan.padding)
-        mean = functional.avg_pool2d(activations, plan.kernel, plan.stride, plan.padding)
+        spec = self.spec
+        if spec.kind == "maximum":
+            return functional.max_pool2d(activations, spec.kernel, spec.stride, spec.padding)
+        mean = functional.avg_pool2d(activations, spec.kernel, spec.stride, spec.padding)
         if self.output is None or input_step is None:
             return mean
-        unit = input_step.double().reshape(1) / (plan.kernel * plan.kernel)
+        unit = input_step.double().reshape(1) / (spec.kernel * spec.kernel)
         quantised: Tensor = self.output(mean * self.output.rounding(unit))
         return quantised

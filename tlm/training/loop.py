@@ -14,7 +14,7 @@ from tlm.core.files import whole_file
 from tlm.inputs.labelled import LabelledImages
 from tlm.training.batches import Batches
 from tlm.training.gradual import GradualPruning
-from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork
 from tlm.training.quantiser import SMALLEST_STEP
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import load_file
@@ -39,7 +39,7 @@ class StageLoop:
         InputError: the checkpoint belongs to another recipe.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage, network: PlannedNetwork, batches: Batches, path: Path) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, network: LayeredNetwork, batches: Batches, path: Path) -> None:
         self.recipe, self.stage, self.network, self.batches, self.path = recipe, stage, network, batches, path
         self._prune = GradualPruning(recipe, stage, network)
         self.steps = max(1, round(stage.epochs * batches.per_epoch)) if stage.epochs else 0
@@ -113,13 +113,13 @@ def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     return state
 
 
-def accuracy(network: PlannedNetwork, images: LabelledImages) -> float:
+def accuracy(network: LayeredNetwork, images: LabelledImages) -> float:
     """Share of the images whose class has the highest score."""
     labels = torch.from_numpy(images.labels)
     return float((predictions(network, images) == labels).float().mean())
 
 
-def predictions(network: PlannedNetwork, images: LabelledImages) -> Tensor:
+def predictions(network: LayeredNetwork, images: LabelledImages) -> Tensor:
     """The class with the highest score of each image, (N,)."""
     network.eval()
     pixels = torch.from_numpy(images.activations)

@@ -1,4 +1,4 @@
-"""Whole networks in torch: the same plan with FP32 layers, or with INT4 layers."""
+"""Whole networks in torch: the same architecture with FP32 layers, or with INT4 layers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tlm.network.layers import INPUT
-from tlm.training.architecture import Architecture, LayerPlan
+from tlm.training.architecture import Architecture, LayerSpec
 from tlm.training.float_layers import FloatLayer
 from tlm.training.int4_layers import Int4Layer, OutputStep, Pooling
 from tlm.training.shifts import LearnedShift
@@ -20,14 +20,14 @@ INPUT_STEP = 1.0 / 15.0
 _POOLING = ("maximum", "average")
 
 
-class PlannedNetwork(nn.Module):
+class LayeredNetwork(nn.Module):
     """Layers of an architecture, one module each, in the order of execution."""
 
-    def __init__(self, architecture: Architecture, make: Callable[[LayerPlan], nn.Module], quantised: bool) -> None:
+    def __init__(self, architecture: Architecture, make: Callable[[LayerSpec], nn.Module], quantised: bool) -> None:
         super().__init__()
         self.architecture = architecture
         self.parts = nn.ModuleList(
-            Pooling(plan, quantised) if plan.kind in _POOLING else make(plan) for plan in architecture.layers
+            Pooling(spec, quantised) if spec.kind in _POOLING else make(spec) for spec in architecture.layers
         )
 
     def forward(self, activations: Tensor) -> Tensor:
@@ -37,13 +37,13 @@ class PlannedNetwork(nn.Module):
             activations: floats (N, C, H, W), whole numbers 0..15.
         """
         tensors = {INPUT: activations * INPUT_STEP}
-        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if plan.residual is None else tensors[plan.residual]
-            tensors[plan.name] = part(tensors[plan.input], residual)
+        for spec, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if spec.residual is None else tensors[spec.residual]
+            tensors[spec.name] = part(tensors[spec.input], residual)
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
 
-class FloatNetwork(PlannedNetwork):
+class FloatNetwork(LayeredNetwork):
     """What is pretrained and pruned."""
 
     def __init__(self, architecture: Architecture) -> None:
@@ -63,14 +63,14 @@ class FloatNetwork(PlannedNetwork):
     def shifts(self) -> dict[str, LearnedShift]:
         """The learned shifts by layer."""
         parts = [part for part in self.parts if isinstance(part, FloatLayer)]
-        return {part.plan.name: part.shift for part in parts if part.shift is not None}
+        return {part.spec.name: part.shift for part in parts if part.shift is not None}
 
     def penalty(self) -> Tensor:
         """Sum of the magnitudes of all learned shifts."""
         return sum((shift.penalty() for shift in self.shifts().values()), torch.zeros(()))
 
 
-class Int4Network(PlannedNetwork):
+class Int4Network(LayeredNetwork):
     """What the engine runs, while it is trained."""
 
     def __init__(self, architecture: Architecture) -> None:
@@ -83,12 +83,12 @@ class Int4Network(PlannedNetwork):
             activations: floats (N, C, H, W), whole numbers 0..15.
         """
         tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
-        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if plan.residual is None else tensors[plan.residual]
-            residual_step = None if plan.residual is None else steps[plan.residual]
-            tensors[plan.name] = part(tensors[plan.input], residual, steps[plan.input], residual_step)
+        for spec, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if spec.residual is None else tensors[spec.residual]
+            residual_step = None if spec.residual is None else steps[spec.residual]
+            tensors[spec.name] = part(tensors[spec.input], residual, steps[spec.input], residual_step)
             output: OutputStep | None = part.output  # type: ignore[assignment]
-            steps[plan.name] = steps[plan.input] if output is None else output.used
+            steps[spec.name] = steps[spec.input] if output is None else output.used
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
     def whole_scores(self, activations: Tensor) -> Tensor:
@@ -127,7 +127,7 @@ class Int4Network(PlannedNetwork):
                 module.dynamic = dynamic
 
 
-AnyNetwork = TypeVar("AnyNetwork", bound=PlannedNetwork)
+AnyNetwork = TypeVar("AnyNetwork", bound=LayeredNetwork)
 
 
 def fast(network: AnyNetwork) -> AnyNetwork:

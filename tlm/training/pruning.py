@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import prune
 
-WORD_CHANNELS = 32
-"""Output channels of a weight word of the published chip [P]."""
+from tlm.networks.weights import WORD_CHANNELS
 
 
 def prune_taps(layer: nn.Conv2d, taps: int) -> None:

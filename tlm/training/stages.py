@@ -12,7 +12,7 @@ import torch
 from tlm.training.batches import Batches
 from tlm.training.gradual import make_masks
 from tlm.training.loop import StageLoop, accuracy, read_checkpoint
-from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork, fast
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork, fast
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import read_weights
 
@@ -89,7 +89,7 @@ class Training:
         network = self._blank(stage) if path.exists() else self._started(stage, batches)
         return StageLoop(self.recipe, stage, network, batches, path)
 
-    def network(self, name: str) -> PlannedNetwork:
+    def network(self, name: str) -> LayeredNetwork:
         """The network of a stage's checkpoint."""
         stage = self.recipe.stage(name)
         network = self._blank(stage)
@@ -134,7 +134,7 @@ class Training:
             save()
         return loop.done
 
-    def _blank(self, stage: Stage) -> PlannedNetwork:
+    def _blank(self, stage: Stage) -> LayeredNetwork:
         """A network that a checkpoint of this stage can be loaded into."""
         architecture = self.recipe.architecture()
         if stage.kind == "int4":
@@ -146,7 +146,7 @@ class Training:
         make_masks(self.recipe, stage, network)
         return network
 
-    def _started(self, stage: Stage, batches: Batches) -> PlannedNetwork:
+    def _started(self, stage: Stage, batches: Batches) -> LayeredNetwork:
         if stage.start is None:
             network = fast(FloatNetwork(self.recipe.architecture()))
             if stage.weights_file is not None:
