@@ -56,7 +56,8 @@ def run_page(path: Path) -> str:
                     "under its bar the transfers for it. Drag to zoom, double-click to see all."),
             section("Where the cycles go", figure("causes")),
             section("Roofline", figure("roofline"), "Numbers are the layers' in the table. A layer's cycles are those "
-                    "in which it computes, is waited for, or has a transfer under way."),
+                    "in which it computes, is waited for, or has a transfer under way. The colour says what takes most "
+                    "of the cycles of computing and waiting."),
             section("Energy by component", figure("energy"), "Off-chip memory is in no sum of the core's."),
             section("Layers", table("layers"), "Click a heading to sort.", long=True),
         )
