@@ -3,75 +3,87 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tlm.chip.format.driver import SramName
 
 
-@dataclass(frozen=True)
-class Cause:
-    """How a cause is shown.
+class Wait(NamedTuple):
+    """Who waits for whom, and why."""
 
-    Attributes:
-        colour: in figures. Computing is green; what keeps the array from it is red, orange or yellow.
-        brief: what happens in such a cycle, in a few words.
-        waiter, target, reason: who waits for whom, and why; empty for computing.
-    """
+    waiter: str
+    target: str
+    reason: str
+
+
+class Cause(NamedTuple):
+    """How a cause is shown."""
 
     colour: str
+    """In figures: computing is green; what keeps the array from it is red, orange or yellow."""
     brief: str
-    waiter: str = ""
-    target: str = ""
-    reason: str = ""
+    """What happens in such a cycle, in a few words."""
+    wait: Wait | None = None
+    """None if nobody waits."""
 
 
 CAUSES: Mapping[str, Cause] = {
     "computing": Cause("#009e73", "steps enter the array"),
     "bank_conflict": Cause(
-        "#d99000", "words of a step share a bank",
-        "engine.aligner", "engine.amem", "words of one step lie in the same bank",
+        "#d99000",
+        "words of a step share a bank",
+        Wait("engine.aligner", "engine.amem", "words of one step lie in the same bank"),
     ),
     "instruction": Cause(
-        "#fff8cc", "pattern words without a tap",
-        "engine.mac_array", "engine.sequencer", "pattern words without a valid tap",
+        "#fff8cc",
+        "pattern words without a tap",
+        Wait("engine.mac_array", "engine.sequencer", "pattern words without a valid tap"),
     ),
     "pipeline": Cause(
-        "#ffdd80", "emptied between passes",
-        "engine.sequencer", "aligner, mac_array and requantiser", "the pipeline behind a pass empties",
+        "#ffdd80",
+        "emptied between passes",
+        Wait("engine.sequencer", "aligner, mac_array and requantiser", "the pipeline behind a pass empties"),
     ),
     "parameters": Cause(
-        "#7a2f5a", "read for a new group",
-        "engine.mac_array", "engine.sequencer", "it reads the parameters of the next group of channels",
+        "#7a2f5a",
+        "read for a new group",
+        Wait("engine.mac_array", "engine.sequencer", "it reads the parameters of the next group of channels"),
     ),
     "write_back": Cause(
-        "#a04a3a", "the pass before was not written",
-        "engine.mac_array", "engine.requantiser", "outputs are not yet written back to engine.amem",
+        "#a04a3a",
+        "the pass before was not written",
+        Wait("engine.mac_array", "engine.requantiser", "outputs are not yet written back to engine.amem"),
     ),
     "drain": Cause(
-        "#ffdd00", "last pass of a layer written",
-        "engine.sequencer", "engine.requantiser", "it writes the last pass of the layer to engine.amem",
+        "#ffdd00",
+        "last pass of a layer written",
+        Wait("engine.sequencer", "engine.requantiser", "it writes the last pass of the layer to engine.amem"),
     ),
     "weights": Cause(
-        "#b23000", "loaded into WMem",
-        "engine", "dma.load", "weights are on their way to engine.wmem",
+        "#b23000",
+        "loaded into WMem",
+        Wait("engine", "dma.load", "weights are on their way to engine.wmem"),
     ),
     "activations": Cause(
-        "#ff8fa3", "loaded into AMem, or stored",
-        "engine", "dma.load or dma.store", "activations are on their way to or from engine.amem",
+        "#ff8fa3",
+        "loaded into AMem, or stored",
+        Wait("engine", "dma.load or dma.store", "activations are on their way to or from engine.amem"),
     ),
     "instructions": Cause(
-        "#6b0700", "headers read, loaded into IMem",
-        "engine.mac_array", "engine.sequencer or dma.load", "headers, first parameters, or loading them",
+        "#6b0700",
+        "headers read, loaded into IMem",
+        Wait("engine.mac_array", "engine.sequencer or dma.load", "headers, first parameters, or loading them"),
     ),
     "host": Cause(
-        "#4c001f", "registers and interrupts",
-        "engine", "host", "register accesses, and the way from an interrupt to the next instruction",
+        "#4c001f",
+        "registers and interrupts",
+        Wait("engine", "host", "register accesses, and the way from an interrupt to the next instruction"),
     ),
-}  # fmt: skip
+}
 """Key of the account -> how it is shown, in the order of the account: the array's causes, then those of waits."""
 
-WAITS: Mapping[str, Cause] = {key: cause for key, cause in CAUSES.items() if cause.waiter}
-"""All causes in which somebody waits for somebody: all but computing."""
+WAITS: Mapping[str, Wait] = {key: cause.wait for key, cause in CAUSES.items() if cause.wait is not None}
+"""The causes in which somebody waits for somebody: all but computing."""
 
 FILLS: Mapping[SramName, str] = {
     SramName.WMEM: "weights", SramName.AMEM: "activations", SramName.IMEM: "instructions"

@@ -32,9 +32,9 @@ def levels_of_each(sources: Sequence[Source]) -> Chart:
     found = dict(zip(taps, sources, strict=True))
     first, last = min(found), max(found)
     levels = range(first, last + 1) if last - first < _MOST_LEVELS else sorted(found)
-    title = f"Cycles and energy by valid taps of each depth-wise kernel, of {kernel_taps(sources[0])}, "
-    rows = [found.get(level) for level in levels]
-    return _chart(f"{title}at {operating_point(sources[0].stored)}", [str(level) for level in levels], rows)
+    title = f"Cycles and energy by pruning level at {operating_point(sources[0].stored)}"
+    rows = [f"{level} of {kernel_taps(sources[0])} taps" for level in levels]
+    return _chart(title, rows, [found.get(level) for level in levels])
 
 
 def _chart(title: str, rows: Sequence[str], sources: Sequence[Source | None]) -> Chart:

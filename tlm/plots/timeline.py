@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tlm.analysis.stored_timeline import StoredTimeline
 from tlm.observe.causes import WAITS, words
 from tlm.plots.chart import LOWER, UPPER, Bar, Chart, Panel, Series
-from tlm.plots.colours import HOST_RUNS, LAYERS, SLEEPS, SRAMS
+from tlm.plots.colours import CAUSES, HOST_RUNS, LAYERS, SLEEPS, SRAMS
 from tlm.plots.moments import AT_END, CAUSE_OF_LOAD, LayerMoments, layer_moments
 from tlm.plots.sources import Source
 
@@ -19,7 +19,7 @@ COMPUTES, RUNS = "computes", "host runs"
 _CHANNELS = {"load": UNITS.index(LOAD), "store": UNITS.index(STORE)}
 _COLOURS = {
     COMPUTES: LAYERS[1],
-    **{f"waits: {words(key)}": cause.colour for key, cause in WAITS.items()},
+    **{f"waits: {words(cause)}": CAUSES[cause] for cause in WAITS},
     RUNS: HOST_RUNS,
     **{f"host sleeps: {unit}": colour for unit, colour in SLEEPS.items()},
     **{f"DMA: {CAUSE_OF_LOAD[sram]}": colour for sram, colour in SRAMS.items()},
