@@ -47,7 +47,8 @@ SCRIPTS = ("make_timing_tables.py", "make_stall_timelines.py", "make_waveforms.p
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_tables_are_those_of_real_runs(script: str) -> None:
-    done = subprocess.run([sys.executable, DOCS / "tools" / script, "--check"], capture_output=True, text=True, check=False)
+    command = [sys.executable, DOCS / "tools" / script, "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -57,9 +58,8 @@ def test_a_changed_table_is_noticed(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes((DOCS / name).read_bytes())
     page = tmp_path / "timing.md"
     page.write_text(page.read_text(encoding="utf-8").replace("handover h |", "handover |"), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, tmp_path / "tools" / "make_timing_tables.py", "--check"], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, tmp_path / "tools" / "make_timing_tables.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "timing.md: out of date" in done.stdout
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tlm.analysis.bars import bar, columns, percent, stacked
 from tlm.analysis.explain import GROUPS, Explanation, cause_changes, grouped
-from tlm.analysis.stored import StoredLayer, StoredResult
 from tlm.analysis.what_if import Outcome
 from tlm.observe.causes import CAUSES, words
+from tlm.results.result_json import LayerRecord, RunRecord
 
 _BAR_WIDTH = 24
 _LAYER_BAR_WIDTH = 60
@@ -37,12 +37,12 @@ def _summary(explanation: Explanation) -> Iterator[str]:
         yield f"Of the changes tried, {best.change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
 
 
-def _whole_run(stored: StoredResult) -> Iterator[str]:
+def _whole_run(stored: RunRecord) -> Iterator[str]:
     yield "Where the cycles go [S]"
     causes = stored.account.causes
     rows = [
-        [words(cause), bar(count / stored.cycles, _BAR_WIDTH), CAUSES[cause].brief if cause in CAUSES else "", f"{count:,}",
-         percent(count, stored.cycles)]
+        [words(cause), bar(count / stored.cycles, _BAR_WIDTH), CAUSES[cause].brief if cause in CAUSES else "",
+         f"{count:,}", percent(count, stored.cycles)]
         for cause, count in causes.items() if count
     ]  # fmt: skip
     yield from columns([*rows, ["total", "", "", f"{stored.cycles:,}", percent(1, 1)]], left=3)
@@ -72,7 +72,7 @@ def _layers(explanation: Explanation) -> Iterator[str]:
         yield f"  behind the last layer: {sum(end.values()):,} cycles ({parts})"
 
 
-def _layer_figures(layer: StoredLayer) -> list[str]:
+def _layer_figures(layer: LayerRecord) -> list[str]:
     shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
     multiplied = "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}"
     waits = layer.cycles - layer.compute_cycles
@@ -94,7 +94,7 @@ def _what_if(explanation: Explanation) -> Iterator[str]:
             yield f"  {outcome.change.text(stored.chip)}: not possible ({outcome.problem})"
 
 
-def _outcome_row(outcome: Outcome, stored: StoredResult) -> list[str]:
+def _outcome_row(outcome: Outcome, stored: RunRecord) -> list[str]:
     assert outcome.result is not None
     saved = stored.cycles - outcome.result.cycles
     causes = list(cause_changes(stored.account.causes, outcome.result).items())[:2] if saved else []

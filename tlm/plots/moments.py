@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from tlm.analysis.stored_timeline import StoredSpan, StoredTimeline
 from tlm.chip.format.driver import SramName
 from tlm.observe.account import Spans, wait_spans
 from tlm.observe.causes import FILLS
 from tlm.plots.sources import Source
+from tlm.results.result_json import SpanRecord, TimelineRecord
 
 AT_END = "(at the end)"
 """Name of what lies behind the last layer."""
@@ -60,7 +60,7 @@ def layer_moments(source: Source) -> LayerMoments:
     """
     timeline = source.timeline
     for key in ("parts", "programs", "host"):
-        spans: Sequence[StoredSpan] = getattr(timeline, key)
+        spans: Sequence[SpanRecord] = getattr(timeline, key)
         if any(one.end_cycle > after.first_cycle for one, after in pairwise(spans)):
             raise source.edited(f"timeline.{key}: is not in the order of time")
     parts = [Moments(one.layer, one.first_cycle, one.end_cycle) for one in timeline.parts]
@@ -78,14 +78,14 @@ def layer_moments(source: Source) -> LayerMoments:
     return LayerMoments(parts, waits, _transfers(source))
 
 
-def _spans(spans: Iterable[StoredSpan]) -> Spans:
+def _spans(spans: Iterable[SpanRecord]) -> Spans:
     found = Spans()
     for one in spans:
         found.add(one.first_cycle, one.end_cycle)
     return found
 
 
-def _waiting(timeline: StoredTimeline) -> dict[str, Spans]:
+def _waiting(timeline: TimelineRecord) -> dict[str, Spans]:
     """Cause -> when the host slept for a transfer, up to its interrupt."""
     found = {cause: Spans() for cause in FILLS.values()}
     for host in timeline.host:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlm.analysis.stored import StoredResult, load_result, result_path
-from tlm.analysis.stored_timeline import StoredEnergy, StoredRunEnergy, StoredTimeline
 from tlm.core.errors import InputError
+from tlm.results.result_json import EnergyRecord, RunEnergyRecord, RunRecord, TimelineRecord, load_result, result_path
 
 _OLD = "missing; the result was made by an older version; run the scenario again, or leave the picture out with --only"
 
@@ -23,7 +22,7 @@ class Source:
     """A result and the file that it came from, which errors name."""
 
     file: Path
-    stored: StoredResult
+    stored: RunRecord
 
     @property
     def title(self) -> str:
@@ -32,7 +31,7 @@ class Source:
         return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
 
     @property
-    def timeline(self) -> StoredTimeline:
+    def timeline(self) -> TimelineRecord:
         """When what happened.
 
         Raises:
@@ -43,7 +42,7 @@ class Source:
         return self.stored.timeline
 
     @property
-    def energy(self) -> StoredRunEnergy:
+    def energy(self) -> RunEnergyRecord:
         """What the run took.
 
         Raises:
@@ -54,7 +53,7 @@ class Source:
         return self.stored.energy
 
     @property
-    def layer_energies(self) -> list[StoredEnergy]:
+    def layer_energies(self) -> list[EnergyRecord]:
         """What each layer took.
 
         Raises:
@@ -70,7 +69,7 @@ class Source:
         return InputError(f"{self.file}: {key}; the file was edited: run the scenario again")
 
 
-def operating_point(stored: StoredResult) -> str:
+def operating_point(stored: RunRecord) -> str:
     """Supply and clock with their labels: published pairs are [P]."""
     from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 
@@ -83,7 +82,7 @@ def load_sources(paths: Sequence[Path]) -> list[Source]:
     """Read results, each a file or its directory.
 
     Raises:
-        InputError: see :func:`tlm.analysis.stored.load_result`; no layers; results that cannot be compared.
+        InputError: see :func:`tlm.results.result_json.load_result`; no layers; results that cannot be compared.
     """
     sources = [Source(result_path(path), load_result(path)) for path in paths]
     for source in sources:
@@ -118,7 +117,7 @@ def kernel_taps(source: Source) -> int:
     return int(source.stored.settings.get("network", {}).get("kernel", 3)) ** 2
 
 
-def _chip_keys(stored: StoredResult) -> dict[str, Any]:
+def _chip_keys(stored: RunRecord) -> dict[str, Any]:
     """The chip, without a clock that follows from its supply."""
     from tlm.chip.operating_point import max_frequency_mhz
 

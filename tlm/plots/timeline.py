@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tlm.analysis.stored_timeline import StoredTimeline
 from tlm.observe.causes import WAITS, words
 from tlm.plots.chart import LOWER, UPPER, Bar, Chart, Panel, Series
 from tlm.plots.colours import CAUSES, HOST_RUNS, LAYERS, SLEEPS, SRAMS
 from tlm.plots.moments import AT_END, CAUSE_OF_LOAD, LayerMoments, layer_moments
 from tlm.plots.sources import Source
+from tlm.results.result_json import TimelineRecord
 
 HOST, LOAD, STORE, ENGINE = UNITS = ("host", "DMA load", "DMA store", "engine")
 """Rows of the chip's units. Below an empty row are those of the layers."""
@@ -50,7 +50,7 @@ def timeline_of(source: Source) -> Chart:
     return Chart(source.title, [*UNITS, "", *names, *at_end], [panel], "Share of the run's cycles [S]")
 
 
-def _unit_bars(timeline: StoredTimeline) -> Iterator[tuple[str, Bar]]:
+def _unit_bars(timeline: TimelineRecord) -> Iterator[tuple[str, Bar]]:
     """What host and DMA did."""
     for host in timeline.host:
         name = f"host sleeps: {host.waits_for}" if host.waits_for else RUNS

@@ -11,8 +11,8 @@ from tlm.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page
 from tlm.report.run_figures import figures_of
 
 if TYPE_CHECKING:
-    from tlm.analysis.stored import StoredLayer
     from tlm.plots.sources import Source
+    from tlm.results.result_json import LayerRecord
 
 _COLUMNS = (
     ("number", "no.", "", ""),
@@ -95,7 +95,7 @@ def _summary(source: Source) -> list[Figure]:
     ]
 
 
-def _row(number: int, layer: StoredLayer) -> dict[str, Any]:
+def _row(number: int, layer: LayerRecord) -> dict[str, Any]:
     causes = layer.by_cause()
     return {
         "number": number,
