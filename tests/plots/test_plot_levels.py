@@ -29,7 +29,7 @@ def test_levels_are_sorted_by_taps(results: Path) -> None:
     shown = levels.levels_of_each(sources)
     assert list(shown.rows) == [f"{taps} of 9 taps" for taps in range(1, 10)]
     for row, index in (("1 of 9 taps", 2), ("3 of 9 taps", 0), ("9 of 9 taps", 1)):
-        stored, run = sources[index].stored, sources[index].energy
+        stored, run = sources[index].stored, sources[index].stored.energy
         size = {"thousand cycles": 1000, "cycles": 1}[shown.panels[0].unit]
         cycles = {name: count * size for name, count in shown.amounts(row).items()}
         assert sum(cycles.values()) == pytest.approx(stored.cycles)

@@ -137,14 +137,6 @@ def test_a_timeline_that_contradicts_the_account_is_refused(
         timeline.timeline_of(edited(results / "block3", tmp_path, change))
 
 
-@pytest.mark.parametrize("key", ["timeline", "energy"])
-def test_results_of_older_versions_are_refused(results: Path, tmp_path: Path, key: str) -> None:
-    old = edited(results / "block3", tmp_path, lambda record: record.pop(key))
-    with pytest.raises(InputError, match=f"{key}: missing; the result was made by an older version; run the scenario"):
-        (timeline.timeline_of if key == "timeline" else energy.energy_of)(old)
-    assert causes.causes_of(old).rows
-
-
 # -- causes ---------------------------------------------------------------------------------------------------------
 
 
@@ -190,7 +182,7 @@ def test_every_cause_has_a_colour(results: Path) -> None:
 
 
 def test_bars_of_energy_are_the_totals(one: Source) -> None:
-    shown, run = energy.energy_of(one), one.energy
+    shown, run = energy.energy_of(one), one.stored.energy
     core, off_chip = shown.panels
     unit_pj = {"mJ": 1e9, "µJ": 1e6, "nJ": 1e3, "pJ": 1}[core.unit]
     assert (core.unit, core.end) == (off_chip.unit, off_chip.end)
@@ -198,9 +190,9 @@ def test_bars_of_energy_are_the_totals(one: Source) -> None:
         (component,) = (key for key in COMPONENTS if words(key) == series.name)
         assert sum(bar.length for bar in series.bars) * unit_pj == pytest.approx(run.components_pj[component])
     assert set(run.components_pj) == set(COMPONENTS)
-    for layer, took in zip(one.stored.layers, one.layer_energies, strict=True):
-        assert sum(shown.amounts(layer.name).values()) * unit_pj == pytest.approx(took.total_pj)
-        assert sum(shown.amounts(layer.name, 1).values()) * unit_pj == pytest.approx(took.off_chip_pj)
+    for layer in one.stored.layers:
+        assert sum(shown.amounts(layer.name).values()) * unit_pj == pytest.approx(layer.energy.total_pj)
+        assert sum(shown.amounts(layer.name, 1).values()) * unit_pj == pytest.approx(layer.energy.off_chip_pj)
     assert shown.rows[-1] == energy.OUTSIDE
     assert sum(shown.amounts(energy.OUTSIDE).values()) * unit_pj == pytest.approx(run.outside_layers_pj)
 
@@ -210,7 +202,8 @@ def test_bars_of_energy_are_the_totals(one: Source) -> None:
     [
         (lambda record: record["layers"][0]["energy"]["components_pj"].update(clock=1.0), "energy: its components"),
         (lambda record: record["layers"][0]["energy"].update(off_chip_pj=1.0), "energy.off_chip_pj"),
-        (lambda record: record["layers"][0].pop("energy"), r"layers\[\].energy: missing"),
+        (lambda record: record["layers"][0].pop("energy"), "not a whole result .*`energy`"),
+        (lambda record: record.pop("timeline"), "not a whole result .*`timeline`"),
     ],
 )
 def test_energy_that_does_not_add_up_is_refused(

@@ -9,6 +9,7 @@ from tlm.observe.causes import words
 from tlm.plots.chart import Chart, Panel, stacked
 from tlm.plots.colours import COMPONENTS, OFF_CHIP
 from tlm.plots.sources import Source
+from tlm.results.result_json import EnergyRecord
 
 OUTSIDE = "(outside layers)"
 """The host's register accesses, and what lies behind the last layer."""
@@ -24,11 +25,13 @@ def energy_of(source: Source) -> Chart:
     """The layers of a result and what lies outside them; together they are the run.
 
     Raises:
-        InputError: the result says nothing of energy, or contradicts itself.
+        InputError: its energies contradict each other.
     """
-    run = source.energy
+    run = source.stored.energy
     names = [layer.name for layer in source.stored.layers]
-    rows = [{**_aj(one.components_pj), **_aj({_OFF_CHIP: one.off_chip_pj})} for one in source.layer_energies]
+    rows = [
+        {**_aj(one.energy.components_pj), **_aj({_OFF_CHIP: one.energy.off_chip_pj})} for one in source.stored.layers
+    ]
     rest = {**_aj(run.components_pj), **_aj({_OFF_CHIP: run.off_chip_pj})}
     for row in rows:
         rest = {key: whole - row.get(key, 0) for key, whole in rest.items()}
@@ -72,6 +75,10 @@ def _total(energy: float, whole: float) -> str:
 
 def _core(energies_aj: Mapping[str, int]) -> int:
     return sum(energies_aj.values()) - energies_aj[_OFF_CHIP]
+
+
+def _all_aj(energy: EnergyRecord) -> dict[str, int]:
+    return _aj({**energy.components_pj, _OFF_CHIP: energy.off_chip_pj})
 
 
 def _aj(energies_pj: Mapping[str, float]) -> dict[str, int]:

@@ -20,11 +20,7 @@ _MOST_LEVELS = 12
 
 
 def levels_of_each(sources: Sequence[Source]) -> Chart:
-    """By pruning level if the results differ in it alone, else by name in the order given.
-
-    Raises:
-        InputError: a result says nothing of energy.
-    """
+    """By pruning level if the results differ in it alone, else by name in the order given."""
     taps, differ = tap_levels(sources), _clocks_differ(sources)
     if taps is None:
         title = f"{'Time' if differ else 'Cycles'} and energy of {len(sources)} results"
@@ -40,7 +36,9 @@ def levels_of_each(sources: Sequence[Source]) -> Chart:
 def _chart(title: str, rows: Sequence[str], sources: Sequence[Source | None]) -> Chart:
     given = [source for source in sources if source is not None]
     unit, cycles_in_unit = _cycles_unit(given)
-    unit_of_energy, unit_pj = energy_unit(max(one.energy.total_pj + one.energy.off_chip_pj for one in given))
+    unit_of_energy, unit_pj = energy_unit(
+        max(one.stored.energy.total_pj + one.stored.energy.off_chip_pj for one in given)
+    )
     cycles = [
         {} if one is None else _cycles(one, cycles_in_unit or one.stored.chip.clock_khz / 1000) for one in sources
     ]
@@ -86,7 +84,7 @@ def _cycles(source: Source, unit: float) -> dict[str, float]:
 
 
 def _energies(source: Source, unit_pj: float) -> Mapping[str, float]:
-    return {"core": source.energy.total_pj / unit_pj, "off_chip": source.energy.off_chip_pj / unit_pj}
+    return {"core": source.stored.energy.total_pj / unit_pj, "off_chip": source.stored.energy.off_chip_pj / unit_pj}
 
 
 def _number(value: float) -> str:

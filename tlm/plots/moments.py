@@ -56,9 +56,9 @@ def layer_moments(source: Source) -> LayerMoments:
     """When which layer computed, waited, and had transfers under way.
 
     Raises:
-        InputError: the result has no timeline, or one that contradicts its account.
+        InputError: its timeline contradicts its account.
     """
-    timeline = source.timeline
+    timeline = source.stored.timeline
     for key in ("parts", "programs", "host"):
         spans: Sequence[SpanRecord] = getattr(timeline, key)
         if any(one.end_cycle > after.first_cycle for one, after in pairwise(spans)):
@@ -102,9 +102,9 @@ def _waiting(timeline: TimelineRecord) -> dict[str, Spans]:
 
 
 def _transfers(source: Source) -> list[Moments]:
-    layer_of = {part.name: part.layer for part in source.timeline.parts}
+    layer_of = {part.name: part.layer for part in source.stored.timeline.parts}
     found = []
-    for one in source.timeline.transfers:
+    for one in source.stored.timeline.transfers:
         if unknown := sorted(set(one.part_bytes) - set(layer_of)):
             raise source.edited(f"timeline.transfers: part_bytes names {unknown[0]}, which is no part")
         for layer in dict.fromkeys(layer_of[part] for part, count in one.part_bytes.items() if count):

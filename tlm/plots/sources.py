@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.core.errors import InputError
-from tlm.results.result_json import EnergyRecord, RunEnergyRecord, RunRecord, TimelineRecord, load_result, result_path
-
-_OLD = "missing; the result was made by an older version; run the scenario again, or leave the picture out with --only"
+from tlm.results.result_json import RunRecord, load_result, result_path
 
 _MAX_DIFFERENCES = 40
 """Letters behind a name."""
@@ -29,40 +27,6 @@ class Source:
         """What ran on which chip, for the head of a figure."""
         stored = self.stored
         return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
-
-    @property
-    def timeline(self) -> TimelineRecord:
-        """When what happened.
-
-        Raises:
-            InputError: the result has none.
-        """
-        if self.stored.timeline is None:
-            raise InputError(f"{self.file}: timeline: {_OLD}")
-        return self.stored.timeline
-
-    @property
-    def energy(self) -> RunEnergyRecord:
-        """What the run took.
-
-        Raises:
-            InputError: the result does not say.
-        """
-        if self.stored.energy is None:
-            raise InputError(f"{self.file}: energy: {_OLD}")
-        return self.stored.energy
-
-    @property
-    def layer_energies(self) -> list[EnergyRecord]:
-        """What each layer took.
-
-        Raises:
-            InputError: the result does not say.
-        """
-        found = [layer.energy for layer in self.stored.layers if layer.energy is not None]
-        if len(found) < len(self.stored.layers):
-            raise InputError(f"{self.file}: layers[].energy: {_OLD}")
-        return found
 
     def edited(self, key: str) -> InputError:
         """The complaint about figures that contradict each other."""

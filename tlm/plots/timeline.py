@@ -31,13 +31,13 @@ def timeline_of(source: Source) -> Chart:
     """Rows of the units, and below them rows of the layers.
 
     Raises:
-        InputError: the result has no timeline, or one that contradicts its account.
+        InputError: its timeline contradicts its account.
     """
     stored, moments = source.stored, layer_moments(source)
     names = [layer.name for layer in stored.layers]
     at_end = [AT_END] if any(wait.layer == AT_END for wait in moments.waits) else []
     bars: dict[str, list[Bar]] = {name: [] for name in _COLOURS}
-    for name, bar in (*_unit_bars(source.timeline), *_layer_bars(moments, [*names, *at_end])):
+    for name, bar in (*_unit_bars(source.stored.timeline), *_layer_bars(moments, [*names, *at_end])):
         bars[name].append(bar)
     panel = Panel(
         axis="core cycles from the first host access [S]",
