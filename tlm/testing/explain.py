@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from tlm.observe.cause_spans import CauseSpan
-from tlm.testing.causes import WAITS
+from tlm.observe.causes import WAITS
 from tlm.testing.cycles import Bounds, counted
 from tlm.testing.expectation import indented
 from tlm.testing.reference import reference_lines

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from tlm.core.errors import InputError
 from tlm.observe.cause_spans import CauseSpan
-from tlm.testing.causes import CAUSES, WAITS
+from tlm.observe.causes import WAITS
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.limits import is_whole
@@ -33,7 +33,7 @@ def no_stall(
     Raises:
         InputError: no such cause; "computing" is no stall; an interval outside of the run.
     """
-    known_name("kind of stall", kind, [cause for cause in CAUSES if cause != "computing"])
+    known_name("kind of stall", kind, list(WAITS))
     if last_cycle < 0 or first_cycle > run.last_cycle:
         raise InputError(
             f"between: cycles {first_cycle:,} .. {last_cycle:,} lie outside of the run, which is cycles "

@@ -12,8 +12,8 @@ from functools import cached_property
 from tlm.chip.engine import PassStarted
 from tlm.chip.format.driver import Unit
 from tlm.observe.account import Spans, WaitSpan, wait_spans
-from tlm.observe.activity import FILLS
 from tlm.observe.array_spans import ArraySpan, array_spans
+from tlm.observe.causes import FILLS
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 from tlm.observe.timeline_builder import timeline
@@ -94,22 +94,13 @@ class RunView:
         return array_spans(passes, self.watched.system.config, known)
 
     def wait_spans(self) -> list[WaitSpan]:
-        """What no part computed for; neighbours of the same cause are one."""
+        """What no part computed for."""
         activity = self.watched.recorder.activity
         waiting = {cause: _closed_spans(spans, self.cycles) for cause, spans in activity.waiting.items()}
         self._add_present_wait(waiting)
         running = _closed_spans(activity.running, self.cycles)
         parts = [(part.first_cycle, part.end_cycle) for part in self.parts]
-        joined: list[WaitSpan] = []
-        for span in wait_spans(self.cycles, parts, running, waiting):
-            last = joined[-1] if joined else None
-            if last is not None and (last.cause, last.before, last.end_cycle) == (
-                span.cause, span.before, span.first_cycle,
-            ):  # fmt: skip
-                joined[-1] = last._replace(end_cycle=span.end_cycle)
-            else:
-                joined.append(span)
-        return joined
+        return list(wait_spans(self.cycles, parts, running, waiting))
 
     def _parts(self) -> Iterator[PartView]:
         for tag, record in self.watched.recorder.parts.items():

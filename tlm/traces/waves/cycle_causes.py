@@ -16,7 +16,7 @@ from tlm.chip.payloads import PassPayload, StepPayload
 from tlm.chip.states import HostState, SequencerState
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.sockets import Phase
-from tlm.observe.activity import FILLS
+from tlm.observe.causes import FILLS
 from tlm.observe.watched import Watched
 from tlm.traces.waves.dump import Dump, State
 from tlm.traces.waves.following import on
