@@ -18,8 +18,8 @@ from tlm.core.errors import InputError
 from tlm.core.files import PendingFile, whole_file
 from tlm.core.interruption import interruption_waits
 from tlm.traces.waves import labels
-from tlm.traces.waves.layout import Group
-from tlm.traces.waves.save_file import View, save_file_text
+from tlm.traces.waves.gtkwave import View, save_file_text
+from tlm.traces.waves.signals import Signal
 
 _BUFFER_BYTES = 1 << 20
 _CONVERTER = "vcd2fst"
@@ -58,12 +58,13 @@ class WaveFile:
     def _open(self) -> IO[str]:
         return self._pending.temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
 
-    def finish(self, groups: Sequence[Group], view: View) -> None:
+    def finish(self, signals: Sequence[Signal], view: View, clock_khz: int) -> None:
         """Put the dump in its place, with its layout.
 
         Args:
-            groups: what GTKWave shows.
-            view: which time it shows.
+            signals: of the dump.
+            view: which time GTKWave shows.
+            clock_khz: core clock.
 
         Raises:
             OSError: the disk did not take it all.
@@ -78,7 +79,7 @@ class WaveFile:
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
         with whole_file(self._path.with_suffix(".gtkw")) as temporary:
-            temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
+            temporary.write_text(save_file_text(self._path.name, label_file.name, signals, view, clock_khz))
 
     def leave(self, error: BaseException | None, finish: Callable[[], None]) -> None:
         """What both levels do when a run is left; Ctrl-C meanwhile counts afterwards.
