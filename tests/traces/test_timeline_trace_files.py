@@ -15,8 +15,7 @@ from tlm.core.errors import DriverError, InputError
 from tlm.core.kernel import Activity
 from tlm.results.result_json import result_json
 from tlm.scenario.loading import load_scenario
-from tlm.traces.timeline.content import MAX_EVENTS
-from tlm.traces.timeline.timeline_trace import TimelineTrace
+from tlm.traces.timeline.timeline_trace import MAX_EVENTS, TimelineTrace
 
 
 @pytest.fixture(scope="module", params=FIDELITIES)
@@ -198,7 +197,7 @@ def test_the_page_tells_the_figures_of_real_runs(tmp_path: Path) -> None:
         if bursts == 2:
             said += [f"{longest['cycles']:,} cycles before `{longest['before']}`", f"{bandwidth:,.0f} MB/s, less than"]
             said += [f"has {trace.causes()['weights']:,} of {result.cycles:,} cycles"]
-            said += [f"`burst` | {round(trace.count, -3):,} | {path.stat().st_size / 1e6:.1f} MB"]
+            said += [f"`pass` | {round(trace.count, -3):,} | {path.stat().st_size / 1e6:.1f} MB"]
         else:
             said += [f"reaches {bandwidth:,.0f} MB/s", f"takes {trace.causes()['weights']:,} cycles"]
             said += [f"the run {result.cycles:,}."]
