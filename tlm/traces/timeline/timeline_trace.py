@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 
 from tlm.core.errors import TlmError
-from tlm.core.files import PendingFile
-from tlm.core.interruption import interruption_waits
 from tlm.observe.watched import Watched
 from tlm.traces.timeline.engine_tracks import conflicts, layer_events, pass_events, utilisation
 from tlm.traces.timeline.events import Event, EventMaker, Level
 from tlm.traces.timeline.run_view import RunView
 from tlm.traces.timeline.transfer_tracks import TransferWatcher, arrows, burst_events, transfer_events
+from tlm.traces.trace_file import TraceFile
 
 SCHEMA = "tlm.trace/1"
 """Version of names and args in traces: the number grows when one changes its meaning or goes."""
@@ -63,11 +62,7 @@ class TimelineTrace:
         self._max_events = max_events
 
     def __enter__(self) -> TimelineTrace:
-        self._file = PendingFile(self._path, "trace.timeline")
-        try:
-            self._stream = self._open()
-        except OSError as error:
-            raise self._file.refusal(error) from None
+        self._file = TraceFile(self._path, "trace.timeline")
         self._transfers = TransferWatcher(self._watched.system, max_bursts=self._max_events + 1)
         self._view = RunView(self._watched)
         return self
@@ -75,29 +70,17 @@ class TimelineTrace:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            with interruption_waits():
-                self._finish(None if error is None else _told(error))
-        except OSError as failure:
-            if error is None:
-                raise self._file.refusal(failure) from None
-        finally:  # close and remove what has not taken its place
-            with suppress(OSError):
-                self._stream.close()
-            self._file.discard()
-
-    def _open(self) -> IO[bytes]:
-        return self._file.temporary.open("wb")
+        self._file.leave(error, partial(self._finish, None if error is None else _told(error)))
 
     def _finish(self, stopped_by: str | None) -> None:
         lines = self._lines(stopped_by)
-        with self._stream:
+        with self._file.stream as stream:
             if self._path.name.endswith(".gz"):
                 # neither a name nor a date in the header: the same run must give the same bytes
-                with gzip.GzipFile("", "wb", 6, self._stream, mtime=0) as packed:
+                with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
                     packed.writelines(lines)
             else:
-                self._stream.writelines(lines)
+                stream.writelines(lines)
         self._file.take_place()
 
     def _lines(self, stopped_by: str | None) -> Iterator[bytes]:

@@ -118,6 +118,6 @@ class CycleWave:
             ready = 1 + self._watched.system.config.pipeline_cycles
             waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + ready]
             moment = next((one.last_fetch_cycle for one in (*waiting, *ends)), first)
-        view = view_around(moment, WAVES_PIXELS / _CYCLE_PIXELS, _LEAD, RULER_CYCLES)
+        view = view_around(moment, WAVES_PIXELS / _CYCLE_PIXELS, _LEAD, RULER_CYCLES, last + 1)
         marked = marked_cycles(self._watched, first)
         return View(max(first, view.first_cycle), view.cycles, marked, self._options.moment_cycle)

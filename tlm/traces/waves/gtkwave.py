@@ -39,9 +39,12 @@ class View:
     cursor_cycle: int | None = None
 
 
-def view_around(cycle: int, cycles: float, lead: float, round_to: int) -> View:
-    """A view in which a cycle lies where the eye begins: behind ``lead`` of the window, which opens at a round one."""
-    first = max(0, cycle - int(lead * cycles))
+def view_around(cycle: int, cycles: float, lead: float, round_to: int, end_cycle: int) -> View:
+    """A view within a run in which a cycle lies where the eye begins: behind ``lead`` of the window if there is room.
+
+    It opens at a round cycle.
+    """
+    first = max(0, min(cycle - int(lead * cycles), end_cycle - int(cycles)))
     return View(first - first % round_to, cycles)
 
 

@@ -6,6 +6,7 @@ unit of time is 1 ps at the operating point's clock; cycle c begins at c * 1e9 /
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
@@ -76,18 +77,16 @@ class PassWave:
         """Around the moment that was asked for, or the end of the longest wait between two parts."""
         parts = [part for part in self._watched.recorder.parts.values() if part.passes]
         passes = [one for part in parts for one in part.passes]
-        moment = self._moment_cycle
+        end_cycle, moment = self._watched.recorder.recorded_cycles, self._moment_cycle
         if not passes:  # the run has failed before
-            view = View(0, max(1, self._watched.recorder.recorded_cycles))
-        else:
+            return View(0, end_cycle, cursor_cycle=moment)
+        if moment is None:
             waits = [(after.first_cycle - part.last_seen_cycle, after) for part, after in pairwise(parts)]
-            if moment is None:
-                longest = max(waits, key=itemgetter(0), default=(0, parts[0]))[1]
-                moment = longest.first_cycle
-            shown = min(passes, key=lambda one: abs(one.first_cycle - moment))
-            cycles = float(_SHOWN_PASSES * _length(shown))
-            view = view_around(moment, cycles, _LEAD, _ruler_cycles(cycles))
-        return View(view.first_cycle, view.cycles, marked_cycles(self._watched), self._moment_cycle)
+            moment = max(waits, key=itemgetter(0), default=(0, parts[0]))[1].first_cycle
+        shown = min(passes, key=lambda one: abs(one.first_cycle - moment))
+        cycles = float(min(_SHOWN_PASSES * _length(shown), end_cycle))
+        view = view_around(moment, cycles, _LEAD, _ruler_cycles(cycles), end_cycle)
+        return replace(view, marked_cycles=marked_cycles(self._watched), cursor_cycle=self._moment_cycle)
 
 
 def _length(one: PassRecord) -> int:
