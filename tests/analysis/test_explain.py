@@ -14,11 +14,11 @@ from command import SMALL, refused, tlm
 from tlm.analysis.bars import bar, columns, stacked
 from tlm.analysis.explain import GROUPS, bound_of, explain
 from tlm.analysis.rebuild import rebuild
-from tlm.analysis.stored import StoredLayer, load_result
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.observe.account import ArrayAccount, WaitAccount
+from tlm.results.result_json import LayerRecord, load_result
 
 GOLDEN = Path(__file__).with_name("golden_explain.txt")
 
@@ -130,14 +130,17 @@ def test_foreign_files_are_refused(tmp_path: Path, content: bytes | None, compla
 # -- what bounds a layer --------------------------------------------------------------------------------------------
 
 
-def layer(**cycles: int) -> StoredLayer:
+def layer(**cycles: int) -> LayerRecord:
     account, waits = ArrayAccount().by_cause(), WaitAccount().by_cause()
     for cause, count in cycles.items():
         (account if cause in account else waits)[cause] = count
-    return StoredLayer(
-        name="c", kind="pointwise", compute_cycles=sum(account.values()), steps=0, fetch_cycles=0, passes=0, macs=0,
-        utilization=0.0, step_utilization=0.0, lane_utilization=0.0, column_utilization=0.0, load_bytes=0,
-        store_bytes=0, account=account, waits=waits, outputs_sha256="",
+    counts = ("steps", "fetch_cycles", "passes", "macs", "useful_macs", "dense_macs", "peak_macs_per_cycle",
+              "weight_words", "dense_weight_words", "start_cycle", "end_cycle", "predicted_compute_cycles")  # fmt: skip
+    shares = ("utilization", "step_utilization", "lane_utilization", "column_utilization")
+    return LayerRecord(
+        name="c", kind="pointwise", input_shape=(1, 1, 1), output_shape=(1, 1, 1), kernel=(1, 1), stride=(1, 1),
+        compute_cycles=sum(account.values()), account=account, waits=waits, outputs_sha256="",
+        **dict.fromkeys(counts, 0), **dict.fromkeys(shares, 0.0),
     )  # fmt: skip
 
 
@@ -208,10 +211,10 @@ def test_gains_are_those_of_real_runs(small: Path) -> None:
 def test_a_change_that_does_not_fit_the_chip_says_why(small: Path) -> None:
     run = rebuild(load_result(small), [])
     baseline = run.simulate()
-    change = Change("AMem banks and words", (("amem_banks", 8), ("amem_words", 1001)))
+    change = Change("AMem words", "amem_words", 1001)
     found: list[Outcome] = list(outcomes(run, [change], baseline))
     assert found[0].result is None
-    assert "1001 is not a multiple of chip.amem_banks = 8" in found[0].problem
+    assert "1001 is not a multiple of chip.amem_banks = 4" in found[0].problem
 
 
 # -- bars -----------------------------------------------------------------------------------------------------------

@@ -6,28 +6,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tlm.analysis.bars import columns
-from tlm.analysis.stored import StoredLayer, StoredResult
+from tlm.results.result_json import LayerRecord, RunRecord
 
 _HEAD = ["", "A", "B", "B - A", "change"]
 
 
-def compare_text(first: StoredResult, second: StoredResult) -> str:
+def compare_text(first: RunRecord, second: RunRecord) -> str:
     """The whole text, lines with a line feed each.
 
     Args:
-        first, second: of one schema (:func:`tlm.analysis.stored.load_pair`).
+        first, second: of one schema (:func:`tlm.results.result_json.load_pair`).
     """
-    with_useful = None not in (first.useful_macs, second.useful_macs)
     sections = [
         _identity(first, second),
-        ["Whole run [S]", *_table(_totals(first, with_useful), _totals(second, with_useful))],
+        ["Whole run [S]", *_table(_totals(first), _totals(second))],
         ["Where the cycles go [S]", *_table(first.account.causes, second.account.causes)],
         *_layers(first, second),
     ]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
 
 
-def _identity(first: StoredResult, second: StoredResult) -> list[str]:
+def _identity(first: RunRecord, second: RunRecord) -> list[str]:
     lines = [f"A: {first.name}, fidelity {first.fidelity}", f"B: {second.name}, fidelity {second.fidelity}"]
     chips = first.chip_keys(), second.chip_keys()
     lines += [f"chip.{key}: {value} -> {chips[1][key]}" for key, value in chips[0].items() if chips[1][key] != value]
@@ -40,13 +39,13 @@ def _identity(first: StoredResult, second: StoredResult) -> list[str]:
     return [*lines, f"outputs: {'equal' if same else 'different'}"]
 
 
-def _totals(result: StoredResult, with_useful: bool) -> dict[str, float]:
+def _totals(result: RunRecord) -> dict[str, float]:
     return {
         "cycles": result.cycles,
         "time us": result.time_us,
         "compute cycles": result.compute_cycles,
         "MACs": result.macs,
-        **({"useful MACs": result.useful_macs} if result.useful_macs is not None and with_useful else {}),
+        "useful MACs": result.useful_macs,
         "dense MACs": result.dense_macs,
         "utilisation %": 100 * result.utilization,
         "within layers %": 100 * result.compute_utilization,
@@ -55,7 +54,7 @@ def _totals(result: StoredResult, with_useful: bool) -> dict[str, float]:
     }
 
 
-def _layers(first: StoredResult, second: StoredResult) -> Iterator[list[str]]:
+def _layers(first: RunRecord, second: RunRecord) -> Iterator[list[str]]:
     sides = [{layer.name: layer for layer in result.layers} for result in (first, second)]
     for name in sides[0] | sides[1]:
         pair = [side.get(name) for side in sides]
@@ -65,7 +64,7 @@ def _layers(first: StoredResult, second: StoredResult) -> Iterator[list[str]]:
             yield [f"Layer {name}: only in {'A' if pair[1] is None else 'B'}"]
 
 
-def _layer_figures(layer: StoredLayer) -> dict[str, float]:
+def _layer_figures(layer: LayerRecord) -> dict[str, float]:
     return {
         "compute cycles": layer.compute_cycles,
         "steps": layer.steps,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlm.analysis.rebuild import check_same, rebuild
-from tlm.analysis.stored import StoredLayer, StoredResult
+from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
 from tlm.analysis.what_if import BANDWIDTH, BUS, IN_FLIGHT, LATENCY, Outcome, changes, outcomes
+from tlm.results.result_json import LayerRecord, RunRecord
 
 if TYPE_CHECKING:
     from tlm.results.result import Result
@@ -59,7 +59,7 @@ class Bound:
 class Explanation:
     """A result, what bounds its layers, and what changes came to."""
 
-    stored: StoredResult
+    stored: RunRecord
     bounds: Sequence[Bound]
     """One a layer."""
     outcomes: Sequence[Outcome]
@@ -74,7 +74,7 @@ def grouped(by_cause: Mapping[str, int]) -> dict[str, int]:
 
 
 def explain(
-    stored: StoredResult, directories: Sequence[Path] = (), runs: bool = True, progress: Progress = lambda _: None
+    stored: RunRecord, directories: Sequence[Path] = (), runs: bool = True, progress: Progress = lambda _: None
 ) -> Explanation:
     """Explain a result.
 
@@ -103,11 +103,11 @@ def explain(
         stored,
         [bound_of(layer, found) for layer in stored.layers],
         sorted(found, key=_cycles),
-        run.fidelity,
+        FIDELITY,
     )
 
 
-def bound_of(layer: StoredLayer, found: Sequence[Outcome] = ()) -> Bound:
+def bound_of(layer: LayerRecord, found: Sequence[Outcome] = ()) -> Bound:
     """What takes most of a layer's cycles; of which kind a wait is, from the runs."""
     groups = grouped(layer.by_cause())
     group = max(groups, key=lambda name: groups[name])
@@ -122,12 +122,12 @@ def cause_changes(before: Mapping[str, int], result: Result) -> dict[str, int]:
     return dict(sorted(((c, d) for c, d in differences.items() if d), key=lambda item: -abs(item[1])))
 
 
-def _kind(layer: StoredLayer, found: Sequence[Outcome]) -> str:
+def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
     """The kind of change that takes most off the layer's waits for transfers; none if none does."""
     before = sum(layer.waits.get(cause, 0) for cause in _TRANSFERS)
     gains: dict[str, int] = {}
     for outcome in found:
-        kind = _KINDS.get(outcome.change.values[0][0])
+        kind = _KINDS.get(outcome.change.key)
         if outcome.result is not None and kind is not None:
             after = outcome.result.layers[layer.name].waits.by_cause()
             gains[kind] = max(gains.get(kind, 0), before - sum(after[cause] for cause in _TRANSFERS))

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from tlm.analysis.bars import bar, columns, percent, stacked
 from tlm.analysis.explain import GROUPS, Explanation, cause_changes, grouped
-from tlm.analysis.stored import StoredLayer, StoredResult
 from tlm.analysis.what_if import Outcome
+from tlm.results.result_json import LayerRecord, RunRecord
 
 _BAR_WIDTH = 24
 _LAYER_BAR_WIDTH = 60
@@ -49,7 +49,7 @@ def _summary(explanation: Explanation) -> Iterator[str]:
         yield f"Of the changes tried, {best.change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
 
 
-def _whole_run(stored: StoredResult) -> Iterator[str]:
+def _whole_run(stored: RunRecord) -> Iterator[str]:
     yield "Where the cycles go [S]"
     causes = stored.account.causes
     rows = [
@@ -84,7 +84,7 @@ def _layers(explanation: Explanation) -> Iterator[str]:
         yield f"  behind the last layer: {sum(end.values()):,} cycles ({parts})"
 
 
-def _layer_figures(layer: StoredLayer) -> list[str]:
+def _layer_figures(layer: LayerRecord) -> list[str]:
     shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
     multiplied = "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}"
     waits = layer.cycles - layer.compute_cycles
@@ -106,7 +106,7 @@ def _what_if(explanation: Explanation) -> Iterator[str]:
             yield f"  {outcome.change.text(stored.chip)}: not possible ({outcome.problem})"
 
 
-def _outcome_row(outcome: Outcome, stored: StoredResult) -> list[str]:
+def _outcome_row(outcome: Outcome, stored: RunRecord) -> list[str]:
     assert outcome.result is not None
     saved = stored.cycles - outcome.result.cycles
     causes = list(cause_changes(stored.account.causes, outcome.result).items())[:2] if saved else []

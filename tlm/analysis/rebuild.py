@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tlm.analysis.stored import StoredResult
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
+from tlm.results.result import tensor_sha256
+from tlm.results.result_json import RunRecord
 from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from tlm.inputs.integer_arrays import Int8Array
     from tlm.network.network import Network
     from tlm.results.result import Result
+
+FIDELITY = "pass"
+"""The model that takes least time; cycles and values are the same in all."""
 
 _WITHOUT = "`--no-runs` explains without simulating"
 
@@ -35,23 +39,15 @@ class RebuiltRun:
     network: Network
     activations: Int8Array
     chip: ChipConfig
-    fidelity: str
 
     def simulate(self, chip: ChipConfig | None = None) -> Result:
         """Run it, compiled for the given chip (default: its own)."""
         import tlm
 
-        return tlm.simulate(self.network, self.activations, chip or self.chip, self.fidelity)
+        return tlm.simulate(self.network, self.activations, chip or self.chip, FIDELITY)
 
 
-def fastest_fidelity() -> str:
-    """The model of the chip that takes least time; cycles and values are the same in all."""
-    from tlm.runs.simulate import FIDELITIES
-
-    return "pass" if "pass" in FIDELITIES else FIDELITIES[0]
-
-
-def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
+def rebuild(stored: RunRecord, directories: Sequence[Path]) -> RebuiltRun:
     """Network and input of a result.
 
     Args:
@@ -74,18 +70,24 @@ def rebuild(stored: StoredResult, directories: Sequence[Path]) -> RebuiltRun:
     wanted_sha256 = settings["input"].pop("sha256", None)
     shape = settings["input"].pop("shape", None)
     try:
+        shape = msgspec.convert(shape, tuple[Size, Size, Size] | None)
         config = msgspec.convert(settings, Scenario)
-        activations = config.input.activations(config.network.input_shape or _shape(shape))
+        activations = config.input.activations(config.network.input_shape or shape)
         builder = NetworkBuilder(activations, config.input.signed)
         config.network.add_to(builder)
         network = builder.network()
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"settings: cannot be built again ({error}); run the scenario again, or {_WITHOUT}") from None
-    _check_input(activations, wanted_sha256)
-    return RebuiltRun(network, activations, stored.chip, fastest_fidelity())
+    found_sha256 = tensor_sha256(activations)
+    if wanted_sha256 not in (None, found_sha256):
+        raise InputError(
+            f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
+            f"run the scenario again, or {_WITHOUT}"
+        )
+    return RebuiltRun(network, activations, stored.chip)
 
 
-def check_same(stored: StoredResult, result: Result) -> None:
+def check_same(stored: RunRecord, result: Result) -> None:
     """The rebuilt run is the one that the file describes.
 
     Raises:
@@ -98,10 +100,6 @@ def check_same(stored: StoredResult, result: Result) -> None:
                 f"{key}: the result says {wanted}, but the run built again from it gives {found}; it was made by "
                 f"another version or edited: run the scenario again, or {_WITHOUT}"
             )
-
-
-def _shape(shape: Any) -> tuple[int, int, int] | None:
-    return None if shape is None else msgspec.convert(shape, tuple[Size, Size, Size])
 
 
 def _find_files(settings: dict[str, Any], directories: Sequence[Path]) -> None:
@@ -128,14 +126,3 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
         f"{key}: {name} is in none of the directories {places}, nor among the scenarios; "
         f"name its directory with --files DIR, or {_WITHOUT}"
     )
-
-
-def _check_input(activations: Int8Array, sha256: str | None) -> None:
-    from tlm.results.result import tensor_sha256
-
-    found = tensor_sha256(activations)
-    if sha256 is not None and found != sha256:
-        raise InputError(
-            f"input.sha256: the result says {sha256}, but the input built again has {found}; "
-            f"run the scenario again, or {_WITHOUT}"
-        )

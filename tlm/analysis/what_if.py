@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Change:
-    """Keys of the chip with new values."""
+    """A key of the chip with a new value."""
 
     name: str
     """Such as "AMem banks"."""
-    values: tuple[tuple[str, int | float], ...]
-    """(key, new value)."""
+    key: str
+    value: int | float
+    """The new one."""
 
     def text(self, chip: ChipConfig) -> str:
         """For a table: ``AMem banks 4 -> 8``."""
-        key, value = self.values[0]
-        return f"{self.name} {getattr(chip, key):g} -> {value:g}"
+        return f"{self.name} {getattr(chip, self.key):g} -> {self.value:g}"
 
     def applied(self, chip: ChipConfig) -> ChipConfig:
         """The changed chip.
 
         Raises:
-            InputError: the values do not fit the other keys.
+            InputError: the value does not fit the other keys.
         """
-        changed: dict[str, Any] = dict(self.values)
+        changed: dict[str, Any] = {self.key: self.value}
         return replace(chip, **changed)
 
 
@@ -74,7 +74,7 @@ def changes(chip: ChipConfig) -> list[Change]:
         low, high = _limits(key)
         new = type(old)(max(low, old * factor))
         if new != old and new <= high:
-            found.append(Change(name, ((key, new),)))
+            found.append(Change(name, key, new))
     return found
 
 

@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
     from tlm.analysis.explain import explain
     from tlm.analysis.explain_text import explain_text
-    from tlm.analysis.stored import load_result, result_path
     from tlm.core.errors import CompileError, InputError, SimulationError
+    from tlm.results.result_json import load_result, result_path
 
     if arguments.files is not None and arguments.no_runs:
         raise InputError("--files: given beside --no-runs, which reads none; leave one of them out")

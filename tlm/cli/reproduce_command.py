@@ -27,25 +27,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
     from tlm.core.files import whole_file
     from tlm.reproduction.measure import QUICK, Extent, measure
-    from tlm.reproduction.report import document
-    from tlm.reproduction.text import markdown, print_document
+    from tlm.reproduction.page import page, print_page
     from tlm.results.files import check_writable_file
 
     path: Path | None = arguments.output
     if path is not None:
         check_writable_file(path, "-o")
     try:
-        report = document(measure(QUICK if arguments.quick else Extent(), show))
+        text = page(measure(QUICK if arguments.quick else Extent(), show))
     finally:
         show("")
     if path is not None:
         with whole_file(path) as temporary:
-            temporary.write_text(markdown(report), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
         print(f"wrote {path}")
     elif sys.stdout.isatty():
         from tlm.results.console import Terminal
 
-        print_document(report, Terminal(highlight=False, markup=False))
+        print_page(text, Terminal(highlight=False, markup=False))
     else:
-        sys.stdout.write(markdown(report))
+        sys.stdout.write(text)
     return 0

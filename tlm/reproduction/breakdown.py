@@ -8,16 +8,12 @@ Derived). What it takes more has causes, which the account of cycles knows (docs
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
-from tlm.core.errors import SimulationError
 from tlm.observe.account import ArrayAccount, added
 from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, FIRST_PW, SECOND_PW, group_of
+from tlm.reproduction.split import DENSE_TAPS, Split
 from tlm.results.result import LayerResult, Result
-
-DENSE_TAPS = 9
-"""Of an unpruned 3x3 kernel."""
 
 IDEAL = "ideal"
 
@@ -47,44 +43,7 @@ CAUSES: Mapping[str, str] = {
 _OF_ACCOUNT = ("bank_conflict", "instruction", "pipeline", "parameters", "write_back", "drain")
 
 
-@dataclass(frozen=True)
-class Breakdown:
-    """Cycles of a run by cause.
-
-    Raises:
-        SimulationError: the causes are not all, or do not add up to the run.
-    """
-
-    name: str
-    taps: int
-    unit_cycles: Fraction
-    """u: a full array's work on one point-wise layer, summed over the blocks."""
-    parts: Mapping[str, Fraction]
-    """Cause -> cycles, in the order of CAUSES."""
-    cycles: int
-    """Of the run, as measured."""
-
-    def __post_init__(self) -> None:
-        if list(self.parts) != list(CAUSES) or sum(self.parts.values()) != self.cycles:
-            raise SimulationError(
-                f"reproduction: the causes of {self.name} at {self.taps} of {DENSE_TAPS} taps add up to "
-                f"{float(sum(self.parts.values())):g}, but the run took {self.cycles} cycles"
-            )
-
-    def units(self, cause: str | None = None) -> Fraction:
-        """Cycles of a cause, or of all, in units."""
-        return (Fraction(self.cycles) if cause is None else self.parts[cause]) / self.unit_cycles
-
-    def beyond(self, dense: Breakdown, cause: str | None = None) -> Fraction:
-        """Units beyond the ideal share of what the unpruned run takes; their sum keeps the ratio from being ideal.
-
-        If every cause shrank as the ideal work does, (1 + k) / 10, this were 0 for each of them.
-        """
-        share = Fraction(1 + self.taps, 1 + DENSE_TAPS)
-        return self.units(cause) - share * dense.units(cause)
-
-
-def breakdown(name: str, result: Result, taps: int) -> Breakdown:
+def breakdown(name: str, result: Result, taps: int) -> Split:
     """Split the cycles of a run of PW-DW-PW blocks, or of a network of them.
 
     Args:
@@ -109,7 +68,8 @@ def breakdown(name: str, result: Result, taps: int) -> Breakdown:
         **{group: Fraction(sum(layer.compute_cycles for layer in _layers(result, group))) for group in BESIDE_BLOCKS},
         **{cause: Fraction(count) for cause, count in result.account.waits.by_cause().items()},
     }
-    return Breakdown(name, taps, unit, parts, result.cycles)
+    assert list(parts) == list(CAUSES)
+    return Split(name, taps, parts, result.cycles, "cycles", unit)
 
 
 def unit_cycles(result: Result) -> Fraction:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from tlm.core.errors import SimulationError
-from tlm.observe.energy_account import tops_per_w
+from tlm.observe.energy_account import priced, tops_per_w
 from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.reproduction.uncertainty import energy_range_aj
 from tlm.results.result import Result
@@ -48,28 +49,47 @@ class Efficiency:
     """Of the unpruned network."""
     cycles: int
     time_us: float
-    within_aj: int
-    """The engine's, while layers computed; attojoules."""
-    total_aj: int
-    """All of the core: waits, DMA, interconnect and host too."""
-    off_chip_aj: int
-    """Of the off-chip memory, in neither of the others."""
     within_events: Mapping[str, int]
-    """Key of the table of energies -> how many events ``within_aj`` consists of."""
+    """Key of the table of energies -> how many events while layers computed."""
     events: Mapping[str, int]
-    """The same of ``total_aj``."""
+    """The same of the whole run."""
     per_event_aj: Mapping[str, int]
     """What an event took."""
 
     @property
+    def within_aj(self) -> int:
+        """The engine's energy while layers computed; attojoules."""
+        return priced(self.within_events, self.per_event_aj)[0].total
+
+    @property
+    def total_aj(self) -> int:
+        """All of the core: waits, DMA, interconnect and host too."""
+        return priced(self.events, self.per_event_aj)[0].total
+
+    @property
+    def off_chip_aj(self) -> int:
+        """Of the off-chip memory, in neither of the others."""
+        return priced(self.events, self.per_event_aj)[1]
+
+    @property
     def within(self) -> float:
         """Dense-equivalent TOPS/W within layers."""
-        return tops_per_w(self.dense_macs, self.within_aj / AJ_PER_PJ)
+        return self._tops_per_w(self.within_aj)
 
     @property
     def whole(self) -> float:
         """The same of the whole run."""
-        return tops_per_w(self.dense_macs, self.total_aj / AJ_PER_PJ)
+        return self._tops_per_w(self.total_aj)
+
+    @property
+    def with_off_chip(self) -> float:
+        """The same with the off-chip memory's energy."""
+        return self._tops_per_w(self.total_aj + self.off_chip_aj)
+
+    @property
+    def off_chip_share(self) -> float:
+        """The off-chip memory's share of all energy."""
+        return self.off_chip_aj / (self.total_aj + self.off_chip_aj)
 
     @property
     def within_range(self) -> tuple[float, float]:
@@ -81,20 +101,17 @@ class Efficiency:
         """The same of ``whole``."""
         return self._range(self.events)
 
-    def _range(self, events: Mapping[str, int]) -> tuple[float, float]:
-        least, most = energy_range_aj(events, self.per_event_aj)
-        low, high = (tops_per_w(self.dense_macs, float(one) / AJ_PER_PJ) for one in (most, least))
-        return low, high
-
-    @property
-    def with_off_chip(self) -> float:
-        """The same with the off-chip memory's energy."""
-        return tops_per_w(self.dense_macs, (self.total_aj + self.off_chip_aj) / AJ_PER_PJ)
-
     @property
     def power_mw(self) -> float:
         """Average of the core over the whole run, mW."""
         return self.total_aj * 1e-9 / self.time_us
+
+    def _range(self, events: Mapping[str, int]) -> tuple[float, float]:
+        least, most = energy_range_aj(events, self.per_event_aj)
+        return self._tops_per_w(most), self._tops_per_w(least)
+
+    def _tops_per_w(self, energy_aj: int | Fraction) -> float:
+        return tops_per_w(self.dense_macs, float(energy_aj) / AJ_PER_PJ)
 
 
 def efficiency_of(result: Result) -> Efficiency:
@@ -103,9 +120,6 @@ def efficiency_of(result: Result) -> Efficiency:
         dense_macs=result.dense_macs,
         cycles=result.cycles,
         time_us=result.time_us,
-        within_aj=result.energy.compute.total,
-        total_aj=result.energy.core.total,
-        off_chip_aj=result.energy.off_chip,
         within_events=result.compute_events,
         events=result.events,
         per_event_aj=result.energy_table.per_event_aj(result.chip),
@@ -115,19 +129,11 @@ def efficiency_of(result: Result) -> Efficiency:
 def together(runs: Iterable[Efficiency]) -> Efficiency:
     """Of several runs at one operating point, one after the other."""
     found = list(runs)
-    within: Counter[str] = Counter()
-    events: Counter[str] = Counter()
-    for run in found:
-        within.update(run.within_events)
-        events.update(run.events)
     return Efficiency(
         dense_macs=sum(run.dense_macs for run in found),
         cycles=sum(run.cycles for run in found),
         time_us=sum(run.time_us for run in found),
-        within_aj=sum(run.within_aj for run in found),
-        total_aj=sum(run.total_aj for run in found),
-        off_chip_aj=sum(run.off_chip_aj for run in found),
-        within_events=within,
-        events=events,
+        within_events=sum((Counter(run.within_events) for run in found), Counter()),
+        events=sum((Counter(run.events) for run in found), Counter()),
         per_event_aj=found[0].per_event_aj,
     )

@@ -1,7 +1,8 @@
-"""A figure with its label: what was published, what was simulated, and why they differ."""
+"""A figure with its label: what was published, what was simulated, and why they differ; and tables in Markdown."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,9 +17,6 @@ class Fit(Enum):
     TABLE = "both powers, by way of the table of energies"
 
 
-NO_VALUE = "-"
-
-
 @dataclass(frozen=True, kw_only=True)
 class Figure:
     """One line of a comparison."""
@@ -30,8 +28,7 @@ class Figure:
     simulated: float
     why: str
     """Why it deviates, or what its agreement means: one sentence."""
-    published: float | None = None
-    """None where there is none to compare with."""
+    published: float
     reference: Label = Label.PUBLISHED
     """Of ``published``: [P], or [D] where it was derived from published numbers."""
     digits: int = 2
@@ -44,32 +41,37 @@ class Figure:
     """The same of the published value; by default ``digits``."""
 
     @property
-    def deviation(self) -> float | None:
-        """``simulated / published - 1``; None without a published value."""
-        return None if self.published is None else self.simulated / self.published - 1
-
-    @property
     def cells(self) -> tuple[str, ...]:
         """Name, published, simulated, deviation, label, fit, reason: as text, with units."""
         digits = self.digits if self.published_digits is None else self.published_digits
-        published = NO_VALUE
-        if self.published is not None:
-            published = f"{self.published:,.{digits}f} {self.unit} {self.reference.value}"
-        deviation = NO_VALUE if self.deviation is None else signed_percent(self.deviation)
         simulated = f"{self.simulated:,.{self.digits}f}"
         return (
             self.name,
-            published,
+            f"{self.published:,.{digits}f} {self.unit} {self.reference.value}",
             f"{simulated if self.span is None else with_span(simulated, self.span)} {self.unit}",
-            deviation,
+            signed_percent(self.simulated / self.published - 1),
             self.label.value,
             self.fit.value,
             self.why,
         )
 
 
-FIGURE_COLUMNS = ("figure", "published", "simulated", "deviation", "label", "fit that reaches it", "why")
-"""Heads of :attr:`Figure.cells`."""
+def figure_table(figures: Iterable[Figure]) -> str:
+    """A line for each figure; every cell has its own unit and label."""
+    head = ("figure", "published", "simulated", "deviation", "label", "fit that reaches it", "why")
+    return table(head, [one.cells for one in figures], left=(0, 4, 5, 6))
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """A table in Markdown.
+
+    Args:
+        head: of the columns.
+        rows: as many cells each.
+        left: columns that are aligned to the left; the others to the right.
+    """
+    rule = ["---" if column in left else "---:" for column in range(len(head))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
 
 
 def with_span(text: str, span: tuple[float, float]) -> str:
@@ -84,5 +86,10 @@ def percent(share: float, digits: int = 1) -> str:
 
 def signed_percent(share: float, digits: int = 1) -> str:
     """``+12.3 %``; what rounds to nothing has no sign."""
-    text = f"{100 * share:+.{digits}f}"
-    return f"{text.lstrip('+-') if float(text) == 0 else text} %"
+    return f"{signed(100 * share, digits)} %"
+
+
+def signed(value: float, digits: int) -> str:
+    """``+12.3``; what rounds to nothing has no sign."""
+    text = f"{value:+.{digits}f}"
+    return text.lstrip("+-") if float(text) == 0 else text

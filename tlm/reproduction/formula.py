@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
@@ -19,7 +17,11 @@ _PATTERN_BITS = 60
 
 @dataclass(frozen=True)
 class PartCycles:
-    """A part's cycles by the formula and as measured."""
+    """A part's cycles by the formula and as measured.
+
+    Raises:
+        SimulationError: refusals and conflicts cannot explain what it takes beyond the formula.
+    """
 
     part: str
     """The layer's name, with a number if it is split."""
@@ -29,6 +31,14 @@ class PartCycles:
     """Writes that found their bank taken; the formula holds where there are none."""
     conflicts: int
     """Cycles that fetches took beyond one a step; the formula is given none."""
+
+    def __post_init__(self) -> None:
+        more = self.measured - self.formula
+        if more < 0 or (more and not self.refused and not self.conflicts):
+            raise SimulationError(
+                f"reproduction: {self.part} took {self.measured} cycles, but engine.md's formula gives {self.formula}, "
+                f"and {self.refused} refusals and {self.conflicts} bank conflicts cannot explain the difference"
+            )
 
 
 def sequencer_cycles(weights: Int8Array, columns: int) -> list[int]:
@@ -90,27 +100,10 @@ def part_cycles(program: Program, result: Result) -> Iterator[PartCycles]:
             groups = range(part.first_group, part.first_group + part.groups)
             slots = [planes * min(chip.columns, layer.out_channels - g * chip.columns) for g in groups]
             own = [next(passes) for _ in range(part.groups * part.tiles)]
-            yield checked(
-                PartCycles(
-                    part=program.part_name(tag),
-                    formula=compute_cycles([sequencer[g] for g in groups], slots, part.tiles, chip),
-                    measured=own[-1].last_write_cycle - own[0].first_cycle + 1,
-                    refused=sum(one.refused_writes + one.refused_residual_reads for one in own),
-                    conflicts=int(np.sum([one.fetch_cycles - one.steps for one in own])),
-                )
+            yield PartCycles(
+                part=program.part_name(tag),
+                formula=compute_cycles([sequencer[g] for g in groups], slots, part.tiles, chip),
+                measured=own[-1].last_write_cycle - own[0].first_cycle + 1,
+                refused=sum(one.refused_writes + one.refused_residual_reads for one in own),
+                conflicts=sum(one.fetch_cycles - one.steps for one in own),
             )
-
-
-def checked(part: PartCycles) -> PartCycles:
-    """The part, if refusals and conflicts can explain what it takes beyond the formula.
-
-    Raises:
-        SimulationError: they cannot.
-    """
-    more = part.measured - part.formula
-    if more < 0 or (more and not part.refused and not part.conflicts):
-        raise SimulationError(
-            f"reproduction: {part.part} took {part.measured} cycles, but engine.md's formula gives {part.formula}, and "
-            f"{part.refused} refusals and {part.conflicts} bank conflicts cannot explain the difference"
-        )
-    return part

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
@@ -14,14 +14,15 @@ from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.resnet18 import PICTURE, Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.energy_table import EnergyConfig
-from tlm.reproduction.breakdown import DENSE_TAPS, Breakdown, breakdown
+from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import Reading, readings
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, StepCount, derived_steps, executed_steps
 from tlm.reproduction.dense import BENCHMARKS, SteadyState, steady_states
 from tlm.reproduction.efficiency import Efficiency, efficiency_of
-from tlm.reproduction.energy_split import EnergySplit, energy_split
+from tlm.reproduction.energy_split import energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
+from tlm.reproduction.split import DENSE_TAPS, Split
 from tlm.results.result import Result
 from tlm.runs.simulate import simulate
 
@@ -65,8 +66,8 @@ class Extent:
 
 QUICK = Extent(taps=SHOWN_TAPS)
 
-Key = tuple[int, float]
-"""(taps, core supply in V)."""
+Efficiencies = dict[tuple[int, float], Efficiency]
+"""By (taps, core supply in V)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,19 +75,21 @@ class Measurements:
     """What was simulated; breakdowns and splits at 0.8 V."""
 
     extent: Extent
-    dense: tuple[SteadyState, ...]
-    blocks: Mapping[str, Mapping[Key, Efficiency]]
-    networks: Mapping[Key, Efficiency]
-    base: tuple[Efficiency, Efficiency]
+    dense: list[SteadyState] = field(default_factory=list)
+    blocks: dict[str, Efficiencies] = field(default_factory=lambda: {name: {} for name in BLOCK_NAMES})
+    networks: Efficiencies = field(default_factory=dict)
+    base: list[Efficiency] = field(default_factory=list)
     """The base network at 0.8 V, unpruned and with PRUNED_SHARE of its blocks' single weights removed at random."""
-    breakdowns: Mapping[str, Mapping[int, Breakdown]]
+    breakdowns: dict[str, dict[int, Split]] = field(
+        default_factory=lambda: {name: {} for name in (NETWORK, *BLOCK_NAMES)}
+    )
     """Block, or NETWORK -> taps -> cycles by cause."""
-    energy: Mapping[int, EnergySplit]
+    energy: dict[int, Split] = field(default_factory=dict)
     """Taps -> the whole network's energy by cause."""
-    parts: Mapping[str, Mapping[int, tuple[PartCycles, ...]]]
+    parts: dict[str, dict[int, list[PartCycles]]] = field(default_factory=lambda: {name: {} for name in BLOCK_NAMES})
     """Block -> taps -> every part against the formula."""
-    counts: tuple[StepCount, ...]
-    capacity: tuple[Reading, ...]
+    counts: list[StepCount] = field(default_factory=list)
+    capacity: list[Reading] = field(default_factory=list)
 
 
 def measure(extent: Extent, progress: Progress = lambda _: None, energy: EnergyConfig | None = None) -> Measurements:
@@ -100,7 +103,23 @@ def measure(extent: Extent, progress: Progress = lambda _: None, energy: EnergyC
     Raises:
         SimulationError: a sum does not close.
     """
-    return _Runs(extent, progress, energy or EnergyConfig()).measurements()
+    found = Measurements(extent=extent)
+    for layer in BENCHMARKS:
+        progress(f"dense layer {layer.name}")
+        found.dense.extend(steady_states(layer, chips(), energy))
+    for taps in extent.taps:
+        for name in BLOCK_NAMES:
+            progress(f"block {name}, {taps} of {DENSE_TAPS} taps")
+            _measure_block(found, name, taps, energy)
+    wmem_words = {}
+    for taps in extent.taps:
+        progress(f"{NETWORK}, {taps} of {DENSE_TAPS} taps")
+        words = _measure_network(found, taps, progress, energy)
+        if taps in SHOWN_TAPS:
+            wmem_words[taps] = words
+    base_words = _measure_base(found, progress, energy)
+    found.capacity.extend(readings(extent.network(None), wmem_words, base_words))
+    return found
 
 
 def chips() -> tuple[ChipConfig, ChipConfig]:
@@ -108,102 +127,66 @@ def chips() -> tuple[ChipConfig, ChipConfig]:
     return ChipConfig.at(FRUGAL_V), ChipConfig.at(FAST_V)
 
 
-class _Runs:
-    """Collects figures run by run."""
+def _measure_block(found: Measurements, name: str, taps: int, energy: EnergyConfig | None) -> None:
+    block = found.extent.block(name, taps)
+    activations = seeded_activations(block.input_shape, 0)
+    program = compile_network(build_block(block, activations), chips()[0])
+    result = _simulate_at_both_points(program, activations, energy, found.blocks[name], taps)
+    found.breakdowns[name][taps] = breakdown(name, result, taps)
+    found.parts[name][taps] = list(part_cycles(program, result))
 
-    def __init__(self, extent: Extent, progress: Progress, table: EnergyConfig) -> None:
-        self._extent = extent
-        self._table = table
-        self._progress = progress
-        self._blocks: dict[str, dict[Key, Efficiency]] = {name: {} for name in BLOCK_NAMES}
-        self._networks: dict[Key, Efficiency] = {}
-        self._breakdowns: dict[str, dict[int, Breakdown]] = {name: {} for name in (*BLOCK_NAMES, NETWORK)}
-        self._energy: dict[int, EnergySplit] = {}
-        self._parts: dict[str, dict[int, tuple[PartCycles, ...]]] = {name: {} for name in BLOCK_NAMES}
-        self._counts: list[StepCount] = []
-        self._wmem_words: dict[int, int] = {}
 
-    def measurements(self) -> Measurements:
-        dense = self._dense()
-        for taps in self._extent.taps:
-            for name in BLOCK_NAMES:
-                self._block(name, taps)
-        for taps in self._extent.taps:
-            self._network(taps)
-        base, base_words = self._base()
-        shown = {taps: count for taps, count in self._wmem_words.items() if taps in SHOWN_TAPS}
-        return Measurements(
-            extent=self._extent,
-            dense=dense,
-            blocks=self._blocks,
-            networks=self._networks,
-            base=base,
-            breakdowns=self._breakdowns,
-            energy=self._energy,
-            parts=self._parts,
-            counts=tuple(self._counts),
-            capacity=tuple(readings(self._extent.network(None), shown, base_words)),
-        )
+def _measure_network(found: Measurements, taps: int, progress: Progress, energy: EnergyConfig | None) -> int:
+    """Returns the words that it stores in WMem."""
+    spec = found.extent.network(taps)
+    program, activations = _compiled(spec)
+    result = _simulate_at_both_points(program, activations, energy, found.networks, taps)
+    found.breakdowns[NETWORK][taps] = breakdown(NETWORK, result, taps)
+    found.energy[taps] = energy_split(result, taps)
+    if taps in SHOWN_TAPS:
+        name = f"PW-DW-PW, {taps} of {DENSE_TAPS} taps"
+        found.counts.append(_step_count(name, spec, program, activations, result, progress))
+    return _stored_words(program)
 
-    def _dense(self) -> tuple[SteadyState, ...]:
-        found: list[SteadyState] = []
-        for layer in BENCHMARKS:
-            self._progress(f"dense layer {layer.name}")
-            found += steady_states(layer, chips(), self._table)
-        return tuple(found)
 
-    def _block(self, name: str, taps: int) -> None:
-        self._progress(f"block {name}, {taps} of {DENSE_TAPS} taps")
-        block = self._extent.block(name, taps)
-        activations = seeded_activations(block.input_shape, 0)
-        program = compile_network(build_block(block, activations), chips()[0])
-        for result in self._at_both_points(program, activations, self._blocks[name], taps):
-            if result.chip.voltage_v == FRUGAL_V:
-                self._breakdowns[name][taps] = breakdown(name, result, taps)
-                self._parts[name][taps] = tuple(part_cycles(program, result))
+def _measure_base(found: Measurements, progress: Progress, energy: EnergyConfig | None) -> int:
+    """The base network; returns the words that it stores in WMem."""
+    progress(f"base {NETWORK}")
+    spec = found.extent.network(None)
+    program, activations = _compiled(spec)
+    result = simulate(program, activations, energy=energy)
+    name = "base, two 3x3 convolutions a block"
+    found.counts.append(_step_count(name, spec, program, activations, result, progress))
+    progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
+    pruned, _ = _compiled(replace(spec, density=1 - float(PRUNED_SHARE)))
+    found.base.extend(map(efficiency_of, (result, simulate(pruned, activations, energy=energy))))
+    return _stored_words(program)
 
-    def _network(self, taps: int) -> None:
-        self._progress(f"{NETWORK}, {taps} of {DENSE_TAPS} taps")
-        spec = self._extent.network(taps)
-        activations = seeded_activations(spec.input_shape, 0)
-        program = compile_network(build_resnet18(activations, spec), chips()[0])
-        self._wmem_words[taps] = _stored_words(program)
-        for result in self._at_both_points(program, activations, self._networks, taps):
-            if result.chip.voltage_v == FRUGAL_V:
-                self._breakdowns[NETWORK][taps] = breakdown(NETWORK, result, taps)
-                self._energy[taps] = energy_split(result, taps)
-                if taps in SHOWN_TAPS:
-                    self._count(f"PW-DW-PW, {taps} of {DENSE_TAPS} taps", spec, program, activations, result)
 
-    def _base(self) -> tuple[tuple[Efficiency, Efficiency], int]:
-        """The base network: its steps; returns what it takes, unpruned and pruned, and the words it stores in WMem."""
-        self._progress(f"base {NETWORK}")
-        spec = self._extent.network(None)
-        activations = seeded_activations(spec.input_shape, 0)
-        program = compile_network(build_resnet18(activations, spec), chips()[0])
-        base_words = _stored_words(program)
-        result = simulate(program, activations, energy=self._table)
-        self._count("base, two 3x3 convolutions a block", spec, program, activations, result)
-        self._progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
-        pruned = compile_network(
-            build_resnet18(activations, replace(spec, density=1 - float(PRUNED_SHARE))), program.config
-        )
-        return (efficiency_of(result), efficiency_of(simulate(pruned, activations, energy=self._table))), base_words
+def _compiled(spec: Resnet18) -> tuple[Program, Int8Array]:
+    """A network compiled for 0.8 V, and its input."""
+    activations = seeded_activations(spec.input_shape, 0)
+    return compile_network(build_resnet18(activations, spec), chips()[0]), activations
 
-    def _count(self, name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> None:
-        self._progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
-        chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
-        large, _ = executed_steps(simulate(compile_network(program.network, chip), activations))
-        executed, unsplit = executed_steps(result)
-        self._counts.append(StepCount(name, derived_steps(spec, chip), unsplit, large, executed))
 
-    def _at_both_points(
-        self, program: Program, activations: Int8Array, found: dict[Key, Efficiency], taps: int
-    ) -> list[Result]:
-        results = [simulate(program, activations, chip=chip, energy=self._table) for chip in chips()]
-        for result in results:
-            found[taps, result.chip.voltage_v] = efficiency_of(result)
-        return results
+def _simulate_at_both_points(
+    program: Program, activations: Int8Array, energy: EnergyConfig | None, found: Efficiencies, taps: int
+) -> Result:
+    """Returns the result at 0.8 V."""
+    results = [simulate(program, activations, chip=chip, energy=energy) for chip in chips()]
+    for result in results:
+        found[taps, result.chip.voltage_v] = efficiency_of(result)
+    return results[0]
+
+
+def _step_count(
+    name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result, progress: Progress
+) -> StepCount:
+    progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
+    chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
+    large, _ = executed_steps(simulate(compile_network(program.network, chip), activations))
+    executed, unsplit = executed_steps(result)
+    return StepCount(name, derived_steps(spec, chip), unsplit, large, executed)
 
 
 def _stored_words(program: Program) -> int:

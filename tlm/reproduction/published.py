@@ -41,19 +41,6 @@ PRUNED_SHARE = "0.88"
 CAPACITY_CHANGE = "-88"
 """Weight capacity against the base ResNet-18, % [P]."""
 
-NOT_SIMULATED: Mapping[str, str] = {
-    "67.6 % FP16 and 62.9 % INT4 top-1 at 9/9, 61.2 % INT4 at 3/9": "accuracy needs trained weights and ImageNet; "
-    "the weights here are seeded, and the smaller networks trained here are pretrained in FP32 (docs/training.md)",
-    "accuracy -4.6 % from the base ResNet-18": "no other published figure explains it: 67.6 - 62.9 = 4.7 is 9/9 FP16 "
-    "to INT4, and 62.9 - 61.2 = 1.7 is 9/9 to 3/9; it stays open",
-    "TSMC 40 nm LP, chip of 3 mm x 3 mm": "technology and outline have no counterpart in a model of transactions",
-    "core area: SRAM 3.6 mm2": "open, not simulated yet: needs the memories' layout",
-    "core area: logic 0.9 mm2": "open, not simulated yet: needs an RTL model of the engine",
-    "746 k gates": "open, not simulated yet: needs an RTL model of the engine",
-    "model 1: CIFAR-100 with spatial shifts only": "no speed, power or size of it is published",
-}
-"""What was published, as it was said -> why no simulated figure stands beside it."""
-
 ROUNDED_MACS = 1000
 """The other reading of the published figures: 32 x 32 multipliers counted as 1,000 (docs/chip.md)."""
 
@@ -63,19 +50,6 @@ class Interval(NamedTuple):
 
     low: Fraction
     high: Fraction
-
-    def __mul__(self, other: object) -> Interval:
-        """Products of two non-negative intervals."""
-        assert isinstance(other, Interval)
-        return Interval(self.low * other.low, self.high * other.high)
-
-    def over(self, other: Interval) -> Interval:
-        """Quotients of two positive intervals."""
-        return Interval(self.low / other.high, self.high / other.low)
-
-    def common(self, other: Interval) -> Interval:
-        """What lies in both."""
-        return Interval(max(self.low, other.low), min(self.high, other.high))
 
     def __contains__(self, value: object) -> bool:
         """Whether a number lies in it, ends included."""
@@ -102,13 +76,15 @@ class ShareOfPeak:
 
 def share_of_peak(voltage_v: float) -> ShareOfPeak:
     """From the published TOPS/W, mW, MHz and TOPS of a point, each within its rounding (docs/chip.md, Derived)."""
-    peak = Interval(Fraction(2 * ChipConfig().peak_macs_per_cycle, 10**6), Fraction(0))
-    mhz = rounded(f"{PUBLISHED_POINTS_MHZ[voltage_v]:g}")
-    peak = Interval(peak.low * mhz.low, peak.low * mhz.high)  # TOPS
-    watts = rounded(f"{PUBLISHED_POWER_MW[voltage_v]:g}")
-    tops = rounded(TOPS_PER_W[voltage_v]) * Interval(watts.low / 1000, watts.high / 1000)
-    by_efficiency = tops.over(peak)
-    by_all = by_efficiency.common(rounded(TOPS).over(peak)) if voltage_v == FAST_V else by_efficiency
+    operations = Fraction(2 * ChipConfig().peak_macs_per_cycle, 10**6)
+    mhz, tops = rounded(f"{PUBLISHED_POINTS_MHZ[voltage_v]:g}"), rounded(TOPS)
+    low_peak, high_peak = operations * mhz.low, operations * mhz.high  # TOPS
+    efficiency, mw = rounded(TOPS_PER_W[voltage_v]), rounded(f"{PUBLISHED_POWER_MW[voltage_v]:g}")
+    low = efficiency.low * mw.low / 1000 / high_peak
+    high = efficiency.high * mw.high / 1000 / low_peak
+    by_efficiency = by_all = Interval(low, high)
+    if voltage_v == FAST_V:
+        by_all = Interval(max(low, tops.low / high_peak), min(high, tops.high / low_peak))
     return ShareOfPeak(by_efficiency, by_all)
 
 

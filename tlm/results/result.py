@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
@@ -25,93 +27,101 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
+Count = Annotated[int, Meta(ge=0)]
 
 PUBLISHED_CHIP_KEYS = frozenset({"lanes", "columns", "amem_words", "wmem_words", "imem_words"})
 """Keys of ChipConfig whose default is published [P]; a test compares this set with the labels in ChipConfig."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerResult:
-    """Figures of one layer. Cycles are core clock cycles; a moment is counted from the first host access (cycle 0)."""
+class LayerFigures(Struct, frozen=True, kw_only=True):
+    """What a layer's result and its object in result.json have in common.
+
+    Cycles are core clock cycles; a moment is counted from the first host access (cycle 0).
+    """
 
     name: str
     """The layer's name in the network."""
     kind: str
     """See :func:`layer_kind`."""
-    input_shape: tuple[int, int, int]
+    input_shape: tuple[Count, Count, Count]
     """(C, H, W)."""
-    output_shape: tuple[int, int, int]
+    output_shape: tuple[Count, Count, Count]
     """(O, H', W')."""
-    kernel: tuple[int, int]
+    kernel: tuple[Count, Count]
     """(kh, kw)."""
-    stride: tuple[int, int]
+    stride: tuple[Count, Count]
     """(y, x)."""
-    weight_words: int
+    weight_words: Count
     """Stored WMem words: valid (input channel, group of output channels, tap) triples."""
-    dense_weight_words: int
+    dense_weight_words: Count
     """The same count if no weight word were skipped: groups of columns x C x kh x kw."""
-    compute_cycles: int
+    compute_cycles: Count
     """First sequencer cycle s_0 to the last write, inclusive; summed over the parts of a split layer."""
-    steps: int
+    steps: Count
     """Steps of the array (one input channel and tap for one tile and group)."""
-    fetch_cycles: int
+    fetch_cycles: Count
     """Cycles that the steps' fetches took; more than steps where AMem words of a step share a bank."""
-    passes: int
+    passes: Count
     """Tiles x groups, summed over parts."""
-    macs: int
+    macs: Count
     """For each executed step: real output pixels x real output channels (padded sources included). The sum of
     ``useful_macs``, ``repeated_macs`` and ``structural_zero_macs``."""
-    dense_macs: int
+    dense_macs: Count
     """The unpruned layer's H' * W' * O * (C / groups) * kh * kw."""
-    peak_macs_per_cycle: int
+    peak_macs_per_cycle: Count
     """lanes x columns of the array that ran it."""
-    start_cycle: int
+    start_cycle: Count
     """s_0 of the first part: the moment of its first sequencer cycle."""
-    end_cycle: int
+    end_cycle: Count
     """Moment of the last part's last write."""
-    predicted_compute_cycles: int
+    predicted_compute_cycles: Count
     """What the compiler expected of ``compute_cycles`` when it chose the base addresses."""
-    unsplit_steps: int = 0
+    unsplit_steps: Count = 0
     """Steps if the layer ran as a whole; ``steps`` exceeds them by what bands compute twice (halo)."""
-    parts: int = 1
+    parts: Count = 1
     """1 where the compiler did not split the layer."""
-    bands: int = 1
+    bands: Count = 1
     """Ranges of tiles that the compiler cut the layer into."""
     stays_on_chip: bool = True
     """The output never leaves AMem while it is needed: neither spilled nor the network's output."""
-    input_base_word: int | None = None
+    input_base_word: Count | None = None
     """AMem base address of the input; None where the layer is split."""
-    output_base_word: int | None = None
+    output_base_word: Count | None = None
     """AMem base address of the output; None where the layer is split."""
-    residual_base_word: int | None = None
+    residual_base_word: Count | None = None
     """AMem base address of the residual; None where the layer is split or has none."""
-    load_bytes: int = 0
+    load_bytes: Count = 0
     """Bytes that the DMA loaded for this layer: the sum of the next three."""
-    weight_load_bytes: int = 0
+    weight_load_bytes: Count = 0
     """Weights; those that are in WMem already, or equal to others that are, are not loaded."""
-    instruction_load_bytes: int = 0
+    instruction_load_bytes: Count = 0
     """Header, parameter and pattern words of its parts; END with a job's last part."""
-    activation_load_bytes: int = 0
+    activation_load_bytes: Count = 0
     """Inputs and residuals that were not on chip."""
-    store_bytes: int = 0
+    store_bytes: Count = 0
     """Bytes that the DMA stored of this layer's output."""
-    repeated_macs: int = 0
+    repeated_macs: Count = 0
     """Those of ``macs`` for output pixels that another band of rows computes too (halo)."""
-    structural_zero_macs: int = 0
+    structural_zero_macs: Count = 0
     """Those of ``macs`` on zeros that no pruning made: weights between groups, in words that several groups share."""
+    lane_steps: Count = 0
+    """Real output pixels, summed over the steps."""
+    column_steps: Count = 0
+    """Real output channels, summed over the steps."""
+
+
+class LayerResult(LayerFigures, frozen=True, kw_only=True):
+    """Figures of one layer."""
+
     columns: int = 0
     """Output channels that the array computes side by side; ``peak_macs_per_cycle`` is lanes x columns."""
-    lane_steps: int = 0
-    """Real output pixels, summed over the steps."""
-    column_steps: int = 0
-    """Real output channels, summed over the steps."""
-    account: ArrayAccount = field(default_factory=ArrayAccount)
+    account: ArrayAccount = msgspec.field(default_factory=ArrayAccount)
     """Causes of ``compute_cycles``, which is their sum."""
-    waits: WaitAccount = field(default_factory=WaitAccount)
+    waits: WaitAccount = msgspec.field(default_factory=WaitAccount)
     """Cycles without computation before this layer's parts, since the part before or the start of the run."""
     histogram: tuple[int, ...] | None = None
     """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
-    energy: Energy = field(default_factory=Energy)
+    energy: Energy = msgspec.field(default_factory=Energy)
     """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
 
     @property

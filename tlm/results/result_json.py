@@ -1,19 +1,191 @@
-"""A result as plain values: result.json, whose keys docs/result.md lists."""
+"""result.json: what it holds, how it is written, and how it is read back. docs/result.md explains the keys."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, fields
-from typing import Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from tlm.observe.account import RunAccount, SramAccount
+import msgspec
+from msgspec import Meta, Struct
+
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
+from tlm.observe.account import SramAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
-from tlm.results.result import LayerResult, Result, chip_labels, tensor_sha256
+from tlm.results.files import RESULT_NAME, json_text
+from tlm.results.result import Count, LayerFigures, LayerResult, Result, TransferOverlap, chip_labels, tensor_sha256
 
 SCHEMA = "tlm.result/1"
 """Version of result.json: the number grows when a key changes its meaning or goes; new keys leave it alone."""
+
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Picojoules = Annotated[float, Meta(ge=0.0)]
+Cycles = dict[str, Count]
+"""Cause or state -> cycles."""
+
+
+class EnergyRecord(Struct, frozen=True, kw_only=True):
+    """Energy of a layer or of a run [A]; without off-chip memory unless it is named."""
+
+    total_pj: Picojoules
+    components_pj: dict[str, Picojoules]
+    compute_pj: Picojoules
+    waits_pj: Picojoules
+    transfers_pj: Picojoules
+    off_chip_pj: Picojoules
+    tops_per_w: float
+    dense_tops_per_w: float
+    compute_tops_per_w: float
+    compute_dense_tops_per_w: float
+
+
+class RunEnergyRecord(EnergyRecord, frozen=True, kw_only=True):
+    """Energy of a run."""
+
+    power_mw: float
+    compute_power_mw: float
+    outside_layers_pj: Picojoules
+    outside_layers_off_chip_pj: Picojoules
+    table: dict[str, float]
+    table_labels: dict[str, str]
+
+
+class SpanRecord(Struct, frozen=True, kw_only=True):
+    """Moments of core clock cycles; both ends belong to it."""
+
+    first_cycle: Count
+    last_cycle: Count
+
+    @property
+    def end_cycle(self) -> int:
+        """The first cycle behind it."""
+        return self.last_cycle + 1
+
+
+class HostSpanRecord(SpanRecord, frozen=True, kw_only=True):
+    """What the host did."""
+
+    state: Literal["run", "sleep"]
+    waits_for: Literal["load", "store", "engine"] | None
+
+
+class TransferRecord(SpanRecord, frozen=True, kw_only=True):
+    """A transfer of a DMA channel."""
+
+    channel: Literal["load", "store"]
+    index: Count
+    label: str
+    sram: Literal["amem", "wmem", "imem"]
+    moved_bytes: Count
+    part_bytes: dict[str, Count]
+    """Name of a part -> bytes that were moved for it."""
+
+
+class PartRecord(SpanRecord, frozen=True, kw_only=True):
+    """A part of a layer on the engine."""
+
+    tag: Count
+    name: str
+    layer: str
+
+
+class TimelineRecord(Struct, frozen=True, kw_only=True):
+    """When host, DMA channels and engine did what; each kind in the order of time."""
+
+    host: list[HostSpanRecord]
+    transfers: list[TransferRecord]
+    programs: list[SpanRecord]
+    parts: list[PartRecord]
+
+
+class AccountRecord(Struct, frozen=True, kw_only=True):
+    """The account of a whole run (docs/account.md)."""
+
+    causes: Cycles
+    waits_at_end: Cycles
+    dma: dict[str, Cycles]
+    sram: dict[str, SramAccount]
+
+
+class LayerRecord(LayerFigures, frozen=True, kw_only=True):
+    """A layer of a run."""
+
+    account: Cycles
+    """Causes of ``compute_cycles``."""
+    waits: Cycles
+    """Causes of the cycles without computation before it."""
+    histogram: tuple[Count, ...] | None = None
+    energy: EnergyRecord | None = None
+    """None in results of older versions."""
+    useful_macs: Count
+    utilization: Share
+    step_utilization: Share
+    lane_utilization: Share
+    column_utilization: Share
+    outputs_sha256: str
+
+    @property
+    def cycles(self) -> int:
+        """Compute cycles and the waits before."""
+        return self.compute_cycles + sum(self.waits.values())
+
+    def by_cause(self) -> dict[str, int]:
+        """Cause -> cycles, computing and waits; in sum ``cycles``."""
+        return {**self.account, **self.waits}
+
+
+class RunRecord(Struct, frozen=True, kw_only=True):
+    """All of result.json."""
+
+    schema: str = SCHEMA
+    scenario: str | None
+    settings: dict[str, Any]
+    fidelity: str
+    reference_checked: bool
+    matches_reference: bool | None
+    cycles: Count
+    time_us: float
+    compute_cycles: Count
+    macs: Count
+    useful_macs: Count
+    repeated_macs: Count
+    structural_zero_macs: Count
+    dense_macs: Count
+    utilization: Share
+    compute_utilization: Share
+    traffic_bytes: dict[str, Count]
+    bank_conflict_cycles: Cycles
+    account: AccountRecord
+    predicted_cycles: Count
+    overlap: dict[str, TransferOverlap]
+    energy: RunEnergyRecord | None = None
+    timeline: TimelineRecord | None = None
+    """This and ``energy``: None in results of older versions."""
+    output_layer: str
+    output_shape: tuple[Count, ...]
+    output_dtype: str
+    outputs_sha256: str
+    layers: list[LayerRecord]
+    chip: ChipConfig
+    chip_labels: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """How texts call it."""
+        return self.scenario or "run from Python"
+
+    def chip_keys(self) -> dict[str, Any]:
+        """Key of the chip -> value."""
+        return asdict(self.chip)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+Record = TypeVar("Record", bound=Struct)
 
 
 def result_record(
@@ -23,50 +195,39 @@ def result_record(
     settings: Mapping[str, Any] | None = None,
     matches_reference: bool | None = None,
 ) -> dict[str, Any]:
-    """The content of result.json as plain Python values (docs/result.md lists the keys).
+    """The content of result.json as plain Python values.
 
     Args:
         scenario: name of what ran; None for a run from the API.
         settings: the scenario's resolved network and input sections, for the record.
         matches_reference: whether every output equals the golden model's; None if checking was turned off.
     """
-    chip = {item.name: getattr(result.chip, item.name) for item in fields(result.chip)}
-    return {
-        "schema": SCHEMA,
-        "scenario": scenario,
-        "settings": dict(settings or {}),
-        "fidelity": result.fidelity,
-        "reference_checked": matches_reference is not None,
-        "matches_reference": matches_reference,
-        "cycles": result.cycles,
-        "time_us": result.time_us,
-        "compute_cycles": result.compute_cycles,
-        "macs": result.macs,
-        "useful_macs": result.useful_macs,
-        "repeated_macs": result.repeated_macs,
-        "structural_zero_macs": result.structural_zero_macs,
-        "dense_macs": result.dense_macs,
-        "utilization": result.utilization,
-        "compute_utilization": result.compute_utilization,
-        "traffic_bytes": {
-            "load": result.traffic.load_bytes,
-            "store": result.traffic.store_bytes,
-            "total": result.traffic.total_bytes,
-        },
-        "bank_conflict_cycles": dict(sorted(result.bank_conflicts.items())),
-        "account": _account_record(result.account),
-        "predicted_cycles": result.predicted_cycles,
-        "overlap": {name: asdict(overlap) for name, overlap in result.overlap.items()},
-        "energy": _run_energy_record(result),
-        "timeline": _timeline_record(result.timeline),
-        "output_layer": result.output_name,
-        "output_shape": list(result.outputs.shape),
-        "output_dtype": result.outputs.dtype.name,
-        "outputs_sha256": result.outputs_sha256,
-        "layers": [_layer_record(layer, result) for layer in result.layers.values()],
-        "chip": chip,
-        "chip_labels": chip_labels(result.chip),
-    }
+    account, traffic = result.account, result.traffic
+    record = _record(
+        RunRecord,
+        result,
+        schema=SCHEMA,
+        scenario=scenario,
+        settings=dict(settings or {}),
+        reference_checked=matches_reference is not None,
+        matches_reference=matches_reference,
+        traffic_bytes={"load": traffic.load_bytes, "store": traffic.store_bytes, "total": traffic.total_bytes},
+        bank_conflict_cycles=dict(sorted(result.bank_conflicts.items())),
+        account=AccountRecord(
+            causes=account.by_cause(),
+            waits_at_end=account.waits_at_end.by_cause(),
+            dma={name: channel.by_cause() for name, channel in account.dma.items()},
+            sram=dict(account.sram),
+        ),
+        energy=_run_energy(result),
+        output_layer=result.output_name,
+        output_shape=result.outputs.shape,
+        output_dtype=result.outputs.dtype.name,
+        layers=[_layer(layer, result) for layer in result.layers.values()],
+        chip_labels=chip_labels(result.chip),
+    )
+    plain: dict[str, Any] = msgspec.to_builtins(record)
+    return plain | {"timeline": _plain_timeline(result.timeline), "chip": asdict(result.chip)}
 
 
 def result_json(
@@ -77,59 +238,28 @@ def result_json(
     matches_reference: bool | None = None,
 ) -> str:
     """result.json as text: fixed key order, no date, no path, so equal runs give equal bytes (see result_record)."""
-    record = result_record(result, scenario=scenario, settings=settings, matches_reference=matches_reference)
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+    return json_text(result_record(result, scenario=scenario, settings=settings, matches_reference=matches_reference))
 
 
-def _account_record(account: RunAccount) -> dict[str, Any]:
-    return {
-        "causes": account.by_cause(),
-        "waits_at_end": account.waits_at_end.by_cause(),
-        "dma": {name: channel.by_cause() for name, channel in account.dma.items()},
-        "sram": {name: _sram_record(sram) for name, sram in account.sram.items()},
-    }
+def _record(kind: type[Record], source: object, **values: Any) -> Record:
+    """Values that are given, and for all other fields the attributes of the same names."""
+    names = (name for name in kind.__struct_fields__ if name not in values)
+    return kind(**{name: getattr(source, name) for name in names}, **values)
 
 
-def _sram_record(sram: SramAccount) -> dict[str, Any]:
-    return {
-        "busy": {initiator: list(banks) for initiator, banks in sram.busy.items()},
-        "idle": list(sram.idle),
-        "refused": dict(sram.refused),
-    }
+def _layer(layer: LayerResult, result: Result) -> LayerRecord:
+    return _record(
+        LayerRecord,
+        layer,
+        account=layer.account.by_cause(),
+        waits=layer.waits.by_cause(),
+        energy=EnergyRecord(**_energy(layer.energy, layer.macs, layer.dense_macs)),
+        outputs_sha256=tensor_sha256(result.tensors[layer.name]),
+    )
 
 
-def _layer_record(layer: LayerResult, result: Result) -> dict[str, Any]:
-    record = {item.name: getattr(layer, item.name) for item in fields(layer)}
-    del record["columns"]  # chip.columns
-    record["account"], record["waits"] = layer.account.by_cause(), layer.waits.by_cause()
-    record["energy"] = _energy_record(layer.energy, layer.macs, layer.dense_macs)
-    for key in ("useful_macs", "utilization", "step_utilization", "lane_utilization", "column_utilization"):
-        record[key] = getattr(layer, key)
-    record["outputs_sha256"] = tensor_sha256(result.tensors[layer.name])
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in record.items()}
-
-
-def _timeline_record(timeline: Timeline) -> dict[str, Any]:
-    names = {part.tag: part.name for part in timeline.parts}
-    return {
-        "host": [asdict(span) for span in timeline.host],
-        "transfers": [
-            {**asdict(span), "part_bytes": {names[tag]: count for tag, count in span.part_bytes.items()}}
-            for span in timeline.transfers
-        ],
-        "programs": [asdict(span) for span in timeline.programs],
-        "parts": [asdict(span) for span in timeline.parts],
-    }
-
-
-def _energy_record(energy: Energy, macs: int, dense_macs: int) -> dict[str, Any]:
-    """What a layer and a run have in common.
-
-    Args:
-        energy: of the layer or the run.
-        macs: multiply-accumulates that it executed.
-        dense_macs: those of the unpruned layer or network.
-    """
+def _energy(energy: Energy, macs: int, dense_macs: int) -> dict[str, Any]:
+    """What a layer and a run have in common; ``dense_macs`` are those of the unpruned one."""
     within = energy.compute.total_pj
     return {
         "total_pj": energy.total_pj,
@@ -145,15 +275,93 @@ def _energy_record(energy: Energy, macs: int, dense_macs: int) -> dict[str, Any]
     }
 
 
-def _run_energy_record(result: Result) -> dict[str, Any]:
-    """Of a whole run, with the table that it was worked out from."""
-    energy, outside, table = result.energy, result.energy_outside_layers, result.energy_table
-    return {
-        **_energy_record(energy, result.macs, result.dense_macs),
-        "power_mw": result.power_mw,
-        "compute_power_mw": power_mw(energy.compute.total_pj, result.chip.time_us(result.compute_cycles)),
-        "outside_layers_pj": outside.total_pj,
-        "outside_layers_off_chip_pj": outside.off_chip_pj,
-        "table": {item.name: getattr(table, item.name) for item in fields(table)},
-        "table_labels": table.labels(),
-    }
+def _run_energy(result: Result) -> RunEnergyRecord:
+    energy, outside = result.energy, result.energy_outside_layers
+    return RunEnergyRecord(
+        **_energy(energy, result.macs, result.dense_macs),
+        power_mw=result.power_mw,
+        compute_power_mw=power_mw(energy.compute.total_pj, result.chip.time_us(result.compute_cycles)),
+        outside_layers_pj=outside.total_pj,
+        outside_layers_off_chip_pj=outside.off_chip_pj,
+        table=asdict(result.energy_table),
+        table_labels=result.energy_table.labels(),
+    )
+
+
+def _plain_timeline(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:
+    """Keys in the order of the spans' fields; parts by name instead of tag."""
+    plain = {kind: [asdict(span) for span in spans] for kind, spans in vars(timeline).items()}
+    names = {part.tag: part.name for part in timeline.parts}
+    for span in plain["transfers"]:
+        span["part_bytes"] = {names[tag]: count for tag, count in span["part_bytes"].items()}
+    return plain
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def result_path(path: Path) -> Path:
+    """A result file: the path itself, or result.json in that directory."""
+    return path / RESULT_NAME if path.is_dir() else path
+
+
+def load_result(path: Path) -> RunRecord:
+    """Read a result file or the one in a directory.
+
+    Raises:
+        InputError: missing or unreadable, not a result, of another schema, sums that do not close.
+    """
+    file = result_path(path)
+    data = _read(file)
+    if data["schema"] != SCHEMA:
+        raise InputError(
+            f"{file}: schema: {data['schema']!r} is not {SCHEMA!r}, which this version reads; run the scenario again"
+        )
+    if "account" not in data:
+        raise InputError(f"{file}: account: missing; the result was made by an older version; run the scenario again")
+    try:
+        record = msgspec.convert(data, RunRecord)
+    except (msgspec.ValidationError, InputError) as error:
+        raise InputError(f"{file}: not a whole result ({error}); run the scenario again") from None
+    _check_sum(file, "account.causes", record.account.causes, record.cycles)
+    for index, layer in enumerate(record.layers):
+        _check_sum(file, f"layers[{index}].account", layer.account, layer.compute_cycles)
+    return record
+
+
+def load_pair(first: Path, second: Path) -> tuple[RunRecord, RunRecord]:
+    """Two results that can be compared.
+
+    Raises:
+        InputError: as of :func:`load_result`; results of different schemas.
+    """
+    files = [result_path(first), result_path(second)]
+    schemas = [_read(file)["schema"] for file in files]
+    if schemas[0] != schemas[1]:
+        raise InputError(
+            f"{files[1]}: schema: {schemas[1]!r} differs from {schemas[0]!r} of {files[0]}; "
+            "compare results of one version: run the older scenario again"
+        )
+    return load_result(first), load_result(second)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        data = msgspec.json.decode(read_file(file))
+    except FileNotFoundError:
+        raise InputError(f"{file}: no such result; `tlm run SCENARIO -o DIR` writes DIR/{RESULT_NAME}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"{file}: not JSON ({error}); give a {RESULT_NAME} that `tlm run -o DIR` wrote") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{file}: holds no JSON object; give a {RESULT_NAME} that `tlm run -o DIR` wrote")
+    schema = data.get("schema")
+    if not isinstance(schema, str) or not schema.startswith("tlm.result/"):
+        raise InputError(f"{file}: schema: {schema!r} is no result's; give a result.json that `tlm run -o DIR` wrote")
+    return data
+
+
+def _check_sum(file: Path, key: str, counts: Cycles, wanted: int) -> None:
+    if sum(counts.values()) != wanted:
+        raise InputError(
+            f"{file}: {key}: sums to {sum(counts.values())}, not {wanted} cycles; the file was edited: run it again"
+        )

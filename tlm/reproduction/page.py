@@ -1,0 +1,104 @@
+"""The whole comparison as a page in Markdown: ``page.md`` with its tables and figures filled in."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from string import Template
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V
+from tlm.core.labels import Label
+from tlm.reproduction.capacity import nearest
+from tlm.reproduction.figures import figure_table, signed_percent, table
+from tlm.reproduction.measure import ALL_TAPS, Measurements
+from tlm.reproduction.published import CAPACITY_CHANGE, FAST_V, FRUGAL_V
+from tlm.reproduction.tables_cycles import breakdown_values, counts_values, formula_values
+from tlm.reproduction.tables_dense import agreeing_figures, calibrated_figures, dense_values, parameter_figures
+from tlm.reproduction.tables_sparse import by_block, energy_table, levels, random_values, sparse_figures
+from tlm.reproduction.uncertainty import FACTOR
+
+
+def page(measured: Measurements) -> str:
+    """Everything that ``tlm reproduce`` prints; equal measurements give equal text.
+
+    Raises:
+        SimulationError: steps or cycles are not what they must be.
+    """
+    template = Template(files("tlm.reproduction").joinpath("page.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        part="" if measured.extent.taps == ALL_TAPS else _part(measured),
+        table_labels=table(("label", "meaning"), [(label.value, label.meaning) for label in Label], left=(0, 1)),
+        table_calibrated=figure_table(calibrated_figures(measured)),
+        table_agreeing=figure_table(agreeing_figures(measured)),
+        table_sparse_figures=figure_table(sparse_figures(measured)),
+        table_parameters=figure_table(parameter_figures(measured)),
+        **dense_values(measured),
+        factor=FACTOR,
+        factor_squared=FACTOR**2,
+        table_levels_frugal=levels(measured, FRUGAL_V),
+        table_levels_fast=levels(measured, FAST_V),
+        table_by_block=by_block(measured),
+        **random_values(measured),
+        table_energy=energy_table(measured),
+        **counts_values(measured),
+        **breakdown_values(measured),
+        **formula_values(measured),
+        **_capacity_values(measured),
+        min_voltage=f"{MIN_VOLTAGE_V:g}",
+        max_voltage=f"{MAX_VOLTAGE_V:g}",
+    )
+
+
+def print_page(text: str, console: Console) -> None:
+    """Show a page; its tables fold at the terminal's width."""
+    for block in text.rstrip("\n").split("\n\n"):
+        if block.startswith("#"):
+            if block.startswith("## "):
+                console.print()
+            console.print(Text(block.lstrip("# "), style="bold"))
+        elif block.startswith("|"):
+            console.print(_rich(block))
+        else:
+            console.print(Text(block, style="dim" if block.endswith(":") else ""))
+
+
+def _part(measured: Measurements) -> str:
+    taps = ", ".join(f"{taps}/9" for taps in measured.extent.taps)
+    size = measured.extent.size
+    return f"\n\nThis is a part of it: levels {taps}, pictures of {size} x {size} pixels."
+
+
+def _capacity_values(measured: Measurements) -> dict[str, str]:
+    found = list(measured.capacity)
+    best = nearest(found)
+    own = nearest([one for one in found if not one.name.startswith("bits")])
+    exact = sum(one.rounds_to_published for one in found)
+    rows = []
+    for one in found:
+        notes = [*(["nearest"] if one is best else []), *(["rounds to it"] if one.rounds_to_published else [])]
+        off = float(100 * one.change) - float(CAPACITY_CHANGE)
+        change = signed_percent(float(one.change), 2)
+        rows.append((one.name, f"{one.kept:,}", f"{one.base:,}", change, f"{off:+.2f}", " and ".join(notes)))
+    return {
+        "readings": str(len(found)),
+        "exact": f"{exact} round{'s' if exact == 1 else ''}",
+        "nearest": best.name,
+        "nearest_change": signed_percent(float(best.change), 2),
+        "nearest_weights": own.name,
+        "nearest_weights_change": signed_percent(float(own.change), 2),
+        "table_capacity": table(("reading", "kept", "of", "change", "percentage points off", ""), rows, left=(0, 5)),
+    }
+
+
+def _rich(block: str) -> Table:
+    head, rule, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in block.splitlines())
+    shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for title, alignment in zip(head, rule, strict=True):
+        shown.add_column(Text(title), justify="right" if alignment.endswith(":") else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    return shown
