@@ -20,6 +20,7 @@ from tlm.sweeps.store import open_store
 pytest.importorskip("plotly")
 needs_browser = pytest.mark.skipif(chromium.program() is None, reason="not installed: chromium")
 
+VOLTAGES = f"chip.voltage_v={[round(0.8 + 0.02 * step, 2) for step in range(14)]}"
 OVER = ("--over", "chip.amem_banks=1,2,4", "--over", "network.layers.0.taps=1..4", "--over", "chip.amem_words=8,16384")
 
 
@@ -187,7 +188,7 @@ def test_of_many_points_the_first_rows_are_shown(made: Path) -> None:
 @needs_browser
 def test_parameters_with_many_values(made: Path) -> None:
     kernels = "network.layers.0.kernel=" + ",".join(f"[3, {width}]" for width in range(2, 16))
-    done = tlm("sweep", "small.toml", "--over", kernels, "--over", "chip.voltage_v=0.80..1.06:0.02", "--processes", 1,
+    done = tlm("sweep", "small.toml", "--over", kernels, "--over", VOLTAGES, "--processes", 1,
                "-o", "many", cwd=made)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert tlm("report", "many", cwd=made).returncode == 0

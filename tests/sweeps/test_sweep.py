@@ -20,10 +20,11 @@ from command import points_in, refused, tlm
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
+from tlm.core.errors import InputError
 from tlm.scenario.loading import load_scenario
 from tlm.sweeps import task as tasks
 from tlm.sweeps.api import open_tasks, run_plan
-from tlm.sweeps.columns import CAUSES, COLUMNS, FAILED, OK
+from tlm.sweeps.columns import CAUSES, FAILED, OK
 from tlm.sweeps.executors import SerialExecutor, Workers, workers
 from tlm.sweeps.plan import Plan, Request, make_plan
 from tlm.sweeps.runner import run_tasks
@@ -278,19 +279,24 @@ def test_a_directory_belongs_to_one_scenario_and_one_process(small: Path, tmp_pa
     assert "is no store of a sweep" in refused("sweep", small, *over, cwd=tmp_path)
 
 
-def test_a_store_that_lacks_a_column_gets_it(small: Path, tmp_path: Path) -> None:
+def test_a_store_of_another_version_is_refused(small: Path, tmp_path: Path) -> None:
     plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
-    with open_store(tmp_path, plan) as store:
-        run_plan(plan, store, SERIAL)
-        rows = store.rows()
-    with closing(sqlite3.connect(tmp_path / "sweep.sqlite")) as database:
+    with open_store(tmp_path, plan):
+        pass
+    file = tmp_path / "sweep.sqlite"
+    with closing(sqlite3.connect(file)) as database:
         database.executescript("DROP VIEW sweep; ALTER TABLE results DROP COLUMN time_us")
-    with read_store(tmp_path) as store:
-        assert store.rows() == [{**row, "time_us": None} for row in rows]
-    with open_store(tmp_path, plan) as store:
-        # The column stands behind the others now.
-        store.add(Outcome(plan.points[0].key, OK, None, {column.name: rows[0][column.name] for column in COLUMNS}))
-        assert store.rows() == [rows[0], {**rows[1], "time_us": None}]
+    with pytest.raises(InputError, match="no such column: time_us"), open_store(tmp_path, plan):
+        pass
+    with pytest.raises(InputError, match="no such column: time_us"), read_store(tmp_path) as store:
+        store.rows()
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript("ALTER TABLE results ADD COLUMN time_us REAL; UPDATE about SET value = 'tlm.sweep/0' "
+                               "WHERE name = 'schema'")  # fmt: skip
+    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/1'"), open_store(tmp_path, plan):
+        pass
+    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/1'"), read_store(tmp_path):
+        pass
 
 
 def test_exports_are_the_rows_in_their_order(small: Path, tmp_path: Path) -> None:

@@ -19,15 +19,13 @@ from tlm.sweeps.sampling import grid, sample
     [
         ("chip.amem_banks=1,2,4,8", (1, 2, 4, 8)),
         ("network.taps=1..9", tuple(range(1, 10))),
-        ("network.taps=1..9:4", (1, 5, 9)),
-        ("network.taps=1,3..5,9", (1, 3, 4, 5, 9)),
-        ("chip.amem_words=1024..8192:*2", (1024, 2048, 4096, 8192)),
-        ("chip.voltage_v=0.8..1.1:0.1", (0.8, 0.9, 1.0, 1.1)),
+        ("chip.voltage_v=[0.8, 0.9, 1.0, 1.1]", (0.8, 0.9, 1.0, 1.1)),
+        ("network.taps=[[9, 9, 3, 3, 3, 3, 1, 1]]", ([9, 9, 3, 3, 3, 3, 1, 1],)),
         ("chip.voltage_v=0.8", (0.8,)),
-        ("fidelity=beat,burst", ("cycle", "pass")),
+        ("fidelity=cycle,pass", ("cycle", "pass")),
         ("network.residual=true,false", (True, False)),
         ("network.taps=3,[9, 9, 3, 3, 3, 3, 1, 1]", (3, [9, 9, 3, 3, 3, 3, 1, 1])),
-        ('network.stage="a,b",c', ("a,b", "c")),
+        ('network.stage="a,b","c"', ("a,b", "c")),
         ("chip.lanes=8,8,16", (8, 16)),
         ("network.residual=true,1", (True, 1)),
     ],
@@ -51,16 +49,15 @@ def test_a_range_of_real_numbers_without_a_step_is_continuous() -> None:
         ("chip.amem_banks", "KEY=VALUES is missing"),
         ("chip.amem_banks=", "the values are missing"),
         ("=3", "missing"),
-        ("chip.amem_banks=1,,2", "'' is neither a TOML value nor a range"),
+        ("chip.amem_banks=1,,2", "neither a TOML array, bare words nor a range"),
         ("chip.amem_banks=9..1", "9..1 goes down"),
-        ("chip.amem_banks=1..9:0", "1..9:0 never ends"),
-        ("chip.amem_banks=1..9:*1", "1..9:*1 never ends"),
-        ("chip.amem_words=0..1e9:1", "more than 100,000 values"),
-        ("chip.voltage_v=1.0,0.8..1.1", "0.8..1.1 has no step"),
+        ("chip.amem_words=0..1000000000", "more than 100,000 values"),
+        ("chip.voltage_v=1.0,0.8..1.1", "neither a TOML array"),
+        ("chip.amem_banks=1..9:2", "neither a TOML array"),
     ],
 )
 def test_what_is_no_axis(text: str, complaint: str) -> None:
-    with pytest.raises(InputError, match=complaint.replace("*", r"\*")) as error:
+    with pytest.raises(InputError, match=complaint) as error:
         parse_axis(text)
     assert str(error.value).startswith(f"--over {text}: ")
 
@@ -86,7 +83,7 @@ def test_axes_from_python_are_any_sequence(tmp_path: Path) -> None:
 
 def test_a_grid_changes_its_last_axis_fastest() -> None:
     assert grid([Axis("a", (1, 2)), Axis("b", (3, 4))]) == [(1, 3), (1, 4), (2, 3), (2, 4)]
-    with pytest.raises(InputError, match="a grid needs a step"):
+    with pytest.raises(InputError, match="a grid needs a list of values"):
         grid([Axis("a", (), 0.0, 1.0)])
 
 
@@ -156,6 +153,8 @@ def test_every_value_is_checked_before_anything_runs(small: Path) -> None:
         make_plan(small, Request(["chip.amem_banks=1,2,3"]))
     with pytest.raises(InputError, match=r"^--over chip.amem_bank=1: chip.amem_bank: unknown key; did you mean"):
         make_plan(small, Request(["chip.amem_bank=1"]))
+    with pytest.raises(InputError, match=r"^--over fidelity=\"beat\": fidelity: \"beat\" is not allowed.*cycle"):
+        make_plan(small, Request(["fidelity=beat,burst"]))
     with pytest.raises(InputError, match="changes no result"):
         make_plan(small, Request(["trace.limit_mb=1,2"]))
 

@@ -30,7 +30,7 @@ def add_parser(commands: Commands) -> None:
     add_scenario(parser)
     parser.add_argument(
         "--over", action="append", default=[], metavar="KEY=VALUES",
-        help="vary a key: chip.amem_banks=1,2,4,8, network.taps=1..9, chip.voltage_v=0.8..1.1:0.1 (may be repeated)",
+        help="vary a key: chip.amem_banks=1,2,4,8, network.taps=1..9, fidelity=pass,cycle (may be repeated)",
     )  # fmt: skip
     parser.add_argument("--sample", type=int, metavar="N", help="N draws instead of every combination")
     parser.add_argument("--method", metavar="NAME", help="of a sample: lhs (Latin hypercube, default) or random")

@@ -61,7 +61,7 @@ class SweepSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """What `tlm sweep` varies."""
 
     over: dict[str, Any] = field(default_factory=dict)
-    """Key, e.g. "chip.amem_banks", -> array of its values, or text such as "1..9", "0.8..1.1:0.1", "256..4096:*2"."""
+    """Key, e.g. "chip.amem_banks", -> array of its values, or text such as "1..9"."""
     sample: Annotated[int, Meta(ge=1)] | None = None
     """So many draws instead of every combination."""
     method: Literal["lhs", "random"] = "lhs"

@@ -23,12 +23,12 @@ def grid(axes: Sequence[Axis]) -> list[Values]:
     """Every combination; the last axis changes fastest.
 
     Raises:
-        InputError: an axis without a step, or too many points.
+        InputError: a range of real numbers, or too many points.
     """
     for axis in axes:
         if not axis.values:
             ends = f"{axis.low:g}..{axis.high:g}"
-            raise InputError(f"--over {axis.key}={ends}: a grid needs a step, e.g. {ends}:0.1; or take --sample N")
+            raise InputError(f"--over {axis.key}={ends}: a grid needs a list of values; or take --sample N")
     count = prod(len(axis.values) for axis in axes)
     if count > MAX_POINTS:
         raise InputError(f"--over: {count:,} points are more than {MAX_POINTS:,}; take --sample N")

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from tlm.sweeps.task import Outcome
 
 SCHEMA = "tlm.sweep/1"
-"""Version of the file: the number grows when a column changes its meaning or goes. New ones leave it alone: a file
-that lacks them gets them when it is written, and has nothing in them when it is read."""
+"""Version of the file: the number grows with every change of its columns."""
 
 DATABASE_NAME, SNAPSHOT_NAME = "sweep.sqlite", "scenario.toml"
 
@@ -56,7 +55,10 @@ class Store:
         """
         with self._connection:
             self._connection.executescript(_TABLES)
+        # Fails at once, not behind the first point, if the file lacks a column.
+        self._connection.execute(f"SELECT {', '.join(column.name for column in COLUMNS)} FROM results LIMIT 0")
         about = self.about()
+        _check_version(about.get("schema", SCHEMA), place)
         wanted = {"schema": SCHEMA, "scenario": plan.name, "base": plan.base_key}
         for name, value in wanted.items():
             if about.get(name, value) != value:
@@ -65,9 +67,6 @@ class Store:
                     "give another directory, or the scenario and the --set of that sweep"
                 )
         with self._connection as write:
-            for column in COLUMNS:
-                if column.name not in self._names():
-                    write.execute(f"ALTER TABLE results ADD COLUMN {column.name} {column.kind}")
             write.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", wanted.items())
             write.execute("INSERT OR REPLACE INTO about VALUES ('axes', ?)", (json.dumps(plan.axes),))
             write.execute("DELETE FROM columns")
@@ -98,16 +97,14 @@ class Store:
         """Commit the result of a point."""
         row = {"key": outcome.key, "status": outcome.status, "error": outcome.error}
         row |= {column.name: outcome.figures.get(column.name) for column in COLUMNS}
-        names, places = ", ".join(row), ", ".join("?" * len(row))  # by name: an older file has another order
+        names, places = ", ".join(row), ", ".join("?" * len(row))
         with self._connection as write:
             write.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({places})", list(row.values()))
 
     def rows(self) -> list[dict[str, Any]]:
         """All points in their order: point, parameters, status, error, figures (None where there are none yet)."""
         names = ["status", "error", *(column.name for column in COLUMNS)]
-        there = self._names()
-        columns = ", ".join(name if name in there else f"NULL AS {name}" for name in names)
-        query = f"SELECT point, parameters, {columns} FROM points LEFT JOIN results USING (key) ORDER BY point"
+        query = f"SELECT point, parameters, {', '.join(names)} FROM points LEFT JOIN results USING (key) ORDER BY point"
         rows = []
         axes = self.axes()
         for point, parameters, *values in self._connection.execute(query):
@@ -135,10 +132,6 @@ class Store:
     def close(self) -> None:
         """Give the file back."""
         self._connection.close()
-
-    def _names(self) -> set[str]:
-        """Columns of results that the file has."""
-        return {name for _, name, *_ in self._connection.execute("PRAGMA table_info(results)")}
 
     def _make_view(self, axes: Iterable[str]) -> None:
         """The table as people query it: a column a parameter, a column a figure."""
@@ -181,10 +174,7 @@ def read_store(directory: Path) -> Iterator[Store]:
     with _connected(file, str(directory)) as connection:
         store = Store(connection)
         about = store.about() if _has_tables(connection) else {}
-        if about.get("schema") != SCHEMA:
-            raise InputError(
-                f"{file}: schema: {about.get('schema')!r} is not {SCHEMA!r}, which this version reads; sweep again"
-            )
+        _check_version(about.get("schema"), str(file))
         if not isinstance(about.get("scenario"), str):
             raise InputError(f"{file}: scenario: {about.get('scenario')!r} is no name; {_ANEW}")
         try:
@@ -235,6 +225,11 @@ def _refusal(file: Path, place: str, error: Exception) -> TlmError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return InputError(f"{place}: {file} is in use ({error}); wait for the other process")
     return InputError(f"{place}: {file} is no store of a sweep, or damaged ({error}); {_ANEW}")
+
+
+def _check_version(found: str | None, place: str) -> None:
+    if found != SCHEMA:
+        raise InputError(f"{place}: schema: {found!r} is not {SCHEMA!r}, which this version reads; sweep again")
 
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
