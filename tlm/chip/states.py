@@ -1,4 +1,4 @@
-"""What the blocks do: the states that they publish through probes, the same in every fidelity."""
+"""The states that blocks publish through probes, the same in every fidelity."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class HostState(enum.Enum):
-    """What the host does."""
+    """States of the host."""
 
     RUN = "run"
     """Accesses registers."""
@@ -16,14 +16,14 @@ class HostState(enum.Enum):
 
 
 class ChannelState(enum.Enum):
-    """What a channel does."""
+    """States of a DMA channel."""
 
     IDLE = "idle"
     BUSY = "busy"
 
 
 class SequencerState(enum.Enum):
-    """What the sequencer does."""
+    """States of the sequencer."""
 
     IDLE = "idle"
     HEADER = "header"
@@ -35,7 +35,7 @@ class SequencerState(enum.Enum):
 
 
 class ArrayState(enum.Enum):
-    """What the array does."""
+    """States of the MAC array."""
 
     IDLE = "idle"
     COMPUTE = "compute"
@@ -44,7 +44,7 @@ class ArrayState(enum.Enum):
 
 
 class RequantiserState(enum.Enum):
-    """What the requantiser does."""
+    """States of the requantiser."""
 
     IDLE = "idle"
     DRAIN = "drain"
