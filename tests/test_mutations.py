@@ -1,4 +1,7 @@
-"""The list of mutations fits the sources (`make mutations` runs them)."""
+"""The list of mutations fits the sources (`make mutations` runs them).
+
+Slow, since it depends on the sources' exact text: whoever reformats a file need not know it for `make test`.
+"""
 
 from dataclasses import fields
 
@@ -7,6 +10,8 @@ import pytest
 from mutation_rules import MODELS, Mutation
 
 from tlm.chip.config import ChipConfig
+
+pytestmark = pytest.mark.slow
 
 
 def test_every_mutation_is_found_once_and_every_rule_has_one_in_each_model() -> None:

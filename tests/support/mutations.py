@@ -23,15 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mutations_bands
-import mutations_beat
-import mutations_burst
+import mutations_cycle
+import mutations_pass
 import mutations_shared
 from mutation_rules import MODELS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = (
-    *mutations_beat.MUTATIONS,
-    *mutations_burst.MUTATIONS,
+    *mutations_cycle.MUTATIONS,
+    *mutations_pass.MUTATIONS,
     *mutations_bands.MUTATIONS,
     *mutations_shared.MUTATIONS,
 )
@@ -39,7 +39,8 @@ MUTATIONS = (
 # ordered by what they cost to notice a mutation with
 EXPECTED_NUMBERS = (
     "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
-    "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands",
+    "chip_timing", "timing_predictor", "sequencer", "aligner", "mac_array", "requantiser", "kernels_bands",
+    "occupancy", "dma_timeline", "bands",
 )  # fmt: skip
 SUITES = {
     "cycle": ("fidelities", *EXPECTED_NUMBERS),

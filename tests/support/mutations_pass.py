@@ -13,8 +13,8 @@ def _kernel(rule: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(rule, "pass", f"kernels/{file}", old, new)
 
 
-_ONE = "yield self._clock.cycles(1)"
-_TWO = "yield self._clock.cycles(2)"
+_ONE = "yield self.clock.cycles(1)"
+_TWO = "yield self.clock.cycles(2)"
 
 _BANKS = (
     _kernel(
@@ -69,12 +69,6 @@ _BANKS = (
 )
 
 _SEQUENCER = (
-    _python(
-        "engine start: first activity in the cycle after START",
-        "burst/sequencer.py",
-        f"            {_ONE}\n            fault = None",
-        f"            {_TWO}\n            fault = None",
-    ),
     _kernel(
         "header words are read one a cycle",
         "occupancy.c",
@@ -142,13 +136,13 @@ _SEQUENCER = (
     ),
     _python(
         "the next layer starts in the cycle after the last write",
-        "burst/requantiser.py",
-        "self._write_cycle + 1 - self._clock.now",
-        "self._write_cycle + 2 - self._clock.now",
+        "passes/requantiser.py",
+        "self._write_cycle + 1 - self.clock.now",
+        "self._write_cycle + 2 - self.clock.now",
     ),
     _python(
         "the interrupt comes in the cycle after END was read",
-        "burst/sequencer.py",
+        "passes/sequencer.py",
         f"{_ONE}\n                return",
         f"{_TWO}\n                return",
     ),
@@ -234,12 +228,6 @@ _REQUANTISER = (
 )
 
 _DMA = (
-    _python(
-        "channel start: first activity in the cycle after START",
-        "burst/dma.py",
-        f"{_ONE}\n            self.state.value = ChannelState.BUSY",
-        f"{_TWO}\n            self.state.value = ChannelState.BUSY",
-    ),
     _kernel(
         "bursts are cut at multiples of burst_bytes",
         "dma.c",
@@ -249,7 +237,7 @@ _DMA = (
     _kernel("a load requests one burst a cycle", "dma.c", "next_request_cycle = t + 1;", "next_request_cycle = t + 2;"),
     _python(
         "dma_bursts_in_flight",
-        "dma_timeline.py",
+        "kernels/dma.py",
         "config.dma_bursts_in_flight,",
         "config.dma_bursts_in_flight + 1,",
     ),
@@ -288,18 +276,6 @@ _DMA = (
         "dma.c",
         "sram_read_cycles - 1,",
         "sram_read_cycles,",
-    ),
-    _python(
-        "the interrupt of a channel comes in the cycle after its last access",
-        "burst/dma.py",
-        f"{_ONE}\n            self.state.value = ChannelState.IDLE",
-        f"{_TWO}\n            self.state.value = ChannelState.IDLE",
-    ),
-    _kernel(
-        "the interrupt of a channel comes in the cycle after its last access",
-        "dma.c",
-        "c->done_cycle = t;",
-        "c->done_cycle = t + 1;",
     ),
 )
 
