@@ -1,1 +1,1 @@
-"""The chip: one file per hardware block, ``config`` for its parameters, ``chip`` for the wiring."""
+"""The chip: one file per hardware block, ``config`` for its parameters, ``system`` for the wiring."""

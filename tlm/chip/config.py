@@ -19,7 +19,7 @@ _SIZES = (8, 16, 32, 64)
 _BANKS = (1, 2, 4, 8)
 _ADDRESS_LIMIT_WORDS = 1 << 20  # instruction fields for SRAM addresses have 20 bits
 
-# key -> (allowed values) or (lowest, highest); the whole of what a single key may be
+# key -> (allowed values) or (lowest, highest)
 _CHOICES: dict[str, tuple[int, ...]] = {
     "lanes": _SIZES,
     "columns": _SIZES,
@@ -51,21 +51,21 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def allowed_values(key: str) -> tuple[int, ...] | None:
-    """What a key of ChipConfig may be, where that is a list."""
+    """The allowed values of a key of ChipConfig, if they are a list."""
     return _CHOICES.get(key)
 
 
 def allowed_range(key: str) -> tuple[float, float] | None:
-    """Lowest and highest value of a key of ChipConfig, where that is a range."""
+    """Lowest and highest value of a key of ChipConfig, if its values are a range."""
     return _RANGES.get(key)
 
 
 @dataclass(frozen=True)
 class ChipConfig:
-    """Parameters of the chip and of what surrounds it; immutable, hashable, picklable.
+    """Parameters of the chip and its surroundings; immutable, hashable, picklable.
 
     Raises:
-        InputError: a key out of range, with key, value, what is allowed and the remedy.
+        InputError: a key is out of range; names key, value, allowed values and remedy.
     """
 
     lanes: int = 32
@@ -139,7 +139,7 @@ class ChipConfig:
 
     @classmethod
     def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
-        """The default chip at another supply, clocked as fast as that supply allows."""
+        """The default chip at another supply voltage, with the highest clock that it allows."""
         return cls(voltage_v=voltage_v, **overrides)
 
     @property
@@ -187,13 +187,13 @@ class ChipConfig:
     def cycles_of_ns(self, nanoseconds: float) -> int:
         """Whole core cycles that cover a duration: ceil(ns x MHz / 1000), computed exactly.
 
-        The one rounding rule at every operating point: a duration never takes fewer cycles than it lasts.
+        This is the only rounding rule, at every operating point.
         """
         return math.ceil(Fraction(str(nanoseconds)) * self.clock_khz / 1_000_000)
 
     @property
     def memory_beat_cycles(self) -> Fraction:
-        """Core cycles between two beats of the off-chip memory, at least 1 (the bus carries one beat a cycle)."""
+        """Core cycles between two beats of the off-chip memory, at least 1 (the bus carries one beat per cycle)."""
         bytes_per_s = Fraction(str(self.memory_gb_per_s)) * 10**9
         return max(Fraction(1), Fraction(self.bus_bytes * self.clock_khz * 1000) / bytes_per_s)
 

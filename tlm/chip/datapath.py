@@ -1,4 +1,4 @@
-"""An engine made of blocks: the wiring that its models share."""
+"""The wiring of an engine's blocks, shared by its models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 class BlockEngine(Engine):
-    """Base of the models in which each block of the diagram is a module."""
+    """Base of the models in which each block of the diagram is a separate module."""
 
     sequencer: UnitModule
     srams: Mapping[SramName, SramBase]
@@ -36,7 +36,7 @@ class BlockEngine(Engine):
         return {name: sram.dma_ports for name, sram in self.srams.items()}
 
     def bind_blocks(self, sequencer: Any, aligner: Any, mac_array: Any, requantiser: Any) -> None:
-        """Bind the sockets of the data path; each model has payloads of its own, and binding compares their types."""
+        """Bind the sockets of the data path; binding checks payload types, which differ between models."""
         amem, wmem, imem = (self.srams[name].ports for name in SramName)
         sequencer.imem.bind(imem[Port.FETCH])
         sequencer.wmem.bind(wmem[Port.FETCH])

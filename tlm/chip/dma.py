@@ -1,7 +1,7 @@
-"""The DMA's contract: two channels that work side by side, the same to the rest of the system in every model.
+"""The DMA's contract: two independent channels with the same interface to the rest of the system in every model.
 
-Each channel has its own registers and interrupt, a port to the interconnect and one to each SRAM. Where both ask for
-one SRAM bank or for the interconnect in the same cycle, the load channel comes first [A].
+Each channel has its own registers and interrupt, a port to the interconnect and one to each SRAM. If both request
+the same SRAM bank or the interconnect in the same cycle, the load channel wins [A].
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class DmaChannel(UnitModule):
         """
 
     def work(self) -> Activity:
-        """One transfer."""
+        """Do the transfer that the registers describe."""
         self.state.value = ChannelState.BUSY
         cause = Cause(Work.TRANSFER, self._transfers)
         self._transfers += 1

@@ -1,12 +1,12 @@
-"""The engine's contract: what every model of the engine is to the rest of the system.
+"""The engine's contract: the interface of every model of the engine to the rest of the system.
 
-Sockets: ``registers`` is what the host writes and reads, ``interrupt`` goes to the host, and each SRAM has a port for
-each DMA channel (``ports``). Inside, a model is free.
+Sockets: the host writes and reads ``registers``, ``interrupt`` goes to the host, and each SRAM has a port for each DMA
+channel (``ports``). A model is free in everything inside.
 
-Events: a model says what happens in it through ``events``, each in the cycle in which it happens. Whoever counts,
-accounts, draws or checks listens to these and never looks inside, so another model needs no other observers. The
-accesses of the DMA are told as well, since the SRAMs grant or refuse them. A model may tell many accesses in one
-event: its own for a layer before the layer ends, refusals of a pass at the latest with its last write.
+Events: a model emits ``events``, each in the cycle in which it happens. All observers listen to these and never look
+inside, so a new model needs no new observers. The events include the DMA's accesses, because the SRAMs grant or
+refuse them. One event may stand for many accesses: the engine's own accesses of a layer come before the layer ends,
+and refusals of a pass come at the latest with its last write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 class Port(enum.StrEnum):
-    """Who accesses an SRAM."""
+    """The initiators of SRAM accesses."""
 
     ALIGNER = "aligner"
     WRITE_BACK = "write_back"
@@ -47,16 +47,16 @@ PORTS: Mapping[SramName, tuple[Port, ...]] = {
 
 
 class PassId(NamedTuple):
-    """Which pass."""
+    """Identifies a pass within a run."""
 
     tag: int
-    """Of its layer, as the layer's header says."""
+    """The tag in the layer's header."""
     pass_index: int
     """group * tiles + tile."""
 
 
 def pass_id(cause: Cause | None) -> PassId:
-    """The pass that a transaction belongs to."""
+    """The pass that a transaction belongs to, from its origin."""
     assert cause is not None
     of_pass, layer = cause.find(Work.PASS), cause.find(Work.LAYER)
     assert of_pass is not None
@@ -77,14 +77,14 @@ class PassStarted(NamedTuple):
 
 
 class PassFetched(NamedTuple):
-    """A pass's last sequencer cycle e: what its steps took."""
+    """A pass has reached its last sequencer cycle e, so the cycles of its steps are known."""
 
     started: PassStarted
     first_cycle: int
     """s."""
     steps: int
     fetch_cycles: int
-    """Cycles in which words were fetched for a step; more than the steps where words share a bank."""
+    """Cycles in which words were fetched for a step; more than the steps if words share a bank."""
 
 
 class Accessed(NamedTuple):
@@ -95,34 +95,34 @@ class Accessed(NamedTuple):
     words: Sequence[int]
     """Accesses that each bank served, bank 0 first."""
     refused: int
-    """Accesses that a bank refused because it served another."""
+    """Accesses that a bank refused because it served another initiator."""
     of_pass: PassId | None
-    """Of write-back and residual reads: the pass that they belong to."""
+    """The pass of a write-back or a residual read; None for other accesses."""
 
 
 class EngineEvents:
-    """What happens in an engine."""
+    """The events of an engine, one emitter for each kind."""
 
     def __init__(self) -> None:
         self.program_started: Emitter[int] = Emitter()
-        """The IMem word at which a program starts, in its first cycle."""
+        """A program starts; the event is its first IMem word, in the program's first cycle."""
         self.program_ended: Emitter[UnitFaultError | None] = Emitter()
-        """In the cycle of the interrupt: why the engine stopped early, or None."""
+        """A program has ended; the event is the error that stopped it, or None, in the cycle of the interrupt."""
         self.layer_started: Emitter[LayerHeader] = Emitter()
-        """In the cycle behind its last header word."""
+        """A layer starts, in the cycle after its last header word."""
         self.layer_ended: Emitter[int] = Emitter()
-        """The tag of the layer, in the cycle behind its last write."""
+        """A layer has ended; the event is its tag, in the cycle after its last write."""
         self.pass_started: Emitter[PassStarted] = Emitter()
         self.pass_fetched: Emitter[PassFetched] = Emitter()
         self.pass_handed_over: Emitter[PassId] = Emitter()
-        """In the cycle h in which the requantiser takes its accumulators over."""
+        """The requantiser takes over a pass's accumulators, in cycle h."""
         self.pass_written: Emitter[PassId] = Emitter()
-        """In the cycle of its last write."""
+        """A pass's output is written, in the cycle of its last write."""
         self.accessed: Emitter[Accessed] = Emitter()
 
 
 class DmaPorts(NamedTuple):
-    """The ports of an SRAM for the DMA; addresses count words."""
+    """The DMA's ports of an SRAM; addresses count words."""
 
     load: TargetSocket[MemoryPayload]
     store: TargetSocket[MemoryPayload]
@@ -148,4 +148,4 @@ class Engine(Module, ABC):
     @property
     @abstractmethod
     def ports(self) -> Mapping[SramName, DmaPorts]:
-        """The DMA's ports, of each SRAM."""
+        """The DMA's ports of each SRAM."""

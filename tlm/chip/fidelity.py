@@ -1,4 +1,4 @@
-"""The models of engine and DMA that exist, named by what is one transaction."""
+"""The existing models of engine and DMA, named by what one transaction stands for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Fidelity(enum.Enum):
-    """How finely the engine and the DMA are modelled; cycles and values are the same."""
+    """The detail of the models of engine and DMA; cycles and values are the same in all."""
 
     CYCLE = "cycle"
     """Every access, step, drained word and bus beat is a transaction: the clear model."""
@@ -18,6 +18,6 @@ _FORMER_NAMES = {"beat": Fidelity.CYCLE, "burst": Fidelity.PASS}
 
 
 def renamed(name: object) -> str:
-    """What to add to a refusal of a name that a fidelity had before; empty for any other."""
+    """A hint for the error message if ``name`` is a fidelity's former name; empty for any other."""
     former = _FORMER_NAMES.get(name) if isinstance(name, str) else None
     return "" if former is None else f"; what was called {name!r} is {former.value!r} now"

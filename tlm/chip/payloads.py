@@ -1,4 +1,4 @@
-"""What the blocks of the chip say to each other, beside memory accesses."""
+"""Messages between the blocks of the chip, other than memory accesses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlm.core.payload import MemoryPayload, Payload
 
 
 class Work(enum.Enum):
-    """Levels of the chain of causes, from the whole to the part."""
+    """Levels of an origin, from the whole to the part."""
 
     LAYER = "layer"
     """Index: the tag in the layer's header."""
@@ -40,14 +40,14 @@ class InterruptPayload(Payload):
 
 @dataclass(slots=True, eq=False)
 class LayerPayload(Payload):
-    """Sequencer to datapath: the decoded header of the layer that starts."""
+    """Sequencer to data path: the decoded header of the layer that starts."""
 
     header: LayerHeader
 
 
 @dataclass(slots=True, eq=False)
 class StepPayload(Payload):
-    """Sequencer to aligner: fetch and align one (input channel, tap) of a tile, or carry a pass's end."""
+    """Sequencer to aligner: fetch and align one (input channel, tap) of a tile, or mark a pass's end."""
 
     tile: int
     channel: int

@@ -1,4 +1,4 @@
-"""What an SRAM is in every model: words, which of them were written, a port for each initiator, and inspection."""
+"""The common part of an SRAM in every model: its words, which were written, a port per initiator, and inspection."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class SramBase(Module, ABC):
     """A memory in interleaved banks, word-addressed.
 
     Args:
-        sram: which one.
+        sram: AMem, WMem or IMem.
         parent: the engine.
-        config: its words, their bytes, its banks.
-        events: where its accesses are told.
+        config: gives its size, word width and banks.
+        events: of the engine; the SRAM emits its accesses there.
     """
 
     def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
@@ -48,7 +48,7 @@ class SramBase(Module, ABC):
         """Serve a payload of a port; 0 is the highest priority."""
 
     def refuse_unwritten(self, address: int, port: Port, payload: MemoryPayload) -> None:
-        """Stop the run: a word was read that nobody has written.
+        """Stop the run, because a word was read that was never written.
 
         Raises:
             UnwrittenReadError: always.
@@ -60,18 +60,18 @@ class SramBase(Module, ABC):
         )
 
     def revoke_direct_memory(self) -> None:
-        """Take back every view that was granted; whoever goes on working asks for a new one.
+        """Revoke every view that was granted; a holder that continues must request a new one.
 
-        A view shows the bytes as they are, so ordinary writes leave it valid: its holder stands in their order of
-        accesses. A debug write (preload, fault injection) comes from outside that order and changes bytes, and which
-        words count as written, behind what the holder may have derived from them; therefore it revokes.
+        A view shows the current bytes, so ordinary writes leave it valid: they are ordered with its holder's accesses.
+        A debug write (preload, fault injection) is outside that order. It changes bytes, and which words count as
+        written, after the holder may have derived something from them. So it revokes the views.
         """
         for view in self._views:
             view.revoke()
         self._views.clear()
 
     def _debug(self, payload: MemoryPayload) -> int:
-        """Any number of whole words, in no time; a read does not ask whether they were written."""
+        """Debug access to any number of whole words; takes no time, reads even unwritten words."""
         count, rest = divmod(len(payload.data), self.word_bytes)
         if rest or payload.address < 0 or payload.address + count > self.words:
             payload.status = Response.ADDRESS_ERROR

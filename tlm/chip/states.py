@@ -1,4 +1,4 @@
-"""What the blocks publish through probes: their states, the same in every fidelity, and what happened in them last."""
+"""The values that blocks publish through probes: their states, the same in every fidelity, and their last events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tlm.chip.engine import Port
 
 
 class HostState(enum.Enum):
-    """What the host does."""
+    """States of the host."""
 
     RUN = "run"
     """Accesses registers."""
@@ -19,14 +19,14 @@ class HostState(enum.Enum):
 
 
 class ChannelState(enum.Enum):
-    """What a channel does."""
+    """States of a DMA channel."""
 
     IDLE = "idle"
     BUSY = "busy"
 
 
 class SequencerState(enum.Enum):
-    """What the sequencer does."""
+    """States of the sequencer."""
 
     IDLE = "idle"
     HEADER = "header"
@@ -38,7 +38,7 @@ class SequencerState(enum.Enum):
 
 
 class ArrayState(enum.Enum):
-    """What the array does."""
+    """States of the MAC array."""
 
     IDLE = "idle"
     COMPUTE = "compute"
@@ -47,7 +47,7 @@ class ArrayState(enum.Enum):
 
 
 class RequantiserState(enum.Enum):
-    """What the requantiser does."""
+    """States of the requantiser."""
 
     IDLE = "idle"
     DRAIN = "drain"

@@ -1,6 +1,6 @@
-"""The wiring of the whole: engine, DMA and what surrounds them, and which socket is bound to which.
+"""The wiring of the whole system: engine, DMA, the blocks around them, and the bindings of their sockets.
 
-Reading order = the way of the data: host, off-chip memory, interconnect, DMA, engine.
+The reading order follows the data: host, off-chip memory, interconnect, DMA, engine.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket
 
 BUS_SLOTS: Mapping[str, int] = {"host": 1, Port.DMA_LOAD: 2, Port.DMA_STORE: 3}
-"""Port of the interconnect -> its slot within the cycle: who comes first at a target [A]."""
+"""Port of the interconnect -> its slot within the cycle, that is, its priority at a target [A]."""
 
 
 class System:
     """The chip with its host and off-chip memory, ready to run one driver program.
 
     Args:
-        config: parameters of everything.
+        config: the parameters of all blocks.
         fidelity: which model of engine and DMA runs.
         engine: for fidelity "cycle", another model of the engine behind the same contract.
     """
@@ -93,17 +93,17 @@ class System:
                 channel.srams[name].bind(of_sram.load if unit is Unit.LOAD else of_sram.store)
 
     def preload(self, image: bytes) -> None:
-        """Put an image at the start of the off-chip memory, in no time (debug transport)."""
+        """Write an image to the start of the off-chip memory by debug transport; takes no time."""
         self.host.bus.debug_transport(MemoryPayload(Command.WRITE, am.MEMORY_BASE, image))
 
     def read_memory(self, offset_bytes: int, size_bytes: int) -> bytes:
-        """Bytes of the off-chip memory, in no time."""
+        """Read bytes of the off-chip memory by debug transport; takes no time."""
         data = bytearray(size_bytes)
         self.host.bus.debug_transport(MemoryPayload(Command.READ, am.MEMORY_BASE + offset_bytes, data))
         return bytes(data)
 
     def sram_socket(self, sram: SramName) -> InitiatorSocket[MemoryPayload]:
-        """A socket through which an SRAM can be inspected by debug transport."""
+        """A socket for inspecting an SRAM by debug transport."""
         return self.dma.load.srams[sram]
 
     def run(self, steps: Sequence[DriverStep]) -> None:

@@ -1,4 +1,4 @@
-"""What the host can start: a block with registers that works when it is told to and ends with an interrupt."""
+"""A unit: a block with registers that the host starts and that ends its work with an interrupt."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tlm.core.module import Module
 class UnitModule(Module, ABC):
     """Base of the DMA's channels and of the sequencers.
 
-    Timing: work begins in the cycle after START is written; the interrupt comes in the cycle in which it ends, or
-    ``ending_cycles`` later.
+    Timing: work begins in the cycle after START is written. The interrupt comes in the cycle in which the work ends,
+    or ``ending_cycles`` later.
 
     Args:
         name: of the module.
-        parent: the module that it is inside of.
-        operands: the registers that the host writes beside those that every unit has.
+        parent: the module that contains it.
+        operands: the registers that the host writes, in addition to those that every unit has.
     """
 
     ending_cycles = 0
@@ -34,15 +34,15 @@ class UnitModule(Module, ABC):
 
     @abstractmethod
     def work(self) -> Activity:
-        """Do what the registers say.
+        """Do the work that the registers describe.
 
         Raises:
-            UnitFaultError: it cannot go on.
+            UnitFaultError: the work cannot continue.
         """
 
     @abstractmethod
     def rest(self, fault: UnitFaultError | None) -> None:
-        """Called when it is idle again, in the cycle of the interrupt."""
+        """Called when the unit is idle again, in the cycle of the interrupt."""
 
     def _start(self) -> None:
         self._started.succeed()

@@ -1,4 +1,4 @@
-"""Arguments of the public functions: whether they are of the kind that is expected, and how messages show them."""
+"""Type checks for arguments of the public functions, and their form in messages."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Kinds: TypeAlias = type | tuple[type, ...]
 
 
 def expect(key: str, value: object, kinds: Kinds, remedy: str = "") -> None:
-    """Nothing if a value is of one of some kinds; numpy's integers are ``int``, True and False are no numbers.
+    """Check a value's type. Numpy's integers count as ``int``; bool does not count as a number.
 
     Args:
-        key: how the user calls it.
+        key: the user's name for the value, for the message.
         kinds: a class, or several.
         remedy: what to do instead, for the message.
 
     Raises:
-        InputError: with what it is and what is expected.
+        InputError: the value has another type; names the type and the expected ones.
     """
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     allowed = (*kinds, Integral) if int in kinds else kinds
@@ -33,10 +33,10 @@ def expect(key: str, value: object, kinds: Kinds, remedy: str = "") -> None:
 
 
 def expect_each(key: str, values: object, kinds: Kinds) -> None:
-    """Nothing if a value is a sequence of values of some kinds.
+    """Check that a value is a sequence whose elements have the given types.
 
     Raises:
-        InputError: with what it is and what is expected.
+        InputError: the value or an element has another type; names the type and the expected ones.
     """
     expect(key, values, Sequence)
     assert isinstance(values, Sequence)
@@ -45,7 +45,7 @@ def expect_each(key: str, values: object, kinds: Kinds) -> None:
 
 
 def shown(value: object) -> str:
-    """A value for a message, whatever it is: Python prints no integer of more than 4,300 digits."""
+    """Any value as text for a message, even if ``repr`` fails (as for integers of more than 4,300 digits)."""
     try:
         return repr(value)
     except Exception:  # of nested lists, of an object of the user's

@@ -1,4 +1,4 @@
-"""Time in whole cycles, and the order of things within a cycle."""
+"""Time in whole cycles, and the order of events within a cycle."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class _Delivery(Event):
 class Clock:
     """The simulation's time base: one unit is one core clock cycle.
 
-    Within a cycle everything happens first that belongs to no slot, in first-in-first-out order; then the
-    slots 1, 2, 3 .. follow one after another. An arbiter that looks at its ports in slots therefore grants
-    by fixed priority with no knowledge of who else will ask.
+    Within a cycle, events without a slot come first, in first-in-first-out order. The slots 1, 2, 3 .. follow one
+    after another. So an arbiter that serves its ports in slots grants by fixed priority, without knowing what other
+    requests will come in this cycle.
     """
 
     def __init__(self, env: Environment) -> None:
@@ -50,9 +50,9 @@ class Clock:
 
 
 class Register(Generic[T]):
-    """A clocked channel between two processes: what is put in a cycle is got ``cycles`` later, in order.
+    """A clocked channel between two processes: an item arrives ``cycles`` after it was put, in order.
 
-    It never refuses: whoever puts knows that the reader keeps pace. One reader.
+    It has one reader and never refuses an item: the writer must know that the reader keeps pace.
     """
 
     __slots__ = ("_clock", "_cycles", "_queue", "_reader")
@@ -64,7 +64,7 @@ class Register(Generic[T]):
         self._reader: _Delivery | None = None
 
     def put(self, item: T) -> None:
-        """Hand ``item`` over; takes no time."""
+        """Send ``item``; takes no time."""
         if self._reader is not None:
             self._reader.deliver(item, self._cycles)
             self._reader = None
@@ -75,7 +75,7 @@ class Register(Generic[T]):
         """Event: the next item has arrived; its value is the item.
 
         Raises:
-            ProtocolError: another reader waits already; its item would be lost.
+            ProtocolError: another reader is already waiting; its item would be lost.
         """
         if self._reader is not None:
             raise ProtocolError("a register has two readers; give each reader a register of its own")

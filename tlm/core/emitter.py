@@ -1,4 +1,4 @@
-"""Events of a model that others listen to without the model's knowing who does."""
+"""Events of a model, for listeners that the model does not know."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Emitter(Generic[T]):
-    """One kind of event. To call it is to tell every listener, in the order in which they came.
+    """One kind of event. Calling it calls every listener, in the order of registration.
 
     A listener must not change anything in the model; its exception stops the run.
     """
@@ -24,6 +24,6 @@ class Emitter(Generic[T]):
         self._listeners += (listener,)
 
     def __call__(self, event: T) -> None:
-        """Tell everybody who listens."""
+        """Call every listener with ``event``."""
         for listener in self._listeners:
             listener(event)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 
 _RAW = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal acts on instead of showing it (controls, escapes, marks of direction), or cannot encode."""
+"""Characters that a terminal interprets instead of showing (controls, escapes, direction marks), or cannot encode."""
 
 _HEAD_CHARACTERS, _TAIL_CHARACTERS = 1_000, 500
-"""What a long message keeps: place and value stand at its start, what is allowed and the remedy at its end."""
+"""Parts of a long message that are kept: place and value are at its start, the allowed values and remedy at its end."""
 
 
 def one_line(text: str) -> str:
     """``text`` as one line that a terminal can print, whatever a user's file or option put into it.
 
-    Line breaks and control characters are escaped as in Python; the middle of a long text is left out.
+    Line breaks and control characters are escaped as in Python. A long text loses its middle.
     """
     left_out = len(text) - _HEAD_CHARACTERS - _TAIL_CHARACTERS
     if left_out > 0:
@@ -29,7 +29,7 @@ def one_line(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text``, several lines perhaps, with everything that would act on a terminal escaped as in Python."""
+    """``text``, possibly several lines, with everything that a terminal would interpret escaped as in Python."""
     return _RAW.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -41,7 +41,7 @@ class TlmError(Exception):
 
 
 class InputError(TlmError):
-    """A scenario, network, array or option that the user gave is wrong; found before any work starts."""
+    """A scenario, network, array or option from the user is wrong; raised before any work starts."""
 
 
 class CompileError(TlmError):
@@ -61,7 +61,7 @@ class ProtocolError(SimulationError):
 
 
 class UnwrittenReadError(SimulationError):
-    """A memory word was read that nobody had ever written."""
+    """A memory word was read that was never written."""
 
 
 class DriverError(SimulationError):
@@ -69,11 +69,11 @@ class DriverError(SimulationError):
 
 
 class DeadlockError(SimulationError):
-    """Nothing can happen any more, but the work is not finished; lists every open transaction, one a line."""
+    """No event is left, but the work is not finished; lists every open transaction, one per line."""
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, "\n".join(one_line(line) for line in message.split("\n")))
 
 
 class TraceWarning(UserWarning):
-    """A trace does not hold all that was asked for; the run itself is whole."""
+    """A trace does not contain everything that was requested; the run itself is complete."""

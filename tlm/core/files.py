@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all; here because every layer that writes one may import it."""
+"""Files that are written completely or not at all; in ``core``, so that every layer may import it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tlm.core.errors import InputError
 
 
 def temporary_path(path: Path) -> Path:
-    """A hidden name beside ``path`` under which this process can write what is to take its place."""
+    """A hidden path beside ``path``, where this process writes the file that will replace it."""
     return path.with_name(f".{path.name}.{os.getpid()}.part")
 
 
 def prepare_place(path: Path, key: str = "") -> None:
-    """Prove that a file can take the place of what is there, and clear what killed processes have left of theirs.
+    """Check that a file can be written to ``path``, and remove temporary files that killed processes left there.
 
     Args:
         path: where the file will be.
         key: the option or argument that named it, for messages.
 
     Raises:
-        InputError: what is there now is no file that could be replaced.
+        InputError: ``path`` exists and is not a regular file.
     """
     if path.exists() and not path.is_file():
         head = f"{key}: {path}" if key else f"{path}:"
@@ -42,13 +42,13 @@ def _runs(process: int) -> bool:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # another user's process
         pass
     return True
 
 
 def unwritable(what: str, error: OSError) -> InputError:
-    """What to tell the user when the system refuses to write a file."""
+    """The error to raise when the system refuses to write a file."""
     return InputError(
         f"{what} cannot be written ({error.strerror or error}); "
         "give a path in an existing directory that is writable and has room"
@@ -56,14 +56,14 @@ def unwritable(what: str, error: OSError) -> InputError:
 
 
 class PendingFile:
-    """A file that grows while work goes on and takes its place when it ends, whichever way that is.
+    """A file that grows during a run and replaces its target at the end, even if the run fails.
 
     Args:
-        path: where it will be; an older file is replaced.
+        path: the target; an older file is replaced.
         key: the option or argument that named it, for messages.
 
     Raises:
-        InputError: what is there now is no file that could be replaced.
+        InputError: ``path`` exists and is not a regular file.
     """
 
     def __init__(self, path: Path, key: str) -> None:
@@ -71,28 +71,28 @@ class PendingFile:
         self._path = path
         self._key = key
         self.temporary = temporary_path(path)
-        """Where it grows."""
+        """The path to write to until then."""
 
     def take_place(self) -> None:
-        """Put what has grown in its place. Raises OSError."""
+        """Move the file to its target. Raises OSError."""
         os.replace(self.temporary, self._path)
 
     def discard(self) -> None:
-        """Remove what has not taken its place."""
+        """Remove the temporary file, if it still exists."""
         with suppress(OSError):
             self.temporary.unlink()
 
     def refusal(self, error: OSError) -> InputError:
-        """What to tell the user when the system refuses."""
+        """The error to raise when the system refuses to write it."""
         return unwritable(f"{self._key}: {self._path}", error)
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place when the block ends well, and vanishes when it does not.
+    """A temporary path beside ``path``: it replaces ``path`` if the block succeeds, and is removed if the block raises.
 
     Raises:
-        InputError: what is there is no file, or the system refused to write this one.
+        InputError: ``path`` is not a regular file, or the system refused to write it.
     """
     temporary = temporary_path(path)
     try:
@@ -102,7 +102,7 @@ def whole_file(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     except OSError as error:
         if error.filename not in (None, str(temporary), temporary, str(path), path):
-            raise  # of another file, which the block has read
+            raise  # another file, which the block has read
         raise unwritable(f"{path}:", error) from None
     finally:
         with suppress(OSError):

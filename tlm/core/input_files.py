@@ -1,4 +1,4 @@
-"""Files that a user names, read whole; here because every layer that reads one may import it."""
+"""Reading of files that a user names; in ``core``, so that every layer may import it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from tlm.core.errors import InputError
 
 MAX_FILE_BYTES = 2**30
-"""Most that is read of any file."""
+"""Size limit of any file that is read."""
 
 
 def read_file(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """The content of a regular file; a pipe or a device could keep a reader waiting for ever.
+    """The content of a regular file. Pipes and devices are refused, because they could block for ever.
 
     Raises:
-        InputError: it is no regular file, too large, or cannot be read; headed by the path.
-        FileNotFoundError: there is none; what a user can do about that depends on the file.
+        InputError: it is no regular file, too large, or cannot be read; the message starts with the path.
+        FileNotFoundError: it does not exist; the caller knows the remedy.
     """
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # opening a directory fails by itself
@@ -34,10 +34,11 @@ def read_file(path: Path, most_bytes: int = MAX_FILE_BYTES) -> bytes:
 
 
 def read_text(path: Path, most_bytes: int = MAX_FILE_BYTES) -> str:
-    """The content of a text file in UTF-8, with or without a byte order mark; line ends become ``\\n``.
+    """The content of a UTF-8 text file, with or without a byte order mark; line ends become ``\\n``.
 
     Raises:
-        InputError, FileNotFoundError: as of :func:`read_file`; it is not UTF-8 text.
+        InputError: as in :func:`read_file`, or it is not UTF-8 text.
+        FileNotFoundError: it does not exist.
     """
     data = read_file(path, most_bytes)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -1,4 +1,4 @@
-"""Ctrl-C, and signals that end a command as Ctrl-C does; also while a trace is being written."""
+"""Ctrl-C, and signals that end a command like Ctrl-C, even while a trace is being written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, on its way through the same clean-up as Ctrl-C; its argument is the signal's number."""
+    """SIGTERM or SIGHUP as an exception, for the same clean-up as Ctrl-C; its argument is the signal's number."""
 
     def __str__(self) -> str:
         return f"ended by {signal.Signals(self.args[0]).name}; no result was written"

@@ -38,7 +38,7 @@ class OpenTransaction:
 
 
 class OpenTransactions:
-    """Every payload that is under way, so that a standstill can be explained."""
+    """Every payload without an answer yet, for deadlock reports."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -46,13 +46,13 @@ class OpenTransactions:
         self._next = 0
 
     def enter(self, way: str, payload: Payload) -> int:
-        """Note a payload; returns the key with which it leaves."""
+        """Add a payload; returns the key for :meth:`leave`."""
         key = self._next = self._next + 1
         self._open[key] = (way, payload, self._clock.env.now)  # type: ignore[assignment]
         return key
 
     def leave(self, key: int) -> None:
-        """Its answer has arrived."""
+        """Remove a payload, because its answer has arrived."""
         del self._open[key]
 
     def __iter__(self) -> Iterator[OpenTransaction]:
@@ -88,7 +88,7 @@ class Kernel:
         """Run every process until the process ``until()`` ends.
 
         Raises:
-            DeadlockError: nothing can happen any more, but ``until`` has not ended.
+            DeadlockError: no event is left, but ``until`` has not ended.
             TlmError: whatever a component raised.
         """
         goal = self.env.process(until())
@@ -97,7 +97,7 @@ class Kernel:
         try:
             self.env.run(goal)
         except RuntimeError as error:
-            # SimPy says it in a RuntimeError of its own; any other one is a fault in a component
+            # SimPy reports this as a RuntimeError; any other RuntimeError is a fault in a component
             if "No scheduled events left" not in str(error):
                 raise
             raise DeadlockError(self._deadlock_report()) from None

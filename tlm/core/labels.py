@@ -1,4 +1,4 @@
-"""Where a number comes from: the labels, and what each of them means, everywhere (docs/chip.md, Labels)."""
+"""The labels that name the origin of a number, and their meanings (docs/chip.md, Labels)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Label(Enum):
-    """Stands behind a number. The first four say where it comes from; of several, the last counts."""
+    """The origin of a number, printed after it. If several of the first four apply, the last of them counts."""
 
     PUBLISHED = "[P]"
     DERIVED = "[D]"
@@ -19,7 +19,7 @@ class Label(Enum):
 
     @property
     def meaning(self) -> str:
-        """One sentence."""
+        """The label's definition, in one sentence."""
         return _MEANINGS[self]
 
 
@@ -40,7 +40,7 @@ _MEANINGS = {
 }
 
 IN_RUNS = (Label.PUBLISHED, Label.SIMULATED, Label.ASSUMED)
-"""What stands behind the figures of a run."""
+"""Labels of the figures of a run."""
 
 LEGEND = "[P] published  [S] simulated, all of the table  [A] assumed: docs/chip.md"
-"""Below what a run prints."""
+"""The last line of a run's tables."""

@@ -12,7 +12,7 @@ Named = TypeVar("Named", "Module", "Part")
 
 
 class Part:
-    """A socket or a probe: what a module shows of itself.
+    """A socket or a probe: the visible part of a module.
 
     Args:
         owner: the module.
@@ -32,7 +32,7 @@ class Module:
 
     Args:
         name: unique among the siblings.
-        parent: the module that this one is inside of; the simulation is the only one without.
+        parent: the module that contains this one; only the simulation has none.
     """
 
     def __init__(self, name: str, parent: Module | None) -> None:

@@ -1,7 +1,7 @@
-"""What travels through a socket: a typed payload with a response and a cause.
+"""Payloads: typed messages through a socket, with a response and an origin.
 
-A payload is made by an initiator, filled in by the target, and belongs to the initiator again when transport
-returns. Its response starts INCOMPLETE, so a target that forgets to answer is found at once.
+An initiator makes a payload, the target fills it in, and it belongs to the initiator again when transport returns.
+Its response starts as INCOMPLETE, so a target that forgets to answer is found at once.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ class Response(enum.Enum):
     """How a target answered."""
 
     INCOMPLETE = "incomplete"
-    """Nobody has answered yet."""
+    """No answer yet."""
     OK = "ok"
     RETRY = "retry"
-    """Refused in this cycle by an arbiter; the initiator asks again in a later one."""
+    """An arbiter refused it in this cycle; the initiator sends it again in a later one."""
     ADDRESS_ERROR = "address error"
-    """Nothing is at this address, or the transfer leaves what is there."""
+    """No target has this address, or the transfer exceeds the target's range."""
     COMMAND_ERROR = "command error"
-    """The target knows the address but cannot do this there."""
+    """The target has this address but does not support the command there."""
     BURST_ERROR = "burst error"
-    """Misaligned, or of a length that the target cannot do."""
+    """Misaligned, or of a length that the target does not support."""
 
 
 class Command(enum.Enum):
-    """What a memory-mapped payload asks for."""
+    """The operation of a memory-mapped payload."""
 
     READ = "read"
     WRITE = "write"
@@ -35,12 +35,12 @@ class Command(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a payload exists: a link in a chain such as layer > pass > beat, so that traces can say who asked.
+    """The origin of a payload: a link in a chain such as layer > pass > beat, for traces and messages.
 
     Args:
-        kind: the level of this link, a member of an enum of the model's.
-        index: which one of its kind.
-        parent: the larger piece of work that this one belongs to.
+        kind: the level of this link, a member of the model's enum.
+        index: its number within its kind.
+        parent: the larger piece of work that contains this one.
     """
 
     kind: enum.Enum
@@ -61,12 +61,12 @@ class Cause:
 
 @dataclass(slots=True, eq=False)
 class Payload:
-    """Base of every payload; subclasses add what the two ends agree on."""
+    """Base of every payload; subclasses add the fields that initiator and target share."""
 
     cause: Cause | None = field(default=None, kw_only=True)
     status: Response = field(default=Response.INCOMPLETE, kw_only=True)
     accepted: bool = field(default=False, kw_only=True)
-    """The target has announced END_REQ."""
+    """Whether the target has announced END_REQ."""
 
     def rearm(self) -> None:
         """Make a refused payload ready to be sent again."""
@@ -80,9 +80,9 @@ class Payload:
 
 @dataclass(slots=True, eq=False)
 class MemoryPayload(Payload):
-    """A read or write of ``len(data)`` bytes at an address; what an address counts is the target's to say.
+    """A read or write of ``len(data)`` bytes at an address; the target defines the unit of the address.
 
-    A READ fills ``data`` in place, so it must be writable then; a WRITE only reads it.
+    A READ fills ``data`` in place, so ``data`` must be writable; a WRITE only reads it.
     """
 
     command: Command

@@ -1,4 +1,4 @@
-"""Probes: values that a component publishes for whoever watches, without knowing who does."""
+"""Probes: values that a component publishes for observers that it does not know."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Probe(Part, Generic[T]):
 
     @property
     def value(self) -> T:
-        """What the component published last."""
+        """The value that the component published last."""
         return self._value
 
     @value.setter

@@ -50,7 +50,7 @@ class Simulation(Module):
 
         Raises:
             ElaborationError: a socket is not bound, or this simulation has run before.
-            DeadlockError: nothing can happen any more, but ``until`` has not ended.
+            DeadlockError: no event is left, but ``until`` has not ended.
             TlmError: whatever a component raised.
         """
         if self._ran:

@@ -1,8 +1,8 @@
-"""Sockets: where modules meet.
+"""Sockets: the connections between modules.
 
-An initiator socket is bound to exactly one target socket of the same payload type. Through it go blocking
-transport (a generator that takes simulated time), debug transport (zero time, unobserved: preload and
-inspection) and the direct memory interface (a read-only view that the target may revoke).
+An initiator socket is bound to exactly one target socket of the same payload type. It offers blocking transport (a
+generator that takes simulated time), debug transport (zero time, unobserved: preload and inspection) and the direct
+memory interface (a read-only view that the target may revoke).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ PhaseObserver: TypeAlias = "Callable[[Phase, InitiatorSocket[Any], Payload], Non
 
 
 class Immediate(Generic[P]):
-    """A blocking transport that takes no time; a socket calls its function without a detour."""
+    """A blocking transport that takes no time; a socket calls its function directly."""
 
     def __init__(self, serve: Callable[[P], None]) -> None:
         self.serve = serve
 
     def __call__(self, payload: P) -> Activity:
-        """The transport, for whoever treats it like any other."""
+        """The transport as a generator, for callers that treat it like any other."""
         self.serve(payload)
         yield from ()
 

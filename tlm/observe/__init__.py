@@ -1,1 +1,1 @@
-"""Observers: what watches a running model at its sockets and probes, and never changes it."""
+"""Observers: they watch a running model at its events, sockets and probes, and never change it."""

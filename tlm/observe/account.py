@@ -34,7 +34,7 @@ class _Causes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayAccount(_Causes):
-    """What the array did from a layer's s_0 to its last write; parts of a split layer added up."""
+    """The array's cycles from a layer's s_0 to its last write, by cause; parts of a split layer are added up."""
 
     computing: int = 0
     """Last cycles of steps' fetches: one step enters the pipeline."""
@@ -63,12 +63,12 @@ class WaitAccount(_Causes):
     instructions: int = 0
     """The sequencer read headers and first parameters or END, or the host slept until a load into IMem was done."""
     host: int = 0
-    """Register accesses, and what lies between an interrupt and the driver's next instruction."""
+    """Register accesses, and the time from an interrupt to the driver's next instruction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelAccount(_Causes):
-    """What a DMA channel did during the whole run."""
+    """A DMA channel's cycles during the whole run, by state."""
 
     moving: int = 0
     """Cycles with an SRAM word access."""
@@ -82,14 +82,14 @@ class ChannelAccount(_Causes):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SramAccount:
-    """Who used an SRAM's banks during the whole run."""
+    """The use of an SRAM's banks by initiator, during the whole run."""
 
     busy: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Initiator -> cycles in which it had each bank, bank 0 first."""
     idle: tuple[int, ...] = ()
-    """Cycles in which each bank served nobody."""
+    """Cycles in which each bank served no access."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """Initiator -> accesses that were refused; not in the sum: the bank served somebody else then."""
+    """Initiator -> refused accesses; not in the sum, because the bank served another initiator then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ class RunAccount:
     waits: WaitAccount = field(default_factory=WaitAccount)
     """All cycles outside layers."""
     waits_at_end: WaitAccount = field(default_factory=WaitAccount)
-    """Those of ``waits`` behind the last layer: storing the output. The others belong to the layer that follows."""
+    """The part of ``waits`` after the last layer: storing the output. The others belong to the layer that follows."""
     dma: Mapping[str, ChannelAccount] = field(default_factory=dict)
     """"load" and "store"; each sums to the run's cycles."""
     sram: Mapping[str, SramAccount] = field(default_factory=dict)
@@ -264,10 +264,10 @@ def wait_spans(
 
 
 def check_sums(account: RunAccount, cycles: int) -> None:
-    """Every sum of a run's account is its number of cycles, and nothing is negative.
+    """Check that every sum of a run's account equals its cycles, and that no figure is negative.
 
     Raises:
-        SimulationError: which is not.
+        SimulationError: names the sum or figure that is wrong.
     """
     sums: dict[str, list[int]] = {"causes": list(account.by_cause().values())}
     sums |= {f"dma.{name}": list(channel.by_cause().values()) for name, channel in account.dma.items()}

@@ -1,6 +1,6 @@
-"""What the array did when: the spans of a part's passes, in closed form from s, e, h and last write (engine.md).
+"""The spans of a part's passes by cause, in closed form from s, e, h and last write (engine.md).
 
-The account sums them up, and traces draw them: one statement for both.
+The account adds them up and traces draw them, so both show the same causes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The account as a sequence: for each moment of a run the cause that its cycle is counted under (docs/account.md)."""
+"""The account in time order: the cause of each cycle of a run (docs/account.md)."""
 
 from __future__ import annotations
 

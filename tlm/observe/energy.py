@@ -1,4 +1,4 @@
-"""The energy observer: counts events at sockets, of each part of a layer and of the whole run, and prices them.
+"""The energy observer: counts the events of each part and of the whole run, and computes their energy.
 
 What the engine reads and writes for a part lies between the ends of two layers, in every fidelity: the words of the
 next part are read only then. So a snapshot of the bank counter there separates the parts without another count.
@@ -34,7 +34,7 @@ _OF_ACCESS: Mapping[tuple[SramName, Port], tuple[str, ...]] = {
     (SramName.WMEM, Port.FETCH): ("wmem_read_pj",),
     (SramName.IMEM, Port.FETCH): ("imem_read_pj",),
 }
-"""Access of the engine -> its events. A refused access costs nothing: the SRAM does nothing for it [A]."""
+"""Access of the engine -> its events. A refused access costs no energy: the SRAM does nothing for it [A]."""
 
 _OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj", "align_pj")
 _OF_POOLING_STEP = ("compare_pj", "align_pj")
@@ -59,7 +59,7 @@ class LayerShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnergy:
-    """Energy of a whole run and of its parts, in sum the same."""
+    """Energy of a whole run and of its parts; the parts add up to the run."""
 
     layers: tuple[Energy, ...]
     """Of each layer's share: its parts, the waits before them, its transfers."""

@@ -1,8 +1,8 @@
 """What an event costs: the table of energies, where each entry comes from, and how their sum is calibrated.
 
-Two figures are published [P]: 352 mW at 1.1 V and 534 MHz, 88 mW at 0.8 V and 234 MHz. What a busy cycle costs is
-fitted to them (calibrated). How that splits over events is an assumption [A]: each entry is an estimate from the source
-that it names, and one common factor brings their sum, over a dense pass, to the fit (docs/energy.md).
+Two figures are published [P]: 352 mW at 1.1 V and 534 MHz, 88 mW at 0.8 V and 234 MHz. The energy of a busy cycle is
+fitted to them (calibrated). Its split over events is an assumption [A]: each entry is an estimate from the source that
+it names, and one common factor scales their sum, over a dense pass, to the fit (docs/energy.md).
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ def dense_pass_events() -> dict[str, int]:
 
 
 def normalisation() -> Fraction:
-    """By what factor the estimates miss the fit (calibrated): C V^2 times the pass's cycles over its events' sum."""
+    """Factor from the estimates to the fit (calibrated): C V^2 times the pass's cycles over its events' sum."""
     events = dense_pass_events()
     estimated = sum(
         Fraction(str(entry.estimate)) * _size(entry, _PUBLISHED) * events.get(entry.key, 0) for entry in ENTRIES

@@ -55,10 +55,10 @@ class BitFlip:
 
 
 def whole_passes_show(faults: Sequence[BitFlip], program: Program) -> bool:
-    """Whether a model that moves the words of a pass or transfer in one moment does what the flips cause.
+    """Whether a model that moves all words of a pass or transfer at once shows the effect of the flips correctly.
 
-    It does if all of them change data off-chip before the run begins. A flip during the run may come between two
-    accesses of one pass. A flipped instruction may let a pass and a transfer meet at a word, where their order counts.
+    It does if all flips change off-chip data before the run begins. A flip during the run may come between two
+    accesses of one pass. A flipped instruction may make a pass and a transfer meet at a word, where order matters.
     """
     instructions = [load.transfer for load in program.loads if load.transfer.sram is SramName.IMEM]
     return all(
@@ -72,7 +72,7 @@ def whole_passes_show(faults: Sequence[BitFlip], program: Program) -> bool:
 
 
 def arm(system: System, faults: Sequence[BitFlip]) -> None:
-    """Have the flips happen while the system runs (debug transport: no time, no arbitration).
+    """Schedule the flips for the run (debug transport: no time, no arbitration).
 
     Raises:
         InputError: an address, bit or cycle that does not exist.

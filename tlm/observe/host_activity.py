@@ -1,4 +1,4 @@
-"""What the host did, seen at its probes."""
+"""The host's activity, from its probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was seen of passes and of the parts of layers."""
+"""Records of passes and of the parts of layers."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Power over time: the energy of a run, spread over the cycles in which it was spent (docs/waveforms.md).
 
-What is known exactly of a part (the words that the engine moved for it, its steps) is shared among its passes by their
-steps and spread evenly over each pass's fetches; a transfer's energy over its span, register accesses over the cycles
-in which the host ran; clock and leakage lie in the cycles in which they are counted. So the integral is the energy of
-the result, exactly; the finer course is an estimate [A].
+The events of a part (the words that the engine moved for it, its steps) are known exactly. They are divided among its
+passes by their steps, and spread evenly over each pass's fetches. A transfer's energy is spread over its span, that of
+register accesses over the cycles in which the host ran. Clock and leakage count in their own cycles. So the integral
+equals the energy of the result exactly; the course in between is an estimate [A].
 """
 
 from __future__ import annotations

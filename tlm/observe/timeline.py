@@ -1,7 +1,7 @@
-"""The timeline of a run: when host, DMA channels and engine did what. From it pictures and traces are drawn.
+"""The timeline of a run: the activities of host, DMA channels and engine. Pictures and traces are drawn from it.
 
-Moments are core clock cycles from the first host access, both ends of a span inclusive. What had not ended when a run
-failed ends with its last cycle.
+Times are core clock cycles from the first host access; both ends of a span are inclusive. If a run fails, its open
+spans end with its last cycle.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the observers of one run share."""
+"""The counts that the observers of one run share."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What surrounds the engine in every model: host, interconnect, off-chip memory."""
+"""The blocks around the engine, the same in every model: host, interconnect, off-chip memory."""

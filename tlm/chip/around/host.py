@@ -1,8 +1,8 @@
 """The host: runs a driver program that starts DMA channels and engine and sleeps on their interrupts.
 
 Timing: a register access costs ``host_access_ns`` (rounded up to cycles) before it enters the interconnect, which
-takes one cycle each way. After an interrupt the driver goes on ``host_interrupt_ns`` later, or at once if it
-comes to wait later than that.
+takes one cycle each way. The driver continues ``host_interrupt_ns`` after an interrupt, or at once if it starts to
+wait later than that.
 Constraints: an access answered with an error, or a unit that reports one, stops the driver with a DriverError.
 """
 
@@ -37,7 +37,7 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 @dataclass(frozen=True, slots=True)
 class UnitAddress:
-    """Where a unit's registers are, and its name for messages."""
+    """The place of a unit's registers, and the unit's name for messages."""
 
     base: int
     path: str
@@ -81,7 +81,7 @@ class Host(Module):
         }
 
     def run(self, steps: Sequence[DriverStep]) -> Activity:
-        """The driver program, from cycle 0 to its last interrupt's handling."""
+        """Run the driver program, from cycle 0 until it has handled its last interrupt."""
         for step in steps:
             match step:
                 case StartTransfer():

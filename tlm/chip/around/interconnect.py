@@ -2,10 +2,10 @@
 
 Request flow: a payload is decoded by address, crosses to its target with an address relative to the target's
 base, and its answer crosses back.
-Timing: a request crosses in one cycle and an answer in one; each target accepts one request a cycle, by fixed
-priority (the slots of the ports: host, load channel, store channel), the others try again in the next cycle. A
+Timing: a request crosses in one cycle and an answer in one. Each target accepts one request per cycle, by fixed
+priority (the slots of the ports: host, load channel, store channel); the others try again in the next cycle. A
 port's requests to a target are granted in the order in which they were sent.
-Beats of a burst behind the first need no request of their own: the target paces them.
+Only the first beat of a burst needs a request; the target paces the others.
 Constraints: an address that no region holds is answered with ADDRESS_ERROR one cycle later.
 """
 
@@ -40,7 +40,7 @@ class Interconnect(Module):
         self._waiting: dict[tuple[str, int], deque[object]] = {
             (region.name, slot): deque() for region in address_map for slot in port_slots.values()
         }
-        """For each target and port the requests that are not yet granted, oldest first."""
+        """For each target and port, the requests that are not yet granted, oldest first."""
         self.targets: dict[str, InitiatorSocket[MemoryPayload]] = {
             region.name: InitiatorSocket(self, f"to_{region.name}", MemoryPayload) for region in address_map
         }

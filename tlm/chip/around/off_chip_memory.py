@@ -2,9 +2,9 @@
 
 Request flow: bursts of bus beats, reads and writes alike, in the order in which their first beats arrive.
 Timing: a burst's first beat is served ``memory_latency_ns`` (rounded up to cycles) after its arrival, but not
-before the bursts ahead of it are served; beats follow each other at the memory's bandwidth, at most one a cycle.
+before the bursts ahead of it are served; beats follow each other at the memory's bandwidth, at most one per cycle.
 Beat times are kept as exact fractions and rounded up to the cycle, so no bandwidth is lost to rounding.
-Constraints: beats are aligned to the bus width; reading a beat that nobody has written is an error.
+Constraints: beats are aligned to the bus width; reading a beat that was never written is an error.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class OffChipMemory(Module):
         self.port = TargetSocket(self, "port", MemoryPayload, self.serve, self._debug)
 
     def serve(self, payload: MemoryPayload) -> Activity:
-        """One beat."""
+        """Serve one beat in its cycle."""
         beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
         if beat == 0:
             payload.status = self._check(payload, beats)
@@ -96,7 +96,7 @@ class OffChipMemory(Module):
         payload.data[:] = self.bytes[place].tobytes()
 
     def unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
-        """What to say about a read of a byte that nobody has written."""
+        """The error for a read of a byte that was never written."""
         return UnwrittenReadError(
             f"{self.path}: byte 0x{address:x} was read in cycle {self.clock.now}"
             f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
@@ -104,7 +104,7 @@ class OffChipMemory(Module):
         )
 
     def _debug(self, payload: MemoryPayload) -> int:
-        """Any range of bytes, in no time; a read does not ask whether they were written."""
+        """Debug access to any range of bytes; takes no time, and reads bytes whether or not they were written."""
         first, end = payload.address, payload.address + len(payload.data)
         if first < 0 or end > len(self.bytes):
             payload.status = Response.ADDRESS_ERROR

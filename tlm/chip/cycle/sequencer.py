@@ -230,7 +230,7 @@ class Sequencer(UnitModule):
         yield from self._tell(self.weights, WeightPayload(word, cause=cause))
 
     def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
-        """Transport that the datapath never refuses."""
+        """Transport that the data path never refuses."""
         yield from socket.b_transport(payload)
         if payload.status is not Response.OK:
             raise ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")

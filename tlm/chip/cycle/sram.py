@@ -6,7 +6,7 @@ Timing: bank = address modulo banks; one access per bank and cycle, read or writ
 asked for. The port of the highest priority is served as it asks, the others in the order of their priority
 (engine.md, Banks). A refused payload comes back with RETRY in the same cycle. The data of a read is for use from the
 next cycle on; the reader keeps to that.
-Constraints: reading a word that nobody has written is an error.
+Constraints: reading a word that was never written is an error.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What bits mean: instructions, headers, descriptors, registers, addresses, and how tensors lie in memory."""
+"""Binary formats: instructions, headers, descriptors, registers, addresses, and the layout of tensors in memory."""

@@ -1,4 +1,4 @@
-"""Where the targets of the interconnect lie in the address space [A]."""
+"""The address space of the interconnect's targets [A]."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Region:
 
     @property
     def end(self) -> int:
-        """First address behind the region."""
+        """First address after the region."""
         return self.base + self.size
 
 
@@ -54,7 +54,7 @@ class AddressMap:
         self._regions.append(region)
 
     def find(self, address: int, size: int) -> Region | None:
-        """The region that holds all of ``size`` bytes from ``address``, if one does."""
+        """The region that contains all ``size`` bytes from ``address``, or None."""
         for region in self._regions:
             if region.base <= address and address + size <= region.end:
                 return region

@@ -70,7 +70,7 @@ def read_descriptor(registers: UnitRegisters, config: ChipConfig) -> Descriptor:
 
 
 def check_descriptor(descriptor: Descriptor, config: ChipConfig) -> None:
-    """Nothing if a channel can begin with the transfer.
+    """Check that a channel can begin the transfer.
 
     Raises:
         UnitFaultError: it leaves its SRAM, is misaligned, or moves nothing or too much.

@@ -1,7 +1,7 @@
-"""What a driver program is made of: the work that the host orders and waits for, in a fixed sequence.
+"""The steps of a driver program: the host starts units and waits for them, in a fixed sequence.
 
-The sequence is the compiler's. Because it never depends on when something ends, a slower memory can only
-delay a program, never reorder it.
+The compiler fixes the sequence. It never depends on when something ends, so a slower memory can only delay a
+program, never reorder it.
 """
 
 from __future__ import annotations

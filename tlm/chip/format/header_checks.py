@@ -1,4 +1,4 @@
-"""Whether the engine can run a layer to its end: the checks of a decoded header."""
+"""Checks of a decoded header: whether the engine can run the layer to its end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class IllegalInstructionError(ValueError):
 
 
 def check_header(h: LayerHeader, config: ChipConfig) -> None:
-    """Nothing if the header makes a layer that this chip can run.
+    """Check that the header describes a layer that this chip can run.
 
     Raises:
         IllegalInstructionError: sizes that make no layer, a band outside it, or tensors that leave AMem.

@@ -1,4 +1,4 @@
-"""What every C kernel's Python edge checks: how large the array is, what lies in a buffer, whole numbers in a range."""
+"""Checks for the Python side of every C kernel: array sizes, contents of buffers, integers in a range."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class KernelError(SimulationError):
 
 
 def check_sizes(**sizes: int) -> None:
-    """Nothing if these numbers of lanes or columns exist.
+    """Check that these numbers of lanes or columns are supported.
 
     Raises:
         KernelError: one does not.

@@ -1,4 +1,4 @@
-"""What the blocks of fidelity "pass" say to each other: a pass, a transfer or many accesses in one transaction."""
+"""Messages between the blocks of fidelity "pass": a pass, a transfer or many accesses in one transaction."""
 
 from __future__ import annotations
 

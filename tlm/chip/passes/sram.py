@@ -2,8 +2,8 @@
 
 Request flow: data move in bulk payloads or through direct memory. The engine says in a reservation which banks it will
 take in which cycles; the SRAM passes it on to the DMA, which fits its own accesses into what is left.
-Timing: none here: whoever sends a bulk payload has worked it out from the reservations.
-Constraints: reading a word that nobody has written is an error.
+Timing: none here; the sender of a bulk payload has computed it from the reservations.
+Constraints: reading a word that was never written is an error.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""What the chip computes, without time: a driver program on plain bytes, as fast as the C kernels go.
+"""The untimed chip, for when only values are needed: it runs a driver program on plain bytes.
 
-No part of it knows a cycle, a socket or an observer. Values do not depend on time: the compiler's waits keep every
-transfer away from words that something under way still uses, so a transfer may happen when it is started, and a job of
-the engine may end when it is started.
+It has no cycles, sockets or observers. Values do not depend on time: the compiler's waits keep every transfer away from
+words that are still in use. So a transfer may complete as soon as it starts, and so may a job of the engine.
 """

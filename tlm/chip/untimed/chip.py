@@ -1,7 +1,7 @@
-"""The chip without time: runs a driver program's steps on bytes, one after the other.
+"""The untimed chip: it runs a driver program's steps on bytes, one after another.
 
-A transfer is done when it is started and a job of the engine has ended when it is started; a wait does nothing. What a
-step says and what IMem holds for it is worked out in the first run; later runs only move bytes and call kernels.
+Transfers and jobs of the engine complete as soon as they start; a wait does nothing. The first run decodes the steps
+and their instructions in IMem. Later runs only move bytes and call kernels.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The engine without time: IMem words decoded once, then whole layers by the C kernels."""
+"""The untimed engine: it decodes IMem words once, and then the C kernels compute whole layers."""
 
 from __future__ import annotations
 
