@@ -1,7 +1,7 @@
 """The rules of time (docs/timing.md), each of which tests/support/mutations.py breaks in every model that states it.
 
 A rule in BOTH stands twice, once for each fidelity: a mutation changes one of the two. A rule in SHARED stands in code
-that serves both fidelities, so that only tests with expected numbers can notice. BEAT_ONLY gives its reason.
+that serves both fidelities, so that only tests with expected numbers can notice. CYCLE_ONLY gives its reason.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ class Mutation:
 
     rule: str
     model: str
-    """beat, burst or shared."""
+    """cycle, pass or shared."""
     file: str
     """In the checkout; C files make kernels of their own."""
     old: str
-    """Must be there exactly once."""
+    """Must be there exactly once; how it is spaced and wrapped does not matter."""
     new: str
 
 
@@ -34,7 +34,6 @@ BOTH = (
     "load channel before store channel at a bank",
     "a refused DMA access is tried again in the next cycle",
     # sequencer
-    "engine start: first activity in the cycle after START",
     "header words are read one a cycle",
     "a banded layer has two more header words, read one a cycle",
     "parameter words are read one a cycle",
@@ -73,7 +72,6 @@ BOTH = (
     "a frozen requantiser makes no residual read",
     "a refused residual read delays only the entry",
     # DMA
-    "channel start: first activity in the cycle after START",
     "bursts are cut at multiples of burst_bytes",
     "a load requests one burst a cycle",
     "dma_bursts_in_flight",
@@ -83,7 +81,6 @@ BOTH = (
     "a load's buffer is free the cycle after its last word was written",
     "a store's buffer is free the cycle after the answer to its last beat",
     "a store's burst is requested sram_read_cycles after its last read",
-    "the interrupt of a channel comes in the cycle after its last access",
     # interconnect, off-chip memory
     "a burst's request crosses in one cycle",
     "a beat's answer crosses in one cycle",
@@ -97,6 +94,9 @@ BOTH = (
 )
 
 SHARED = (
+    "engine start: first activity in the cycle after START",
+    "channel start: first activity in the cycle after START",
+    "the interrupt of a channel comes in the cycle after its last access",
     "nanoseconds become the cycles that cover them",
     "the clock is a whole number of kHz",
     "frequency of a supply voltage",
@@ -113,13 +113,13 @@ SHARED = (
     "a band's tiles count from first_tile",
 )
 
-BEAT_ONLY = {
-    "beats behind the first need no request": "burst sends whole bursts, so its beats have no requests to leave out",
-    "an illegal word is found in the cycle after its read": "burst decodes ahead and may find it earlier",
+CYCLE_ONLY = {
+    "beats behind the first need no request": "pass sends whole bursts, so its beats have no requests to leave out",
+    "an illegal word is found in the cycle after its read": "pass decodes ahead and may find it earlier",
 }
 
 MODELS = {
     **dict.fromkeys(BOTH, ("cycle", "pass")),
     **dict.fromkeys(SHARED, ("shared",)),
-    **dict.fromkeys(BEAT_ONLY, ("cycle",)),
+    **dict.fromkeys(CYCLE_ONLY, ("cycle",)),
 }

@@ -20,18 +20,19 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import mutations_bands
-import mutations_beat
-import mutations_burst
+import mutations_cycle
+import mutations_pass
 import mutations_shared
 from mutation_rules import MODELS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = (
-    *mutations_beat.MUTATIONS,
-    *mutations_burst.MUTATIONS,
+    *mutations_cycle.MUTATIONS,
+    *mutations_pass.MUTATIONS,
     *mutations_bands.MUTATIONS,
     *mutations_shared.MUTATIONS,
 )
@@ -61,9 +62,16 @@ class Outcome:
 def problems() -> Iterator[str]:
     """Mutations that no longer fit the sources, rules without a mutation."""
     for one in MUTATIONS:
-        count = (ROOT / one.file).read_text().count(one.old)
+        count = len(places(one))
         if count != 1:
             yield f"{one.file}: {one.old!r} is there {count} times, but must be there once ({one.model}: {one.rule})"
+        elif mutated_text(one) == (ROOT / one.file).read_text():
+            yield f"{one.file}: {one.old!r} changes nothing ({one.model}: {one.rule})"
+        elif one.file.endswith(".py"):
+            try:
+                compile(mutated_text(one), one.file, "exec")
+            except SyntaxError as error:
+                yield f"{one.file}: with {one.new!r} it is no Python: {error} ({one.model}: {one.rule})"
         if one.model not in MODELS.get(one.rule, ()):
             yield f"{one.model}: {one.rule!r} is no rule of that model in mutation_rules.py"
     covered = {(one.rule, one.model) for one in MUTATIONS}
@@ -104,9 +112,30 @@ class Kernels:
             raise SystemExit(f"cmake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
+def places(mutation: Mutation) -> list[re.Match[str]]:
+    """Where the mutation fits its source: the same tokens, however they are spaced and wrapped."""
+    tokens = re.findall(r"\w+|[^\w\s]", mutation.old)
+    pattern = re.escape(tokens[0])
+    for left, right in pairwise(tokens):
+        both_words = left[-1:].isidentifier() and right[:1].isidentifier()
+        pattern += (r"\s+" if both_words else r"\s*") + re.escape(right)
+    return list(re.finditer(pattern, (ROOT / mutation.file).read_text()))
+
+
 def mutated_text(mutation: Mutation) -> str:
-    """The whole changed source."""
-    return (ROOT / mutation.file).read_text().replace(mutation.old, mutation.new)
+    """The whole changed source; the new lines are indented as the source is where the old text ends."""
+    (place,) = places(mutation)
+    source = place.string
+    here = _indentation(source[source.rfind("\n", 0, place.end()) + 1 :])
+    old_lines = mutation.old.rstrip().split("\n")
+    written = _indentation(old_lines[-1]) if len(old_lines) > 1 or mutation.old[0] == " " else here
+    first, *others = mutation.new.strip().split("\n")
+    moved = [" " * (here - written + _indentation(line)) + line.lstrip() for line in others]
+    return source[: place.start()] + "\n".join([first, *moved]) + source[place.end() :]
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def environment(mutation: Mutation, place: Path, kernels: Kernels) -> dict[str, str]:

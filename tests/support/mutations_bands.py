@@ -5,8 +5,8 @@ from __future__ import annotations
 from mutation_rules import Mutation
 
 
-def _beat(rule: str, file: str, old: str, new: str) -> Mutation:
-    return Mutation(rule, "cycle", f"tlm/chip/{file}", old, new)
+def _cycle(rule: str, file: str, old: str, new: str) -> Mutation:
+    return Mutation(rule, "cycle", f"tlm/chip/cycle/{file}", old, new)
 
 
 def _python(rule: str, file: str, old: str, new: str) -> Mutation:
@@ -17,10 +17,10 @@ def _kernel(rule: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(rule, "pass", f"kernels/{file}", old, new)
 
 
-_ONE = "yield self._clock.cycles(1)"
+_ONE = "yield self.clock.cycles(1)"
 
 _POOLING = (
-    _beat(
+    _cycle(
         "a pooling group's pattern words speak of its own channels",
         "sequencer.py",
         "last = header.pattern_words(group, columns) - 1",
@@ -32,7 +32,7 @@ _POOLING = (
         "const int32_t words = tlm_patterns_of_group(l->g, group);",
         "const int32_t words = l->patterns_per_group;",
     ),
-    _beat(
+    _cycle(
         "a step of max pooling reads no weight word",
         "sequencer.py",
         "                if not header.pooling:\n",
@@ -44,7 +44,7 @@ _POOLING = (
         "weight_base_word=None if header.pooling else header.weight_base_word",
         "weight_base_word=header.weight_base_word",
     ),
-    _beat(
+    _cycle(
         "a step of max pooling keeps the maximum in its channel's row",
         "mac_array.py",
         "vector.channel % columns",
@@ -59,11 +59,11 @@ _POOLING = (
 )
 
 _BANDS = (
-    _beat(
+    _cycle(
         "a banded layer has two more header words, read one a cycle",
         "sequencer.py",
         f"(address + offset)))\n                {_ONE}",
-        "(address + offset)))\n                yield self._clock.cycles(2 if offset > 5 else 1)",
+        "(address + offset)))\n                yield self.clock.cycles(2 if offset > 5 else 1)",
     ),
     _python(
         "a banded layer has two more header words, read one a cycle",
@@ -71,7 +71,7 @@ _BANDS = (
         "header_words=header.header_words,",
         "header_words=header.header_words - (header.band is not None),",
     ),
-    _beat(
+    _cycle(
         "input planes lie input_plane_words apart",
         "aligner.py",
         "payload.header.input_plane_words(self._config.lanes)",
@@ -83,7 +83,7 @@ _BANDS = (
         "g->input_plane_words % l->t->amem_banks;",
         "(int32_t)(tlm_plane_words(g->lanes, g->height, g->width) % l->t->amem_banks);",
     ),
-    _beat(
+    _cycle(
         "output planes lie output_plane_words apart",
         "requantiser.py",
         "header.output_plane_words(lanes)",
@@ -95,7 +95,7 @@ _BANDS = (
         ".output_step = l->t->output_plane_words % banks",
         ".output_step = l->tiles % banks",
     ),
-    _beat(
+    _cycle(
         "residual planes lie residual_plane_words apart",
         "requantiser.py",
         "header.residual_plane_words(lanes)",

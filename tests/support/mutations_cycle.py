@@ -1,18 +1,16 @@
-"""Mutations of the clear model; see mutations.py."""
+"""Mutations of the model in fidelity "cycle"; see mutations.py."""
 
 from __future__ import annotations
 
 from mutation_rules import Mutation
 
 
-def _beat(rule: str, file: str, old: str, new: str) -> Mutation:
+def _cycle(rule: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(rule, "cycle", f"tlm/chip/{file}", old, new)
 
 
-_ONE = "yield self._clock.cycles(1)"
-_TWO = "yield self._clock.cycles(2)"
-_DMA_ONE = "yield self.clock.cycles(1)"
-_DMA_TWO = "yield self.clock.cycles(2)"
+_ONE = "yield self.clock.cycles(1)"
+_TWO = "yield self.clock.cycles(2)"
 
 _STEPS = """\
             if index < last:
@@ -24,10 +22,10 @@ _READ_LATER = """\
                 at = address + index + 1
 
                 def read_in_the_next_cycle(at: int = at) -> Activity:
-                    yield self._clock.cycles(1)
+                    yield self.clock.cycles(1)
                     yield from self._read_instruction(at)
 
-                self._clock.env.process(read_in_the_next_cycle())
+                self.clock.env.process(read_in_the_next_cycle())
                 word = int.from_bytes(self.imem.direct_memory().view[8 * at : 8 * at + 8], "little")
             for position, (channel, tap) in enumerate(steps):
 """
@@ -35,6 +33,7 @@ _TELL_STEP = """\
                 yield from self._tell(
                     self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
                 )
+                fetch_cycles += self.clock.now - asked_cycle + 1
 """
 _FETCH_WEIGHTS = """\
                 if not header.pooling:
@@ -42,329 +41,315 @@ _FETCH_WEIGHTS = """\
 """
 
 _SEQUENCER = (
-    _beat(
-        "engine start: first activity in the cycle after START",
-        "sequencer.py",
-        f"            {_ONE}\n            fault = None",
-        f"            {_TWO}\n            fault = None",
-    ),
-    _beat(
+    _cycle(
         "header words are read one a cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"(address + offset)))\n                {_ONE}",
         f"(address + offset)))\n                {_TWO}",
     ),
-    _beat(
+    _cycle(
         "parameter words are read one a cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"_read_instruction(at)\n            {_ONE}",
         f"_read_instruction(at)\n            {_TWO}",
     ),
-    _beat(
+    _cycle(
         "parameter words are read once for each of a channel's entry slots",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"_read_instruction(at)\n            {_ONE}",
-        "_read_instruction(at)\n            yield self._clock.cycles(2 if slot % header.slots_per_channel else 1)",
+        "_read_instruction(at)\n            yield self.clock.cycles(2 if slot % header.slots_per_channel else 1)",
     ),
-    _beat(
+    _cycle(
         "the next group's parameters are read from the cycle after the handover on",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"header.groups(self._config.columns):\n                {_ONE}",
         f"header.groups(self._config.columns):\n                {_TWO}",
     ),
-    _beat(
+    _cycle(
         "pattern word 0 is read in the cycle before s",
-        "sequencer.py",
-        f"word = yield from self._read_instruction(address)\n        {_ONE}",
-        f"word = yield from self._read_instruction(address)\n        {_TWO}",
+        "cycle/sequencer.py",
+        f"{_ONE}\n        self.state.value = SequencerState.STEPS",
+        f"{_TWO}\n        self.state.value = SequencerState.STEPS",
     ),
-    _beat("pattern word k is read in the first cycle spent on word k-1", "sequencer.py", _STEPS, _READ_LATER),
-    _beat(
+    _cycle("pattern word k is read in the first cycle spent on word k-1", "cycle/sequencer.py", _STEPS, _READ_LATER),
+    _cycle(
         "a pattern word without a valid tap takes one cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"else:\n                    {_ONE}",
         f"else:\n                    {_TWO}",
     ),
-    _beat(
+    _cycle(
         "steps follow each other without a gap",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"if not ends_pass:\n                    {_ONE}",
         f"if not ends_pass:\n                    {_TWO}",
     ),
-    _beat(
+    _cycle(
         "the weight word is read in the last cycle of a step's fetch",
-        "sequencer.py",
+        "cycle/sequencer.py",
         _TELL_STEP + _FETCH_WEIGHTS,
         _FETCH_WEIGHTS + _TELL_STEP,
     ),
-    _beat(
+    _cycle(
         "a pass follows the handover after pass_gap_cycles",
-        "sequencer.py",
-        "yield self._clock.cycles(gap_cycles)",
-        "yield self._clock.cycles(gap_cycles + 1)",
+        "cycle/sequencer.py",
+        "yield self.clock.cycles(gap_cycles)",
+        "yield self.clock.cycles(gap_cycles + 1)",
     ),
-    _beat(
+    _cycle(
         "a new group's gap is at least n + 1",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "max(gap_cycles - 1 - slots, 0)",
         "max(gap_cycles - 1 - slots, 1)",
     ),
-    _beat(
+    _cycle(
         "the interrupt comes in the cycle after END was read",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "is Opcode.END:\n                return",
         f"is Opcode.END:\n                {_ONE}\n                return",
     ),
-    _beat(
+    _cycle(
         "an illegal word is found in the cycle after its read",
-        "sequencer.py",
-        "                fault = error\n",
-        f"                fault = error\n                {_ONE}\n",
+        "cycle/sequencer.py",
+        "raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at)",
+        f"{_ONE}\n                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at)",
     ),
 )
 
 _ARRAY = (
-    _beat(
+    _cycle(
         "a step's fetch takes as many cycles as its words in one bank",
-        "aligner.py",
+        "cycle/aligner.py",
         "rounds = max((len(indices) for indices in of_bank.values()), default=0)",
         "rounds = max((len(indices) + 1 for indices in of_bank.values()), default=0)",
     ),
-    _beat("a step that sees only padding takes one cycle", "aligner.py", "cycles or ((),)", "cycles or ((), ())"),
-    _beat("sram_read_cycles", "aligner.py", "+= config.sram_read_cycles", "+= config.sram_read_cycles + 1"),
-    _beat(
+    _cycle(
+        "a step that sees only padding takes one cycle", "cycle/aligner.py", "cycles or ((),)", "cycles or ((), ())"
+    ),
+    _cycle("sram_read_cycles", "cycle/aligner.py", "+= config.sram_read_cycles", "+= config.sram_read_cycles + 1"),
+    _cycle(
         "log2(lanes) rotate stages",
-        "aligner.py",
+        "cycle/aligner.py",
         "delays = [1] * (config.rotate_stages + 1)",
         "delays = [1, 2] + [1] * (config.rotate_stages - 1)",
     ),
-    _beat("mask_cycles", "aligner.py", "+= config.mask_cycles", "+= config.mask_cycles + 1"),
-    _beat("multiply_cycles", "mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
-    _beat("accumulate_cycles", "mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
-    _beat(
+    _cycle("mask_cycles", "cycle/aligner.py", "+= config.mask_cycles", "+= config.mask_cycles + 1"),
+    _cycle("multiply_cycles", "cycle/mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
+    _cycle("accumulate_cycles", "cycle/mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
+    _cycle(
         "handover in the cycle after the last accumulation",
-        "mac_array.py",
+        "cycle/mac_array.py",
         "        self.state.value = ArrayState.HOLD",
         f"        {_ONE}\n        self.state.value = ArrayState.HOLD",
     ),
 )
 
 _REQUANTISER = (
-    _beat(
+    _cycle(
         "handover in the cycle after the last write of the pass before, if that is later",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"yield self._idle\n            {_ONE}",
         f"yield self._idle\n            {_TWO}",
     ),
-    _beat(
+    _cycle(
         "the next layer starts in the cycle after the last write",
-        "requantiser.py",
+        "cycle/requantiser.py",
         'after the last write."""\n        yield from self._wait_until_idle()',
         f'after the last write."""\n        yield from self._wait_until_idle()\n        {_ONE}',
     ),
-    _beat(
+    _cycle(
         "the first entry comes in the cycle after the handover",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"{_ONE}\n            self.state.value = RequantiserState.DRAIN",
         f"{_TWO}\n            self.state.value = RequantiserState.DRAIN",
     ),
-    _beat(
+    _cycle(
         "entries follow each other one a cycle",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"stages.append(entry)\n            {_ONE}",
         f"stages.append(entry)\n            {_TWO}",
     ),
-    _beat(
+    _cycle(
         "requantiser_cycles from entry to write",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "[None] * self._config.requantiser_cycles",
         "[None] * (self._config.requantiser_cycles + 1)",
     ),
-    _beat(
+    _cycle(
         "a residual word is read in the cycle of its entry",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "            yield from self.residuals.b_transport(residual)",
         f"            {_ONE}\n            yield from self.residuals.b_transport(residual)",
     ),
-    _beat(
+    _cycle(
         "a refused write is tried again in the next cycle",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"RequantiserState.FROZEN\n                    {_ONE}",
         f"RequantiserState.FROZEN\n                    {_TWO}",
     ),
-    _beat(
+    _cycle(
         "a frozen requantiser makes no residual read",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "                    write.rearm()\n",
         "                    write.rearm()\n"
         "                    if entered < slots and self._header.has_residual:\n"
         "                        yield from self._enter(entered)\n",
     ),
-    _beat(
+    _cycle(
         "a refused residual read delays only the entry",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "            stages.append(entry)",
         "            (stages.appendleft if entry is None and entered < slots else stages.append)(entry)",
     ),
 )
 
 _BANKS = (
-    _beat("aligner before write-back", "chip.py", '"aligner": 0, "write_back": 1', '"aligner": 1, "write_back": 0'),
-    _beat(
+    _cycle(
+        "aligner before write-back",
+        "engine.py",
+        "(Port.ALIGNER, Port.WRITE_BACK,",
+        "(Port.WRITE_BACK, Port.ALIGNER,",
+    ),
+    _cycle(
         "write-back before residual read",
-        "chip.py",
-        '"write_back": 1, "residual": 2',
-        '"write_back": 2, "residual": 1',
+        "engine.py",
+        "Port.WRITE_BACK, Port.RESIDUAL,",
+        "Port.RESIDUAL, Port.WRITE_BACK,",
     ),
-    _beat("engine before DMA at AMem", "chip.py", '"residual": 2, "dma_load": 3', '"residual": 3, "dma_load": 2'),
-    _beat(
-        "engine before DMA at WMem and IMem",
-        "chip.py",
-        '{"fetch": 0, "dma_load": 1',
-        '{"fetch": 1, "dma_load": 0',
+    _cycle("engine before DMA at AMem", "engine.py", "Port.RESIDUAL, Port.DMA_LOAD,", "Port.DMA_LOAD, Port.RESIDUAL,"),
+    _cycle(
+        "engine before DMA at WMem and IMem", "engine.py", "(Port.FETCH, Port.DMA_LOAD,", "(Port.DMA_LOAD, Port.FETCH,"
     ),
-    _beat(
+    _cycle(
         "load channel before store channel at a bank",
-        "chip.py",
-        '"dma_load": 3, "dma_store": 4',
-        '"dma_load": 4, "dma_store": 3',
+        "engine.py",
+        "Port.RESIDUAL, Port.DMA_LOAD, Port.DMA_STORE",
+        "Port.RESIDUAL, Port.DMA_STORE, Port.DMA_LOAD",
     ),
 )
 
 _DMA = (
-    _beat(
+    _cycle(
         "a refused DMA access is tried again in the next cycle",
-        "dma.py",
-        f"payload.rearm()\n            {_DMA_ONE}",
-        f"payload.rearm()\n            {_DMA_TWO}",
+        "cycle/dma.py",
+        f"payload.rearm()\n            {_ONE}",
+        f"payload.rearm()\n            {_TWO}",
     ),
-    _beat(
-        "channel start: first activity in the cycle after START",
-        "dma.py",
-        f"{_DMA_ONE}\n            self.state.value = ChannelState.BUSY",
-        f"{_DMA_TWO}\n            self.state.value = ChannelState.BUSY",
-    ),
-    _beat(
+    _cycle(
         "bursts are cut at multiples of burst_bytes",
-        "dma.py",
+        "cycle/dma.py",
         "(position // self._burst_bytes + 1) * self._burst_bytes)",
         "position + self._burst_bytes)",
     ),
-    _beat(
+    _cycle(
         "a load requests one burst a cycle",
-        "dma.py",
-        f"Cause(Work.BURST, index, cause)))\n            {_DMA_ONE}",
-        f"Cause(Work.BURST, index, cause)))\n            {_DMA_TWO}",
+        "cycle/dma.py",
+        f"Cause(Work.BURST, index, cause)))\n            {_ONE}",
+        f"Cause(Work.BURST, index, cause)))\n            {_TWO}",
     ),
-    _beat(
+    _cycle(
         "dma_bursts_in_flight",
-        "dma.py",
+        "cycle/dma.py",
         "[0] * config.dma_bursts_in_flight",
         "[0] * (config.dma_bursts_in_flight + 1)",
     ),
-    _beat(
+    _cycle(
         "a load's word is written in the cycle in which its last beat arrives",
-        "dma.py",
-        "Register(self.clock, 0)",
-        "Register(self.clock, 1)",
+        "cycle/dma.py",
+        "[Register(self.clock, 0)",
+        "[Register(self.clock, 1)",
     ),
-    _beat(
+    _cycle(
         "a load writes one word a cycle",
-        "dma.py",
-        f"write_cycle == self.clock.now:\n                        {_DMA_ONE}",
-        f"write_cycle == self.clock.now:\n                        {_DMA_TWO}",
+        "cycle/dma.py",
+        f"write_cycle == self.clock.now:\n                        {_ONE}",
+        f"write_cycle == self.clock.now:\n                        {_TWO}",
     ),
-    _beat(
+    _cycle(
         "a store reads one word a cycle",
-        "dma.py",
-        f"collected += word.data\n                {_DMA_ONE}",
-        f"collected += word.data\n                {_DMA_TWO}",
+        "cycle/dma.py",
+        f"collected += word.data\n                {_ONE}",
+        f"collected += word.data\n                {_TWO}",
     ),
-    _beat(
+    _cycle(
         "a load's buffer is free the cycle after its last word was written",
-        "dma.py",
-        "            self.free_burst_buffer()",
-        "            self.free_burst_buffer()\n            self._free_bursts[-1] += 1",
+        "cycle/dma.py",
+        "self.free_burst_buffer()\n        if fault",
+        "self.free_burst_buffer()\n            self._free_bursts[-1] += 1\n        if fault",
     ),
-    _beat(
+    _cycle(
         "a store's buffer is free the cycle after the answer to its last beat",
-        "dma.py",
-        "        self.free_burst_buffer()",
-        "        self.free_burst_buffer()\n        self._free_bursts[-1] += 1",
+        "cycle/dma.py",
+        "self.free_burst_buffer()\n        self._answers",
+        "self.free_burst_buffer()\n        self._free_bursts[-1] += 1\n        self._answers",
     ),
-    _beat(
+    _cycle(
         "a store's burst is requested sram_read_cycles after its last read",
-        "dma.py",
+        "cycle/dma.py",
         "self._read_cycles - 1",
         "self._read_cycles",
-    ),
-    _beat(
-        "the interrupt of a channel comes in the cycle after its last access",
-        "dma.py",
-        f"{_DMA_ONE}\n            self.state.value = ChannelState.IDLE",
-        f"{_DMA_TWO}\n            self.state.value = ChannelState.IDLE",
     ),
 )
 
 _MEMORY = (
-    _beat(
+    _cycle(
         "a burst's request crosses in one cycle",
-        "interconnect.py",
-        f"self._last_request[region.name] = self._clock.now\n        {_ONE}",
-        "self._last_request[region.name] = self._clock.now\n"
-        "        yield self._clock.cycles(2 if region.name == 'memory' else 1)",
+        "around/interconnect.py",
+        f"self._last_request[region.name] = self.clock.now\n        {_ONE}",
+        "self._last_request[region.name] = self.clock.now\n"
+        "        yield self.clock.cycles(2 if region.name == 'memory' else 1)",
     ),
-    _beat(
+    _cycle(
         "a beat's answer crosses in one cycle",
-        "interconnect.py",
-        f"if not bulk:\n            {_ONE}",
-        "if not bulk:\n            yield self._clock.cycles(2 if region.name == 'memory' else 1)",
+        "around/interconnect.py",
+        f"yield from self.forward(region, payload)\n{_ONE}",
+        "yield from self.forward(region, payload)\nyield self.clock.cycles(2 if region.name == 'memory' else 1)",
     ),
-    _beat(
+    _cycle(
         "the memory accepts one request a cycle",
-        "interconnect.py",
-        "if queue[0] is request and self._last_request[region.name] != self._clock.now:",
+        "around/interconnect.py",
+        "if queue[0] is request and self._last_request[region.name] != self.clock.now:",
         "if queue[0] is request:",
     ),
-    _beat(
+    _cycle(
         "load channel before store channel at the interconnect",
-        "chip.py",
-        '"dma_load": 2, "dma_store": 3',
-        '"dma_load": 3, "dma_store": 2',
+        "system.py",
+        "Port.DMA_LOAD: 2, Port.DMA_STORE: 3",
+        "Port.DMA_LOAD: 3, Port.DMA_STORE: 2",
     ),
-    _beat(
+    _cycle(
         "beats behind the first need no request",
-        "interconnect.py",
+        "around/interconnect.py",
         "isinstance(payload, BurstBeat) and payload.beat)",
         "isinstance(payload, BurstBeat) and payload.beat > 1)",
     ),
-    _beat(
+    _cycle(
         "memory_latency_ns from a burst's arrival to its first beat",
-        "off_chip_memory.py",
+        "around/off_chip_memory.py",
         "arrival + self._latency_cycles",
         "arrival + self._latency_cycles + 1",
     ),
-    _beat(
+    _cycle(
         "latencies of waiting bursts overlap",
-        "off_chip_memory.py",
+        "around/off_chip_memory.py",
         "arrival + self._latency_cycles",
-        "self._clock.now + self._latency_cycles",
+        "self.clock.now + self._latency_cycles",
     ),
-    _beat(
+    _cycle(
         "beats follow each other at the memory's pace",
-        "off_chip_memory.py",
+        "around/off_chip_memory.py",
         "+= self._beat_cycles",
         "+= self._beat_cycles + 1",
     ),
-    _beat(
+    _cycle(
         "a beat is served in the cycle that its moment is rounded up to",
-        "off_chip_memory.py",
+        "around/off_chip_memory.py",
         "math.ceil(self._free_from)",
         "math.floor(self._free_from)",
     ),
-    _beat(
+    _cycle(
         "the memory is free again at a fraction of a cycle",
-        "off_chip_memory.py",
+        "around/off_chip_memory.py",
         "max(self._free_from, Fraction(",
         "max(Fraction(math.ceil(self._free_from)), Fraction(",
     ),

@@ -1,4 +1,4 @@
-"""Mutations of the fast model; see mutations.py."""
+"""Mutations of the model in fidelity "pass"; see mutations.py."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def _kernel(rule: str, file: str, old: str, new: str) -> Mutation:
     return Mutation(rule, "pass", f"kernels/{file}", old, new)
 
 
-_ONE = "yield self._clock.cycles(1)"
-_TWO = "yield self._clock.cycles(2)"
+_ONE = "yield self.clock.cycles(1)"
+_TWO = "yield self.clock.cycles(2)"
 
 _BANKS = (
     _kernel(
@@ -33,8 +33,9 @@ _BANKS = (
         "aligner before write-back",
         "timing.c",
         "for (; aligner_banks(cal, cycle - start) >> at.output_bank & 1; cycle++) d.refused_writes++;\n"
-        "        d.last_write = cycle;",
-        "d.last_write = cycle;",
+        "        d.last_write = cycle;\n"
+        "        if (cycles) cycles->write[j]",
+        "d.last_write = cycle;\n        if (cycles) cycles->write[j]",
     ),
     _kernel(
         "write-back before residual read",
@@ -69,12 +70,6 @@ _BANKS = (
 )
 
 _SEQUENCER = (
-    _python(
-        "engine start: first activity in the cycle after START",
-        "burst/sequencer.py",
-        f"            {_ONE}\n            fault = None",
-        f"            {_TWO}\n            fault = None",
-    ),
     _kernel(
         "header words are read one a cycle",
         "occupancy.c",
@@ -142,13 +137,13 @@ _SEQUENCER = (
     ),
     _python(
         "the next layer starts in the cycle after the last write",
-        "burst/requantiser.py",
-        "self._write_cycle + 1 - self._clock.now",
-        "self._write_cycle + 2 - self._clock.now",
+        "passes/requantiser.py",
+        "self._write_cycle + 1 - self.clock.now",
+        "self._write_cycle + 2 - self.clock.now",
     ),
     _python(
         "the interrupt comes in the cycle after END was read",
-        "burst/sequencer.py",
+        "passes/sequencer.py",
         f"{_ONE}\n                return",
         f"{_TWO}\n                return",
     ),
@@ -210,20 +205,21 @@ _REQUANTISER = (
     _kernel(
         "a refused write is tried again in the next cycle",
         "timing.c",
-        "cycle++) d.refused_writes++;\n        d.last_write",
-        "cycle += 2) d.refused_writes++;\n        d.last_write",
+        "cycle++) d.refused_writes++;\n        d.last_write = cycle;\n        if (cycles) cycles->write[j]",
+        "cycle += 2) d.refused_writes++;\n        d.last_write = cycle;\n        if (cycles) cycles->write[j]",
     ),
     _kernel(
         "a refused write is tried again in the next cycle",
         "timing.c",
-        "cycle++) d.refused_writes++;\n            d.last_write",
-        "cycle += 2) d.refused_writes++;\n            d.last_write",
+        "cycle++) d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
+        "cycle += 2) d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
     ),
     _kernel(
         "a frozen requantiser makes no residual read",
         "timing.c",
-        "d.refused_writes++;\n            d.last_write",
-        "d.refused_writes++, d.refused_residual_reads += entered < at.count;\n            d.last_write",
+        "d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
+        "d.refused_writes++, d.refused_residual_reads += entered < at.count;\n            d.last_write = cycle;\n"
+        "            if (cycles) cycles->write[written]",
     ),
     _kernel(
         "a refused residual read delays only the entry",
@@ -234,12 +230,6 @@ _REQUANTISER = (
 )
 
 _DMA = (
-    _python(
-        "channel start: first activity in the cycle after START",
-        "burst/dma.py",
-        f"{_ONE}\n            self.state.value = ChannelState.BUSY",
-        f"{_TWO}\n            self.state.value = ChannelState.BUSY",
-    ),
     _kernel(
         "bursts are cut at multiples of burst_bytes",
         "dma.c",
@@ -249,7 +239,7 @@ _DMA = (
     _kernel("a load requests one burst a cycle", "dma.c", "next_request_cycle = t + 1;", "next_request_cycle = t + 2;"),
     _python(
         "dma_bursts_in_flight",
-        "dma_timeline.py",
+        "kernels/dma.py",
         "config.dma_bursts_in_flight,",
         "config.dma_bursts_in_flight + 1,",
     ),
@@ -288,18 +278,6 @@ _DMA = (
         "dma.c",
         "sram_read_cycles - 1,",
         "sram_read_cycles,",
-    ),
-    _python(
-        "the interrupt of a channel comes in the cycle after its last access",
-        "burst/dma.py",
-        f"{_ONE}\n            self.state.value = ChannelState.IDLE",
-        f"{_TWO}\n            self.state.value = ChannelState.IDLE",
-    ),
-    _kernel(
-        "the interrupt of a channel comes in the cycle after its last access",
-        "dma.c",
-        "c->done_cycle = t;",
-        "c->done_cycle = t + 1;",
     ),
 )
 
