@@ -39,6 +39,8 @@ MUTATIONS = (
 
 # ordered by what they cost to notice a mutation with
 EXPECTED_NUMBERS = (
+    *("aligner", "mac_array", "requantiser", "sequencer"),
+    *("pass_aligner", "pass_dma", "pass_mac_array", "pass_requantiser", "pass_sequencer", "pass_sram"),
     "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
     "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands",
 )  # fmt: skip
