@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 import tlm
-from tlm.plots.render import render
+from tlm.plots.render import figures, render
 from tlm.plots.sources import load_sources
 from tlm.results.files import json_text, whole_file, write_result
 from tlm.results.result_json import result_record
@@ -49,7 +49,7 @@ def main() -> None:
         directory = Path(temporary)
         for name, (figure, scenarios) in PICTURES.items():
             sources = load_sources([run(scenario, directory) for scenario in scenarios])
-            (picture,) = render(sources, directory, only=[figure])
+            (picture,) = render(figures(sources, [figure]), directory)
             with Image.open(picture) as image, whole_file(IMAGES / f"{name}.png") as target:
                 image.convert("RGB").quantize(256, FAITHFUL, dither=NO_DITHER).save(target, "PNG", optimize=True)
 

@@ -18,7 +18,7 @@ from tlm.analysis.what_if import Change, Outcome, changes, outcomes
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.observe.account import ArrayAccount, WaitAccount
-from tlm.results.result_json import LayerRecord, load_result
+from tlm.results.result_json import EnergyRecord, LayerRecord, load_result
 
 GOLDEN = Path(__file__).with_name("golden_explain.txt")
 
@@ -137,9 +137,11 @@ def layer(**cycles: int) -> LayerRecord:
     counts = ("steps", "fetch_cycles", "passes", "macs", "useful_macs", "dense_macs", "peak_macs_per_cycle",
               "weight_words", "dense_weight_words", "start_cycle", "end_cycle", "predicted_compute_cycles")  # fmt: skip
     shares = ("utilization", "step_utilization", "lane_utilization", "column_utilization")
+    energies = [name for name in EnergyRecord.__struct_fields__ if name != "components_pj"]
     return LayerRecord(
         name="c", kind="pointwise", input_shape=(1, 1, 1), output_shape=(1, 1, 1), kernel=(1, 1), stride=(1, 1),
         compute_cycles=sum(account.values()), account=account, waits=waits, outputs_sha256="",
+        energy=EnergyRecord(components_pj={}, **dict.fromkeys(energies, 0.0)),
         **dict.fromkeys(counts, 0), **dict.fromkeys(shares, 0.0),
     )  # fmt: skip
 

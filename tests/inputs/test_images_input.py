@@ -71,15 +71,10 @@ GIF = b"GIF89a" + struct.pack("<HH", 5, 0) + b"\0\0\0;"
 BMP = b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + struct.pack("<IiiHHIIiiII", 40, 0, 7, 1, 24, *[0] * 6)
 
 
-@pytest.mark.parametrize(("data", "size"), [(png_header(0, 5), "0 x 5"), (GIF, "5 x 0"), (BMP, "0 x 7")])
-def test_an_image_without_pixels(data: bytes, size: str) -> None:
+@pytest.mark.parametrize("data", [png_header(0, 5), GIF, BMP, b"P6 0 4 255\n"])
+def test_an_image_without_pixels(data: bytes) -> None:
     Path("zero").write_bytes(data)
-    assert complaint("zero") == f"image zero has no pixels: it is {size}; allowed: 1..65,535 on each side"
-
-
-def test_a_pnm_without_pixels() -> None:
-    Path("zero.ppm").write_bytes(b"P6 0 4 255\n")
-    assert "or without pixels" in complaint("zero.ppm")
+    assert "or without pixels" in complaint("zero")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif", "webp", "ppm", "tif"])

@@ -171,7 +171,7 @@ def test_unknown_stage() -> None:
 def test_fit_maps_percentiles_to_the_ends(scale: int, signed: bool) -> None:
     sums = SeededBits(1, "acc").below(101, (3, 5000)) * scale + np.array([[0], [-500_000], [70]])
     found = fit(sums, signed)
-    real = (sums + found.bias[:, None]) * found.multiplier[:, None] / 2.0 ** found.shift[:, None]
+    real = (sums + found["bias"][:, None]) * found["multiplier"][:, None] / 2.0 ** found["shift"][:, None]
     ends = (-8, 7) if signed else (0, 15)
     low = np.percentile(real, 1 if signed else 30, axis=1)
     high = np.percentile(real, 99, axis=1)
@@ -181,11 +181,11 @@ def test_fit_maps_percentiles_to_the_ends(scale: int, signed: bool) -> None:
 
 def test_constant_and_tiny_maps_do_not_break_the_fit() -> None:
     constant = fit(np.full((2, 100), 7), signed=False)
-    assert constant.multiplier.min() >= 1
+    assert constant["multiplier"].min() >= 1
     mixed = fit(np.stack([np.full(100, 7), np.arange(100)]), signed=False)
-    assert mixed.multiplier.min() >= 1
+    assert mixed["multiplier"].min() >= 1
     linear = fit(np.arange(40).reshape(40, 1) * 100, signed=True)  # one pixel a channel: the layer's distribution
-    values = (np.arange(40) * 100 + linear.bias) * linear.multiplier >> linear.shift
+    values = (np.arange(40) * 100 + linear["bias"]) * linear["multiplier"] >> linear["shift"]
     assert values.min() <= -7
     assert values.max() >= 6
 

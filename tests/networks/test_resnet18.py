@@ -199,15 +199,6 @@ WHOLE = {name: np.ones((shape.out_channels, 3, 3), bool) for name, shape in BLOC
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"taps": 0}, "taps: 0 for block conv2_1, but must be an integer in 1..9"),
-        ({"taps": [3] * 7}, f"taps: 7 numbers, but must be one for all blocks, or 8: {EIGHT}"),
-        ({"taps": [3] * 7 + [10]}, "taps: 10 for block conv5_2, but must be an integer in 1..9"),
-        ({"taps": [True] * 8}, "taps: True for block conv2_1, but must be an integer in 1..9"),
-        ({"variant": "dense"}, "variant: 'dense', but must be one of pw_dw_pw, base"),
-        ({"size": 100}, "size: 100, but must be a multiple of 32 in 32..224"),
-        ({"divisor": 3}, "divisor: 3, but must be one of 1, 2, 4, 8"),
-        ({"stage": "conv1_x"}, "stage: 'conv1_x', but must be one of conv2_x, conv3_x, conv4_x, conv5_x"),
-        ({"density": 0.5}, "density: 0.5, but must be in 0..1 and is only for the base network"),
         ({"patterns": {"conv6_1": 0}}, f"patterns: 'conv6_1' is no block; the blocks are {EIGHT}"),
         ({"patterns": {}}, "patterns: block conv2_1 is missing; give a pattern for every block of the network"),
         (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlm.plots import style
+from tlm.plots import colours as palette
 
 VISION = {
     "all": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
@@ -28,7 +28,7 @@ def lab(colour: str, vision: tuple[tuple[float, ...], ...]) -> np.ndarray[Any, A
 
 
 @pytest.mark.parametrize("vision", VISION)
-@pytest.mark.parametrize(("colours", "least"), [(style.CAUSES, 19), (style.COMPONENTS, 13), (style.SRAMS, 20)])
+@pytest.mark.parametrize(("colours", "least"), [(palette.CAUSES, 19), (palette.COMPONENTS, 13), (palette.SRAMS, 20)])
 def test_colours_differ_for_every_reader(vision: str, colours: dict[str, str], least: float) -> None:
     """Whole units of CIE L*a*b*; 2.3 can just be told apart side by side."""
     seen = {key: lab(colour, VISION[vision]) for key, colour in colours.items()}

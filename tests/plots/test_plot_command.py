@@ -19,7 +19,8 @@ from plot_results import POOLED, write, write_network
 
 import tlm as package
 from tlm.plots import style
-from tlm.plots.render import FIGURES, OF_ONE, OF_SEVERAL, drawing, render
+from tlm.plots.drawing import draw
+from tlm.plots.render import OF_ONE, OF_SEVERAL, figures, render
 from tlm.plots.sources import load_sources
 
 MIN_TEXT_PT, MIN_PLOT_INCHES = 8.0, 4.0
@@ -97,7 +98,7 @@ def test_drawing_leaves_the_callers_settings_alone(results: Path, tmp_path: Path
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
-    assert len(list(render(load_sources([results / "small"]), tmp_path))) == len(OF_ONE)
+    assert len(list(render(figures(load_sources([results / "small"])), tmp_path))) == len(OF_ONE)
     assert dict(mpl.rcParams) == before
 
 
@@ -122,7 +123,7 @@ def test_all_text_is_large_enough_and_inside(results: Path, tmp_path: Path, name
         sources = load_sources([directory])
         names = {layer.name for layer in sources[0].stored.layers}
         with style.style():
-            figure = drawing(name, sources)()
+            figure = draw(figures(sources, [name])[name])
             figure.draw_without_rendering()
             width, height = figure.bbox.size
             ticks = set(tick_labels(figure))
@@ -160,12 +161,10 @@ def test_an_older_result(results: Path, tmp_path: Path) -> None:
     record = json.loads((results / "small" / "result.json").read_text())
     del record["timeline"]
     (tmp_path / "result.json").write_text(json.dumps(record))
-    assert refused("plot", ".", cwd=tmp_path) == (
-        "result.json: timeline: missing; the result was made by an older version; run the scenario again, or leave the "
-        "picture out with --only"
-    )
+    complaint = refused("plot", ".", cwd=tmp_path)
+    assert complaint.startswith("result.json: not a whole result (Object missing required field `timeline`")
+    assert complaint.endswith("; run the scenario again")
     assert files(tmp_path) == ["result.json"]
-    assert tlm("plot", ".", "--only", "energy", cwd=tmp_path).returncode == 0
 
 
 def test_other_networks(results: Path, tmp_path: Path) -> None:
@@ -175,9 +174,9 @@ def test_other_networks(results: Path, tmp_path: Path) -> None:
 
 
 def test_names_of_figures(results: Path, tmp_path: Path) -> None:
-    assert f"--only: invalid choice: 'gantt' (choose from {', '.join(FIGURES)}" in refused(
-        "plot", results / "small", "--only", "gantt"
-    ).replace("'timeline', 'causes', 'roofline', 'energy', 'levels'", ", ".join(FIGURES))
+    complaint = refused("plot", results / "small", "--only", "gantt").replace("'", "")
+    names = dict.fromkeys((*OF_ONE, *OF_SEVERAL))
+    assert f"--only: invalid choice: gantt (choose from {', '.join(names)}" in complaint
     assert refused("plot", results / "small", "--only", "levels", cwd=tmp_path) == (
         "--only levels: is a picture of several results together, but one result is given; "
         "allowed here: timeline, causes, roofline, energy"

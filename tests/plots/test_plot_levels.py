@@ -27,28 +27,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_levels_are_sorted_by_taps(results: Path) -> None:
     sources = load_sources([results / f"block{taps}" for taps in (3, 9, 1)])
     shown = levels.levels_of_each(sources)
-    assert shown.axis == "valid taps of each depth-wise kernel, of 9"
-    assert [bar.taps for bar in shown.bars] == [1, 3, 9]
-    for bar, index in zip(shown.bars, (2, 0, 1), strict=True):
-        stored, run = sources[index].stored, sources[index].energy
-        assert bar.cycles == stored.cycles
-        assert bar.computing_cycles == stored.account.causes["computing"]
-        assert bar.computing_cycles + bar.stalled_cycles == stored.compute_cycles
-        assert (bar.core_pj, bar.off_chip_pj) == (run.total_pj, run.off_chip_pj)
+    assert list(shown.rows) == [f"{taps} of 9 taps" for taps in range(1, 10)]
+    for row, index in (("1 of 9 taps", 2), ("3 of 9 taps", 0), ("9 of 9 taps", 1)):
+        stored, run = sources[index].stored, sources[index].stored.energy
+        size = {"thousand cycles": 1000, "cycles": 1}[shown.panels[0].unit]
+        cycles = {name: count * size for name, count in shown.amounts(row).items()}
+        assert sum(cycles.values()) == pytest.approx(stored.cycles)
+        assert cycles["layers: a step starts"] == pytest.approx(stored.account.causes["computing"])
+        assert cycles["between layers: waits"] == pytest.approx(stored.cycles - stored.compute_cycles)
+        energies = list(shown.amounts(row, 1).values())
+        assert energies[0] / energies[1] == pytest.approx(run.total_pj / run.off_chip_pj)
+    assert not any(shown.amounts(row) for row in shown.rows[3:8])
 
 
 def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
     sources = load_sources([results / name for name in ("slow3", "block9", "block3")])
     assert tap_levels(sources) is None
     shown = levels.levels_of_each(sources)
-    assert [bar.taps for bar in shown.bars] == [None] * 3
     assert shown.title == "Time and energy of 3 results, whose clocks differ"
-    count, sizes = levels.cycles_unit(shown)
-    assert count == "time, µs"
-    for bar, size, one in zip(shown.bars, sizes, sources, strict=True):
-        assert bar.cycles / size == pytest.approx(one.stored.chip.time_us(one.stored.cycles))
+    assert shown.panels[0].axis == "time, µs [S]"
+    for row, one in zip(shown.rows, sources, strict=True):
+        assert sum(shown.amounts(row).values()) == pytest.approx(one.stored.chip.time_us(one.stored.cycles))
     block = "resnet18_conv3_2_3of9"
-    assert [bar.name for bar in shown.bars] == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
+    assert list(shown.rows) == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
 
 
 def test_levels_on_different_chips_are_not_on_one_axis(results: Path) -> None:

@@ -17,7 +17,11 @@ from plot_results import POOLED, source, write, write_network
 
 import tlm
 from tlm.core.errors import InputError
-from tlm.plots import causes, energy, moments, roofline, roofline_drawing, style, timeline
+from tlm.observe.causes import WAITS, words
+from tlm.plots import causes, energy, moments, roofline, timeline
+from tlm.plots.chart import Bar, Chart
+from tlm.plots.colours import CAUSES, COMPONENTS, SLEEPS
+from tlm.plots.labels import place_labels
 from tlm.plots.sources import Source, load_sources
 
 
@@ -56,45 +60,62 @@ def edited(result: Path, tmp_path: Path, change: Callable[[dict[str, Any]], obje
 # -- timeline -------------------------------------------------------------------------------------------------------
 
 
+def in_row(shown: Chart, row: str) -> list[tuple[str, Bar]]:
+    """Series and bar."""
+    (panel,) = shown.panels
+    found = [(one.name, bar) for one in panel.series for bar in one.bars if shown.rows[bar.row] == row]
+    return sorted(found, key=lambda item: item[1].start)
+
+
 def test_computing_and_waiting_fill_the_engine_s_row(one: Source) -> None:
+    bars = in_row(timeline.timeline_of(one), timeline.ENGINE)
+    assert (bars[0][1].start, bars[-1][1].start + bars[-1][1].length) == (0, one.stored.cycles)
+    assert all(before.start + before.length == after.start for (_, before), (_, after) in pairwise(bars))
+    assert {bar.text for name, bar in bars if name == timeline.COMPUTES} == {layer.name for layer in one.stored.layers}
+
+
+def test_waits_are_billed_to_the_layer_that_follows(one: Source) -> None:
     shown = timeline.timeline_of(one)
-    bars = sorted((bar for bar in shown.bars if bar.row == moments.ENGINE), key=lambda bar: bar.first_cycle)
-    assert (bars[0].first_cycle, bars[-1].end_cycle) == (0, one.stored.cycles)
-    assert all(before.end_cycle == after.first_cycle for before, after in pairwise(bars))
-    found: Counter[tuple[str, str]] = Counter()
-    for bar in bars:
-        found[bar.layer, bar.role] += bar.cycles
-    wanted = Counter({("", cause): count for cause, count in one.stored.account.waits_at_end.items()})
-    for layer in one.stored.layers:
-        wanted += Counter({(layer.name, cause): count for cause, count in layer.waits.items()})
-        wanted[layer.name, moments.COMPUTES] = layer.compute_cycles
-    assert found == wanted
+    found = {row: shown.amounts(row) for row in shown.rows[len(timeline.UNITS) + 1 :]}
+    wanted = {
+        layer.name: {timeline.COMPUTES: layer.compute_cycles, **waits(layer.waits)} for layer in one.stored.layers
+    }
+    wanted[moments.AT_END] = waits(one.stored.account.waits_at_end)
+    assert {row: {k: v for k, v in own.items() if "DMA" not in k} for row, own in found.items()} == wanted
+    assert shown.amounts(timeline.ENGINE) == sum((Counter(own) for own in wanted.values()), Counter())
+
+
+def waits(by_cause: dict[str, int]) -> dict[str, int]:
+    return {f"waits: {words(cause)}": count for cause, count in by_cause.items() if count}
 
 
 def test_bars_of_host_and_dma_are_the_account_s(one: Source) -> None:
     shown = timeline.timeline_of(one)
-    assert sum(shown.cycles_by_role(moments.HOST).values()) == one.stored.cycles
-    for row, channel in ((moments.LOAD, "load"), (moments.STORE, "store")):
+    assert sum(shown.amounts(timeline.HOST).values()) == one.stored.cycles
+    for row, channel in ((timeline.LOAD, "load"), (timeline.STORE, "store")):
         states = one.stored.account.dma[channel]
-        assert sum(shown.cycles_by_role(row).values()) == one.stored.cycles - states["idle"]
+        assert sum(shown.amounts(row).values()) == one.stored.cycles - states["idle"]
 
 
 def test_rows_of_layers_hold_what_is_theirs(one: Source) -> None:
     shown = timeline.timeline_of(one)
-    assert {bar.row for bar in shown.layer_bars} == {*shown.layers, moments.AT_END}
-    engine = [bar for bar in shown.layer_bars if bar.role not in style.SRAMS]
-    assert sum(bar.cycles for bar in engine) == one.stored.cycles
-    transfers = [bar for bar in shown.layer_bars if bar.role in style.SRAMS]
+    names = [layer.name for layer in one.stored.layers]
+    assert list(shown.rows) == [*timeline.UNITS, "", *names, moments.AT_END]
+    assert not shown.amounts("")
     for layer in one.stored.layers:
-        own = [bar for bar in transfers if bar.row == layer.name]
-        assert bool(own) == bool(layer.load_bytes + layer.store_bytes)
-        assert all(bar.layer == layer.name for bar in own)
+        assert any("DMA" in name for name in shown.amounts(layer.name)) == bool(layer.load_bytes + layer.store_bytes)
 
 
-def test_every_bar_has_a_colour_of_its_own_role(one: Source) -> None:
-    roles = {bar.role for bar in timeline.timeline_of(one).bars}
-    host = {"runs", *(f"sleeps: {unit}" for unit in style.SLEEPS)}
-    assert roles <= {*style.CAUSES, *style.SRAMS, moments.COMPUTES, *host}
+def test_every_kind_of_bar_has_a_name_and_a_share_of_the_run(one: Source) -> None:
+    shown = timeline.timeline_of(one)
+    host = {timeline.RUNS, *(f"host sleeps: {unit}" for unit in SLEEPS)}
+    moves = {f"DMA: {what}" for what in ("weights", "activations", "instructions")}
+    names = {timeline.COMPUTES, *(f"waits: {words(cause)}" for cause in WAITS), *host, *moves}
+    (panel,) = shown.panels
+    assert {series.name for series in panel.series} <= names
+    engine = shown.amounts(timeline.ENGINE)
+    shares = {series.name: series.share for series in panel.series}
+    assert shares[timeline.COMPUTES] == f"{100 * engine[timeline.COMPUTES] / one.stored.cycles:.1f} %"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +125,8 @@ def test_every_bar_has_a_colour_of_its_own_role(one: Source) -> None:
         (lambda record: record["timeline"]["parts"][0].update(layer="x"), "timeline: the waits between"),
         (lambda record: record["timeline"]["transfers"][1].update(sram="amem"), "timeline: the waits between"),
         (lambda record: record["timeline"]["transfers"][0].update(part_bytes={"x": 1}), "part_bytes names x"),
+        (lambda record: record["timeline"]["parts"][0].update(last_cycle=10**6), "timeline.parts: is not in the order"),
+        (lambda record: record["timeline"]["host"].reverse(), "timeline.host: is not in the order"),
         (lambda record: record["timeline"]["host"][0].update(state="dreams"), "not a whole result"),
     ],
 )
@@ -114,56 +137,64 @@ def test_a_timeline_that_contradicts_the_account_is_refused(
         timeline.timeline_of(edited(results / "block3", tmp_path, change))
 
 
-@pytest.mark.parametrize("key", ["timeline", "energy"])
-def test_results_of_older_versions_are_refused(results: Path, tmp_path: Path, key: str) -> None:
-    old = edited(results / "block3", tmp_path, lambda record: record.pop(key))
-    with pytest.raises(InputError, match=f"{key}: missing; the result was made by an older version; run the scenario"):
-        (timeline.timeline_of if key == "timeline" else energy.energy_of)(old)
-    assert causes.causes_of(old).bars
-
-
 # -- causes ---------------------------------------------------------------------------------------------------------
 
 
 def test_stacks_of_causes_are_the_account(one: Source) -> None:
     shown = causes.causes_of(one)
-    assert sum(bar.cycles for bar in shown.bars) == shown.whole_cycles == one.stored.cycles
-    for bar, layer in zip(shown.bars, one.stored.layers, strict=False):
-        assert bar.name == layer.name
-        assert dict(bar.causes) == {cause: count for cause, count in layer.by_cause().items() if count}
-    assert [cause for cause, _ in shown.bars[0].causes] == [
-        c for c in style.CAUSES if dict(shown.bars[0].causes).get(c)
-    ]
+    cycles, shares = shown.panels
+    assert sum(bar.length for series in cycles.series for bar in series.bars) == one.stored.cycles
+    for layer in one.stored.layers:
+        wanted = {words(cause): count for cause, count in layer.by_cause().items() if count}
+        assert shown.amounts(layer.name) == wanted
+        assert sum(shown.amounts(layer.name, 1).values()) == pytest.approx(100)
+    order = [words(cause) for cause in CAUSES]
+    for panel in (cycles, shares):
+        assert [series.name for series in panel.series] == [name for name in order if name in known(shown)]
+
+
+def known(shown: Chart) -> set[str]:
+    return {name for row in shown.rows for name in shown.amounts(row)}
+
+
+def test_stacks_have_no_gap_and_cover_nothing(one: Source) -> None:
+    for shown in (causes.causes_of(one), energy.energy_of(one)):
+        for panel, row in itertools.product(shown.panels, range(len(shown.rows))):
+            end = 0.0
+            for bar in (bar for series in panel.series for bar in series.bars if bar.row == row):
+                assert bar.start == pytest.approx(end)
+                end += bar.length
+            assert end <= panel.end * (1 + 1e-9)
 
 
 def test_stacks_of_several_results_are_their_causes(results: Path) -> None:
     sources = load_sources([results / f"block{taps}" for taps in (9, 1)])
     shown = causes.causes_of_each(sources)
-    assert [bar.cycles for bar in shown.bars] == [one.stored.cycles for one in sources]
-    for bar, one in zip(shown.bars, sources, strict=True):
-        assert dict(bar.causes) == {cause: count for cause, count in one.stored.account.causes.items() if count}
+    for row, one in zip(shown.rows, sources, strict=True):
+        assert shown.amounts(row) == {words(c): count for c, count in one.stored.account.causes.items() if count}
 
 
 def test_every_cause_has_a_colour(results: Path) -> None:
-    assert list(style.CAUSES) == list(source(results / "one").stored.account.causes)
+    assert list(CAUSES) == list(source(results / "one").stored.account.causes)
 
 
 # -- energy ---------------------------------------------------------------------------------------------------------
 
 
 def test_bars_of_energy_are_the_totals(one: Source) -> None:
-    shown, run = energy.energy_of(one), one.energy
-    totals: Counter[str] = Counter()
-    for bar in shown.bars:
-        totals.update(dict(bar.components_aj))
-    assert {component: energy_aj / 1e6 for component, energy_aj in totals.items()} == run.components_pj
-    assert sum(totals.values()) / 1e6 == run.total_pj
-    assert sum(bar.off_chip_aj for bar in shown.bars) / 1e6 == run.off_chip_pj
-    for bar, layer in zip(shown.bars, one.layer_energies, strict=False):
-        assert (bar.core_pj, bar.off_chip_pj) == (layer.total_pj, layer.off_chip_pj)
-    assert shown.bars[-1].name == energy.OUTSIDE
-    assert shown.bars[-1].core_pj == run.outside_layers_pj
-    assert set(totals) == set(style.COMPONENTS)
+    shown, run = energy.energy_of(one), one.stored.energy
+    core, off_chip = shown.panels
+    unit_pj = {"mJ": 1e9, "µJ": 1e6, "nJ": 1e3, "pJ": 1}[core.unit]
+    assert (core.unit, core.end) == (off_chip.unit, off_chip.end)
+    for series in core.series:
+        (component,) = (key for key in COMPONENTS if words(key) == series.name)
+        assert sum(bar.length for bar in series.bars) * unit_pj == pytest.approx(run.components_pj[component])
+    assert set(run.components_pj) == set(COMPONENTS)
+    for layer in one.stored.layers:
+        assert sum(shown.amounts(layer.name).values()) * unit_pj == pytest.approx(layer.energy.total_pj)
+        assert sum(shown.amounts(layer.name, 1).values()) * unit_pj == pytest.approx(layer.energy.off_chip_pj)
+    assert shown.rows[-1] == energy.OUTSIDE
+    assert sum(shown.amounts(energy.OUTSIDE).values()) * unit_pj == pytest.approx(run.outside_layers_pj)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +202,8 @@ def test_bars_of_energy_are_the_totals(one: Source) -> None:
     [
         (lambda record: record["layers"][0]["energy"]["components_pj"].update(clock=1.0), "energy: its components"),
         (lambda record: record["layers"][0]["energy"].update(off_chip_pj=1.0), "energy.off_chip_pj"),
-        (lambda record: record["layers"][0].pop("energy"), r"layers\[\].energy: missing"),
+        (lambda record: record["layers"][0].pop("energy"), "not a whole result .*`energy`"),
+        (lambda record: record.pop("timeline"), "not a whole result .*`timeline`"),
     ],
 )
 def test_energy_that_does_not_add_up_is_refused(
@@ -238,7 +270,7 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
     texts = [str(number) for number in range(25)]
     frame = (0.0, 0.0, 200.0, 200.0)
     boxes = []
-    for (x, y), (dx, dy), text in zip(spots, roofline_drawing.place_labels(spots, texts, frame), texts, strict=True):
+    for (x, y), (dx, dy), text in zip(spots, place_labels(spots, texts, frame), texts, strict=True):
         half = len(text) * 2.8
         boxes.append((x + dx - half, y + dy - 4.5, x + dx + half, y + dy + 4.5))
     assert all(min(box) >= 0 and max(box) <= 200 for box in boxes)
@@ -250,10 +282,20 @@ def test_labels_cover_neither_points_nor_each_other() -> None:
 def test_a_label_is_nearest_to_its_own_point() -> None:
     """The place on the right of the middle point is free, but right there is the point below it."""
     spots, texts = [(50.0, 50.0), (50.0, 57.0), (48.0, 40.0)], ["19, 21", "20", "17"]
-    places = roofline_drawing.place_labels(spots, texts, (0.0, 0.0, 200.0, 200.0))
+    places = place_labels(spots, texts, (0.0, 0.0, 200.0, 200.0))
     for (x, y), (dx, dy) in zip(spots, places, strict=True):
         distances = [np.hypot(x + dx - other[0], y + dy - other[1]) for other in spots]
         assert spots[int(np.argmin(distances))] == (x, y)
+
+
+def test_points_on_one_spot_share_a_label(results: Path) -> None:
+    shown = roofline.roofline_of(source(results / "resnet18"))
+    spots = {(point.macs_per_byte, point.macs_per_cycle) for point in shown.drawn}
+    far = list(shown.labels(lambda spot: (1e6 * np.log10(spot[0]), 1e6 * np.log10(spot[1]))))
+    assert {spot for spot, *_ in far} == spots
+    assert "3, 5" in [text for _, text, _ in far]  # the same layer twice
+    ((_, text, _),) = shown.labels(lambda spot: (1.0, 1.0))
+    assert text == "1, 3..23, run"
 
 
 def test_figures_in_the_page_are_those_of_the_pictures(results: Path) -> None:

@@ -11,9 +11,8 @@ import pytest
 import report_pages
 from command import SMALL, refused, tlm
 
-from tlm.plots.style import words
+from tlm.observe.causes import words
 from tlm.report import sweep_page
-from tlm.report.labels import Label, placed
 from tlm.report.page import energy_text, page
 from tlm.sweeps.plan import Request, make_plan
 from tlm.sweeps.store import open_store
@@ -126,9 +125,9 @@ def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
 SHARES = """(name => {
   const place = document.getElementById(name), found = {};
   place.querySelectorAll(".barlayer .trace").forEach((trace, number) => {
-    const {name, y} = place.data[number];
+    const {name, customdata} = place.data[number];
     trace.querySelectorAll(".point path").forEach((path, index) => {
-      const row = (found[y[index]] ??= {});
+      const row = (found[customdata[index]] ??= {});
       row[name] = (row[name] ?? 0) + path.getBoundingClientRect().width;
     });
   });
@@ -271,20 +270,6 @@ def test_small_energies_keep_their_digits() -> None:
     assert [energy_text(value) for value in (1.5e9, 12_340_000.0, 123_400.0, 12.34, 0.0)] == [
         "1,500.00 µJ", "12.34 µJ", "0.123 µJ", "1.23e-05 µJ", "0 µJ"
     ]  # fmt: skip
-
-
-def boxes_apart(one: Label, other: Label) -> bool:
-    left, right, low, high = one.box()
-    other_left, other_right, other_low, other_high = other.box()
-    return right <= other_left or other_right <= left or high <= other_low or other_high <= low
-
-
-def test_labels_of_points_can_be_read() -> None:
-    spots = [(0, 0), (0, 0), (8, 0), (8, 9), (16, 0), (0, 18), (8, 18), (200, 0), (203, 16)]
-    labels = placed([Label(str(index + 1), float(x), float(y)) for index, (x, y) in enumerate(spots)])
-    assert sorted(int(number) for label in labels for number in label.text.split(", ")) == list(range(1, 10))
-    assert all(boxes_apart(one, other) for index, one in enumerate(labels) for other in labels[:index])
-    assert placed([]) == []
 
 
 def test_equal_results_give_equal_pages(made: Path) -> None:

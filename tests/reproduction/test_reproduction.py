@@ -25,7 +25,7 @@ from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
 from tlm.reproduction.counts import StepCount, derived_steps
 from tlm.reproduction.dense import DenseLayer, steady_states
-from tlm.reproduction.efficiency import group_of, together
+from tlm.reproduction.efficiency import efficiency_of, group_of, together
 from tlm.reproduction.figures import Figure, Fit, signed_percent
 from tlm.reproduction.formula import PartCycles, compute_cycles, sequencer_cycles
 from tlm.reproduction.measure import NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
@@ -125,21 +125,21 @@ def energy_with(factors: Mapping[str, float], events: Mapping[str, int], chip: C
 
 def test_the_range_is_the_least_and_the_most_that_the_bounds_allow(measured: Measurements) -> None:
     chip = ChipConfig.at(0.8)
-    run = together(measured.blocks[name][1, 0.8] for name in measured.blocks)
-    low, high = (float(one) for one in energy_range_aj(run.within_events, run.per_event_aj))
-    assert energy_with({}, run.within_events, chip) == pytest.approx(run.within_aj)
-    assert low < run.within_aj < high
+    run = together([measured.blocks[name][1, 0.8] for name in measured.blocks]).within
+    low, high = (float(one) for one in energy_range_aj(run.events, run.per_event_aj))
+    assert energy_with({}, run.events, chip) == pytest.approx(run.core_aj)
+    assert low < run.core_aj < high
     keys = [entry.key for entry in ENTRIES if entry.is_normalised]
     rng = np.random.default_rng(0)
     tried = [
-        energy_with(dict(zip(keys, rng.choice([0.5, 2.0], len(keys)), strict=True)), run.within_events, chip)
+        energy_with(dict(zip(keys, rng.choice([0.5, 2.0], len(keys)), strict=True)), run.events, chip)
         for _ in range(400)
     ]
     assert low <= min(tried) * (1 + 1e-9)
     assert max(tried) <= high * (1 + 1e-9)
     assert max(tried) - min(tried) > 0.7 * (high - low)
-    least, most = run.within_range
-    assert least < run.within < most
+    least, most = run.span
+    assert least < run.tops_per_w < most
 
 
 def test_the_dense_pass_itself_has_no_range() -> None:
@@ -253,8 +253,8 @@ def test_causes_add_up_to_the_cycles(measured: Measurements) -> None:
 def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
     for taps, split in measured.energy.items():
         run = measured.networks[taps, 0.8]
-        assert sum(split.parts.values()) == split.total == run.total_aj
-        assert float(split.units()) == pytest.approx(1000 / run.whole)
+        assert sum(split.parts.values()) == split.total == run.whole.core_aj
+        assert float(split.units()) == pytest.approx(1000 / run.whole.tops_per_w)
         with pytest.raises(SimulationError, match=rf"^reproduction: the causes of energy at {taps} of 9 taps"):
             replace(split, total=split.total + 1)
 
@@ -262,10 +262,19 @@ def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
 def test_runs_together_are_between_their_extremes(measured: Measurements) -> None:
     runs = [measured.blocks[name][1, 0.8] for name in measured.blocks]
     every = together(runs)
-    assert min(run.within for run in runs) < every.within < max(run.within for run in runs)
+    efficiencies = [run.within.tops_per_w for run in runs]
+    assert min(efficiencies) < every.within.tops_per_w < max(efficiencies)
     assert every.cycles == sum(run.cycles for run in runs)
-    assert every.with_off_chip < every.whole < every.within
+    assert every.whole.with_off_chip < every.whole.tops_per_w < every.within.tops_per_w
     assert min(run.power_mw for run in runs) < every.power_mw < max(run.power_mw for run in runs)
+
+
+def test_counted_events_cost_what_the_run_took() -> None:
+    layer = tlm.Conv2d("c", np.ones((40, 4, 1, 1), np.int8))
+    result = tlm.simulate(tlm.Network((4, 4, 8), [layer]), np.ones((4, 4, 8), np.int8))
+    found, energy = efficiency_of(result), result.energy
+    assert found.within.core_aj == energy.compute.total
+    assert (found.whole.core_aj, found.whole.off_chip_aj) == (energy.core.total, energy.off_chip)
 
 
 def test_a_layer_of_another_network_is_refused() -> None:

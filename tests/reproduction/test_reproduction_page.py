@@ -59,11 +59,11 @@ def test_steps_of_whole_networks(network: Resnet18, steps: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "taps"), [("conv2_2", 1), ("conv3_2", 1), ("conv4_2", 3), ("conv5_2", 1)])
-def test_blocks_take_the_cycles_of_the_beat_model(name: str, taps: int) -> None:
+def test_blocks_take_the_cycles_of_the_model_of_every_cycle(name: str, taps: int) -> None:
     block = resnet18_block(name, taps)
     activations = seeded_activations(block.input_shape, 0)
     program = package.compile(build_block(block, activations), ChipConfig.at(0.8))
-    burst, beat = (package.simulate(program, activations, fidelity=model) for model in ("pass", "cycle"))
-    assert burst.passes == beat.passes
-    assert burst.energy == beat.energy
-    assert burst.account == beat.account
+    fast, clear = (package.simulate(program, activations, fidelity=model) for model in ("pass", "cycle"))
+    assert fast.passes == clear.passes
+    assert fast.energy == clear.energy
+    assert fast.account == clear.account

@@ -89,7 +89,7 @@ def test_json_says_what_it_documents() -> None:
     assert record["chip"]["frequency_mhz"] == 534.0
 
 
-def test_json_says_that_nobody_checked() -> None:
+def test_json_says_that_the_check_was_off() -> None:
     record = json.loads(result_json(result_of(LAYER)))
     assert (record["reference_checked"], record["matches_reference"]) == (False, None)
 

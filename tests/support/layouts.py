@@ -6,10 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from waves import Waves
-
-CHARACTER_PIXELS, FRAME_PIXELS, EMPTY_PIXELS = 6, 4, 4
-"""GTKWave 3.3.118's fixed font and the frame of a box."""
 PIXELS_PER_ZOOM_FRAME = 200
 WAVES_PIXELS = 1100
 """Of the window that a save file asks for, without the names."""
@@ -85,35 +81,3 @@ def declared(path: Path) -> set[str]:
         elif words[:1] == ["$var"]:
             names.add(".".join([*scopes, words[4]]))
     return names
-
-
-def crowded_boxes(layout: Layout, waves: Waves, end_ps: int) -> list[tuple[str, str, float]]:
-    """(signal, word, pixels) of every box in the first view that is too narrow for its word."""
-    found = []
-    first, last = layout.start_ps, layout.start_ps + layout.ps_per_pixel * WAVES_PIXELS
-    for line in layout.lines:
-        name, _, index = line.signal.partition("[")
-        changes = waves.raw(name)
-        if line.hidden or line.analog or (not index and not _has_words(changes)):
-            continue
-        for (time, value), (stop, _) in zip(changes, [*changes[1:], (end_ps, None)], strict=True):
-            if time >= last or stop <= first:
-                continue
-            pixels = (stop - max(time, first)) / layout.ps_per_pixel
-            word = _word(value, waves, line.translated, int(index.partition(":")[0] or -1) // 4 + 1)
-            if word and EMPTY_PIXELS < pixels < CHARACTER_PIXELS * len(word) + FRAME_PIXELS:
-                found.append((line.signal, word, pixels))
-    return found
-
-
-def _has_words(changes: list[tuple[int, object]]) -> bool:
-    """Not a line of one bit, nor an event."""
-    return any(value not in (0, 1, None, "x", "z") for _, value in changes)
-
-
-def _word(value: object, waves: Waves, translated: bool, digits: int) -> str:
-    if translated and isinstance(value, int):
-        return waves.legend[value]
-    if isinstance(value, str) and value.strip("zx") == "":
-        return ""  # a line in the middle, or a red box
-    return f"{value:0{digits}x}" if digits and isinstance(value, int) else str(value)

@@ -111,8 +111,9 @@ _SEQUENCER = (
     _cycle(
         "an illegal word is found in the cycle after its read",
         "cycle/sequencer.py",
-        "raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at)",
-        f"{_ONE}\n                raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at)",
+        "        yield from self._program(address)\n",
+        "        try:\n            yield from self._program(address)\n        except UnitFaultError:\n"
+        "            yield self.clock.cycles(1)\n            raise\n",
     ),
 )
 

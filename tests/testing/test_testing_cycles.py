@@ -45,13 +45,6 @@ def test_it_passes(project: Project, statement: str) -> None:
         ("small.takes(2600, within_percent=0.5)", "the run takes 2,576 cycles, expected about 2,600 within 13 (2,587 .. 2,613): 11 too few"),
         ("small.takes(at_most=2000)", "the run takes 2,576 cycles, expected at most 2,000: 576 too many"),
         ("small.takes(at_least=3000)", "the run takes 2,576 cycles, expected at least 3,000: 424 too few"),
-        ("small.cycles == 2575", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
-        ("2576 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576: 1 too few"),
-        ("small.cycles == np.int64(2575)", "the run takes 2,576 cycles, expected exactly 2,575: 1 too many"),
-        ("small.cycles <= 1.1 * 2340.5", "the run takes 2,576 cycles, expected at most 2,574.55: 2 too many"),
-        ("2576.5 < small.cycles", "the run takes 2,576 cycles, expected more than 2,576.5: 1 too few"),
-        ("small.layer('c1').begin < 622", "layer 'c1' begins in cycle 622, expected less than 622: 1 late"),
-        ("small.layer('c1').end >= 650", "layer 'c1' ends in cycle 646, expected at least 650: 4 early"),
         ("small.layer('c2').passes[1].takes(99)", "pass 1 of layer 'c2' takes 100 cycles, expected exactly 99: 1 too many"),
         ("small.transfer('input').takes(at_most=40)", "transfer 'input' takes 46 cycles, expected at most 40: 6 too many"),
         ("small.layer('c1').energy_at_most(nj=5)", "layer 'c1' takes 36.209 nJ in the core, expected at most 5 nJ: 624.2 % too much"),
@@ -130,7 +123,7 @@ def test_only_cycles_of_the_engine_count_for_a_layer(project: Project) -> None:
         body(
             "chip = tlm_chip(sram_read_cycles=3, memory_latency_ns=600)",
             "run = tlm_simulate(SMALL, THREES, chip)",
-            "assert run.layer('c1').cycles == 25",
+            "assert run.layer('c1').takes(25)",
             fixtures="tlm_simulate, tlm_chip",
         )
     )
@@ -167,31 +160,22 @@ def test_what_the_author_wrote_comes_first(project: Project) -> None:
     [
         ("small.takes(1) or small.layer('c1').takes(2)", ["the run takes 2,576", "layer 'c1' takes 25"]),
         ("small.takes(2576) and small.layer('c1').takes(2)", ["layer 'c1' takes 25"]),
-        ("all(small.layer(name).takes(25) for name in ('c1', 'c2'))", ["layer 'c2' takes 191"]),
     ],
 )
-@pytest.mark.parametrize("rewriting", ["--assert=rewrite", "--assert=plain"])
-def test_the_expectations_of_the_statement_are_explained(
-    project: Project, condition: str, lines: list[str], rewriting: str
-) -> None:
-    """Whether pytest rewrites the assert or not; an expectation that was only asked before is none of it."""
-    text = project.fails(body("if small.takes(cycles=7):", "    pass", f"assert {condition}"), rewriting)
+def test_the_expectations_of_the_statement_are_explained(project: Project, condition: str, lines: list[str]) -> None:
+    """An expectation that was only asked before is none of it."""
+    text = project.fails(body("if small.takes(cycles=7):", "    pass", f"assert {condition}"))
     found = [line.strip().removeprefix("AssertionError: ") for line in text.splitlines() if ", expected" in line]
     assert len(found) == len(lines)
     assert all(one.startswith(line) for one, line in zip(found, lines, strict=True))
 
 
-def test_an_assert_over_several_lines(project: Project) -> None:
-    text = project.fails(
-        body("assert (", "    small.layer('c1')", "    .takes(", "        cycles=2", "    )", ")"), "--assert=plain"
+def test_an_assert_that_pytest_does_not_rewrite_names_the_last_false_sentence(project: Project) -> None:
+    text = project.fails(body("assert small.layer('c1').takes(cycles=2)"), "--assert=plain")
+    assert text.startswith(
+        "AssertionError: the last sentence that was false in this test:\n"
+        "layer 'c1' takes 25 cycles, expected exactly 2: 23 too many\n"
     )
-    assert text.startswith("AssertionError: layer 'c1' takes 25 cycles, expected exactly 2")
-
-
-def test_an_expectation_that_a_function_of_the_test_asked(project: Project) -> None:
-    helper = "def good(run):\n    return bool(run.layer('c1').takes(24))\n"
-    text = project.fails(helper + body("assert good(small)"))
-    assert text.startswith("AssertionError: layer 'c1' takes 25 cycles, expected exactly 24")
 
 
 @pytest.mark.parametrize("earlier", ["assert small.takes(2576)", "if not small.takes(7): pass", "good(small)"])
@@ -216,29 +200,17 @@ def test_what_holds_is_not_blamed(project: Project, condition: str, first_line: 
     assert "this holds" not in text
 
 
-@pytest.mark.parametrize(
-    ("condition", "own"), [("not small.takes(2576)", ""), ("small.takes(2576) and 1 == 2, 'mine'", "mine\n")]
-)
-def test_what_holds_is_said_where_pytest_says_nothing(project: Project, condition: str, own: str) -> None:
-    text = project.fails(body(f"assert {condition}"), "--assert=plain")
-    assert text == f"AssertionError: {own}this holds: the run takes 2,576 cycles, expected exactly 2,576"
-
-
-def test_a_sentence_without_assert_is_a_warning(project: Project) -> None:
-    helper = "def check(run):\n    run.layer('c1').takes(25)\n"
-    used = ("assert any([small.takes(cycles) for cycles in (2576, 2577)])", "print(small.takes(4))", "small.cycles + 1")
-    forgotten = ("small.takes(5)", "small.at('host.bus').latency.exactly(2)", "check(small)")
-    printed = project.passes(helper + body(*used, *forgotten), "-W", "always:nobody asked")
-    found = re.findall(r"test_it.py:(\d+): PytestWarning: nobody asked whether this holds, write assert (.*)", printed)
-    assert found == [
-        ("10", "before it: the run takes 2,576 cycles, expected exactly 5: 2,571 too many"),
-        ("11", "before it: shortest latency at host.bus is 2 cycles, expected exactly 2"),
-        ("5", "before it: layer 'c1' takes 25 cycles, expected exactly 25"),
+def test_a_false_sentence_without_assert_is_a_warning(project: Project) -> None:
+    used = ("print(small.takes(4))", "small.cycles + 1", "small.takes(2576)")
+    forgotten = ("small.takes(5)",)
+    printed = project.passes(body(*used, *forgotten), "-W", "always:nobody asked")
+    assert re.findall(r"PytestWarning: nobody asked whether this holds, write assert before it: (.*)", printed) == [
+        "the run takes 2,576 cycles, expected exactly 5: 2,571 too many (test_it.py::test_one)",
     ]
-    project.write(body("small.takes(2576)"))
+    project.write(body("small.takes(2575)"))
     result = project.run("-W", "error:nobody asked")
     assert result.ret == 1
-    assert "PytestWarning: nobody asked whether this holds" in result.stdout.str()
+    assert "nobody asked whether this holds" in result.stdout.str()
 
 
 def test_plain_numbers_are_left_alone(project: Project) -> None:
@@ -289,7 +261,7 @@ def test_one(tlm_simulate, monkeypatch):
     def broken(self, payload):
         raise ZeroDivisionError("a fault in somebody's block")
         yield
-    monkeypatch.setattr(OffChipMemory, "_serve", broken)
+    monkeypatch.setattr(OffChipMemory, "serve", broken)
     tlm_simulate(SMALL, THREES, fidelity="cycle")
 """
     )

@@ -53,10 +53,8 @@ def test_it_passes(project: Project, statement: str) -> None:
     ("statement", "message"),
     [
         ("small.at('interconnect.to_memory').latency.at_most(42)", "longest latency at interconnect.to_memory is 43 cycles, expected at most 42: 1 too many"),
-        ("small.at('memory.port').latency.max < 40", "longest latency at interconnect.to_memory is 43 cycles, expected less than 40: 4 too many"),
         ("small.trace.latency.at_most(42)", "longest latency of the run is 45 cycles, expected at most 42: 3 too many"),
         ("small.at('host.bus').latency.exactly(3)", "longest latency at host.bus is 2 cycles, expected exactly 3: 1 too few"),
-        ("small.at('dma.load.memory').latency.percentile(90) <= 30", "latency at percentile 90 at dma.load.memory is 35 cycles, expected at most 30: 5 too many"),
         ("small.at('dma.load.memory').throughput().at_least(gb_per_s=2)", "throughput at dma.load.memory is 1.670 bytes a cycle (0.892 GB/s) in the emptiest window of 1,768 cycles, expected at least 3.745 bytes a cycle (2.000 GB/s)"),
         ("small.at('dma.load.memory').between(0, 10**9).throughput().at_least(1.5)", "throughput at dma.load.memory, in cycles 0 .. 1,000,000,000 is 1.146 bytes a cycle (0.612 GB/s) in the emptiest window of 2,576 cycles, expected at least 1.500"),
         ("small.bandwidth_below('memory.port', 5, window_cycles=16)", "throughput at interconnect.to_memory is 6.000 bytes a cycle (3.204 GB/s) in the fullest window of 16 cycles, expected at most 5.000 bytes a cycle (2.670 GB/s)"),

@@ -14,7 +14,7 @@ import tlm
 from tlm.core.errors import InputError
 from tlm.testing.failing import directory_name
 from tlm.traces.trace_options import TraceOptions
-from tlm.traces.waves.variables import start_ps
+from tlm.traces.waves.signals import start_ps
 
 FAILS = body("assert small.layer('c1').takes(cycles=24)")
 PS_PER_CYCLE = 1e9 / tlm.ChipConfig().clock_khz
@@ -168,15 +168,15 @@ MEMORY_THAT_STOPS = """
 from simpy import Event
 from tlm.chip.around.off_chip_memory import OffChipMemory
 
-serve = OffChipMemory._serve
+serve = OffChipMemory.serve
 
 def stops(self, payload):
-    if self._clock.now > 900:
-        yield Event(self._clock.env)
+    if self.clock.now > 900:
+        yield Event(self.clock.env)
     yield from serve(self, payload)
 
 def test_one(tlm_simulate, monkeypatch):
-    monkeypatch.setattr(OffChipMemory, "_serve", stops)
+    monkeypatch.setattr(OffChipMemory, "serve", stops)
     tlm_simulate(SMALL, THREES, fidelity="cycle")
 """
 

@@ -15,8 +15,8 @@ from tlm.core.errors import DriverError, InputError
 from tlm.core.kernel import Activity
 from tlm.results.result_json import result_json
 from tlm.scenario.loading import load_scenario
-from tlm.traces.timeline.content import MAX_EVENTS
-from tlm.traces.timeline.timeline_trace import TimelineTrace
+from tlm.traces.timeline.timeline_trace import MAX_EVENTS, TimelineTrace
+from tlm.traces.trace_file import TraceFile
 
 
 @pytest.fixture(scope="module", params=FIDELITIES)
@@ -172,7 +172,7 @@ def test_a_path_that_cannot_be_written_is_told_before_the_run(run: Run, tmp_path
 
 def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Path("/dev/full").open("wb", buffering=4096)  # noqa: SIM115 - the writer closes it
-    monkeypatch.setattr(TimelineTrace, "_open", lambda _: full)
+    monkeypatch.setattr(TraceFile, "_open", lambda _: full)
     path = tmp_path / "x.json"
     with pytest.raises(InputError, match=r"trace\.timeline: .*x\.json cannot be written \(No space left on device\)"):
         tlm.simulate(run.program, run.activations, trace=tlm.TraceOptions(timeline=path))
@@ -198,7 +198,7 @@ def test_the_page_tells_the_figures_of_real_runs(tmp_path: Path) -> None:
         if bursts == 2:
             said += [f"{longest['cycles']:,} cycles before `{longest['before']}`", f"{bandwidth:,.0f} MB/s, less than"]
             said += [f"has {trace.causes()['weights']:,} of {result.cycles:,} cycles"]
-            said += [f"`burst` | {round(trace.count, -3):,} | {path.stat().st_size / 1e6:.1f} MB"]
+            said += [f"`pass` | {round(trace.count, -3):,} | {path.stat().st_size / 1e6:.1f} MB"]
         else:
             said += [f"reaches {bandwidth:,.0f} MB/s", f"takes {trace.causes()['weights']:,} cycles"]
             said += [f"the run {result.cycles:,}."]

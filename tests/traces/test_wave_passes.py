@@ -14,14 +14,13 @@ import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
 from hypothesis import HealthCheck, given, settings
-from layouts import WAVES_PIXELS, crowded_boxes, declared, read_layout
+from layouts import WAVES_PIXELS, declared, read_layout
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
 
 import tlm
 from tlm.core.errors import DriverError, InputError
 from tlm.scenario.loading import load_scenario
-from tlm.traces.waves.variables import start_ps
-from tlm.traces.waves.view import Boxes, Choice, Span, best_choice
+from tlm.traces.waves.signals import start_ps
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 
@@ -182,13 +181,6 @@ def test_every_name_of_the_layout_is_in_the_dump(passes: Passes) -> None:
     assert layout.label_files == {"run.labels.txt"}
 
 
-def test_the_first_view_shows_a_wait_and_every_word_fits(passes: Passes) -> None:
-    layout = read_layout(passes.path.with_suffix(".gtkw"))
-    end_ps = start_ps(passes.result.cycles, passes.result.chip.clock_khz)
-    assert crowded_boxes(layout, passes.waves, end_ps) == []
-    assert 0 <= layout.start_ps < end_ps
-
-
 @pytest.mark.parametrize("name", ["block", "resnet18"])
 def test_the_first_view_shows_the_end_of_the_longest_wait(name: str, request: pytest.FixtureRequest) -> None:
     run: Passes = request.getfixturevalue(name)
@@ -197,14 +189,6 @@ def test_the_first_view_shows_the_end_of_the_longest_wait(name: str, request: py
     layout = read_layout(run.path.with_suffix(".gtkw"))
     begins_ps = start_ps(waited.first_cycle, khz)
     assert layout.start_ps < begins_ps < layout.start_ps + WAVES_PIXELS * layout.ps_per_pixel
-
-
-def test_of_the_views_of_the_first_moment_that_can_be_read_the_one_with_most_finer_rows_is_taken() -> None:
-    needed = {"a": Boxes([0, 500], ["word", "word"])}
-    finer = {name: Boxes([0, at, at + 10], ["long", "long", "long"]) for name, at in (("b", 100), ("c", 210))}
-    spans = [Span(0, 1000), Span(200, 600)]  # in the first, "long" has 11 pixels
-    assert best_choice(needed, finer, [spans, [Span(0, 10)]], 1000) == Choice(spans[1], frozenset("b"))
-    assert best_choice(needed, {}, [spans], 1000).span == spans[0]
 
 
 def test_markers_stand_where_parts_begin(passes: Passes) -> None:
@@ -264,7 +248,6 @@ def test_the_first_view_of_a_run_that_fails_before_its_first_pass(tmp_path: Path
     layout, waves = read_layout(path.with_suffix(".gtkw")), Waves(path)
     assert waves.final(f"{next(iter(waves.layer_scopes().values()))}.passes") == 0
     end_ps = max(int(line[1:]) for line in path.read_text().splitlines() if line.startswith("#"))
-    assert crowded_boxes(layout, waves, end_ps) == []
     assert layout.start_ps < end_ps
 
 

@@ -19,7 +19,7 @@ from tlm.training.architecture import resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
 from tlm.training.finish import finish  # noqa: E402
 from tlm.training.float_layers import FloatLayer  # noqa: E402
-from tlm.training.gradual import GradualPruning, convolutions  # noqa: E402
+from tlm.training.gradual import GradualPruning  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
 from tlm.training.networks import FloatNetwork, Int4Network  # noqa: E402
 from tlm.training.pruning import live_words, mask_of  # noqa: E402
@@ -75,15 +75,15 @@ def test_weight_words_go_in_the_course_of_a_stage_and_stay_away(tmp_path: Path, 
     done.run()
     half, quarter = (float_network(done, name) for name in ("half", "quarter"))
     for share, network in ((0.5, half), (0.25, quarter)):
-        for layer in convolutions(network):
+        for layer in network.convolutions():
             live, words = live_words(layer)
             assert live == round(share * words)
-    for before, after in zip(convolutions(half), convolutions(quarter), strict=True):
+    for before, after in zip(half.convolutions(), quarter.convolutions(), strict=True):
         assert (mask_of(after) <= mask_of(before)).all()
     quantised = done.network("q")
     assert isinstance(quantised, Int4Network)
     network = export(quantised)
-    masks = {part.plan.name: mask_of(part.conv).numpy() for part in quarter.parts if hasattr(part, "norm")}
+    masks = {part.spec.name: mask_of(part.conv).numpy() for part in quarter.parts if getattr(part, "norm", None)}
     assert len(masks) == 6
     for layer in network.layers:
         if layer.name in masks:
@@ -100,7 +100,7 @@ def test_a_density_falls_from_where_the_stage_before_has_left_it(tmp_path: Path,
         pruning = GradualPruning(done.recipe, done.recipe.stage(name), network)
         for progress, share in zip((0.0, 0.3, 1.0), shares, strict=True):
             pruning(progress * 0.6)
-            for layer in convolutions(network):
+            for layer in network.convolutions():
                 if name == "quarter":
                     assert live_words(layer)[0] == round(share * live_words(layer)[1])
                 else:
@@ -139,7 +139,7 @@ def test_single_weights_go_in_the_course_of_a_stage(tmp_path: Path, data: Path) 
     done = training(tmp_path, data, text)
     done.run()
     for share, name in ((0.5, "a"), (0.1, "b")):
-        for layer in convolutions(float_network(done, name)):
+        for layer in float_network(done, name).convolutions():
             assert int(mask_of(layer).sum()) == round(share * layer.weight.numel())
     quantised = done.network("q")
     assert isinstance(quantised, Int4Network)
@@ -179,7 +179,7 @@ def test_pointwise_weights_behind_a_pruned_depthwise_kernel_are_pruned_too(tmp_p
 def test_a_stage_without_steps_prunes_all_the_same(tmp_path: Path, data: Path) -> None:
     done = training(tmp_path, data, START + FIRST + stage("b", "a", "word_density = 0.5\nepochs = 0"))
     done.run()
-    first, second = (convolutions(float_network(done, name)) for name in "ab")
+    first, second = (float_network(done, name).convolutions() for name in "ab")
     for before, after in zip(first, second, strict=True):
         assert live_words(after)[0] == round(0.5 * live_words(after)[1])
         assert torch.equal(after.weight_orig, before.weight)
@@ -198,7 +198,7 @@ def test_only_the_stages_that_lead_to_one_are_trained(tmp_path: Path, data: Path
 
 def named(network: FloatNetwork) -> dict[str, torch.Tensor]:
     """Tensors by the names that docs/training.md gives."""
-    places = {f"parts.{index}": plan.name for index, plan in enumerate(network.architecture.layers)}
+    places = {f"parts.{index}": spec.name for index, spec in enumerate(network.architecture.layers)}
     found = {}
     for name, tensor in network.state_dict().items():
         place, _, rest = name.partition(".")[0] + "." + name.split(".")[1], "", ".".join(name.split(".")[2:])
@@ -226,7 +226,7 @@ def test_training_goes_on_from_a_file_of_weights(tmp_path: Path, data: Path) -> 
         other.run()
         found = float_network(other, "a").state_dict()
         assert all(torch.equal(found[key], one) for key, one in source.state_dict().items() if "num_batches" not in key)
-        assert live_words(convolutions(float_network(other, "p"))[0])[0] > 0
+        assert live_words(float_network(other, "p").convolutions()[0])[0] > 0
 
 
 def broken(weights: dict[str, torch.Tensor], kind: str) -> dict[str, torch.Tensor] | list[int]:

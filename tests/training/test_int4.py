@@ -11,7 +11,7 @@ import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.network.layers import Conv2d  # noqa: E402
 from tlm.networks.fixed_point import fixed_point, shared_shift  # noqa: E402
-from tlm.training.architecture import MODELS, Architecture, LayerPlan, resnet18, small_resnet  # noqa: E402
+from tlm.training.architecture import MODELS, Architecture, LayerSpec, resnet18  # noqa: E402
 from tlm.training.export import export  # noqa: E402
 from tlm.training.float_layers import FloatLayer  # noqa: E402
 from tlm.training.int4_layers import Int4Layer  # noqa: E402
@@ -76,22 +76,22 @@ def test_every_exported_layer_computes_what_was_trained(name: str, taps: int) ->
     levels = {"input": images(20, quantised.architecture, 99)}
     steps = {"input": 1 / 15}
 
-    def keep(plan: LayerPlan, part: torch.nn.Module, output: torch.Tensor) -> None:
+    def keep(spec: LayerSpec, part: torch.nn.Module, output: torch.Tensor) -> None:
         if part.output is not None:
-            steps[plan.name] = part.output.step.item()
-            levels[plan.name] = torch.round(output / steps[plan.name])
+            steps[spec.name] = part.output.step.item()
+            levels[spec.name] = torch.round(output / steps[spec.name])
 
-    for plan, part in zip(quantised.architecture.layers, quantised.parts, strict=True):
-        part.register_forward_hook(lambda module, _, output, plan=plan: keep(plan, module, output))
+    for spec, part in zip(quantised.architecture.layers, quantised.parts, strict=True):
+        part.register_forward_hook(lambda module, _, output, spec=spec: keep(spec, module, output))
     with torch.no_grad():
         quantised(levels["input"])
     whole = {key: value.numpy().astype(np.int8) for key, value in levels.items()}
-    for plan in quantised.architecture.layers[:-1]:
-        residuals = [None] * 20 if plan.residual is None else whole[plan.residual]
-        pairs = zip(whole[plan.input], residuals, strict=True)
-        expected = np.stack([tlm.reference.output(layers[plan.name], *pair) for pair in pairs])
+    for spec in quantised.architecture.layers[:-1]:
+        residuals = [None] * 20 if spec.residual is None else whole[spec.residual]
+        pairs = zip(whole[spec.input], residuals, strict=True)
+        expected = np.stack([tlm.reference.output(layers[spec.name], *pair) for pair in pairs])
         assert expected.max() > expected.min()
-        assert (whole[plan.name] == expected).mean() > 0.999, plan.name
+        assert (whole[spec.name] == expected).mean() > 0.999, spec.name
 
 
 @pytest.mark.parametrize(("name", "taps"), [("tiny_resnet", 3), ("tiny_ib_ssl", 9)])
@@ -129,7 +129,7 @@ def test_folding_the_norm_changes_nothing() -> None:
     network.eval()
     part = network.parts[1]  # a point-wise layer
     weights, bias = part.folded()
-    activations = torch.rand(4, part.plan.in_channels, 7, 7)
+    activations = torch.rand(4, part.spec.in_channels, 7, 7)
     with torch.no_grad():
         expected = part.norm(part.conv(activations))
         found = torch.nn.functional.conv2d(activations, weights, bias)
@@ -138,7 +138,7 @@ def test_folding_the_norm_changes_nothing() -> None:
 
 def test_the_fused_kernel_is_the_product_and_pruned_taps_are_zero_for_every_output() -> None:
     network, quantised = trained("tiny_resnet", taps=2)
-    pairs = [(a, b) for a, b in zip(network.parts, quantised.parts, strict=True) if a.plan.kind == "fused"]
+    pairs = [(a, b) for a, b in zip(network.parts, quantised.parts, strict=True) if a.spec.kind == "fused"]
     assert pairs
     for source, part in pairs:
         mask = mask_of(source.depthwise)[:, 0]
@@ -175,7 +175,7 @@ def test_int4_training_keeps_dropped_taps_at_zero(masked: bool) -> None:
     for layer in [] if masked else network.depthwise():
         torch.nn.utils.prune.remove(layer, "weight")
     quantised = after_a_step(network)
-    fused = [part for part in quantised.parts if isinstance(part, Int4Layer) and part.plan.kind == "fused"]
+    fused = [part for part in quantised.parts if isinstance(part, Int4Layer) and part.spec.kind == "fused"]
     for mask, part in zip(masks, fused, strict=True):
         assert torch.equal(part.mask, mask)
         assert part.real_weights()[:, mask == 0].abs().max() == 0
@@ -195,10 +195,10 @@ def test_one_tap_a_channel_is_computed_by_shifting_first_to_the_same_sums() -> N
     _, quantised = trained("tiny_resnet", taps=1)
     part = next(part for part in quantised.parts if getattr(part, "has_spatial", False))
     assert isinstance(part, Int4Layer)
-    activations = images(2, quantised.architecture)[:, :, :9, :9].expand(-1, part.plan.in_channels, -1, -1)
+    activations = images(2, quantised.architecture)[:, :, :9, :9].expand(-1, part.spec.in_channels, -1, -1)
     with torch.no_grad():
         weights = part.weights()
-        direct = torch.nn.functional.conv2d(activations, weights, None, part.plan.stride, part.plan.padding)
+        direct = torch.nn.functional.conv2d(activations, weights, None, part.spec.stride, part.spec.padding)
         assert torch.allclose(part._convolve(activations, weights), direct, atol=1e-4)
 
 
@@ -246,7 +246,7 @@ def test_dynamic_ranges_follow_the_batch() -> None:
 
 
 def test_the_published_size_has_the_layers_of_the_simulated_resnet18() -> None:
-    names = [plan.name for plan in resnet18().layers]
+    names = [spec.name for spec in resnet18().layers]
     assert names[:4] == ["conv1", "pool1", "conv2_1.pw1", "conv2_1.dwpw2"]
     assert names[-2:] == ["avgpool", "fc"]
     assert len(names) == 23
@@ -265,8 +265,8 @@ def test_imagenet_size_runs_through_the_same_path() -> None:
     quantised.start_from(network, images(8, architecture))
     exported = export(quantised)
     assert exported.output.shape == (5, 1, 1)
-    assert {layer.name for layer in exported.layers} == {plan.name for plan in architecture.layers}
+    assert {layer.name for layer in exported.layers} == {spec.name for spec in architecture.layers}
 
 
 def test_the_small_resnet_has_the_size_that_the_documentation_says() -> None:
-    assert len(small_resnet().layers) == 15
+    assert len(MODELS["small_resnet"]().layers) == 15

@@ -15,9 +15,10 @@ torch = pytest.importorskip("torch")
 import tlm  # noqa: E402
 from tlm.core.errors import InputError  # noqa: E402
 from tlm.exchange.onnx_reader import read_onnx  # noqa: E402
+from tlm.inputs.labelled import LabelledImages  # noqa: E402
 from tlm.networks.stored import load_network  # noqa: E402
 from tlm.training.batches import Batches  # noqa: E402
-from tlm.training.datasets import FASHION_MNIST_DIRECTORY, LabelledImages, load_fashion_mnist  # noqa: E402
+from tlm.training.datasets import FASHION_MNIST_DIRECTORY, load_fashion_mnist  # noqa: E402
 from tlm.training.finish import finish  # noqa: E402
 from tlm.training.networks import FloatNetwork  # noqa: E402
 from tlm.training.pruning import mask_of  # noqa: E402
@@ -55,6 +56,10 @@ def recipe(tmp_path: Path, text: str) -> Recipe:
             r"stages\[1\]\.word_density: prune in a float stage",
         ),
         (MINIMAL + "density = 0.5\nword_density = 0.5", r"stages\[0\]\.density: prune weight words or single weights"),
+        (MINIMAL + "taps = 0", r"Expected `int` >= 1 - at `\$\.stages\[0\]\.taps`"),
+        (MINIMAL + "taps = 10", r"Expected `int` <= 9 - at `\$\.stages\[0\]\.taps`"),
+        (MINIMAL + "word_density = 1.5", r"Expected `float` <= 1\.0 - at `\$\.stages\[0\]\.word_density`"),
+        (MINIMAL + 'schedule = "linear"', r"Invalid enum value 'linear' - at `\$\.stages\[0\]\.schedule`"),
         (MINIMAL + "density = 1.5", r"Expected `float` <= 1\.0 - at `\$\.stages\[0\]\.density`"),
         (
             MINIMAL + '[[stages]]\nname = "b"\nkind = "float"\nstart = "a"\nweights_file = "w.pt"',
@@ -87,7 +92,7 @@ def test_the_digest_is_that_of_what_is_asked_for(tmp_path: Path) -> None:
 
 def numbered(count: int) -> LabelledImages:
     pixels = np.broadcast_to(np.arange(count, dtype=np.int8)[:, None, None, None] % 16, (count, 1, 8, 8))
-    return LabelledImages(np.ascontiguousarray(pixels), np.arange(count), 10)
+    return LabelledImages(np.ascontiguousarray(pixels), np.arange(count))
 
 
 def test_an_epoch_sees_every_image_once_in_an_order_of_its_own() -> None:
@@ -112,7 +117,7 @@ def test_a_step_gives_the_same_batch_whatever_came_before() -> None:
 def test_images_are_shifted_by_at_most_two_pixels_and_mirrored() -> None:
     pixels = np.zeros((64, 1, 9, 9), np.int8)
     pixels[:, 0, 4, 6] = 7
-    batches = Batches(LabelledImages(pixels, np.zeros(64, np.int64), 10), 64, 0, "a")
+    batches = Batches(LabelledImages(pixels, np.zeros(64, np.int64)), 64, 0, "a")
     found = set()
     for step in range(20):
         activations, _ = batches.batch(step)

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from tlm.analysis.bars import bar, columns, percent, stacked
 from tlm.analysis.explain import GROUPS, Explanation, cause_changes, grouped
 from tlm.analysis.what_if import Outcome
+from tlm.observe.causes import CAUSES, words
 from tlm.results.result_json import LayerRecord, RunRecord
 
 _BAR_WIDTH = 24
 _LAYER_BAR_WIDTH = 60
-_WORDS: Mapping[str, str] = {
-    "computing": "steps enter the array",
-    "bank_conflict": "words of a step share a bank",
-    "instruction": "pattern words without a tap",
-    "pipeline": "emptied between passes",
-    "parameters": "read for a new group",
-    "write_back": "the pass before was not written",
-    "drain": "last pass of a layer written",
-    "weights": "loaded into WMem",
-    "activations": "loaded into AMem, or stored",
-    "instructions": "headers read, loaded into IMem",
-    "host": "registers and interrupts",
-}
 _LETTERS = dict(zip(GROUPS, "#bwpiWAh", strict=True))
 
 
@@ -53,12 +41,12 @@ def _whole_run(stored: RunRecord) -> Iterator[str]:
     yield "Where the cycles go [S]"
     causes = stored.account.causes
     rows = [
-        [cause.replace("_", " "), bar(count / stored.cycles, _BAR_WIDTH), _WORDS.get(cause, ""), f"{count:,}",
-         percent(count, stored.cycles)]
+        [words(cause), bar(count / stored.cycles, _BAR_WIDTH), CAUSES[cause].brief if cause in CAUSES else "",
+         f"{count:,}", percent(count, stored.cycles)]
         for cause, count in causes.items() if count
     ]  # fmt: skip
     yield from columns([*rows, ["total", "", "", f"{stored.cycles:,}", percent(1, 1)]], left=3)
-    none = [cause.replace("_", " ") for cause, count in causes.items() if not count]
+    none = [words(cause) for cause, count in causes.items() if not count]
     if none:
         yield f"  none: {', '.join(none)}"
     for name, channel in stored.account.dma.items():

@@ -1,8 +1,11 @@
-"""What the blocks do: the states that they publish through probes, the same in every fidelity."""
+"""What the blocks publish through probes: their states, the same in every fidelity, and what happened in them last."""
 
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
+
+from tlm.chip.engine import Port
 
 
 class HostState(enum.Enum):
@@ -50,3 +53,24 @@ class RequantiserState(enum.Enum):
     DRAIN = "drain"
     FROZEN = "frozen"
     """A write was refused in this cycle."""
+
+
+class BankAccess(NamedTuple):
+    """An access that met its bank's arbiter."""
+
+    cycle: int
+    port: Port
+    address: int
+    """Of the word."""
+    bank: int
+    served: bool
+    """False: the bank served another."""
+
+
+class ArrivedVector(NamedTuple):
+    """A vector that reached the array's multipliers."""
+
+    cycle: int
+    pass_index: int | None
+    works: bool
+    """Whether it brings activations, or only a pass's end."""

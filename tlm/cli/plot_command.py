@@ -41,17 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
     from tlm.plots.style import require_matplotlib
 
     require_matplotlib()
-    from tlm.plots.render import figure_names, render
+    from tlm.plots.render import figures, render
     from tlm.plots.sources import load_sources
     from tlm.results.files import check_writable
 
-    sources = load_sources(arguments.results)
+    shown = figures(load_sources(arguments.results), arguments.only)
     formats = _FORMATS[arguments.format]
-    names = [f"{name}.{suffix}" for name in figure_names(sources, arguments.only) for suffix in formats]
-    check_writable(arguments.output, "-o", *names)
+    check_writable(arguments.output, "-o", *(f"{name}.{suffix}" for name in shown for suffix in formats))
     written: list[Path] = []
     try:
-        written.extend(render(sources, arguments.output, formats, arguments.only, show))
+        written.extend(render(shown, arguments.output, formats, show))
     finally:
         show("")
     print(f"wrote {', '.join(map(str, written))}")

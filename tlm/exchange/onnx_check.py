@@ -8,7 +8,7 @@ own input of that layer, may be one level off in one of twenty values.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -16,12 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_layers import Tensor
+from tlm.exchange.onnx_constants import FloatArray
 from tlm.exchange.onnx_reader import INPUT_TYPES, Imported, require_onnx
 from tlm.inputs.integer_arrays import Int8Array
-from tlm.network import golden as reference
+from tlm.network import golden
 from tlm.network.layers import INPUT, Layer
-from tlm.network.network import Network
 
 LEAST_EQUAL, MOST_LEVELS = 0.95, 1
 _VALUES = 1 << 29
@@ -52,13 +51,7 @@ class Compared:
         return list(self.layers.values())[-1]
 
 
-@dataclass
-class _Counts:
-    alone: list[float] = field(default_factory=list)
-    after: list[float] = field(default_factory=list)
-    off: float = 0.0
-
-
+@np.errstate(all="ignore")  # scales at the ends of what a float holds
 def compare(imported: Imported, batch: Int8Array) -> Compared:
     """Run both.
 
@@ -69,45 +62,42 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
     Raises:
         InputError: onnxruntime refuses the graph, or gives tensors of other shapes.
     """
-    with np.errstate(all="ignore"):  # scales at the ends of what a float holds
-        return _compared(imported, batch)
-
-
-def _compared(imported: Imported, batch: Int8Array) -> Compared:
-    network, counts, best = imported.network, {name: _Counts() for name in imported.tensors}, []
+    network, best = imported.network, []
+    off: dict[str, list[tuple[FloatArray, FloatArray]]] = {name: [] for name in imported.tensors}
     session = _Session(imported)
     for first in range(0, len(batch), imported.batch):
         images = batch[first : first + imported.batch]
         outputs = session.run(images)
         for i, activations in enumerate(images):
-            found, held = reference.run(network, activations), {INPUT: activations}
+            found, held = golden.run(network, activations), {INPUT: activations}
             for layer in network.layers:
-                own = _alone(network, layer, held)
+                residual = None if layer.residual is None else held[layer.residual]
+                own = golden.output(layer, held[network.inputs[layer.name]], residual)
                 if layer.name not in imported.tensors:  # one of several layers that a node needs
                     held[layer.name] = own
                     continue
-                tensor, count = imported.tensors[layer.name], counts[layer.name]
+                tensor = imported.tensors[layer.name]
                 real = outputs[tensor.name][i].reshape(own.shape).astype(np.float64) / tensor.scale
-                alone, after = (_levels_off(layer, real, one) for one in (own, found[layer.name]))
-                count.alone.append(float((alone == 0).mean()))
-                count.after.append(float((after == 0).mean()))
-                count.off = max(count.off, float(alone.max()))
+                off[layer.name].append((_levels_off(layer, real, own), _levels_off(layer, real, found[layer.name])))
                 held[layer.name] = np.clip(np.rint(np.nan_to_num(real)), -8, 15).astype(np.int8)
             last = outputs[imported.output.name][i]
             best.append(int(last.argmax()) == int(found[network.output.name].argmax()))
-    means = {name: (float(np.mean(each.alone)), float(np.mean(each.after))) for name, each in counts.items()}
-    differing = [
-        f"{name} ({means[name][0]:.1%} equal, up to {each.off:g} levels off)"
-        for name, each in counts.items()
-        if each.off > MOST_LEVELS or means[name][0] < LEAST_EQUAL
-    ]
+    alone, after = (
+        {name: float(np.mean([np.mean(pair[which] == 0) for pair in pairs])) for name, pairs in off.items()}
+        for which in range(2)
+    )
+    most = {name: max(float(pair[0].max()) for pair in pairs) for name, pairs in off.items()}
     return Compared(
         images=len(batch),
-        alone={name: alone for name, (alone, _) in means.items()},
-        layers={name: after for name, (_, after) in means.items()},
-        levels_off={name: int(min(each.off, np.iinfo(np.int32).max)) for name, each in counts.items()},
+        alone=alone,
+        layers=after,
+        levels_off={name: int(min(levels, np.iinfo(np.int32).max)) for name, levels in most.items()},
         best=float(np.mean(best)),
-        differing=differing,
+        differing=[
+            f"{name} ({alone[name]:.1%} equal, up to {levels:g} levels off)"
+            for name, levels in most.items()
+            if levels > MOST_LEVELS or alone[name] < LEAST_EQUAL
+        ],
     )
 
 
@@ -142,25 +132,24 @@ class _Session:
     def run(self, images: Int8Array) -> dict[str, npt.NDArray[Any]]:
         """Every compared tensor for as many images as the graph takes; the last one again where they are fewer."""
         given = self._imported.input
-        kind = INPUT_TYPES[next(
-            one.type.tensor_type.elem_type for one in self._imported.model.graph.input if one.name == given.name
-        )]  # fmt: skip
+        (kind,) = (one.type.tensor_type.elem_type for one in self._imported.model.graph.input if one.name == given.name)
         indices = np.minimum(np.arange(self._imported.batch), len(images) - 1)
-        real = (images[indices].astype(np.float32) * np.float32(given.scale)).astype(kind).reshape(given.shape)
+        real = (
+            (images[indices].astype(np.float32) * np.float32(given.scale))
+            .astype(INPUT_TYPES[kind])
+            .reshape(given.shape)
+        )
         try:
             outputs = self._session.run(list(self._tensors), {given.name: real})
         except Exception as error:
             raise _refusal(error) from None
         for tensor, found in zip(self._tensors.values(), outputs, strict=True):
-            _check_shape(tensor, found)
+            if found.shape != tensor.shape:
+                raise InputError(
+                    f"tensor {tensor.name!r}: onnxruntime gives shape {found.shape}, but the engine's would be "
+                    f"{tensor.shape}"
+                )
         return dict(zip(self._tensors, outputs, strict=True))
-
-
-def _check_shape(tensor: Tensor, found: npt.NDArray[Any]) -> None:
-    if found.shape != tensor.shape:
-        raise InputError(
-            f"tensor {tensor.name!r}: onnxruntime gives shape {found.shape}, but the engine's would be {tensor.shape}"
-        )
 
 
 def _refusal(error: Exception) -> InputError:
@@ -168,13 +157,7 @@ def _refusal(error: Exception) -> InputError:
     return InputError(f"onnxruntime refuses the graph ({text or type(error).__name__})")
 
 
-def _alone(network: Network, layer: Layer, held: dict[str, Int8Array]) -> Int8Array:
-    """A layer's output for what onnxruntime computed before it."""
-    residual = None if layer.residual is None else held[layer.residual]
-    return reference.output(layer, held[network.inputs[layer.name]], residual)
-
-
-def _levels_off(layer: Layer, real: npt.NDArray[np.float64], own: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _levels_off(layer: Layer, real: FloatArray, own: npt.NDArray[Any]) -> FloatArray:
     """By how many levels, or units of sums, each value is off; infinite where onnxruntime gives no number."""
     if not layer.accumulator_output:
         off = np.abs(np.rint(real) - own)

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_operators import arguments, node_name
+from tlm.exchange.onnx_operators import arguments
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 FloatArray = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
+Shape = tuple[int, ...]
 
 SIZE_LIMIT = 1 << 26
 """Values of a tensor; the importer and onnxruntime hold whole tensors, and no more is ever asked of them."""
@@ -216,9 +217,3 @@ def _spread(values: Array, axis: int, shape: tuple[int, ...]) -> Array:
 def _reason(error: Exception) -> str:
     lines = str(error).strip().splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"
-
-
-def describe(node: NodeProto, error: InputError) -> InputError:
-    """The same error with the node's name before it, once."""
-    text = str(error)
-    return InputError(text if text.startswith("node ") else f"node {node_name(node)}: {text}")

@@ -17,22 +17,25 @@ from tlm.exchange.onnx_operators import check_operator
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
 
-_FILE_BYTES = (1 << 31) - 1
-"""What protobuf reads."""
+MAX_BYTES = (1 << 31) - 1
+"""Of the file, and of its weights files together: what protobuf reads."""
 _NODES = 5_000
 _OPSET = 10
 """The first with QuantizeLinear."""
 
 
-def load(path: Path) -> ModelProto:
+def load(data: bytes, directory: Path) -> ModelProto:
     """The model, its weights included.
 
+    Args:
+        data: content of the file.
+        directory: where it lies.
+
     Raises:
-        InputError: unreadable, damaged, or nothing that the importer reads.
+        InputError: damaged, or nothing that the importer reads.
     """
     import onnx
 
-    data = _bytes_of(path)
     model = onnx.ModelProto()
     try:
         model.ParseFromString(data)
@@ -41,7 +44,7 @@ def load(path: Path) -> ModelProto:
     if not model.graph.node:
         raise InputError("is no ONNX file, or its graph has no nodes")
     _check_structure(model)
-    _load_weights(model, path.parent)
+    _load_weights(model, directory)
     return model
 
 
@@ -70,19 +73,6 @@ def inferred_shapes(model: ModelProto) -> dict[str, tuple[int | None, ...]]:
                 raise InputError(f"tensor {one.name!r}: shape {sizes}; at most {SIZE_LIMIT} values are allowed")
             shapes[one.name] = tuple(sizes)
     return shapes
-
-
-def _bytes_of(path: Path) -> bytes:
-    if not path.exists():
-        raise InputError("does not exist")
-    if not path.is_file():
-        raise InputError("is no regular file")
-    if path.stat().st_size > _FILE_BYTES:
-        raise InputError(f"has {path.stat().st_size} bytes; at most {_FILE_BYTES} are allowed")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})") from None
 
 
 def _check_structure(model: ModelProto) -> None:
@@ -131,8 +121,8 @@ def _load_weights(model: ModelProto, directory: Path) -> None:
                 f"{length} from byte {offset}"
             )
         read_bytes += length or file.stat().st_size - offset
-        if read_bytes > _FILE_BYTES:
-            raise InputError(f"its weights files hold more than the {_FILE_BYTES} bytes that are allowed")
+        if read_bytes > MAX_BYTES:
+            raise InputError(f"its weights files hold more than the {MAX_BYTES} bytes that are allowed")
     try:
         for tensor in outside:
             onnx.external_data_helper.load_external_data_for_tensor(tensor, str(directory))

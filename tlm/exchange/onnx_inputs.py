@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_constants import Array, Constant, FloatArray
+from tlm.exchange.onnx_constants import Array, Constant, FloatArray, Shape
 from tlm.exchange.onnx_layers import LayerList
-from tlm.exchange.onnx_values import Quantised, Shape, Value
+from tlm.exchange.onnx_operators import node_name
+from tlm.exchange.onnx_values import Quantised, Value
 from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
@@ -42,6 +43,10 @@ class Inputs:
     def __post_init__(self) -> None:
         self.batch, sizes = self.input_shape[0], (*self.input_shape[1:], 1, 1)
         self.layers = LayerList((sizes[0], sizes[1], sizes[2]))
+        self.output: str = self.model.graph.output[0].name
+        """The tensor that becomes the network's output."""
+        self.left_out: str | None = None
+        """A node at the graph's end that is left to the host."""
 
     def value(self, node: NodeProto, index: int) -> Value:
         """An input that is computed."""
@@ -59,12 +64,16 @@ class Inputs:
             raise InputError("its input is not quantised; put QuantizeLinear and DequantizeLinear before it")
         return value
 
+    def sums(self, node: NodeProto, value: Value) -> Value:
+        """A value as sums, if it can be."""
+        return self.layers.as_sums(node_name(node), value) if isinstance(value, Quantised) else value
+
     def map(self, node: NodeProto) -> Quantised:
         """The first input, which has the same shape in the graph and in the engine, but for the batch and Pad nodes."""
         value = self.quantised(node)
-        channels, height, width = self.layers.shapes[value.name]
-        top, left, bottom, right = value.pads
-        if value.shape != (self.batch, channels, height + top + bottom, width + left + right):
+        channels, height, width = self.layers.shape(value.name)
+        rows, columns = height + sum(value.pads[0]), width + sum(value.pads[1])
+        if value.shape != (self.batch, channels, rows, columns):
             raise InputError(f"its input has shape {value.shape}, but must be the map {(channels, height, width)}")
         return value
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_values import Quantised, Shape, Sum
-from tlm.exchange.onnx_windows import Geometry, moved_over, with_pads
+from tlm.exchange.onnx_constants import Shape
+from tlm.exchange.onnx_values import Quantised, Sum, Tensor
+from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, with_pads
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
 from tlm.network.layers.base import MAX_TAPS
 from tlm.network.network import Network
-from tlm.networks.fixed_point import fixed_points, shared_shift
+from tlm.networks.fixed_point import requantisation
 
 _NAME_CHARACTERS = 80
 _LINEAR_SIZE = 1 << 22
@@ -24,16 +25,6 @@ WHOLE = 1e-2
 """How near to a whole number of levels a constant must be; scales in float16 have three digits."""
 
 
-class Tensor(NamedTuple):
-    """Where a graph holds a layer's output as real numbers."""
-
-    name: str
-    scale: float
-    shape: Shape
-    """The batch first."""
-
-
-@dataclass
 class LayerList:
     """Layers so far.
 
@@ -41,27 +32,26 @@ class LayerList:
         input_shape: (C, H, W).
     """
 
-    input_shape: tuple[int, int, int]
-    layers: list[Layer] = field(default_factory=list)
-    tensors: dict[str, Tensor] = field(default_factory=dict)
-    """Layer -> tensor of the graph; not for what one node needs beside its last layer."""
-    coarser: dict[str, int] = field(default_factory=dict)
-    """Layer -> channels whose biases needed coarser units than the graph's, where there are any."""
-    shapes: dict[str, tuple[int, int, int]] = field(default_factory=dict)
-    """(C, H, W) of each tensor of the engine."""
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self.input_shape = input_shape
+        self.signed_input = False
+        """To be known before the first layer is made."""
+        self.network: Network | None = None
+        """None as long as there is no layer."""
+        self.tensors: dict[str, Tensor] = {}
+        """Layer -> tensor of the graph; not for what one node needs beside its last layer."""
+        self.coarser: dict[str, int] = {}
+        """Layer -> channels whose biases needed coarser units than the graph's, where there are any."""
 
-    def __post_init__(self) -> None:
-        self.shapes[INPUT] = self.input_shape
-
-    def network(self, signed_input: bool) -> Network:
-        """All of them."""
-        return Network(self.input_shape, self.layers, signed_input)
+    def shape(self, name: str) -> tuple[int, int, int]:
+        """(C, H, W) of a tensor of the engine."""
+        return self.input_shape if self.network is None else self.network.tensors[name].shape
 
     # -- values ---------------------------------------------------------------------------------------------------
 
     def mean(self, node: str, source: Quantised, kernel: tuple[int, int], geometry: Geometry, shape: Shape) -> Sum:
         """Means of windows: a depth-wise layer of ones."""
-        channels = self.shapes[source.name][0]
+        channels = self.shape(source.name)[0]
         ones = np.ones((channels, 1, *kernel), np.int64)
         scale = np.full(channels, source.scale / (kernel[0] * kernel[1]))
         geometry = {**with_pads(geometry, source.pads), "groups": channels}
@@ -69,36 +59,31 @@ class LayerList:
 
     def as_sums(self, node: str, source: Quantised) -> Sum:
         """A tensor as sums, so that it can be requantised or added to; takes in what Pad nodes added to it."""
-        return self.mean(node, source, (1, 1), {}, source.shape)
+        return self.mean(node, source, (1, 1), UNIT, source.shape)
 
-    def placed(
-        self, node: str, source: Quantised, level: int = 0, pads: tuple[int, int, int, int] | None = None
-    ) -> Quantised:
+    def placed(self, node: str, source: Quantised, level: int = 0, pads: Pads | None = None) -> Quantised:
         """The tensor with what surrounds it as pixels of its own, where anything does.
 
         Args:
             node: what for.
             source: with zeros around it.
             level: of what ``pads`` adds, instead of zeros.
-            pads: a further (top, left, bottom, right).
+            pads: further ones.
         """
         if pads is None:
-            if not any(source.pads):
+            if source.pads == NO_PADS:
                 return source
-            pads, source = source.pads, replace(source, pads=(0, 0, 0, 0))
-        channels = self.shapes[source.name][0]
-        around: dict[str, Any] = {"groups": channels, "signed_output": source.signed}
-        bordered = with_pads({}, pads)
+            pads, source = source.pads, replace(source, pads=NO_PADS)
+        channels = self.shape(source.name)[0]
+        around: dict[str, Any] = {"groups": channels, "signed_output": source.signed, "padding": pads}
         if level:  # nothing but zeros surrounds an input: make a map of ones, and with it one of the border
             no, one = (np.full((channels, 1, 1, 1), n, np.int8) for n in (0, 1))
             sign = 1 if level > 0 else -1
             ones = self._conv(f"{node}_ones", no, source, groups=channels, bias=1)
             ones_map = replace(source, name=ones)
-            border = self._conv(
-                f"{node}_border", -sign * one, ones_map, bias=sign, multiplier=abs(level), **around, **bordered
-            )
+            border = self._conv(f"{node}_border", -sign * one, ones_map, bias=sign, multiplier=abs(level), **around)
             around.update(residual=border, residual_multiplier=1)
-        name = self._conv(node, np.ones((channels, 1, 1, 1), np.int8), source, **around, **bordered)
+        name = self._conv(node, np.ones((channels, 1, 1, 1), np.int8), source, **around)
         return replace(source, name=name)
 
     def as_linear(self, of: Sum) -> Sum | None:
@@ -106,7 +91,7 @@ class LayerList:
 
         The engine holds them as (O * H' * W', 1, 1) from then on, so only what reads them as a list can follow.
         """
-        (channels, height, width), pixels = self.shapes[of.source.name], prod(of.shape[2:])
+        (channels, height, width), pixels = self.shape(of.source.name), prod(of.shape[2:])
         size = len(of.bias) * pixels * channels * height * width
         if not of.plain or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
             return None
@@ -120,7 +105,7 @@ class LayerList:
             dense[:, rows[seen], columns[seen], :, y[seen], x[seen]] = layer.full_weights()[:, :, ky, kx]
         weights = dense.reshape(-1, channels, height, width)
         scale, bias = (np.repeat(one, pixels) for one in (of.scale, of.bias))
-        return replace(of, weights=weights, scale=scale, bias=bias, geometry={})
+        return replace(of, weights=weights, scale=scale, bias=bias, geometry=UNIT)
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
@@ -144,7 +129,9 @@ class LayerList:
                 "each; the engine adds whole levels there, so add it before the ReLU"
             )
         again = of.relu and (signed or bool(steps.any()))
-        name = self._requantised(of, scale, signed and not of.relu)
+        units = of.scale if of.residual is None else np.append(of.scale, of.residual.scale)
+        scaling = requantisation(units / scale, None if of.residual is None else of.residual.name)
+        name = self.convolution(of, signed_output=signed and not of.relu, **scaling)
         if coarser:
             self.coarser[name] = coarser
         if again:  # its ReLU cuts to 0..15, so what comes behind it is a layer of its own
@@ -155,20 +142,6 @@ class LayerList:
                 f"{of.node}_behind", keep, before, groups=channels, bias=steps.astype(np.int64), signed_output=signed
             )
         return name
-
-    def _requantised(self, of: Sum, scale: float, signed: bool) -> str:
-        if of.residual is None:
-            multiplier, shift = fixed_points(of.scale / scale)
-            return self.convolution(of, multiplier=multiplier, shift=shift, signed_output=signed)
-        multipliers, one_shift = shared_shift(np.append(of.scale, of.residual.scale) / scale)
-        return self.convolution(
-            of,
-            multiplier=multipliers[:-1],
-            shift=np.full(len(of.bias), one_shift),
-            signed_output=signed,
-            residual=of.residual.name,
-            residual_multiplier=int(multipliers[-1]),
-        )
 
     def convolution(self, of: Sum, **keys: Any) -> str:
         """A layer for sums; the other arguments are Conv2d's."""
@@ -183,23 +156,17 @@ class LayerList:
         least, most = int(weights.min()), int(weights.max())
         if least < WEIGHT_MIN or most > WEIGHT_MAX:  # a negative factor of a BatchNormalization turns -8 into 8
             raise InputError(f"node {node}: its weights are {least}..{most}, but must be {WEIGHT_MIN}..{WEIGHT_MAX}")
-        return self._append(Conv2d(self._name(node), weights.astype(np.int8), input=source.name, **keys), len(weights))
+        return self._append(Conv2d(self._name(node), weights.astype(np.int8), input=source.name, **keys))
 
     def max_pool(self, node: str, kernel: tuple[int, int], source: Quantised, geometry: Geometry) -> str:
         """A layer of maxima."""
-        channels = self.shapes[source.name][0]
-        return self._append(MaxPool2d(self._name(node), kernel, input=source.name, **geometry), channels)
+        return self._append(MaxPool2d(self._name(node), kernel, input=source.name, **geometry))
 
-    def _append(self, layer: Layer, channels: int) -> str:
-        pads = layer.pads
-        geometry = {
-            "stride": layer.stride,
-            "padding": ((pads.top, pads.bottom), (pads.left, pads.right)),
-            "dilation": layer.dilation,
-        }
-        _, height, width = self.shapes[str(layer.input)]
-        self.shapes[layer.name] = (channels, *moved_over((height, width), layer.kernel, geometry))
-        self.layers.append(layer)
+    def _append(self, layer: Layer) -> str:
+        if self.network is None:
+            self.network = Network(self.input_shape, [layer], self.signed_input)
+        else:
+            self.network = self.network.with_layer(layer)
         return layer.name
 
     def _name(self, node: str) -> str:
@@ -212,6 +179,7 @@ class LayerList:
                 text = operator.lower()
         text = text[:_NAME_CHARACTERS]
         name, number = text, 2
-        while name in self.shapes:
+        taken = {INPUT} if self.network is None else self.network.tensors
+        while name in taken:
             name, number = f"{text}_{number}", number + 1
         return name

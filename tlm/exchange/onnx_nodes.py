@@ -11,23 +11,22 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import SIZE_LIMIT, FloatArray, computed
 from tlm.exchange.onnx_inputs import Inputs, zeros
-from tlm.exchange.onnx_layers import WHOLE, Tensor
+from tlm.exchange.onnx_layers import WHOLE
 from tlm.exchange.onnx_operators import node_name
-from tlm.exchange.onnx_values import Levels, Probabilities, Quantised, Sum, Unquantised, Value
-from tlm.exchange.onnx_windows import Geometry, moved_over, window, with_pads
+from tlm.exchange.onnx_values import Levels, Quantised, Sum, Tensor, Unquantised, Value
+from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, added, moved_over, window, with_pads
+from tlm.network.layers import activation_range
 
 if TYPE_CHECKING:
     from onnx import NodeProto
 
 
 class LayerNodes(Inputs):
-    """A method for each operator: ``op_`` and its name in small letters."""
+    """A method for each operator, which gives its output: ``_op_`` and its name in small letters."""
 
-    def op_conv(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """A convolution."""
+    def _op_conv(self, node: NodeProto, given: dict[str, Any]) -> Value:
         source = self.map(node)
-        weights = self.weights(node)
-        whole, scale = weights
+        whole, scale = self.weights(node)
         if whole.ndim != 4:
             raise InputError(f"weights of {whole.ndim} dimensions; the engine convolves images")
         groups, channels = given["group"], source.shape[1]
@@ -35,25 +34,23 @@ class LayerNodes(Inputs):
             raise InputError(
                 f"group is {groups}, but must fit weights of shape {whole.shape} and {channels} input channels"
             )
-        geometry = with_pads(window(given, source, whole.shape[2:]), source.pads)
-        (height, width), kernel = self.layers.shapes[source.name][1:], (whole.shape[2], whole.shape[3])
-        shape = (self.batch, len(whole), *moved_over((height, width), kernel, geometry))
+        geometry = with_pads(window(given, source.shape[2:], whole.shape[2:]), source.pads)
+        size, kernel = self.layers.shape(source.name)[1:], (whole.shape[2], whole.shape[3])
+        shape = (self.batch, len(whole), *moved_over(size, kernel, geometry))
         scale = self.per_output(scale) * source.scale
         bias = self.bias(node, (len(whole),), scale)
         return Sum(node_name(node), source, whole, scale, bias, {**geometry, "groups": groups}, shape)
 
-    def op_gemm(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """A linear layer with bias."""
+    def _op_gemm(self, node: NodeProto, given: dict[str, Any]) -> Value:
         return self._linear(node, transposed=bool(given["transB"]))
 
-    def op_matmul(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """A linear layer."""
+    def _op_matmul(self, node: NodeProto, given: dict[str, Any]) -> Value:
         return self._linear(node, transposed=False)
 
     def _linear(self, node: NodeProto, transposed: bool) -> Value:
         source = self.layers.placed(node_name(node), self.quantised(node))
         whole, scale = self.weights(node)
-        inner, rows = self.layers.shapes[source.name], prod(source.shape[1:])
+        inner, rows = self.layers.shape(source.name), prod(source.shape[1:])
         if len(source.shape) != 2 or whole.ndim != 2:
             raise InputError(
                 f"multiplies shape {source.shape} by {whole.shape}; the engine multiplies (batch, inputs) by (inputs, "
@@ -66,16 +63,13 @@ class LayerNodes(Inputs):
         scale = self.per_output(scale) * source.scale
         shape = (self.batch, len(whole))
         kernel = whole.reshape(len(whole), *inner)
-        return Sum(node_name(node), source, kernel, scale, self.bias(node, shape, scale), {}, shape)
+        return Sum(node_name(node), source, kernel, scale, self.bias(node, shape, scale), UNIT, shape)
 
-    def op_add(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """A residual, or a bias."""
+    def _op_add(self, node: NodeProto, given: dict[str, Any]) -> Value:
         constant = [i for i, name in enumerate(node.input) if name in self.known]
         values = [self.value(node, i) for i in range(2) if i not in constant]
         values.sort(key=lambda value: isinstance(value, Quantised))
-        first = values[0]
-        if isinstance(first, Quantised):
-            first = self.layers.as_sums(node_name(node), first)
+        first = self.sums(node, values[0])
         if constant:
             if not isinstance(first, Sum):
                 raise InputError("adds a constant to something that is no sum of a layer")
@@ -89,7 +83,7 @@ class LayerNodes(Inputs):
 
     def _with_constant(self, value: Sum, constant: FloatArray) -> Sum:
         try:
-            added = self.by_channel(constant, value.shape, len(value.bias))
+            more = self.by_channel(constant, value.shape, len(value.bias))
         except InputError:
             linear = self.layers.as_linear(value)
             if linear is None:
@@ -98,14 +92,11 @@ class LayerNodes(Inputs):
         if value.highest < np.inf:
             raise InputError("adds a constant behind a Clip; add it before")
         if value.relu:
-            return replace(value, offset=added if value.offset is None else value.offset + added)
-        return replace(value, bias=value.bias + added)
+            return replace(value, offset=more if value.offset is None else value.offset + more)
+        return replace(value, bias=value.bias + more)
 
-    def op_batchnormalization(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Another scale and bias of each channel."""
-        value = self.value(node, 0)
-        if isinstance(value, Quantised):
-            value = self.layers.as_sums(node_name(node), value)
+    def _op_batchnormalization(self, node: NodeProto, given: dict[str, Any]) -> Value:
+        value = self.sums(node, self.value(node, 0))
         if not isinstance(value, Sum) or not value.plain or value.highest < np.inf:
             raise InputError("its input must be the sums of a layer, or quantised, without ReLU or residual between")
         gamma, beta, mean, variance = (self.real(node, i, "parameter").reshape(-1) for i in range(1, 5))
@@ -118,41 +109,37 @@ class LayerNodes(Inputs):
         scale = np.where(factor == 0, value.scale, value.scale * np.abs(factor))
         return replace(value, weights=value.weights * sign, scale=scale, bias=(value.bias - mean) * factor + beta)
 
-    def op_relu(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Means an unsigned output."""
+    def _op_relu(self, node: NodeProto, given: dict[str, Any]) -> Value:
         value = self.value(node, 0)
         if isinstance(value, Unquantised):
             return replace(value, relu=True)
         if isinstance(value, Quantised) and not value.signed:
             return value
-        if isinstance(value, Quantised):
-            value = self.layers.as_sums(node_name(node), value)
+        value = self.sums(node, value)
         if not isinstance(value, Sum):
             raise InputError("its input is not quantised")
         if value.offset is not None and (value.offset < 0).any():
             raise InputError("a second ReLU behind a constant below 0; leave one of them out")
         return replace(value, relu=True)
 
-    def op_maxpool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Max pooling; zeros of a Pad node count as pixels, its own padding does not."""
+    def _op_maxpool(self, node: NodeProto, given: dict[str, Any]) -> Value:
         source, kernel = self.map(node), given["kernel_shape"]
-        geometry = window(given, source, kernel)
+        geometry = window(given, source.shape[2:], kernel)
         # Below unsigned pixels a zero changes nothing, as long as some pixel is in each window.
-        if source.signed or max(source.pads) >= min(kernel) or geometry["dilation"] != (1, 1):
+        if source.signed or max(map(max, source.pads)) >= min(kernel) or geometry["dilation"] != (1, 1):
             source = self.layers.placed(f"{node_name(node)}_padded", source)
         name = self.layers.max_pool(node_name(node), kernel, source, with_pads(geometry, source.pads))
         return self._pooled(node, name, source)
 
     def _pooled(self, node: NodeProto, name: str, source: Quantised) -> Quantised:
-        shape = (self.batch, *self.layers.shapes[name])
+        shape = (self.batch, *self.layers.shape(name))
         self.layers.tensors[name] = Tensor(node.output[0], source.scale, shape)
         return Quantised(name, source.scale, source.signed, shape)
 
-    def op_averagepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """The mean of a window."""
+    def _op_averagepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
         source, kernel = self.map(node), given["kernel_shape"]
-        geometry = window(given, source, kernel)
-        if geometry != window({**given, "ceil_mode": 0}, source, kernel):
+        geometry = window(given, source.shape[2:], kernel)
+        if geometry != window({**given, "ceil_mode": 0}, source.shape[2:], kernel):
             raise InputError("ceil_mode is 1, but must be 0: here it adds windows that divide by fewer pixels")
         if not given["count_include_pad"] and any(map(any, geometry["padding"])):
             raise InputError(
@@ -160,14 +147,12 @@ class LayerNodes(Inputs):
             )
         return self._mean(node, source, kernel, geometry)
 
-    def op_globalaveragepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """The mean of a whole map."""
+    def _op_globalaveragepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
         source = self.map(node)
-        return self._mean(node, source, (source.shape[2], source.shape[3]), {})
+        return self._mean(node, source, (source.shape[2], source.shape[3]), UNIT)
 
-    def op_reducemean(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """The mean over rows, columns or both."""
-        axes, source = self._axes(node, given), self.map(node)
+    def _op_reducemean(self, node: NodeProto, given: dict[str, Any]) -> Value:
+        axes, source = tuple(self.whole(node, 1, "axes")) if self.has(node, 1) else given["axes"], self.map(node)
         over = {axis % 4 if -4 <= axis < 4 else axis for axis in axes}
         if not over or not over <= {2, 3}:
             raise InputError(
@@ -175,22 +160,16 @@ class LayerNodes(Inputs):
                 "and columns"
             )
         kernel = (source.shape[2] if 2 in over else 1, source.shape[3] if 3 in over else 1)
-        found = self._mean(node, source, kernel, {})
+        found = self._mean(node, source, kernel, UNIT)
         kept = tuple(n for axis, n in enumerate(found.shape) if axis not in over or given["keepdims"])
         return replace(found, shape=kept)
 
-    def _axes(self, node: NodeProto, given: dict[str, Any]) -> tuple[int, ...]:
-        if self.has(node, 1):
-            return tuple(self.whole(node, 1, "axes"))
-        return tuple(given["axes"])
-
     def _mean(self, node: NodeProto, source: Quantised, kernel: tuple[int, int], geometry: Geometry) -> Sum:
-        channels, height, width = self.layers.shapes[source.name]
-        rows, columns = moved_over((height, width), kernel, with_pads(geometry, source.pads))
+        channels, *size = self.layers.shape(source.name)
+        rows, columns = moved_over((size[0], size[1]), kernel, with_pads(geometry, source.pads))
         return self.layers.mean(node_name(node), source, kernel, geometry, (self.batch, channels, rows, columns))
 
-    def op_pad(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Pixels around a map; the next layer takes zeros in, other values are pixels of their own."""
+    def _op_pad(self, node: NodeProto, given: dict[str, Any]) -> Value:
         source = self.map(node)
         pads = self.whole(node, 1, "pads") if len(node.input) > 1 else list(given["pads"])
         axes = self.whole(node, 3, "axes") if self.has(node, 3) else [0, 1, 2, 3]
@@ -199,32 +178,28 @@ class LayerNodes(Inputs):
             value = float(self.real(node, 2, "value").reshape(-1)[0])
         if len(pads) != 2 * len(axes) or not all(-4 <= axis < 4 for axis in axes) or min(pads) < 0:
             raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, and takes none away")
-        around = dict.fromkeys(range(8), 0)
+        around = dict.fromkeys(range(4), (0, 0))
         for i, axis in enumerate(axes):
-            around[axis % 4], around[axis % 4 + 4] = pads[i], pads[i + len(axes)]
-        if any(around[i] for i in (0, 1, 4, 5)):
+            around[axis % 4] = pads[i], pads[i + len(axes)]
+        if any(around[0] + around[1]):
             raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, no channels or images")
-        top, left, bottom, right = added = (around[2], around[3], around[6], around[7])
-        height, width = source.shape[2] + top + bottom, source.shape[3] + left + right
-        level = value / source.scale
-        shape = (*source.shape[:2], height, width)
+        border: Pads = (around[2], around[3])
+        shape = (*source.shape[:2], source.shape[2] + sum(border[0]), source.shape[3] + sum(border[1]))
         if prod(shape) > SIZE_LIMIT:
             raise InputError(f"gives a tensor of shape {shape}; at most {SIZE_LIMIT} values are allowed")
-        if value == 0.0 or not any(added):
-            sums = [a + b for a, b in zip(source.pads, added, strict=True)]
-            return replace(source, pads=(sums[0], sums[1], sums[2], sums[3]), shape=shape)
-        low, high = (-8, 7) if source.signed else (0, 15)
+        if value == 0.0 or border == NO_PADS:
+            return replace(source, pads=added(source.pads, border), shape=shape)
+        level, (low, high) = value / source.scale, activation_range(source.signed)
         if abs(level - round(level)) > WHOLE or not low <= round(level) <= high:
             raise InputError(
                 f"its value {value:g} is {level:g} levels of {source.scale:g} each, but must be a whole one in "
                 f"{low}..{high}"
             )
         inside = self.layers.placed(f"{node_name(node)}_inside", source)
-        placed = self.layers.placed(node_name(node), inside, round(level), added)
+        placed = self.layers.placed(node_name(node), inside, round(level), border)
         return self._pooled(node, placed.name, placed)
 
-    def op_flatten(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Changes no value, as long as each image stays one."""
+    def _op_flatten(self, node: NodeProto, given: dict[str, Any]) -> Value:
         value = self.value(node, 0)
         if isinstance(value, Quantised):
             value = self.layers.placed(f"{node_name(node)}_padded", value)
@@ -237,28 +212,26 @@ class LayerNodes(Inputs):
             )
         if isinstance(value, Levels):
             return replace(value, of=replace(value.of, shape=moved.shape))
-        return value if isinstance(value, Probabilities) else replace(value, shape=moved.shape)
+        return replace(value, shape=moved.shape)
 
-    op_reshape = op_squeeze = op_unsqueeze = op_flatten
+    _op_reshape = _op_squeeze = _op_unsqueeze = _op_flatten
 
-    def op_identity(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Nothing."""
+    def _op_identity(self, node: NodeProto, given: dict[str, Any]) -> Value:
         return self.value(node, 0)
 
-    def op_dropout(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Nothing, unless it trains."""
+    def _op_dropout(self, node: NodeProto, given: dict[str, Any]) -> Value:
         if self.has(node, 2) and self._constant(node, 2, "training_mode").value.any():
             raise InputError("its training_mode is true, but must be false")
         return self.value(node, 0)
 
-    def op_softmax(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        """Changes no class at the end of a graph."""
+    def _op_softmax(self, node: NodeProto, given: dict[str, Any]) -> Value:
         value = self.value(node, 0)
         if node.output[0] != self.model.graph.output[0].name or not isinstance(value, (Quantised, Sum)):
             raise InputError("is not the last node behind a layer; the engine can leave it out only there")
         axis, sizes = given["axis"] % len(value.shape), value.shape
         if axis == 0 or prod(sizes[1:]) != sizes[axis]:
             raise InputError(f"axis is {given['axis']}, but must be that of all scores in shape {sizes}")
-        return Probabilities(node_name(node), value, node.input[0])
+        self.left_out, self.output = node_name(node), node.input[0]
+        return value
 
-    op_logsoftmax = op_softmax
+    _op_logsoftmax = _op_softmax

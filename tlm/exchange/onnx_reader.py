@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlm.core.errors import InputError
+from tlm.core.input_files import read_file
 from tlm.exchange.onnx_constants import initialisers
-from tlm.exchange.onnx_file import inferred_shapes, load
+from tlm.exchange.onnx_file import MAX_BYTES, inferred_shapes, load
 from tlm.exchange.onnx_graph import GraphReader
-from tlm.exchange.onnx_layers import Tensor
+from tlm.exchange.onnx_values import Tensor
 from tlm.network.network import Network
 
 if TYPE_CHECKING:
@@ -69,13 +70,18 @@ def read_onnx(path: str | Path) -> Imported:
         InputError: unreadable, or something that the engine cannot run; names the node.
     """
     require_onnx()
+    path = Path(path)
     try:
-        with np.errstate(all="ignore"):  # scales at the ends of what a float holds
-            return _imported(load(Path(path)))
+        data = read_file(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise InputError(f"{path}: does not exist") from None
+    try:
+        return _imported(load(data, path.parent))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
+@np.errstate(all="ignore")  # scales at the ends of what a float holds
 def _imported(model: ModelProto) -> Imported:
     graph, inferred, known = model.graph, inferred_shapes(model), initialisers(model)
     inputs = [one for one in graph.input if one.name not in known]
@@ -91,14 +97,14 @@ def _imported(model: ModelProto) -> Imported:
     reader = GraphReader(model, name, (first or 1, *whole), known, inferred)
     for node in graph.node:
         reader.read(node)
-    output, left_out = reader.finish(graph.output[0].name)
+    network, output = reader.finish()
     return Imported(
-        network=reader.layers.network(reader.signed_input),
+        network=network,
         model=model,
         batch=reader.batch,
         input=Tensor(name, reader.input_scale, reader.input_shape),
         output=output,
         tensors=reader.layers.tensors,
         coarser=reader.layers.coarser,
-        left_out=left_out,
+        left_out=reader.left_out,
     )

@@ -6,15 +6,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tlm.exchange.onnx_constants import FloatArray
+from tlm.exchange.onnx_constants import FloatArray, Shape
+from tlm.exchange.onnx_windows import NO_PADS, Geometry, Pads
 from tlm.network.layers import BIAS_BITS
 
-Shape = tuple[int, ...]
+
+class Tensor(NamedTuple):
+    """Where a graph holds a layer's output as real numbers."""
+
+    name: str
+    scale: float
+    shape: Shape
+    """The batch first."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,8 @@ class Quantised:
     scale: float
     signed: bool
     shape: Shape
-    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """(top, left, bottom, right) of zeros that the next layer takes in; ``shape`` counts them."""
+    pads: Pads = NO_PADS
+    """Zeros that the next layer takes in; ``shape`` counts them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +57,7 @@ class Sum:
     """What a unit of each output channel's sums is worth, (O,)."""
     bias: FloatArray
     """(O,), as a real number."""
-    geometry: dict[str, Any]
-    """stride, padding, dilation, groups, as Conv2d takes them."""
+    geometry: Geometry
     shape: Shape
     residual: Quantised | None = None
     relu: bool = False
@@ -97,19 +104,4 @@ class Levels:
         return self.of.shape
 
 
-@dataclass(frozen=True)
-class Probabilities:
-    """A softmax of what the engine computes; only the graph's output may be one."""
-
-    node: str
-    of: Quantised | Sum
-    tensor: str
-    """That of ``of``."""
-
-    @property
-    def shape(self) -> Shape:
-        """As of what it is computed from."""
-        return self.of.shape
-
-
-Value = Unquantised | Quantised | Sum | Levels | Probabilities
+Value = Unquantised | Quantised | Sum | Levels

@@ -18,7 +18,6 @@ last bit between releases.
 from __future__ import annotations
 
 import io
-import struct
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,9 +42,6 @@ MAX_SIDE = 65_535
 
 MAX_PIXELS = 2**26
 """Most pixels of an image file and of a tensor; more would take gigabytes, as decompression bombs do."""
-
-_SIZE_FIELDS = {b"\x89PNG\r\n\x1a\n": (">II", 16), b"GIF8": ("<HH", 6), b"BM": ("<ii", 18)}
-"""First bytes -> format and offset of width and height: Pillow does not say that one of them is zero."""
 
 
 def load_image(path: str | Path, height: int, width: int) -> Int8Array:
@@ -164,32 +160,21 @@ def _decoded(file: Path) -> Image:
     except InputError:
         raise
     except UnidentifiedImageError:
-        raise InputError(f"image {file} {_why_unidentified(data)}") from None
+        what = (
+            "is no image that can be read: another kind of file, damaged, or without pixels; give e.g. a PNG or JPEG"
+            if data
+            else "is an empty file; give an image file, e.g. PNG or JPEG"
+        )
+        raise InputError(f"image {file} {what}") from None
     except Image.DecompressionBombError:
         raise InputError(f"image {file} has too many pixels; allowed: {MAX_PIXELS:,}; scale it down") from None
     except Exception as error:
         # on damaged data the decoders raise whatever went wrong inside them: SyntaxError, struct.error, ...
-        raise _undecodable(file, error) from None
-
-
-def _undecodable(file: Path, error: Exception) -> InputError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return InputError(
-        f"image {file} cannot be decoded ({reason}); it is damaged, truncated or of a kind that Pillow does not read: "
-        "save it again, e.g. as PNG"
-    )
-
-
-def _why_unidentified(data: bytes) -> str:
-    head = data[:26]
-    if not head:
-        return "is an empty file; give an image file, e.g. PNG or JPEG"
-    for signature, (form, offset) in _SIZE_FIELDS.items():
-        if head.startswith(signature) and len(head) >= offset + struct.calcsize(form):
-            width, height = struct.unpack_from(form, head, offset)
-            if not width or not height:
-                return f"has no pixels: it is {width} x {height}; allowed: 1..{MAX_SIDE:,} on each side"
-    return "is no image that can be read: another kind of file, damaged, or without pixels; give e.g. a PNG or JPEG"
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"image {file} cannot be decoded ({reason}); it is damaged, truncated or of a kind that Pillow does not "
+            "read: save it again, e.g. as PNG"
+        ) from None
 
 
 def _check_source(file: Path, image: Image) -> None:

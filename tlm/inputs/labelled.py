@@ -1,4 +1,4 @@
-"""A few labelled test images in one file, as the network reads them."""
+"""Labelled images, as a network reads them, and a few of them in one file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tlm.inputs.integer_arrays import Int8Array, IntArray
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledSample:
+class LabelledImages:
     """Images and their classes.
 
     Args:
@@ -28,8 +28,12 @@ class LabelledSample:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def first(self, count: int | None) -> LabelledImages:
+        """The first ``count`` of them, or all if there are fewer, or with None."""
+        return LabelledImages(self.activations[:count], self.labels[:count])
 
-def load_sample(path: str | Path) -> LabelledSample:
+
+def load_sample(path: str | Path) -> LabelledImages:
     """Images from an .npz file with ``pixels``, uint8 (N, C, H, W), and ``labels``, whole numbers (N,).
 
     Samples are quantised to the nearest of 16 levels, as :mod:`tlm.inputs.images` does.
@@ -50,4 +54,4 @@ def load_sample(path: str | Path) -> LabelledSample:
         raise InputError(
             f"{path}: labels are {labels.dtype} {labels.shape}, but must be whole numbers ({len(pixels)},)"
         )
-    return LabelledSample(quantised(pixels), labels.astype(np.int64))
+    return LabelledImages(quantised(pixels), labels.astype(np.int64))

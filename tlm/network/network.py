@@ -115,8 +115,9 @@ class Network:
             if given.name in tensors:
                 raise InputError(f"layer {given.name!r}: this name is used twice; names must be unique")
             before = resolved[-1].name if resolved else INPUT
-            layer = _resolved(given, before, tensors)
-            tensors[layer.name] = _output_of(layer, before, tensors)
+            source = _tensor(given, "input", given.input or before, tensors)
+            layer = given if isinstance(given, Conv2d) else given.resolved(source.shape[0], source.signed)
+            tensors[layer.name] = _output_of(layer, source, tensors)
             resolved.append(layer)
             inputs[layer.name] = layer.input or before
         object.__setattr__(self, "input_shape", input_shape)
@@ -160,16 +161,7 @@ class Network:
         return frozen(array, np.int8)
 
 
-def _resolved(layer: Layer | AvgPool2d, before: str, tensors: Mapping[str, TensorInfo]) -> Layer:
-    """The layer as it is executed on its input."""
-    if isinstance(layer, Conv2d):
-        return layer
-    source = _tensor(layer, "input", layer.input or before, tensors)
-    return layer.resolved(source.shape[0], source.signed)
-
-
-def _output_of(layer: Layer, before: str, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
-    source = _tensor(layer, "input", layer.input or before, tensors)
+def _output_of(layer: Layer, source: TensorInfo, tensors: Mapping[str, TensorInfo]) -> TensorInfo:
     channels, height, width = source.shape
     if isinstance(layer, Conv2d) and channels != layer.in_channels:
         raise InputError(

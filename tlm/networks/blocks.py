@@ -52,21 +52,6 @@ class PwDwPw:
         return self.residual and _projects(self.in_channels, self.out_channels, self.stride)
 
 
-@dataclass(frozen=True)
-class StandardBlock:
-    """The residual block of ResNet-18 as published (He et al. 2016): two 3x3 convolutions.
-
-    Layers: ``<name>.conv1`` (C -> O, stride), ``<name>.conv2`` (O -> O) and, where the shape changes, a projection
-    ``<name>.shortcut`` before them. Each keeps a random share ``density`` of its weights (all of them by default).
-    """
-
-    name: str
-    in_channels: int
-    out_channels: int
-    stride: int = 1
-    density: float | None = None
-
-
 def build_block(block: PwDwPw, activations: npt.ArrayLike, seed: int = 0, signed_input: bool = False) -> Network:
     """The block with seeded weights, calibrated on its input.
 
@@ -93,7 +78,7 @@ def add_block(builder: NetworkBuilder, block: PwDwPw, seed: int = 0) -> None:
     source = builder.last
     residual = source if block.residual else None
     if block.projects:
-        residual = _add_projection(builder, block.name, block.in_channels, block.out_channels, block.stride, seed)
+        residual = _add_projection(builder, block.name, block.out_channels, block.stride, seed)
     name = f"{block.name}.pw1"
     weights = dense_weights(SeededBits(seed, name), (block.mid_channels, block.in_channels, 1, 1))
     builder.add(Conv2d(name, weights, input=source))
@@ -112,33 +97,31 @@ def add_block(builder: NetworkBuilder, block: PwDwPw, seed: int = 0) -> None:
     )
 
 
-def add_standard_block(builder: NetworkBuilder, block: StandardBlock, seed: int = 0) -> None:
-    """Add a block of two 3x3 convolutions to a network, behind its last layer.
+def add_standard_block(
+    builder: NetworkBuilder,
+    name: str,
+    out_channels: int,
+    stride: int = 1,
+    density: float | None = None,
+    seed: int = 0,
+) -> None:
+    """Add the residual block of ResNet-18 as published (He et al. 2016), two 3x3 convolutions, behind the last layer.
+
+    Layers: ``<name>.conv1`` (C -> O, stride), ``<name>.conv2`` (O -> O) and, where the shape changes, a projection
+    ``<name>.shortcut`` before them. Each keeps a random share ``density`` of its weights (all of them by default).
 
     Raises:
         InputError: a block that does not fit there.
     """
-    source = builder.last
+    source, channels = builder.last, builder.output_shape()[0]
     residual = source
-    if _projects(block.in_channels, block.out_channels, block.stride):
-        residual = _add_projection(
-            builder, block.name, block.in_channels, block.out_channels, block.stride, seed, block.density
-        )
-    for part, channels, stride in (("conv1", block.in_channels, block.stride), ("conv2", block.out_channels, 1)):
-        name = f"{block.name}.{part}"
-        shape = (block.out_channels, channels, 3, 3)
-        last = part == "conv2"
-        builder.add(
-            Conv2d(
-                name,
-                _pruned(name, seed, shape, block.density),
-                stride=(stride, stride),
-                padding=(1, 1),
-                input=None if last else source,
-                residual=residual if last else None,
-                residual_multiplier=1 if last else 0,
-            )
-        )
+    if _projects(channels, out_channels, stride):
+        residual = _add_projection(builder, name, out_channels, stride, seed, density)
+    first, last = f"{name}.conv1", f"{name}.conv2"
+    weights = _pruned(first, seed, (out_channels, channels, 3, 3), density)
+    builder.add(Conv2d(first, weights, stride=(stride, stride), padding=(1, 1), input=source))
+    weights = _pruned(last, seed, (out_channels, out_channels, 3, 3), density)
+    builder.add(Conv2d(last, weights, padding=(1, 1), residual=residual, residual_multiplier=1))
 
 
 def _projects(in_channels: int, out_channels: int, stride: int) -> bool:
@@ -146,10 +129,10 @@ def _projects(in_channels: int, out_channels: int, stride: int) -> bool:
 
 
 def _add_projection(
-    builder: NetworkBuilder, block: str, inputs: int, outputs: int, stride: int, seed: int, density: float | None = None
+    builder: NetworkBuilder, block: str, out_channels: int, stride: int, seed: int, density: float | None = None
 ) -> str:
-    name = f"{block}.shortcut"
-    weights = _pruned(name, seed, (outputs, inputs, 1, 1), density)
+    name, channels = f"{block}.shortcut", builder.output_shape()[0]
+    weights = _pruned(name, seed, (out_channels, channels, 1, 1), density)
     builder.add(Conv2d(name, weights, stride=(stride, stride), input=builder.last, signed_output=True))
     return name
 

@@ -53,11 +53,6 @@ class NetworkBuilder:
         """As the network executes them: average pooling is a depth-wise convolution."""
         return self._network.layers if self._network else ()
 
-    def _with(self, layer: Layer | AvgPool2d) -> Network:
-        if self._network is None:
-            return Network(self.input_shape, [layer], self.signed_input)
-        return self._network.with_layer(layer)
-
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
@@ -75,10 +70,8 @@ class NetworkBuilder:
         Raises:
             InputError: no tensor of that name.
         """
-        if self._network is None:
-            shapes = {INPUT: self.input_shape}
-        else:
-            shapes = {info.name: info.shape for info in self._network.tensors.values()}
+        tensors = self._network.tensors if self._network else {}
+        shapes = {INPUT: self.input_shape} | {info.name: info.shape for info in tensors.values()}
         wanted = name or self.last
         if wanted not in shapes:
             raise InputError(f"tensor {wanted!r} does not exist here; the tensors so far are {', '.join(shapes)}")
@@ -92,14 +85,18 @@ class NetworkBuilder:
         """Every layer's golden output by name, as :func:`tlm.reference.run` gives it for the same activations."""
         return {layer.name: self._tensor(layer.name) for layer in self.layers}
 
+    def _with(self, layer: Layer | AvgPool2d) -> Network:
+        if self._network is None:
+            return Network(self.input_shape, [layer], self.signed_input)
+        return self._network.with_layer(layer)
+
     def _tensor(self, name: str) -> OutputArray:
         """Values of a tensor; of a layer that was not calibrated they are worked out when somebody asks."""
         if name == INPUT:
             return self.activations
         if name not in self._tensors:
-            index = next(i for i, layer in enumerate(self.layers) if layer.name == name)
-            layer = self.layers[index]
-            before = self.layers[index - 1].name if index else INPUT
+            layer = next(layer for layer in self.layers if layer.name == name)
             residual = None if layer.residual is None else self._tensor(layer.residual)
-            self._tensors[name] = output(layer, self._tensor(layer.input or before), residual)
+            source = self._tensor(self.network().inputs[name])
+            self._tensors[name] = output(layer, source, residual)
         return self._tensors[name]

@@ -6,7 +6,7 @@ all saturate or all be zero, and a simulation with such values would prove littl
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import isqrt
 from typing import Any
 
@@ -29,16 +29,6 @@ _MULTIPLIER_BITS = MULTIPLIER_BITS - 1  # one bit of headroom below the 16 that 
 _RESIDUAL_NUMERATOR, _RESIDUAL_DENOMINATOR = 1, 2  # a residual's value counts half [A]
 
 
-@dataclass(frozen=True)
-class Requantisation:
-    """bias, multiplier, shift: int64 arrays (O,); residual_multiplier: one number for the layer (engine.md, Values)."""
-
-    bias: IntArray
-    multiplier: IntArray
-    shift: IntArray
-    residual_multiplier: int = 0
-
-
 def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | None = None) -> Conv2d:
     """The layer with bias, multiplier and shift that fit what it accumulates.
 
@@ -55,14 +45,7 @@ def calibrated(layer: Conv2d, accumulators: Int32Array, residual: Int8Array | No
         residual: int8 (O, H', W') where the layer has a residual.
     """
     added = None if residual is None else _sampled(residual)
-    fitted = fit(_sampled(accumulators), layer.signed_output, added)
-    return replace(
-        layer,
-        bias=fitted.bias,
-        multiplier=fitted.multiplier,
-        shift=fitted.shift,
-        residual_multiplier=fitted.residual_multiplier,
-    )
+    return replace(layer, **fit(_sampled(accumulators), layer.signed_output, added))
 
 
 def calibrated_average(layer: Conv2d, accumulators: Int32Array) -> Conv2d:
@@ -75,8 +58,8 @@ def calibrated_average(layer: Conv2d, accumulators: Int32Array) -> Conv2d:
         accumulators: int32 (O, H', W'), its sums without bias.
     """
     fitted = fit(_sampled(accumulators).reshape(1, -1), layer.signed_output, low_share=_LOW_SHARE)
-    every = np.ones(layer.out_channels, np.int64)
-    return replace(layer, bias=every * fitted.bias, multiplier=every * fitted.multiplier, shift=every * fitted.shift)
+    shared: dict[str, Any] = {key: int(fitted[key][0]) for key in ("bias", "multiplier", "shift")}
+    return replace(layer, **shared)
 
 
 def fit(
@@ -84,8 +67,8 @@ def fit(
     signed: bool,
     residual: Int8Array | None = None,
     low_share: int | None = None,
-) -> Requantisation:
-    """The requantisation for accumulators, see :func:`calibrated`.
+) -> dict[str, Any]:
+    """The requantisation for accumulators as arguments of :class:`tlm.Conv2d`, see :func:`calibrated`.
 
     Maps of fewer than 16 pixels have no distribution per channel worth the name: there the whole layer's is used.
 
@@ -114,7 +97,7 @@ def fit(
     floor = (-8 if signed else 0) << shift
     limit = 1 << (BIAS_BITS - 1)
     bias = np.clip((floor - lowest) // multiplier, -limit, limit - 1)
-    return Requantisation(bias, multiplier, shift, residual_multiplier)
+    return {"bias": bias, "multiplier": multiplier, "shift": shift, "residual_multiplier": residual_multiplier}
 
 
 def _sampled(maps: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import frexp
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,3 +49,26 @@ def shared_shift(ratios: FloatArray) -> tuple[IntArray, int]:
     """
     _, shift = fixed_point(float(ratios.max()))
     return np.rint(ratios * (1 << shift)).astype(np.int64), shift
+
+
+def requantisation(ratios: FloatArray, residual: str | None = None) -> dict[str, Any]:
+    """The arguments of :class:`tlm.Conv2d` that scale its sums.
+
+    Args:
+        ratios: of each output channel (O,), and behind them that of the residual, if there is one: what a unit is worth
+            in levels of the output.
+        residual: name of the tensor that is added.
+
+    Raises:
+        InputError: as of :func:`fixed_point`.
+    """
+    if residual is None:
+        multipliers, shifts = fixed_points(ratios)
+        return {"multiplier": multipliers, "shift": shifts}
+    multipliers, shift = shared_shift(ratios)
+    return {
+        "multiplier": multipliers[:-1],
+        "shift": shift,
+        "residual": residual,
+        "residual_multiplier": int(multipliers[-1]),
+    }

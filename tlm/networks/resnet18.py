@@ -9,7 +9,7 @@ sums).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tlm.core.errors import InputError
 from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
 from tlm.network.network import Network
-from tlm.networks.blocks import PwDwPw, StandardBlock, add_block, add_standard_block
+from tlm.networks.blocks import PwDwPw, add_block, add_standard_block
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights
@@ -29,11 +29,7 @@ Patterns: TypeAlias = Mapping[str, npt.NDArray[np.bool_]]
 PICTURE = 224
 """Side of the input, pixels, that the network is made for."""
 
-STRIDE = 32
-"""Pixels of the input for each pixel of the last map."""
-
 STEM_CHANNELS = 64
-_TAPS = 9
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,6 @@ def _blocks() -> dict[str, BlockShape]:
 BLOCKS = _blocks()
 """conv2_1 .. conv5_2: two blocks a stage; the first of stages 3 to 5 halves the map and doubles the channels."""
 
-STAGES = ("conv2_x", "conv3_x", "conv4_x", "conv5_x")
-
 
 def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
     """A block of ResNet-18 at 224x224; mid channels = output channels, first PW at the block's input resolution.
@@ -80,7 +74,7 @@ def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
 
 @dataclass(frozen=True, eq=False)
 class Resnet18:
-    """What to build.
+    """What to build; a scenario's keys (:mod:`tlm.scenario.networks`) are checked before they come here.
 
     Args:
         variant: ``"pw_dw_pw"``, the chip's network, or ``"base"``, the published one.
@@ -97,7 +91,7 @@ class Resnet18:
         divisor: of all channel counts but the input's and the classes': 1, 2, 4 or 8, for small networks in tests.
 
     Raises:
-        InputError: headed by the argument to blame.
+        InputError: patterns that do not fit the network.
     """
 
     variant: Variant = "pw_dw_pw"
@@ -109,23 +103,16 @@ class Resnet18:
     classes: int = 1000
     stage: str | None = None
     divisor: int = 1
-    block_taps: Mapping[str, int] = field(init=False)
-    """Valid taps by block."""
 
     def __post_init__(self) -> None:
-        if self.variant not in ("pw_dw_pw", "base"):
-            raise InputError(f"variant: {self.variant!r}, but must be one of pw_dw_pw, base")
-        if self.size not in range(STRIDE, PICTURE + 1, STRIDE):
-            raise InputError(f"size: {self.size!r}, but must be a multiple of {STRIDE} in {STRIDE}..{PICTURE}")
-        if self.divisor not in (1, 2, 4, 8):
-            raise InputError(f"divisor: {self.divisor!r}, but must be one of 1, 2, 4, 8")
-        if self.stage is not None and self.stage not in STAGES:
-            raise InputError(f"stage: {self.stage!r}, but must be one of {', '.join(STAGES)}")
-        if self.density is not None and not (self.variant == "base" and 0 <= self.density <= 1):
-            raise InputError(f"density: {self.density!r}, but must be in 0..1 and is only for the base network")
-        object.__setattr__(self, "block_taps", self._checked_taps())
         if self.patterns is not None:
             self._check_patterns(self.patterns)
+
+    @property
+    def block_taps(self) -> dict[str, int]:
+        """Valid taps by block."""
+        given = (self.taps,) * len(BLOCKS) if isinstance(self.taps, int) else self.taps
+        return dict(zip(BLOCKS, given, strict=True))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -139,27 +126,9 @@ class Resnet18:
         """The network's blocks by name, in the order of execution, for its size and divisor."""
         for name, shape in BLOCKS.items():
             if self.stage is None or self.stage == f"{name[:-1]}x":
-                yield (
-                    name,
-                    BlockShape(
-                        shape.in_channels // self.divisor,
-                        shape.height * self.size // PICTURE,
-                        shape.width * self.size // PICTURE,
-                        shape.out_channels // self.divisor,
-                        shape.stride,
-                    ),
-                )
-
-    def _checked_taps(self) -> dict[str, int]:
-        given = (self.taps,) * len(BLOCKS) if isinstance(self.taps, int) else tuple(self.taps)
-        if len(given) != len(BLOCKS):
-            raise InputError(
-                f"taps: {len(given)} numbers, but must be one for all blocks, or {len(BLOCKS)}: {', '.join(BLOCKS)}"
-            )
-        for block, taps in zip(BLOCKS, given, strict=True):
-            if isinstance(taps, bool) or not isinstance(taps, (int, np.integer)) or not 1 <= taps <= _TAPS:
-                raise InputError(f"taps: {taps!r} for block {block}, but must be an integer in 1..{_TAPS}")
-        return {block: int(taps) for block, taps in zip(BLOCKS, given, strict=True)}
+                inputs, outputs = shape.in_channels // self.divisor, shape.out_channels // self.divisor
+                height, width = (side * self.size // PICTURE for side in (shape.height, shape.width))
+                yield name, BlockShape(inputs, height, width, outputs, shape.stride)
 
     def _check_patterns(self, patterns: Patterns) -> None:
         if self.variant != "pw_dw_pw":
@@ -216,8 +185,7 @@ def add_resnet18(builder: NetworkBuilder, network: Resnet18) -> None:
 def _add(builder: NetworkBuilder, network: Resnet18, name: str, shape: BlockShape) -> None:
     outputs = shape.out_channels
     if network.variant == "base":
-        block = StandardBlock(name, shape.in_channels, outputs, shape.stride, network.density)
-        add_standard_block(builder, block, network.seed)
+        add_standard_block(builder, name, outputs, shape.stride, network.density, network.seed)
         return
     pattern = None if network.patterns is None else network.patterns[name]
     geometry = (shape.in_channels, shape.height, shape.width, outputs, outputs, shape.stride)

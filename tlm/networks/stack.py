@@ -21,6 +21,9 @@ from tlm.networks.weights import dense_weights, prune_taps, prune_weights, prune
 ARRAYS = ("weights", "bias", "multiplier", "shift", "residual_multiplier")
 """What a weights file may hold for a layer ``c1``: ``c1.weights`` and so on."""
 
+_KEYS = ("stride", "padding", "dilation", "groups", "signed_output", "input", "residual", "accumulator_output")
+"""Of a layer, as :class:`tlm.Conv2d` takes them."""
+
 
 @dataclass(frozen=True)
 class StackLayer:
@@ -122,26 +125,14 @@ def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping
         raise InputError(f"layer {spec.name!r}: {missing} missing beside {', '.join(found)}; give all of them or none")
     if "residual_multiplier" in found:
         factor = found["residual_multiplier"]
-        if factor.size != 1 or factor.dtype.kind not in "iu":
+        if factor.size != 1:
             name = f"{spec.name}.residual_multiplier"
             raise InputError(f"array {name!r} is {factor.dtype} {factor.shape}; a layer has one integer")
-        found["residual_multiplier"] = int(factor.item())
+        found["residual_multiplier"] = factor.item()
     elif spec.residual is not None:
         found["residual_multiplier"] = 1
-    layer = Conv2d(
-        spec.name,
-        weights,
-        stride=spec.stride,
-        padding=spec.padding,
-        dilation=spec.dilation,
-        groups=spec.groups,
-        signed_output=spec.signed_output,
-        input=spec.input,
-        residual=spec.residual,
-        accumulator_output=spec.accumulator_output,
-        **found,
-    )
-    builder.add(layer, calibrate="multiplier" not in found)
+    keys = {key: getattr(spec, key) for key in _KEYS}
+    builder.add(Conv2d(spec.name, weights, **keys, **found), calibrate="multiplier" not in found)
 
 
 def _seeded(spec: StackLayer, seed: int, in_channels: int) -> Int8Array:

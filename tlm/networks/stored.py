@@ -26,6 +26,7 @@ FORMAT = "tlm.network/1"
 """Version of the format."""
 
 JSON_NAME = "network.json"
+_KEYS = ("groups", "signed_output", "accumulator_output", "residual", "residual_multiplier")
 _DTYPES = {"weights": np.int8, "bias": np.int32, "multiplier": np.uint16, "shift": np.uint8}
 
 
@@ -104,40 +105,18 @@ def _description(layer: Layer, network: Network) -> dict[str, Any]:
     }
     if isinstance(layer, MaxPool2d):
         return common | {"kind": "max_pool", "kernel": list(layer.kernel)}
-    return common | {
-        "kind": "conv",
-        "groups": layer.groups,
-        "signed_output": bool(layer.signed_output),
-        "accumulator_output": bool(layer.accumulator_output),
-        "residual": layer.residual,
-        "residual_multiplier": layer.residual_multiplier,
-    }
+    return common | {"kind": "conv"} | {key: getattr(layer, key) for key in _KEYS}
 
 
 def _layer(described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Layer:
     name, kind = described["name"], described["kind"]
-    (top, bottom), (left, right) = described["padding"]
-    common: dict[str, Any] = {
-        "name": name,
-        "input": described["input"],
-        "stride": tuple(described["stride"]),
-        "padding": ((top, bottom), (left, right)),
-        "dilation": tuple(described["dilation"]),
-    }
+    common = {key: described[key] for key in ("name", "input", "stride", "padding", "dilation")}
     if kind == "max_pool":
-        return MaxPool2d(**common, kernel=tuple(described["kernel"]))
+        return MaxPool2d(**common, kernel=described["kernel"])
     if kind != "conv":
         raise InputError(f"layer {name!r}: kind {kind!r} is not known; allowed: conv, max_pool")
     integers: dict[str, Any] = {key: arrays[f"{name}.{key}"] for key in _DTYPES}  # of other types Conv2d complains
-    return Conv2d(
-        **common,
-        **integers,
-        groups=described["groups"],
-        signed_output=described["signed_output"],
-        accumulator_output=described["accumulator_output"],
-        residual=described["residual"],
-        residual_multiplier=described["residual_multiplier"],
-    )
+    return Conv2d(**common, **integers, **{key: described[key] for key in _KEYS})
 
 
 def _write(file: BinaryIO, arrays: dict[str, npt.NDArray[Any]]) -> None:

@@ -240,16 +240,27 @@ class WaitSpan(NamedTuple):
 def wait_spans(
     cycles: int, parts: Sequence[tuple[int, int]], running: Spans, waiting: Mapping[str, Spans]
 ) -> Iterator[WaitSpan]:
-    """Cycles outside layers, in the order of time; arguments as above, but of each part its (s_0, end)."""
+    """Cycles outside layers, in the order of time, as long as a cause lasts; arguments as above, but of each part its
+    (s_0, end).
+    """
     computing = Spans()
     for start, end in parts:
         computing.add(start, end)
     starts = [start for start, _ in parts]
     edges = {0, cycles, *(edge for spans in (computing, running, *waiting.values()) for span in spans for edge in span)}
+    last: WaitSpan | None = None
     for start, end in pairwise(sorted(edge for edge in edges if edge <= cycles)):
         if start not in computing:
             cause = "instructions" if start in running else next((c for c in waiting if start in waiting[c]), "host")
-            yield WaitSpan(cause, start, end, bisect_right(starts, start))
+            span = WaitSpan(cause, start, end, bisect_right(starts, start))
+            if last is not None and (last.cause, last.end_cycle, last.before) == (cause, start, span.before):
+                last = last._replace(end_cycle=end)
+                continue
+            if last is not None:
+                yield last
+            last = span
+    if last is not None:
+        yield last
 
 
 def check_sums(account: RunAccount, cycles: int) -> None:

@@ -17,9 +17,7 @@ from tlm.core.payload import Payload
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import ChannelAccount, Spans, SramAccount
-
-FILLS = {SramName.WMEM: "weights", SramName.AMEM: "activations", SramName.IMEM: "instructions"}
-"""SRAM -> cause of a wait for a load into it."""
+from tlm.observe.causes import FILLS
 
 _ASKED, _ANSWERED = (Phase.BEGIN_REQ,), (Phase.END_RESP,)
 

@@ -2,90 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
-from tlm.plots import causes, energy, levels, roofline, roofline_drawing, style, timeline
+from tlm.plots import style
+from tlm.plots.causes import causes_of, causes_of_each
+from tlm.plots.chart import Chart
+from tlm.plots.drawing import draw
+from tlm.plots.energy import energy_of
+from tlm.plots.levels import levels_of_each
+from tlm.plots.roofline import Roofline, roofline_of
 from tlm.plots.sources import Source
+from tlm.plots.timeline import timeline_of
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+OF_ONE: Mapping[str, Callable[[Source], Chart | Roofline]] = {
+    "timeline": timeline_of, "causes": causes_of, "roofline": roofline_of, "energy": energy_of
+}  # fmt: skip
+"""Figures of one result: name -> what it shows."""
 
-OF_ONE = ("timeline", "causes", "roofline", "energy")
-"""Figures of one result."""
-OF_SEVERAL = ("levels", "causes")
+OF_SEVERAL: Mapping[str, Callable[[Sequence[Source]], Chart]] = {"levels": levels_of_each, "causes": causes_of_each}
 """Figures of several results together."""
-FIGURES = (*OF_ONE, "levels")
 
 
-def figure_names(sources: Sequence[Source], only: Sequence[str]) -> tuple[str, ...]:
-    """The figures that will be drawn.
-
-    Args:
-        sources: the results.
-        only: those that were asked for; empty: all that fit.
-
-    Raises:
-        InputError: one was asked for that does not fit the number of results.
-    """
-    allowed, count = (OF_ONE, "one result") if len(sources) == 1 else (OF_SEVERAL, f"{len(sources)} results")
-    for name in only:
-        if name not in allowed:
-            other = "several results together" if name in OF_SEVERAL else "one result at a time"
-            raise InputError(
-                f"--only {name}: is a picture of {other}, but {count} {'is' if len(sources) == 1 else 'are'} given; "
-                f"allowed here: {', '.join(allowed)}"
-            )
-    return tuple(name for name in allowed if not only or name in only)
-
-
-def render(
-    sources: Sequence[Source],
-    directory: Path,
-    formats: Sequence[str] = ("png",),
-    only: Sequence[str] = (),
-    progress: Callable[[str], None] = lambda _: None,
-) -> Iterator[Path]:
-    """Draw and write the figures; gives each file when it is there.
-
-    All that is drawn is worked out before the first file is written.
+def figures(sources: Sequence[Source], only: Sequence[str] = ()) -> dict[str, Chart | Roofline]:
+    """Name -> figure.
 
     Args:
         sources: one result, or several.
-        directory: an existing directory.
-        formats: "png", "svg".
-        only: names of figures; empty: all.
-        progress: told what is drawn next.
+        only: names of those that are wanted; empty: all that fit.
 
     Raises:
-        InputError: a result lacks what a figure needs, or a name does not fit.
+        InputError: a figure was asked for that does not fit the number of results; a result lacks what one needs.
     """
-    drawings = [(name, drawing(name, sources)) for name in figure_names(sources, only)]
-    for name, draw in drawings:
+    of_one = len(sources) == 1
+    allowed, count = (OF_ONE, "one result is") if of_one else (OF_SEVERAL, f"{len(sources)} results are")
+    for name in only:
+        if name not in allowed:
+            other = "several results together" if of_one else "one result at a time"
+            raise InputError(
+                f"--only {name}: is a picture of {other}, but {count} given; allowed here: {', '.join(allowed)}"
+            )
+    wanted = [name for name in allowed if not only or name in only]
+    if of_one:
+        return {name: OF_ONE[name](sources[0]) for name in wanted}
+    return {name: OF_SEVERAL[name](sources) for name in wanted}
+
+
+def render(
+    shown: Mapping[str, Chart | Roofline],
+    directory: Path,
+    formats: Sequence[str] = ("png",),
+    progress: Callable[[str], None] = lambda _: None,
+) -> Iterator[Path]:
+    """Draw and write figures; gives each file when it is there.
+
+    Args:
+        shown: name -> figure.
+        directory: an existing directory.
+        formats: "png", "svg".
+        progress: told what is drawn next.
+    """
+    for name, figure in shown.items():
         progress(f"drawing {name}")
         with style.style():
-            figure = draw()
+            drawn = draw(figure)
             for format_name in formats:
                 path = directory / f"{name}.{format_name}"
                 with whole_file(path) as temporary:
-                    style.save(figure, temporary, format_name)
+                    style.save(drawn, temporary, format_name)
                 yield path
-
-
-def drawing(name: str, sources: Sequence[Source]) -> Callable[[], Figure]:
-    """Works out what a figure shows; the call that draws it."""
-    if name == "levels":
-        return partial(levels.draw, levels.levels_of_each(sources))
-    if name == "causes":
-        return partial(
-            causes.draw, causes.causes_of(sources[0]) if len(sources) == 1 else causes.causes_of_each(sources)
-        )
-    if name == "timeline":
-        return partial(timeline.draw, timeline.timeline_of(sources[0]))
-    if name == "roofline":
-        return partial(roofline_drawing.draw, roofline.roofline_of(sources[0]))
-    return partial(energy.draw, energy.energy_of(sources[0]))

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlm.analysis.stored import StoredResult, load_result, result_path
-from tlm.analysis.stored_timeline import StoredEnergy, StoredRunEnergy, StoredTimeline
 from tlm.core.errors import InputError
-
-_OLD = "missing; the result was made by an older version; run the scenario again, or leave the picture out with --only"
+from tlm.results.result_json import RunRecord, load_result, result_path
 
 _MAX_DIFFERENCES = 40
 """Letters behind a name."""
@@ -23,7 +20,7 @@ class Source:
     """A result and the file that it came from, which errors name."""
 
     file: Path
-    stored: StoredResult
+    stored: RunRecord
 
     @property
     def title(self) -> str:
@@ -31,46 +28,12 @@ class Source:
         stored = self.stored
         return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
 
-    @property
-    def timeline(self) -> StoredTimeline:
-        """When what happened.
-
-        Raises:
-            InputError: the result has none.
-        """
-        if self.stored.timeline is None:
-            raise InputError(f"{self.file}: timeline: {_OLD}")
-        return self.stored.timeline
-
-    @property
-    def energy(self) -> StoredRunEnergy:
-        """What the run took.
-
-        Raises:
-            InputError: the result does not say.
-        """
-        if self.stored.energy is None:
-            raise InputError(f"{self.file}: energy: {_OLD}")
-        return self.stored.energy
-
-    @property
-    def layer_energies(self) -> list[StoredEnergy]:
-        """What each layer took.
-
-        Raises:
-            InputError: the result does not say.
-        """
-        found = [layer.energy for layer in self.stored.layers if layer.energy is not None]
-        if len(found) < len(self.stored.layers):
-            raise InputError(f"{self.file}: layers[].energy: {_OLD}")
-        return found
-
     def edited(self, key: str) -> InputError:
         """The complaint about figures that contradict each other."""
         return InputError(f"{self.file}: {key}; the file was edited: run the scenario again")
 
 
-def operating_point(stored: StoredResult) -> str:
+def operating_point(stored: RunRecord) -> str:
     """Supply and clock with their labels: published pairs are [P]."""
     from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 
@@ -83,7 +46,7 @@ def load_sources(paths: Sequence[Path]) -> list[Source]:
     """Read results, each a file or its directory.
 
     Raises:
-        InputError: see :func:`tlm.analysis.stored.load_result`; no layers; results that cannot be compared.
+        InputError: see :func:`tlm.results.result_json.load_result`; no layers; results that cannot be compared.
     """
     sources = [Source(result_path(path), load_result(path)) for path in paths]
     for source in sources:
@@ -118,7 +81,7 @@ def kernel_taps(source: Source) -> int:
     return int(source.stored.settings.get("network", {}).get("kernel", 3)) ** 2
 
 
-def _chip_keys(stored: StoredResult) -> dict[str, Any]:
+def _chip_keys(stored: RunRecord) -> dict[str, Any]:
     """The chip, without a clock that follows from its supply."""
     from tlm.chip.operating_point import max_frequency_mhz
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tlm.plots import style
+from tlm.plots.colours import CAUSES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,12 +24,12 @@ _AXES: tuple[tuple[str, Callable[[TradeoffPoint], float]], ...] = (
 
 def draw(points: Sequence[TradeoffPoint]) -> Figure:
     """One panel for each cost, accuracy upwards."""
-    from matplotlib.figure import Figure
     from matplotlib.patheffects import withStroke
 
-    figure = Figure(figsize=(style.WIDTH_INCHES, _HEIGHT_INCHES), layout="constrained")
+    title = "What pruning costs and gains: trained INT4 networks on the engine"
+    figure = style.new_figure(style.WIDTH_INCHES, _HEIGHT_INCHES, title)
     panels = figure.subplots(1, len(_AXES), sharey=True)
-    colour = style.CAUSES["computing"]
+    colour = CAUSES["computing"]
     for axes, (label, cost) in zip(panels, _AXES, strict=True):
         costs, shares = [cost(point) for point in points], [100 * point.accuracy for point in points]
         axes.plot(costs, shares, "o-", color=colour, linewidth=1.0, markersize=4)
@@ -41,5 +42,4 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
         axes.margins(y=0.12)
         axes.grid(visible=True)
     panels[0].set_ylabel("test accuracy, % (measured)")
-    figure.suptitle("What pruning costs and gains: trained INT4 networks on the engine", x=0.01, ha="left")
     return figure

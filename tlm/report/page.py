@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
-from typing import Any
+from string import Template
+from typing import Any, NamedTuple
 
 from tlm.core.errors import InputError
 from tlm.core.labels import IN_RUNS
 
 PJ_PER_UJ = 1e6
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-{css}</style>
-<script>{library}</script>
-</head>
-<body>
-{body}
-<script type="application/json" id="data">{data}</script>
-<script>
-{common}</script>
-<script>
-{script}</script>
-</body>
-</html>
-"""
 
-
-@dataclass(frozen=True)
-class Figure:
+class Number(NamedTuple):
     """A number of the summary."""
 
     name: str
@@ -69,7 +46,7 @@ def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
     """
     from plotly.offline import get_plotlyjs
 
-    return _PAGE.format(
+    return Template(_asset("page.html")).substitute(
         title=escape(title),
         css=_asset("report.css"),
         library=get_plotlyjs(),
@@ -80,11 +57,11 @@ def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
     )
 
 
-def summary(figures: Iterable[Figure]) -> str:
+def summary(numbers: Iterable[Number]) -> str:
     """Numbers with their units and labels."""
     cells = (
         f"<div><dt>{escape(one.name)}</dt><dd>{escape(one.value)} <span class=faint>{one.label}</span></dd></div>"
-        for one in figures
+        for one in numbers
     )
     return f'<dl class="summary">{"".join(cells)}</dl>'
 

@@ -2,50 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tlm.plots.sources import load_sources, operating_point
-from tlm.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page, section, summary, table
+from tlm.observe.causes import words
+from tlm.plots.sources import Source, load_sources, operating_point
+from tlm.report.page import LABELS, PJ_PER_UJ, Number, energy_text, figure, page, section, summary, table
 from tlm.report.run_figures import figures_of
+from tlm.results.result_json import LayerRecord
 
-if TYPE_CHECKING:
-    from tlm.analysis.stored import StoredLayer
-    from tlm.plots.sources import Source
-
-_COLUMNS = (
-    ("number", "no.", "", ""),
-    ("name", "layer", "", ""),
-    ("kind", "kind", "", ""),
-    ("output", "output", "", "[S]"),
-    ("cycles", "cycles", "", "[S]"),
-    ("compute_cycles", "compute cycles", "", "[S]"),
-    ("wait_cycles", "waits before", "cycles", "[S]"),
-    ("utilization", "utilisation", "%", "[S]"),
-    ("macs", "MACs", "", "[S]"),
-    ("steps", "steps", "", "[S]"),
-    ("load_bytes", "loaded", "bytes", "[S]"),
-    ("store_bytes", "stored", "bytes", "[S]"),
-    ("energy_uj", "energy", "µJ", "[A]"),
-    ("off_chip_uj", "off-chip", "µJ", "[A]"),
-    ("cause", "most cycles go to", "", "[S]"),
+_COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
+    ("layer", "", "", lambda layer: layer.name),
+    ("kind", "", "", lambda layer: layer.kind),
+    ("output", "", "[S]", lambda layer: "x".join(map(str, layer.output_shape))),
+    ("cycles", "", "[S]", lambda layer: layer.cycles),
+    ("compute cycles", "", "[S]", lambda layer: layer.compute_cycles),
+    ("waits before", "cycles", "[S]", lambda layer: sum(layer.waits.values())),
+    ("utilisation", "%", "[S]", lambda layer: round(100 * layer.utilization, 2)),
+    ("MACs", "", "[S]", lambda layer: layer.macs),
+    ("steps", "", "[S]", lambda layer: layer.steps),
+    ("loaded", "bytes", "[S]", lambda layer: layer.load_bytes),
+    ("stored", "bytes", "[S]", lambda layer: layer.store_bytes),
+    ("energy", "µJ", "[A]", lambda layer: layer.energy.total_pj / PJ_PER_UJ),
+    ("off-chip", "µJ", "[A]", lambda layer: layer.energy.off_chip_pj / PJ_PER_UJ),
+    ("most cycles go to", "", "[S]", lambda layer: words(max(layer.by_cause(), key=layer.by_cause().__getitem__))),
 )
+"""Title, unit, label and value of the table of layers; a number stands before them."""
 
 
 def run_page(path: Path) -> str:
     """The page of a result file or its directory.
 
     Raises:
-        InputError: see :func:`tlm.plots.sources.load_sources`; a result without timeline or energy.
+        InputError: see :func:`tlm.plots.sources.load_sources`; figures that contradict each other.
     """
     (source,) = load_sources([path])
-    energies = source.layer_energies
+    figures = figures_of(source)
+    columns = [{"name": name, "title": name, "unit": unit, "label": label} for name, unit, label, _ in _COLUMNS]
     rows = [
-        {**_row(index + 1, layer), "energy_uj": one.total_pj / PJ_PER_UJ, "off_chip_uj": one.off_chip_pj / PJ_PER_UJ}
-        for index, (layer, one) in enumerate(zip(source.stored.layers, energies, strict=True))
+        {"no.": index + 1} | {name: value(layer) for name, *_, value in _COLUMNS}
+        for index, layer in enumerate(source.stored.layers)
     ]
-    columns = [{"name": name, "title": title, "unit": unit, "label": label} for name, title, unit, label in _COLUMNS]
     body = "".join(
         (
             f"<h1>{escape(source.stored.name)}</h1>",
@@ -56,12 +55,14 @@ def run_page(path: Path) -> str:
                     "under its bar the transfers for it. Drag to zoom, double-click to see all."),
             section("Where the cycles go", figure("causes")),
             section("Roofline", figure("roofline"), "Numbers are the layers' in the table. A layer's cycles are those "
-                    "in which it computes, is waited for, or has a transfer under way."),
+                    "in which it computes, is waited for, or has a transfer under way. The colour says what takes most "
+                    "of the cycles of computing and waiting."),
             section("Energy by component", figure("energy"), "Off-chip memory is in no sum of the core's."),
             section("Layers", table("layers"), "Click a heading to sort.", long=True),
         )
     )  # fmt: skip
-    data = {"figures": figures_of(source), "columns": columns, "rows": rows}
+    number = {"name": "no.", "title": "no.", "unit": "", "label": ""}
+    data = {"figures": figures, "columns": [number, *columns], "rows": rows}
     return page(f"{source.stored.name} - cartesian-tlm", body, data, "run")
 
 
@@ -74,40 +75,21 @@ def _chip_text(source: Source) -> str:
     )
 
 
-def _summary(source: Source) -> list[Figure]:
-    stored, energy = source.stored, source.energy
+def _summary(source: Source) -> list[Number]:
+    stored, energy = source.stored, source.stored.energy
     seconds = stored.time_us / 1e6
     return [
-        Figure("cycles", f"{stored.cycles:,}", "[S]"),
-        Figure("time", f"{stored.time_us:,.2f} µs", "[S]"),
-        Figure("within layers", f"{stored.compute_cycles:,} cycles", "[S]"),
-        Figure("MACs executed", f"{stored.macs:,}", "[S]"),
-        *([] if stored.useful_macs is None else [Figure("of these useful", f"{stored.useful_macs:,}", "[S]")]),
-        Figure("MACs of the dense network", f"{stored.dense_macs:,}", "[S]"),
-        Figure("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[S]"),
-        Figure("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[S]"),
-        Figure("loaded", f"{stored.traffic_bytes.get('load', 0):,} bytes", "[S]"),
-        Figure("stored", f"{stored.traffic_bytes.get('store', 0):,} bytes", "[S]"),
-        Figure("energy of the core", energy_text(energy.total_pj), "[A]"),
-        Figure("off-chip memory, apart", energy_text(energy.off_chip_pj), "[A]"),
-        Figure("power of the core", f"{energy.total_pj / 1e12 / seconds * 1e3:,.1f} mW", "[A]"),
+        Number("cycles", f"{stored.cycles:,}", "[S]"),
+        Number("time", f"{stored.time_us:,.2f} µs", "[S]"),
+        Number("within layers", f"{stored.compute_cycles:,} cycles", "[S]"),
+        Number("MACs executed", f"{stored.macs:,}", "[S]"),
+        Number("of these useful", f"{stored.useful_macs:,}", "[S]"),
+        Number("MACs of the dense network", f"{stored.dense_macs:,}", "[S]"),
+        Number("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[S]"),
+        Number("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[S]"),
+        Number("loaded", f"{stored.traffic_bytes.get('load', 0):,} bytes", "[S]"),
+        Number("stored", f"{stored.traffic_bytes.get('store', 0):,} bytes", "[S]"),
+        Number("energy of the core", energy_text(energy.total_pj), "[A]"),
+        Number("off-chip memory, apart", energy_text(energy.off_chip_pj), "[A]"),
+        Number("power of the core", f"{energy.total_pj / 1e12 / seconds * 1e3:,.1f} mW", "[A]"),
     ]
-
-
-def _row(number: int, layer: StoredLayer) -> dict[str, Any]:
-    causes = layer.by_cause()
-    return {
-        "number": number,
-        "name": layer.name,
-        "kind": layer.kind,
-        "output": "x".join(map(str, layer.output_shape)),
-        "cycles": layer.cycles,
-        "compute_cycles": layer.compute_cycles,
-        "wait_cycles": sum(layer.waits.values()),
-        "utilization": round(100 * layer.utilization, 2),
-        "macs": layer.macs,
-        "steps": layer.steps,
-        "load_bytes": layer.load_bytes,
-        "store_bytes": layer.store_bytes,
-        "cause": max(causes, key=lambda cause: causes[cause]).replace("_", " ") if any(causes.values()) else "",
-    }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tlm.core.errors import InputError
-from tlm.report.page import LABELS, PJ_PER_UJ, Figure, energy_text, figure, page, section, summary, table
+from tlm.report.page import LABELS, PJ_PER_UJ, Number, energy_text, figure, page, section, summary, table
 from tlm.sweeps.columns import COLUMNS, OK
 from tlm.sweeps.store import DATABASE_NAME, read_store
 
@@ -21,15 +21,13 @@ _WORDS = {
     "tops_per_w": "efficiency", "macs": "MACs", "off_chip": "off-chip", "utilization": "utilisation", "_": " "
 }  # fmt: skip
 
-_CONTROLS = """
-<div class="controls">
+_CONTROLS = """<div class="controls">
 <label>horizontal<select id="x"></select></label>
 <label>vertical<select id="y"></select></label>
 <label>colour<select id="colour"></select></label>
 </div>
 <div class="controls" id="filters"></div>
-<div class="controls"><span id="count"></span><button id="reset">show all</button></div>
-"""
+<div class="controls"><span id="count"></span><button id="reset">show all</button></div>"""
 
 
 def sweep_page(directory: Path) -> str:
@@ -69,18 +67,18 @@ def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
     return f"every point failed, the first with: {errors[0]}; `tlm sweep {directory} --retry-failed` runs them again"
 
 
-def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Figure]:
+def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Number]:
     done = [row for row in rows if row["cycles"] is not None and row["energy_pj"] is not None]
     fastest = min(done, key=lambda row: (row["cycles"], row["point"]))
     thrifty = min(done, key=lambda row: (row["energy_pj"], row["point"]))
     rest = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()) if status != OK)
     return [
-        Figure("points", f"{len(rows):,}"),
-        Figure("equal to the golden model", f"{counts.get(OK, 0):,}"),
-        *([Figure("others", rest)] if rest else []),
-        *(Figure(axis, _values(axis, rows)) for axis in axes),
-        Figure(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
-        Figure(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
+        Number("points", f"{len(rows):,}"),
+        Number("equal to the golden model", f"{counts.get(OK, 0):,}"),
+        *([Number("others", rest)] if rest else []),
+        *(Number(axis, _values(axis, rows)) for axis in axes),
+        Number(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
+        Number(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
     ]
 
 
@@ -98,24 +96,20 @@ def _columns(axes: list[str]) -> list[dict[str, Any]]:
     def column(name: str, **more: Any) -> dict[str, Any]:
         return {"name": name, "title": name, "unit": "", "label": "", **more}
 
-    return [
-        column("point"),
-        *(column(axis, parameter=True) for axis in axes),
-        column("status"),
-        *(
-            column(
-                _NAMES.get(one.name, one.name),
-                title=_title(one.name),
-                unit=_UNITS.get(one.unit, one.unit),
-                label=one.label,
-                meaning=one.meaning,
-                numeric=one.kind != "TEXT",
-                higher_is_better=one.name in _HIGHER_IS_BETTER,
-            )
-            for one in COLUMNS
-        ),
-        column("error"),
+    numbers = [
+        column(
+            _NAMES.get(one.name, one.name),
+            title=_title(one.name),
+            unit=_UNITS.get(one.unit, one.unit),
+            label=one.label,
+            meaning=one.meaning,
+            numeric=one.kind != "TEXT",
+            higher_is_better=one.name in _HIGHER_IS_BETTER,
+        )
+        for one in COLUMNS
     ]
+    parameters = [column(axis, parameter=True) for axis in axes]
+    return [column("point"), *parameters, column("status"), *numbers, column("error")]
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

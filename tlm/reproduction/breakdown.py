@@ -11,36 +11,30 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from tlm.observe.account import ArrayAccount, added
+from tlm.observe.causes import CAUSES as COMMON_CAUSES
 from tlm.reproduction.efficiency import BESIDE_BLOCKS, BLOCKS, FIRST_PW, SECOND_PW, group_of
 from tlm.reproduction.split import DENSE_TAPS, Split
 from tlm.results.result import LayerResult, Result
 
 IDEAL = "ideal"
 
+_OF_ACCOUNT = ("bank_conflict", "instruction", "pipeline", "parameters", "write_back", "drain")
+_OF_WAITS = ("weights", "activations", "instructions", "host")
+
 CAUSES: Mapping[str, str] = {
     IDEAL: "1 + k units on a full array",
     "first_pw": "first point-wise layers at the input's resolution, where the block halves the map",
     "partial": "lanes and columns without a pixel or channel: last tiles and groups",
     "halo": "steps of rows that bands compute twice",
-    "bank_conflict": "words of one step share an AMem bank (stride 2)",
-    "instruction": "pattern words without a valid tap",
-    "pipeline": "emptying the pipeline and the gap: 13 cycles a pass",
-    "parameters": "parameter reads of a new group",
-    "write_back": "waiting for the pass before to be written",
-    "drain": "writing the last pass of a layer",
+    **{cause: COMMON_CAUSES[cause].brief for cause in _OF_ACCOUNT},
     "projections": "projection shortcuts, all of their compute cycles",
     "stem": "the unpruned 7x7 layer, all of its compute cycles",
     "max pooling": "all of its compute cycles",
     "average pooling": "all of its compute cycles",
     "classifier": "all of its compute cycles",
-    "weights": "waiting for loads into WMem",
-    "activations": "waiting for loads into AMem, and stores",
-    "instructions": "headers and first parameters, loads into IMem",
-    "host": "register accesses and interrupts",
+    **{cause: COMMON_CAUSES[cause].brief for cause in _OF_WAITS},
 }
 """Cause -> what it is. Those up to "drain" are of the blocks' two layers alone, from "weights" on of all layers."""
-
-_OF_ACCOUNT = ("bank_conflict", "instruction", "pipeline", "parameters", "write_back", "drain")
 
 
 def breakdown(name: str, result: Result, taps: int) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -41,99 +41,76 @@ def group_of(name: str, kind: str) -> str:
     raise SimulationError(f"reproduction: layer {name!r} ({kind}) belongs to no part of a PW-DW-PW network")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Efficiency:
-    """What runs took at one operating point for their dense-equivalent operations (docs/energy.md)."""
+@dataclass(frozen=True)
+class Work:
+    """Dense-equivalent operations, and the events that they took (docs/energy.md)."""
 
     dense_macs: int
     """Of the unpruned network."""
-    cycles: int
-    time_us: float
-    within_events: Mapping[str, int]
-    """Key of the table of energies -> how many events while layers computed."""
     events: Mapping[str, int]
-    """The same of the whole run."""
+    """Key of the table of energies -> how many."""
     per_event_aj: Mapping[str, int]
-    """What an event took."""
 
     @property
-    def within_aj(self) -> int:
-        """The engine's energy while layers computed; attojoules."""
-        return priced(self.within_events, self.per_event_aj)[0].total
-
-    @property
-    def total_aj(self) -> int:
-        """All of the core: waits, DMA, interconnect and host too."""
+    def core_aj(self) -> int:
+        """Energy of the core, attojoules."""
         return priced(self.events, self.per_event_aj)[0].total
 
     @property
     def off_chip_aj(self) -> int:
-        """Of the off-chip memory, in neither of the others."""
+        """Of the off-chip memory, apart."""
         return priced(self.events, self.per_event_aj)[1]
 
     @property
-    def within(self) -> float:
-        """Dense-equivalent TOPS/W within layers."""
-        return self._tops_per_w(self.within_aj)
+    def tops_per_w(self) -> float:
+        """Of the core."""
+        return self._tops_per_w(self.core_aj)
 
     @property
-    def whole(self) -> float:
-        """The same of the whole run."""
-        return self._tops_per_w(self.total_aj)
+    def span(self) -> tuple[float, float]:
+        """Least and most of it that the split over events allows (:mod:`tlm.reproduction.uncertainty`)."""
+        least, most = energy_range_aj(self.events, self.per_event_aj)
+        return self._tops_per_w(most), self._tops_per_w(least)
 
     @property
     def with_off_chip(self) -> float:
-        """The same with the off-chip memory's energy."""
-        return self._tops_per_w(self.total_aj + self.off_chip_aj)
-
-    @property
-    def off_chip_share(self) -> float:
-        """The off-chip memory's share of all energy."""
-        return self.off_chip_aj / (self.total_aj + self.off_chip_aj)
-
-    @property
-    def within_range(self) -> tuple[float, float]:
-        """Least and most of ``within`` that the split over events allows (:mod:`tlm.reproduction.uncertainty`)."""
-        return self._range(self.within_events)
-
-    @property
-    def whole_range(self) -> tuple[float, float]:
-        """The same of ``whole``."""
-        return self._range(self.events)
-
-    @property
-    def power_mw(self) -> float:
-        """Average of the core over the whole run, mW."""
-        return self.total_aj * 1e-9 / self.time_us
-
-    def _range(self, events: Mapping[str, int]) -> tuple[float, float]:
-        least, most = energy_range_aj(events, self.per_event_aj)
-        return self._tops_per_w(most), self._tops_per_w(least)
+        """TOPS/W of core and off-chip memory."""
+        return self._tops_per_w(self.core_aj + self.off_chip_aj)
 
     def _tops_per_w(self, energy_aj: int | Fraction) -> float:
         return tops_per_w(self.dense_macs, float(energy_aj) / AJ_PER_PJ)
 
 
+@dataclass(frozen=True)
+class Efficiency:
+    """What runs took at one operating point."""
+
+    cycles: int
+    time_us: float
+    within: Work
+    """While layers computed."""
+    whole: Work
+    """With waits, DMA, interconnect and host."""
+
+    @property
+    def power_mw(self) -> float:
+        """Average of the core over the whole run, mW."""
+        return self.whole.core_aj * 1e-9 / self.time_us
+
+
 def efficiency_of(result: Result) -> Efficiency:
     """Of one run."""
-    return Efficiency(
-        dense_macs=result.dense_macs,
-        cycles=result.cycles,
-        time_us=result.time_us,
-        within_events=result.compute_events,
-        events=result.events,
-        per_event_aj=result.energy_table.per_event_aj(result.chip),
-    )
+    per_event_aj = result.energy_table.per_event_aj(result.chip)
+    within, whole = (Work(result.dense_macs, events, per_event_aj) for events in (result.compute_events, result.events))
+    return Efficiency(result.cycles, result.time_us, within, whole)
 
 
-def together(runs: Iterable[Efficiency]) -> Efficiency:
+def together(runs: Sequence[Efficiency]) -> Efficiency:
     """Of several runs at one operating point, one after the other."""
-    found = list(runs)
-    return Efficiency(
-        dense_macs=sum(run.dense_macs for run in found),
-        cycles=sum(run.cycles for run in found),
-        time_us=sum(run.time_us for run in found),
-        within_events=sum((Counter(run.within_events) for run in found), Counter()),
-        events=sum((Counter(run.events) for run in found), Counter()),
-        per_event_aj=found[0].per_event_aj,
-    )
+    within, whole = _added([run.within for run in runs]), _added([run.whole for run in runs])
+    return Efficiency(sum(run.cycles for run in runs), sum(run.time_us for run in runs), within, whole)
+
+
+def _added(works: Sequence[Work]) -> Work:
+    events = sum((Counter(work.events) for work in works), Counter[str]())
+    return Work(sum(work.dense_macs for work in works), events, works[0].per_event_aj)

@@ -29,7 +29,7 @@ class Figure:
     why: str
     """Why it deviates, or what its agreement means: one sentence."""
     published: float
-    reference: Label = Label.PUBLISHED
+    published_label: Label = Label.PUBLISHED
     """Of ``published``: [P], or [D] where it was derived from published numbers."""
     digits: int = 2
     """Behind the decimal point."""
@@ -47,7 +47,7 @@ class Figure:
         simulated = f"{self.simulated:,.{self.digits}f}"
         return (
             self.name,
-            f"{self.published:,.{digits}f} {self.unit} {self.reference.value}",
+            f"{self.published:,.{digits}f} {self.unit} {self.published_label.value}",
             f"{simulated if self.span is None else with_span(simulated, self.span)} {self.unit}",
             signed_percent(self.simulated / self.published - 1),
             self.label.value,

@@ -66,7 +66,7 @@ def parameter_figures(measured: Measurements) -> list[Figure]:
         *(
             Figure(
                 name=f"arithmetic peak at {state.voltage_v} V", unit="TOPS", label=Label.DERIVED,
-                simulated=state.peak_tops, reference=Label.DERIVED, digits=4,
+                simulated=state.peak_tops, published_label=Label.DERIVED, digits=4,
                 published=2 * chip.peak_macs_per_cycle * PUBLISHED_POINTS_MHZ[state.voltage_v] / 1e6,
                 why="operations that a step executes, at a step a cycle and the published clock",
             )
@@ -116,17 +116,18 @@ def _efficiency(state: SteadyState) -> Figure:
 
 
 def _throughput(state: SteadyState) -> Figure:
-    published, reference, digits = float(TOPS), Label.PUBLISHED, 2
+    published, published_label, digits = float(TOPS), Label.PUBLISHED, 2
     meaning = " fit the published figures, and so would others"
     if state.voltage_v != FAST_V:
         published = float(TOPS_PER_W[state.voltage_v]) * PUBLISHED_POWER_MW[state.voltage_v] / 1000
-        reference, digits = Label.DERIVED, 3
+        published_label, digits = Label.DERIVED, 3
         meaning = "; no TOPS is published here: TOPS/W times mW stands in for it"
     overhead = f"{float(state.overhead_cycles):g} cycles a pass [A]"
     return Figure(
         name=f"sustained throughput at {state.voltage_v} V, passes of {state.steps} steps", unit="TOPS",
         label=Label.AGREES, simulated=state.tops, digits=3, published=published, published_digits=digits,
-        reference=reference, why=f"{state.steps} of {state.cycles} cycles start a step; {overhead}{meaning}",
+        published_label=published_label,
+        why=f"{state.steps} of {state.cycles} cycles start a step; {overhead}{meaning}",
     )  # fmt: skip
 
 

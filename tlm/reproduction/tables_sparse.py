@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tlm.core.labels import Label
-from tlm.reproduction.efficiency import Efficiency, together
+from tlm.reproduction.efficiency import Efficiency, Work, together
 from tlm.reproduction.energy_split import BEYOND_WITHIN, CAUSES, IDEAL, TRANSFERS, WAITS
 from tlm.reproduction.figures import Figure, Fit, percent, table, with_span
 from tlm.reproduction.measure import BLOCK_NAMES, SHOWN_TAPS, Measurements
@@ -35,8 +35,8 @@ def sparse_figures(measured: Measurements) -> list[Figure]:
         }
         for what, (run, within, whole) in runs.items():
             found += [
-                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.within, run.within_range, within, _WAYS[0]),
-                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.whole, run.whole_range, whole, _WAYS[1]),
+                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.within, within, _WAYS[0]),
+                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.whole, whole, _WAYS[1]),
             ]
     return found
 
@@ -46,10 +46,11 @@ def levels(measured: Measurements, volts: float) -> str:
     rows = []
     for taps in measured.extent.taps:
         network = measured.networks[taps, volts]
+        work = network.whole
         row = [f"{taps}/{DENSE_TAPS}", f"{ideal_tops_per_w(taps, volts):.2f}"]
         row += [cell for one in (_blocks(measured, taps, volts), network) for cell in _both_ways(one)]
-        row += [f"{network.power_mw:.0f}", f"{network.time_us / 1000:.2f}", f"{network.off_chip_aj / 1e12:,.0f}"]
-        row += [percent(network.off_chip_share, 0), f"{network.with_off_chip:.2f}"]
+        row += [f"{network.power_mw:.0f}", f"{network.time_us / 1000:.2f}", f"{work.off_chip_aj / 1e12:,.0f}"]
+        row += [percent(work.off_chip_aj / (work.core_aj + work.off_chip_aj), 0), f"{work.with_off_chip:.2f}"]
         rows.append(row)
     head = (
         "taps", "ideal", *(f"{what}, {way}" for what in ("blocks", "network") for way in _WAYS),
@@ -79,8 +80,9 @@ def random_values(measured: Measurements) -> dict[str, str]:
     }
     rows = []
     for name, (before, after) in readings.items():
-        saved, gain = percent(1 - after.cycles / before.cycles), f"{after.within / before.within:.2f}"
-        rows.append((name, f"{before.cycles:,}", f"{after.cycles:,}", saved, _both_ways(after)[0], gain))
+        saved = percent(1 - after.cycles / before.cycles)
+        gain = after.within.tops_per_w / before.within.tops_per_w
+        rows.append((name, f"{before.cycles:,}", f"{after.cycles:,}", saved, _both_ways(after)[0], f"{gain:.2f}"))
     head = ("reading", "cycles, unpruned", "cycles, pruned", "saved", "TOPS/W, pruned", "times the unpruned")
     return {
         "random_words": percent(share**32),
@@ -102,28 +104,29 @@ def energy_table(measured: Measurements) -> str:
     return table(("cause", *(f"{taps}/{DENSE_TAPS}, {unit}" for taps in SHOWN_TAPS for unit in units)), rows)
 
 
-def _sparse_figure(name: str, taps: int, value: float, span: tuple[float, float], why: str, way: str) -> Figure:
+def _sparse_figure(name: str, taps: int, work: Work, why: str, way: str) -> Figure:
     published = taps == 1
     return Figure(
-        name=f"{name}, {FRUGAL_V} V, {way}", unit="TOPS/W", label=Label.PREDICTED, fit=Fit.TABLE, span=span,
-        simulated=value, published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
-        reference=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2, why=why,
+        name=f"{name}, {FRUGAL_V} V, {way}", unit="TOPS/W", label=Label.PREDICTED, fit=Fit.TABLE, span=work.span,
+        simulated=work.tops_per_w,
+        published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
+        published_label=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2,
+        why=why,
     )  # fmt: skip
 
 
 def _both_ways(run: Efficiency) -> list[str]:
     """TOPS/W within layers and with everything."""
-    found = ((run.within, run.within_range), (run.whole, run.whole_range))
-    return [with_span(f"{value:.2f}", span) for value, span in found]
+    return [with_span(f"{work.tops_per_w:.2f}", work.span) for work in (run.within, run.whole)]
 
 
 def _blocks(measured: Measurements, taps: int, volts: float = FRUGAL_V) -> Efficiency:
-    return together(measured.blocks[name][taps, volts] for name in BLOCK_NAMES)
+    return together([measured.blocks[name][taps, volts] for name in BLOCK_NAMES])
 
 
 def _block_reason(measured: Measurements, taps: int) -> str:
     return (
-        f"the blocks start from {_blocks(measured, DENSE_TAPS).within:.2f} TOPS/W at 9/9 instead of "
+        f"the blocks start from {_blocks(measured, DENSE_TAPS).within.tops_per_w:.2f} TOPS/W at 9/9 instead of "
         f"{TOPS_PER_W[FRUGAL_V]}, since last tiles are partly empty, and short passes fill the pipeline and write back "
         f"as often as those at 9/9, for {percent((1 + taps) / 10, 0)} of the steps"
     )

@@ -52,7 +52,7 @@ def print_report(
         console: where to; from 144 columns on the table has more of them.
         name: of the scenario.
         description: one line about it.
-        differing: names of tensors that differ from the golden model's; None if nobody compared.
+        differing: names of tensors that differ from the golden model's; None if the check is off.
     """
     console.print(Text(f"{name}: {description}" if description else name, style="bold"))
     console.print(Text(operating_point(result)))

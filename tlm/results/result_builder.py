@@ -22,17 +22,7 @@ from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOve
 
 @dataclass(frozen=True)
 class ResultBuilder:
-    """Puts the figures of a run together.
-
-    Args:
-        program: what ran.
-        config: the chip that it ran on.
-        fidelity: the model's name.
-        recorder: what was seen at the sockets.
-        tensors: every layer's output.
-        meter: what was seen of events that cost energy.
-        energy_table: what they cost.
-    """
+    """Puts the figures of a run together: of a program, the chip that it ran on, and what was recorded."""
 
     program: Program
     config: ChipConfig

@@ -119,8 +119,7 @@ class LayerRecord(LayerFigures, frozen=True, kw_only=True):
     waits: Cycles
     """Causes of the cycles without computation before it."""
     histogram: tuple[Count, ...] | None = None
-    energy: EnergyRecord | None = None
-    """None in results of older versions."""
+    energy: EnergyRecord
     useful_macs: Count
     utilization: Share
     step_utilization: Share
@@ -162,9 +161,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     account: AccountRecord
     predicted_cycles: Count
     overlap: dict[str, TransferOverlap]
-    energy: RunEnergyRecord | None = None
-    timeline: TimelineRecord | None = None
-    """This and ``energy``: None in results of older versions."""
+    energy: RunEnergyRecord
+    timeline: TimelineRecord
     output_layer: str
     output_shape: tuple[Count, ...]
     output_dtype: str

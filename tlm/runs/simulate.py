@@ -91,12 +91,12 @@ def simulate(
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
-    needs_beat = trace is not None and trace.needs_beat()
+    needs_cycles = trace is not None and trace.needs_every_cycle()
     if name is None:
-        return Fidelity.CYCLE if needs_beat else Fidelity.PASS
+        return Fidelity.CYCLE if needs_cycles else Fidelity.PASS
     if not isinstance(name, str) or name not in FIDELITIES:
         raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}{renamed(name)}")
-    if needs_beat and name != Fidelity.CYCLE.value:
+    if needs_cycles and name != Fidelity.CYCLE.value:
         raise InputError(
             f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "
             "use 'cycle', leave fidelity out, or take level 'pass'"

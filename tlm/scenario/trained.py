@@ -14,7 +14,7 @@ from tlm.scenario.sections import Section, Shape
 
 if TYPE_CHECKING:
     from tlm.inputs.integer_arrays import Int8Array
-    from tlm.inputs.labelled import LabelledSample
+    from tlm.inputs.labelled import LabelledImages
     from tlm.networks.builder import NetworkBuilder
     from tlm.networks.stored import StoredNetwork
     from tlm.scenario.batch_inputs import BatchInputs
@@ -137,7 +137,7 @@ class SampleInput(Section, frozen=True, tag="sample"):
         names = tuple(f"image {self.index + number}" for number in range(count))
         return BatchInputs(names, lambda number: images.activations[self.index + number], labels)
 
-    def _loaded(self) -> LabelledSample:
+    def _loaded(self) -> LabelledImages:
         from tlm.inputs.labelled import load_sample
 
         if self.file is not None and self.sample != DEFAULT_SAMPLE:

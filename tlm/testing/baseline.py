@@ -14,11 +14,11 @@ from tlm.testing.causes import changed_wait
 from tlm.testing.expectation import Expectation, Verdict, indented
 from tlm.testing.recipe import changed_text
 from tlm.testing.reference import difference_lines
+from tlm.testing.subject import WholeRun
 
 if TYPE_CHECKING:
     import pytest
 
-    from tlm.testing.run import Run
 
 FIDELITY = "tlm_fidelity"
 """The parameter of a test that the marker ``fidelity`` makes."""
@@ -50,7 +50,7 @@ class TestBaseline:
         """The file."""
         return baseline_path(self.test_file)
 
-    def compare(self, run: Run, name: str = "") -> Expectation:
+    def compare(self, run: WholeRun, name: str = "") -> Expectation:
         """The run took what the file says.
 
         Args:
@@ -79,7 +79,7 @@ class TestBaseline:
         return Verdict(False, claim, None, lambda: now.lines())
 
 
-def _verdict(run: Run, then: Section, now: Section, where: str) -> Verdict:
+def _verdict(run: WholeRun, then: Section, now: Section, where: str) -> Verdict:
     if then.rows == now.rows:
         return Verdict(True, f"as in {where}")
     differing = [row for row in now.rows if row.kind != "part" and then.row(row.kind, row.name) != row]
@@ -90,7 +90,7 @@ def _verdict(run: Run, then: Section, now: Section, where: str) -> Verdict:
     return Verdict(False, claim, None if moment is None else moment[1], lambda: _explain(run, then, now))
 
 
-def _explain(run: Run, then: Section, now: Section) -> Iterator[str]:
+def _explain(run: WholeRun, then: Section, now: Section) -> Iterator[str]:
     yield from difference_table(then, now)
     first = _first_difference(then, now)
     if first is not None:
@@ -153,7 +153,7 @@ def _first_difference(then: Section, now: Section) -> tuple[str, int] | None:
     return None
 
 
-def _reference(run: Run, then: Section, now: Section) -> Iterator[str]:
+def _reference(run: WholeRun, then: Section, now: Section) -> Iterator[str]:
     """The run on the chip of the baseline, if that is another one."""
     if dict(then.chip) == dict(now.chip):
         yield "the chip is the one of the baseline, so the network, the compiler or the simulator has changed:"

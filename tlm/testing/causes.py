@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tlm.observe.account import ArrayAccount, WaitAccount
 from tlm.observe.cause_spans import CauseSpan, cause_spans
+from tlm.observe.causes import WAITS
 from tlm.observe.watched import Watched
 
 if TYPE_CHECKING:
     from tlm.testing.recipe import Recipe
     from tlm.testing.recording import Recording
 
-WAITS: dict[str, tuple[str, str, str]] = {
-    "bank_conflict": ("engine.aligner", "engine.amem", "words of one step lie in the same bank"),
-    "instruction": ("engine.mac_array", "engine.sequencer", "pattern words without a valid tap"),
-    "pipeline": ("engine.sequencer", "aligner, mac_array and requantiser", "the pipeline behind a pass empties"),
-    "parameters": ("engine.mac_array", "engine.sequencer", "it reads the parameters of the next group of channels"),
-    "write_back": ("engine.mac_array", "engine.requantiser", "outputs are not yet written back to engine.amem"),
-    "drain": ("engine.sequencer", "engine.requantiser", "it writes the last pass of the layer to engine.amem"),
-    "weights": ("engine", "dma.load", "weights are on their way to engine.wmem"),
-    "activations": ("engine", "dma.load or dma.store", "activations are on their way to or from engine.amem"),
-    "instructions": ("engine.mac_array", "engine.sequencer or dma.load", "headers, first parameters, or loading them"),
-    "host": ("engine", "host", "register accesses, and the way from an interrupt to the next instruction"),
-}
-"""Cause of docs/account.md -> who waits, for whom, and why."""
-
-CAUSES = tuple(item.name for kind in (ArrayAccount, WaitAccount) for item in fields(kind))
-"""All causes in the order of the account."""
-
-
 def changed_wait(cause: str, before: int, after: int) -> str:
     """How a cause's cycles changed, and who waits for whom in them."""
     words = f"{cause:<16}{before:>12,} -> {after:,} ({after - before:+,})"
     if cause not in WAITS:
         return words
-    waiter, target, _ = WAITS[cause]
-    return f"{words}: {waiter} waits for {target}"
+    return f"{words}: {WAITS[cause].waiter} waits for {WAITS[cause].target}"
 
 
 @dataclass(eq=False)

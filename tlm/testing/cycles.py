@@ -1,17 +1,11 @@
-"""Measured numbers of cycles: integers that can explain themselves when a comparison with them fails."""
+"""Numbers of cycles: what they may be, and how they are put into words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, floor, isfinite
-from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.errors import InputError
 from tlm.testing.limits import limit, percent_of
-
-if TYPE_CHECKING:
-    from tlm.testing.expectation import Expectation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +42,6 @@ class Bounds:
         return 0
 
 
-def bounds_of(operator: str, number: float) -> Bounds | None:
-    """What ``value OPERATOR number`` allows for ``value``, an int.
-
-    None for ``!=`` and whatever is no comparison of size, and where no value is equal.
-    """
-    if not isfinite(number):
-        return None
-    match operator:
-        case "==" if number == int(number):
-            return Bounds.exactly(int(number))
-        case "<=":
-            return Bounds(None, floor(number), f"at most {number:,}")
-        case "<":
-            return Bounds(None, ceil(number) - 1, f"less than {number:,}")
-        case ">=":
-            return Bounds(ceil(number), None, f"at least {number:,}")
-        case ">":
-            return Bounds(floor(number) + 1, None, f"more than {number:,}")
-    return None
-
-
 def asked_bounds(
     cycles: int | None, within: int, within_percent: float, at_most: int | None, at_least: int | None
 ) -> Bounds:
@@ -102,46 +75,3 @@ def difference(excess: int, above: str = "too many", below: str = "too few") -> 
     if not excess:
         return ""
     return f": {excess:,} {above}" if excess > 0 else f": {-excess:,} {below}"
-
-
-Judge: TypeAlias = "Callable[[Bounds], Expectation]"
-
-
-class Cycles(int):
-    """A measured number of cycles: a duration, or a moment since the first host access.
-
-    It is an int. When pytest reports that a comparison with it failed, it says what it is the number of, and why.
-    """
-
-    _judge: Judge
-
-    def __new__(cls, value: int, judge: Judge) -> Cycles:
-        """A number and what makes an expectation of bounds for it."""
-        made = super().__new__(cls, value)
-        made._judge = judge
-        return made
-
-    def judged(self, bounds: Bounds) -> Expectation:
-        """The expectation that it lies within ``bounds``."""
-        return self._judge(bounds)
-
-    def compared(self, operator: str, number: float) -> Expectation | None:
-        """The expectation that ``self OPERATOR number`` is true, if that is a comparison of size."""
-        bounds = bounds_of(operator, number)
-        return None if bounds is None else self._judge(bounds)
-
-    def at_most(self, cycles: int) -> Expectation:
-        """Not more than so many cycles."""
-        return self._judge(Bounds.at_most(limit("at_most", cycles)))
-
-    def at_least(self, cycles: int) -> Expectation:
-        """Not fewer than so many cycles."""
-        return self._judge(Bounds.at_least(limit("at_least", cycles)))
-
-    def __reduce__(self) -> tuple[type[int], tuple[int]]:
-        """Pickled as a plain number: the run that it came from stays behind."""
-        return int, (int(self),)
-
-
-MIRRORED = {"==": "==", "<=": ">=", "<": ">", ">=": "<=", ">": "<"}
-"""``number OPERATOR value`` is ``value MIRRORED number``."""

@@ -1,29 +1,22 @@
 """What a test demands of a run: an object whose truth decides, and which says why when it is false.
 
-``assert run.layer("c1").takes(cycles=73)`` asks for the truth of an :class:`Expectation`. Each such question is noted
-with the line that asked it, so that the report of a failed ``assert`` can find what was false in it. That works for
-every ``assert``, rewritten by pytest or not.
+``assert run.layer("c1").takes(cycles=73)`` asks for the truth of an :class:`Expectation`. Those that are false are
+noted, so that the report of a failed ``assert`` can say why.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from types import CodeType, FrameType, TracebackType
-from typing import TYPE_CHECKING, TypeAlias
 
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
+from tlm.testing.subject import Subject
 
 _INDENT = "  "
 _REMEMBERED = 64
-_CALLERS = 24
-_PACKAGE = str(Path(__file__).resolve().parent.parent) + os.sep
+_SHOWN = 80
+"""Characters of a claim that pytest does not cut."""
 
 
 class MomentLine(str):
@@ -70,10 +63,10 @@ class Expectation:
         verdict: what was found.
     """
 
-    def __init__(self, run: Run, verdict: Verdict) -> None:
+    def __init__(self, run: Subject, verdict: Verdict) -> None:
         self.run = run
         self._verdict = verdict
-        EVALUATIONS.made(self)
+        ASKED.made(self)
 
     @property
     def claim(self) -> str:
@@ -83,12 +76,18 @@ class Expectation:
     @property
     def verdict(self) -> Verdict:
         """What was found."""
-        EVALUATIONS.used(self)
+        ASKED.read(self)
         return self._verdict
 
+    @property
+    def holds(self) -> bool:
+        """Whether it is met; to ask this way is no demand."""
+        return self._verdict.holds
+
     def __bool__(self) -> bool:
-        EVALUATIONS.note(self)
-        return self.verdict.holds
+        if not self.verdict.holds:
+            ASKED.false.append(self)
+        return self.holds
 
     def __repr__(self) -> str:
         return f"<{'holds' if self.verdict.holds else 'fails'}: {self.verdict.claim}>"
@@ -115,100 +114,38 @@ class Expectation:
         return found
 
 
-_Place: TypeAlias = tuple[CodeType, int, int]
-"""Code, line and instruction."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Evaluation:
-    expectation: Expectation
-    places: tuple[_Place, ...]
-    """Where its truth was asked for, and who had called that, the outermost last."""
-
-    def path_from(self, code: CodeType, lines: range) -> tuple[_Place, ...]:
-        """From the question up to these lines; empty if they did not ask it."""
-        for depth, (own, line, _) in enumerate(self.places, 1):
-            if own is code and line in lines:
-                return self.places[:depth]
-        return ()
-
-
-class Evaluations:
-    """The last expectations whose truth was asked for, and where."""
+class Asked:
+    """Expectations of the test that runs: which were found false, and which nobody has asked yet."""
 
     def __init__(self) -> None:
-        self._last: deque[_Evaluation] = deque(maxlen=_REMEMBERED)
-        self._unused: dict[int, tuple[Expectation, str, int]] = {}
-        """By identity: expectations that nobody has asked or read, with file and line of the test."""
-        self._used_lines: set[tuple[str, int]] = set()
+        self.false: deque[Expectation] = deque(maxlen=_REMEMBERED)
+        """The last ones that were asked and are false, latest last."""
+        self._unasked: dict[int, Expectation] = {}
 
     def made(self, expectation: Expectation) -> None:
         """Called by a new expectation."""
-        if len(self._unused) < _REMEMBERED:
-            frame: FrameType | None = sys._getframe(2)
-            while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
-                frame = frame.f_back
-            if frame is not None:
-                self._unused[id(expectation)] = expectation, frame.f_code.co_filename, frame.f_lineno
+        if len(self._unasked) < _REMEMBERED:
+            self._unasked[id(expectation)] = expectation
 
-    def used(self, expectation: Expectation) -> None:
+    def read(self, expectation: Expectation) -> None:
         """Called by an expectation that somebody looks at."""
-        entry = self._unused.pop(id(expectation), None)
-        if entry is not None:
-            self._used_lines.add(entry[1:])
+        self._unasked.pop(id(expectation), None)
 
-    def forgotten(self) -> list[tuple[str, str, int]]:
-        """Claim, file and line of expectations that nobody has looked at; afterwards they are not known any more.
-
-        One whose line had another that was looked at does not count: ``any([..])`` ends with the first that holds.
-        """
-        unused = [entry for entry in self._unused.values() if entry[1:] not in self._used_lines]
+    def forgotten(self) -> list[str]:
+        """Claims of false expectations that nobody has looked at; afterwards they are not known any more."""
+        unasked = [one for one in self._unasked.values() if not one.holds]
         self.clear()
-        return [(one.claim, file, line) for one, file, line in unused]
-
-    def note(self, expectation: Expectation) -> None:
-        """Called by an expectation that is asked."""
-        frame: FrameType | None = sys._getframe(2)
-        places: list[_Place] = []
-        while frame is not None and len(places) < _CALLERS:
-            places.append((frame.f_code, frame.f_lineno, frame.f_lasti))
-            frame = frame.f_back
-        self._last.append(_Evaluation(expectation, tuple(places)))
+        return [one.claim for one in unasked]
 
     def clear(self) -> None:
         """A new test begins."""
-        self._last.clear()
-        self._unused.clear()
-        self._used_lines.clear()
+        self.false.clear()
+        self._unasked.clear()
 
-    def behind(self, traceback: TracebackType | None) -> list[Expectation]:
-        """Those that an ``assert`` asked before it failed, itself or in what it called, in that order.
-
-        Args:
-            traceback: of its AssertionError.
-
-        Returns:
-            Those that are false; if none is, those that hold.
-        """
-        if traceback is None:
-            return []
-        while traceback.tb_next is not None:
-            traceback = traceback.tb_next
-        code, lines = traceback.tb_frame.f_code, _statement_lines(traceback)
-        asked = {one.path_from(code, lines): one.expectation for one in self._last}
-        asked.pop((), None)
-        found = list(dict.fromkeys(asked.values()))  # "a or b" asks a twice
-        return [one for one in found if not one.verdict.holds] or found
+    def shown_in(self, text: str) -> list[Expectation]:
+        """The false ones that the message of a failed ``assert`` shows; pytest cuts what is long."""
+        return [one for one in dict.fromkeys(self.false) if one.claim[:_SHOWN] in text]
 
 
-def _statement_lines(traceback: TracebackType) -> range:
-    """Lines of the statement that raised."""
-    first = last = traceback.tb_lineno
-    for index, (line, end_line, _, _) in enumerate(traceback.tb_frame.f_code.co_positions()):
-        if index == traceback.tb_lasti // 2:
-            first, last = line or first, end_line or last
-    return range(first, last + 1)
-
-
-EVALUATIONS = Evaluations()
+ASKED = Asked()
 """Of this process; the plugin clears it for each test."""

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from tlm.observe.cause_spans import CauseSpan
-from tlm.testing.causes import WAITS
+from tlm.observe.causes import WAITS
 from tlm.testing.cycles import Bounds, counted
 from tlm.testing.expectation import indented
 from tlm.testing.reference import reference_lines
-
-if TYPE_CHECKING:
-    from tlm.testing.parts import LayerRun
-    from tlm.testing.run import Run
-    from tlm.testing.stretch import Stretch
+from tlm.testing.subject import Layer, Piece, Subject, WholeRun
 
 _WAITS_SHOWN = 3
 _NAME_WIDTH = 16
 
 
-def explain_layer(layer: LayerRun, bounds: Bounds) -> Iterator[str]:
+def explain_layer(layer: Layer, bounds: Bounds) -> Iterator[str]:
     """Why a layer takes what it takes."""
     yield from reference_lines(layer, bounds)
     yield from _overrun(layer, bounds)
@@ -31,7 +26,7 @@ def explain_layer(layer: LayerRun, bounds: Bounds) -> Iterator[str]:
     yield from wait_lines(layer.run, spans, layer.account())
 
 
-def explain_run(run: Run, bounds: Bounds) -> Iterator[str]:
+def explain_run(run: WholeRun, bounds: Bounds) -> Iterator[str]:
     """Why a run takes what it takes."""
     yield from reference_lines(run, bounds)
     yield from _overrun(run, bounds)
@@ -40,7 +35,7 @@ def explain_run(run: Run, bounds: Bounds) -> Iterator[str]:
     yield from wait_lines(run, run.cause_spans, run.account())
 
 
-def explain_stretch(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
+def explain_stretch(stretch: Piece, bounds: Bounds) -> Iterator[str]:
     """Why anything else takes what it takes."""
     yield from reference_lines(stretch, bounds)
     yield from _overrun(stretch, bounds)
@@ -53,7 +48,7 @@ def account_lines(account: Mapping[str, int]) -> Iterator[str]:
             yield f"  {cause:<{_NAME_WIDTH}}{cycles:>12,}  {100 * cycles / sum(account.values()):5.1f} %"
 
 
-def wait_lines(run: Run, spans: list[CauseSpan], account: Mapping[str, int]) -> Iterator[str]:
+def wait_lines(run: Subject, spans: list[CauseSpan], account: Mapping[str, int]) -> Iterator[str]:
     """Who waited for whom and how long, the longest first."""
     waits = Counter({cause: cycles for cause, cycles in account.items() if cause in WAITS and cycles})
     if not waits:
@@ -71,7 +66,7 @@ def wait_lines(run: Run, spans: list[CauseSpan], account: Mapping[str, int]) -> 
             yield f"    longest {counted(length)}, {where}"
 
 
-def moment_lines(run: Run, cycle: int) -> Iterator[str]:
+def moment_lines(run: Subject, cycle: int) -> Iterator[str]:
     """What goes on in a cycle."""
     span = next((one for one in run.cause_spans if one.first_cycle <= cycle < one.end_cycle), None)
     if span is None:
@@ -97,11 +92,12 @@ def _state(span: CauseSpan) -> str:
     return f"{waiter} waits for {target} since cycle {span.first_cycle:,}: {why} ({span.cause})"
 
 
-def _inside(span: CauseSpan, layer: LayerRun) -> bool:
-    return layer.run.layer_at(span.first_cycle) == layer.figures.name
+def _inside(span: CauseSpan, layer: Layer) -> bool:
+    run: Subject = layer.run
+    return run.layer_at(span.first_cycle) == layer.figures.name
 
 
-def _overrun(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
+def _overrun(stretch: Piece, bounds: Bounds) -> Iterator[str]:
     """Where it lies, and what went on in the first cycle that it should not have taken."""
     yield f"from cycle {stretch.first_cycle:,} to cycle {stretch.last_cycle:,}"
     excess = bounds.excess(int(stretch.cycles))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.testing.cycles import Bounds, Cycles, counted, difference
+from tlm.testing.cycles import Bounds, counted, difference
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 from tlm.testing.limits import limit, nearest_rank
-
-if TYPE_CHECKING:
-    from tlm.testing.transactions import Transactions
 
 
 class Latency:
@@ -27,7 +24,7 @@ class Latency:
         InputError: there are none.
     """
 
-    def __init__(self, of: Transactions) -> None:
+    def __init__(self, of: Any) -> None:
         if not len(of):
             raise InputError(f"latency: there is no transaction {of.title}; choose others")
         self._of = of
@@ -39,49 +36,46 @@ class Latency:
         return f"<latency of {len(self._of):,} transactions {self._of.title}: {low:,} .. {high:,} cycles>"
 
     @property
-    def max(self) -> Cycles:
-        """The longest."""
-        return self._at(len(self._order) - 1, "longest latency")
+    def max(self) -> int:
+        """The longest, cycles."""
+        return self._at(len(self._order) - 1)
 
     @property
-    def min(self) -> Cycles:
-        """The shortest."""
-        return self._at(0, "shortest latency")
+    def min(self) -> int:
+        """The shortest, cycles."""
+        return self._at(0)
 
-    def percentile(self, percent: float) -> Cycles:
+    def percentile(self, percent: float) -> int:
         """The smallest latency that ``percent`` of all do not exceed (nearest rank, so it is one that occurred).
 
         Raises:
             InputError: not in 0..100.
         """
-        return self._at(nearest_rank(percent, len(self._order)), f"latency at percentile {percent:g}")
+        return self._at(nearest_rank(percent, len(self._order)))
 
     def at_most(self, cycles: int) -> Expectation:
         """None takes longer."""
-        return self.max.at_most(cycles)
+        return self._judge("longest", self.max, Bounds.at_most(limit("at_most", cycles)))
 
     def at_least(self, cycles: int) -> Expectation:
         """None is faster."""
-        return self.min.at_least(cycles)
+        return self._judge("shortest", self.min, Bounds.at_least(limit("at_least", cycles)))
 
     def exactly(self, cycles: int) -> Expectation:
         """Every one takes so many cycles."""
         limit("exactly", cycles)
-        wrong = self.max if self.max != cycles else self.min
-        return wrong.judged(Bounds.exactly(cycles))
+        which = ("longest", self.max) if self.max != cycles else ("shortest", self.min)
+        return self._judge(*which, Bounds.exactly(cycles))
 
-    def _at(self, rank: int, what: str) -> Cycles:
-        value = int(self._cycles[self._order[rank]])
+    def _at(self, rank: int) -> int:
+        return int(self._cycles[self._order[rank]])
 
-        def judge(bounds: Bounds) -> Expectation:
-            excess = bounds.excess(value)
-            offending = self._first_outside(bounds)
-            claim = f"{what} {self._of.title} is {counted(value)}, expected {bounds.text}{difference(excess)}"
-            moment = None if offending is None else self._of[offending].begin_cycle
-            verdict = Verdict(not excess, claim, moment, lambda: self._explain(bounds, offending))
-            return Expectation(self._of.run, verdict)
-
-        return Cycles(value, judge)
+    def _judge(self, which: str, value: int, bounds: Bounds) -> Expectation:
+        excess = bounds.excess(value)
+        offending = self._first_outside(bounds)
+        claim = f"{which} latency {self._of.title} is {counted(value)}, expected {bounds.text}{difference(excess)}"
+        moment = None if offending is None else self._of[offending].begin_cycle
+        return Expectation(self._of.run, Verdict(not excess, claim, moment, lambda: self._explain(bounds, offending)))
 
     def _first_outside(self, bounds: Bounds) -> int | None:
         """The first transaction in time that is not within the bounds."""

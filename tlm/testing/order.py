@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from tlm.core.errors import InputError
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 from tlm.testing.span import Span
+from tlm.testing.subject import Subject
 from tlm.testing.transaction import Transaction
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
 
 
 @runtime_checkable
 class Timed(Protocol):
     """Anything of a run that lies in time: layers, passes, transfers, transactions."""
 
-    run: Run
+    run: Subject
 
     def spans(self) -> list[Span]:
         """The cycles in which it was under way."""
@@ -49,7 +47,7 @@ def before(first: object, second: object) -> Expectation:
     return Expectation(run, Verdict(holds, claim, next_one.first_cycle, lambda: _explain_order(run, last, next_one)))
 
 
-def _explain_order(run: Run, first: Span, second: Span) -> Iterator[str]:
+def _explain_order(run: Subject, first: Span, second: Span) -> Iterator[str]:
     yield f"first   {first}"
     yield f"second  {second}"
     if second.last_cycle < first.first_cycle:
@@ -90,7 +88,7 @@ def never_two_at_once(thing: object) -> Expectation:
     return _never(run, list(zip(spans, range(len(spans)), strict=True)), "are never two at once")
 
 
-def _never(run: Run, labelled: list[tuple[Span, int]], demand: str) -> Expectation:
+def _never(run: Subject, labelled: list[tuple[Span, int]], demand: str) -> Expectation:
     overlaps = list(_overlaps(sorted(labelled, key=lambda one: (one[0].first_cycle, one[1]))))
     if not overlaps:
         return Expectation(run, Verdict(True, f"{len(labelled):,} {demand}"))
@@ -115,7 +113,7 @@ def _overlaps(spans: Sequence[tuple[Span, int]]) -> Iterator[tuple[Span, Span]]:
             del longest[other]
 
 
-def _explain_overlaps(run: Run, overlaps: list[tuple[Span, Span]]) -> Iterator[str]:
+def _explain_overlaps(run: Subject, overlaps: list[tuple[Span, Span]]) -> Iterator[str]:
     earlier, later = overlaps[0]
     common = min(earlier.last_cycle, later.last_cycle) - later.first_cycle + 1
     yield f"first   {earlier}"
@@ -125,7 +123,7 @@ def _explain_overlaps(run: Run, overlaps: list[tuple[Span, Span]]) -> Iterator[s
     yield from moment_lines(run, later.first_cycle)
 
 
-def _timed(thing: object, what: str) -> tuple[Run, list[Span]]:
+def _timed(thing: object, what: str) -> tuple[Subject, list[Span]]:
     timed: list[Timed] = []
     for one in _listed(thing):
         if isinstance(one, Transaction):
@@ -150,7 +148,7 @@ def _listed(thing: object) -> Iterable[object]:
     return thing.values() if isinstance(thing, Mapping) else thing
 
 
-def _refuse_other_run(run: Run, other: Run, what: str) -> None:
+def _refuse_other_run(run: Subject, other: Subject, what: str) -> None:
     if run is not other and run.recipe.key != other.recipe.key:
         raise InputError(
             f"{what}: it is of another run, whose moments come neither before nor after those of the first; "

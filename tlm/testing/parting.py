@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import MomentLine, indented
 from tlm.testing.recording import Column, Recording
+from tlm.testing.subject import Piece
 from tlm.testing.transaction import Transaction, transaction
-
-if TYPE_CHECKING:
-    from tlm.testing.stretch import Stretch
 
 _MOST_CYCLES = 150_000
 """Of longer runs the transactions are not compared: recording them takes long."""
@@ -53,7 +50,7 @@ class Parting:
     other: Transaction | None
 
 
-def parting_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
+def parting_lines(stretch: Piece, other: Piece) -> Iterator[str]:
     """Where two runs part: the first transaction, or the reason why it is not looked for.
 
     Args:
@@ -74,7 +71,7 @@ def parting_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
     yield from indented(_parting_text(found, own_scope.first_cycle, other_scope.first_cycle))
 
 
-def _scope(stretch: Stretch) -> Scope:
+def _scope(stretch: Piece) -> Scope:
     recording = stretch.run.trace.recording
     if stretch.engine_only:
         return Scope(recording, stretch.first_cycle, stretch.last_cycle, engine_only=True)

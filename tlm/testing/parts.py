@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tlm.observe.energy_account import Energy
 from tlm.observe.passes import PassRecord
@@ -17,15 +17,13 @@ from tlm.testing.explain import explain_layer, explain_stretch
 from tlm.testing.span import Span
 from tlm.testing.stalls import no_stall
 from tlm.testing.stretch import Stretch
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
+from tlm.testing.subject import Subject
 
 
 class LayerRun(Powered):
     """A layer of a run: from its first sequencer cycle to its last write."""
 
-    def __init__(self, run: Run, figures: LayerResult) -> None:
+    def __init__(self, run: Subject, figures: LayerResult) -> None:
         super().__init__(run, f"layer {figures.name!r}", figures.start_cycle, figures.end_cycle, figures.compute_cycles)
         self.figures = figures
         """Everything that was measured of it."""
@@ -68,7 +66,7 @@ class LayerRun(Powered):
         """Cause of docs/account.md -> cycles while it computes."""
         return self.figures.account.by_cause()
 
-    def counterpart(self, other: Run) -> LayerRun:
+    def counterpart(self, other: Any) -> Any:
         """The same layer of another run."""
         return other.layer(self.figures.name)
 
@@ -85,7 +83,7 @@ class LayerRun(Powered):
 class PassRun(Stretch):
     """A pass: from its first sequencer cycle to its last write."""
 
-    def __init__(self, run: Run, layer: str, index: int, record: PassRecord) -> None:
+    def __init__(self, run: Subject, layer: str, index: int, record: PassRecord) -> None:
         super().__init__(run, f"pass {index} of {layer}", record.first_cycle, record.last_write_cycle)
         self.record = record
         """Its moments and counts."""
@@ -104,7 +102,7 @@ class PassRun(Stretch):
 class TransferRun(Stretch):
     """A transfer of a DMA channel: from the cycle after START to the one before its interrupt."""
 
-    def __init__(self, run: Run, span: TransferSpan) -> None:
+    def __init__(self, run: Subject, span: TransferSpan) -> None:
         super().__init__(run, f"transfer {span.label!r}", span.first_cycle, span.last_cycle)
         self.label = span.label
         self.span = span
@@ -116,7 +114,7 @@ class TransferRun(Stretch):
         yield f"dma.{span.channel} moves {span.moved_bytes:,} bytes, engine.{span.sram} on the chip's side"
         yield from explain_stretch(self, bounds)
 
-    def counterpart(self, other: Run) -> TransferRun:
+    def counterpart(self, other: Any) -> Any:
         """The transfer of the same channel and number."""
         same = [one for one in other.transfers if one.span.channel == self.span.channel]
         return same[min(self.span.index, len(same) - 1)]

@@ -16,7 +16,6 @@ import pytest
 if TYPE_CHECKING:
     from tlm.chip.config import ChipConfig
     from tlm.testing.baseline import BaselineUpdates, TestBaseline
-    from tlm.testing.expectation import Expectation
     from tlm.testing.fixtures import TestRuns, TestTrace
     from tlm.testing.run import Run
     from tlm.testing.session import Simulated, Simulator
@@ -36,7 +35,6 @@ class _Session:
 
         self.simulator: Simulator = Simulator(trace_limit)
         self.updates: BaselineUpdates = BaselineUpdates()
-        self.compared: Expectation | None = None
 
 
 class _Test:
@@ -132,7 +130,7 @@ def tlm_runs(
     request: pytest.FixtureRequest, tlm_fidelity: str | None, tlm_chip_overrides: Mapping[str, Any]
 ) -> TestRuns:
     """The runs of the test; what the other fixtures work on."""
-    from tlm.testing.expectation import EVALUATIONS
+    from tlm.testing.expectation import ASKED
     from tlm.testing.fixtures import TestRuns, limit_of
 
     if tlm_fidelity is None and request.node.get_closest_marker("fidelity") is not None:
@@ -145,11 +143,8 @@ def tlm_runs(
     session = _session(request.config)
     marker = request.node.get_closest_marker("max_cycles")
     limit = None if marker is None else limit_of(marker.args, marker.kwargs)
-    EVALUATIONS.clear()
-    session.compared = None
-    # a test that patches the simulator must not be given runs of others, nor they its own
-    simulator = session.simulator.fresh() if _patches(request) else session.simulator
-    runs = TestRuns(simulator, tlm_fidelity, tlm_chip_overrides, limit)
+    ASKED.clear()
+    runs = TestRuns(session.simulator, tlm_fidelity, tlm_chip_overrides, limit)
     request.node.stash[_TEST] = _Test(session, runs)
     return runs
 
@@ -195,12 +190,6 @@ def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBase
     return baseline
 
 
-def _patches(request: pytest.FixtureRequest) -> bool:
-    """Whether a test may change code: with pytest's fixture, one of pytest-mock, or a decorator of unittest.mock."""
-    by_fixture = any(name == "monkeypatch" or name.endswith("mocker") for name in request.fixturenames)
-    return by_fixture or hasattr(getattr(request, "function", None), "patchings")
-
-
 def _session(config: pytest.Config) -> _Session:
     if _SESSION not in config.stash:
         config.stash[_SESSION] = _Session(config.option.tlm_trace_limit)
@@ -210,28 +199,15 @@ def _session(config: pytest.Config) -> _Session:
 # -- reports ----------------------------------------------------------------------------------------------------------
 
 
-def pytest_assertrepr_compare(config: pytest.Config, op: str, left: object, right: object) -> list[str] | None:
-    """Explain a failed comparison with a measured number of cycles."""
-    if _SESSION not in config.stash:
-        return None
-    from tlm.testing.reporting import compared
-
-    found = compared(op, left, right)
-    if found is None:
-        return None
-    config.stash[_SESSION].compared = found
-    return [found.verdict.claim]  # the report adds the rest, which pytest would cut here
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Warn of sentences that stand there without assert: they demand nothing. Called after a test that passed."""
     if _TEST in item.stash:
-        from tlm.testing.expectation import EVALUATIONS
+        from tlm.testing.expectation import ASKED
 
-        for claim, file, line in EVALUATIONS.forgotten():
-            text = f"nobody asked whether this holds, write assert before it: {claim}"
-            warnings.warn_explicit(text, pytest.PytestWarning, file, line)
+        for claim in ASKED.forgotten():
+            text = f"nobody asked whether this holds, write assert before it: {claim} ({item.nodeid})"
+            warnings.warn(text, pytest.PytestWarning, stacklevel=1)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -247,7 +223,7 @@ def pytest_runtest_makereport(
     from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
 
     error = None if call.excinfo is None else call.excinfo.value
-    expectation = None if error is None else explain_assertion(error, test.session.compared)
+    expectation = None if error is None else explain_assertion(error)
     if error is not None and not item.config.option.fulltrace:
         hide_internals(error)
     report = yield

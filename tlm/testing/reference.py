@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tlm.chip.config import ChipConfig
 from tlm.testing.causes import changed_wait
@@ -17,10 +17,7 @@ from tlm.testing.cycles import Bounds
 from tlm.testing.expectation import indented
 from tlm.testing.parting import parting_lines
 from tlm.testing.recipe import changed_text, chip_changes
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
-    from tlm.testing.stretch import Stretch
+from tlm.testing.subject import Piece, Subject
 
 _MOST_CHANGES = 8
 _MOST_CYCLES = 3_000_000
@@ -31,11 +28,11 @@ _MOST_CYCLES = 3_000_000
 class Reference:
     """A run that meets the expectation, and the changes of the chip that it does without."""
 
-    run: Run
+    run: Subject
     without: dict[str, Any]
 
 
-def reference_lines(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
+def reference_lines(stretch: Piece, bounds: Bounds) -> Iterator[str]:
     """What the run parts from, if a reference is found."""
     run, changes = stretch.run, chip_changes(stretch.run.result.chip)
     if not changes:
@@ -52,7 +49,7 @@ def reference_lines(stretch: Stretch, bounds: Bounds) -> Iterator[str]:
     yield from indented(difference_lines(stretch, other))
 
 
-def difference_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
+def difference_lines(stretch: Piece, other: Piece) -> Iterator[str]:
     """The causes whose cycles differ, and the first transaction that does.
 
     Args:
@@ -66,7 +63,7 @@ def difference_lines(stretch: Stretch, other: Stretch) -> Iterator[str]:
     yield from parting_lines(stretch, other)
 
 
-def _find(run: Run, changes: dict[str, Any], meets: Callable[[Run], bool]) -> Reference | None:
+def _find(run: Subject, changes: dict[str, Any], meets: Callable[[Subject], bool]) -> Reference | None:
     if len(changes) > _MOST_CHANGES or run.result.cycles > _MOST_CYCLES:
         return None
     singles: list[dict[str, Any]] = [{key: value} for key, value in changes.items()]

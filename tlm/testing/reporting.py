@@ -3,54 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from tlm.core.errors import DeadlockError, SimulationError, TlmError
-from tlm.testing.cycles import MIRRORED, Cycles
-from tlm.testing.expectation import EVALUATIONS, Expectation
+from tlm.testing.expectation import ASKED, Expectation
 from tlm.testing.failing import directory_name, standstill_lines, write_wave
 from tlm.testing.fixtures import CycleLimitError, TestRuns
-from tlm.testing.limits import plain
 
 Section = tuple[str, str]
 
 
-def compared(operator: str, left: Any, right: Any) -> Expectation | None:
-    """The expectation behind a comparison that failed, if it is one with a measured number of cycles."""
-    if isinstance(left, Cycles) and isinstance(right, Real):
-        return left.compared(operator, plain(right))
-    if isinstance(right, Cycles) and isinstance(left, Real) and operator in MIRRORED:
-        return right.compared(MIRRORED[operator], plain(left))
-    return None
-
-
-def explain_assertion(error: BaseException, comparison: Expectation | None) -> Expectation | None:
-    """Gives a failed ``assert`` the words of the expectation that was false in it.
+def explain_assertion(error: BaseException) -> Expectation | None:
+    """Gives a failed ``assert`` the words of the expectations that were false in it.
 
     Args:
         error: what the test raised.
-        comparison: the expectation of the comparison that failed in it, if it was one.
 
     Returns:
-        The expectation.
+        The first of them, if there is one.
     """
     if isinstance(error, CycleLimitError):
         return error.expectation
     if not isinstance(error, AssertionError):
         return None
-    compares = comparison is not None and comparison.verdict.claim in str(error)
-    found = [comparison] if compares and comparison is not None else EVALUATIONS.behind(error.__traceback__)
+    text = str(error)
+    found, own_message = ASKED.shown_in(text), _own_message(error)
+    if not found and not text and ASKED.false:  # an assert that pytest has not rewritten says nothing
+        found, own_message = [ASKED.false[-1]], "the last sentence that was false in this test:"
     if not found:
         return None
-    if all(one.verdict.holds for one in found):  # something else was false, or "not" stood before it
-        unsaid = [one.verdict.claim for one in found if one.verdict.claim not in str(error)]
-        error.args = (
-            "\n".join([*([str(error)] if str(error) else []), *(f"this holds: {claim}" for claim in unsaid)]),
-        )
-        return found[0]
-    own_message = _own_message(error)
     parts = [*([own_message] if own_message else []), *(one.explanation for one in found)]
     error.args = ("\n".join(parts),)
     return found[0]

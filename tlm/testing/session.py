@@ -88,10 +88,6 @@ class Simulator:
     def __post_init__(self) -> None:
         self._recordings = Recordings(self.trace_limit)
 
-    def fresh(self) -> Simulator:
-        """One that knows no runs yet, for a test that changes the simulator itself; it counts as this one."""
-        return Simulator(self.trace_limit, self.simulated)
-
     def run(
         self,
         source: Network | Program,

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.observe.cause_spans import CauseSpan
-from tlm.testing.causes import CAUSES, WAITS
+from tlm.observe.causes import WAITS
 from tlm.testing.cycles import counted
 from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.limits import is_whole
 from tlm.testing.names import known_name
+from tlm.testing.subject import Subject
 from tlm.testing.transaction import Transaction
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
 
 _SHOWN = 3
 
 
 def no_stall(
-    run: Run, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
+    run: Subject, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
 ) -> Expectation:
     """No cycle of an interval is counted under a cause of docs/account.md.
 
@@ -36,7 +33,7 @@ def no_stall(
     Raises:
         InputError: no such cause; "computing" is no stall; an interval outside of the run.
     """
-    known_name("kind of stall", kind, [cause for cause in CAUSES if cause != "computing"])
+    known_name("kind of stall", kind, list(WAITS))
     if last_cycle < 0 or first_cycle > run.last_cycle:
         raise InputError(
             f"between: cycles {first_cycle:,} .. {last_cycle:,} lie outside of the run, which is cycles "
@@ -52,7 +49,7 @@ def no_stall(
     return Expectation(run, Verdict(not lost, claim, moment, lambda: _explain(run, kind, spans, cut)))
 
 
-def _spans(run: Run, kind: str, first_cycle: int, last_cycle: int) -> list[CauseSpan]:
+def _spans(run: Subject, kind: str, first_cycle: int, last_cycle: int) -> list[CauseSpan]:
     """Those that overlap the interval; told apart cycle by cycle where passes hide what is asked for."""
     in_passes = kind in ("bank_conflict", "instruction", "write_back") and run.account()[kind]
     spans = run.cause_cycles if in_passes else run.cause_spans
@@ -63,7 +60,7 @@ def _clipped(span: CauseSpan, first_cycle: int, last_cycle: int) -> tuple[int, i
     return max(span.first_cycle, first_cycle), min(span.end_cycle, last_cycle + 1)
 
 
-def _explain(run: Run, kind: str, spans: Sequence[CauseSpan], cut: Sequence[tuple[int, int]]) -> Iterator[str]:
+def _explain(run: Subject, kind: str, spans: Sequence[CauseSpan], cut: Sequence[tuple[int, int]]) -> Iterator[str]:
     waiter, target, why = WAITS[kind]
     longest = max(cut, key=lambda one: one[1] - one[0])
     yield f"{waiter} waited for {target}: {why}"
@@ -73,7 +70,7 @@ def _explain(run: Run, kind: str, spans: Sequence[CauseSpan], cut: Sequence[tupl
         yield f"  cycles {begin:,} .. {end - 1:,} ({end - begin:,}){run.place_of(span)}"
 
 
-def bank_never_conflicts(run: Run, sram: str, bank: int | None) -> Expectation:
+def bank_never_conflicts(run: Subject, sram: str, bank: int | None) -> Expectation:
     """No access finds a bank taken: none is refused, and no step has two words in it.
 
     Args:
@@ -95,7 +92,9 @@ def bank_never_conflicts(run: Run, sram: str, bank: int | None) -> Expectation:
     return Expectation(run, Verdict(not found, claim, moment, lambda: _explain_conflicts(run, found, banks)))
 
 
-def _conflicts(run: Run, sram: str, banks: int, bank: int | None) -> Iterator[tuple[Transaction, Transaction | None]]:
+def _conflicts(
+    run: Subject, sram: str, banks: int, bank: int | None
+) -> Iterator[tuple[Transaction, Transaction | None]]:
     """(who found it taken, who had it)."""
     trace = run.trace
     served: dict[tuple[int, int], Transaction] = {}
@@ -121,7 +120,9 @@ def _conflicts(run: Run, sram: str, banks: int, bank: int | None) -> Iterator[tu
         yield one, served.get((one.begin_cycle, one.address % banks))
 
 
-def _explain_conflicts(run: Run, found: Sequence[tuple[Transaction, Transaction | None]], banks: int) -> Iterator[str]:
+def _explain_conflicts(
+    run: Subject, found: Sequence[tuple[Transaction, Transaction | None]], banks: int
+) -> Iterator[str]:
     by_socket: dict[str, int] = {}
     for one, _ in found:
         by_socket[one.socket] = by_socket.get(one.socket, 0) + 1
@@ -137,8 +138,9 @@ def _explain_conflicts(run: Run, found: Sequence[tuple[Transaction, Transaction 
         yield f"  {one.socket} waited {counted(waited.begin_cycle - one.asked_cycle)} for {one.target}"
 
 
-def _served_later(run: Run, refused: Transaction) -> Transaction | None:
+def _served_later(run: Subject, refused: Transaction) -> Transaction | None:
     """The access that was served in the end."""
+    later: Transaction
     for later in run.trace.at(refused.socket).between(refused.begin_cycle, run.result.cycles).served:
         if (later.asked_cycle, later.address) == (refused.asked_cycle, refused.address):
             return later

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import Any
 
-from tlm.testing.cycles import Bounds, Cycles, asked_bounds, counted, difference
+from tlm.testing.cycles import Bounds, asked_bounds, counted, difference
 from tlm.testing.expectation import Expectation, Verdict
-from tlm.testing.explain import explain_stretch, moment_lines
+from tlm.testing.explain import explain_stretch
 from tlm.testing.order import before
 from tlm.testing.span import Span
-
-if TYPE_CHECKING:
-    from tlm.testing.run import Run
+from tlm.testing.subject import Subject
 
 
 class Stretch:
@@ -26,7 +24,7 @@ class Stretch:
         cycles: what it took, if that is not all between these; a layer in parts does not count what lies between them.
     """
 
-    def __init__(self, run: Run, name: str, first_cycle: int, last_cycle: int, cycles: int | None = None) -> None:
+    def __init__(self, run: Subject, name: str, first_cycle: int, last_cycle: int, cycles: int | None = None) -> None:
         self.run = run
         self.name = name
         self.first_cycle = first_cycle
@@ -37,19 +35,19 @@ class Stretch:
         return f"<{self.name}: cycles {self.first_cycle:,} .. {self.last_cycle:,}>"
 
     @property
-    def cycles(self) -> Cycles:
-        """What it took; an int that explains itself where a comparison fails."""
-        return Cycles(self._cycles, self._judge)
+    def cycles(self) -> int:
+        """What it took."""
+        return self._cycles
 
     @property
-    def begin(self) -> Cycles:
+    def begin(self) -> int:
         """The moment of its first cycle."""
-        return Cycles(self.first_cycle, lambda bounds: self._judge_moment("begins", self.first_cycle, bounds))
+        return self.first_cycle
 
     @property
-    def end(self) -> Cycles:
+    def end(self) -> int:
         """The moment of its last cycle."""
-        return Cycles(self.last_cycle, lambda bounds: self._judge_moment("ends", self.last_cycle, bounds))
+        return self.last_cycle
 
     def takes(
         self,
@@ -96,7 +94,7 @@ class Stretch:
         """Cause of docs/account.md -> cycles, where that is known of it."""
         return {}
 
-    def counterpart(self, other: Run) -> Stretch:
+    def counterpart(self, other: Any) -> Any:
         """The same of another run of the same network."""
         return other
 
@@ -104,8 +102,3 @@ class Stretch:
     def engine_only(self) -> bool:
         """Only the engine decides what it takes, from its first cycle on."""
         return False
-
-    def _judge_moment(self, verb: str, cycle: int, bounds: Bounds) -> Expectation:
-        excess = bounds.excess(cycle)
-        claim = f"{self.name} {verb} in cycle {cycle:,}, expected {bounds.text}{difference(excess, 'late', 'early')}"
-        return Expectation(self.run, Verdict(not excess, claim, cycle, lambda: moment_lines(self.run, cycle)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from tlm.testing.expectation import Expectation, Verdict
 from tlm.testing.explain import moment_lines
 from tlm.testing.limits import is_whole, limit, nearest_rank
 from tlm.testing.recording import Column
-
-if TYPE_CHECKING:
-    from tlm.testing.transactions import Transactions
 
 
 class Throughput:
@@ -31,7 +28,7 @@ class Throughput:
         InputError: a window that is no length, or longer than the whole.
     """
 
-    def __init__(self, of: Transactions, first_cycle: int, last_cycle: int, window_cycles: int | None) -> None:
+    def __init__(self, of: Any, first_cycle: int, last_cycle: int, window_cycles: int | None) -> None:
         whole = last_cycle - first_cycle + 1
         window = whole if window_cycles is None else window_cycles
         if not is_whole(window) or not 1 <= window <= whole:
@@ -112,7 +109,8 @@ class Throughput:
             raise InputError("throughput: give one of bytes_per_cycle and gb_per_s")
         if bytes_per_cycle is not None:
             return _exact(limit("bytes_per_cycle", bytes_per_cycle))
-        return _exact(limit("gb_per_s", gb_per_s or 0.0)) * 10**6 / self._of.run.result.chip.clock_khz
+        clock_khz: int = self._of.run.result.chip.clock_khz
+        return _exact(limit("gb_per_s", gb_per_s or 0.0)) * 10**6 / clock_khz
 
     def _text(self, rate: Fraction) -> str:
         gb_per_s = float(rate * self._of.run.result.chip.clock_khz / 10**6)

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, overload
+from typing import overload
 
 import numpy as np
 
 from tlm.core.errors import InputError
 from tlm.core.payload import Response
+from tlm.testing.expectation import Expectation
 from tlm.testing.latency import Latency
 from tlm.testing.limits import is_whole, moments_of
 from tlm.testing.names import known_name
 from tlm.testing.order import before, never_two_at_once
 from tlm.testing.recording import CHANNELS, STATUSES, Column, Recording
 from tlm.testing.span import Span
+from tlm.testing.subject import Subject
 from tlm.testing.throughput import Throughput
 from tlm.testing.transaction import Transaction, transaction
-
-if TYPE_CHECKING:
-    from tlm.testing.expectation import Expectation
-    from tlm.testing.run import Run
 
 _OPEN, _OK, _RETRY = (STATUSES.index(one) for one in (Response.INCOMPLETE, Response.OK, Response.RETRY))
 
@@ -37,7 +35,7 @@ class Transactions(Sequence[Transaction]):
     """
 
     def __init__(
-        self, run: Run, recording: Recording, rows: Column, title: str, stretch: tuple[int, int] | None = None
+        self, run: Subject, recording: Recording, rows: Column, title: str, stretch: tuple[int, int] | None = None
     ) -> None:
         self.run = run
         self.recording = recording
@@ -213,6 +211,6 @@ class Transactions(Sequence[Transaction]):
 ALL = "of the run"
 
 
-def everything(run: Run, recording: Recording) -> Transactions:
+def everything(run: Subject, recording: Recording) -> Transactions:
     """All transactions of a run."""
     return Transactions(run, recording, np.arange(len(recording.socket), dtype=np.int64), ALL)

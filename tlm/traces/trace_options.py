@@ -102,15 +102,15 @@ class TraceOptions:
         """``window``, or everything."""
         return TraceWindow() if self.window is None else TraceWindow.parse(self.window)
 
-    def wave_level(self, beat: bool) -> WaveLevel:
-        """The level: as said, else by the window and the fidelity."""
+    def wave_level(self, every_cycle: bool) -> WaveLevel:
+        """The level: as said, else by the window and by whether the fidelity has every cycle."""
         if self.level is not None:
             return WaveLevel(self.level)
-        return WaveLevel.CYCLE if beat or self.window is not None else WaveLevel.PASS
+        return WaveLevel.CYCLE if every_cycle or self.window is not None else WaveLevel.PASS
 
-    def needs_beat(self) -> bool:
+    def needs_every_cycle(self) -> bool:
         """Whether only fidelity "cycle" can show what is asked for."""
-        return self.wave is not None and self.wave_level(beat=False) is WaveLevel.CYCLE
+        return self.wave is not None and self.wave_level(every_cycle=False) is WaveLevel.CYCLE
 
 
 def _check_suffix(key: str, path: Path | str | None, suffixes: tuple[str, ...]) -> None:

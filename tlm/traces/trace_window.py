@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
@@ -47,11 +46,6 @@ class TraceWindow:
                 return cls(cycles=_range(text, text))
         raise InputError(f"trace.window: {text!r} is not of the form {_FORMS}")
 
-    @property
-    def whole_run(self) -> bool:
-        """Whether nothing is left out."""
-        return self == TraceWindow()
-
     def passes_of(self, program: Program) -> frozenset[tuple[int, int]] | None:
         """(tag, pass index) of every pass in the window; None if cycles decide, or everything is in it.
 
@@ -60,36 +54,28 @@ class TraceWindow:
         """
         if self.layer is None and self.passes is None:
             return None
-        tags = _tags(program, self.layer)
-        counts = [_pass_count(program, tag) for tag in tags]
+        tags = [tag for job in program.jobs for tag in job.parts]  # in the order of execution
+        if self.layer is not None:
+            names = [one.name for one in program.network.layers]
+            if self.layer not in names:
+                raise InputError(
+                    f"trace.window: layer {self.layer!r} is not in the network; its layers: {', '.join(names)}"
+                )
+            tags = [tag for tag in tags if program.parts[tag].layer_index == names.index(self.layer)]
+        counts = [program.parts[tag].groups * program.parts[tag].tiles for tag in tags]
         everything = [(tag, index) for tag, count in zip(tags, counts, strict=True) for index in range(count)]
         if self.passes is None:
             return frozenset(everything)
         first, last = self.passes
         if last >= len(everything):
             what = "the run" if self.layer is None else f"layer {self.layer!r}"
-            starts = [0, *accumulate(counts)]
+            starts = [str(place) for place, (_, index) in enumerate(everything) if not index]
+            parts = f" in {len(tags)} parts, which begin with {', '.join(starts[:8])}" if len(tags) > 1 else ""
             raise InputError(
-                f"trace.window: pass:{first}..{last}, but {what} has passes 0..{len(everything) - 1}"
-                + (f" in {len(tags)} parts, which begin with {', '.join(map(str, starts[:-1][:8]))}" * (len(tags) > 1))
-                + "; choose among these"
+                f"trace.window: pass:{first}..{last}, but {what} has passes 0..{len(everything) - 1}{parts}; "
+                "choose among these"
             )
         return frozenset(everything[first : last + 1])
-
-
-def _tags(program: Program, layer: str | None) -> list[int]:
-    """Of the layer's parts, or of all, in the order of execution."""
-    ordered = [tag for job in program.jobs for tag in job.parts]
-    if layer is None:
-        return ordered
-    names = [one.name for one in program.network.layers]
-    if layer not in names:
-        raise InputError(f"trace.window: layer {layer!r} is not in the network; its layers: {', '.join(names)}")
-    return [tag for tag in ordered if program.parts[tag].layer_index == names.index(layer)]
-
-
-def _pass_count(program: Program, tag: int) -> int:
-    return program.parts[tag].groups * program.parts[tag].tiles
 
 
 def _name(text: str, whole: str) -> str:

@@ -1,13 +1,14 @@
 """Which layers the trained networks have, written once for the FP32, the INT4 and the exported network. No torch here.
 
-A layer of a plan is a layer of the engine: the batch norm of a convolution is folded into it, and a depth-wise kernel
-is one layer with the point-wise one behind it (chip.md, principle [P]).
+A layer of an architecture is a layer of the engine: the batch norm of a convolution is folded into it, and a
+depth-wise kernel is one layer with the point-wise one behind it (chip.md, principle [P]).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from tlm.core.errors import InputError
@@ -19,7 +20,7 @@ point-wise. maximum, average: pooling. classifier: point-wise, with accumulator 
 
 
 @dataclass(frozen=True)
-class LayerPlan:
+class LayerSpec:
     """One layer of the engine; ``relu`` says unsigned output, 0..15, otherwise -8..7."""
 
     name: str
@@ -41,12 +42,12 @@ class Architecture:
     name: str
     input_shape: tuple[int, int, int]
     classes: int
-    layers: tuple[LayerPlan, ...]
+    layers: tuple[LayerSpec, ...]
 
 
 @dataclass(frozen=True)
 class Block:
-    """A residual block: PW-DW-PW, two standard convolutions, or an inverted bottleneck ``expansion`` times as wide."""
+    """Geometry of a residual block; an inverted bottleneck is inside ``expansion`` times as wide."""
 
     name: str
     out_channels: int
@@ -54,139 +55,119 @@ class Block:
     expansion: int = 1
 
 
-_SMALL_STEM = (32, 5, 2, False)
-_SMALL_BLOCKS = (
-    Block("conv2_1", 32),
-    Block("conv3_1", 64, 2),
-    Block("conv3_2", 64),
-    Block("conv4_1", 128, 2),
-    Block("conv4_2", 128),
-)
+BlockLayers = Callable[[Block, str, int], list[LayerSpec]]
+"""The layers of a block, from the name of its input and that input's channels."""
 
 
-def small_resnet() -> Architecture:
-    """Model 2 at the size of Fashion-MNIST [A]: five PW-DW-PW blocks of 32 to 128 channels on 14x14 to 4x4 pixels."""
-    return _residual("small_resnet", (1, 28, 28), 10, _SMALL_STEM, _SMALL_BLOCKS)
+def pw_dw_pw(block: Block, source: str, channels: int) -> list[LayerSpec]:
+    """The block of model 2: point-wise, depth-wise, point-wise [P]."""
+    name, outputs = block.name, block.out_channels
+    shortcut, residual = _shortcut(block, source, channels)
+    first = LayerSpec(f"{name}.pw1", "conv", channels, outputs, source)
+    last = LayerSpec(f"{name}.dwpw2", "fused", outputs, outputs, first.name, 3, block.stride, 1, residual)
+    return [*shortcut, first, last]
 
 
-def standard_resnet() -> Architecture:
-    """The same widths with two standard 3x3 convolutions a block, for pruning by weight words [A]."""
-    return _residual("standard_resnet", (1, 28, 28), 10, _SMALL_STEM, _SMALL_BLOCKS, standard=True)
+def standard(block: Block, source: str, channels: int) -> list[LayerSpec]:
+    """Two 3x3 convolutions."""
+    name, outputs = block.name, block.out_channels
+    shortcut, residual = _shortcut(block, source, channels)
+    first = LayerSpec(f"{name}.conv1", "conv", channels, outputs, source, 3, block.stride, 1)
+    last = LayerSpec(f"{name}.conv2", "conv", outputs, outputs, first.name, 3, 1, 1, residual)
+    return [*shortcut, first, last]
+
+
+def inverted(block: Block, source: str, channels: int) -> list[LayerSpec]:
+    """The inverted bottleneck of model 1: point-wise, shift, point-wise [P]."""
+    name, outputs, inside = block.name, block.out_channels, channels * block.expansion
+    residual = source if block.stride == 1 and channels == outputs else None
+    expand = LayerSpec(f"{name}.expand", "conv", channels, inside, source)
+    shift = LayerSpec(f"{name}.shift", "shift", inside, outputs, expand.name, 3, block.stride, 1, residual, relu=False)
+    return [expand, shift]
+
+
+def _shortcut(block: Block, source: str, channels: int) -> tuple[list[LayerSpec], str]:
+    """The projection of a residual whose shape changes, if any, and the name of what the block adds."""
+    if block.stride == 1 and channels == block.out_channels:
+        return [], source
+    name = f"{block.name}.shortcut"
+    return [LayerSpec(name, "conv", channels, block.out_channels, source, stride=block.stride, relu=False)], name
+
+
+def _assembled(
+    name: str,
+    layers_of: BlockLayers,
+    stem: tuple[int, int, int],
+    blocks: Sequence[Block],
+    shape: tuple[int, int, int] = (1, 28, 28),
+    classes: int = 10,
+    pooled: bool = False,
+    head: int | None = None,
+) -> Architecture:
+    """Stem, blocks, average and classifier.
+
+    Args:
+        name: in a recipe.
+        layers_of: what a block is made of.
+        stem: channels, kernel and stride of the first convolution.
+        blocks: in the order of execution.
+        shape: (C, H, W) of the input.
+        classes: how many.
+        pooled: whether max pooling follows the stem.
+        head: channels of a point-wise layer before the average, if there is one.
+    """
+    channels, kernel, stride = stem
+    layers = [LayerSpec("conv1", "conv", shape[0], channels, INPUT, kernel, stride, kernel // 2)]
+    side = -(-shape[1] // stride)
+    if pooled:
+        layers.append(LayerSpec("pool1", "maximum", channels, channels, "conv1", 3, 2, 1))
+        side = -(-side // 2)
+    for block in blocks:
+        layers += layers_of(block, layers[-1].name, channels)
+        channels, side = block.out_channels, -(-side // block.stride)
+    if head is not None:
+        layers.append(LayerSpec("head", "conv", channels, head, layers[-1].name))
+        channels = head
+    layers.append(LayerSpec("avgpool", "average", channels, channels, layers[-1].name, side, side))
+    layers.append(LayerSpec("fc", "classifier", channels, classes, "avgpool", relu=False))
+    return Architecture(name, shape, classes, tuple(layers))
 
 
 def resnet18(classes: int = 1000, size: int = 224) -> Architecture:
     """Model 2 as published [P]: ResNet-18 of PW-DW-PW blocks for images of ``size`` pixels, a multiple of 32."""
     if size % 32 or size < 32:
         raise InputError(f"size: {size} is not allowed; give a multiple of 32, e.g. 224")
-    widths = (64, 128, 256, 512)
-    blocks = tuple(
-        Block(f"conv{stage + 2}_{number}", width, 2 if number == 1 and stage else 1)
-        for stage, width in enumerate(widths)
+    blocks = [
+        Block(f"conv{stage}_{number}", width, 2 if number == 1 and stage > 2 else 1)
+        for stage, width in ((2, 64), (3, 128), (4, 256), (5, 512))
         for number in (1, 2)
-    )
-    return _residual("resnet18", (3, size, size), classes, (64, 7, 2, True), blocks)
+    ]
+    return _assembled("resnet18", pw_dw_pw, (64, 7, 2), blocks, (3, size, size), classes, pooled=True)
 
 
-def tiny_resnet() -> Architecture:
-    """Two narrow PW-DW-PW blocks, for tests."""
-    return _residual("tiny_resnet", (1, 28, 28), 10, (8, 5, 4, False), (Block("b1", 8), Block("b2", 16, 2)))
+_SMALL = (
+    Block("conv2_1", 32),
+    Block("conv3_1", 64, 2),
+    Block("conv3_2", 64),
+    Block("conv4_1", 128, 2),
+    Block("conv4_2", 128),
+)
+_BOTTLENECKS = (Block("ib1", 64, 2, 2), Block("ib2", 64, 1, 3), Block("ib3", 128, 2, 2), Block("ib4", 128, 1, 2))
+_TINY_BOTTLENECKS = (Block("ib1", 8, 1, 2), Block("ib2", 16, 2, 2))
 
-
-def tiny_standard_resnet() -> Architecture:
-    """Two narrow blocks of standard convolutions, for tests."""
-    blocks = (Block("b1", 8), Block("b2", 40, 2))
-    return _residual("tiny_standard_resnet", (1, 28, 28), 10, (8, 5, 4, False), blocks, standard=True)
-
-
-def ib_ssl() -> Architecture:
-    """Model 1 at the size of Fashion-MNIST [A]: inverted bottlenecks of point-wise layers and learned shifts [P].
-
-    The stem is a 5x5 convolution, which is 25 pairs of shift and point-wise layer (chip.md, principle [P]).
-    """
-    blocks = (
-        Block("ib1", 64, 2, 2),
-        Block("ib2", 64, 1, 3),
-        Block("ib3", 128, 2, 2),
-        Block("ib4", 128, 1, 2),
-    )
-    return _inverted("ib_ssl", (1, 28, 28), 10, 32, blocks, 256)
-
-
-def tiny_ib_ssl() -> Architecture:
-    """Two narrow inverted bottlenecks, for tests."""
-    return _inverted("tiny_ib_ssl", (1, 28, 28), 10, 8, (Block("ib1", 8, 1, 2), Block("ib2", 16, 2, 2)), 16, stride=4)
-
-
-MODELS = {
-    "small_resnet": small_resnet,
-    "standard_resnet": standard_resnet,
+MODELS: dict[str, Callable[[], Architecture]] = {
+    # model 2 at the size of Fashion-MNIST [A]: five blocks of 32 to 128 channels on 14x14 to 4x4 pixels
+    "small_resnet": partial(_assembled, "small_resnet", pw_dw_pw, (32, 5, 2), _SMALL),
+    # the same widths, for pruning by weight words [A]
+    "standard_resnet": partial(_assembled, "standard_resnet", standard, (32, 5, 2), _SMALL),
     "resnet18": resnet18,
-    "ib_ssl": ib_ssl,
-    "tiny_resnet": tiny_resnet,
-    "tiny_standard_resnet": tiny_standard_resnet,
-    "tiny_ib_ssl": tiny_ib_ssl,
+    # model 1 at that size [A]; its stem is 25 pairs of shift and point-wise layer (chip.md, principle [P])
+    "ib_ssl": partial(_assembled, "ib_ssl", inverted, (32, 5, 2), _BOTTLENECKS, head=256),
+    # two narrow blocks each, for tests
+    "tiny_resnet": partial(_assembled, "tiny_resnet", pw_dw_pw, (8, 5, 4), (Block("b1", 8), Block("b2", 16, 2))),
+    "tiny_standard_resnet": partial(
+        _assembled, "tiny_standard_resnet", standard, (8, 5, 4), (Block("b1", 8), Block("b2", 40, 2))
+    ),
+    "tiny_ib_ssl": partial(_assembled, "tiny_ib_ssl", inverted, (8, 5, 4), _TINY_BOTTLENECKS, head=16),
 }
 """Name in a recipe -> what makes it."""
-
-
-def _residual(
-    name: str,
-    shape: tuple[int, int, int],
-    classes: int,
-    stem: tuple[int, int, int, bool],
-    blocks: Sequence[Block],
-    standard: bool = False,
-) -> Architecture:
-    """``stem``: channels, kernel, stride, whether max pooling follows; ``standard``: 3x3, 3x3 instead of PW-DW-PW."""
-    channels, kernel, stride, pooled = stem
-    layers = [LayerPlan("conv1", "conv", shape[0], channels, INPUT, kernel, stride, kernel // 2)]
-    side = -(-shape[1] // stride)
-    if pooled:
-        layers.append(LayerPlan("pool1", "maximum", channels, channels, "conv1", 3, 2, 1))
-        side = -(-side // 2)
-    for block in blocks:
-        source, outputs = layers[-1].name, block.out_channels
-        residual = source
-        if block.stride != 1 or channels != outputs:
-            residual = f"{block.name}.shortcut"
-            layers.append(LayerPlan(residual, "conv", channels, outputs, source, stride=block.stride, relu=False))
-        if standard:
-            first = LayerPlan(f"{block.name}.conv1", "conv", channels, outputs, source, 3, block.stride, 1)
-            last = LayerPlan(f"{block.name}.conv2", "conv", outputs, outputs, first.name, 3, 1, 1, residual)
-        else:
-            first = LayerPlan(f"{block.name}.pw1", "conv", channels, outputs, source)
-            last = LayerPlan(f"{block.name}.dwpw2", "fused", outputs, outputs, first.name, 3, block.stride, 1, residual)
-        layers += [first, last]
-        channels, side = outputs, -(-side // block.stride)
-    return Architecture(name, shape, classes, (*layers, *_head(layers[-1].name, channels, side, classes)))
-
-
-def _inverted(
-    name: str,
-    shape: tuple[int, int, int],
-    classes: int,
-    stem: int,
-    blocks: Sequence[Block],
-    head: int,
-    stride: int = 2,
-) -> Architecture:
-    layers = [LayerPlan("conv1", "conv", shape[0], stem, INPUT, 5, stride, 2)]
-    channels, side = stem, -(-shape[1] // stride)
-    for block in blocks:
-        source, inside = layers[-1].name, channels * block.expansion
-        residual = source if block.stride == 1 and channels == block.out_channels else None
-        layers.append(LayerPlan(f"{block.name}.expand", "conv", channels, inside, source))
-        layers.append(
-            LayerPlan(
-                f"{block.name}.shift", "shift", inside, block.out_channels, layers[-1].name, 3, block.stride, 1,
-                residual, relu=False,
-            )
-        )  # fmt: skip
-        channels, side = block.out_channels, -(-side // block.stride)
-    layers.append(LayerPlan("head", "conv", channels, head, layers[-1].name))
-    return Architecture(name, shape, classes, (*layers, *_head("head", head, side, classes)))
-
-
-def _head(source: str, channels: int, side: int, classes: int) -> tuple[LayerPlan, LayerPlan]:
-    average = LayerPlan("avgpool", "average", channels, channels, source, side, side)
-    return average, LayerPlan("fc", "classifier", channels, classes, "avgpool", relu=False)

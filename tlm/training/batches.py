@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tlm.training.datasets import LabelledImages
+from tlm.inputs.labelled import LabelledImages
 
 _FARTHEST = 2
 """An image is shifted by up to so many pixels in y and in x [A]."""

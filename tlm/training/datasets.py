@@ -1,4 +1,4 @@
-"""Labelled images from files, as the 4-bit activations that the network reads. No torch here.
+"""Data sets of labelled images from files, as the 4-bit activations that the network reads. No torch here.
 
 Every sample is quantised to the nearest of the 16 levels 0, 17, ..., 255, as :mod:`tlm.inputs.images` does [A].
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import gzip
 import io
-import math
 import struct
 import zlib
-from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,80 +19,51 @@ import numpy.typing as npt
 from tlm.core.errors import InputError
 from tlm.core.input_files import MAX_FILE_BYTES, read_file
 from tlm.inputs.images import image_files, load_images, quantised
-from tlm.inputs.integer_arrays import Int8Array, IntArray
+from tlm.inputs.labelled import LabelledImages
 
 FASHION_MNIST_DIRECTORY = "/usr/share/datasets/fashion-mnist"
 """Where Debian's package dataset-fashion-mnist (MIT licence) puts its files."""
 
-FASHION_MNIST_CLASSES = (
-    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
+Part = Literal["train", "test"]
 
-_PARTS = {"train": "train", "test": "t10k"}
 _IDX_IMAGES, _IDX_LABELS = 0x0803, 0x0801  # unsigned bytes in 3 and in 1 dimensions (the idx format's magic numbers)
-_CIFAR_PIXELS = 3 * 32 * 32
-_CIFAR_RECORD = 2 + _CIFAR_PIXELS  # coarse label, fine label, red, green, blue planes
+_CIFAR_RECORD = 2 + 3 * 32 * 32  # coarse label, fine label, red, green, blue planes
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledImages:
-    """Images and their classes.
-
-    Args:
-        activations: int8 (N, C, H, W), 0..15.
-        labels: int64 (N,), each 0 .. classes - 1.
-        classes: how many classes there are.
-    """
-
-    activations: Int8Array
-    labels: IntArray
-    classes: int
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def first(self, count: int) -> LabelledImages:
-        """The first ``count`` of them, or all if there are fewer."""
-        return LabelledImages(self.activations[:count], self.labels[:count], self.classes)
-
-
-def load_fashion_mnist(directory: str | Path, part: str) -> LabelledImages:
+def load_fashion_mnist(directory: str | Path, part: Part) -> LabelledImages:
     """Fashion-MNIST (Xiao et al. 2017): 60,000 training and 10,000 test images of 28x28 pixels, 10 classes.
 
     Args:
         directory: holds ``train-images-idx3-ubyte.gz`` and so on, with or without ``.gz``.
-        part: "train" or "test".
+        part: which images.
 
     Raises:
         InputError: a file is missing or not in idx format, images and labels do not fit together.
     """
-    _check_part(part)
-    stem = _PARTS[part]
+    stem = "train" if part == "train" else "t10k"
     pixels = _read_idx(Path(directory), f"{stem}-images-idx3-ubyte", _IDX_IMAGES)
     labels = _read_idx(Path(directory), f"{stem}-labels-idx1-ubyte", _IDX_LABELS)
     if len(pixels) != len(labels):
         raise InputError(f"{directory}: {len(pixels)} images of part {part!r}, but {len(labels)} labels")
-    return _labelled(quantised(pixels[:, None]), labels, len(FASHION_MNIST_CLASSES), str(directory))
+    return _labelled(pixels[:, None], labels, 10, directory)
 
 
-def load_cifar100(directory: str | Path, part: str) -> LabelledImages:
+def load_cifar100(directory: str | Path, part: Part) -> LabelledImages:
     """CIFAR-100 (Krizhevsky 2009), its binary version: 50,000 and 10,000 images of 32x32 pixels, 100 fine classes.
 
     Args:
         directory: holds ``train.bin`` and ``test.bin``: records of coarse label, fine label, 3072 bytes.
-        part: "train" or "test".
+        part: which images.
 
     Raises:
         InputError: a file is missing or not made of whole records.
     """
-    _check_part(part)
     path = Path(directory) / f"{part}.bin"
     data = _read(path)
     if not data or len(data) % _CIFAR_RECORD:
         raise InputError(f"{path}: {len(data)} bytes, but a CIFAR-100 file has {_CIFAR_RECORD} for each image")
     records = np.frombuffer(data, np.uint8).reshape(-1, _CIFAR_RECORD)
-    pixels = records[:, 2:].reshape(-1, 3, 32, 32)
-    return _labelled(quantised(pixels), records[:, 1], 100, str(path))
+    return _labelled(records[:, 2:].reshape(-1, 3, 32, 32), records[:, 1], 100, path)
 
 
 def load_image_folder(directory: str | Path, size: int) -> LabelledImages:
@@ -111,22 +82,17 @@ def load_image_folder(directory: str | Path, size: int) -> LabelledImages:
     folders = sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
     if not folders:
         raise InputError(f"{root}: no directory of a class in it; give one that holds one subdirectory per class")
-    groups = [image_files(folder) for folder in folders]
-    images = [load_images(files, size, size) for files in groups]
-    labels = np.repeat(np.arange(len(folders)), [len(files) for files in groups])
-    return _labelled(np.concatenate(images), labels, len(folders), str(root))
+    files = [image_files(folder) for folder in folders]
+    labels = np.repeat(np.arange(len(folders)), [len(group) for group in files])
+    return LabelledImages(load_images([file for group in files for file in group], size, size), labels)
 
 
-def _labelled(activations: Int8Array, labels: npt.NDArray[np.integer], classes: int, where: str) -> LabelledImages:
-    wide = labels.astype(np.int64)
-    if len(wide) and int(wide.max()) >= classes:
-        raise InputError(f"{where}: label {int(wide.max())}, but there are only classes 0..{classes - 1}")
-    return LabelledImages(activations, wide, classes)
-
-
-def _check_part(part: str) -> None:
-    if part not in _PARTS:
-        raise InputError(f"part: {part!r} is not allowed; give {' or '.join(map(repr, _PARTS))}")
+def _labelled(
+    pixels: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], classes: int, where: str | Path
+) -> LabelledImages:
+    if labels.max(initial=0) >= classes:
+        raise InputError(f"{where}: label {labels.max()}, but there are only classes 0..{classes - 1}")
+    return LabelledImages(quantised(pixels), labels.astype(np.int64))
 
 
 def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
@@ -140,9 +106,8 @@ def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
     found, *shape = struct.unpack(f">{1 + dimensions}I", data[:header])
     if found != magic:
         raise InputError(f"{path}: begins with {found:#010x}, but must with {magic:#010x} (idx, unsigned bytes)")
-    count = math.prod(shape)
-    if len(data) - header != count:
-        raise InputError(f"{path}: {len(data) - header} bytes follow the header, but shape {shape} needs {count}")
+    if len(data) - header != prod(shape):
+        raise InputError(f"{path}: {len(data) - header} bytes follow the header, but shape {shape} needs {prod(shape)}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 

@@ -10,8 +10,8 @@ from tlm.core.errors import InputError
 from tlm.inputs.integer_arrays import IntArray
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, AvgPool2d, Conv2d, Layer, MaxPool2d
 from tlm.network.network import Network
-from tlm.networks.fixed_point import FloatArray, fixed_point, fixed_points, shared_shift
-from tlm.training.int4_layers import Int4Layer, Int4Pooling
+from tlm.networks.fixed_point import FloatArray, fixed_point, requantisation
+from tlm.training.int4_layers import Int4Layer, Pooling
 from tlm.training.networks import INPUT_STEP, Int4Network
 from tlm.training.quantiser import integers_of
 
@@ -24,51 +24,40 @@ def export(trained: Int4Network) -> Network:
     """
     steps = {INPUT: INPUT_STEP}
     layers: list[Layer | AvgPool2d] = []
-    for plan, part in zip(trained.architecture.layers, trained.parts, strict=True):
-        if isinstance(part, Int4Pooling):
-            steps[plan.name] = steps[plan.input] if part.output is None else part.output.step.detach().item()
-            layers.append(_pooling(part, steps[plan.input], steps[plan.name]))
+    for spec, part in zip(trained.architecture.layers, trained.parts, strict=True):
+        if isinstance(part, Pooling):
+            steps[spec.name] = steps[spec.input] if part.output is None else part.output.step.detach().item()
+            layers.append(_pooling(part, steps[spec.input], steps[spec.name]))
         else:
             assert isinstance(part, Int4Layer)
             if part.output is not None:
-                steps[plan.name] = part.output.step.detach().item()
+                steps[spec.name] = part.output.step.detach().item()
             layers.append(_convolution(part, steps))
     return Network(trained.architecture.input_shape, layers)
 
 
 def _convolution(part: Int4Layer, steps: dict[str, float]) -> Conv2d:
-    plan = part.plan
+    spec = part.spec
     weight_step = part.weight_step.detach()
     real = part.real_weights().detach()
     whole = integers_of(real, weight_step[:, None, None, None], WEIGHT_MIN, WEIGHT_MAX)
-    scale = weight_step.double().numpy() * steps[plan.input]  # what one unit of the sums is worth
+    scale = weight_step.double().numpy() * steps[spec.input]  # what one unit of the sums is worth
     arguments: dict[str, Any] = {
-        "name": plan.name,
+        "name": spec.name,
         "weights": whole.numpy().astype(np.int8),
-        "stride": plan.stride,
-        "padding": plan.padding,
+        "stride": spec.stride,
+        "padding": spec.padding,
         "bias": _bias(part, scale),
-        "input": plan.input,
+        "input": spec.input,
     }
     if part.output is None:
         return Conv2d(**arguments, accumulator_output=True)
-    output_step = steps[plan.name]
+    units = scale if spec.residual is None else np.append(scale, steps[spec.residual])
     try:
-        if plan.residual is None:
-            multiplier, shift = fixed_points(scale / output_step)
-            return Conv2d(**arguments, multiplier=multiplier, shift=shift, signed_output=not plan.relu)
-        ratios = np.append(scale, steps[plan.residual]) / output_step
-        multipliers, one_shift = shared_shift(ratios)
+        arguments |= requantisation(units / steps[spec.name], spec.residual)
     except InputError as error:
-        raise InputError(f"layer {plan.name!r}: {error}") from None
-    return Conv2d(
-        **arguments,
-        multiplier=multipliers[:-1],
-        shift=np.full(plan.out_channels, one_shift),
-        signed_output=not plan.relu,
-        residual=plan.residual,
-        residual_multiplier=int(multipliers[-1]),
-    )
+        raise InputError(f"layer {spec.name!r}: {error}") from None
+    return Conv2d(**arguments, signed_output=not spec.relu)
 
 
 def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
@@ -77,25 +66,17 @@ def _bias(part: Int4Layer, scale: FloatArray) -> IntArray:
     worst = int(np.argmax(np.abs(bias)))
     if not -half <= bias[worst] < half:
         raise InputError(
-            f"layer {part.plan.name!r}: bias[{worst}] is {bias[worst]:.0f} units of the sums, but must fit {BIAS_BITS} "
+            f"layer {part.spec.name!r}: bias[{worst}] is {bias[worst]:.0f} units of the sums, but must fit {BIAS_BITS} "
             f"bits; its weights' step {scale[worst]:g} has collapsed: train with a lower rate"
         )
     whole: IntArray = bias.astype(np.int64)
     return whole
 
 
-def _pooling(part: Int4Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
-    plan = part.plan
+def _pooling(part: Pooling, input_step: float, output_step: float) -> MaxPool2d | AvgPool2d:
+    spec = part.spec
+    arguments: dict[str, Any] = {"stride": spec.stride, "padding": spec.padding, "input": spec.input}
     if part.output is None:
-        window = (plan.kernel, plan.kernel)
-        return MaxPool2d(plan.name, window, (plan.stride, plan.stride), plan.padding, input=plan.input)
-    multiplier, shift = fixed_point(input_step / (plan.kernel * plan.kernel) / output_step)
-    return AvgPool2d(
-        plan.name,
-        (plan.kernel, plan.kernel),
-        stride=(plan.stride, plan.stride),
-        padding=plan.padding,
-        multiplier=multiplier,
-        shift=shift,
-        input=plan.input,
-    )
+        return MaxPool2d(spec.name, (spec.kernel, spec.kernel), **arguments)
+    multiplier, shift = fixed_point(input_step / (spec.kernel * spec.kernel) / output_step)
+    return AvgPool2d(spec.name, (spec.kernel, spec.kernel), multiplier=multiplier, shift=shift, **arguments)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ import torch
 import tlm
 from tlm.core.files import whole_file
 from tlm.exchange.onnx_writer import write_onnx
+from tlm.inputs.labelled import LabelledImages
 from tlm.networks.stored import StoredNetwork, save_network
 from tlm.networks.weights import stored_weights
-from tlm.training.datasets import LabelledImages
 from tlm.training.export import export
 from tlm.training.loop import predictions, read_checkpoint
 from tlm.training.networks import INPUT_STEP, FloatNetwork, Int4Network
@@ -28,22 +27,16 @@ GOLDEN_IMAGES = 100
 """So many images go through the golden model as well."""
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The same images through the quantised torch model and through the engine's arithmetic."""
+def measure(
+    trained: Int4Network, network: tlm.Network, images: LabelledImages, shown: Shown = silent
+) -> dict[str, float]:
+    """The same images through the quantised torch model and through the engine's arithmetic.
 
-    images: int
-    torch_accuracy: float
-    engine_accuracy: float
-    agreement: float
-    """Share of the images for which both give the same class."""
-    golden_images: int
-    golden_equal: bool
-    """Whether the golden model gave the same scores for the first images."""
-
-
-def measure(trained: Int4Network, network: tlm.Network, images: LabelledImages, shown: Shown = silent) -> Measured:
-    """Compare the trained network with what the engine computes."""
+    Returns:
+        ``engine`` and ``torch_int4``, their accuracies; ``agreement``, the share of the images for which both give the
+        same class; ``images``; ``golden_images``, how many went through the golden model, and ``golden_equal``, whether
+        it gave the same scores.
+    """
     expected = predictions(trained, images).numpy()
     evaluator = tlm.Evaluator(network)
     found, equal = np.zeros(len(images), np.int64), True
@@ -53,17 +46,16 @@ def measure(trained: Int4Network, network: tlm.Network, images: LabelledImages, 
             scores = evaluator.output(activations)
             found[index] = int(scores.ravel().argmax())
             if index < golden:
-                reference = tlm.reference.run(network, activations)
-                equal &= bool(np.array_equal(reference[network.output.name], scores))
+                equal &= bool(np.array_equal(tlm.reference.run(network, activations)[network.output.name], scores))
             count_one()
-    return Measured(
-        images=len(images),
-        torch_accuracy=float((expected == images.labels).mean()),
-        engine_accuracy=float((found == images.labels).mean()),
-        agreement=float((expected == found).mean()),
-        golden_images=golden,
-        golden_equal=equal,
-    )
+    return {
+        "engine": round(float((found == images.labels).mean()), 4),
+        "torch_int4": round(float((expected == images.labels).mean()), 4),
+        "agreement": round(float((expected == found).mean()), 4),
+        "images": len(images),
+        "golden_images": golden,
+        "golden_equal": equal,
+    }
 
 
 def finish(training: Training, stage: Stage, command: str, shown: Shown = silent) -> Path:
@@ -94,12 +86,13 @@ def finish(training: Training, stage: Stage, command: str, shown: Shown = silent
 
 
 def model_card(
-    training: Training, stage: Stage, command: str, measured: Measured, network: tlm.Network
+    training: Training, stage: Stage, command: str, accuracy: dict[str, float], network: tlm.Network
 ) -> dict[str, Any]:
-    """Where a network comes from and what it can do, as plain values."""
+    """Where a network comes from and what it can do, as plain values; ``accuracy`` as of :func:`measure`."""
     recipe, data = training.recipe, training.recipe.data
     chain = recipe.chain(stage)
-    seconds = {one.name: round(_seconds(training, one)) for one in chain}
+    source = training.network(stage.start or stage.name)
+    assert isinstance(source, FloatNetwork)
     return {
         "model": recipe.model,
         "stage": stage.name,
@@ -114,27 +107,12 @@ def model_card(
         "seed": recipe.seed,
         "command": command,
         "taps": recipe.taps(stage),
-        "accuracy": {
-            "engine": round(measured.engine_accuracy, 4),
-            "torch_int4": round(measured.torch_accuracy, 4),
-            "agreement": round(measured.agreement, 4),
-            "images": measured.images,
-            "golden_images": measured.golden_images,
-            "golden_equal": measured.golden_equal,
-        },
+        "accuracy": accuracy,
         "weights": stored_weights(network),
-        "shifts": _shifts(training, stage),
-        "training_seconds": seconds,
+        "shifts": {name: shift.counts() for name, shift in source.shifts().items()},
+        "training_seconds": {
+            one.name: round(read_checkpoint(training.checkpoint(one.name), recipe)["seconds"]) for one in chain
+        },
         "machine": f"torch {torch.__version__}, {recipe.threads} thread(s) of {os.cpu_count()} cores; wall times of a "
         "shared machine, pauses included",
     }
-
-
-def _seconds(training: Training, stage: Stage) -> float:
-    return float(read_checkpoint(training.checkpoint(stage.name), training.recipe)["seconds"])
-
-
-def _shifts(training: Training, stage: Stage) -> dict[str, dict[str, int]]:
-    source = training.network(stage.start or stage.name)
-    assert isinstance(source, FloatNetwork)
-    return {part.plan.name: part.shift.counts() for part in source.shifts()}

@@ -11,8 +11,7 @@ from math import floor
 from torch import nn
 from torch.nn.utils import prune
 
-from tlm.training.float_layers import FloatLayer
-from tlm.training.networks import FloatNetwork, PlannedNetwork
+from tlm.training.networks import FloatNetwork, LayeredNetwork
 from tlm.training.pruning import live_words, mask_of, prune_taps, prune_weights, prune_words
 from tlm.training.recipe import FULL_TAPS, Recipe, Stage
 from tlm.training.schedule import share_left, taps_left
@@ -29,56 +28,43 @@ class GradualPruning:
         network: whose masks change; only an FP32 network is ever pruned.
     """
 
-    def __init__(self, recipe: Recipe, stage: Stage, network: PlannedNetwork) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, network: LayeredNetwork) -> None:
         self._stage, self._network = stage, network if isinstance(network, FloatNetwork) else None
         start = None if stage.start is None else recipe.stage(stage.start)
-        self._taps = FULL_TAPS if start is None else recipe.taps(start)
-        self._words = 1.0 if start is None else recipe.word_density(start)
-        self._weights = 1.0 if start is None else recipe.density(start)
+        self._taps, self._words, self._weights = recipe.taps(start), recipe.word_density(start), recipe.density(start)
 
     def __call__(self, done: float) -> None:
         """Drop what is due."""
         stage, network, progress = self._stage, self._network, done / self._stage.prune_until
         if network is None:
             return
+        fallen = floor(min(max(progress, 0.0), 1.0) * _FALLS) / _FALLS
         if stage.taps is not None:
             taps = taps_left(stage.schedule, self._taps, stage.taps, progress)
             for layer in network.depthwise():
                 if taps < int(mask_of(layer)[0].sum()):
                     prune_taps(layer, taps)
         if stage.word_density is not None:
-            share = share_left(stage.schedule, self._words, stage.word_density, _in_falls(progress))
-            for layer in convolutions(network):
+            share = share_left(stage.schedule, self._words, stage.word_density, fallen)
+            for layer in network.convolutions():
                 kept, words = live_words(layer)
                 if round(share * words) < kept:
                     prune_words(layer, share)
         if stage.density is not None:
-            share = share_left(stage.schedule, self._weights, stage.density, _in_falls(progress))
-            for layer in convolutions(network):
+            share = share_left(stage.schedule, self._weights, stage.density, fallen)
+            for layer in network.convolutions():
                 if round(share * layer.weight.numel()) < int(mask_of(layer).sum()):
                     prune_weights(layer, share)
         if stage.shifts is not None:
-            for part in network.shifts():
-                part.shift.keep(1.0 + (stage.shifts - 1.0) * min(1.0, progress))
-
-
-def convolutions(network: FloatNetwork) -> list[nn.Conv2d]:
-    """What densities prune: the convolution of every layer, the point-wise one behind a depth-wise kernel included.
-
-    The classifier is left whole: it is small, and its output channels are the classes.
-    """
-    return [part.conv for part in network.parts if isinstance(part, FloatLayer)]
+            for shift in network.shifts().values():
+                shift.keep(1.0 + (stage.shifts - 1.0) * min(1.0, progress))
 
 
 def make_masks(recipe: Recipe, stage: Stage, network: FloatNetwork) -> None:
     """Give all that is pruned in a stage or before it a mask of ones, where there is none yet."""
-    masked: list[nn.Conv2d] = list(network.depthwise()) if recipe.taps(stage) < FULL_TAPS else []
+    masked: list[nn.Conv2d] = network.depthwise() if recipe.taps(stage) < FULL_TAPS else []
     if recipe.has_densities(stage):
-        masked += convolutions(network)
+        masked = masked + network.convolutions()
     for layer in masked:
         if not prune.is_pruned(layer):
             prune.identity(layer, "weight")  # type: ignore[no-untyped-call]
-
-
-def _in_falls(progress: float) -> float:
-    return floor(min(max(progress, 0.0), 1.0) * _FALLS) / _FALLS

@@ -13,9 +13,9 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN, activation_range
-from tlm.networks.fixed_point import FloatArray, fixed_points, shared_shift
-from tlm.training.architecture import LayerPlan
-from tlm.training.float_layers import FloatClassifier, FloatLayer
+from tlm.networks.fixed_point import fixed_points, shared_shift
+from tlm.training.architecture import LayerSpec
+from tlm.training.float_layers import FloatLayer
 from tlm.training.pruning import mask_of
 from tlm.training.quantiser import SMALLEST_STEP, best_step, gradient_scale, quantise
 
@@ -43,8 +43,10 @@ class OutputStep(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Quantised, of the same shape; :attr:`used` is then what one level is worth."""
-        if float(self.step.detach()) == 0.0:
-            self.calibrate(values.detach())
+        if not self.chosen:
+            flat = values.detach().flatten()
+            with torch.no_grad():
+                self.step.copy_(best_step(flat[:: max(1, len(flat) // _SAMPLE)][None], self.low, self.high)[0])
         step: Tensor = self.step
         if self.dynamic:
             step = (values.detach().amax() / self.high).clamp(min=SMALLEST_STEP)
@@ -52,11 +54,27 @@ class OutputStep(nn.Module):
         values = values + self.used * _NUDGE
         return quantise(values, step, self.low, self.high, gradient_scale(values[0].numel(), self.high))
 
-    def calibrate(self, values: Tensor) -> None:
-        """Choose the step with the least error for these values."""
-        flat = values.flatten()
-        with torch.no_grad():
-            self.step.copy_(best_step(flat[:: max(1, len(flat) // _SAMPLE)][None], self.low, self.high)[0])
+    @property
+    def chosen(self) -> bool:
+        """Whether there is a step; the first values that come choose it, with the least error for them."""
+        return float(self.step.detach()) != 0.0
+
+    def rounding(self, units: Tensor, shared: bool = False) -> Tensor:
+        """By what factors rounding the multipliers, as the engine stores them, changes scales: (n,).
+
+        That matters in a layer with a residual, which decides the one shift, so that the multipliers of the sums have
+        few bits. It also does where a value is the same for every empty pixel and near an edge between two levels.
+
+        Args:
+            units: what a unit of what is multiplied is worth, (n,), float64.
+            shared: all have one shift.
+        """
+        if not self.chosen:
+            return torch.ones(len(units))
+        exact = (units / float(self.step.detach())).numpy()
+        multipliers, shifts = shared_shift(exact) if shared else fixed_points(exact)
+        rounded = multipliers / np.exp2(shifts)
+        return torch.from_numpy(np.divide(rounded, exact, out=np.ones_like(exact), where=exact > 0)).float()
 
 
 class Int4Layer(nn.Module):
@@ -67,41 +85,36 @@ class Int4Layer(nn.Module):
     requantiser (class scores) the layer has one step, since scores of all channels are compared.
     """
 
-    def __init__(self, plan: LayerPlan) -> None:
+    def __init__(self, spec: LayerSpec) -> None:
         super().__init__()
-        self.plan = plan
-        outputs, inputs = plan.out_channels, plan.in_channels
-        self.has_spatial = plan.kind in ("fused", "shift")
-        kernel = 1 if self.has_spatial else plan.kernel
+        self.spec = spec
+        outputs, inputs = spec.out_channels, spec.in_channels
+        self.has_spatial = spec.kind in ("fused", "shift")
+        kernel = 1 if self.has_spatial else spec.kernel
         self.weight = nn.Parameter(torch.zeros(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.scores = plan.kind == "classifier"
-        self.weight_step = nn.Parameter(torch.ones(1 if self.scores else outputs))
-        self.output = None if self.scores else OutputStep(signed=not plan.relu)
-        taps = torch.zeros(inputs, plan.kernel, plan.kernel)
-        self.spatial = nn.Parameter(taps, requires_grad=plan.kind == "fused")
+        scores = spec.kind == "classifier"
+        self.weight_step = nn.Parameter(torch.ones(1 if scores else outputs))
+        self.output = None if scores else OutputStep(signed=not spec.relu)
+        taps = torch.zeros(inputs, spec.kernel, spec.kernel)
+        self.spatial = nn.Parameter(taps, requires_grad=spec.kind == "fused")
         self.register_buffer("mask", torch.ones_like(taps))
         self.mask: Tensor
         self.register_buffer("kept", None)
         self.kept: Tensor | None
         """Which weights a density left, 0 or 1, of their shape; None: all of them."""
 
-    def start_from(self, trained: FloatLayer | FloatClassifier) -> None:
+    def start_from(self, trained: FloatLayer) -> None:
         """Take over a trained FP32 layer, batch norm folded, and choose each channel's first step."""
         with torch.no_grad():
-            if isinstance(trained, FloatClassifier):
-                assert trained.conv.bias is not None
-                weight, bias = trained.conv.weight.detach(), trained.conv.bias.detach()
-            else:
-                weight, bias = trained.folded()
-                if prune.is_pruned(trained.conv):
-                    self.kept = mask_of(trained.conv).clone()
-                spatial, mask = trained.spatial(), trained.spatial_mask()
-                if spatial is not None and mask is not None:
-                    self.spatial.copy_(spatial)
-                    self.mask.copy_(mask)
+            weight, bias = trained.folded()
             self.weight.copy_(weight)
             self.bias.copy_(bias)
+            if prune.is_pruned(trained.conv):
+                self.kept = mask_of(trained.conv).clone()
+            if (spatial := trained.spatial()) is not None:
+                self.spatial.copy_(spatial[0])
+                self.mask.copy_(spatial[1])
             rows = self.real_weights().reshape(len(self.weight_step), -1)
             self.weight_step.copy_(best_step(rows, WEIGHT_MIN, WEIGHT_MAX))
 
@@ -122,15 +135,6 @@ class Int4Layer(nn.Module):
             return len(self.weight) * int(self.mask.sum()) if self.has_spatial else self.weight.numel()
         return int(torch.count_nonzero(self.kept * self.mask if self.has_spatial else self.kept))
 
-    def whole_bias(self, input_step: Tensor) -> Tensor:
-        """The bias (O,) rounded to whole units of the sums, as the engine stores it; gradients go straight through.
-
-        Args:
-            input_step: what one level of the input is worth.
-        """
-        unit = (self.weight_step * input_step).detach()
-        return self.bias + (torch.round(self.bias / unit) * unit - self.bias).detach()
-
     def forward(
         self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
     ) -> Tensor:
@@ -142,75 +146,62 @@ class Int4Layer(nn.Module):
             input_step: what one level of the input is worth.
             residual_step: the same of the residual.
         """
-        sums = self._convolve(activations, self.weights()) + self.whole_bias(input_step)[:, None, None]
+        sums = self._convolve(activations, self.weights()) + self._whole_bias(input_step)[:, None, None]
         if self.output is None:
             return sums
-        quantised: Tensor = self.output(self._as_multiplied(sums, residual, input_step, residual_step))
-        return quantised
-
-    def _as_multiplied(
-        self, sums: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
-    ) -> Tensor:
-        """Sums and residual, each times what rounding its multiplier changes it by.
-
-        That matters in a layer with a residual, which decides the one shift, so that the multipliers of the sums have
-        few bits. It also does where a value is the same for every empty pixel and near an edge between two levels.
-        """
-        assert self.output is not None
-        output_step = float(self.output.step.detach())
-        if output_step == 0.0:  # not chosen yet
-            return sums if residual is None else sums + residual
         units = self.weight_step.detach().double() * input_step.double()
         if residual is None or residual_step is None:
-            ratios = (units / output_step).numpy()
-            multipliers, shifts = fixed_points(ratios)
-            return sums * _changes(multipliers / np.exp2(shifts), ratios)[:, None, None]
-        ratios = (torch.cat([units, residual_step.double().reshape(1)]) / output_step).numpy()
-        multipliers, shift = shared_shift(ratios)
-        changes = _changes(multipliers / 2.0**shift, ratios)
-        return sums * changes[:-1, None, None] + residual * changes[-1]
+            sums = sums * self.output.rounding(units)[:, None, None]
+        else:
+            units = torch.cat([units, residual_step.double().reshape(1)])
+            changes = self.output.rounding(units, shared=True)
+            sums = sums * changes[:-1, None, None] + residual * changes[-1]
+        quantised: Tensor = self.output(sums)
+        return quantised
+
+    def _whole_bias(self, input_step: Tensor) -> Tensor:
+        """The bias (O,) rounded to whole units of the sums, as the engine stores it; gradients go straight through."""
+        unit = (self.weight_step * input_step).detach()
+        return self.bias + (torch.round(self.bias / unit) * unit - self.bias).detach()
 
     def _convolve(self, activations: Tensor, weights: Tensor) -> Tensor:
-        plan = self.plan
+        spec = self.spec
         if not self.has_spatial or int(self.mask.sum((1, 2)).max()) > 1:
-            return functional.conv2d(activations, weights, None, plan.stride, plan.padding)
+            return functional.conv2d(activations, weights, None, spec.stride, spec.padding)
         # one tap a channel: shifting first costs a ninth of the work, and the sums are the same
         shifted = functional.conv2d(
-            activations, self.mask[:, None], None, plan.stride, plan.padding, groups=plan.in_channels
+            activations, self.mask[:, None], None, spec.stride, spec.padding, groups=spec.in_channels
         )
         return functional.conv2d(shifted, weights.sum((2, 3), keepdim=True))
 
 
-class Int4Pooling(nn.Module):
-    """Average pooling with a requantiser of its own, or max pooling, which changes no value's scale."""
+class Pooling(nn.Module):
+    """Maximum or mean of a window; max pooling changes no value's scale.
 
-    def __init__(self, plan: LayerPlan) -> None:
+    Args:
+        spec: its geometry.
+        quantised: a mean has a requantiser of its own.
+    """
+
+    def __init__(self, spec: LayerSpec, quantised: bool) -> None:
         super().__init__()
-        self.plan = plan
-        self.output = OutputStep(signed=False) if plan.kind == "average" else None
+        self.spec = spec
+        self.output = OutputStep(signed=False) if quantised and spec.kind == "average" else None
 
     def forward(
-        self, activations: Tensor, residual: Tensor | None, input_step: Tensor, residual_step: Tensor | None
+        self,
+        activations: Tensor,
+        residual: None,
+        input_step: Tensor | None = None,
+        residual_step: None = None,
     ) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
-        plan = self.plan
-        if self.output is None:
-            return functional.max_pool2d(activations, plan.kernel, plan.stride, plan.padding)
-        mean = functional.avg_pool2d(activations, plan.kernel, plan.stride, plan.padding)
-        output_step = float(self.output.step.detach())
-        if output_step != 0.0:
-            ratios = np.array([float(input_step) / (plan.kernel * plan.kernel) / output_step])
-            multipliers, shifts = fixed_points(ratios)
-            mean = mean * _changes(multipliers / np.exp2(shifts), ratios)
-        quantised: Tensor = self.output(mean)
+        spec = self.spec
+        if spec.kind == "maximum":
+            return functional.max_pool2d(activations, spec.kernel, spec.stride, spec.padding)
+        mean = functional.avg_pool2d(activations, spec.kernel, spec.stride, spec.padding)
+        if self.output is None or input_step is None:
+            return mean
+        unit = input_step.double().reshape(1) / (spec.kernel * spec.kernel)
+        quantised: Tensor = self.output(mean * self.output.rounding(unit))
         return quantised
-
-
-def _changes(rounded: FloatArray, exact: FloatArray) -> Tensor:
-    """By what factors rounding changes scales; 1 for a scale of 0."""
-    return torch.from_numpy(np.divide(rounded, exact, out=np.ones_like(exact), where=exact > 0)).float()
-
-
-def int4_layer(plan: LayerPlan) -> nn.Module:
-    """The INT4 layer of a plan."""
-    return Int4Pooling(plan) if plan.kind in ("maximum", "average") else Int4Layer(plan)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +11,10 @@ from torch.nn import functional
 
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
+from tlm.inputs.labelled import LabelledImages
 from tlm.training.batches import Batches
-from tlm.training.datasets import LabelledImages
-from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork
+from tlm.training.gradual import GradualPruning
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork
 from tlm.training.quantiser import SMALLEST_STEP
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import load_file
@@ -27,68 +26,60 @@ _KEYS = {"recipe", "step", "seconds", "network", "optimiser", "schedule"}  # of 
 _AT_ONCE = 500  # test images in one forward pass
 
 
-@dataclass
-class Progress:
-    """How far a stage is; what its checkpoint holds beside the network."""
-
-    step: int = 0
-    seconds: float = 0.0
-    """Wall time of training so far, all sessions together."""
-
-
 class StageLoop:
-    """Trains one network through one stage.
+    """Trains one network through one stage, on from its checkpoint if there is one.
 
     Args:
         recipe, stage: what to do.
         network: trained in place.
         batches: the training set.
         path: of the checkpoint.
-        prune: called before each step and after the last one with the share of the stage that is done.
+
+    Raises:
+        InputError: the checkpoint belongs to another recipe.
     """
 
-    def __init__(
-        self,
-        recipe: Recipe,
-        stage: Stage,
-        network: PlannedNetwork,
-        batches: Batches,
-        path: Path,
-        prune: Callable[[float], None],
-    ) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, network: LayeredNetwork, batches: Batches, path: Path) -> None:
         self.recipe, self.stage, self.network, self.batches, self.path = recipe, stage, network, batches, path
-        self._prune = prune
+        self._prune = GradualPruning(recipe, stage, network)
         self.steps = max(1, round(stage.epochs * batches.per_epoch)) if stage.epochs else 0
-        self.progress = Progress()
+        self.made = 0
+        """Steps so far."""
+        self.seconds = 0.0
+        """Wall time of training so far, all sessions together."""
         self._optimiser = torch.optim.SGD(
             _groups(network, stage.weight_decay), lr=stage.rate, momentum=_MOMENTUM, nesterov=True
         )
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
             self._optimiser, stage.rate, total_steps=self.steps + 1, pct_start=_WARM_UP, cycle_momentum=False
         )
+        if path.exists():
+            state = read_checkpoint(path, recipe)
+            network.load_state_dict(state["network"])
+            self._optimiser.load_state_dict(state["optimiser"])
+            self._schedule.load_state_dict(state["schedule"])
+            self.made, self.seconds = state["step"], state["seconds"]
 
-    def step(self) -> float:
-        """One step; the loss."""
-        self._prune(self.progress.step / self.steps)
+    def step(self) -> None:
+        """Make one step."""
+        self._prune(self.made / self.steps)
         self.network.train()
-        activations, labels = self.batches.batch(self.progress.step)
+        activations, labels = self.batches.batch(self.made)
         loss = functional.cross_entropy(self.network(activations), labels, label_smoothing=self.recipe.label_smoothing)
-        whole = loss
         if isinstance(self.network, FloatNetwork) and self.stage.shift_penalty:
-            whole = loss + self.stage.shift_penalty * self.network.penalty()
+            loss = loss + self.stage.shift_penalty * self.network.penalty()
         self._optimiser.zero_grad(set_to_none=True)
-        whole.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self._optimiser.step()
         _keep_positive(self.network)
         self._schedule.step()
-        self.progress.step += 1
-        return float(loss.detach())
+        self.made += 1
 
     @property
     def done(self) -> bool:
         """Whether all steps have been made."""
-        return self.progress.step >= self.steps
+        return self.made >= self.steps
 
     def finish(self) -> None:
         """Prune what a stage of few steps, or of none, has not come to."""
@@ -98,29 +89,14 @@ class StageLoop:
         """Write the checkpoint, whole or not at all."""
         state = {
             "recipe": self.recipe.digest(),
-            "step": self.progress.step,
-            "seconds": self.progress.seconds,
+            "step": self.made,
+            "seconds": self.seconds,
             "network": self.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
             "schedule": self._schedule.state_dict(),
         }
         with whole_file(self.path) as temporary, temporary.open("wb") as file:  # by name torch hides the system's error
             torch.save(state, file)
-
-    def load(self) -> bool:
-        """Go on from the checkpoint, if there is one.
-
-        Raises:
-            InputError: it belongs to another recipe.
-        """
-        if not self.path.exists():
-            return False
-        state = read_checkpoint(self.path, self.recipe)
-        self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._schedule.load_state_dict(state["schedule"])
-        self.progress = Progress(state["step"], state["seconds"])
-        return True
 
 
 def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
@@ -137,13 +113,13 @@ def read_checkpoint(path: Path, recipe: Recipe) -> dict[str, Any]:
     return state
 
 
-def accuracy(network: PlannedNetwork, images: LabelledImages) -> float:
+def accuracy(network: LayeredNetwork, images: LabelledImages) -> float:
     """Share of the images whose class has the highest score."""
     labels = torch.from_numpy(images.labels)
     return float((predictions(network, images) == labels).float().mean())
 
 
-def predictions(network: PlannedNetwork, images: LabelledImages) -> Tensor:
+def predictions(network: LayeredNetwork, images: LabelledImages) -> Tensor:
     """The class with the highest score of each image, (N,)."""
     network.eval()
     pixels = torch.from_numpy(images.activations)

@@ -1,29 +1,34 @@
-"""Whole networks in torch: the same plan with FP32 layers, or with INT4 layers."""
+"""Whole networks in torch: the same architecture with FP32 layers, or with INT4 layers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from tlm.network.layers import INPUT
-from tlm.training.architecture import Architecture, LayerPlan
-from tlm.training.float_layers import FloatClassifier, FloatFused, FloatLayer, FloatShift, float_layer
-from tlm.training.int4_layers import Int4Layer, OutputStep, int4_layer
+from tlm.training.architecture import Architecture, LayerSpec
+from tlm.training.float_layers import FloatLayer
+from tlm.training.int4_layers import Int4Layer, OutputStep, Pooling
+from tlm.training.shifts import LearnedShift
 
 INPUT_STEP = 1.0 / 15.0
 """What one level of the input is worth: images are 0..1."""
 
+_POOLING = ("maximum", "average")
 
-class PlannedNetwork(nn.Module):
+
+class LayeredNetwork(nn.Module):
     """Layers of an architecture, one module each, in the order of execution."""
 
-    def __init__(self, architecture: Architecture, make: Callable[[LayerPlan], nn.Module]) -> None:
+    def __init__(self, architecture: Architecture, make: Callable[[LayerSpec], nn.Module], quantised: bool) -> None:
         super().__init__()
         self.architecture = architecture
-        self.parts = nn.ModuleList(make(plan) for plan in architecture.layers)
+        self.parts = nn.ModuleList(
+            Pooling(spec, quantised) if spec.kind in _POOLING else make(spec) for spec in architecture.layers
+        )
 
     def forward(self, activations: Tensor) -> Tensor:
         """Class scores (N, classes).
@@ -32,40 +37,44 @@ class PlannedNetwork(nn.Module):
             activations: floats (N, C, H, W), whole numbers 0..15.
         """
         tensors = {INPUT: activations * INPUT_STEP}
-        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if plan.residual is None else tensors[plan.residual]
-            tensors[plan.name] = part(tensors[plan.input], residual)
+        for spec, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if spec.residual is None else tensors[spec.residual]
+            tensors[spec.name] = part(tensors[spec.input], residual)
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
 
-class FloatNetwork(PlannedNetwork):
+class FloatNetwork(LayeredNetwork):
     """What is pretrained and pruned."""
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture, float_layer)
+        super().__init__(architecture, FloatLayer, quantised=False)
 
-    def depthwise(self) -> Iterator[nn.Conv2d]:
+    def depthwise(self) -> list[nn.Conv2d]:
         """The depth-wise layers, whose taps are pruned."""
-        for part in self.parts:
-            if isinstance(part, FloatFused):
-                yield part.depthwise
+        return [part.depthwise for part in self.parts if isinstance(part, FloatLayer) and part.depthwise is not None]
 
-    def shifts(self) -> Iterator[FloatShift]:
-        """The layers with learned shifts."""
-        for part in self.parts:
-            if isinstance(part, FloatShift):
-                yield part
+    def convolutions(self) -> list[nn.Conv2d]:
+        """What densities prune: the convolution of every layer, the point-wise one behind a depth-wise kernel included.
+
+        The classifier is left whole: it is small, and its output channels are the classes.
+        """
+        return [part.conv for part in self.parts if isinstance(part, FloatLayer) and part.norm is not None]
+
+    def shifts(self) -> dict[str, LearnedShift]:
+        """The learned shifts by layer."""
+        parts = [part for part in self.parts if isinstance(part, FloatLayer)]
+        return {part.spec.name: part.shift for part in parts if part.shift is not None}
 
     def penalty(self) -> Tensor:
         """Sum of the magnitudes of all learned shifts."""
-        return sum((part.shift.penalty() for part in self.shifts()), torch.zeros(()))
+        return sum((shift.penalty() for shift in self.shifts().values()), torch.zeros(()))
 
 
-class Int4Network(PlannedNetwork):
+class Int4Network(LayeredNetwork):
     """What the engine runs, while it is trained."""
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture, int4_layer)
+        super().__init__(architecture, Int4Layer, quantised=True)
 
     def forward(self, activations: Tensor) -> Tensor:
         """Class scores (N, classes), those of the engine times the scale of its last layer.
@@ -74,12 +83,12 @@ class Int4Network(PlannedNetwork):
             activations: floats (N, C, H, W), whole numbers 0..15.
         """
         tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
-        for plan, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if plan.residual is None else tensors[plan.residual]
-            residual_step = None if plan.residual is None else steps[plan.residual]
-            tensors[plan.name] = part(tensors[plan.input], residual, steps[plan.input], residual_step)
+        for spec, part in zip(self.architecture.layers, self.parts, strict=True):
+            residual = None if spec.residual is None else tensors[spec.residual]
+            residual_step = None if spec.residual is None else steps[spec.residual]
+            tensors[spec.name] = part(tensors[spec.input], residual, steps[spec.input], residual_step)
             output: OutputStep | None = part.output  # type: ignore[assignment]
-            steps[plan.name] = steps[plan.input] if output is None else output.used
+            steps[spec.name] = steps[spec.input] if output is None else output.used
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
     def whole_scores(self, activations: Tensor) -> Tensor:
@@ -100,17 +109,16 @@ class Int4Network(PlannedNetwork):
             sample: floats (N, C, H, W), whole numbers 0..15: some training images.
         """
         for mine, other in zip(self.parts, trained.parts, strict=True):
-            if isinstance(mine, Int4Layer):
-                assert isinstance(other, FloatLayer | FloatClassifier)
+            if isinstance(mine, Int4Layer) and isinstance(other, FloatLayer):
                 mine.start_from(other)
         with torch.no_grad():
             self(sample)
 
     def make_masks(self) -> None:
         """Give the layers whose weights a density prunes a mask, for a checkpoint to fill."""
-        for module in self.modules():
-            if isinstance(module, Int4Layer) and not module.scores:
-                module.kept = torch.ones_like(module.weight)
+        for part in self.parts:
+            if isinstance(part, Int4Layer) and part.output is not None:
+                part.kept = torch.ones_like(part.weight)
 
     def set_dynamic(self, dynamic: bool) -> None:
         """Ranges of activations from each batch, or the learned ones (:class:`OutputStep`)."""
@@ -119,7 +127,7 @@ class Int4Network(PlannedNetwork):
                 module.dynamic = dynamic
 
 
-AnyNetwork = TypeVar("AnyNetwork", bound=PlannedNetwork)
+AnyNetwork = TypeVar("AnyNetwork", bound=LayeredNetwork)
 
 
 def fast(network: AnyNetwork) -> AnyNetwork:

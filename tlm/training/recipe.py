@@ -7,7 +7,6 @@ checkpoint of its own; INT4 stages leave a network for the engine as well.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -15,16 +14,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from tlm.core.errors import InputError
+from tlm.inputs.labelled import LabelledImages
 from tlm.inputs.toml_files import read_toml
 from tlm.scenario.checking import refuse_senseless
 from tlm.training.architecture import MODELS, Architecture
 from tlm.training.datasets import (
     FASHION_MNIST_DIRECTORY,
-    LabelledImages,
+    Part,
     load_cifar100,
     load_fashion_mnist,
     load_image_folder,
 )
+from tlm.training.schedule import Schedule
 
 RECIPES = Path(__file__).parent / "recipes"
 """Recipes that come with the package."""
@@ -51,8 +52,8 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     """Only the first so many; default all."""
     test_images: _Count | None = None
 
-    def load(self, part: str, directory: str | None = None) -> LabelledImages:
-        """The images of a part, "train" or "test".
+    def load(self, part: Part, directory: str | None = None) -> LabelledImages:
+        """The images of a part.
 
         Args:
             part: which.
@@ -66,8 +67,7 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
             images = load_image_folder(Path(where) / part, self.size)
         else:
             images = (load_fashion_mnist if self.kind == "fashion_mnist" else load_cifar100)(where, part)
-        count = self.train_images if part == "train" else self.test_images
-        return images if count is None else images.first(count)
+        return images.first(self.train_images if part == "train" else self.test_images)
 
 
 class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -92,7 +92,7 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     """Prune the single weights of each convolution to this share (unstructured)."""
     shifts: _Share | None = None
     """Prune the learned shifts to this share of the channels in the course of this stage."""
-    schedule: Literal["cubic", "stepwise"] = "cubic"
+    schedule: Schedule = "cubic"
     """How fast the taps or the density fall."""
     prune_until: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.6
     """Share of the stage after which pruning is done; the rest only retrains."""
@@ -131,17 +131,24 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             found.insert(0, self.stage(found[0].start))
         return found
 
-    def taps(self, stage: Stage) -> int:
-        """Taps that the depth-wise kernels have when a stage is done (9 before anything is pruned)."""
-        return _last((one.taps for one in self.chain(stage)), FULL_TAPS)
+    def taps(self, stage: Stage | None) -> int:
+        """Taps that the depth-wise kernels have when a stage is done, or before any (9)."""
+        return self._last(stage, "taps", FULL_TAPS)
 
-    def word_density(self, stage: Stage) -> float:
-        """Share of the weight words of each convolution that is left when a stage is done."""
-        return _last((one.word_density for one in self.chain(stage)), 1.0)
+    def word_density(self, stage: Stage | None) -> float:
+        """Share of the weight words of each convolution that is left when a stage is done, or before any."""
+        return self._last(stage, "word_density", 1.0)
 
-    def density(self, stage: Stage) -> float:
-        """Share of the single weights of each convolution that is left when a stage is done."""
-        return _last((one.density for one in self.chain(stage)), 1.0)
+    def density(self, stage: Stage | None) -> float:
+        """Share of the single weights of each convolution that is left when a stage is done, or before any."""
+        return self._last(stage, "density", 1.0)
+
+    def _last(self, stage: Stage | None, key: str, default: Number) -> Number:
+        for one in reversed(self.chain(stage) if stage else []):
+            value: Number | None = getattr(one, key)
+            if value is not None:
+                return value
+        return default
 
     def has_densities(self, stage: Stage) -> bool:
         """Whether convolutions are pruned in a stage or before it."""
@@ -150,14 +157,6 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def digest(self) -> str:
         """Differs if anything in the recipe does; new keys that it does not use change nothing."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
-
-
-def _last(values: Iterable[Number | None], default: Number) -> Number:
-    """The last of a chain's values that is given."""
-    last = default
-    for value in values:
-        last = last if value is None else value
-    return last
 
 
 def load_recipe(text: str) -> Recipe:
@@ -169,16 +168,14 @@ def load_recipe(text: str) -> Recipe:
     path = Path(text) if text.endswith(".toml") else RECIPES / f"{text}.toml"
     try:
         table = read_toml(path)[1]
-        recipe = msgspec.convert(table, Recipe)
     except FileNotFoundError:
         known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.toml")))
         raise InputError(f"{text}: no such recipe; give a .toml file or one of {known}") from None
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {error}") from None
     try:
+        recipe = msgspec.convert(table, Recipe)
         refuse_senseless(table)
         _check(recipe)
-    except InputError as error:
+    except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"{path}: {error}") from None
     return recipe
 

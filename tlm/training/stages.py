@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 from tlm.training.batches import Batches
-from tlm.training.gradual import GradualPruning, make_masks
+from tlm.training.gradual import make_masks
 from tlm.training.loop import StageLoop, accuracy, read_checkpoint
-from tlm.training.networks import FloatNetwork, Int4Network, PlannedNetwork, fast
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork, fast
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import read_weights
 
@@ -22,10 +22,9 @@ Shown = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """(text, total) -> a bar, as :func:`tlm.cli.progress.progress` gives it."""
 
 
-@contextmanager
-def silent(text: str, total: int) -> Iterator[Callable[[], None]]:
+def silent(text: str, total: int) -> AbstractContextManager[Callable[[], None]]:
     """No bar."""
-    yield lambda: None
+    return nullcontext(lambda: None)
 
 
 class Training:
@@ -87,15 +86,10 @@ class Training:
         batches = Batches(self.train, self.recipe.batch, self.recipe.seed, stage.name)
         torch.manual_seed(self.recipe.seed)
         path = self.checkpoint(stage.name)
-        if path.exists():
-            network = self._blank(stage)
-            loop = StageLoop(self.recipe, stage, network, batches, path, GradualPruning(self.recipe, stage, network))
-            loop.load()
-            return loop
-        network = self._started(stage, batches)
-        return StageLoop(self.recipe, stage, network, batches, path, GradualPruning(self.recipe, stage, network))
+        network = self._blank(stage) if path.exists() else self._started(stage, batches)
+        return StageLoop(self.recipe, stage, network, batches, path)
 
-    def network(self, name: str) -> PlannedNetwork:
+    def network(self, name: str) -> LayeredNetwork:
         """The network of a stage's checkpoint."""
         stage = self.recipe.stage(name)
         network = self._blank(stage)
@@ -109,36 +103,38 @@ class Training:
     def describe(self, stage: Stage, loop: StageLoop) -> str:
         """A line about a finished stage."""
         share = accuracy(loop.network, self.test)
-        text = f"{stage.name}: {share:.2%} of {len(self.test):,} test images (measured), {loop.progress.seconds:.0f} s"
+        text = f"{stage.name}: {share:.2%} of {len(self.test):,} test images (measured), {loop.seconds:.0f} s"
         if isinstance(loop.network, FloatNetwork):
-            for part in loop.network.shifts():
-                counts = part.shift.counts()
+            for name, shift in loop.network.shifts().items():
+                counts = shift.counts()
                 text += (
-                    f"; {part.plan.name} {counts['moved']} of {counts['channels']} shifts moved, "
-                    f"{counts['shifted']} are not zero"
+                    f"; {name} {counts['moved']} of {counts['channels']} shifts moved, {counts['shifted']} are not zero"
                 )
         return text
 
     def _train(self, loop: StageLoop, stop_after: int | None) -> bool:
         """Whether the stage is done."""
-        started, before = time.perf_counter(), loop.progress.seconds
-        end = loop.steps if stop_after is None else min(loop.steps, loop.progress.step + stop_after)
+        started, before = time.perf_counter(), loop.seconds
+        end = loop.steps if stop_after is None else min(loop.steps, loop.made + stop_after)
+
+        def save() -> None:
+            loop.seconds = before + time.perf_counter() - started
+            loop.save()
+
         with self._shown(loop.stage.name, loop.steps) as count_one:
-            for _ in range(loop.progress.step):
+            for _ in range(loop.made):
                 count_one()
-            while loop.progress.step < end:
+            while loop.made < end:
                 loop.step()
                 count_one()
-                if loop.progress.step % self.recipe.checkpoint_steps == 0 and not loop.done:
-                    loop.progress.seconds = before + time.perf_counter() - started
-                    loop.save()
+                if loop.made % self.recipe.checkpoint_steps == 0 and not loop.done:
+                    save()
         if loop.done:
             loop.finish()
-            loop.progress.seconds = before + time.perf_counter() - started
-            loop.save()
+            save()
         return loop.done
 
-    def _blank(self, stage: Stage) -> PlannedNetwork:
+    def _blank(self, stage: Stage) -> LayeredNetwork:
         """A network that a checkpoint of this stage can be loaded into."""
         architecture = self.recipe.architecture()
         if stage.kind == "int4":
@@ -150,18 +146,18 @@ class Training:
         make_masks(self.recipe, stage, network)
         return network
 
-    def _started(self, stage: Stage, batches: Batches) -> PlannedNetwork:
+    def _started(self, stage: Stage, batches: Batches) -> LayeredNetwork:
         if stage.start is None:
             network = fast(FloatNetwork(self.recipe.architecture()))
             if stage.weights_file is not None:
                 network.load_state_dict(self._given[stage.name])
-            make_masks(self.recipe, stage, network)
-            return network
-        trained = self.network(stage.start)
-        assert isinstance(trained, FloatNetwork)
-        if stage.kind == "int4":
-            quantised = fast(Int4Network(self.recipe.architecture()))
-            quantised.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
-            return quantised
-        make_masks(self.recipe, stage, trained)
-        return trained
+        else:
+            trained = self.network(stage.start)
+            assert isinstance(trained, FloatNetwork)
+            if stage.kind == "int4":
+                quantised = fast(Int4Network(self.recipe.architecture()))
+                quantised.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
+                return quantised
+            network = trained
+        make_masks(self.recipe, stage, network)
+        return network

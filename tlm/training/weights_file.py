@@ -9,6 +9,7 @@ unpruned float stage is such a file, too.
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,20 +34,22 @@ def read_weights(path: Path, network: FloatNetwork) -> Weights:
     Raises:
         InputError: no such file, no file of tensors, names or shapes that are not the network's.
     """
-    tensors = _by_module(_tensors(path), network)
-    wanted = network.state_dict()
-    tensors = {**{name: one for name, one in wanted.items() if name.endswith(_COUNTER)}, **tensors}
-    _refuse(path, "lacks", [name for name in wanted if name not in tensors], network)
-    _refuse(path, "holds", [name for name in tensors if name not in wanted], network)
-    for name, tensor in tensors.items():
+    model, places = network.architecture.name, network.state_dict()
+    wanted = {_by_layer(name, network): tensor for name, tensor in places.items()}
+    given = {_by_layer(name, network): tensor for name, tensor in _tensors(path).items()}
+    given = {**{name: one for name, one in wanted.items() if name.endswith(_COUNTER)}, **given}
+    if lacking := [name for name in wanted if name not in given]:
+        raise InputError(f"{path}: lacks {_first(lacking)}, of {model}")
+    if foreign := [name for name in given if name not in wanted]:
+        raise InputError(f"{path}: holds {_first(foreign)}, which are not in {model}")
+    for name, tensor in given.items():
         if tensor.shape != wanted[name].shape:
             raise InputError(
-                f"{path}: {_layer_name(name, network)} is {tuple(tensor.shape)}, but must be "
-                f"{tuple(wanted[name].shape)} in {network.architecture.name}"
+                f"{path}: {name} is {tuple(tensor.shape)}, but must be {tuple(wanted[name].shape)} in {model}"
             )
         if not bool(torch.isfinite(tensor).all()):
-            raise InputError(f"{path}: {_layer_name(name, network)} holds values that are not finite")
-    return tensors
+            raise InputError(f"{path}: {name} holds values that are not finite")
+    return {place: given[_by_layer(place, network)] for place in places}
 
 
 def load_file(path: Path) -> Any:
@@ -82,26 +85,13 @@ def _tensors(path: Path) -> Weights:
     return {str(name).removeprefix("module."): one for name, one in found.items()}
 
 
-def _by_module(tensors: Weights, network: FloatNetwork) -> Weights:
-    """Layer names become the places that modules have."""
-    places = {f"{plan.name}.": f"parts.{index}." for index, plan in enumerate(network.architecture.layers)}
-    found = {}
-    for name, tensor in tensors.items():
-        start = next((layer for layer in places if name.startswith(layer)), None)
-        found[name if start is None else places[start] + name.removeprefix(start)] = tensor
-    return found
+def _by_layer(name: str, network: FloatNetwork) -> str:
+    """The name of a tensor with that of its layer, where a module's place ("parts.3") may stand instead."""
+    found = re.fullmatch(r"parts\.(\d+)\.(.*)", name)
+    layers = network.architecture.layers
+    return f"{layers[int(found[1])].name}.{found[2]}" if found and int(found[1]) < len(layers) else name
 
 
-def _layer_name(name: str, network: FloatNetwork) -> str:
-    for index, plan in enumerate(network.architecture.layers):
-        if name.startswith(place := f"parts.{index}."):
-            return f"{plan.name}.{name.removeprefix(place)}"
-    return name
-
-
-def _refuse(path: Path, verb: str, names: list[str], network: FloatNetwork) -> None:
-    if names:
-        shown = ", ".join(_layer_name(name, network) for name in names[:_NAMED])
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        what = "of" if verb == "lacks" else "which are not in"
-        raise InputError(f"{path}: {verb} {shown}{more}, {what} {network.architecture.name}")
+def _first(names: list[str]) -> str:
+    """Some names, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")

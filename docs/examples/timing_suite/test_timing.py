@@ -15,7 +15,7 @@ def test_cycles(run):
     assert run.takes(cycles=7000, within_percent=2)
 
 
-def test_a_comparison_explains_itself_too(run):
+def test_plain_comparisons(run):
     assert run.layer("c2").cycles < run.layer("c1").cycles
     assert run.layer("c2").begin - run.layer("c1").end == 146
 

@@ -9,8 +9,9 @@ from transaction_bench import Initiator, read, run_together, wait_for, write
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.sram import Sram
-from tlm.chip.engine import EngineEvents
+from tlm.chip.engine import EngineEvents, Port
 from tlm.chip.format.driver import SramName
+from tlm.chip.states import BankAccess
 from tlm.chip.system import System
 from tlm.core.errors import ProtocolError, UnwrittenReadError
 from tlm.core.kernel import Activity
@@ -281,10 +282,10 @@ def test_a_read_may_take_its_data_to_wherever_the_reader_wants_them() -> None:
     assert vector == bytes(WORD_BYTES) + word(8) + bytes(WORD_BYTES)
 
 
-def test_the_address_probe_follows_granted_accesses_only() -> None:
+def test_the_probe_shows_each_access_and_whether_its_bank_served_it() -> None:
     bench = Bench()
-    seen: list[tuple[int, int]] = []
-    bench.sram.address.observe(lambda probe: seen.append((bench.simulation.clock.now, probe.value)))
+    seen: list[BankAccess | None] = []
+    bench.sram.last_access.observe(lambda probe: seen.append(probe.value))
     run_together(
         bench.simulation,
         bench.access("write_back", write(1, word(1))),
@@ -292,4 +293,8 @@ def test_the_address_probe_follows_granted_accesses_only() -> None:
         bench.access("dma_load", write(5, word(1)), cycle=1),
         wait_for(bench.simulation.clock.cycles(3)),
     )
-    assert seen == [(0, 1), (1, 5)]
+    assert seen == [
+        BankAccess(0, Port.WRITE_BACK, 1, bank=1, served=True),
+        BankAccess(0, Port.DMA_LOAD, 5, bank=1, served=False),
+        BankAccess(1, Port.DMA_LOAD, 5, bank=1, served=True),
+    ]

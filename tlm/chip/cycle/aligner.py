@@ -62,6 +62,7 @@ class Aligner(Module):
         self._banks = config.amem_banks
         self._header: LayerHeader | None = None
         self._plans: dict[tuple[int, int], TapPlan] = {}
+        self.fetching = Probe(self, "fetching", False)
         self.channel = Probe(self, "channel", 0)
         self.tap = Probe(self, "tap", 0)
         self.moved_lanes = [Probe(self, f"rotate_{1 << k}", 0) for k in reversed(range(config.rotate_stages))]
@@ -94,6 +95,7 @@ class Aligner(Module):
             self._stages[0].put(_Token(None, bytearray(), 0, True, step.cause))
             step.status = Response.OK
             return
+        self.fetching.value = True
         self.channel.value, self.tap.value = step.channel, step.tap
         plan = self._plan(step.tile, step.tap)
         assert self._header is not None  # the sequencer configures before it steps
@@ -112,6 +114,7 @@ class Aligner(Module):
                 if word.status is not Response.OK:
                     raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
         self._stages[0].put(_Token(plan, fetched, step.channel, step.ends_pass, step.cause))
+        self.fetching.value = False  # in the last cycle of the fetch
         step.status = Response.OK
 
     def _plan(self, tile: int, tap: int) -> TapPlan:

@@ -17,8 +17,8 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload
-from tlm.chip.states import ArrayState
+from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload, Work
+from tlm.chip.states import ArrayState, ArrivedVector
 from tlm.core.clock import Register
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -40,6 +40,7 @@ class MacArray(Module):
         self._ended_passes = 0
         self._pass_ended: Event | None = None
         self.state = Probe(self, "state", ArrayState.IDLE)
+        self.last_vector = Probe(self, "last_vector", ArrivedVector(-1, None, False))
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.vectors = TargetSocket(self, "vectors", VectorPayload, immediate(self._take_vector))
         self.weights = TargetSocket(self, "weights", WeightPayload, immediate(self._take_weight))
@@ -65,6 +66,9 @@ class MacArray(Module):
 
     def _take_vector(self, payload: VectorPayload) -> None:
         """A vector reaches the multipliers."""
+        of_pass = None if payload.cause is None else payload.cause.find(Work.PASS)
+        index = None if of_pass is None else of_pass.index
+        self.last_vector.value = ArrivedVector(self.clock.now, index, payload.activations is not None)
         self._products.put(payload)
         payload.status = Response.OK
 

@@ -15,6 +15,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.engine import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.sram import SramBase, pass_of
+from tlm.chip.states import BankAccess
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -30,7 +31,7 @@ class Sram(SramBase):
         self._grants: list[tuple[int, int]] = [(-1, 0)] * self.banks  # cycle and priority of the last grant
         self._served = [tuple(int(own == bank) for own in range(self.banks)) for bank in range(self.banks)]
         self._unserved = (0,) * self.banks
-        self.address = Probe(self, "address", 0)
+        self.last_access: Probe[BankAccess | None] = Probe(self, "last_access", None)
 
     def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
         """One word."""
@@ -51,12 +52,13 @@ class Sram(SramBase):
                     f"{self.path} bank {bank}: port {port} asked in cycle {now} after a lower priority was served"
                 )
             payload.status = Response.RETRY
+            self.last_access.value = BankAccess(now, port, address, bank, served=False)
             self.tell_accessed(Accessed(self.sram, port, self._unserved, 1, pass_of(port, payload)))
             return
         self._grants[bank] = (now, priority)
-        self.address.value = address
         self._move(payload, port)
         payload.status = Response.OK
+        self.last_access.value = BankAccess(now, port, address, bank, served=True)
         self.tell_accessed(Accessed(self.sram, port, self._served[bank], 0, pass_of(port, payload)))
 
     def _move(self, payload: MemoryPayload, port: Port) -> None:

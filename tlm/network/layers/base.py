@@ -80,10 +80,11 @@ class Checks:
             raise self.error(key, value, f"an integer in {low}..{high}")
         return int(value)
 
-    def flag(self, key: str, value: object) -> None:
+    def flag(self, key: str, value: object) -> bool:
         """True or False."""
         if not isinstance(value, (bool, np.bool_)):
             raise self.error(key, value, "True or False")
+        return bool(value)
 
     def pair(self, key: str, value: object, low: int, high: int) -> tuple[int, int]:
         """(y, x), from a pair or from one number for both."""

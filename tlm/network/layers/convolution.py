@@ -81,7 +81,7 @@ class Conv2d:
             raise check.error("groups", self.groups, f"a divisor of the {self.out_channels} output channels")
         half = 1 << (BIAS_BITS - 1)
         for key in ("signed_output", "accumulator_output"):
-            check.flag(key, getattr(self, key))
+            self._put(key, check.flag(key, getattr(self, key)))
         for key in ("input", "residual"):
             check.tensor(key, getattr(self, key))
         self._put("bias", self._per_channel("bias", self.bias, -half, half - 1))

@@ -8,6 +8,9 @@ const CONTRAST = 2.5, LIGHTER = { "#6b0700": "#b06cf0", "#4c001f": "#d9cbe4" }; 
 const variable = (name) => (printing ? PAPER[name] : getComputedStyle(document.documentElement).getPropertyValue(name).trim());
 const dataOf = (id) => JSON.parse(document.getElementById(id).textContent);
 
+// On a narrow page the legend stands below, or nothing would be left for the figure.
+const narrow = matchMedia("(max-width: 700px)"), NARROW_LEGEND_PX = 130;
+
 function themed(layout, width) {
   const ink = variable("--ink"), grid = variable("--grid");
   const result = {
@@ -17,6 +20,10 @@ function themed(layout, width) {
     font: { family: "system-ui, sans-serif", size: 12, color: ink },
     hoverlabel: { bgcolor: variable("--ground"), bordercolor: variable("--line"), font: { color: ink } },
   };
+  if (narrow.matches && !printing) {
+    result.legend = { ...layout.legend, orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom" };
+    result.height += NARROW_LEGEND_PX;
+  }
   for (const key of Object.keys(layout)) {
     if (/^[xy]axis\d*$/.test(key)) {
       result[key] = { ...layout[key], automargin: true, gridcolor: grid, linecolor: grid, zerolinecolor: grid };
@@ -58,7 +65,7 @@ function draw(id, figure) {
 
 function redraw() { for (const place of drawn) draw(place.id, place.figure); }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => refresh());
+for (const query of [matchMedia("(prefers-color-scheme: dark)"), narrow]) query.addEventListener("change", () => refresh());
 for (const [name, now] of [["beforeprint", true], ["afterprint", false]]) {
   addEventListener(name, () => {
     printing = now;

@@ -6,15 +6,38 @@ file, and a flow behind the slices that it binds to; that is what the rank is fo
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import msgspec
 
 _encode = msgspec.json.Encoder().encode
 _NS_TIMES_KHZ = 1_000_000
-_FLOW_RANK, _COUNTER_RANK, _INSTANT_RANK = 10, 11, 12
+_SLICE_RANK, _FLOW_RANK, _COUNTER_RANK, _INSTANT_RANK = 5, 10, 11, 12
+
+_PID = 1
+"""Of the one process: viewers sort tracks by their index only within a process."""
+_FIRST_TID = 2
+"""Viewers take 1 for a main thread."""
+
+ENGINE, CAUSES, MAC_ARRAY, REQUANTISER = "engine", "cause of each cycle", "mac_array", "requantiser"
+
+
+class Level(enum.Enum):
+    """A kind of slices, with the counters that come with them. The value is their category in the trace.
+
+    From the coarsest to the finest: a trace that would be too big goes without the finest.
+    """
+
+    LAYER = "layer"
+    """Programs of the engine, parts of layers, waits outside them: always there."""
+    TRANSFER = "transfer"
+    """The host, DMA transfers and their arrows."""
+    PASS = "pass"
+    """Groups and passes, and within them the cause of each cycle."""
+    BURST = "burst"
+    """Bursts of the DMA, which only fidelity "cycle" has."""
 
 
 class Event(NamedTuple):
@@ -25,102 +48,62 @@ class Event(NamedTuple):
     line: bytes
 
 
-_PID = 1
-"""Of the one process: viewers sort tracks by their index only within a process."""
-
-
-@dataclass(frozen=True, slots=True)
-class Track:
-    """A row of slices, which nest."""
-
-    tid: int
-    """Also its place in the order from top to bottom; none is 1, which viewers take for a main thread."""
-    name: str
-
-
-class Tracks:
-    """All tracks in the direction of data.
-
-    Args:
-        burst_buffers: of each DMA channel.
-    """
-
-    def __init__(self, burst_buffers: int) -> None:
-        self.host = Track(2, "host")
-        self.load = Track(3, "dma.load")
-        self.store = Track(4 + burst_buffers, "dma.store")
-        first = 5 + 2 * burst_buffers
-        names = ("engine", "cause of each cycle", "mac_array", "requantiser")
-        self.engine, self.causes, self.mac_array, self.requantiser = (
-            Track(first + index, name) for index, name in enumerate(names)
-        )
-
-    def dma(self, channel: str) -> Track:
-        """Of a channel's transfers: "load" or "store"."""
-        return {"load": self.load, "store": self.store}[channel]
-
-    def burst(self, channel: str, buffer: int) -> Track:
-        """Of the bursts that one buffer of a channel held."""
-        above = self.dma(channel)
-        return Track(above.tid + 1 + buffer, f"{above.name} burst {buffer}")
-
-
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """A row of values over time; viewers show name and unit together."""
-
-    name: str
-    unit: str
-
-
-@dataclass(slots=True)
 class EventMaker:
-    """Makes the events of one trace.
+    """Makes the events of one trace. A track is a row of slices, which nest.
 
     Args:
         clock_khz: core clock; cycle c begins at c * 1e6 // clock_khz ns, so edges never change their order.
-        tracks: where they go.
+        burst_buffers: of each DMA channel.
     """
 
-    clock_khz: int
-    tracks: Tracks
-    used: dict[int, Track] = field(default_factory=dict)
-    """Tracks that have slices, by tid."""
-
-    def time_ns(self, cycle: int) -> int:
-        """Where a cycle begins."""
-        return cycle * _NS_TIMES_KHZ // self.clock_khz
+    def __init__(self, clock_khz: int, burst_buffers: int) -> None:
+        self.clock_khz = clock_khz
+        tracks = ["host"]
+        for channel in ("dma.load", "dma.store"):
+            tracks += [channel, *(f"{channel} burst {index}" for index in range(burst_buffers))]
+        tracks += [ENGINE, CAUSES, MAC_ARRAY, REQUANTISER]
+        self._tids = {track: _FIRST_TID + index for index, track in enumerate(tracks)}
+        self.used: set[str] = set()
+        """Tracks that have slices."""
 
     def slice(
         self,
-        track: Track,
+        level: Level,
+        track: str,
         name: str,
-        first_cycle: int,
-        end_cycle: int,
-        level: str,
+        first: int,
+        end: int,
         args: Mapping[str, Any],
-        rank: int = 5,
+        rank: int = _SLICE_RANK,
     ) -> Event:
-        """Something that lasts from ``first_cycle`` to the cycle before ``end_cycle``.
+        """Something that lasts from cycle ``first`` to the one before ``end``.
 
         Args:
-            level: its category; which kinds of event a trace can do without.
+            level: which kinds of event a trace can do without.
+            track: where.
+            name: in the viewer.
+            first: cycle.
+            end: the cycle behind.
             args: what viewers show when it is chosen; the exact cycles are added.
             rank: how deep it is nested.
         """
-        self.used[track.tid] = track
-        start_ns = self.time_ns(first_cycle)
-        args = {"first_cycle": first_cycle, "last_cycle": end_cycle - 1, "cycles": end_cycle - first_cycle, **args}
+        start_ns = self._time_ns(first)
         return self._event(
             start_ns,
             rank,
             {
-                "ph": "X", "pid": _PID, "tid": track.tid, "ts": start_ns / 1000,
-                "dur": (self.time_ns(end_cycle) - start_ns) / 1000, "name": name, "cat": level, "args": args,
+                "ph": "X",
+                "pid": _PID,
+                "tid": self._tid(track),
+                "ts": start_ns / 1000,
+                "dur": (self._time_ns(end) - start_ns) / 1000,
+                "name": name,
+                "cat": level.value,
+                "args": {"first_cycle": first, "last_cycle": end - 1, "cycles": end - first, **args},
             },
-        )  # fmt: skip
+        )
 
-    def flow(self, name: str, index: int, start: tuple[Track, int], end: tuple[Track, int]) -> Iterator[Event]:
+    def flow(self, name: str, index: int, start: tuple[str, int], end: tuple[str, int]) -> Iterator[Event]:
         """An arrow from the innermost slice that covers a cycle of a track to another one.
 
         Args:
@@ -130,29 +113,36 @@ class EventMaker:
             end: track and cycle.
         """
         for phase, (track, cycle), more in (("s", start, {}), ("f", end, {"bp": "e"})):
-            time_ns = self.time_ns(cycle)
-            event = {"ph": phase, "pid": _PID, "tid": track.tid, "ts": time_ns / 1000}
+            time_ns = self._time_ns(cycle)
+            event = {"ph": phase, "pid": _PID, "tid": self._tids[track], "ts": time_ns / 1000}
             yield self._event(time_ns, _FLOW_RANK, {**event, "id": index, "name": name, "cat": "flow", **more})
 
-    def counter(self, counter: Counter, cycle: int, value: float) -> Event:
-        """A counter's value from a cycle on."""
-        time_ns = self.time_ns(cycle)
-        event = {"ph": "C", "pid": _PID, "ts": time_ns / 1000, "name": counter.name, "args": {counter.unit: value}}
+    def counter(self, name: str, unit: str, cycle: int, value: float) -> Event:
+        """A counter's value from a cycle on; viewers show name and unit together."""
+        time_ns = self._time_ns(cycle)
+        event = {"ph": "C", "pid": _PID, "ts": time_ns / 1000, "name": name, "args": {unit: value}}
         return self._event(time_ns, _COUNTER_RANK, event)
 
-    def instant(self, track: Track, name: str, cycle: int, args: Mapping[str, Any]) -> Event:
-        """Something without duration."""
-        self.used[track.tid] = track
-        time_ns = self.time_ns(cycle)
-        event = {"ph": "i", "s": "t", "pid": _PID, "tid": track.tid, "ts": time_ns / 1000, "name": name}
+    def instant(self, name: str, cycle: int, args: Mapping[str, Any]) -> Event:
+        """A mark on the engine's track."""
+        time_ns = self._time_ns(cycle)
+        event = {"ph": "i", "s": "t", "pid": _PID, "tid": self._tid(ENGINE), "ts": time_ns / 1000, "name": name}
         return self._event(time_ns, _INSTANT_RANK, {**event, "args": args})
 
     def names(self, process: str) -> Iterator[bytes]:
         """Names of the process and of the tracks that are used, and their order, as lines."""
         yield self._metadata(0, "process_name", {"name": process})
-        for tid, track in sorted(self.used.items()):
-            yield self._metadata(tid, "thread_name", {"name": track.name})
-            yield self._metadata(tid, "thread_sort_index", {"sort_index": tid})
+        for track, tid in self._tids.items():
+            if track in self.used:
+                yield self._metadata(tid, "thread_name", {"name": track})
+                yield self._metadata(tid, "thread_sort_index", {"sort_index": tid})
+
+    def _tid(self, track: str) -> int:
+        self.used.add(track)
+        return self._tids[track]
+
+    def _time_ns(self, cycle: int) -> int:
+        return cycle * _NS_TIMES_KHZ // self.clock_khz
 
     def _metadata(self, tid: int, name: str, args: Mapping[str, Any]) -> bytes:
         return _encode({"ph": "M", "pid": _PID, "tid": tid, "name": name, "args": args})

@@ -12,12 +12,14 @@ from functools import cached_property
 from tlm.chip.engine import PassStarted
 from tlm.chip.format.driver import Unit
 from tlm.observe.account import Spans, WaitSpan, wait_spans
-from tlm.observe.activity import FILLS
 from tlm.observe.array_spans import ArraySpan, array_spans
+from tlm.observe.causes import FILLS
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
+
+_FILLS = {sram.name.lower(): cause for sram, cause in FILLS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +27,16 @@ class PartView:
     """A part of a layer on the engine."""
 
     tag: int
+    name: str
     passes: tuple[PassRecord, ...]
     """Those whose last fetch was seen."""
+    first_cycle: int
+    """s_0."""
     end_cycle: int
     """The one behind the last write, or behind the last that was seen."""
     ended: bool
     under_way_cycle: int | None = None
     """s of a pass whose last fetch has not been seen."""
-
-    @property
-    def first_cycle(self) -> int:
-        """s_0."""
-        if self.passes:
-            return self.passes[0].first_cycle
-        assert self.under_way_cycle is not None
-        return self.under_way_cycle
 
     def pass_end_cycle(self, index: int) -> int:
         """Of a pass on the engine: the cycle behind its handover, if that was seen."""
@@ -53,27 +50,23 @@ class PartView:
         return self.end_cycle if self.under_way_cycle is None else self.under_way_cycle
 
 
-class EngineWatcher:
-    """What of the engine is noted for unfinished runs alone: when the last pass began."""
+class RunView:
+    """Made before a run; its properties are worked out when the run stands still, from what was recorded until then."""
 
     def __init__(self, watched: Watched) -> None:
-        self._clock = watched.system.simulation.clock
-        self.last_start_cycle = -1
-        """s of the pass that began last."""
+        self.watched = watched
+        self._started: PassStarted | None = None
+        """The pass that began last."""
+        self._start_cycle = -1
         watched.system.engine.events.pass_started.listen(self._see_start)
 
-    def _see_start(self, _: PassStarted) -> None:
-        self.last_start_cycle = self._clock.now
+    def _see_start(self, started: PassStarted) -> None:
+        self._started, self._start_cycle = started, self.watched.system.simulation.clock.now
 
-
-class RunView:
-    """Worked out from what was recorded until now; nothing of it changes while the run stands still."""
-
-    def __init__(self, watched: Watched, engine: EngineWatcher) -> None:
-        self.watched = watched
-        self.cycles = watched.recorder.recorded_cycles
-        self.finished = watched.recorder.host.done
-        self._engine = engine
+    @property
+    def cycles(self) -> int:
+        """Until now."""
+        return self.watched.recorder.recorded_cycles
 
     @cached_property
     def timeline(self) -> Timeline:
@@ -93,44 +86,27 @@ class RunView:
         known = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
         return array_spans(passes, self.watched.system.config, known)
 
-    def wait_spans(self) -> list[WaitSpan]:
-        """What no part computed for; neighbours of the same cause are one."""
+    def wait_spans(self) -> Iterator[WaitSpan]:
+        """What no part computed for."""
         activity = self.watched.recorder.activity
-        waiting = {cause: _closed_spans(spans, self.cycles) for cause, spans in activity.waiting.items()}
+        waiting = {cause: self._until_now(spans) for cause, spans in activity.waiting.items()}
         self._add_present_wait(waiting)
-        running = _closed_spans(activity.running, self.cycles)
         parts = [(part.first_cycle, part.end_cycle) for part in self.parts]
-        joined: list[WaitSpan] = []
-        for span in wait_spans(self.cycles, parts, running, waiting):
-            last = joined[-1] if joined else None
-            if last is not None and (last.cause, last.before, last.end_cycle) == (
-                span.cause, span.before, span.first_cycle,
-            ):  # fmt: skip
-                joined[-1] = last._replace(end_cycle=span.end_cycle)
-            else:
-                joined.append(span)
-        return joined
+        return wait_spans(self.cycles, parts, self._until_now(activity.running), waiting)
 
     def _parts(self) -> Iterator[PartView]:
         for tag, record in self.watched.recorder.parts.items():
-            passes = tuple(record.passes)
+            name, passes = self.watched.program.part_name(tag), tuple(record.passes)
             if record.flushed:
-                yield PartView(tag, passes, record.last_write_cycle + 1, ended=True)
+                yield PartView(tag, name, passes, record.first_cycle, record.last_write_cycle + 1, ended=True)
                 continue
-            start, seen_cycle = self._engine.last_start_cycle, self._last_end_cycle()
-            if passes:
-                seen_cycle = passes[-1].last_fetch_cycle
-            elif start <= seen_cycle:
-                continue  # no pass has begun
-            stopped_cycle = self._stopped_cycle(passes[0].first_cycle if passes else start)
-            under_way = seen_cycle < start < stopped_cycle
-            if passes or under_way:
-                yield PartView(tag, passes, stopped_cycle, False, start if under_way else None)
-
-    def _last_end_cycle(self) -> int:
-        """The last cycle of the parts that have ended."""
-        ended = (part for part in self.watched.recorder.parts.values() if part.flushed)
-        return max((part.last_write_cycle for part in ended), default=-1)
+            start = self._start_cycle
+            begun = self._started is not None and self._started.of_pass == (tag, len(passes))
+            if passes or begun:
+                first_cycle = passes[0].first_cycle if passes else start
+                end_cycle = self._stopped_cycle(first_cycle)
+                under_way = start if begun and start < end_cycle else None
+                yield PartView(tag, name, passes, first_cycle, end_cycle, False, under_way)
 
     def _stopped_cycle(self, cycle: int) -> int:
         """Behind the engine's program that ran in a cycle."""
@@ -152,19 +128,16 @@ class RunView:
     def _add_present_wait(self, waiting: dict[str, Spans]) -> None:
         """Of a run that stopped while the host slept until a transfer was done, which is only known when it is."""
         last = self.timeline.host[-1] if self.timeline.host else None
-        if self.finished or last is None or last.state != "sleep" or last.waits_for == Unit.ENGINE.value:
+        finished = self.watched.recorder.host.done
+        if finished or last is None or last.state != "sleep" or last.waits_for == Unit.ENGINE.value:
             return
         own = [one for one in self.timeline.transfers if one.channel == last.waits_for]
         if own and own[-1].last_cycle == self.cycles - 1:  # else its interrupt has come
             cause = "activations" if last.waits_for == Unit.STORE.value else _FILLS[own[-1].sram]
             waiting[cause].add(last.first_cycle, self.cycles)
 
-
-_FILLS = {sram.name.lower(): cause for sram, cause in FILLS.items()}
-
-
-def _closed_spans(spans: Spans, cycles: int) -> Spans:
-    closed = Spans()
-    for first, last in spans.until(cycles):
-        closed.add(first, last + 1)
-    return closed
+    def _until_now(self, spans: Spans) -> Spans:
+        closed = Spans()
+        for first, last in spans.until(self.cycles):
+            closed.add(first, last + 1)
+        return closed

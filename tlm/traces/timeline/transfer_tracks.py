@@ -2,123 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
+from tlm.chip.engine import Accessed, Port
 from tlm.chip.format.driver import Unit
+from tlm.chip.payloads import BurstBeat, Work
+from tlm.chip.states import ChannelState
+from tlm.chip.system import System
+from tlm.core.payload import Payload, Response
+from tlm.core.probe import Probe
+from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.timeline import HostSpan, TransferSpan
-from tlm.traces.timeline.engine_tracks import conflict_counter, running_total
-from tlm.traces.timeline.events import Counter, Event, EventMaker
-from tlm.traces.timeline.levels import Level
+from tlm.traces.timeline.engine_tracks import running_total
+from tlm.traces.timeline.events import ENGINE, REQUANTISER, Event, EventMaker, Level
 from tlm.traces.timeline.run_view import RunView
-from tlm.traces.timeline.transfers import TransferWatcher
 
-LOADED, STORED = "loaded for", "stored from"
-"""Names of the arrows."""
-
-
-def bandwidth_counter(channel: str) -> Counter:
-    """Of a DMA channel."""
-    return Counter(f"dma.{channel}", "(MB/s)")
+_PORTS = {Port.DMA_LOAD: "load", Port.DMA_STORE: "store"}
+_CHANNELS = ("load", "store")
 
 
-@dataclass(frozen=True, slots=True)
-class TransferTracks:
-    """Makes the events.
+@dataclass(slots=True)
+class BurstRecord:
+    """A burst: of a load from its request to its last SRAM write, of a store from its first SRAM read to its answer."""
+
+    transfer: int
+    """Which one of its channel."""
+    index: int
+    """Which burst of the transfer."""
+    first_cycle: int
+    last_cycle: int
+    """Of the last access that was seen."""
+    moved_bytes: int = 0
+    answered: bool = False
+    """The last beat was."""
+
+
+class TransferWatcher:
+    """Notes before a system runs what of the DMA is counted for the trace alone: refused accesses, and bursts.
 
     Args:
-        view: of the run.
-        watcher: of the same system.
-        make: for the events.
+        system: what is watched.
+        max_bursts: of each channel; those behind them are not kept.
     """
 
-    view: RunView
-    watcher: TransferWatcher
-    make: EventMaker
+    def __init__(self, system: System, max_bursts: int) -> None:
+        self._clock = system.simulation.clock
+        self._max_bursts = max_bursts
+        self._bursts: dict[str, dict[tuple[int, int], BurstRecord]] = {"load": {}, "store": {}}
+        self._transfers = {"load": -1, "store": -1}
+        """Channel -> which of its transfers began last."""
+        self.refused: Counter[tuple[str, int]] = Counter()
+        """Channel and which of its transfers -> SRAM accesses that were refused."""
+        system.engine.events.accessed.listen(self._see_access)
+        for name, channel in (("load", system.dma.load), ("store", system.dma.store)):
+            channel.state.observe(self._see_state(name))
+            for socket in (channel.memory, *channel.srams.values()):
+                socket.observe(self._see(name), (Phase.BEGIN_REQ, Phase.END_RESP))
 
-    def transfer_events(self) -> Iterator[Event]:
-        """The host, transfers and bandwidth."""
-        level = Level.TRANSFER.value
-        for span in self.view.timeline.host:
-            yield self.make.slice(
-                self.make.tracks.host, _host_name(span), span.first_cycle, span.last_cycle + 1, level, {}
-            )
-        for transfer in self.view.timeline.transfers:
-            track, end_cycle = self.make.tracks.dma(transfer.channel), transfer.last_cycle + 1
-            args = self._args(transfer)
-            yield self.make.slice(track, transfer.label, transfer.first_cycle, end_cycle, level, args)
-        for unit in (Unit.LOAD, Unit.STORE):
-            yield from self._bandwidth(unit)
+    def bursts(self, channel: str, cycles: int) -> Iterator[tuple[BurstRecord, int, int]]:
+        """(burst, its buffer, its end) in the order of their beginning, each in the lowest buffer that is free.
 
-    def arrows(self, with_passes: bool) -> Iterator[Event]:
-        """From a load to each part that uses it, and from what completed a tensor to its store.
-
-        Viewers bind an arrow to the slice of its track that began last. So it leaves from the part, or if the trace has
-        passes, from the write-back of the last one.
+        Args:
+            channel: "load" or "store".
+            cycles: of the run; bursts that were not answered are under way until its end.
         """
-        tracks, numbers = self.make.tracks, count(1)
-        parts = {part.tag: part for part in self.view.parts}
-        writer = tracks.requantiser if with_passes else tracks.engine
-        for transfer in self.view.timeline.transfers:
-            for tag in transfer.part_bytes:
-                part, track = parts.get(tag), tracks.dma(transfer.channel)
-                if part is None:
-                    continue
-                if transfer.channel == Unit.LOAD.value and self._complete(transfer):
-                    ends = (track, transfer.last_cycle), (tracks.engine, part.first_cycle)
-                    yield from self.make.flow(LOADED, next(numbers), *ends)
-                elif transfer.channel == Unit.STORE.value and part.ended:
-                    ends = (writer, part.end_cycle - 1), (track, transfer.first_cycle)
-                    yield from self.make.flow(STORED, next(numbers), *ends)
+        ends: list[int] = []
+        for burst in sorted(self._bursts[channel].values(), key=lambda one: one.first_cycle):
+            end_cycle = burst.last_cycle + 1 if burst.answered else cycles
+            buffer = next((index for index, end in enumerate(ends) if end <= burst.first_cycle), len(ends))
+            ends[buffer : buffer + 1] = [end_cycle]
+            yield burst, buffer, end_cycle
 
-    def conflicts(self) -> Iterator[Event]:
-        """SRAM accesses of the DMA that were refused so far, counted at the end of each transfer."""
-        for unit in (Unit.LOAD, Unit.STORE):
-            own = [one for one in self.view.timeline.transfers if one.channel == unit.value]
-            counts = [(one.last_cycle + 1, self.watcher.refused[unit][one.index]) for one in own]
-            yield from running_total(self.make, conflict_counter(f"dma_{unit.value}"), counts)
+    def _see_state(self, channel: str) -> Callable[[Probe[ChannelState]], None]:
+        def see(changed: Probe[ChannelState]) -> None:
+            self._transfers[channel] += changed.value is ChannelState.BUSY
 
-    def burst_events(self) -> Iterator[Event]:
-        """The bursts of both channels, below their transfers."""
-        labels = {(one.channel, one.index): one.label for one in self.view.timeline.transfers}
-        for unit in (Unit.LOAD, Unit.STORE):
-            for burst, buffer, end_cycle in self.watcher.bursts(unit, self.view.cycles):
-                args = {
-                    "transfer": labels[unit.value, burst.transfer],
-                    "transfer_index": burst.transfer,
-                    "burst": burst.index,
-                    "bytes": burst.moved_bytes,
-                }
-                track, name = self.make.tracks.burst(unit.value, buffer), f"burst {burst.index}"
-                yield self.make.slice(track, name, burst.first_cycle, end_cycle, Level.BURST.value, args)
+        return see
 
-    def _args(self, transfer: TransferSpan) -> dict[str, object]:
-        program = self.view.watched.program
-        return {
-            "index": transfer.index,
-            "sram": transfer.sram,
-            "bytes": transfer.moved_bytes,
-            "bytes_of_parts": {program.part_name(tag): size for tag, size in transfer.part_bytes.items()},
-            "refused_accesses": self.watcher.refused[Unit(transfer.channel)][transfer.index],
-            **({} if self._complete(transfer) else {"unfinished": True}),
+    def _see_access(self, access: Accessed) -> None:
+        channel = _PORTS.get(access.port)
+        if channel is not None and access.refused:
+            self.refused[channel, self._transfers[channel]] += access.refused
+
+    def _see(self, channel: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
+        """An access that belongs to a burst, which lasts at least until now."""
+        bursts = self._bursts[channel]
+
+        def see(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+            link = None if payload.cause is None else payload.cause.find(Work.BURST)
+            if link is None or link.parent is None:
+                return
+            key, now = (link.parent.index, link.index), self._clock.now
+            if key not in bursts and len(bursts) == self._max_bursts:
+                return
+            burst = bursts.setdefault(key, BurstRecord(*key, now, now))
+            burst.last_cycle = now
+            if isinstance(payload, BurstBeat) and phase is Phase.END_RESP:
+                served = payload.status is Response.OK
+                burst.answered = not served or payload.beat == payload.beats - 1  # an error ends a burst
+                burst.moved_bytes += len(payload.data) if served else 0
+
+        return see
+
+
+def transfer_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -> Iterator[Event]:
+    """The host, transfers, bandwidth, and SRAM accesses refused so far, counted at the end of each transfer."""
+    for span in view.timeline.host:
+        yield make.slice(Level.TRANSFER, "host", _host_name(span), span.first_cycle, span.last_cycle + 1, {})
+    part_name = view.watched.program.part_name
+    for one in view.timeline.transfers:
+        args = {
+            "index": one.index,
+            "sram": one.sram,
+            "bytes": one.moved_bytes,
+            "bytes_of_parts": {part_name(tag): size for tag, size in one.part_bytes.items()},
+            "refused_accesses": watcher.refused[one.channel, one.index],
+            **({} if _complete(one) else {"unfinished": True}),
         }
+        yield make.slice(Level.TRANSFER, f"dma.{one.channel}", one.label, one.first_cycle, one.last_cycle + 1, args)
+    for channel in _CHANNELS:
+        own = [one for one in view.timeline.transfers if one.channel == channel]
+        yield from _bandwidth(make, channel, own)
+        counts = [(one.last_cycle + 1, watcher.refused[channel, one.index]) for one in own]
+        yield from running_total(make, f"dma_{channel}", counts)
 
-    def _complete(self, transfer: TransferSpan) -> bool:
-        return transfer.moved_bytes == sum(transfer.part_bytes.values())
 
-    def _bandwidth(self, unit: Unit) -> Iterator[Event]:
-        """Of each transfer over its whole span, 0 between them."""
-        clock_khz = self.make.clock_khz
-        changes = {0: 0.0}
-        for one in self.view.timeline.transfers:
-            if one.channel == unit.value:
-                cycles = one.last_cycle + 1 - one.first_cycle
-                changes[one.first_cycle] = round(one.moved_bytes * clock_khz / (cycles * 1000), 3)
-                changes[one.last_cycle + 1] = 0
-        if len(changes) > 1:
-            for cycle, value in changes.items():
-                yield self.make.counter(bandwidth_counter(unit.value), cycle, value)
+def burst_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -> Iterator[Event]:
+    """The bursts of both channels, below their transfers."""
+    labels = {(one.channel, one.index): one.label for one in view.timeline.transfers}
+    for channel in _CHANNELS:
+        for burst, buffer, end_cycle in watcher.bursts(channel, view.cycles):
+            args = {
+                "transfer": labels[channel, burst.transfer],
+                "transfer_index": burst.transfer,
+                "burst": burst.index,
+                "bytes": burst.moved_bytes,
+            }
+            track, name = f"dma.{channel} burst {buffer}", f"burst {burst.index}"
+            yield make.slice(Level.BURST, track, name, burst.first_cycle, end_cycle, args)
+
+
+def arrows(view: RunView, make: EventMaker, with_passes: bool) -> Iterator[Event]:
+    """From a load to each part that uses it, and from what completed a tensor to its store.
+
+    Viewers bind an arrow to the slice of its track that began last. So it leaves from the part, or if the trace has
+    passes, from the write-back of the last one.
+    """
+    numbers, parts = count(1), {part.tag: part for part in view.parts}
+    writer = REQUANTISER if with_passes else ENGINE
+    for transfer in view.timeline.transfers:
+        track = f"dma.{transfer.channel}"
+        for part in (parts[tag] for tag in transfer.part_bytes if tag in parts):
+            if transfer.channel == Unit.LOAD.value and _complete(transfer):
+                ends = (track, transfer.last_cycle), (ENGINE, part.first_cycle)
+                yield from make.flow("loaded for", next(numbers), *ends)
+            elif transfer.channel == Unit.STORE.value and part.ended:
+                ends = (writer, part.end_cycle - 1), (track, transfer.first_cycle)
+                yield from make.flow("stored from", next(numbers), *ends)
+
+
+def _complete(transfer: TransferSpan) -> bool:
+    return transfer.moved_bytes == sum(transfer.part_bytes.values())
+
+
+def _bandwidth(make: EventMaker, channel: str, transfers: list[TransferSpan]) -> Iterator[Event]:
+    """Of each transfer over its whole span, 0 between them."""
+    changes = {0: 0.0}
+    for one in transfers:
+        cycles = one.last_cycle + 1 - one.first_cycle
+        changes[one.first_cycle] = round(one.moved_bytes * make.clock_khz / (cycles * 1000), 3)
+        changes[one.last_cycle + 1] = 0
+    if transfers:
+        for cycle, value in changes.items():
+            yield make.counter(f"dma.{channel}", "(MB/s)", cycle, value)
 
 
 def _host_name(span: HostSpan) -> str:

@@ -1,133 +1,130 @@
-"""The signals of a waveform of every cycle, and the transactions and probes that they follow: all but the engine's.
+"""The signals of a waveform of every cycle: one scope for each block, under the name that it has in error messages.
 
-One scope for each block, under the name that it has in error messages. Numbers that count something are integers
-(shown in decimal), addresses in bytes and sets of banks or lanes are wires (hexadecimal).
+Numbers that count something are shown in decimal, addresses in bytes and sets of banks or lanes in hexadecimal.
 """
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Iterator
 
-from tlm.chip.around.host import Host
-from tlm.chip.around.interconnect import Interconnect
-from tlm.chip.around.off_chip_memory import OffChipMemory
-from tlm.chip.cycle.dma import Dma
-from tlm.chip.cycle.engine import CycleEngine
-from tlm.chip.dma import DmaChannel
-from tlm.chip.format import address_map as am
-from tlm.chip.format.driver import StartTransfer, Transfer, Unit
-from tlm.chip.format.registers import ChannelRegister, EngineRegister, UnitRegister
-from tlm.chip.states import ChannelState, HostState
-from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, Phase
-from tlm.observe.watched import Watched
-from tlm.traces.waves.cycle_averages import watch_averages
-from tlm.traces.waves.cycle_causes import watch_causes
-from tlm.traces.waves.cycle_engine import watch_engine
-from tlm.traces.waves.cycle_layers import watch_layers
-from tlm.traces.waves.dump import Dump
-from tlm.traces.waves.following import follow_number, follow_open, follow_state, initiator_of, on, watch_interrupt
-from tlm.traces.waves.labels import short_label
+from tlm.chip.config import ChipConfig
+from tlm.chip.engine import PORTS
+from tlm.chip.format.descriptor import sram_banks
+from tlm.chip.format.driver import SramName
+from tlm.chip.system import BUS_SLOTS
+from tlm.compiler.program import Program
+from tlm.traces.waves.signals import Colour, Group, Kind, Signal, clock_signals, layer_signals, state
 
-_ADDRESS_BITS = 32
-_DATA_BITS = 64
+_NUMBER, _BITS, _EVENT, _TEXT, _REAL = Kind.NUMBER, Kind.BITS, Kind.EVENT, Kind.TEXT, Kind.REAL
+_TIME, _DMA, _ENGINE, _MORE = Group.TIME, Group.DMA, Group.ENGINE, Group.MORE
+_MOVE, _STALL, _CONTROL = Colour.MOVE, Colour.STALL, Colour.CONTROL
 
 
-def watch_system(dump: Dump, watched: Watched) -> None:
-    """Register every signal and subscribe to what drives it; before the simulation starts."""
-    system, program = watched.system, watched.program
-    engine, dma = system.engine, system.dma
-    assert isinstance(engine, CycleEngine)  # checked before anything was built
-    assert isinstance(dma, Dma)
-    _watch_host(dump, system.host)
-    _watch_memory(dump, system.memory, system.interconnect.targets["memory"])
-    _watch_interconnect(dump, system.interconnect)
-    for unit, channel in ((Unit.LOAD, dma.load), (Unit.STORE, dma.store)):
-        transfers = [s.transfer for s in program.steps if isinstance(s, StartTransfer) and s.unit is unit]
-        _watch_channel(dump, channel, transfers)
-        watch_interrupt(dump, channel.path, channel.registers.interrupt, unit)
-    watch_engine(dump, engine, watched)
-    watch_interrupt(dump, engine.sequencer.path, engine.sequencer.registers.interrupt, Unit.ENGINE)
-    watch_causes(dump, engine, watched)
-    watch_layers(dump, engine, dma, watched)
-    watch_averages(dump, engine, watched)
+def cycle_signals(program: Program) -> list[Signal]:
+    """All of them, in the order of the data."""
+    config = program.config
+    return [
+        *clock_signals("cycle", "cycle"),
+        state("clock.trace", _TIME, "trace", "recording"),
+        *_host(),
+        *_bus(),
+        *_channel("load"),
+        Signal("memory.beat", _EVENT, _DMA, colour=_MOVE),
+        *_channel("store"),
+        *(signal for sram in SramName for signal in _sram(sram, config)),
+        *_sequencer(),
+        *_data_path(config),
+        *layer_signals(program),
+        *_power(),
+    ]
 
 
-def _register_names() -> dict[int, tuple[str, str]]:
-    """Address -> unit and register of everything that the host can reach."""
-    units: tuple[tuple[int, Unit, type[enum.IntEnum]], ...] = (
-        (am.LOAD_BASE, Unit.LOAD, ChannelRegister),
-        (am.STORE_BASE, Unit.STORE, ChannelRegister),
-        (am.ENGINE_BASE, Unit.ENGINE, EngineRegister),
-    )
-    return {
-        base + register: (unit.value, register.name)
-        for base, unit, operands in units
-        for register in (*operands, *UnitRegister)
-    }
+def _host() -> Iterator[Signal]:
+    yield state("host.state", _MORE, "host", "run")
+    yield Signal("host.busy", _BITS, init=1)
+    yield state("host.waits_for", _MORE, "host waits for")
+    yield Signal("host.access", _BITS)
+    yield Signal("host.unit", _TEXT, _MORE, "host: unit", _CONTROL, init="-")
+    yield Signal("host.register", _TEXT, _MORE, "host: register", _CONTROL, init="-")
+    yield Signal("host.write", _BITS)
+    yield Signal("host.data", _BITS, width=64)
+    for unit in ("load", "store", "engine"):
+        yield Signal(f"host.irq_{unit}", _EVENT, _MORE, colour=_CONTROL)
 
 
-def _watch_host(dump: Dump, host: Host) -> None:
-    scope, names = host.path, _register_names()
-    follow_state(dump, host.state, idle=(HostState.SLEEP, HostState.DONE))
-    waits_for = dump.state(scope, "waits_for")
-    host.waits_for.observe(lambda changed: waits_for.set("-" if changed.value is None else changed.value.value))
-    follow_open(dump.bits(scope, "access"), host.bus)
-    unit, register = dump.text(scope, "unit"), dump.text(scope, "register")
-    write, data = dump.bits(scope, "write"), dump.bits(scope, "data", _DATA_BITS)
-
-    def begin(payload: MemoryPayload) -> None:
-        unit_name, register_name = names.get(payload.address, ("?", hex(payload.address)))
-        unit.set(unit_name)
-        register.set(register_name)
-        write.set(int(payload.command is Command.WRITE))
-
-    def end(payload: MemoryPayload) -> None:
-        data.set(int.from_bytes(payload.data, "little"))
-
-    on(Phase.BEGIN_REQ, host.bus, begin)
-    on(Phase.END_RESP, host.bus, end)
+def _bus() -> Iterator[Signal]:
+    yield Signal("memory.busy", _BITS, _MORE, "memory busy", _MOVE)
+    yield Signal("memory.write", _BITS)
+    yield Signal("memory.address", _BITS, _MORE, colour=_MOVE, width=32)
+    yield Signal("interconnect.address", _BITS, width=32)
+    for port in (*BUS_SLOTS, "to_load", "to_store", "to_engine", "to_memory"):
+        yield Signal(f"interconnect.{port}", _NUMBER)
 
 
-def _watch_memory(dump: Dump, memory: OffChipMemory, port: InitiatorSocket[MemoryPayload]) -> None:
-    scope = memory.path
-    busy, beat, write = dump.bits(scope, "busy"), dump.event(scope, "beat"), dump.bits(scope, "write")
-    address = dump.bits(scope, "address", _ADDRESS_BITS)
-    # the last beat's cycle still belongs to its burst
-    memory.busy.observe(lambda changed: busy.set(int(changed.value), late=not changed.value))
-
-    def end(payload: MemoryPayload) -> None:
-        if payload.status is Response.OK:
-            beat.set(1)
-            write.set(int(payload.command is Command.WRITE))
-            address.set(payload.address)
-
-    on(Phase.END_RESP, port, end)
+def _channel(name: str) -> Iterator[Signal]:
+    scope, load = f"dma.{name}", name == "load"
+    yield Signal(f"{scope}.busy", _BITS)
+    yield Signal(f"{scope}.transfer", _TEXT, _DMA, f"{name} transfer", _MOVE, init="-")
+    yield state(f"{scope}.sram", None)
+    yield Signal(f"{scope}.bursts", _NUMBER, _DMA if load else None, f"{name} bursts", _MOVE)
+    yield Signal(f"{scope}.mb_per_s", _REAL, _DMA if load else _MORE, f"{name} MB/s", _MOVE, init=0.0)
+    yield Signal(f"{scope}.word", _NUMBER, _MORE, f"{name} word", _MOVE, probe=f"{scope}.address")
+    moved = f"{scope}.moved_bytes"
+    yield Signal(f"{scope}.bytes", _NUMBER, _MORE, f"{name} bytes so far", _MOVE, curve=True, probe=moved)
+    yield Signal(f"{scope}.irq", _EVENT)
 
 
-def _watch_interconnect(dump: Dump, interconnect: Interconnect) -> None:
-    scope = interconnect.path
-    address = dump.bits(scope, "address", _ADDRESS_BITS)
-    for name, port in interconnect.ports.items():
-        follow_open(dump.integer(scope, name), initiator_of(port))
-        on(Phase.BEGIN_REQ, initiator_of(port), lambda payload: address.set(payload.address))
-    for name, target in interconnect.targets.items():
-        follow_open(dump.integer(scope, f"to_{name}"), target)
+def _sram(sram: SramName, config: ChipConfig) -> Iterator[Signal]:
+    """For each port the banks that it has in a cycle (bit = bank), and those where it was refused and waits."""
+    scope, banks = f"engine.{sram.name.lower()}", sram_banks(sram, config)
+    group = Group.AMEM if sram is SramName.AMEM else _MORE
+    yield Signal(f"{scope}.word", _NUMBER)
+    yield Signal(f"{scope}.accesses", _NUMBER)
+    for port in PORTS[sram]:
+        yield Signal(f"{scope}.{port}", _BITS, group, port, _MOVE, width=banks)
+        yield Signal(f"{scope}.{port}_wait", _BITS, group, f"{port} refused", _STALL, width=banks)
 
 
-def _watch_channel(dump: Dump, channel: DmaChannel, transfers: Sequence[Transfer]) -> None:
-    scope, started = channel.path, iter(transfers)
-    busy, transfer, sram = dump.bits(scope, "busy"), dump.text(scope, "transfer"), dump.state(scope, "sram")
+def _sequencer() -> Iterator[Signal]:
+    scope = "engine.sequencer"
+    yield state("engine.cause", _TIME, "cause", "host")
+    yield Signal(f"{scope}.layer", _TEXT, _TIME, colour=Colour.NAME, init="-")
+    yield state(f"{scope}.state", _ENGINE, "sequencer", "idle")
+    yield Signal(f"{scope}.busy", _BITS)
+    yield Signal(f"{scope}.pass", _NUMBER, _ENGINE, colour=_CONTROL, init=None)
+    yield Signal(f"{scope}.step", _EVENT, _ENGINE, "step")
+    yield Signal(f"{scope}.imem_word", _NUMBER, _MORE, "IMem word", _CONTROL)
+    yield Signal(f"{scope}.group", _NUMBER, _MORE, colour=_CONTROL, init=None)
+    yield Signal(f"{scope}.tile", _NUMBER, _MORE, colour=_CONTROL, init=None)
+    yield Signal(f"{scope}.irq", _EVENT)
 
-    def see(changed: Probe[ChannelState]) -> None:
-        now = next(started, None) if changed.value is ChannelState.BUSY else None
-        busy.set(int(changed.value is ChannelState.BUSY))
-        transfer.set("-" if now is None else short_label(now.label))
-        sram.set("-" if now is None else now.sram.name.lower())
 
-    channel.state.observe(see)
-    follow_number(dump, channel.address, "word")
-    follow_number(dump, channel.moved_bytes, "bytes")
-    follow_open(dump.integer(scope, "bursts"), channel.memory)
+def _data_path(config: ChipConfig) -> Iterator[Signal]:
+    """The array is ``busy`` when a vector is in the multipliers' first stage; ``pass`` is the one that it belongs to.
+
+    It ``holds`` a pass that is complete if the requantiser has not ended the one before.
+    """
+    aligner, array, requantiser = "engine.aligner", "engine.mac_array", "engine.requantiser"
+    yield Signal(f"{aligner}.busy", _BITS, _ENGINE, "aligner busy", probe=f"{aligner}.fetching")
+    yield Signal(f"{aligner}.channel", _NUMBER, _ENGINE, "input channel", _CONTROL, curve=True)
+    yield Signal(f"{aligner}.tap", _NUMBER, _MORE, "tap", _CONTROL, curve=True)
+    for stage in range(config.rotate_stages):
+        yield Signal(f"{aligner}.rotate_{config.lanes >> (stage + 1)}", _BITS, width=config.lanes)
+    yield state(f"{array}.state", _ENGINE, "mac array", "idle")
+    yield Signal(f"{array}.hold", _BITS, _ENGINE, "array waits", _STALL)
+    yield Signal(f"{array}.busy", _BITS, _MORE, "vector arrives")
+    yield Signal(f"{array}.pass", _NUMBER, init=None)
+    yield state(f"{requantiser}.state", _ENGINE, "requantiser", "idle")
+    yield Signal(f"{requantiser}.busy", _BITS)
+    yield Signal(f"{requantiser}.write", _EVENT, _ENGINE, "write")
+    yield Signal(f"{requantiser}.frozen", _BITS, _ENGINE, "write refused", _STALL)
+    yield Signal(f"{requantiser}.entry", _NUMBER, _MORE, "entry", _CONTROL, curve=True)
+    yield Signal(f"{requantiser}.pass", _NUMBER, init=None)
+    yield Signal(f"{requantiser}.word", _NUMBER)
+    yield Signal(f"{requantiser}.residual", _EVENT)
+
+
+def _power() -> Iterator[Signal]:
+    yield Signal("power.utilisation", _REAL, _TIME, init=0.0)
+    yield Signal("power.core_mw", _REAL, _TIME, "core power mW", Colour.FIGURE, init=0.0)
+    yield Signal("power.off_chip_mw", _REAL, _MORE, "off-chip power mW", Colour.FIGURE, init=0.0)

@@ -1,7 +1,6 @@
 """The files of a waveform: the dump, and beside it GTKWave's layout and the names of states.
 
-A dump grows under another name and takes its place when it is closed, whichever way the run ends. FST is made from a
-finished dump by GTKWave's ``vcd2fst``.
+FST is made from a finished dump by GTKWave's ``vcd2fst``.
 """
 
 from __future__ import annotations
@@ -9,24 +8,23 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from tlm.core.errors import InputError
-from tlm.core.files import PendingFile, whole_file
-from tlm.core.interruption import interruption_waits
+from tlm.core.files import whole_file
+from tlm.traces.trace_file import BUFFER_BYTES, TraceFile
 from tlm.traces.waves import labels
-from tlm.traces.waves.layout import Group
-from tlm.traces.waves.save_file import View, save_file_text
+from tlm.traces.waves.gtkwave import View, save_file_text
+from tlm.traces.waves.signals import Signal
 
-_BUFFER_BYTES = 1 << 20
 _CONVERTER = "vcd2fst"
 _NO_DATE = "no date: equal runs give equal bytes"
 
 
-class WaveFile:
+class WaveFile(TraceFile):
     """A waveform on its way to its place.
 
     Args:
@@ -37,91 +35,57 @@ class WaveFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._pending = PendingFile(path, "trace.wave")
-        self._path = path
         if path.suffix == ".fst" and shutil.which(_CONVERTER) is None:
             raise InputError(
                 f"trace.wave: {path} needs the program {_CONVERTER}, which is not installed (it comes with GTKWave: "
                 "Debian package gtkwave); install it, or give a .vcd file"
             )
-        self.refusal = self._pending.refusal
-        try:
-            self.stream = self._open()
-        except OSError as error:
-            raise self.refusal(error) from None
+        super().__init__(path, "trace.wave")
+
+    def _open(self) -> IO[str]:
+        return self.temporary.open("w", buffering=BUFFER_BYTES, encoding="ascii", newline="\n")
 
     @property
     def date(self) -> str:
         """What the dump has to say of the date: nothing, but the converter would put in the present one then."""
-        return _NO_DATE if self._path.suffix == ".fst" else ""
+        return _NO_DATE if self.path.suffix == ".fst" else ""
 
-    def _open(self) -> IO[str]:
-        return self._pending.temporary.open("w", buffering=_BUFFER_BYTES, encoding="ascii", newline="\n")
-
-    def finish(self, groups: Sequence[Group], view: View) -> None:
+    def finish(self, signals: Sequence[Signal], view: View, clock_khz: int) -> None:
         """Put the dump in its place, with its layout.
 
         Args:
-            groups: what GTKWave shows.
-            view: which time it shows.
+            signals: of the dump.
+            view: which time GTKWave shows.
+            clock_khz: core clock.
 
         Raises:
             OSError: the disk did not take it all.
             InputError: the converter failed.
         """
         self.stream.close()
-        if self._path.suffix == ".fst":
+        if self.path.suffix == ".fst":
             self._convert()
         else:
-            self._pending.take_place()
-        label_file = self._path.with_suffix(".labels.txt")
+            self.take_place()
+        label_file = self.path.with_suffix(".labels.txt")
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
-        with whole_file(self._path.with_suffix(".gtkw")) as temporary:
-            temporary.write_text(save_file_text(self._path.name, label_file.name, groups, view))
-
-    def leave(self, error: BaseException | None, finish: Callable[[], None]) -> None:
-        """What both levels do when a run is left; Ctrl-C meanwhile counts afterwards.
-
-        Args:
-            error: what ended the run, if it has not come to its end by itself.
-            finish: writes what is left to write, and calls :meth:`finish`.
-
-        Raises:
-            InputError: the file could not be written, or not converted; not if the run has something to say itself.
-        """
-        try:
-            with interruption_waits():
-                finish()
-        except OSError as failure:
-            if error is None or isinstance(error, OSError):
-                raise self.refusal(failure) from None
-        except InputError:  # of the converter
-            if error is None:
-                raise
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Close and remove what has not taken its place."""
-        with suppress(OSError):
-            self.stream.close()
-        self._pending.discard()
+        with whole_file(self.path.with_suffix(".gtkw")) as temporary:
+            temporary.write_text(save_file_text(self.path.name, label_file.name, signals, view, clock_khz))
 
     def _convert(self) -> None:
-        grown = self._pending.temporary
-        made = grown.with_name(f"{grown.name}.fst")
+        made = self.temporary.with_name(f"{self.temporary.name}.fst")
         try:
-            done = subprocess.run([_CONVERTER, grown, made], capture_output=True, text=True, check=False)
+            done = subprocess.run([_CONVERTER, self.temporary, made], capture_output=True, text=True, check=False)
             if done.returncode or not made.exists():
                 said = (done.stderr or done.stdout).strip().splitlines()
-                dump = self._path.with_suffix(".vcd")
-                os.replace(grown, dump)
+                dump = self.path.with_suffix(".vcd")
+                os.replace(self.temporary, dump)
                 raise InputError(
-                    f"trace.wave: {self._path} was not made: {_CONVERTER} ended with exit code {done.returncode}"
+                    f"trace.wave: {self.path} was not made: {_CONVERTER} ended with exit code {done.returncode}"
                     f"{f' ({said[-1]})' if said else ''}; the waveform is in {dump.name}"
                 )
-            os.replace(made, self._path)
+            os.replace(made, self.path)
         finally:
             with suppress(OSError):
                 made.unlink()
