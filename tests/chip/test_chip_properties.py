@@ -60,7 +60,7 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
 
 
 @both
-@settings(max_examples=15)
+@settings(max_examples=6)
 @given(networks(), chips(), MEMORIES)
 def test_a_slower_memory_never_shortens_a_run(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]

@@ -90,8 +90,6 @@ def words_seen(program: Program) -> int:
     return len(words)
 
 
-
-
 @given(case=deep_networks(), chip=chips(**MEMORIES), share=SHARES)
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:

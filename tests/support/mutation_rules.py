@@ -19,7 +19,7 @@ class Mutation:
     file: str
     """In the checkout; C files make kernels of their own."""
     old: str
-    """Must be there exactly once."""
+    """Must be there exactly once; how it is spaced and wrapped does not matter."""
     new: str
 
 

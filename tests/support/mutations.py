@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import mutations_bands
@@ -38,9 +39,10 @@ MUTATIONS = (
 
 # ordered by what they cost to notice a mutation with
 EXPECTED_NUMBERS = (
+    *("aligner", "mac_array", "requantiser", "sequencer"),
+    *("pass_aligner", "pass_dma", "pass_mac_array", "pass_requantiser", "pass_sequencer", "pass_sram"),
     "timing_rules", "timing_details", "host", "interconnect", "off_chip_memory", "dma_timing", "dma", "sram",
-    "chip_timing", "timing_predictor", "sequencer", "aligner", "mac_array", "requantiser", "kernels_bands",
-    "occupancy", "dma_timeline", "bands",
+    "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands",
 )  # fmt: skip
 SUITES = {
     "cycle": ("fidelities", *EXPECTED_NUMBERS),
@@ -62,9 +64,16 @@ class Outcome:
 def problems() -> Iterator[str]:
     """Mutations that no longer fit the sources, rules without a mutation."""
     for one in MUTATIONS:
-        count = (ROOT / one.file).read_text().count(one.old)
+        count = len(places(one))
         if count != 1:
             yield f"{one.file}: {one.old!r} is there {count} times, but must be there once ({one.model}: {one.rule})"
+        elif mutated_text(one) == (ROOT / one.file).read_text():
+            yield f"{one.file}: {one.old!r} changes nothing ({one.model}: {one.rule})"
+        elif one.file.endswith(".py"):
+            try:
+                compile(mutated_text(one), one.file, "exec")
+            except SyntaxError as error:
+                yield f"{one.file}: with {one.new!r} it is no Python: {error} ({one.model}: {one.rule})"
         if one.model not in MODELS.get(one.rule, ()):
             yield f"{one.model}: {one.rule!r} is no rule of that model in mutation_rules.py"
     covered = {(one.rule, one.model) for one in MUTATIONS}
@@ -105,9 +114,30 @@ class Kernels:
             raise SystemExit(f"cmake {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
 
 
+def places(mutation: Mutation) -> list[re.Match[str]]:
+    """Where the mutation fits its source: the same tokens, however they are spaced and wrapped."""
+    tokens = re.findall(r"\w+|[^\w\s]", mutation.old)
+    pattern = re.escape(tokens[0])
+    for left, right in pairwise(tokens):
+        both_words = left[-1:].isidentifier() and right[:1].isidentifier()
+        pattern += (r"\s+" if both_words else r"\s*") + re.escape(right)
+    return list(re.finditer(pattern, (ROOT / mutation.file).read_text()))
+
+
 def mutated_text(mutation: Mutation) -> str:
-    """The whole changed source."""
-    return (ROOT / mutation.file).read_text().replace(mutation.old, mutation.new)
+    """The whole changed source; the new lines are indented as the source is where the old text ends."""
+    (place,) = places(mutation)
+    source = place.string
+    here = _indentation(source[source.rfind("\n", 0, place.end()) + 1 :])
+    old_lines = mutation.old.rstrip().split("\n")
+    written = _indentation(old_lines[-1]) if len(old_lines) > 1 or mutation.old[0] == " " else here
+    first, *others = mutation.new.strip().split("\n")
+    moved = [" " * (here - written + _indentation(line)) + line.lstrip() for line in others]
+    return source[: place.start()] + "\n".join([first, *moved]) + source[place.end() :]
+
+
+def _indentation(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))
 
 
 def environment(mutation: Mutation, place: Path, kernels: Kernels) -> dict[str, str]:

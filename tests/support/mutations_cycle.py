@@ -1,4 +1,4 @@
-"""Mutations of the clear model; see mutations.py."""
+"""Mutations of the model in fidelity "cycle"; see mutations.py."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from mutation_rules import Mutation
 
 
 def _cycle(rule: str, file: str, old: str, new: str) -> Mutation:
-    return _chip(rule, f"cycle/{file}", old, new)
-
-
-def _chip(rule: str, file: str, old: str, new: str) -> Mutation:
-    """In a file that fidelity "pass" does without or has worked out in C."""
     return Mutation(rule, "cycle", f"tlm/chip/{file}", old, new)
 
 
@@ -35,7 +30,6 @@ _READ_LATER = """\
             for position, (channel, tap) in enumerate(steps):
 """
 _TELL_STEP = """\
-                asked_cycle = self.clock.now
                 yield from self._tell(
                     self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
                 )
@@ -49,74 +43,74 @@ _FETCH_WEIGHTS = """\
 _SEQUENCER = (
     _cycle(
         "header words are read one a cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"(address + offset)))\n                {_ONE}",
         f"(address + offset)))\n                {_TWO}",
     ),
     _cycle(
         "parameter words are read one a cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"_read_instruction(at)\n            {_ONE}",
         f"_read_instruction(at)\n            {_TWO}",
     ),
     _cycle(
         "parameter words are read once for each of a channel's entry slots",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"_read_instruction(at)\n            {_ONE}",
         "_read_instruction(at)\n            yield self.clock.cycles(2 if slot % header.slots_per_channel else 1)",
     ),
     _cycle(
         "the next group's parameters are read from the cycle after the handover on",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"header.groups(self._config.columns):\n                {_ONE}",
         f"header.groups(self._config.columns):\n                {_TWO}",
     ),
     _cycle(
         "pattern word 0 is read in the cycle before s",
-        "sequencer.py",
-        f"word = yield from self._read_instruction(address)\n        {_ONE}",
-        f"word = yield from self._read_instruction(address)\n        {_TWO}",
+        "cycle/sequencer.py",
+        f"{_ONE}\n        self.state.value = SequencerState.STEPS",
+        f"{_TWO}\n        self.state.value = SequencerState.STEPS",
     ),
-    _cycle("pattern word k is read in the first cycle spent on word k-1", "sequencer.py", _STEPS, _READ_LATER),
+    _cycle("pattern word k is read in the first cycle spent on word k-1", "cycle/sequencer.py", _STEPS, _READ_LATER),
     _cycle(
         "a pattern word without a valid tap takes one cycle",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"else:\n                    {_ONE}",
         f"else:\n                    {_TWO}",
     ),
     _cycle(
         "steps follow each other without a gap",
-        "sequencer.py",
+        "cycle/sequencer.py",
         f"if not ends_pass:\n                    {_ONE}",
         f"if not ends_pass:\n                    {_TWO}",
     ),
     _cycle(
         "the weight word is read in the last cycle of a step's fetch",
-        "sequencer.py",
+        "cycle/sequencer.py",
         _TELL_STEP + _FETCH_WEIGHTS,
         _FETCH_WEIGHTS + _TELL_STEP,
     ),
     _cycle(
         "a pass follows the handover after pass_gap_cycles",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "yield self.clock.cycles(gap_cycles)",
         "yield self.clock.cycles(gap_cycles + 1)",
     ),
     _cycle(
         "a new group's gap is at least n + 1",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "max(gap_cycles - 1 - slots, 0)",
         "max(gap_cycles - 1 - slots, 1)",
     ),
     _cycle(
         "the interrupt comes in the cycle after END was read",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "is Opcode.END:\n                return",
         f"is Opcode.END:\n                {_ONE}\n                return",
     ),
     _cycle(
         "an illegal word is found in the cycle after its read",
-        "sequencer.py",
+        "cycle/sequencer.py",
         "        yield from self._program(address)\n",
         "        try:\n            yield from self._program(address)\n        except UnitFaultError:\n"
         "            yield self.clock.cycles(1)\n            raise\n",
@@ -126,24 +120,26 @@ _SEQUENCER = (
 _ARRAY = (
     _cycle(
         "a step's fetch takes as many cycles as its words in one bank",
-        "aligner.py",
+        "cycle/aligner.py",
         "rounds = max((len(indices) for indices in of_bank.values()), default=0)",
         "rounds = max((len(indices) + 1 for indices in of_bank.values()), default=0)",
     ),
-    _cycle("a step that sees only padding takes one cycle", "aligner.py", "cycles or ((),)", "cycles or ((), ())"),
-    _cycle("sram_read_cycles", "aligner.py", "+= config.sram_read_cycles", "+= config.sram_read_cycles + 1"),
+    _cycle(
+        "a step that sees only padding takes one cycle", "cycle/aligner.py", "cycles or ((),)", "cycles or ((), ())"
+    ),
+    _cycle("sram_read_cycles", "cycle/aligner.py", "+= config.sram_read_cycles", "+= config.sram_read_cycles + 1"),
     _cycle(
         "log2(lanes) rotate stages",
-        "aligner.py",
+        "cycle/aligner.py",
         "delays = [1] * (config.rotate_stages + 1)",
         "delays = [1, 2] + [1] * (config.rotate_stages - 1)",
     ),
-    _cycle("mask_cycles", "aligner.py", "+= config.mask_cycles", "+= config.mask_cycles + 1"),
-    _cycle("multiply_cycles", "mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
-    _cycle("accumulate_cycles", "mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
+    _cycle("mask_cycles", "cycle/aligner.py", "+= config.mask_cycles", "+= config.mask_cycles + 1"),
+    _cycle("multiply_cycles", "cycle/mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
+    _cycle("accumulate_cycles", "cycle/mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
     _cycle(
         "handover in the cycle after the last accumulation",
-        "mac_array.py",
+        "cycle/mac_array.py",
         "        self.state.value = ArrayState.HOLD",
         f"        {_ONE}\n        self.state.value = ArrayState.HOLD",
     ),
@@ -152,49 +148,49 @@ _ARRAY = (
 _REQUANTISER = (
     _cycle(
         "handover in the cycle after the last write of the pass before, if that is later",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"yield self._idle\n            {_ONE}",
         f"yield self._idle\n            {_TWO}",
     ),
     _cycle(
         "the next layer starts in the cycle after the last write",
-        "requantiser.py",
+        "cycle/requantiser.py",
         'after the last write."""\n        yield from self._wait_until_idle()',
         f'after the last write."""\n        yield from self._wait_until_idle()\n        {_ONE}',
     ),
     _cycle(
         "the first entry comes in the cycle after the handover",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"{_ONE}\n            self.state.value = RequantiserState.DRAIN",
         f"{_TWO}\n            self.state.value = RequantiserState.DRAIN",
     ),
     _cycle(
         "entries follow each other one a cycle",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"stages.append(entry)\n            {_ONE}",
         f"stages.append(entry)\n            {_TWO}",
     ),
     _cycle(
         "requantiser_cycles from entry to write",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "[None] * self._config.requantiser_cycles",
         "[None] * (self._config.requantiser_cycles + 1)",
     ),
     _cycle(
         "a residual word is read in the cycle of its entry",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "            yield from self.residuals.b_transport(residual)",
         f"            {_ONE}\n            yield from self.residuals.b_transport(residual)",
     ),
     _cycle(
         "a refused write is tried again in the next cycle",
-        "requantiser.py",
+        "cycle/requantiser.py",
         f"RequantiserState.FROZEN\n                    {_ONE}",
         f"RequantiserState.FROZEN\n                    {_TWO}",
     ),
     _cycle(
         "a frozen requantiser makes no residual read",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "                    write.rearm()\n",
         "                    write.rearm()\n"
         "                    if entered < slots and self._header.has_residual:\n"
@@ -202,160 +198,157 @@ _REQUANTISER = (
     ),
     _cycle(
         "a refused residual read delays only the entry",
-        "requantiser.py",
+        "cycle/requantiser.py",
         "            stages.append(entry)",
         "            (stages.appendleft if entry is None and entered < slots else stages.append)(entry)",
     ),
 )
 
 _BANKS = (
-    _chip(
-        "aligner before write-back", "engine.py", "(Port.ALIGNER, Port.WRITE_BACK,", "(Port.WRITE_BACK, Port.ALIGNER,"
+    _cycle(
+        "aligner before write-back",
+        "engine.py",
+        "(Port.ALIGNER, Port.WRITE_BACK,",
+        "(Port.WRITE_BACK, Port.ALIGNER,",
     ),
-    _chip(
+    _cycle(
         "write-back before residual read",
         "engine.py",
         "Port.WRITE_BACK, Port.RESIDUAL,",
         "Port.RESIDUAL, Port.WRITE_BACK,",
     ),
-    _chip(
-        "engine before DMA at AMem", "engine.py", "Port.RESIDUAL, Port.DMA_LOAD,", "Port.DMA_LOAD, Port.RESIDUAL,"
+    _cycle("engine before DMA at AMem", "engine.py", "Port.RESIDUAL, Port.DMA_LOAD,", "Port.DMA_LOAD, Port.RESIDUAL,"),
+    _cycle(
+        "engine before DMA at WMem and IMem", "engine.py", "(Port.FETCH, Port.DMA_LOAD,", "(Port.DMA_LOAD, Port.FETCH,"
     ),
-    _chip(
-        "engine before DMA at WMem and IMem",
-        "engine.py",
-        "(Port.FETCH, Port.DMA_LOAD,",
-        "(Port.DMA_LOAD, Port.FETCH,",
-    ),
-    _chip(
+    _cycle(
         "load channel before store channel at a bank",
         "engine.py",
-        "Port.RESIDUAL, Port.DMA_LOAD, Port.DMA_STORE)",
-        "Port.RESIDUAL, Port.DMA_STORE, Port.DMA_LOAD)",
+        "Port.RESIDUAL, Port.DMA_LOAD, Port.DMA_STORE",
+        "Port.RESIDUAL, Port.DMA_STORE, Port.DMA_LOAD",
     ),
 )
 
 _DMA = (
     _cycle(
         "a refused DMA access is tried again in the next cycle",
-        "dma.py",
+        "cycle/dma.py",
         f"payload.rearm()\n            {_ONE}",
         f"payload.rearm()\n            {_TWO}",
     ),
     _cycle(
         "bursts are cut at multiples of burst_bytes",
-        "dma.py",
+        "cycle/dma.py",
         "(position // self._burst_bytes + 1) * self._burst_bytes)",
         "position + self._burst_bytes)",
     ),
     _cycle(
         "a load requests one burst a cycle",
-        "dma.py",
+        "cycle/dma.py",
         f"Cause(Work.BURST, index, cause)))\n            {_ONE}",
         f"Cause(Work.BURST, index, cause)))\n            {_TWO}",
     ),
     _cycle(
         "dma_bursts_in_flight",
-        "dma.py",
+        "cycle/dma.py",
         "[0] * config.dma_bursts_in_flight",
         "[0] * (config.dma_bursts_in_flight + 1)",
     ),
     _cycle(
         "a load's word is written in the cycle in which its last beat arrives",
-        "dma.py",
-        "[Register(self.clock, 0) for",
-        "[Register(self.clock, 1) for",
+        "cycle/dma.py",
+        "[Register(self.clock, 0)",
+        "[Register(self.clock, 1)",
     ),
     _cycle(
         "a load writes one word a cycle",
-        "dma.py",
+        "cycle/dma.py",
         f"write_cycle == self.clock.now:\n                        {_ONE}",
         f"write_cycle == self.clock.now:\n                        {_TWO}",
     ),
     _cycle(
         "a store reads one word a cycle",
-        "dma.py",
+        "cycle/dma.py",
         f"collected += word.data\n                {_ONE}",
         f"collected += word.data\n                {_TWO}",
     ),
     _cycle(
         "a load's buffer is free the cycle after its last word was written",
-        "dma.py",
-        "            self.free_burst_buffer()",
-        "            self.free_burst_buffer()\n            self._free_bursts[-1] += 1",
+        "cycle/dma.py",
+        "self.free_burst_buffer()\n        if fault",
+        "self.free_burst_buffer()\n            self._free_bursts[-1] += 1\n        if fault",
     ),
     _cycle(
         "a store's buffer is free the cycle after the answer to its last beat",
-        "dma.py",
-        "        self.free_burst_buffer()\n        self._answers",
-        "        self.free_burst_buffer()\n        self._free_bursts[-1] += 1\n        self._answers",
+        "cycle/dma.py",
+        "self.free_burst_buffer()\n        self._answers",
+        "self.free_burst_buffer()\n        self._free_bursts[-1] += 1\n        self._answers",
     ),
     _cycle(
         "a store's burst is requested sram_read_cycles after its last read",
-        "dma.py",
+        "cycle/dma.py",
         "self._read_cycles - 1",
         "self._read_cycles",
     ),
 )
 
 _MEMORY = (
-    _chip(
+    _cycle(
         "a burst's request crosses in one cycle",
         "around/interconnect.py",
         f"self._last_request[region.name] = self.clock.now\n        {_ONE}",
         "self._last_request[region.name] = self.clock.now\n"
         "        yield self.clock.cycles(2 if region.name == 'memory' else 1)",
     ),
-    _chip(
+    _cycle(
         "a beat's answer crosses in one cycle",
         "around/interconnect.py",
-        f"yield from self.forward(region, payload)\n        {_ONE}",
-        "yield from self.forward(region, payload)\n"
-        "        yield self.clock.cycles(2 if region.name == 'memory' else 1)",
+        f"yield from self.forward(region, payload)\n{_ONE}",
+        "yield from self.forward(region, payload)\nyield self.clock.cycles(2 if region.name == 'memory' else 1)",
     ),
-    _chip(
+    _cycle(
         "the memory accepts one request a cycle",
         "around/interconnect.py",
         "if queue[0] is request and self._last_request[region.name] != self.clock.now:",
         "if queue[0] is request:",
     ),
-    _chip(
+    _cycle(
         "load channel before store channel at the interconnect",
         "system.py",
         "Port.DMA_LOAD: 2, Port.DMA_STORE: 3",
         "Port.DMA_LOAD: 3, Port.DMA_STORE: 2",
     ),
-    _chip(
+    _cycle(
         "beats behind the first need no request",
         "around/interconnect.py",
         "isinstance(payload, BurstBeat) and payload.beat)",
         "isinstance(payload, BurstBeat) and payload.beat > 1)",
     ),
-    _chip(
+    _cycle(
         "memory_latency_ns from a burst's arrival to its first beat",
         "around/off_chip_memory.py",
         "arrival + self._latency_cycles",
         "arrival + self._latency_cycles + 1",
     ),
-    _chip(
+    _cycle(
         "latencies of waiting bursts overlap",
         "around/off_chip_memory.py",
         "arrival + self._latency_cycles",
         "self.clock.now + self._latency_cycles",
     ),
-    _chip(
+    _cycle(
         "beats follow each other at the memory's pace",
         "around/off_chip_memory.py",
         "+= self._beat_cycles",
         "+= self._beat_cycles + 1",
     ),
-    _chip(
+    _cycle(
         "a beat is served in the cycle that its moment is rounded up to",
         "around/off_chip_memory.py",
         "math.ceil(self._free_from)",
         "math.floor(self._free_from)",
     ),
-    _chip(
+    _cycle(
         "the memory is free again at a fraction of a cycle",
         "around/off_chip_memory.py",
         "max(self._free_from, Fraction(",

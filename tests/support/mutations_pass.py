@@ -1,4 +1,4 @@
-"""Mutations of the fast model; see mutations.py."""
+"""Mutations of the model in fidelity "pass"; see mutations.py."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ _BANKS = (
         "aligner before write-back",
         "timing.c",
         "for (; aligner_banks(cal, cycle - start) >> at.output_bank & 1; cycle++) d.refused_writes++;\n"
-        "        d.last_write = cycle;",
-        "d.last_write = cycle;",
+        "        d.last_write = cycle;\n"
+        "        if (cycles) cycles->write[j]",
+        "d.last_write = cycle;\n        if (cycles) cycles->write[j]",
     ),
     _kernel(
         "write-back before residual read",
@@ -204,20 +205,21 @@ _REQUANTISER = (
     _kernel(
         "a refused write is tried again in the next cycle",
         "timing.c",
-        "cycle++) d.refused_writes++;\n        d.last_write",
-        "cycle += 2) d.refused_writes++;\n        d.last_write",
+        "cycle++) d.refused_writes++;\n        d.last_write = cycle;\n        if (cycles) cycles->write[j]",
+        "cycle += 2) d.refused_writes++;\n        d.last_write = cycle;\n        if (cycles) cycles->write[j]",
     ),
     _kernel(
         "a refused write is tried again in the next cycle",
         "timing.c",
-        "cycle++) d.refused_writes++;\n            d.last_write",
-        "cycle += 2) d.refused_writes++;\n            d.last_write",
+        "cycle++) d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
+        "cycle += 2) d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
     ),
     _kernel(
         "a frozen requantiser makes no residual read",
         "timing.c",
-        "d.refused_writes++;\n            d.last_write",
-        "d.refused_writes++, d.refused_residual_reads += entered < at.count;\n            d.last_write",
+        "d.refused_writes++; d.last_write = cycle; if (cycles) cycles->write[written]",
+        "d.refused_writes++, d.refused_residual_reads += entered < at.count;\n            d.last_write = cycle;\n"
+        "            if (cycles) cycles->write[written]",
     ),
     _kernel(
         "a refused residual read delays only the entry",

@@ -16,17 +16,14 @@ MUTATIONS = (
     _shared(
         "engine start: first activity in the cycle after START",
         "chip/unit.py",
-        f"            {_ONE}\n            fault = None",
-        "            yield self.clock.cycles(1 if self.ending_cycles else 2)\n            fault = None",
-    ),
-    _shared(
-        "nanoseconds become the cycles that cover them", "chip/config.py", "return math.ceil(", "return math.floor("
+        f"{_ONE}\n            fault = None",
+        "yield self.clock.cycles(2 if self.ending_cycles == 0 else 1)\n            fault = None",
     ),
     _shared(
         "channel start: first activity in the cycle after START",
-        "chip/dma.py",
-        "        self.state.value = ChannelState.BUSY\n",
-        f"        {_ONE}\n        self.state.value = ChannelState.BUSY\n",
+        "chip/unit.py",
+        f"{_ONE}\n            fault = None",
+        "yield self.clock.cycles(2 if self.ending_cycles else 1)\n            fault = None",
     ),
     _shared(
         "the interrupt of a channel comes in the cycle after its last access",
@@ -34,7 +31,15 @@ MUTATIONS = (
         "ending_cycles = 1",
         "ending_cycles = 2",
     ),
-    _shared("the clock is a whole number of kHz", "chip/config.py", "* 1000)\n", "* 1000) + 1\n"),
+    _shared(
+        "nanoseconds become the cycles that cover them", "chip/config.py", "return math.ceil(", "return math.floor("
+    ),
+    _shared(
+        "the clock is a whole number of kHz",
+        "chip/config.py",
+        "round(self.frequency_mhz * 1000)",
+        "round(self.frequency_mhz * 1000) + 1",
+    ),
     _shared("frequency of a supply voltage", "chip/operating_point.py", "khz = int(", "khz = 1 + int("),
     _shared(
         "beat time of the memory: bus_bytes at its bandwidth, at least one cycle",
@@ -51,9 +56,8 @@ MUTATIONS = (
     _shared(
         "a register access crosses in one cycle each way",
         "chip/around/interconnect.py",
-        f"yield from self.forward(region, payload)\n        {_ONE}",
-        "yield from self.forward(region, payload)\n"
-        "        yield self.clock.cycles(1 if region.name == 'memory' else 2)",
+        f"yield from self.forward(region, payload)\n{_ONE}",
+        "yield from self.forward(region, payload)\nyield self.clock.cycles(1 if region.name == 'memory' else 2)",
     ),
     _shared(
         "the start of a transfer is five accesses",

@@ -1,4 +1,7 @@
-"""Independent answers: onnxruntime's integer convolution, and the requantiser in Python's unbounded integers."""
+"""Independent answers: onnxruntime's integer convolution, and the requantiser in Python's unbounded integers.
+
+onnx and onnxruntime are imported when they are asked: tests that need neither also run where they are not installed.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper
 
 from tlm.network.layers import Conv2d, MaxPool2d
 
 
 def conv_integer(layer: Conv2d, activations: npt.NDArray[Any], signed: bool) -> npt.NDArray[np.int32]:
     """A layer's sums without the bias, int32 (O, H', W'), by onnxruntime's ConvInteger."""
+    from onnx import TensorProto, helper, numpy_helper
+
     kind = TensorProto.INT8 if signed else TensorProto.UINT8
     node = helper.make_node("ConvInteger", ["x", "w"], ["y"], group=layer.groups, **_window(layer))
-    weights = onnx.numpy_helper.from_array(np.ascontiguousarray(layer.weights), "w")
+    weights = numpy_helper.from_array(np.ascontiguousarray(layer.weights), "w")
     pixels = activations.astype(np.int8 if signed else np.uint8)
     result: npt.NDArray[np.int32] = _run(node, pixels, kind, TensorProto.INT32, [weights])
     return result
@@ -25,6 +27,8 @@ def conv_integer(layer: Conv2d, activations: npt.NDArray[Any], signed: bool) -> 
 
 def max_pool(layer: MaxPool2d, activations: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     """The largest pixel of each window, int8 (C, H', W'), by onnxruntime's MaxPool."""
+    from onnx import TensorProto, helper
+
     node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=list(layer.kernel), **_window(layer))
     result: npt.NDArray[np.int8] = _run(node, activations.astype(np.int8), TensorProto.INT8, TensorProto.INT8, [])
     return result
@@ -36,6 +40,9 @@ def _window(layer: Conv2d | MaxPool2d) -> dict[str, list[int]]:
 
 
 def _run(node: Any, pixels: npt.NDArray[Any], kind: int, result: int, constants: list[Any]) -> Any:
+    import onnxruntime
+    from onnx import helper
+
     graph = helper.make_graph(
         [node],
         "layer",

@@ -169,9 +169,20 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(config, starts, taken)
 
 
-@settings(max_examples=300)
+@settings(max_examples=80)
 @given(scenes(), st.integers(1, 9))
 def test_timeline_equals_the_clear_model(scene: Scene, stride_cycles: int) -> None:
+    check_scene(scene, stride_cycles)
+
+
+@pytest.mark.slow
+@settings(max_examples=600)
+@given(scenes(), st.integers(1, 9))
+def test_timeline_equals_the_clear_model_in_many_scenes(scene: Scene, stride_cycles: int) -> None:
+    check_scene(scene, stride_cycles)
+
+
+def check_scene(scene: Scene, stride_cycles: int) -> None:
     expected = play(scene.config, scene.starts, scene.calendars)
     assert timeline_outcome(scene) == expected
     assert timeline_outcome(scene, stride_cycles) == expected

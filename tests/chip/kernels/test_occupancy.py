@@ -163,9 +163,20 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
     check(program, case.activations)
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(st.data(), chips(**FAST_MEMORY, amem_words=4096))
 def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
+    check_bands(data, chip)
+
+
+@pytest.mark.slow
+@settings(max_examples=50)
+@given(st.data(), chips(**FAST_MEMORY, amem_words=4096))
+def test_calendars_of_many_bands_and_poolings(data: st.DataObject, chip: ChipConfig) -> None:
+    check_bands(data, chip)
+
+
+def check_bands(data: st.DataObject, chip: ChipConfig) -> None:
     case = data.draw(band_cases(chip))
     hand = BandProgram(case)
     job = SimpleNamespace(parts=(0,), imem_word=case.imem_base, instructions=tuple(case.instructions()))

@@ -165,9 +165,20 @@ def figures(now: Pass) -> tuple[int, ...]:
     return now.s, now.e, now.h, now.last_write, counts["steps"], fetches, counts["empty_words"], *refused
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(layers())
 def test_every_pass_equals_the_oracle(layer: Layer) -> None:
+    check_passes(layer)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(layers())
+def test_every_pass_of_many_layers_equals_the_oracle(layer: Layer) -> None:
+    check_passes(layer)
+
+
+def check_passes(layer: Layer) -> None:
     expected = layer.play()
     timing = layer.predict()
     assert timing.passes is not None
