@@ -63,7 +63,7 @@ def beats(measured: Measurement, socket: str) -> Callable[[int], str]:
     """Steps (their number in the pass) that passed a socket in a cycle."""
 
     def cell(cycle: int) -> str:
-        causes = [seen.payload.cause for seen in measured.at(socket) if seen.begin_cycle == cycle]
+        causes = [seen.payload.origin for seen in measured.at(socket) if seen.begin_cycle == cycle]
         found = [cause.find(Work.BEAT) for cause in causes if cause is not None]
         return ", ".join(f"step {beat.index}" for beat in found if beat is not None)
 
@@ -190,7 +190,7 @@ def journey_table(measured: Measurement) -> list[str]:
 
 def on_the_way(seen: Transaction, written: int) -> bool:
     """Does a transaction move AMem word 0, what is made of it, or the output word ``written``?"""
-    payload, cause = seen.payload, seen.payload.cause
+    payload, cause = seen.payload, seen.payload.origin
     if seen.socket == "engine.sequencer.interrupt":
         return True
     if cause is None:
@@ -210,13 +210,13 @@ def on_the_way(seen: Transaction, written: int) -> bool:
 
 def in_layer(seen: Transaction, tag: int) -> bool:
     """Was it caused by the layer with this tag?"""
-    link = seen.payload.cause and seen.payload.cause.find(Work.LAYER)
+    link = seen.payload.origin and seen.payload.origin.find(Work.LAYER)
     return link is not None and link.index == tag
 
 
 def in_pass(seen: Transaction, index: int) -> bool:
     """Was it caused by the pass of this index?"""
-    link = seen.payload.cause and seen.payload.cause.find(Work.PASS)
+    link = seen.payload.origin and seen.payload.origin.find(Work.PASS)
     return link is not None and link.index == index
 
 
@@ -238,7 +238,7 @@ def sent(seen: Transaction) -> str:
     assert isinstance(payload, MemoryPayload)
     counts_words = seen.target.startswith(("engine.amem", "engine.wmem", "engine.imem"))
     place = f"word {seen.address}" if counts_words else f"0x{seen.address:x}"
-    cause = f" for {payload.cause}" if payload.cause is not None else ""
+    cause = f" for {payload.origin}" if payload.origin is not None else ""
     return f"{payload.command.value} {len(payload.data)} bytes, {place}{cause}"
 
 

@@ -8,7 +8,7 @@ import pytest
 from transaction_bench import pair, read, write
 
 from tlm.core.errors import ProtocolError
-from tlm.core.payload import Cause, Response
+from tlm.core.payload import Origin, Response
 from tlm.core.sockets import immediate
 
 
@@ -21,7 +21,7 @@ class Level(enum.Enum):
 
 def test_a_payload_starts_unanswered_and_unaccepted() -> None:
     payload = read()
-    assert (payload.status, payload.accepted, payload.cause) == (Response.INCOMPLETE, False, None)
+    assert (payload.status, payload.accepted, payload.origin) == (Response.INCOMPLETE, False, None)
 
 
 def test_a_forgotten_answer_is_named_with_target_and_payload() -> None:
@@ -62,13 +62,13 @@ def test_a_rearmed_payload_goes_through_all_phases_again() -> None:
 
 
 def test_causes_chain_from_the_part_to_the_whole() -> None:
-    layer = Cause(Level.LAYER, 3)
-    beat = Cause(Level.BEAT, 7, Cause(Level.PASS, 12, layer))
+    layer = Origin(Level.LAYER, 3)
+    beat = Origin(Level.BEAT, 7, Origin(Level.PASS, 12, layer))
     assert beat.find(Level.LAYER) is layer
     assert beat.find(Level.BEAT) is beat
     assert beat.find(Level.BURST) is None
     assert str(beat) == "layer 3 > pass 12 > beat 7"
-    assert read(0x20, cause=beat).describe() == "read of 8 bytes at 0x20 for layer 3 > pass 12 > beat 7"
+    assert read(0x20, origin=beat).describe() == "read of 8 bytes at 0x20 for layer 3 > pass 12 > beat 7"
 
 
 def test_payloads_are_told_apart_by_identity() -> None:

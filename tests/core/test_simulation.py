@@ -8,7 +8,7 @@ import pytest
 from transaction_bench import Initiator, Target, pair, read, wait_for, write
 
 from tlm.core.errors import DeadlockError, ElaborationError, SimulationError
-from tlm.core.payload import Cause
+from tlm.core.payload import Origin
 from tlm.core.simulation import Simulation
 
 
@@ -39,7 +39,7 @@ def test_a_deadlock_names_every_open_transaction_with_phase_and_age() -> None:
 
     def goal():
         yield from outer.out.b_transport(read())  # answered: not in the report
-        yield from cpu.out.b_transport(read(0x40, cause=Cause(Level.PASS, 5)))
+        yield from cpu.out.b_transport(read(0x40, origin=Origin(Level.PASS, 5)))
 
     with pytest.raises(DeadlockError) as error:
         simulation.run(goal)

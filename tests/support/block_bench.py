@@ -15,7 +15,7 @@ from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.payloads import LayerPayload, Work
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Cause, Payload
+from tlm.core.payload import Origin, Payload
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -99,10 +99,10 @@ class BlockBench:
         return immediate(untimed) if answer is answer_ok else timed
 
 
-def of_pass(group: int = 0, tile: int = 0, tiles: int = 1, tag: int = 0) -> Cause:
+def of_pass(group: int = 0, tile: int = 0, tiles: int = 1, tag: int = 0) -> Origin:
     """Where a transaction of a pass comes from."""
-    layer = Cause(Work.LAYER, tag)
-    return Cause(Work.PASS, group * tiles + tile, Cause(Work.GROUP, group, layer))
+    layer = Origin(Work.LAYER, tag)
+    return Origin(Work.PASS, group * tiles + tile, Origin(Work.GROUP, group, layer))
 
 
 def layer_words(network: tlm.Network, chip: ChipConfig = CHIP) -> list[int]:
@@ -118,7 +118,7 @@ def header_of(network: tlm.Network, chip: ChipConfig = CHIP) -> LayerHeader:
 
 
 def layer_payload(network: tlm.Network, chip: ChipConfig = CHIP) -> LayerPayload:
-    return LayerPayload(header_of(network, chip), cause=Cause(Work.LAYER, 0))
+    return LayerPayload(header_of(network, chip), origin=Origin(Work.LAYER, 0))
 
 
 def convolution(weights: Any, shape: tuple[int, int, int], **keys: Any) -> tlm.Network:

@@ -31,13 +31,13 @@ _READ_LATER = """\
 """
 _TELL_STEP = """\
                 yield from self._tell(
-                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
+                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=step_origin)
                 )
                 fetch_cycles += self.clock.now - asked_cycle + 1
 """
 _FETCH_WEIGHTS = """\
                 if not header.pooling:
-                    yield from self._fetch_weights(weight_word + step_count, step_cause)
+                    yield from self._fetch_weights(weight_word + step_count, step_origin)
 """
 
 _SEQUENCER = (
@@ -245,8 +245,8 @@ _DMA = (
     _cycle(
         "a load requests one burst a cycle",
         "cycle/dma.py",
-        f"Cause(Work.BURST, index, cause)))\n            {_ONE}",
-        f"Cause(Work.BURST, index, cause)))\n            {_TWO}",
+        f"Origin(Work.BURST, index, origin)))\n            {_ONE}",
+        f"Origin(Work.BURST, index, origin)))\n            {_TWO}",
     ),
     _cycle(
         "dma_bursts_in_flight",

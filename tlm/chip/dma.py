@@ -17,7 +17,7 @@ from tlm.chip.states import ChannelState
 from tlm.chip.unit import UnitModule
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Cause, MemoryPayload
+from tlm.core.payload import MemoryPayload, Origin
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket
 
@@ -46,7 +46,7 @@ class DmaChannel(UnitModule):
         }
 
     @abstractmethod
-    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+    def move(self, descriptor: Descriptor, origin: Origin) -> Activity:
         """Do one transfer; return in the cycle of its last access.
 
         Raises:
@@ -56,9 +56,9 @@ class DmaChannel(UnitModule):
     def work(self) -> Activity:
         """Do the transfer that the registers describe."""
         self.state.value = ChannelState.BUSY
-        cause = Cause(Work.TRANSFER, self._transfers)
+        origin = Origin(Work.TRANSFER, self._transfers)
         self._transfers += 1
-        yield from self.move(read_descriptor(self.registers, self.config), cause)
+        yield from self.move(read_descriptor(self.registers, self.config), origin)
 
     def rest(self, fault: UnitFaultError | None) -> None:
         """Show that it is idle."""

@@ -22,7 +22,7 @@ from tlm.chip.format.registers import UnitFaultError
 from tlm.chip.payloads import InterruptPayload, Work
 from tlm.core.emitter import Emitter
 from tlm.core.module import Module
-from tlm.core.payload import Cause, MemoryPayload
+from tlm.core.payload import MemoryPayload, Origin
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
@@ -55,10 +55,10 @@ class PassId(NamedTuple):
     """group * tiles + tile."""
 
 
-def pass_id(cause: Cause | None) -> PassId:
+def pass_id(origin: Origin | None) -> PassId:
     """The pass that a transaction belongs to, from its origin."""
-    assert cause is not None
-    of_pass, layer = cause.find(Work.PASS), cause.find(Work.LAYER)
+    assert origin is not None
+    of_pass, layer = origin.find(Work.PASS), origin.find(Work.LAYER)
     assert of_pass is not None
     assert layer is not None
     return PassId(layer.index, of_pass.index)

@@ -55,7 +55,7 @@ class SramBase(Module, ABC):
         """
         raise UnwrittenReadError(
             f"{self.path} bank {address % self.banks}: word {address} was read in cycle {self.clock.now} by {port}"
-            f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+            f"{f' for {payload.origin}' if payload.origin else ''}, but was never written; "
             "load it first, or check the addresses in the program"
         )
 
@@ -98,4 +98,4 @@ _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
 
 def pass_of(port: Port, payload: MemoryPayload) -> PassId | None:
     """The pass that a write-back or a residual read belongs to."""
-    return None if payload.cause is None or port not in _OF_PASSES else pass_id(payload.cause)
+    return None if payload.origin is None or port not in _OF_PASSES else pass_id(payload.origin)

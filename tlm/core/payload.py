@@ -34,7 +34,7 @@ class Command(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class Origin:
     """The origin of a payload: a link in a chain such as layer > pass > beat, for traces and messages.
 
     Args:
@@ -45,11 +45,11 @@ class Cause:
 
     kind: enum.Enum
     index: int
-    parent: Cause | None = None
+    parent: Origin | None = None
 
-    def find(self, kind: enum.Enum) -> Cause | None:
+    def find(self, kind: enum.Enum) -> Origin | None:
         """The link of the given kind in this chain, starting here."""
-        link: Cause | None = self
+        link: Origin | None = self
         while link is not None and link.kind is not kind:
             link = link.parent
         return link
@@ -63,7 +63,7 @@ class Cause:
 class Payload:
     """Base of every payload; subclasses add the fields that initiator and target share."""
 
-    cause: Cause | None = field(default=None, kw_only=True)
+    origin: Origin | None = field(default=None, kw_only=True)
     status: Response = field(default=Response.INCOMPLETE, kw_only=True)
     accepted: bool = field(default=False, kw_only=True)
     """Whether the target has announced END_REQ."""
@@ -75,7 +75,7 @@ class Payload:
 
     def describe(self) -> str:
         """One line for error messages and deadlock reports."""
-        return type(self).__name__ if self.cause is None else f"{type(self).__name__} of {self.cause}"
+        return type(self).__name__ if self.origin is None else f"{type(self).__name__} of {self.origin}"
 
 
 @dataclass(slots=True, eq=False)
@@ -92,4 +92,4 @@ class MemoryPayload(Payload):
     def describe(self) -> str:
         """One line for error messages and deadlock reports."""
         text = f"{self.command.value} of {len(self.data)} bytes at 0x{self.address:x}"
-        return text if self.cause is None else f"{text} for {self.cause}"
+        return text if self.origin is None else f"{text} for {self.origin}"

@@ -194,7 +194,7 @@ class Recorder:
 
         def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
             if payload.status is Response.OK and isinstance(payload, MemoryPayload):
-                transfer = None if payload.cause is None else payload.cause.find(Work.TRANSFER)
+                transfer = None if payload.origin is None else payload.origin.find(Work.TRANSFER)
                 assert transfer is not None
                 moved[transfer.index] += len(payload.data)
 

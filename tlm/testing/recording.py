@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.payloads import StepPayload, Work
-from tlm.core.payload import Cause, Command, MemoryPayload, Payload, Response
+from tlm.core.payload import Command, MemoryPayload, Origin, Payload, Response
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.watched import Watched
 
@@ -56,7 +56,7 @@ class Recording:
     """1 for a write."""
     channel: Column
     """Index into ``CHANNELS`` of the DMA channel that asked; -1 for all others."""
-    causes: tuple[Cause | None, ...]
+    origins: tuple[Origin | None, ...]
     cut_cycle: int | None = None
     """The cycle in which the limit was reached; nothing is recorded from there on."""
 
@@ -76,7 +76,7 @@ class Recording:
         return self._links(Work.TRANSFER)
 
     def _links(self, kind: Work) -> Column:
-        links = (None if cause is None else cause.find(kind) for cause in self.causes)
+        links = (None if origin is None else origin.find(kind) for origin in self.origins)
         return np.array([-1 if link is None else link.index for link in links], np.int64)
 
 
@@ -104,7 +104,7 @@ class TransactionRecorder:
         self._accepted = array("q")
         self._ended = array("q")
         self._status = array("q")
-        self._causes: list[Cause | None] = []
+        self._origins: list[Origin | None] = []
         self._open: dict[tuple[int, int], int] = {}
         """(socket, id of a payload under way) -> its row."""
         self._refused: dict[tuple[int, int], tuple[Payload, int]] = {}
@@ -132,7 +132,7 @@ class TransactionRecorder:
             sockets=tuple(self._sockets),
             targets=tuple(self._targets),
             kinds=tuple(self._kinds),
-            causes=tuple(self._causes),
+            origins=tuple(self._origins),
             cut_cycle=self._cut_cycle,
             accept_cycle=np.array(self._accepted, np.int64),
             end_cycle=np.array(self._ended, np.int64),
@@ -141,12 +141,12 @@ class TransactionRecorder:
         )
 
     def _beginner(self, index: int, socket: InitiatorSocket[Any]) -> _Observer:
-        env, causes, limit, under_way, refused = self._env, self._causes, self._limit, self._open, self._refused
+        env, origins, limit, under_way, refused = self._env, self._origins, self._limit, self._open, self._refused
         rows, accepted, ended, status = self._rows, self._accepted, self._ended, self._status
         channel = self._channel_finder(socket.path)
 
         def begin(_: Phase, __: InitiatorSocket[Any], payload: Payload) -> None:
-            row, now = len(causes), int(env.now)
+            row, now = len(origins), int(env.now)
             if row >= limit:
                 self._cut_cycle = now if self._cut_cycle is None else self._cut_cycle
                 return
@@ -162,7 +162,7 @@ class TransactionRecorder:
             accepted.append(-1)
             ended.append(-1)
             status.append(_OPEN)
-            causes.append(payload.cause)
+            origins.append(payload.origin)
 
         return begin
 

@@ -79,5 +79,5 @@ def _what(recording: Recording, row: int) -> str:
         target = recording.targets[int(recording.socket[row])]
         place = f"word {address}" if target.startswith(_IN_WORDS) else f"0x{address:x}"
         text = f"{command} of {size} bytes at {place}"
-    cause = recording.causes[row]
-    return text if cause is None else f"{text} for {cause}"
+    origin = recording.origins[row]
+    return text if origin is None else f"{text} for {origin}"

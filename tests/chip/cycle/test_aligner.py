@@ -75,7 +75,7 @@ def test_every_lane_gets_its_pixel(height: int, width: int, stride: int, pad: in
     tiles = bench.layer.header.tiles(CHIP.lanes)
     tile, channel = data.draw(st.integers(0, tiles - 1)), data.draw(st.integers(0, 1))
     taps = [divmod(tap, 3) for tap in range(9)]
-    bench.steps(*(StepPayload(tile, channel, 3 * y + x, cause=of_pass()) for y, x in taps))
+    bench.steps(*(StepPayload(tile, channel, 3 * y + x, origin=of_pass()) for y, x in taps))
     vectors = [list(vector.activations) for _, vector in bench.sent["vectors"]]
     assert vectors == [expected_lanes(activations, tile, channel, tap, stride, pad) for tap in taps]
 
@@ -84,12 +84,12 @@ def test_a_step_takes_as_many_cycles_as_its_words_in_one_bank() -> None:
     """Stride 2 on rows of 16: the pixels of a tile lie in words 0, 1 and 4, 5, two of which share a bank."""
     network = convolution(np.ones((8, 1, 1, 1), np.int8), (1, 8, 16), stride=2)
     bench = Bench(network, np.ones((1, 8, 16), int))
-    (end,) = bench.steps(StepPayload(0, 0, 0, cause=of_pass()))
+    (end,) = bench.steps(StepPayload(0, 0, 0, origin=of_pass()))
     words = sorted(word - bench.layer.header.input_base_word for _, word in bench.reads)
     assert words == [0, 1]  # 8 pixels of one row of 16
     assert end == max(cycle for cycle, _ in bench.reads) == 0
     four = Bench(convolution(np.ones((8, 1, 1, 1), np.int8), (1, 16, 8), stride=(4, 2)), np.ones((1, 16, 8), int))
-    (end,) = four.steps(StepPayload(0, 0, 0, cause=of_pass()))
+    (end,) = four.steps(StepPayload(0, 0, 0, origin=of_pass()))
     offset = four.layer.header.input_base_word
     assert [(cycle, word - offset) for cycle, word in four.reads] == [(0, 0), (1, 4)]
     assert end == 1
@@ -99,7 +99,7 @@ def test_a_step_takes_as_many_cycles_as_its_words_in_one_bank() -> None:
 def test_a_vector_leaves_after_the_sram_the_stages_and_the_mask(key: str | None) -> None:
     chip = CHIP if key is None else ChipConfig(lanes=8, columns=8, **{key: 3})  # type: ignore[arg-type]
     bench = Bench(convolution(np.ones((8, 2, 1, 1), np.int8), (2, 2, 4)), np.ones((2, 2, 4), int), chip)
-    ends = bench.steps(StepPayload(0, 0, 0, cause=of_pass()), StepPayload(0, 1, 0, ends_pass=True, cause=of_pass()))
+    ends = bench.steps(StepPayload(0, 0, 0, origin=of_pass()), StepPayload(0, 1, 0, ends_pass=True, origin=of_pass()))
     latency = 1 + chip.sram_read_cycles + chip.rotate_stages + chip.mask_cycles
     assert bench.cycles("vectors") == [end + latency for end in ends]
     assert [vector.ends_pass for _, vector in bench.sent["vectors"]] == [False, True]
@@ -108,13 +108,13 @@ def test_a_vector_leaves_after_the_sram_the_stages_and_the_mask(key: str | None)
 def test_a_step_in_the_padding_reads_nothing_and_takes_a_cycle() -> None:
     network = convolution(np.ones((8, 1, 3, 3), np.int8), (1, 1, 8), padding=1)
     bench = Bench(network, np.ones((1, 1, 8), int))
-    ends = bench.steps(StepPayload(0, 0, 0, cause=of_pass()))
+    ends = bench.steps(StepPayload(0, 0, 0, origin=of_pass()))
     assert (bench.reads, ends) == ([], [0])
     assert list(bench.sent["vectors"][0][1].activations) == [0] * 8
 
 
 def test_the_end_of_a_pass_travels_without_a_step() -> None:
     bench = Bench(convolution(np.ones((8, 1, 1, 1), np.int8), (1, 2, 4)), np.ones((1, 2, 4), int))
-    ends = bench.steps(StepPayload(0, 0, 0, is_step=False, ends_pass=True, cause=of_pass()))
+    ends = bench.steps(StepPayload(0, 0, 0, is_step=False, ends_pass=True, origin=of_pass()))
     ((cycle, vector),) = bench.sent["vectors"]
     assert (cycle, vector.activations, vector.ends_pass) == (ends[0] + LATENCY_CYCLES, None, True)

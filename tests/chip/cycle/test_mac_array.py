@@ -44,7 +44,7 @@ class Bench(BlockBench):
                     yield from self.to["weights"].b_transport(WeightPayload(bytearray(word(weights[step]))))
                 activations = kernels.new_activations(CHIP.lanes)
                 activations[0 : CHIP.lanes] = vector
-                payload = VectorPayload(activations, step % 4, step in ends, cause=of_pass())
+                payload = VectorPayload(activations, step % 4, step in ends, origin=of_pass())
                 yield from self.to["vectors"].b_transport(payload)
                 yield self.simulation.clock.cycles(1)
                 while len(answered) < sum(end <= step for end in ends):  # the sequencer waits for the handover
@@ -52,7 +52,7 @@ class Bench(BlockBench):
 
         def passes() -> Activity:
             for _ in ends:
-                yield from self.to["passes"].b_transport(PassPayload(0, 0, 0, 8, 8, cause=of_pass()))
+                yield from self.to["passes"].b_transport(PassPayload(0, 0, 0, 8, 8, origin=of_pass()))
                 answered.append(self.now)
 
         self.run(steps(), passes())

@@ -76,8 +76,8 @@ class Bench(BlockBench):
             for _ in range(passes):
                 accumulators = kernels.new_accumulators(8, 8)
                 accumulators[0:64] = ACCUMULATORS.ravel().tolist()
-                of = PassPayload(0, 0, 0, pixels, 8, cause=of_pass())
-                yield from self.to["passes"].b_transport(DrainPayload(accumulators, of, cause=of_pass()))
+                of = PassPayload(0, 0, 0, pixels, 8, origin=of_pass())
+                yield from self.to["passes"].b_transport(DrainPayload(accumulators, of, origin=of_pass()))
                 handovers.append(self.now)
             yield from self.to["flushes"].b_transport(FlushPayload())
             flushed.append(self.now)
@@ -156,8 +156,8 @@ def test_accumulator_output_is_six_planes_a_channel() -> None:
             yield from bench.to["parameters"].b_transport(ParameterPayload(slot, PARAMETERS[slot // 6]))
         accumulators = kernels.new_accumulators(8, 8)
         accumulators[0:64] = ACCUMULATORS.ravel().tolist()
-        of = PassPayload(0, 0, 0, 8, 8, cause=of_pass())
-        yield from bench.to["passes"].b_transport(DrainPayload(accumulators, of, cause=of_pass()))
+        of = PassPayload(0, 0, 0, 8, 8, origin=of_pass())
+        yield from bench.to["passes"].b_transport(DrainPayload(accumulators, of, origin=of_pass()))
         yield from bench.to["flushes"].b_transport(FlushPayload())
 
     bench.run(body())

@@ -68,7 +68,7 @@ def observe(program: Program, activations: npt.NDArray[np.int8]) -> Observed:
             seen.parts.append(Part(clock.now - payload.header.header_words))
 
     def of_pass(phase: Phase, _: Any, payload: Any) -> None:
-        if phase is Phase.BEGIN_REQ and payload.cause.index == 0:
+        if phase is Phase.BEGIN_REQ and payload.origin.index == 0:
             seen.parts[-1].first_cycle = payload.first_cycle
 
     sockets = {

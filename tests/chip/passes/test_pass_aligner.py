@@ -27,7 +27,7 @@ class Bench(BlockBench):
     def fetch(self, tile: int, pattern: int, cycles: int) -> int:
         """The cycle in which a pass's steps are answered, sent in cycle 10."""
         times = PassTimes(10, 10 + cycles - 1, -1, -1, 2, cycles, 0, 0)
-        payload = PassStepsPayload(0, tile, np.array([pattern], np.uint64), times, cause=of_pass())
+        payload = PassStepsPayload(0, tile, np.array([pattern], np.uint64), times, origin=of_pass())
         answered: list[int] = []
 
         def body():  # type: ignore[no-untyped-def]

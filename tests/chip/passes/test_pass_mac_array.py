@@ -46,7 +46,7 @@ def play(network: tlm.Network, tile: int, handover_cycle: int) -> tuple[int, int
             words = PassWeightsPayload(view(bytes(16) + wmem), 16 * 2 // CHIP.columns)
             yield from bench.to["weights"].b_transport(words)
         yield from bench.to["vectors"].b_transport(PassActivationsPayload(0, tile, amem, patterns))
-        of = TimedPassPayload(0, tile, 1, 8, 8, times, cause=of_pass())
+        of = TimedPassPayload(0, tile, 1, 8, 8, times, origin=of_pass())
         yield from bench.at(6, "passes", of, answered)
 
     bench.run(body())

@@ -45,8 +45,8 @@ class Bench(BlockBench):
         accumulators = kernels.new_accumulators(8, 8)
         accumulators[0:64] = ACCUMULATORS.ravel().tolist()
         times = PassTimes(0, 1, cycle, last_write_cycle, 1, 1, 3, 2)
-        of = TimedPassPayload(0, tile, 0, 8, 8, times, cause=of_pass(tile=tile, tiles=2))
-        yield from self.at(cycle, "passes", DrainPayload(accumulators, of, cause=of.cause))
+        of = TimedPassPayload(0, tile, 0, 8, 8, times, origin=of_pass(tile=tile, tiles=2))
+        yield from self.at(cycle, "passes", DrainPayload(accumulators, of, origin=of.origin))
 
     def configured(self):  # type: ignore[no-untyped-def]
         yield from self.to["layers"].b_transport(self.layer)

@@ -43,7 +43,7 @@ def test_words_are_written_and_read_at_a_stride() -> None:
     def body():  # type: ignore[no-untyped-def]
         yield from socket.b_transport(BulkPayload(Command.WRITE, 2, words(7, 8, 9), stride_words=5))
         yield from bench.to[Port.RESIDUAL].b_transport(
-            BulkPayload(Command.READ, 2, found, stride_words=5, cause=of_pass())
+            BulkPayload(Command.READ, 2, found, stride_words=5, origin=of_pass())
         )
 
     bench.run(body())
@@ -55,7 +55,7 @@ def test_words_are_written_and_read_at_a_stride() -> None:
 def test_the_accesses_of_each_bank_are_told(address: int, count: int, stride: int) -> None:
     bench = Bench()
     bench.bulk(Port.WRITE_BACK, Command.WRITE, address, words(*range(count)), stride_words=stride, refused=6,
-               cause=of_pass(group=2, tile=1, tiles=3, tag=4))  # fmt: skip
+               origin=of_pass(group=2, tile=1, tiles=3, tag=4))  # fmt: skip
     banks = [(address + word * stride) % CHIP.amem_banks for word in range(count)]
     served = [banks.count(bank) for bank in range(CHIP.amem_banks)]
     assert bench.told == [Accessed(SramName.AMEM, Port.WRITE_BACK, served, 6, PassId(4, 7))]

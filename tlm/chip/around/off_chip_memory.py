@@ -99,7 +99,7 @@ class OffChipMemory(Module):
         """The error for a read of a byte that was never written."""
         return UnwrittenReadError(
             f"{self.path}: byte 0x{address:x} was read in cycle {self.clock.now}"
-            f"{f' for {payload.cause}' if payload.cause else ''}, but was never written; "
+            f"{f' for {payload.origin}' if payload.origin else ''}, but was never written; "
             "check the addresses in the program"
         )
 

@@ -23,7 +23,7 @@ from tlm.core.clock import Register
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Cause, Command, MemoryPayload, Response
+from tlm.core.payload import Command, MemoryPayload, Origin, Response
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -50,7 +50,7 @@ class _Token:
     fetched: bytearray
     channel: int
     ends_pass: bool
-    cause: Cause | None
+    origin: Origin | None
 
 
 class Aligner(Module):
@@ -92,7 +92,7 @@ class Aligner(Module):
     def _fetch(self, step: StepPayload) -> Activity:
         """Serve a step; returns in the last cycle of its fetch."""
         if not step.is_step:
-            self._stages[0].put(_Token(None, bytearray(), 0, True, step.cause))
+            self._stages[0].put(_Token(None, bytearray(), 0, True, step.origin))
             step.status = Response.OK
             return
         self.fetching.value = True
@@ -108,12 +108,12 @@ class Aligner(Module):
                 yield self.clock.cycles(1)
             for i in reads:
                 word = MemoryPayload(
-                    Command.READ, base + plan.words[i], view[i * word_bytes : (i + 1) * word_bytes], cause=step.cause
+                    Command.READ, base + plan.words[i], view[i * word_bytes : (i + 1) * word_bytes], origin=step.origin
                 )
                 yield from self.amem.b_transport(word)
                 if word.status is not Response.OK:
                     raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-        self._stages[0].put(_Token(plan, fetched, step.channel, step.ends_pass, step.cause))
+        self._stages[0].put(_Token(plan, fetched, step.channel, step.ends_pass, step.origin))
         self.fetching.value = False  # in the last cycle of the fetch
         step.status = Response.OK
 
@@ -158,5 +158,5 @@ class Aligner(Module):
                 activations = kernels.align(
                     token.fetched, token.plan.select, lanes, self._header.input_signed, fill=self._fill
                 )
-            vector = VectorPayload(activations, token.channel, token.ends_pass, cause=token.cause)
+            vector = VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin)
             yield from self.vectors.b_transport(vector)

@@ -30,7 +30,7 @@ from tlm.chip.payloads import BurstBeat, Work
 from tlm.core.clock import Register
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Cause, Command, MemoryPayload, Response
+from tlm.core.payload import Command, MemoryPayload, Origin, Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +103,18 @@ class Channel(dma.DmaChannel):
 class LoadChannel(Channel):
     """Off-chip memory to SRAM."""
 
-    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+    def move(self, descriptor: Descriptor, origin: Origin) -> Activity:
         """Read the off-chip rows and write the SRAM's."""
         bursts = list(self.bursts(descriptor))
         # a queue for each burst: an error's answer may overtake the beats of the bursts before it
         arrivals: list[Register[BurstBeat]] = [Register(self.clock, 0) for _ in bursts]
-        self.clock.env.process(self._request(bursts, arrivals, cause))
+        self.clock.env.process(self._request(bursts, arrivals, origin))
         word_bytes = self.word_bytes[descriptor.sram]
         collected = bytearray()
         write_cycle = -1
         fault: UnitFaultError | None = None
         for index, burst in enumerate(bursts):
-            burst_cause = Cause(Work.BURST, index, cause)
+            burst_origin = Origin(Work.BURST, index, origin)
             words = iter(burst.words)
             for _ in self.beats(burst):
                 beat: BurstBeat = yield arrivals[index].get()
@@ -127,7 +127,7 @@ class LoadChannel(Channel):
                 while len(collected) >= word_bytes:
                     if write_cycle == self.clock.now:
                         yield self.clock.cycles(1)
-                    word = MemoryPayload(Command.WRITE, next(words), bytes(collected[:word_bytes]), cause=burst_cause)
+                    word = MemoryPayload(Command.WRITE, next(words), bytes(collected[:word_bytes]), origin=burst_origin)
                     yield from self.access_word(descriptor.sram, word)
                     write_cycle = self.clock.now
                     del collected[:word_bytes]
@@ -135,13 +135,13 @@ class LoadChannel(Channel):
         if fault is not None:
             raise fault
 
-    def _request(self, bursts: list[Burst], arrivals: list[Register[BurstBeat]], cause: Cause) -> Activity:
+    def _request(self, bursts: list[Burst], arrivals: list[Register[BurstBeat]], origin: Origin) -> Activity:
         for index, burst in enumerate(bursts):
             yield from self.take_burst_buffer()
-            self.clock.env.process(self._fetch(burst, arrivals[index], Cause(Work.BURST, index, cause)))
+            self.clock.env.process(self._fetch(burst, arrivals[index], Origin(Work.BURST, index, origin)))
             yield self.clock.cycles(1)
 
-    def _fetch(self, burst: Burst, arrivals: Register[BurstBeat], cause: Cause) -> Activity:
+    def _fetch(self, burst: Burst, arrivals: Register[BurstBeat], origin: Origin) -> Activity:
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
             beat = BurstBeat(
@@ -150,7 +150,7 @@ class LoadChannel(Channel):
                 bytearray(size_bytes),
                 index,
                 len(beats),
-                cause=Cause(Work.BEAT, index, cause),
+                origin=Origin(Work.BEAT, index, origin),
             )
             yield from self.memory.b_transport(beat)
             arrivals.put(beat)
@@ -166,10 +166,10 @@ class StoreChannel(Channel):
         self._answers: Register[BurstBeat] = Register(self.clock, 0)
         self._read_cycles = config.sram_read_cycles
 
-    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+    def move(self, descriptor: Descriptor, origin: Origin) -> Activity:
         """Read the SRAM's rows and write the off-chip ones."""
         bursts = list(self.bursts(descriptor))
-        self.clock.env.process(self._read_and_send(descriptor, bursts, cause))
+        self.clock.env.process(self._read_and_send(descriptor, bursts, origin))
         fault: UnitFaultError | None = None
         for _ in bursts:
             last: BurstBeat = yield self._answers.get()
@@ -178,29 +178,29 @@ class StoreChannel(Channel):
         if fault is not None:
             raise fault
 
-    def _read_and_send(self, descriptor: Descriptor, bursts: list[Burst], cause: Cause) -> Activity:
+    def _read_and_send(self, descriptor: Descriptor, bursts: list[Burst], origin: Origin) -> Activity:
         word_bytes = self.word_bytes[descriptor.sram]
         words = descriptor.words()
         collected = bytearray()
         for index, burst in enumerate(bursts):
-            burst_cause = Cause(Work.BURST, index, cause)
+            burst_origin = Origin(Work.BURST, index, origin)
             yield from self.take_burst_buffer()
             while len(collected) < burst.size_bytes:
-                word = MemoryPayload(Command.READ, next(words), bytearray(word_bytes), cause=burst_cause)
+                word = MemoryPayload(Command.READ, next(words), bytearray(word_bytes), origin=burst_origin)
                 yield from self.access_word(descriptor.sram, word)
                 collected += word.data
                 yield self.clock.cycles(1)
             data, collected = collected[: burst.size_bytes], collected[burst.size_bytes :]
-            self.clock.env.process(self._send(burst, bytes(data), burst_cause))
+            self.clock.env.process(self._send(burst, bytes(data), burst_origin))
         assert not collected  # rows are whole words
 
-    def _send(self, burst: Burst, data: bytes, cause: Cause) -> Activity:
+    def _send(self, burst: Burst, data: bytes, origin: Origin) -> Activity:
         yield self.clock.cycles(self._read_cycles - 1)
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
             beat = BurstBeat(
                 Command.WRITE, burst.address + offset, data[offset : offset + size_bytes], index, len(beats),
-                cause=Cause(Work.BEAT, index, cause),
+                origin=Origin(Work.BEAT, index, origin),
             )  # fmt: skip
             yield from self.memory.b_transport(beat)
             if beat.status is not Response.OK:

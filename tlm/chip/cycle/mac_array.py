@@ -66,7 +66,7 @@ class MacArray(Module):
 
     def _take_vector(self, payload: VectorPayload) -> None:
         """A vector reaches the multipliers."""
-        of_pass = None if payload.cause is None else payload.cause.find(Work.PASS)
+        of_pass = None if payload.origin is None else payload.origin.find(Work.PASS)
         index = None if of_pass is None else of_pass.index
         self.last_vector.value = ArrivedVector(self.clock.now, index, payload.activations is not None)
         self._products.put(payload)
@@ -98,7 +98,7 @@ class MacArray(Module):
         yield self.clock.cycles(self._config.accumulate_cycles)
         self.state.value = ArrayState.HOLD
         full = self._accumulators
-        yield from self.drain.b_transport(DrainPayload(full, payload, cause=payload.cause))
+        yield from self.drain.b_transport(DrainPayload(full, payload, origin=payload.origin))
         self._accumulators = self._fresh_accumulators()
         self.state.value = ArrayState.IDLE
         payload.status = Response.OK

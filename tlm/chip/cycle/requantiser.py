@@ -89,7 +89,7 @@ class Requantiser(Module):
             yield from self._drain_pass()
             self.state.value = RequantiserState.IDLE
             assert self._job is not None
-            self._tell_written(pass_id(self._job.cause))
+            self._tell_written(pass_id(self._job.origin))
             self._job = None
             if self._idle is not None:
                 self._idle.succeed()
@@ -134,7 +134,7 @@ class Requantiser(Module):
         if header.has_residual:
             address = header.residual_base_word + layer_channel * header.residual_plane_words(lanes) + of_pass.tile
             residual = MemoryPayload(
-                Command.READ, address, bytearray(self._config.amem_word_bytes), cause=of_pass.cause
+                Command.READ, address, bytearray(self._config.amem_word_bytes), origin=of_pass.origin
             )
             yield from self.residuals.b_transport(residual)
             if residual.status is Response.RETRY:
@@ -158,7 +158,7 @@ class Requantiser(Module):
             + (layer_channel * header.slots_per_channel + plane) * header.output_plane_words(lanes)
             + of_pass.tile
         )
-        return MemoryPayload(Command.WRITE, address, word, cause=of_pass.cause)
+        return MemoryPayload(Command.WRITE, address, word, origin=of_pass.origin)
 
     def _expect_ok(self, payload: MemoryPayload) -> None:
         if payload.status is not Response.OK:

@@ -42,7 +42,7 @@ from tlm.chip.unit import UnitModule
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import Cause, Command, MemoryPayload, Payload, Response
+from tlm.core.payload import Command, MemoryPayload, Origin, Payload, Response
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket
 
@@ -106,39 +106,39 @@ class Sequencer(UnitModule):
 
     def _layer(self, header: LayerHeader, address: int) -> ActivityOf[int]:
         """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
-        cause = Cause(Work.LAYER, header.tag)
+        origin = Origin(Work.LAYER, header.tag)
         self._events.layer_started(header)
         self.layer.value = header.tag
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
-            yield from self._tell(socket, LayerPayload(header, cause=cause))
+            yield from self._tell(socket, LayerPayload(header, origin=origin))
         weight_word = header.weight_base_word
         gap_cycles = 0
         for group in range(header.groups(self._config.columns)):
             channels = header.group_channels(group, self._config.columns)
             slots = channels * header.slots_per_channel
             self.state.value = SequencerState.PARAMETERS
-            yield from self._read_parameters(header, address, slots, cause)
+            yield from self._read_parameters(header, address, slots, origin)
             address += channels
             if gap_cycles:
                 # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
                 self.state.value = SequencerState.GAP
                 yield self.clock.cycles(max(gap_cycles - 1 - slots, 0))
-            group_cause = Cause(Work.GROUP, group, cause)
+            group_origin = Origin(Work.GROUP, group, origin)
             for tile in range(header.tiles(self._config.lanes)):
                 if tile:
                     yield self.clock.cycles(gap_cycles)
-                steps = yield from self._pass(header, group, tile, address, weight_word, group_cause)
+                steps = yield from self._pass(header, group, tile, address, weight_word, group_origin)
                 gap_cycles = self._config.pass_gap_cycles
             address += header.pattern_words(group, self._config.columns)
             weight_word += steps
             if group + 1 < header.groups(self._config.columns):
                 yield self.clock.cycles(1)
         self.state.value = SequencerState.DRAIN
-        yield from self._tell(self.flushes, FlushPayload(cause=cause))
+        yield from self._tell(self.flushes, FlushPayload(origin=origin))
         self._events.layer_ended(header.tag)
         return address
 
-    def _read_parameters(self, header: LayerHeader, address: int, slots: int, cause: Cause) -> Activity:
+    def _read_parameters(self, header: LayerHeader, address: int, slots: int, origin: Origin) -> Activity:
         """One PARAMETER word a cycle, starting in this one; a channel's word once for each of its entry slots."""
         for slot in range(slots):
             at = address + slot // header.slots_per_channel
@@ -148,21 +148,21 @@ class Sequencer(UnitModule):
                 parameter = decode_parameter(word)
             except IllegalInstructionError:
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, at) from None
-            yield from self._tell(self.parameters, ParameterPayload(slot, parameter, cause=cause))
+            yield from self._tell(self.parameters, ParameterPayload(slot, parameter, origin=origin))
 
     def _pass(
-        self, header: LayerHeader, group: int, tile: int, address: int, weight_word: int, parent: Cause
+        self, header: LayerHeader, group: int, tile: int, address: int, weight_word: int, parent: Origin
     ) -> ActivityOf[int]:
         """One pass, from the read of pattern word 0 in this cycle (s - 1) to the handover h; returns its steps."""
         lanes, columns = self._config.lanes, self._config.columns
-        cause = Cause(Work.PASS, group * header.tiles(lanes) + tile, parent)
+        origin = Origin(Work.PASS, group * header.tiles(lanes) + tile, parent)
         word = yield from self._read_instruction(address)
         yield self.clock.cycles(1)
         self.state.value = SequencerState.STEPS
-        self.pass_index.value = cause.index
+        self.pass_index.value = origin.index
         pixels, first_cycle = header.tile_pixels(tile, lanes), self.clock.now
-        work = PassPayload(group, tile, first_cycle, pixels, header.group_channels(group, columns), cause=cause)
-        of_pass = PassId(header.tag, cause.index)
+        work = PassPayload(group, tile, first_cycle, pixels, header.group_channels(group, columns), origin=origin)
+        of_pass = PassId(header.tag, origin.index)
         started = PassStarted(of_pass, group, tile, pixels, work.channels)
         self._events.pass_started(started)
         step_count = fetch_cycles = 0
@@ -173,21 +173,21 @@ class Sequencer(UnitModule):
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
-                step_cause = Cause(Work.BEAT, step_count, cause)
+                step_origin = Origin(Work.BEAT, step_count, origin)
                 asked_cycle = self.clock.now
                 yield from self._tell(
-                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, cause=step_cause)
+                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=step_origin)
                 )
                 fetch_cycles += self.clock.now - asked_cycle + 1
                 if not header.pooling:
-                    yield from self._fetch_weights(weight_word + step_count, step_cause)
+                    yield from self._fetch_weights(weight_word + step_count, step_origin)
                 step_count += 1
                 if not ends_pass:
                     yield self.clock.cycles(1)
             if not steps:
                 if index == last:
                     yield from self._tell(
-                        self.steps, StepPayload(tile, 0, 0, is_step=False, ends_pass=True, cause=cause)
+                        self.steps, StepPayload(tile, 0, 0, is_step=False, ends_pass=True, origin=origin)
                     )
                 else:
                     yield self.clock.cycles(1)
@@ -221,13 +221,13 @@ class Sequencer(UnitModule):
             raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, address)
         return int.from_bytes(payload.data, "little")
 
-    def _fetch_weights(self, address: int, cause: Cause) -> Activity:
+    def _fetch_weights(self, address: int, origin: Origin) -> Activity:
         word = bytearray(self._config.wmem_word_bytes)
-        payload = MemoryPayload(Command.READ, address, word, cause=cause)
+        payload = MemoryPayload(Command.READ, address, word, origin=origin)
         yield from self.wmem.b_transport(payload)
         if payload.status is not Response.OK:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
-        yield from self._tell(self.weights, WeightPayload(word, cause=cause))
+        yield from self._tell(self.weights, WeightPayload(word, origin=origin))
 
     def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
         """Transport that the data path never refuses."""

@@ -49,7 +49,7 @@ class Aligner(Module):
         if not self._all_written:
             self._check_written(payload, view)
         yield from self.vectors.b_transport(
-            PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, cause=payload.cause)
+            PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, origin=payload.origin)
         )
         yield self.clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
         payload.status = Response.OK

@@ -25,7 +25,7 @@ from tlm.chip.kernels.dma import Channel, DmaTimeline
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Cause, Command, MemoryPayload, Response
+from tlm.core.payload import Command, MemoryPayload, Origin, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 _NEAR_CYCLES = 256
@@ -48,7 +48,7 @@ class PassChannel(dma.DmaChannel):
         """Called by the DMA in the cycle of the transfer's last access."""
         self._completed.succeed()
 
-    def move(self, descriptor: Descriptor, cause: Cause) -> Activity:
+    def move(self, descriptor: Descriptor, origin: Origin) -> Activity:
         """Do one transfer; return in the cycle of its last access."""
         refused_before = self._dma.refused(self.channel)
         self._check_memory(descriptor)
@@ -56,7 +56,7 @@ class PassChannel(dma.DmaChannel):
         yield self._completed
         self._completed = Event(self.clock.env)
         refused = self._dma.refused(self.channel) - refused_before
-        yield from self._move(descriptor, cause, refused)
+        yield from self._move(descriptor, origin, refused)
 
     def _check_memory(self, descriptor: Descriptor) -> None:
         rows = (descriptor.rows - 1) * descriptor.memory_stride_bytes
@@ -64,15 +64,15 @@ class PassChannel(dma.DmaChannel):
         if not self._dma.in_memory(descriptor.memory_address, end):
             raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, descriptor.memory_address)
 
-    def _move(self, descriptor: Descriptor, cause: Cause, refused: int) -> Activity:
+    def _move(self, descriptor: Descriptor, origin: Origin, refused: int) -> Activity:
         """All bytes of the transfer, in no time."""
         size_bytes = descriptor.row_words * sram_size(descriptor.sram, self.config)[1]
         for row in range(descriptor.rows):
             data = bytearray(size_bytes)
             outside = descriptor.memory_address + row * descriptor.memory_stride_bytes
             inside = descriptor.sram_word + row * descriptor.sram_stride_words
-            memory = partial(BulkPayload, address=outside, data=data, cause=cause)
-            sram = partial(BulkPayload, address=inside, data=data, refused=0 if row else refused, cause=cause)
+            memory = partial(BulkPayload, address=outside, data=data, origin=origin)
+            sram = partial(BulkPayload, address=inside, data=data, refused=0 if row else refused, origin=origin)
             if self.channel is Channel.LOAD:
                 yield from self._access(self.memory, memory(Command.READ))
                 yield from self._access(self.srams[descriptor.sram], sram(Command.WRITE))

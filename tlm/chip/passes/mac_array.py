@@ -65,6 +65,6 @@ class MacArray(Module):
             )  # fmt: skip
         self.state.value = ArrayState.HOLD
         yield self.clock.cycles(payload.times.handover_cycle - self.clock.now)
-        yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, cause=payload.cause))
+        yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, origin=payload.origin))
         self.state.value = ArrayState.IDLE
         payload.status = Response.OK

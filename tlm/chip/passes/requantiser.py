@@ -97,7 +97,7 @@ class Requantiser(Module):
             yield from self.writes.b_transport(self._write)
             self._expect_ok(self._write)
             self.state.value = RequantiserState.IDLE
-            self._tell_written(pass_id(self._write.cause))
+            self._tell_written(pass_id(self._write.origin))
             self._write = None
 
     def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
@@ -116,12 +116,12 @@ class Requantiser(Module):
             data = self._kernel.of_pass(payload.accumulators, of_pass.pixels, residual)
         plane = self._output_plane
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
-        return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, cause=of_pass.cause)
+        return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, origin=of_pass.origin)
 
     def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> ActivityOf[bytearray]:
         data = bytearray(of_pass.channels * self._config.amem_word_bytes)
         read = BulkPayload(
-            Command.READ, address, data, plane, of_pass.times.refused_residual_reads, cause=of_pass.cause
+            Command.READ, address, data, plane, of_pass.times.refused_residual_reads, origin=of_pass.origin
         )
         yield from self.residuals.b_transport(read)
         self._expect_ok(read)

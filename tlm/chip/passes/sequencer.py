@@ -39,7 +39,7 @@ from tlm.chip.unit import UnitModule
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import Cause, MemoryPayload
+from tlm.core.payload import MemoryPayload, Origin
 from tlm.core.probe import Probe
 from tlm.core.sockets import DirectMemory, InitiatorSocket
 
@@ -148,31 +148,31 @@ class Sequencer(UnitModule):
         yield from self._reserve(SramName.WMEM, cycle_0, occupancy.wmem, {Port.FETCH: occupancy.weight_reads})
         yield from self._reserve(SramName.IMEM, cycle_0, occupancy.imem, {Port.FETCH: occupancy.instruction_reads})
         yield self.clock.cycles(header.header_words)
-        cause = Cause(Work.LAYER, header.tag)
+        origin = Origin(Work.LAYER, header.tag)
         self._events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
-            yield from socket.b_transport(LayerPayload(header, cause=cause))
+            yield from socket.b_transport(LayerPayload(header, origin=origin))
         all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self._config.lanes)
         for group, own in enumerate(layer.groups):
-            group_cause = Cause(Work.GROUP, group, cause)
+            group_origin = Origin(Work.GROUP, group, origin)
             for tile, pixels in enumerate(pixels_of_tiles):
-                pass_cause = Cause(Work.PASS, group * len(pixels_of_tiles) + tile, group_cause)
+                pass_origin = Origin(Work.PASS, group * len(pixels_of_tiles) + tile, group_origin)
                 times = next(all_times)
                 yield self.clock.cycles(times.first_cycle - self.clock.now)
                 self.state.value = SequencerState.STEPS
-                self.pass_index.value = pass_cause.index
+                self.pass_index.value = pass_origin.index
                 if not tile:
-                    parameters = GroupParametersPayload(own.parameters, cause=group_cause)
+                    parameters = GroupParametersPayload(own.parameters, origin=group_origin)
                     yield from self.parameters.b_transport(parameters)
                 if not header.pooling:
-                    words = PassWeightsPayload(wmem, own.first_weight_word, cause=pass_cause)
+                    words = PassWeightsPayload(wmem, own.first_weight_word, origin=pass_origin)
                     yield from self.weights.b_transport(words)
-                work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, cause=pass_cause)
-                yield from self._pass(work, PassId(header.tag, pass_cause.index), own.patterns)
+                work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, origin=pass_origin)
+                yield from self._pass(work, PassId(header.tag, pass_origin.index), own.patterns)
         self.state.value = SequencerState.DRAIN
-        yield from self.flushes.b_transport(FlushPayload(cause=cause))
+        yield from self.flushes.b_transport(FlushPayload(origin=origin))
         self._events.layer_ended(header.tag)
         return layer.end_word
 
@@ -206,7 +206,7 @@ class Sequencer(UnitModule):
         times = work.times
         started = PassStarted(of_pass, work.group, work.tile, work.pixels, work.channels)
         self._events.pass_started(started)
-        steps = PassStepsPayload(work.group, work.tile, patterns, times, cause=work.cause)
+        steps = PassStepsPayload(work.group, work.tile, patterns, times, origin=work.origin)
         yield from self.steps.b_transport(steps)
         self.state.value = SequencerState.DRAIN
         self._events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))

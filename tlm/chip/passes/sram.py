@@ -68,7 +68,7 @@ class Sram(SramBase):
         return served
 
     def _reserve(self, payload: ReservationPayload) -> Activity:
-        onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, cause=payload.cause)
+        onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, origin=payload.origin)
         yield from self.calendar.b_transport(onward)
         payload.status = onward.status
         assert payload.status is Response.OK

@@ -93,7 +93,7 @@ class TransferWatcher:
         bursts = self._bursts[channel]
 
         def see(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            link = None if payload.cause is None else payload.cause.find(Work.BURST)
+            link = None if payload.origin is None else payload.origin.find(Work.BURST)
             if link is None or link.parent is None:
                 return
             key, now = (link.parent.index, link.index), self._clock.now
