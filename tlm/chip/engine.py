@@ -81,7 +81,7 @@ class PassFetched(NamedTuple):
 
     started: PassStarted
     first_cycle: int
-    """s."""
+    """s, its first sequencer cycle."""
     steps: int
     fetch_cycles: int
     """Cycles in which words were fetched for a step; more than the steps if words share a bank."""

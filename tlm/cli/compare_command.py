@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm compare``."""
     parser = commands.add_parser("compare", help="show two results side by side, with differences")
     for name in ("A", "B"):
         parser.add_argument(name.lower(), metavar=name, type=Path, help="result.json, or the directory that holds it")

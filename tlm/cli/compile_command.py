@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm compile``."""
     parser = commands.add_parser("compile", help="show how a scenario is cut and placed, and save the program")
     add_scenario(parser)
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="write the program (tlm.load_program)")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm disasm``."""
     parser = commands.add_parser("disasm", help="print a scenario's compiled IMem words in readable form")
     add_scenario(parser)
     parser.set_defaults(run=run)

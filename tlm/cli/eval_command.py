@@ -24,7 +24,7 @@ _OK, _DIFFERS = 0, 1
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm eval``."""
     parser = commands.add_parser("eval", help="evaluate many inputs exactly; simulate the timing once")
     add_scenario(parser)
     parser.add_argument(

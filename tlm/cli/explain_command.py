@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm explain``."""
     parser = commands.add_parser("explain", help="say what bounds a run, and simulate what changes would buy")
     parser.add_argument("result", metavar="RESULT", type=Path, help="result.json, or the directory that holds it")
     parser.add_argument(

@@ -21,7 +21,7 @@ _RULE = (
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm import``."""
     parser = commands.add_parser(
         "import",
         help="read a quantised ONNX network (needs onnx)",

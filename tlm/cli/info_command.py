@@ -15,7 +15,7 @@ _VIEWERS = ("gtkwave", "surfer")
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm info``."""
     parser = commands.add_parser("info", help="print versions, the kernels' instruction set, and viewers found")
     parser.set_defaults(run=run)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm list``."""
     parser = commands.add_parser("list", help="list scenarios in ./scenarios and in the package")
     parser.set_defaults(run=run)
 

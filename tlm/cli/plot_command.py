@@ -16,7 +16,7 @@ _FIGURES = ("timeline", "causes", "roofline", "energy", "levels")
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm plot``."""
     parser = commands.add_parser(
         "plot",
         help="draw pictures of a result, or of several together",

@@ -13,7 +13,7 @@ _NAME = "report.html"
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm report``."""
     parser = commands.add_parser(
         "report",
         help="a run or a sweep as one HTML file with figures and tables",

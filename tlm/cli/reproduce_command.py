@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm reproduce``."""
     parser = commands.add_parser("reproduce", help="show every published figure beside the simulated one")
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write the report there, as Markdown, instead of printing it"

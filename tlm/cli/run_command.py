@@ -26,7 +26,7 @@ _OK, _DIFFERS, _FAILED = 0, 1, 1
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm run``."""
     parser = commands.add_parser("run", help="run a scenario and compare its outputs with the golden model")
     add_scenario(parser, scripts=True)
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, help="write result.json and outputs.npz there")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm schema``."""
     parser = commands.add_parser("schema", help="print the JSON Schema of scenario files, for editors")
     parser.set_defaults(run=run)
 

@@ -19,7 +19,7 @@ _OK, _DIFFERS = 0, 1
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm sweep``."""
     parser = commands.add_parser(
         "sweep",
         help="run a scenario with many settings, on all cores or a Dask cluster",

@@ -17,7 +17,7 @@ _NAMES = "tradeoff.json", "tradeoff.png"
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm tradeoff``."""
     parser = commands.add_parser(
         "tradeoff",
         help="accuracy, cycles, energy and weights of trained networks, by pruning level",

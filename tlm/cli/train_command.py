@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm train``."""
     parser = commands.add_parser(
         "train",
         help="train and prune a network for the engine (needs torch)",

@@ -20,7 +20,7 @@ _HOW = "`tlm run SCENARIO --wave FILE.vcd` makes one"
 
 
 def add_parser(commands: Commands) -> None:
-    """Declare the command."""
+    """The arguments of ``tlm wave``."""
     parser = commands.add_parser("wave", help="open a waveform in GTKWave or Surfer")
     parser.add_argument("path", metavar="PATH", type=Path, help="a .vcd, .fst or .gtkw file, or a directory with one")
     parser.set_defaults(run=run)

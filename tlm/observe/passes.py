@@ -12,11 +12,11 @@ class PassRecord:
     group: int
     tile: int
     first_cycle: int
-    """s."""
+    """s, its first sequencer cycle."""
     last_fetch_cycle: int = -1
-    """e."""
+    """e, its last sequencer cycle."""
     handover_cycle: int = -1
-    """h."""
+    """h, when the requantiser takes its accumulators."""
     last_write_cycle: int = -1
     """Of the last write until now."""
     written: bool = False

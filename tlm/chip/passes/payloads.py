@@ -46,11 +46,11 @@ class PassTimes(NamedTuple):
     """When a pass happens, in cycles since the first host access, and how much it does."""
 
     first_cycle: int
-    """s."""
+    """s, its first sequencer cycle."""
     last_fetch_cycle: int
-    """e."""
+    """e, its last sequencer cycle."""
     handover_cycle: int
-    """h."""
+    """h, when the requantiser takes its accumulators."""
     last_write_cycle: int
     steps: int
     fetch_cycles: int

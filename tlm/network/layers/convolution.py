@@ -91,7 +91,7 @@ class Conv2d:
 
     @property
     def out_channels(self) -> int:
-        """O."""
+        """O, as the weights have them."""
         return int(self.weights.shape[0])
 
     @property

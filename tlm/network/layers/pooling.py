@@ -74,7 +74,7 @@ class MaxPool2d:
 
     @property
     def in_channels(self) -> int:
-        """C."""
+        """C; known once the layer is part of a network."""
         return self.channels
 
     @property
