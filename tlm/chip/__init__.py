@@ -1,1 +1,4 @@
-"""The chip: one file per hardware block, ``config`` for its parameters, ``system`` for the wiring."""
+"""The chip: a folder for each model (cycle, passes, untimed), what surrounds them, and the contracts that they keep.
+
+``engine``, ``dma``, ``unit`` and ``sram`` are base classes, ``system`` is the wiring, ``config`` the parameters.
+"""

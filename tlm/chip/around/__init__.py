@@ -1,1 +1,1 @@
-"""The blocks around the engine, the same in every model: host, interconnect, off-chip memory."""
+"""The blocks around the engine: host, interconnect, off-chip memory; the folder ``passes`` refines the last two."""
