@@ -38,7 +38,7 @@ MODULE = "tlm.core.module.Module"
 WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
 """Know the blocks and bind their sockets."""
 
-CONTRACTS = {"tlm.chip.engine", "tlm.chip.dma", "tlm.chip.unit", "tlm.chip.sram", "tlm.chip.datapath"}
+CONTRACTS = {f"tlm.chip.{name}" for name in ("engine", "dma", "unit", "sequencer", "sram", "datapath")}
 """Base classes of blocks and of their wiring: what the models share."""
 
 Graph = Mapping[str, set[str]]

@@ -12,10 +12,11 @@ import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import decode_header, header_word_count
 from tlm.chip.format.layer_header import LayerHeader
+from tlm.chip.format.registers import EngineRegister, UnitRegister
 from tlm.chip.payloads import LayerPayload, Work
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Origin, Payload
+from tlm.core.payload import Command, MemoryPayload, Origin, Payload
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -77,6 +78,25 @@ class BlockBench:
             yield self.simulation.clock.cycles(cycles)
 
         self.simulation.run(whole)
+
+    def start(self) -> int:
+        """Start the unit's program at IMem word 0 in cycle 0; the value of its status register at the interrupt."""
+
+        def body() -> Activity:
+            for register, value in ((EngineRegister.PROGRAM, 0), (UnitRegister.START, 1)):
+                write = MemoryPayload(Command.WRITE, register, value.to_bytes(8, "little"))
+                yield from self.to["registers"].b_transport(write)
+            while not self.cycles("interrupt"):
+                yield self.simulation.clock.cycles(1)
+
+        self.run(body())
+        return self.register(UnitRegister.STATUS)
+
+    def register(self, offset: UnitRegister) -> int:
+        """The value of one of the unit's registers."""
+        data = bytearray(8)
+        self.to["registers"].debug_transport(MemoryPayload(Command.READ, offset, data))
+        return int.from_bytes(data, "little")
 
     def cycles(self, socket: str) -> list[int]:
         """When the block sent something there."""

@@ -62,8 +62,8 @@ _SEQUENCER = (
     _cycle(
         "the next group's parameters are read from the cycle after the handover on",
         "cycle/sequencer.py",
-        f"header.groups(self._config.columns):\n                {_ONE}",
-        f"header.groups(self._config.columns):\n                {_TWO}",
+        f"header.groups(self.config.columns):\n                {_ONE}",
+        f"header.groups(self.config.columns):\n                {_TWO}",
     ),
     _cycle(
         "pattern word 0 is read in the cycle before s",
@@ -111,9 +111,12 @@ _SEQUENCER = (
     _cycle(
         "an illegal word is found in the cycle after its read",
         "cycle/sequencer.py",
-        "        yield from self._program(address)\n",
-        "        try:\n            yield from self._program(address)\n        except UnitFaultError:\n"
-        "            yield self.clock.cycles(1)\n            raise\n",
+        "word = yield from self._read_instruction(address)\n            yield self.clock.cycles(1)\n"
+        "            if self._opcode(word, address) is Opcode.END:",
+        "word = yield from self._read_instruction(address)\n            yield self.clock.cycles(1)\n"
+        "            try:\n                self._opcode(word, address)\n            except UnitFaultError:\n"
+        "                yield self.clock.cycles(1)\n                raise\n"
+        "            if self._opcode(word, address) is Opcode.END:",
     ),
 )
 

@@ -8,8 +8,8 @@ from typing import Any
 from tlm.chip.engine import DmaPorts, Engine, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.payloads import InterruptPayload
+from tlm.chip.sequencer import SequencerBase
 from tlm.chip.sram import SramBase
-from tlm.chip.unit import UnitModule
 from tlm.core.payload import MemoryPayload
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
@@ -17,7 +17,7 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket
 class BlockEngine(Engine):
     """Base of the models in which each block of the diagram is a separate module."""
 
-    sequencer: UnitModule
+    sequencer: SequencerBase
     srams: Mapping[SramName, SramBase]
 
     @property

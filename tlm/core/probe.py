@@ -33,6 +33,11 @@ class Probe(Part, Generic[T]):
             for observer in self._observers:
                 observer(self)
 
+    @property
+    def watched(self) -> bool:
+        """Whether anybody watches, for components that would only make a value for watchers."""
+        return bool(self._observers)
+
     def observe(self, observer: Callable[[Probe[T]], None]) -> None:
         """Call ``observer(probe)`` in the cycle of every change."""
         self._observers += (observer,)

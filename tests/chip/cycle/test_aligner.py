@@ -81,7 +81,7 @@ def test_every_lane_gets_its_pixel(height: int, width: int, stride: int, pad: in
 
 
 def test_a_step_takes_as_many_cycles_as_its_words_in_one_bank() -> None:
-    """Stride 2 on rows of 16: the pixels of a tile lie in words 0, 1 and 4, 5, two of which share a bank."""
+    """Strided rows: words 0 and 1 lie in two banks and take one cycle, words 0 and 4 share one and take two."""
     network = convolution(np.ones((8, 1, 1, 1), np.int8), (1, 8, 16), stride=2)
     bench = Bench(network, np.ones((1, 8, 16), int))
     (end,) = bench.steps(StepPayload(0, 0, 0, origin=of_pass()))

@@ -11,10 +11,10 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.sequencer import Sequencer
 from tlm.chip.engine import EngineEvents
 from tlm.chip.format.isa import header_word_count
-from tlm.chip.format.registers import EngineRegister, ErrorCode, Status, UnitRegister
+from tlm.chip.format.registers import ErrorCode, Status, UnitRegister
 from tlm.chip.payloads import FlushPayload, PassPayload, StepPayload
 from tlm.core.kernel import Activity
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import MemoryPayload, Response
 
 TAPS = np.zeros((8, 3, 3, 3), np.int8)
 TAPS[:, 0, 0, 0] = TAPS[:, 0, 2, 2] = TAPS[:, 2, 1, 1] = 1  # channel 1 has no tap
@@ -61,24 +61,6 @@ class Bench(BlockBench):
     def _flush(self, payload: FlushPayload) -> Activity:
         yield self.simulation.clock.cycles(FLUSH_CYCLES)
         payload.status = Response.OK
-
-    def start(self) -> int:
-        """Run the program at word 0, started in cycle 0; the value of the status register at its end."""
-
-        def body() -> Activity:
-            for register, value in ((EngineRegister.PROGRAM, 0), (UnitRegister.START, 1)):
-                write = MemoryPayload(Command.WRITE, register, value.to_bytes(8, "little"))
-                yield from self.to["registers"].b_transport(write)
-            while not self.cycles("interrupt"):
-                yield self.simulation.clock.cycles(1)
-
-        self.run(body())
-        return self.register(UnitRegister.STATUS)
-
-    def register(self, offset: UnitRegister) -> int:
-        data = bytearray(8)
-        self.to["registers"].debug_transport(MemoryPayload(Command.READ, offset, data))
-        return int.from_bytes(data, "little")
 
     def addresses(self, socket: str) -> list[int]:
         return [payload.address for _, payload in self.sent[socket]]

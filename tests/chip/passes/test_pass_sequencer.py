@@ -8,12 +8,12 @@ from block_bench import CHIP, BlockBench, convolution, layer_words
 
 from tlm.chip.engine import EngineEvents, PassFetched, Port
 from tlm.chip.format.isa import header_word_count
-from tlm.chip.format.registers import EngineRegister, ErrorCode, Status, UnitRegister
+from tlm.chip.format.registers import ErrorCode, Status, UnitRegister
 from tlm.chip.passes.payloads import PassStepsPayload, TimedPassPayload
 from tlm.chip.passes.sequencer import Sequencer
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import Response
 from tlm.core.sockets import DirectMemory
 
 TAPS = np.zeros((8, 3, 3, 3), np.int8)
@@ -50,22 +50,6 @@ class Bench(BlockBench):
     def _pass(self, payload: TimedPassPayload) -> Activity:
         yield self.simulation.clock.cycles(payload.times.handover_cycle - self.now)
         payload.status = Response.OK
-
-    def start(self) -> int:
-        def body() -> Activity:
-            for register, value in ((EngineRegister.PROGRAM, 0), (UnitRegister.START, 1)):
-                write = MemoryPayload(Command.WRITE, register, value.to_bytes(8, "little"))
-                yield from self.to["registers"].b_transport(write)
-            while not self.cycles("interrupt"):
-                yield self.simulation.clock.cycles(1)
-
-        self.run(body())
-        return self.register(UnitRegister.STATUS)
-
-    def register(self, offset: UnitRegister) -> int:
-        data = bytearray(8)
-        self.to["registers"].debug_transport(MemoryPayload(Command.READ, offset, data))
-        return int.from_bytes(data, "little")
 
 
 def test_the_passes_happen_when_the_closed_form_says() -> None:

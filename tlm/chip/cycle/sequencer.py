@@ -27,7 +27,7 @@ from tlm.chip.format.isa import (
     header_word_count,
     opcode_of,
 )
-from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
+from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.payloads import (
     FlushPayload,
     LayerPayload,
@@ -37,27 +37,22 @@ from tlm.chip.payloads import (
     WeightPayload,
     Work,
 )
+from tlm.chip.sequencer import SequencerBase
 from tlm.chip.states import SequencerState
-from tlm.chip.unit import UnitModule
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Payload, Response
-from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket
 
 P = TypeVar("P", bound=Payload)
 
 
-class Sequencer(UnitModule):
+class Sequencer(SequencerBase):
     """The engine's control; its registers are the engine's registers."""
 
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
-        super().__init__(name, parent, EngineRegister)
-        self._config = config
-        self._events = events
-        self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
-        self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
+        super().__init__(name, parent, config, events)
         self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
         self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
         self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
@@ -70,23 +65,8 @@ class Sequencer(UnitModule):
         )
         self.parameters: InitiatorSocket[ParameterPayload] = InitiatorSocket(self, "parameters", ParameterPayload)
         self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
-        self.state = Probe(self, "state", SequencerState.IDLE)
-        self.layer = Probe(self, "layer", -1)
-        self.pass_index = Probe(self, "pass_index", -1)
 
-    def work(self) -> Activity:
-        """The program at the IMem word in the registers."""
-        address, _ = self.registers.operand(EngineRegister.PROGRAM)
-        self._events.program_started(address)
-        yield from self._program(address)
-
-    def rest(self, fault: UnitFaultError | None) -> None:
-        """Show that it is idle."""
-        self.state.value = SequencerState.IDLE
-        self.layer.value = self.pass_index.value = -1
-        self._events.program_ended(fault)
-
-    def _program(self, address: int) -> Activity:
+    def program(self, address: int) -> Activity:
         """Layers from ``address`` to END; returns in the cycle after END was read."""
         while True:
             self.state.value = SequencerState.HEADER
@@ -99,7 +79,7 @@ class Sequencer(UnitModule):
                 words.append((yield from self._read_instruction(address + offset)))
                 yield self.clock.cycles(1)
             try:
-                header = decode_header(words, self._config)
+                header = decode_header(words, self.config)
             except IllegalInstructionError:
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
             address = yield from self._layer(header, address + len(words))
@@ -107,14 +87,14 @@ class Sequencer(UnitModule):
     def _layer(self, header: LayerHeader, address: int) -> ActivityOf[int]:
         """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
         origin = Origin(Work.LAYER, header.tag)
-        self._events.layer_started(header)
+        self.events.layer_started(header)
         self.layer.value = header.tag
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
             yield from self._tell(socket, LayerPayload(header, origin=origin))
         weight_word = header.weight_base_word
         gap_cycles = 0
-        for group in range(header.groups(self._config.columns)):
-            channels = header.group_channels(group, self._config.columns)
+        for group in range(header.groups(self.config.columns)):
+            channels = header.group_channels(group, self.config.columns)
             slots = channels * header.slots_per_channel
             self.state.value = SequencerState.PARAMETERS
             yield from self._read_parameters(header, address, slots, origin)
@@ -124,18 +104,18 @@ class Sequencer(UnitModule):
                 self.state.value = SequencerState.GAP
                 yield self.clock.cycles(max(gap_cycles - 1 - slots, 0))
             group_origin = Origin(Work.GROUP, group, origin)
-            for tile in range(header.tiles(self._config.lanes)):
+            for tile in range(header.tiles(self.config.lanes)):
                 if tile:
                     yield self.clock.cycles(gap_cycles)
                 steps = yield from self._pass(header, group, tile, address, weight_word, group_origin)
-                gap_cycles = self._config.pass_gap_cycles
-            address += header.pattern_words(group, self._config.columns)
+                gap_cycles = self.config.pass_gap_cycles
+            address += header.pattern_words(group, self.config.columns)
             weight_word += steps
-            if group + 1 < header.groups(self._config.columns):
+            if group + 1 < header.groups(self.config.columns):
                 yield self.clock.cycles(1)
         self.state.value = SequencerState.DRAIN
         yield from self._tell(self.flushes, FlushPayload(origin=origin))
-        self._events.layer_ended(header.tag)
+        self.events.layer_ended(header.tag)
         return address
 
     def _read_parameters(self, header: LayerHeader, address: int, slots: int, origin: Origin) -> Activity:
@@ -154,7 +134,7 @@ class Sequencer(UnitModule):
         self, header: LayerHeader, group: int, tile: int, address: int, weight_word: int, parent: Origin
     ) -> ActivityOf[int]:
         """One pass, from the read of pattern word 0 in this cycle (s - 1) to the handover h; returns its steps."""
-        lanes, columns = self._config.lanes, self._config.columns
+        lanes, columns = self.config.lanes, self.config.columns
         origin = Origin(Work.PASS, group * header.tiles(lanes) + tile, parent)
         word = yield from self._read_instruction(address)
         yield self.clock.cycles(1)
@@ -164,7 +144,7 @@ class Sequencer(UnitModule):
         work = PassPayload(group, tile, first_cycle, pixels, header.group_channels(group, columns), origin=origin)
         of_pass = PassId(header.tag, origin.index)
         started = PassStarted(of_pass, group, tile, pixels, work.channels)
-        self._events.pass_started(started)
+        self.events.pass_started(started)
         step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
@@ -192,9 +172,9 @@ class Sequencer(UnitModule):
                 else:
                     yield self.clock.cycles(1)
         self.state.value = SequencerState.DRAIN
-        self._events.pass_fetched(PassFetched(started, first_cycle, step_count, fetch_cycles))
+        self.events.pass_fetched(PassFetched(started, first_cycle, step_count, fetch_cycles))
         yield from self._tell(self.passes, work)
-        self._events.pass_handed_over(of_pass)
+        self.events.pass_handed_over(of_pass)
         self.state.value = SequencerState.GAP
         return step_count
 
@@ -215,14 +195,14 @@ class Sequencer(UnitModule):
 
     def _read_instruction(self, address: int) -> ActivityOf[int]:
         """The IMem word at ``address``; its bits are for use from the next cycle on."""
-        payload = MemoryPayload(Command.READ, address, bytearray(self._config.imem_word_bytes))
+        payload = MemoryPayload(Command.READ, address, bytearray(self.config.imem_word_bytes))
         yield from self.imem.b_transport(payload)
         if payload.status is not Response.OK:
             raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, address)
         return int.from_bytes(payload.data, "little")
 
     def _fetch_weights(self, address: int, origin: Origin) -> Activity:
-        word = bytearray(self._config.wmem_word_bytes)
+        word = bytearray(self.config.wmem_word_bytes)
         payload = MemoryPayload(Command.READ, address, word, origin=origin)
         yield from self.wmem.b_transport(payload)
         if payload.status is not Response.OK:

@@ -52,13 +52,15 @@ class Sram(SramBase):
                     f"{self.path} bank {bank}: port {port} asked in cycle {now} after a lower priority was served"
                 )
             payload.status = Response.RETRY
-            self.last_access.value = BankAccess(now, port, address, bank, served=False)
+            if self.last_access.watched:
+                self.last_access.value = BankAccess(now, port, address, bank, served=False)
             self.tell_accessed(Accessed(self.sram, port, self._unserved, 1, pass_of(port, payload)))
             return
         self._grants[bank] = (now, priority)
         self._move(payload, port)
         payload.status = Response.OK
-        self.last_access.value = BankAccess(now, port, address, bank, served=True)
+        if self.last_access.watched:
+            self.last_access.value = BankAccess(now, port, address, bank, served=True)
         self.tell_accessed(Accessed(self.sram, port, self._served[bank], 0, pass_of(port, payload)))
 
     def _move(self, payload: MemoryPayload, port: Port) -> None:

@@ -23,7 +23,7 @@ from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
 from tlm.chip.format.layer_header import HEADER_WORDS
-from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
+from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.passes.payloads import (
     GroupParametersPayload,
@@ -34,25 +34,20 @@ from tlm.chip.passes.payloads import (
     TimedPassPayload,
 )
 from tlm.chip.payloads import FlushPayload, LayerPayload, Work
+from tlm.chip.sequencer import SequencerBase
 from tlm.chip.states import SequencerState
-from tlm.chip.unit import UnitModule
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import MemoryPayload, Origin
-from tlm.core.probe import Probe
+from tlm.core.payload import Origin
 from tlm.core.sockets import DirectMemory, InitiatorSocket
 
 
-class Sequencer(UnitModule):
+class Sequencer(SequencerBase):
     """The engine's control for whole passes; its registers are the engine's registers."""
 
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
-        super().__init__(name, parent, EngineRegister)
-        self._config = config
-        self._events = events
-        self.imem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "imem", MemoryPayload)
-        self.wmem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "wmem", MemoryPayload)
+        super().__init__(name, parent, config, events)
         self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
         self.weights: InitiatorSocket[PassWeightsPayload] = InitiatorSocket(self, "weights", PassWeightsPayload)
         self.passes: InitiatorSocket[TimedPassPayload] = InitiatorSocket(self, "passes", TimedPassPayload)
@@ -66,26 +61,11 @@ class Sequencer(UnitModule):
         self.reservations: dict[SramName, InitiatorSocket[ReservationPayload]] = {
             sram: InitiatorSocket(self, f"reserve_{sram.name.lower()}", ReservationPayload) for sram in SramName
         }
-        self.state = Probe(self, "state", SequencerState.IDLE)
-        self.layer = Probe(self, "layer", -1)
-        self.pass_index = Probe(self, "pass_index", -1)
 
     def _layer_socket(self, block: str) -> InitiatorSocket[LayerPayload]:
         return InitiatorSocket(self, f"layers_to_{block}", LayerPayload)
 
-    def work(self) -> Activity:
-        """The program at the IMem word in the registers."""
-        address, _ = self.registers.operand(EngineRegister.PROGRAM)
-        self._events.program_started(address)
-        yield from self._program(address)
-
-    def rest(self, fault: UnitFaultError | None) -> None:
-        """Show that it is idle."""
-        self.state.value = SequencerState.IDLE
-        self.layer.value = self.pass_index.value = -1
-        self._events.program_ended(fault)
-
-    def _program(self, address: int) -> Activity:
+    def program(self, address: int) -> Activity:
         """Layers from ``address`` to END; returns in the cycle after END was read."""
         while True:
             self.state.value = SequencerState.HEADER
@@ -97,8 +77,8 @@ class Sequencer(UnitModule):
                 yield self.clock.cycles(1)
                 raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
             if end:
-                bank = address % self._config.imem_banks
-                reads = np.bincount([bank], minlength=self._config.imem_banks)
+                bank = address % self.config.imem_banks
+                reads = np.bincount([bank], minlength=self.config.imem_banks)
                 banks = np.array([1 << bank], np.uint8)
                 yield from self._reserve(SramName.IMEM, self.clock.now, banks, {Port.FETCH: reads})
                 yield self.clock.cycles(1)
@@ -110,10 +90,10 @@ class Sequencer(UnitModule):
     def _words(self, memory: DirectMemory, address: int, count: int) -> npt.NDArray[np.uint64]:
         """IMem words; reading one that does not exist or was never written is an error, as if it were fetched."""
         end = address + count
-        if end > self._config.imem_words:
-            raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, max(address, self._config.imem_words))
-        self._check_written("imem", memory, address, end, self._config.imem_banks)
-        size = self._config.imem_word_bytes
+        if end > self.config.imem_words:
+            raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, max(address, self.config.imem_words))
+        self._check_written("imem", memory, address, end, self.config.imem_banks)
+        size = self.config.imem_word_bytes
         return np.frombuffer(memory.view, "<u8", count, address * size).astype(np.uint64)
 
     def _check_written(self, sram: str, memory: DirectMemory, first: int, end: int, banks: int) -> None:
@@ -131,13 +111,13 @@ class Sequencer(UnitModule):
         """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
         cycle_0 = self.clock.now
         try:
-            layer = decode_layer(partial(self._words, memory), address, self._config)
+            layer = decode_layer(partial(self._words, memory), address, self.config)
         except UnitFaultError:
             yield self.clock.cycles(HEADER_WORDS)
             raise
         header = layer.header
         wmem = self.wmem.direct_memory()
-        self._check_written("wmem", wmem, header.weight_base_word, layer.weights_end_word, self._config.wmem_banks)
+        self._check_written("wmem", wmem, header.weight_base_word, layer.weights_end_word, self.config.wmem_banks)
         occupancy = self._occupy(layer, address)
         of_amem = {
             Port.ALIGNER: occupancy.aligner_reads,
@@ -149,12 +129,12 @@ class Sequencer(UnitModule):
         yield from self._reserve(SramName.IMEM, cycle_0, occupancy.imem, {Port.FETCH: occupancy.instruction_reads})
         yield self.clock.cycles(header.header_words)
         origin = Origin(Work.LAYER, header.tag)
-        self._events.layer_started(header)
+        self.events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
             yield from socket.b_transport(LayerPayload(header, origin=origin))
-        all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self._config.lanes)
+        all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self.config.lanes)
         for group, own in enumerate(layer.groups):
             group_origin = Origin(Work.GROUP, group, origin)
             for tile, pixels in enumerate(pixels_of_tiles):
@@ -173,11 +153,11 @@ class Sequencer(UnitModule):
                 yield from self._pass(work, PassId(header.tag, pass_origin.index), own.patterns)
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
-        self._events.layer_ended(header.tag)
+        self.events.layer_ended(header.tag)
         return layer.end_word
 
     def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
-        header, config = layer.header, self._config
+        header, config = layer.header, self.config
         return occupy(
             layer.geometry,
             config,
@@ -205,13 +185,13 @@ class Sequencer(UnitModule):
         """One pass, from its first cycle s to its handover h."""
         times = work.times
         started = PassStarted(of_pass, work.group, work.tile, work.pixels, work.channels)
-        self._events.pass_started(started)
+        self.events.pass_started(started)
         steps = PassStepsPayload(work.group, work.tile, patterns, times, origin=work.origin)
         yield from self.steps.b_transport(steps)
         self.state.value = SequencerState.DRAIN
-        self._events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
+        self.events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
         yield from self.passes.b_transport(work)
-        self._events.pass_handed_over(of_pass)
+        self.events.pass_handed_over(of_pass)
         self.state.value = SequencerState.GAP
 
 
