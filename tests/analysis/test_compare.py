@@ -49,11 +49,9 @@ def test_results_of_different_schemas_are_refused(results: Path, tmp_path: Path)
     record = json.loads((results / "b" / "result.json").read_text())
     record["schema"] = "tlm.result/2"
     (tmp_path / "result.json").write_text(json.dumps(record))
-    assert refused("compare", results / "a", ".", cwd=tmp_path) == (
-        f"result.json: schema: 'tlm.result/2' differs from 'tlm.result/1' of {results}/a/result.json; "
-        "compare results of one version: run the older scenario again"
-    )
-    assert "schema: 'tlm.result/2' is not 'tlm.result/1'" in refused("compare", ".", ".", cwd=tmp_path)
+    why = "schema: 'tlm.result/2' is not 'tlm.result/1', which this version reads; run the scenario again"
+    for pair in ((results / "a", "."), (".", results / "a")):
+        assert refused("compare", *pair, cwd=tmp_path) == f"result.json: {why}"
 
 
 def test_missing_and_foreign_files_are_refused(results: Path) -> None:

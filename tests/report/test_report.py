@@ -204,7 +204,7 @@ def test_parameters_with_many_values(made: Path) -> None:
 @needs_browser
 def test_every_colour_can_be_told_from_a_dark_ground(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
-        paper = report.evaluate("Object.values(data.figures).flatMap(f => f.data.map(t => t.marker?.color))")
+        paper = report.evaluate("[...drawn].flatMap(place => place.figure.data.map(t => t.marker?.color))")
         colours = {colour for colour in paper if isinstance(colour, str)}
         assert report.evaluate(f"{json.dumps(sorted(colours))}.map(visible)") == sorted(colours)
         report.media(prefers_color_scheme="dark")
@@ -249,7 +249,7 @@ def test_columns_of_more_numbers_than_a_call_may_have_arguments(made: Path) -> N
 
 def test_no_text_ends_the_data(made: Path) -> None:
     evil = "</script><!--<script>"
-    text = page(evil, "", {"x": evil}, "run")
+    text = page("run", evil, [(evil, evil, "")], {"x": evil}, heading=evil, chip=evil)
     assert evil not in text
     held = re.search(r'id="data">(.*?)</script>', text, re.DOTALL)
     assert held is not None

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from dataclasses import asdict
 
 from tlm.analysis.bars import columns
-from tlm.results.result_json import LayerRecord, RunRecord
-
-_HEAD = ["", "A", "B", "B - A", "change"]
+from tlm.results.result_json import LayerRecord, RunRecord, flat
 
 
 def compare_text(first: RunRecord, second: RunRecord) -> str:
-    """The whole text, lines with a line feed each.
-
-    Args:
-        first, second: of one schema (:func:`tlm.results.result_json.load_pair`).
-    """
+    """The whole text, lines with a line feed each."""
     sections = [
         _identity(first, second),
         ["Whole run [S]", *_table(_totals(first), _totals(second))],
@@ -27,14 +21,12 @@ def compare_text(first: RunRecord, second: RunRecord) -> str:
 
 
 def _identity(first: RunRecord, second: RunRecord) -> list[str]:
-    lines = [f"A: {first.name}, fidelity {first.fidelity}", f"B: {second.name}, fidelity {second.fidelity}"]
-    chips = first.chip_keys(), second.chip_keys()
-    lines += [f"chip.{key}: {value} -> {chips[1][key]}" for key, value in chips[0].items() if chips[1][key] != value]
-    settings = _flat(first.settings), _flat(second.settings)
-    for key in settings[0] | settings[1]:
-        values = [side.get(key, "absent") for side in settings]
-        if values[0] != values[1]:
-            lines.append(f"{key}: {values[0]} -> {values[1]}")
+    lines = [f"{side}: {one.name}, fidelity {one.fidelity}" for side, one in (("A", first), ("B", second))]
+    a, b = ({**flat({"chip": asdict(one.chip)}), **flat(one.settings)} for one in (first, second))
+    for key in {**a, **b}:
+        before, after = a.get(key, "absent"), b.get(key, "absent")
+        if before != after:
+            lines.append(f"{key}: {before} -> {after}")
     same = first.outputs_sha256 == second.outputs_sha256
     return [*lines, f"outputs: {'equal' if same else 'different'}"]
 
@@ -55,13 +47,12 @@ def _totals(result: RunRecord) -> dict[str, float]:
 
 
 def _layers(first: RunRecord, second: RunRecord) -> Iterator[list[str]]:
-    sides = [{layer.name: layer for layer in result.layers} for result in (first, second)]
-    for name in sides[0] | sides[1]:
-        pair = [side.get(name) for side in sides]
-        if pair[0] is not None and pair[1] is not None:
-            yield [f"Layer {name} [S]", *_table(_layer_figures(pair[0]), _layer_figures(pair[1]))]
+    a, b = ({layer.name: layer for layer in result.layers} for result in (first, second))
+    for name in {**a, **b}:
+        if name in a and name in b:
+            yield [f"Layer {name} [S]", *_table(_layer_figures(a[name]), _layer_figures(b[name]))]
         else:
-            yield [f"Layer {name}: only in {'A' if pair[1] is None else 'B'}"]
+            yield [f"Layer {name}: only in {'A' if name in a else 'B'}"]
 
 
 def _layer_figures(layer: LayerRecord) -> dict[str, float]:
@@ -77,11 +68,12 @@ def _layer_figures(layer: LayerRecord) -> dict[str, float]:
 
 def _table(first: Mapping[str, float], second: Mapping[str, float]) -> list[str]:
     """Figures of both; those that are 0 in both are left out."""
-    rows = [_HEAD]
+    rows = [["", "A", "B", "B - A", "change"]]
     for key in {**first, **second}:
         a, b = first.get(key, 0), second.get(key, 0)
         if a or b:
-            rows.append([key.replace("_", " "), _number(a), _number(b), _number(b - a, "+"), _change(a, b)])
+            change = "=" if a == b else f"{100 * (b - a) / a:+.1f} %" if a else "new"
+            rows.append([key.replace("_", " "), _number(a), _number(b), _number(b - a, "+"), change])
     return columns(rows)
 
 
@@ -89,19 +81,3 @@ def _number(value: float, sign: str = "") -> str:
     if not value:
         return "0"
     return f"{value:{sign},}" if isinstance(value, int) else f"{value:{sign},.2f}"
-
-
-def _change(a: float, b: float) -> str:
-    if a == b:
-        return "="
-    return f"{100 * (b - a) / a:+.1f} %" if a else "new"
-
-
-def _flat(value: Any, path: str = "") -> dict[str, Any]:
-    """Key path -> value, for nested tables."""
-    if isinstance(value, list):
-        value = dict(enumerate(value))
-        return {key: item for k, v in value.items() for key, item in _flat(v, f"{path}[{k}]").items()}
-    if isinstance(value, dict):
-        return {key: item for k, v in value.items() for key, item in _flat(v, f"{path}.{k}" if path else k).items()}
-    return {path: value}

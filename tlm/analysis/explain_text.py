@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tlm.analysis.bars import bar, columns, percent, stacked
-from tlm.analysis.explain import GROUPS, Explanation, cause_changes, grouped
-from tlm.analysis.what_if import Outcome
+from tlm.analysis.explain import GROUPS, Explanation, grouped
+from tlm.analysis.what_if import Change
 from tlm.observe.causes import CAUSES, words
-from tlm.results.result_json import LayerRecord, RunRecord
+from tlm.results.result import Result
+from tlm.results.result_json import RunRecord
 
 _BAR_WIDTH = 24
 _LAYER_BAR_WIDTH = 60
@@ -17,24 +18,25 @@ _LETTERS = dict(zip(GROUPS, "#bwpiWAh", strict=True))
 
 def explain_text(explanation: Explanation) -> str:
     """The whole text, lines with a line feed each."""
-    stored = explanation.stored
-    sections = [_summary(explanation), _whole_run(stored), _layers(explanation), _what_if(explanation)]
+    sections = [_summary(explanation), _whole_run(explanation.stored), _layers(explanation), _what_if(explanation)]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
+
+
+def _done(explanation: Explanation) -> list[tuple[Change, Result]]:
+    return [(one.change, one.result) for one in explanation.outcomes if one.result is not None]
 
 
 def _summary(explanation: Explanation) -> Iterator[str]:
     stored = explanation.stored
     yield f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} us [S], fidelity {stored.fidelity}"
     groups = grouped(stored.account.causes)
-    computing = groups.pop("array")
-    loss = max(groups, key=lambda name: groups[name])
-    yield f"The array computes in {percent(computing, stored.cycles)} of all cycles."
+    yield f"The array computes in {percent(groups.pop('array'), stored.cycles)} of all cycles."
+    loss = max(groups, key=groups.__getitem__)
     if groups[loss]:
         yield f"Most of the others, {percent(groups[loss], stored.cycles)}, go to {loss}."
-    best = next((outcome for outcome in explanation.outcomes if outcome.result is not None), None)
-    if best is not None and best.result is not None and best.result.cycles < stored.cycles:
-        saved = stored.cycles - best.result.cycles
-        yield f"Of the changes tried, {best.change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
+    for change, result in _done(explanation)[:1]:
+        if saved := max(0, stored.cycles - result.cycles):
+            yield f"Of the changes tried, {change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
 
 
 def _whole_run(stored: RunRecord) -> Iterator[str]:
@@ -50,54 +52,51 @@ def _whole_run(stored: RunRecord) -> Iterator[str]:
     if none:
         yield f"  none: {', '.join(none)}"
     for name, channel in stored.account.dma.items():
-        shares = (f"{state.replace('_', ' ')} {percent(count, stored.cycles)}" for state, count in channel.items())
+        shares = (f"{words(state)} {percent(count, stored.cycles)}" for state, count in channel.items())
         yield f"  DMA {name}: {', '.join(shares)}"
 
 
 def _layers(explanation: Explanation) -> Iterator[str]:
     yield "What bounds each layer, the waits before it included [S]"
+    stored = explanation.stored
     rows = [["layer", "bound by", "share", "cycles", "waits", "steps", "lanes", "columns", "util."]]
-    for layer, bound in zip(explanation.stored.layers, explanation.bounds, strict=True):
-        rows.append([layer.name, bound.text(), percent(bound.share, 1), *_layer_figures(layer)])
-    lines = columns(rows, left=2)
-    yield lines[0]
-    for line, layer in zip(lines[1:], explanation.stored.layers, strict=True):
+    for layer, bound in zip(stored.layers, explanation.bounds, strict=True):
+        shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
+        rows.append([
+            layer.name, bound.text(), percent(bound.share, 1), f"{layer.cycles:,}",
+            f"{layer.cycles - layer.compute_cycles:,}", *(f"{share:.1%}" for share in shares),
+            "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}",
+        ])  # fmt: skip
+    head, *lines = columns(rows, left=2)
+    yield head
+    for line, layer in zip(lines, stored.layers, strict=True):
         yield line
         counts = {_LETTERS[group]: count for group, count in grouped(layer.by_cause()).items()}
         yield f"    [{stacked(counts, _LAYER_BAR_WIDTH)}]"
     yield f"  {', '.join(f'{letter} {group}' for group, letter in _LETTERS.items())}"
-    end = explanation.stored.account.waits_at_end
+    end = stored.account.waits_at_end
     if sum(end.values()):
         parts = ", ".join(f"{cause} {count:,}" for cause, count in end.items() if count)
         yield f"  behind the last layer: {sum(end.values()):,} cycles ({parts})"
 
 
-def _layer_figures(layer: LayerRecord) -> list[str]:
-    shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
-    multiplied = "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}"
-    waits = layer.cycles - layer.compute_cycles
-    return [f"{layer.cycles:,}", f"{waits:,}", *(f"{share:.1%}" for share in shares), multiplied]
-
-
 def _what_if(explanation: Explanation) -> Iterator[str]:
+    stored = explanation.stored
     if not explanation.fidelity:
         yield "What a change would buy was not simulated (--no-runs)."
         return
     how = f"each simulated, compiled for the changed chip (fidelity {explanation.fidelity})"
     yield f"What a change would buy [S]: {how}"
-    stored = explanation.stored
     rows = [["change", "mostly from", "cycles", "saved", "share"]]
-    rows += [_outcome_row(outcome, stored) for outcome in explanation.outcomes if outcome.result is not None]
+    for change, result in _done(explanation):
+        saved, after = stored.cycles - result.cycles, result.account.by_cause()
+        differences = {cause: after.get(cause, 0) - count for cause, count in stored.account.causes.items()}
+        main = sorted(differences, key=lambda cause: -abs(differences[cause]))[:2] if saved else []
+        why = ", ".join(f"{words(cause)} {differences[cause]:+,}" for cause in main if differences[cause])
+        rows.append([
+            change.text(stored.chip), why, f"{result.cycles:,}", f"{saved:,}", percent(saved, stored.cycles)
+        ])  # fmt: skip
     yield from columns(rows, left=2)
     for outcome in explanation.outcomes:
         if outcome.result is None:
             yield f"  {outcome.change.text(stored.chip)}: not possible ({outcome.problem})"
-
-
-def _outcome_row(outcome: Outcome, stored: RunRecord) -> list[str]:
-    assert outcome.result is not None
-    saved = stored.cycles - outcome.result.cycles
-    causes = list(cause_changes(stored.account.causes, outcome.result).items())[:2] if saved else []
-    why = ", ".join(f"{cause.replace('_', ' ')} {count:+,}" for cause, count in causes)
-    return [outcome.change.text(stored.chip), why, f"{outcome.result.cycles:,}", f"{saved:,}",
-            percent(saved, stored.cycles)]  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
@@ -22,33 +21,19 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
 
 if TYPE_CHECKING:
-    from tlm.inputs.integer_arrays import Int8Array
-    from tlm.network.network import Network
     from tlm.results.result import Result
 
 FIDELITY = "pass"
 """The model that takes least time; cycles and values are the same in all."""
 
+Rerun: TypeAlias = Callable[[ChipConfig], "Result"]
+"""Runs the same network and input, compiled for a chip."""
+
 _WITHOUT = "`--no-runs` explains without simulating"
 
 
-@dataclass(frozen=True, eq=False)
-class RebuiltRun:
-    """What ran, ready to run again; picklable."""
-
-    network: Network
-    activations: Int8Array
-    chip: ChipConfig
-
-    def simulate(self, chip: ChipConfig | None = None) -> Result:
-        """Run it, compiled for the given chip (default: its own)."""
-        import tlm
-
-        return tlm.simulate(self.network, self.activations, chip or self.chip, FIDELITY)
-
-
-def rebuild(stored: RunRecord, directories: Sequence[Path]) -> RebuiltRun:
-    """Network and input of a result.
+def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
+    """Network and input of a result, ready to run again.
 
     Args:
         stored: the result.
@@ -57,16 +42,19 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> RebuiltRun:
     Raises:
         InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
     """
-    if not {"network", "input"} <= stored.settings.keys():
+    import tlm
+
+    sections = {key: stored.settings.get(key) for key in ("network", "input")}
+    settings = {key: dict(section) for key, section in sections.items() if isinstance(section, dict)}
+    if settings.keys() != sections.keys():
         raise InputError(
             f"settings: {sorted(stored.settings)} holds no network and input, so the run of this result cannot be "
             f"built again; give the result of a scenario file (`tlm run SCENARIO -o DIR`), or {_WITHOUT}"
         )
-    settings = copy.deepcopy({key: stored.settings[key] for key in ("network", "input")})
-    for key, section in settings.items():
-        if not isinstance(section, dict):
-            raise InputError(f"settings.{key}: {section!r} is no section of a scenario; run it again, or {_WITHOUT}")
-    _find_files(settings, directories)
+    for section, key in PATH_KEYS:
+        name, sha256 = settings[section].get(key), settings[section].pop(f"{key}_sha256", None)
+        if name is not None:
+            settings[section][key] = str(_find(f"{section}.{key}", str(name), sha256, directories))
     wanted_sha256 = settings["input"].pop("sha256", None)
     shape = settings["input"].pop("shape", None)
     try:
@@ -84,7 +72,7 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> RebuiltRun:
             f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
             f"run the scenario again, or {_WITHOUT}"
         )
-    return RebuiltRun(network, activations, stored.chip)
+    return partial(tlm.simulate, network, activations, fidelity=FIDELITY)
 
 
 def check_same(stored: RunRecord, result: Result) -> None:
@@ -102,17 +90,9 @@ def check_same(stored: RunRecord, result: Result) -> None:
             )
 
 
-def _find_files(settings: dict[str, Any], directories: Sequence[Path]) -> None:
-    for section, key in PATH_KEYS:
-        name, sha256 = settings[section].get(key), settings[section].pop(f"{key}_sha256", None)
-        if name is not None:
-            settings[section][key] = str(_find(f"{section}.{key}", str(name), sha256, directories))
-
-
 def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) -> Path:
     shipped = [place for scenarios in scenario_directories() for place in (scenarios, scenarios / "images")]
-    candidates = (directory / Path(name).name for directory in [*directories, *shipped])
-    present = [path for path in candidates if path.is_file()]
+    present = [path for place in (*directories, *shipped) if (path := place / Path(name).name).is_file()]
     for path in present:
         if hashlib.sha256(read_file(path)).hexdigest() == sha256:
             return path
@@ -121,8 +101,7 @@ def _find(key: str, name: str, sha256: str | None, directories: Sequence[Path]) 
             f"{key}: {present[0]} has changed since the run: its SHA-256 is not {sha256}; "
             f"name the directory of the old one with --files DIR, run the scenario again, or {_WITHOUT}"
         )
-    places = ", ".join(map(str, directories))
     raise InputError(
-        f"{key}: {name} is in none of the directories {places}, nor among the scenarios; "
+        f"{key}: {name} is in none of the directories {', '.join(map(str, directories))}, nor among the scenarios; "
         f"name its directory with --files DIR, or {_WITHOUT}"
     )

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tlm.analysis.rebuild import RebuiltRun
+from tlm.analysis.rebuild import Rerun
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.core.errors import CompileError, InputError, SimulationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tlm.results.result import Result
 
 
@@ -25,6 +23,8 @@ class Change:
     key: str
     value: int | float
     """The new one."""
+    kind: str = ""
+    """What a wait for a transfer is bound by if this change shortens it most."""
 
     def text(self, chip: ChipConfig) -> str:
         """For a table: ``AMem banks 4 -> 8``."""
@@ -50,35 +50,34 @@ class Outcome:
     """Why there is no result."""
 
 
-_FACTORS: tuple[tuple[str, str, float], ...] = (
-    ("AMem banks", "amem_banks", 2),
-    ("memory GB/s", "memory_gb_per_s", 2),
-    ("memory latency ns", "memory_latency_ns", 0.5),
-    ("bursts in flight", "dma_bursts_in_flight", 2),
-    ("bus bytes", "bus_bytes", 2),
-    ("gap cycles", "pass_gap_cycles", 0),
-    ("WMem words", "wmem_words", 2),
-    ("host access ns", "host_access_ns", 0.5),
-    ("host interrupt ns", "host_interrupt_ns", 0.5),
+_CHANGES: tuple[tuple[str, str, float, str], ...] = (
+    ("AMem banks", "amem_banks", 2, ""),
+    ("memory GB/s", "memory_gb_per_s", 2, "memory bandwidth"),
+    ("memory latency ns", "memory_latency_ns", 0.5, "memory latency"),
+    ("bursts in flight", "dma_bursts_in_flight", 2, "memory latency"),  # which they hide
+    ("bus bytes", "bus_bytes", 2, "interconnect bandwidth"),
+    ("gap cycles", "pass_gap_cycles", 0, ""),
+    ("WMem words", "wmem_words", 2, ""),
+    ("host access ns", "host_access_ns", 0.5, ""),
+    ("host interrupt ns", "host_interrupt_ns", 0.5, ""),
 )
-"""(name, key, factor); 0: the least value that is allowed."""
-
-BANDWIDTH, LATENCY, IN_FLIGHT, BUS = "memory_gb_per_s", "memory_latency_ns", "dma_bursts_in_flight", "bus_bytes"
+"""(name, key, factor, kind); of the factor 0 comes the least value that is allowed."""
 
 
 def changes(chip: ChipConfig) -> list[Change]:
     """The changes that make sense for a chip: those that alter a value and stay within its limits."""
     found = []
-    for name, key, factor in _FACTORS:
+    for name, key, factor, kind in _CHANGES:
         old = getattr(chip, key)
-        low, high = _limits(key)
-        new = type(old)(max(low, old * factor))
-        if new != old and new <= high:
-            found.append(Change(name, key, new))
+        limits = allowed_values(key) or allowed_range(key)
+        assert limits  # every key is limited in one way or the other
+        new = type(old)(max(min(limits), old * factor))
+        if new != old and new <= max(limits):
+            found.append(Change(name, key, new, kind))
     return found
 
 
-def outcomes(run: RebuiltRun, wanted: Iterable[Change], baseline: Result) -> Iterator[Outcome]:
+def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], baseline: Result) -> Iterator[Outcome]:
     """Simulate each change, compiled for the changed chip.
 
     Raises:
@@ -86,19 +85,10 @@ def outcomes(run: RebuiltRun, wanted: Iterable[Change], baseline: Result) -> Ite
     """
     for change in wanted:
         try:
-            result = run.simulate(change.applied(run.chip))
+            result = rerun(change.applied(chip))
         except (InputError, CompileError) as error:
             yield Outcome(change, None, str(error))
             continue
         if result.outputs_sha256 != baseline.outputs_sha256:
-            raise SimulationError(f"{change.text(run.chip)}: the outputs differ from those of the unchanged chip")
+            raise SimulationError(f"{change.text(chip)}: the outputs differ from those of the unchanged chip")
         yield Outcome(change, result)
-
-
-def _limits(key: str) -> tuple[float, float]:
-    values = allowed_values(key)
-    if values is not None:
-        return min(values), max(values)
-    limits = allowed_range(key)
-    assert limits is not None  # every key is limited in one way or the other
-    return limits

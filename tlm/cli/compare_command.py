@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison; differences are no failure."""
     from tlm.analysis.compare_text import compare_text
-    from tlm.results.result_json import load_pair
+    from tlm.results.result_json import load_result
 
-    sys.stdout.write(compare_text(*load_pair(arguments.a, arguments.b)))
+    sys.stdout.write(compare_text(load_result(arguments.a), load_result(arguments.b)))
     return 0

@@ -23,9 +23,9 @@ def add_parser(commands: Commands) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compile, print the plan, save the program if asked to."""
     import tlm
+    from tlm.results.console import report_console
     from tlm.results.files import check_writable_file
     from tlm.results.plan_report import print_plan
-    from tlm.results.report import report_console
 
     loaded = load(arguments)
     if arguments.output is not None:

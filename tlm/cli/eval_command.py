@@ -166,15 +166,15 @@ def _write(directory: Path | None, evaluation: Evaluation, outputs: list[Tensor]
         return []
     import numpy as np
 
-    from tlm.results.files import EVALUATION_NAME, json_text, write_record
+    from tlm.results.files import EVALUATION_NAME, json_text, write_result
     from tlm.runs.evaluation_result import evaluation_record
 
     tensors = {evaluation.result.output_name: np.stack(outputs)}
-    return write_record(directory, EVALUATION_NAME, json_text(evaluation_record(evaluation)), tensors)
+    return write_result(directory, json_text(evaluation_record(evaluation)), tensors, EVALUATION_NAME)
 
 
 def _print(evaluation: Evaluation, written: list[Path]) -> None:
-    from tlm.results.report import report_console
+    from tlm.results.console import report_console
     from tlm.runs.evaluation_result import print_evaluation
 
     print_evaluation(evaluation, report_console(soft_wrap=True))

@@ -123,7 +123,8 @@ def _deliver(
 def _print(
     result: Result, job: Job, differing: list[str] | None, batch: BatchSummary | None, written: list[Path]
 ) -> None:
-    from tlm.results.report import print_report, report_console
+    from tlm.results.console import report_console
+    from tlm.results.report import print_report
     from tlm.traces.trace_options import WAVE_SUFFIXES
 
     print_report(result, report_console(), job.name, job.description, differing)

@@ -20,7 +20,7 @@ def causes_of(source: Source) -> Chart:
         InputError: they are not.
     """
     stored = source.stored
-    rows = [(layer.name, layer.by_cause()) for layer in stored.layers]
+    rows: list[tuple[str, Mapping[str, int]]] = [(layer.name, layer.by_cause()) for layer in stored.layers]
     if any(stored.account.waits_at_end.values()):
         rows.append((AT_END, stored.account.waits_at_end))
     if sum(sum(causes.values()) for _, causes in rows) != stored.cycles:
@@ -38,15 +38,10 @@ def _chart(title: str, what: str, rows: Sequence[tuple[str, Mapping[str, int]]],
     """Cycles on the left, shares of each row on the right."""
     counts = [causes for _, causes in rows]
     totals = [sum(causes.values()) for causes in counts]
-    shares = [
-        {cause: 100 * count / (total or 1) for cause, count in causes.items()}
-        for causes, total in zip(counts, totals, strict=True)
-    ]
+    shares = [{cause: 100 * n / (sum(row.values()) or 1) for cause, n in row.items()} for row in counts]
     texts = [f"{total:,}" + (f"  {100 * total / run_cycles:.1f} %" if run_cycles else "") for total in totals]
-    cycles = Panel(
-        f"cycles of a {what} [S]", "cycles", stacked(counts, _LOOKS), max(totals), texts,
-        "share of the run" if run_cycles else "",
-    )  # fmt: skip
+    note = "share of the run" if run_cycles else ""
+    cycles = Panel(f"cycles of a {what} [S]", "cycles", stacked(counts, _LOOKS), max(totals), texts, note)
     of_row = Panel("share of its cycles, % [S]", "%", stacked(shares, _LOOKS, _share), 100)
     return Chart(title, [name for name, _ in rows], [cycles, of_row])
 

@@ -14,9 +14,7 @@ class Lane(NamedTuple):
     height: float
 
 
-WHOLE = Lane(-0.37, 0.74)
-UPPER = Lane(-0.40, 0.50)
-LOWER = Lane(0.10, 0.24)
+WHOLE, UPPER, LOWER = Lane(-0.37, 0.74), Lane(-0.40, 0.50), Lane(0.10, 0.24)
 
 
 class Bar(NamedTuple):
@@ -76,10 +74,11 @@ class Chart:
 
     def amounts(self, row: str, panel: int = 0) -> dict[str, float]:
         """Name of a series -> length of its bars in a row together."""
-        found = {}
-        for series in self.panels[panel].series:
-            if own := [bar.length for bar in series.bars if self.rows[bar.row] == row]:
-                found[series.name] = sum(own)
+        bars = ((series.name, bar) for series in self.panels[panel].series for bar in series.bars)
+        found: dict[str, float] = {}
+        for name, bar in bars:
+            if self.rows[bar.row] == row:
+                found[name] = found.get(name, 0) + bar.length
         return found
 
 
@@ -95,14 +94,11 @@ def stacked(
         looks: key -> name and colour, in the order of the stack.
         text: what stands in a bar, from its key and length.
     """
-    values = list(rows)
-    starts = [0.0] * len(values)
-    found = []
-    for key, (name, colour) in looks.items():
-        lengths = [row.get(key, 0) for row in values]
-        if any(lengths):
-            spots = enumerate(zip(starts, lengths, strict=True))
-            bars = [Bar(row, start, value, text(key, value)) for row, (start, value) in spots if value]
-            found.append(Series(name, colour, bars))
-            starts = [start + value for start, value in zip(starts, lengths, strict=True)]
-    return found
+    bars: dict[str, list[Bar]] = {key: [] for key in looks}
+    for index, row in enumerate(rows):
+        start = 0.0
+        for key in looks:
+            if length := row.get(key, 0):
+                bars[key].append(Bar(index, start, length, text(key, length)))
+                start += length
+    return [Series(*looks[key], own) for key, own in bars.items() if own]

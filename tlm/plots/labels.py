@@ -26,38 +26,34 @@ def place_labels(spots: Sequence[Spot], texts: Sequence[str], frame: Box) -> lis
     spot nor another text and is nearest to its own spot; if there is none, nearness does not count.
     """
     half = MARKER_PT / 2 + 1
-    taken: list[Box] = [(x - half, y - half, x + half, y + half) for x, y in spots]
+    taken: list[Box] = [_box(spot, 2 * half, 2 * half) for spot in spots]
     offsets = []
-    for spot, text in zip(spots, texts, strict=True):
-        size = (len(text) + 0.5) * _DIGIT_PT, _LINE_PT
-        across, up = half + size[0] / 2, half + size[1] / 2
-        tried = [(far * x * across, far * y * up) for far, (x, y) in product(_FAR, _NEAR)]
-        boxes = {offset: _box(spot, offset, size) for offset in tried}
-        free = [offset for offset in tried if _within(boxes[offset], frame) and not _covers(boxes[offset], taken)]
-        clear = [offset for offset in free if _is_nearest(boxes[offset], spot, spots)]
-        found = (clear or free or tried)[0]
+    for (x, y), text in zip(spots, texts, strict=True):
+        width, height = (len(text) + 0.5) * _DIGIT_PT, _LINE_PT
+        across, up = half + width / 2, half + height / 2
+        tried = [(far * right * across, far * above * up) for far, (right, above) in product(_FAR, _NEAR)]
+        boxes = {(dx, dy): _box((x + dx, y + dy), width, height) for dx, dy in tried}
+        free = [one for one in tried if _is_within(boxes[one], frame) and not _covers(boxes[one], taken)]
+        others = [spot for spot in spots if spot != (x, y)]
+        clear = (one for one in free if all(_gap(boxes[one], (x, y)) < _gap(boxes[one], spot) for spot in others))
+        found = next(clear, (free or tried)[0])
         taken.append(boxes[found])
         offsets.append(found)
     return offsets
 
 
-def _within(box: Box, frame: Box) -> bool:
+def _box(centre: Spot, width: float, height: float) -> Box:
+    x, y = centre
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _is_within(box: Box, frame: Box) -> bool:
     return frame[0] <= box[0] and frame[1] <= box[1] and box[2] <= frame[2] and box[3] <= frame[3]
-
-
-def _box(spot: Spot, offset: Spot, size: Spot) -> Box:
-    x, y = spot[0] + offset[0], spot[1] + offset[1]
-    return x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2
 
 
 def _covers(box: Box, others: Sequence[Box]) -> bool:
     return any(box[0] < one[2] and one[0] < box[2] and box[1] < one[3] and one[1] < box[3] for one in others)
 
 
-def _is_nearest(box: Box, own: Spot, spots: Sequence[Spot]) -> bool:
-    """Whether no other spot is as near to a text as its own."""
-    return all(_distance_pt(box, own) < _distance_pt(box, spot) for spot in spots if spot != own)
-
-
-def _distance_pt(box: Box, spot: Spot) -> float:
+def _gap(box: Box, spot: Spot) -> float:
     return hypot(max(box[0] - spot[0], 0, spot[0] - box[2]), max(box[1] - spot[1], 0, spot[1] - box[3]))

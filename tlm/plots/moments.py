@@ -25,11 +25,11 @@ class Moments(NamedTuple):
 
     layer: str
     """``AT_END`` behind the last one."""
+    what: str
+    """"computing", a cause of waiting, or the SRAM of a transfer."""
     first_cycle: int
     end_cycle: int
     """The first one behind it."""
-    what: str = ""
-    """A cause of waiting, or the SRAM of a transfer."""
 
     @property
     def cycles(self) -> int:
@@ -58,30 +58,34 @@ def layer_moments(source: Source) -> LayerMoments:
     Raises:
         InputError: its timeline contradicts its account.
     """
-    timeline = source.stored.timeline
-    for key in ("parts", "programs", "host"):
-        spans: Sequence[SpanRecord] = getattr(timeline, key)
+    stored, timeline = source.stored, source.stored.timeline
+    ordered: dict[str, Sequence[SpanRecord]] = {
+        "parts": timeline.parts, "programs": timeline.programs, "host": timeline.host
+    }  # fmt: skip
+    for key, spans in ordered.items():
         if any(one.end_cycle > after.first_cycle for one, after in pairwise(spans)):
             raise source.edited(f"timeline.{key}: is not in the order of time")
-    parts = [Moments(one.layer, one.first_cycle, one.end_cycle) for one in timeline.parts]
+    parts = [Moments(one.layer, "computing", one.first_cycle, one.end_cycle) for one in timeline.parts]
     followers = [*(part.layer for part in parts), AT_END]
+    computing, running = [(part.first_cycle, part.end_cycle) for part in parts], Spans()
+    for program in timeline.programs:
+        running.add(program.first_cycle, program.end_cycle)
     waits = [
-        Moments(followers[one.before], one.first_cycle, one.end_cycle, one.cause)
-        for one in wait_spans(
-            source.stored.cycles,
-            [(part.first_cycle, part.end_cycle) for part in parts],
-            _spans(timeline.programs),
-            _waiting(timeline),
-        )
+        Moments(followers[one.before], one.cause, one.first_cycle, one.end_cycle)
+        for one in wait_spans(stored.cycles, computing, running, _waiting(timeline))
     ]
-    _check(source, parts, waits)
+    wanted = {(layer.name, cause): count for layer in stored.layers for cause, count in layer.waits.items()}
+    if _counted(waits) != Counter(wanted | {(AT_END, cause): n for cause, n in stored.account.waits_at_end.items()}):
+        raise source.edited("timeline: the waits between its parts are not those of the account")
+    if _counted(parts) != Counter({(layer.name, "computing"): layer.compute_cycles for layer in stored.layers}):
+        raise source.edited("timeline.parts: their cycles are not the compute_cycles of the layers")
     return LayerMoments(parts, waits, _transfers(source))
 
 
-def _spans(spans: Iterable[SpanRecord]) -> Spans:
-    found = Spans()
-    for one in spans:
-        found.add(one.first_cycle, one.end_cycle)
+def _counted(moments: Iterable[Moments]) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    for one in moments:
+        found[one.layer, one.what] += one.cycles
     return found
 
 
@@ -89,15 +93,14 @@ def _waiting(timeline: TimelineRecord) -> dict[str, Spans]:
     """Cause -> when the host slept for a transfer, up to its interrupt."""
     found = {cause: Spans() for cause in FILLS.values()}
     for host in timeline.host:
-        if host.state == "sleep":
-            under_way = (
-                one for one in timeline.transfers
-                if one.channel == host.waits_for and one.last_cycle >= host.first_cycle
-            )  # fmt: skip
-            transfer = next(under_way, None)  # none if it sleeps for the engine
-            if transfer is not None:
-                cause = CAUSE_OF_LOAD[transfer.sram] if transfer.channel == "load" else FILLS[SramName.AMEM]
-                found[cause].add(host.first_cycle, min(host.end_cycle, transfer.end_cycle))
+        awaited = (  # none if it sleeps for the engine
+            one for one in timeline.transfers
+            if one.channel == host.waits_for and one.last_cycle >= host.first_cycle
+        )  # fmt: skip
+        transfer = next(awaited, None)
+        if host.state == "sleep" and transfer is not None:
+            cause = CAUSE_OF_LOAD[transfer.sram] if transfer.channel == "load" else FILLS[SramName.AMEM]
+            found[cause].add(host.first_cycle, min(host.end_cycle, transfer.end_cycle))
     return found
 
 
@@ -108,21 +111,5 @@ def _transfers(source: Source) -> list[Moments]:
         if unknown := sorted(set(one.part_bytes) - set(layer_of)):
             raise source.edited(f"timeline.transfers: part_bytes names {unknown[0]}, which is no part")
         for layer in dict.fromkeys(layer_of[part] for part, count in one.part_bytes.items() if count):
-            found.append(Moments(layer, one.first_cycle, one.end_cycle, one.sram))
+            found.append(Moments(layer, one.sram, one.first_cycle, one.end_cycle))
     return found
-
-
-def _check(source: Source, parts: Iterable[Moments], waits: Iterable[Moments]) -> None:
-    stored = source.stored
-    wanted = {(AT_END, cause): count for cause, count in stored.account.waits_at_end.items()}
-    wanted |= {(layer.name, cause): count for layer in stored.layers for cause, count in layer.waits.items()}
-    waited: Counter[tuple[str, str]] = Counter()
-    for wait in waits:
-        waited[wait.layer, wait.what] += wait.cycles
-    computed: Counter[str] = Counter()
-    for part in parts:
-        computed[part.layer] += part.cycles
-    if waited != Counter(wanted):
-        raise source.edited("timeline: the waits between its parts are not those of the account")
-    if computed != Counter({layer.name: layer.compute_cycles for layer in stored.layers}):
-        raise source.edited("timeline.parts: their cycles are not the compute_cycles of the layers")

@@ -34,20 +34,18 @@ def figures(sources: Sequence[Source], only: Sequence[str] = ()) -> dict[str, Ch
         only: names of those that are wanted; empty: all that fit.
 
     Raises:
-        InputError: a figure was asked for that does not fit the number of results; a result lacks what one needs.
+        InputError: a figure was asked for that does not fit the number of results; figures that contradict each other.
     """
     of_one = len(sources) == 1
-    allowed, count = (OF_ONE, "one result is") if of_one else (OF_SEVERAL, f"{len(sources)} results are")
+    allowed, given = (OF_ONE, "one result is") if of_one else (OF_SEVERAL, f"{len(sources)} results are")
     for name in only:
         if name not in allowed:
             other = "several results together" if of_one else "one result at a time"
             raise InputError(
-                f"--only {name}: is a picture of {other}, but {count} given; allowed here: {', '.join(allowed)}"
+                f"--only {name}: is a picture of {other}, but {given} given; allowed here: {', '.join(allowed)}"
             )
     wanted = [name for name in allowed if not only or name in only]
-    if of_one:
-        return {name: OF_ONE[name](sources[0]) for name in wanted}
-    return {name: OF_SEVERAL[name](sources) for name in wanted}
+    return {name: OF_ONE[name](sources[0]) if of_one else OF_SEVERAL[name](sources) for name in wanted}
 
 
 def render(

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tlm.observe.causes import WAITS, words
-from tlm.plots.chart import LOWER, UPPER, Bar, Chart, Panel, Series
+from tlm.plots.chart import LOWER, UPPER, WHOLE, Bar, Chart, Lane, Panel, Series
 from tlm.plots.colours import CAUSES, HOST_RUNS, LAYERS, SLEEPS, SRAMS
-from tlm.plots.moments import AT_END, CAUSE_OF_LOAD, LayerMoments, layer_moments
+from tlm.plots.moments import AT_END, CAUSE_OF_LOAD, layer_moments
 from tlm.plots.sources import Source
-from tlm.results.result_json import TimelineRecord
 
 HOST, LOAD, STORE, ENGINE = UNITS = ("host", "DMA load", "DMA store", "engine")
 """Rows of the chip's units. Below an empty row are those of the layers."""
 
 COMPUTES, RUNS = "computes", "host runs"
 
-_CHANNELS = {"load": UNITS.index(LOAD), "store": UNITS.index(STORE)}
 _COLOURS = {
     COMPUTES: LAYERS[1],
     **{f"waits: {words(cause)}": CAUSES[cause] for cause in WAITS},
@@ -28,54 +24,49 @@ _COLOURS = {
 
 
 def timeline_of(source: Source) -> Chart:
-    """Rows of the units, and below them rows of the layers.
+    """Rows of the units, and below them rows of the layers, whose bars have the transfers for the layer below them.
 
     Raises:
         InputError: its timeline contradicts its account.
     """
     stored, moments = source.stored, layer_moments(source)
     names = [layer.name for layer in stored.layers]
-    at_end = [AT_END] if any(wait.layer == AT_END for wait in moments.waits) else []
+    if any(wait.layer == AT_END for wait in moments.waits):
+        names.append(AT_END)
+    row_of = {name: row for row, name in enumerate(names, len(UNITS) + 1)}
+    host_row, load_row, store_row, engine_row = range(len(UNITS))
     bars: dict[str, list[Bar]] = {name: [] for name in _COLOURS}
-    for name, bar in (*_unit_bars(source.stored.timeline), *_layer_bars(moments, [*names, *at_end])):
-        bars[name].append(bar)
+    shares = dict.fromkeys(_COLOURS, 0)
+
+    def add(name: str, row: int, start: int, end: int, lane: Lane = WHOLE, text: str = "", colour: str = "") -> None:
+        bars[name].append(Bar(row, start, end - start, text, lane, colour))
+        shares[name] += end - start if row < len(UNITS) else 0
+
+    for host in stored.timeline.host:
+        name = f"host sleeps: {host.waits_for}" if host.waits_for else RUNS
+        add(name, host_row, host.first_cycle, host.end_cycle)
+    for move in stored.timeline.transfers:
+        row = load_row if move.channel == "load" else store_row
+        add(f"DMA: {CAUSE_OF_LOAD[move.sram]}", row, move.first_cycle, move.end_cycle)
+    for layer, _, start, end in moments.parts:
+        colour = LAYERS[names.index(layer) % len(LAYERS)]
+        add(COMPUTES, engine_row, start, end, text=layer, colour=colour)
+        add(COMPUTES, row_of[layer], start, end, UPPER, colour=colour)
+    for layer, cause, start, end in moments.waits:
+        add(f"waits: {words(cause)}", engine_row, start, end)
+        add(f"waits: {words(cause)}", row_of[layer], start, end, UPPER)
+    for layer, sram, start, end in moments.transfers:
+        add(f"DMA: {CAUSE_OF_LOAD[sram]}", row_of[layer], start, end, LOWER)
     panel = Panel(
         axis="core cycles from the first host access [S]",
         unit="cycles",
-        series=[_series(name, own, stored.cycles) for name, own in bars.items() if own],
+        series=[
+            Series(name, _COLOURS[name], own, f"{100 * shares[name] / stored.cycles:.1f} %")
+            for name, own in bars.items()
+            if own
+        ],
         end=stored.cycles,
         spans=True,
         second_axis=("time, µs [S]", 1000 / stored.chip.clock_khz),
     )
-    return Chart(source.title, [*UNITS, "", *names, *at_end], [panel], "Share of the run's cycles [S]")
-
-
-def _unit_bars(timeline: TimelineRecord) -> Iterator[tuple[str, Bar]]:
-    """What host and DMA did."""
-    for host in timeline.host:
-        name = f"host sleeps: {host.waits_for}" if host.waits_for else RUNS
-        yield name, Bar(UNITS.index(HOST), host.first_cycle, host.end_cycle - host.first_cycle)
-    for one in timeline.transfers:
-        bar = Bar(_CHANNELS[one.channel], one.first_cycle, one.end_cycle - one.first_cycle)
-        yield f"DMA: {CAUSE_OF_LOAD[one.sram]}", bar
-
-
-def _layer_bars(moments: LayerMoments, names: list[str]) -> Iterator[tuple[str, Bar]]:
-    """What the engine did, in its row and once more in the layer's; there, below it, the transfers for the layer."""
-    engine = UNITS.index(ENGINE)
-    rows = {name: len(UNITS) + 1 + index for index, name in enumerate(names)}
-    for part in moments.parts:
-        colour = LAYERS[names.index(part.layer) % len(LAYERS)]
-        yield COMPUTES, Bar(engine, part.first_cycle, part.cycles, part.layer, colour=colour)
-        yield COMPUTES, Bar(rows[part.layer], part.first_cycle, part.cycles, lane=UPPER, colour=colour)
-    for wait in moments.waits:
-        name = f"waits: {words(wait.what)}"
-        yield name, Bar(engine, wait.first_cycle, wait.cycles)
-        yield name, Bar(rows[wait.layer], wait.first_cycle, wait.cycles, lane=UPPER)
-    for one in moments.transfers:
-        yield f"DMA: {CAUSE_OF_LOAD[one.what]}", Bar(rows[one.layer], one.first_cycle, one.cycles, lane=LOWER)
-
-
-def _series(name: str, bars: list[Bar], run_cycles: int) -> Series:
-    cycles = sum(bar.length for bar in bars if bar.row < len(UNITS))
-    return Series(name, _COLOURS[name], bars, f"{100 * cycles / run_cycles:.1f} %")
+    return Chart(source.title, [*UNITS, "", *names], [panel], "Share of the run's cycles [S]")

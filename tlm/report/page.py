@@ -1,4 +1,7 @@
-"""The frame of a report: one HTML file that holds its style, its scripts, its library and its data."""
+"""The frame of a report: one HTML file that holds its style, its scripts, its library and its data.
+
+What a page says and where it draws is a template in assets; the script of the same name draws there.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,15 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
 from tlm.core.labels import IN_RUNS
 
 PJ_PER_UJ = 1e6
 
-
-class Number(NamedTuple):
-    """A number of the summary."""
-
-    name: str
-    value: str
-    label: str = ""
+Number: TypeAlias = tuple[str, str, str]
+"""Name, value and label of a number of the summary."""
 
 
 def require_plotly() -> None:
@@ -35,17 +33,23 @@ def require_plotly() -> None:
         raise InputError("report: plotly is not installed: pip install 'cartesian-tlm[explore]'") from None
 
 
-def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
+def page(kind: str, title: str, numbers: Iterable[Number], data: Mapping[str, Any], **texts: str) -> str:
     """A whole page.
 
     Args:
+        kind: of which template and script are among the assets.
         title: of the window.
-        body: HTML.
+        numbers: the summary.
         data: what the script draws.
-        script: name of a file of assets, without its suffix.
+        texts: what else the template asks for.
     """
     from plotly.offline import get_plotlyjs
 
+    body = Template(_asset(f"{kind}.html")).substitute(
+        {name: escape(text) for name, text in texts.items()},
+        summary=_summary(numbers),
+        labels=escape("; ".join(f"{one.value} {one.meaning}" for one in IN_RUNS)) + " (docs/chip.md).",
+    )
     return Template(_asset("page.html")).substitute(
         title=escape(title),
         css=_asset("report.css"),
@@ -53,17 +57,8 @@ def page(title: str, body: str, data: Mapping[str, Any], script: str) -> str:
         body=body,
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         common=_asset("report.js"),
-        script=_asset(f"{script}.js"),
+        script=_asset(f"{kind}.js"),
     )
-
-
-def summary(numbers: Iterable[Number]) -> str:
-    """Numbers with their units and labels."""
-    cells = (
-        f"<div><dt>{escape(one.name)}</dt><dd>{escape(one.value)} <span class=faint>{one.label}</span></dd></div>"
-        for one in numbers
-    )
-    return f'<dl class="summary">{"".join(cells)}</dl>'
 
 
 def energy_text(energy_pj: float) -> str:
@@ -72,23 +67,12 @@ def energy_text(energy_pj: float) -> str:
     return f"{energy_uj:,.2f} µJ" if energy_uj >= 1 else f"{energy_uj:.3g} µJ"
 
 
-def section(title: str, content: str, note: str = "", long: bool = False) -> str:
-    """A part of the page; a long one may be broken between printed pages."""
-    below = f'<p class="note">{escape(note)}</p>' if note else ""
-    return f"<section{' class=long' if long else ''}><h2>{escape(title)}</h2>{below}{content}</section>"
-
-
-def figure(name: str) -> str:
-    """Where a script draws."""
-    return f'<div class="figure" id="{name}"></div>'
-
-
-def table(name: str) -> str:
-    """Where a script writes rows."""
-    return f'<div class="scroll"><table id="{name}"></table></div><p class="note more" id="{name}-more"></p>'
-
-
-LABELS = f'<p class="note">{escape("; ".join(f"{one.value} {one.meaning}" for one in IN_RUNS))} (docs/chip.md).</p>'
+def _summary(numbers: Iterable[Number]) -> str:
+    cells = (
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)} <span class=faint>{label}</span></dd></div>"
+        for name, value, label in numbers
+    )
+    return f'<dl class="summary">{"".join(cells)}</dl>'
 
 
 def _asset(name: str) -> str:

@@ -1,17 +1,26 @@
-"""The report of a run, from its result.json."""
+"""The report of a run, from its result.json. Its figures are those of tlm.plots."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
+from math import log10
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tlm.observe.causes import words
+from tlm.plots.labels import Spot
+from tlm.plots.render import figures
+from tlm.plots.roofline import MACS_PER_BYTE, MACS_PER_CYCLE, Roofline
 from tlm.plots.sources import Source, load_sources, operating_point
-from tlm.report.page import LABELS, PJ_PER_UJ, Number, energy_text, figure, page, section, summary, table
-from tlm.report.run_figures import figures_of
+from tlm.report.page import PJ_PER_UJ, Number, energy_text, page
 from tlm.results.result_json import LayerRecord
+
+_PX_PER_PT = 1.4
+"""Text has 12 pixels in a page, and 8.5 points where labels are placed."""
+_PLOT_PX = 650, 330
+"""Width and height of the roofline within its axes, about; on a wider page its labels have more room."""
 
 _COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
     ("layer", "", "", lambda layer: layer.name),
@@ -19,7 +28,7 @@ _COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
     ("output", "", "[S]", lambda layer: "x".join(map(str, layer.output_shape))),
     ("cycles", "", "[S]", lambda layer: layer.cycles),
     ("compute cycles", "", "[S]", lambda layer: layer.compute_cycles),
-    ("waits before", "cycles", "[S]", lambda layer: sum(layer.waits.values())),
+    ("waits before", "cycles", "[S]", lambda layer: layer.cycles - layer.compute_cycles),
     ("utilisation", "%", "[S]", lambda layer: round(100 * layer.utilization, 2)),
     ("MACs", "", "[S]", lambda layer: layer.macs),
     ("steps", "", "[S]", lambda layer: layer.steps),
@@ -27,7 +36,7 @@ _COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
     ("stored", "bytes", "[S]", lambda layer: layer.store_bytes),
     ("energy", "µJ", "[A]", lambda layer: layer.energy.total_pj / PJ_PER_UJ),
     ("off-chip", "µJ", "[A]", lambda layer: layer.energy.off_chip_pj / PJ_PER_UJ),
-    ("most cycles go to", "", "[S]", lambda layer: words(max(layer.by_cause(), key=layer.by_cause().__getitem__))),
+    ("most cycles go to", "", "[S]", lambda layer: words(layer.main_cause)),
 )
 """Title, unit, label and value of the table of layers; a number stands before them."""
 
@@ -39,57 +48,67 @@ def run_page(path: Path) -> str:
         InputError: see :func:`tlm.plots.sources.load_sources`; figures that contradict each other.
     """
     (source,) = load_sources([path])
-    figures = figures_of(source)
-    columns = [{"name": name, "title": name, "unit": unit, "label": label} for name, unit, label, _ in _COLUMNS]
+    stored, chip = source.stored, source.stored.chip
+    shown = {
+        name: _roofline(one) if isinstance(one, Roofline) else msgspec.to_builtins(one)
+        for name, one in figures([source]).items()
+    }
+    heads = [("no.", "", ""), *(column[:3] for column in _COLUMNS)]
     rows = [
-        {"no.": index + 1} | {name: value(layer) for name, *_, value in _COLUMNS}
-        for index, layer in enumerate(source.stored.layers)
+        {"no.": number} | {name: value(layer) for name, *_, value in _COLUMNS}
+        for number, layer in enumerate(stored.layers, 1)
     ]
-    body = "".join(
-        (
-            f"<h1>{escape(source.stored.name)}</h1>",
-            f'<p class="faint">{escape(_chip_text(source))}</p>',
-            summary(_summary(source)),
-            LABELS,
-            section("Timeline", figure("timeline"), "Above the units; below each layer with the waits before it, and "
-                    "under its bar the transfers for it. Drag to zoom, double-click to see all."),
-            section("Where the cycles go", figure("causes")),
-            section("Roofline", figure("roofline"), "Numbers are the layers' in the table. A layer's cycles are those "
-                    "in which it computes, is waited for, or has a transfer under way. The colour says what takes most "
-                    "of the cycles of computing and waiting."),
-            section("Energy by component", figure("energy"), "Off-chip memory is in no sum of the core's."),
-            section("Layers", table("layers"), "Click a heading to sort.", long=True),
-        )
-    )  # fmt: skip
-    number = {"name": "no.", "title": "no.", "unit": "", "label": ""}
-    data = {"figures": figures, "columns": [number, *columns], "rows": rows}
-    return page(f"{source.stored.name} - cartesian-tlm", body, data, "run")
-
-
-def _chip_text(source: Source) -> str:
-    stored = source.stored
-    chip = stored.chip
-    return (
-        f"{chip.lanes}x{chip.columns} MACs, {operating_point(stored)}, {chip.amem_banks} AMem banks; "
-        f"fidelity {stored.fidelity}"
+    return page(
+        "run",
+        f"{stored.name} - cartesian-tlm",
+        _summary(source),
+        {
+            "figures": shown,
+            "columns": [{"name": name, "title": name, "unit": unit, "label": label} for name, unit, label in heads],
+            "rows": rows,
+        },
+        heading=stored.name,
+        chip=f"{chip.lanes}x{chip.columns} MACs, {operating_point(stored)}, {chip.amem_banks} AMem banks; "
+        f"fidelity {stored.fidelity}",
     )
 
 
 def _summary(source: Source) -> list[Number]:
     stored, energy = source.stored, source.stored.energy
-    seconds = stored.time_us / 1e6
     return [
-        Number("cycles", f"{stored.cycles:,}", "[S]"),
-        Number("time", f"{stored.time_us:,.2f} µs", "[S]"),
-        Number("within layers", f"{stored.compute_cycles:,} cycles", "[S]"),
-        Number("MACs executed", f"{stored.macs:,}", "[S]"),
-        Number("of these useful", f"{stored.useful_macs:,}", "[S]"),
-        Number("MACs of the dense network", f"{stored.dense_macs:,}", "[S]"),
-        Number("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[S]"),
-        Number("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[S]"),
-        Number("loaded", f"{stored.traffic_bytes.get('load', 0):,} bytes", "[S]"),
-        Number("stored", f"{stored.traffic_bytes.get('store', 0):,} bytes", "[S]"),
-        Number("energy of the core", energy_text(energy.total_pj), "[A]"),
-        Number("off-chip memory, apart", energy_text(energy.off_chip_pj), "[A]"),
-        Number("power of the core", f"{energy.total_pj / 1e12 / seconds * 1e3:,.1f} mW", "[A]"),
+        ("cycles", f"{stored.cycles:,}", "[S]"),
+        ("time", f"{stored.time_us:,.2f} µs", "[S]"),
+        ("within layers", f"{stored.compute_cycles:,} cycles", "[S]"),
+        ("MACs executed", f"{stored.macs:,}", "[S]"),
+        ("of these useful", f"{stored.useful_macs:,}", "[S]"),
+        ("MACs of the dense network", f"{stored.dense_macs:,}", "[S]"),
+        ("utilisation, whole run", f"{100 * stored.utilization:.1f} %", "[S]"),
+        ("utilisation within layers", f"{100 * stored.compute_utilization:.1f} %", "[S]"),
+        ("loaded", f"{stored.traffic_bytes['load']:,} bytes", "[S]"),
+        ("stored", f"{stored.traffic_bytes['store']:,} bytes", "[S]"),
+        ("energy of the core", energy_text(energy.total_pj), "[A]"),
+        ("off-chip memory, apart", energy_text(energy.off_chip_pj), "[A]"),
+        ("power of the core", f"{energy.power_mw:,.1f} mW", "[A]"),
     ]
+
+
+def _roofline(shown: Roofline) -> dict[str, Any]:
+    """What the script draws of a roofline, its labels placed already."""
+    scales = [px / _PX_PER_PT / log10(end / start) for px, (start, end) in zip(_PLOT_PX, shown.limits, strict=True)]
+
+    def place(spot: Spot) -> Spot:
+        return log10(spot[0]) * scales[0], log10(spot[1]) * scales[1]
+
+    points: dict[str, list[dict[str, Any]]] = {cause: [] for cause in shown.colours}
+    for one in shown.drawn:
+        x, y = one.macs_per_byte, one.macs_per_cycle
+        about = {"number": one.number, "name": one.name, "tops": shown.tops(y), "share": shown.share(one)}
+        points[words(one.cause)].append({"x": x, "y": y, **about})
+    return {
+        "axes": [MACS_PER_BYTE, MACS_PER_CYCLE],
+        "limits": shown.limits,
+        "corners": shown.corners,
+        "roofs": shown.roof_names,
+        "causes": [{"name": cause, "colour": shown.colours[cause], "points": own} for cause, own in points.items()],
+        "labels": [(*spot, text, *(_PX_PER_PT * pt for pt in offset)) for spot, text, offset in shown.labels(place)],
+    }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from tlm.core.errors import InputError
-from tlm.report.page import LABELS, PJ_PER_UJ, Number, energy_text, figure, page, section, summary, table
+from tlm.report.page import PJ_PER_UJ, Number, energy_text, page
 from tlm.sweeps.columns import COLUMNS, OK
 from tlm.sweeps.store import DATABASE_NAME, read_store
 
@@ -18,16 +17,12 @@ _NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
 _UNITS = {"pJ": "µJ", "us": "µs"}
 """Energies of whole runs have too many digits in picojoules."""
 _WORDS = {
-    "tops_per_w": "efficiency", "macs": "MACs", "off_chip": "off-chip", "utilization": "utilisation", "_": " "
-}  # fmt: skip
-
-_CONTROLS = """<div class="controls">
-<label>horizontal<select id="x"></select></label>
-<label>vertical<select id="y"></select></label>
-<label>colour<select id="colour"></select></label>
-</div>
-<div class="controls" id="filters"></div>
-<div class="controls"><span id="count"></span><button id="reset">show all</button></div>"""
+    "tops_per_w": "efficiency",
+    "macs": "MACs",
+    "off_chip": "off-chip",
+    "utilization": "utilisation",
+    "_": " ",
+}
 
 
 def sweep_page(directory: Path) -> str:
@@ -40,22 +35,13 @@ def sweep_page(directory: Path) -> str:
         about, axes, rows, counts = store.about(), store.axes(), store.rows(), store.counts()
     if not any(row["cycles"] is not None and row["energy_pj"] is not None for row in rows):
         raise InputError(f"{directory / DATABASE_NAME}: {_why_empty(directory, rows)}")
-    effects = "".join(figure(f"effect{index}") for index in range(len(axes)))
-    body = "".join(
-        (
-            f"<h1>{escape(about['scenario'])}: sweep over {escape(', '.join(axes))}</h1>",
-            summary(_summary(axes, rows, counts)),
-            LABELS,
-            section("Pareto front", f"{_CONTROLS}{figure('pareto')}", "The line joins the points that no other beats "
-                    "in both columns. Filters hold for everything on this page."),
-            section("On the front", table("front"), long=True),
-            section("Effect of each parameter", f'<div class="effects">{effects}</div>', "The vertical column above, "
-                    "over all points that the filters leave, whatever their other parameters."),
-            section("Points", table("points"), "Click a heading to sort; points on the front are set off.", long=True),
-        )
-    )  # fmt: skip
-    data = {"columns": _columns(axes), "rows": [_shown(row) for row in rows]}
-    return page(f"{about['scenario']} sweep - cartesian-tlm", body, data, "sweep")
+    return page(
+        "sweep",
+        f"{about['scenario']} sweep - cartesian-tlm",
+        _summary(axes, rows, counts),
+        {"columns": _columns(axes), "rows": [_shown(row) for row in rows]},
+        heading=f"{about['scenario']}: sweep over {', '.join(axes)}",
+    )
 
 
 def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
@@ -73,12 +59,12 @@ def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]
     thrifty = min(done, key=lambda row: (row["energy_pj"], row["point"]))
     rest = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()) if status != OK)
     return [
-        Number("points", f"{len(rows):,}"),
-        Number("equal to the golden model", f"{counts.get(OK, 0):,}"),
-        *([Number("others", rest)] if rest else []),
-        *(Number(axis, _values(axis, rows)) for axis in axes),
-        Number(f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
-        Number(f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
+        ("points", f"{len(rows):,}", ""),
+        ("equal to the golden model", f"{counts.get(OK, 0):,}", ""),
+        *([("others", rest, "")] if rest else []),
+        *((axis, _values(axis, rows), "") for axis in axes),
+        (f"fewest cycles, point {fastest['point']}", f"{fastest['cycles']:,}", "[S]"),
+        (f"least energy, point {thrifty['point']}", energy_text(thrifty["energy_pj"]), "[A]"),
     ]
 
 

@@ -12,10 +12,9 @@ from tlm.compiler.program import Program
 from tlm.core.errors import SimulationError
 from tlm.core.payload import Command, MemoryPayload
 from tlm.results.part_tensors import PartOrder, PartTensors, stored_output
-from tlm.results.result import Tensor
 
 
-class TensorCapture:
+class TensorCapture(PartTensors):
     """Every layer's output, read by debug transport in the cycle after each part's last write.
 
     Args:
@@ -24,20 +23,10 @@ class TensorCapture:
     """
 
     def __init__(self, system: System, program: Program) -> None:
+        super().__init__(program, self._read)
         self._system = system
-        self._program = program
         self._order = PartOrder(program)
-        self._parts = PartTensors(program, self._read_amem)
-        self.part_done = self._parts.part_done
         system.engine.events.layer_started.listen(self._check_tag)  # before anyone looks a tag up
-
-    @property
-    def tensors(self) -> dict[str, Tensor]:
-        """Complete outputs by layer name."""
-        return self._parts.tensors
-
-    def _check_tag(self, header: LayerHeader) -> None:
-        self._order.check(header.tag, f"in cycle {self._system.simulation.clock.now - 1} ")
 
     def check_stored_output(self) -> None:
         """The network's output as the store channel left it off-chip is what counts.
@@ -55,7 +44,10 @@ class TensorCapture:
             )
         self.tensors[name] = stored
 
-    def _read_amem(self, word: int, words: int) -> npt.NDArray[np.uint8]:
+    def _check_tag(self, header: LayerHeader) -> None:
+        self._order.check(header.tag, f"in cycle {self._system.simulation.clock.now - 1} ")
+
+    def _read(self, word: int, words: int) -> npt.NDArray[np.uint8]:
         data = bytearray(words * self._system.config.amem_word_bytes)
         self._system.sram_socket(SramName.AMEM).debug_transport(MemoryPayload(Command.READ, word, data))
         return np.frombuffer(data, np.uint8)

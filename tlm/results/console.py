@@ -1,13 +1,20 @@
-"""The terminal that tables and progress are drawn on."""
+"""The terminal that tables and progress are drawn on, and the two kinds of tables that reports have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 
 from tlm.core.errors import escaped
+
+_MIN_COLUMNS = 76
+"""Narrower terminals wrap the lines: the figures stay whole."""
+_HEAD_COLUMNS = 12
 
 
 class Terminal(Console):
@@ -17,3 +24,38 @@ class Terminal(Console):
         """Everything that is drawn comes through here, in pieces of one style each."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=escaped(segment.text))
+
+
+def report_console(soft_wrap: bool = False) -> Console:
+    """Standard output, as wide as the terminal but wide enough for a report.
+
+    Args:
+        soft_wrap: leave it to the terminal to wrap lines.
+    """
+    width = max(Terminal().width, _MIN_COLUMNS)
+    return Terminal(highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
+
+
+def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
+    """A table with a line a row.
+
+    Args:
+        headings: and how each column is justified; only the first one may be folded.
+        rows: a cell for each heading.
+    """
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading, justify in headings:
+        table.add_column(heading, justify=justify, no_wrap=bool(table.columns), overflow="fold")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def facts(lines: Iterable[tuple[str, str]]) -> Table:
+    """Lines with a heading each."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=_HEAD_COLUMNS, no_wrap=True)
+    table.add_column()
+    for heading, text in lines:
+        table.add_row(heading, Text(text))
+    return table

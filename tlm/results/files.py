@@ -58,19 +58,16 @@ def check_writable_file(path: Path, key: str) -> Path:
     return path
 
 
-def write_result(directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
-    """Write result.json and outputs.npz (every layer's output by name), see :func:`write_record`."""
-    return write_record(directory, RESULT_NAME, text, tensors)
-
-
-def write_record(directory: Path, name: str, text: str, tensors: Mapping[str, npt.NDArray[Any]]) -> list[Path]:
+def write_result(
+    directory: Path, text: str, tensors: Mapping[str, npt.NDArray[Any]], name: str = RESULT_NAME
+) -> list[Path]:
     """Write a record and outputs.npz as a pair: whatever happens, a record never stands beside outputs of another run.
 
     Args:
         directory: an existing directory.
-        name: the record's file.
         text: from :func:`json_text` or :func:`tlm.results.result_json.result_json`.
-        tensors: name -> array.
+        tensors: every layer's output by name.
+        name: the record's file.
     """
     outputs, record = directory / OUTPUTS_NAME, directory / name
     with whole_file(record) as new_record, whole_file(outputs) as new_outputs:  # outputs take their place first

@@ -38,26 +38,20 @@ class PartTensors:
     def part_done(self, tag: int) -> None:
         """A part's last word was written."""
         program, part = self._program, self._program.parts[tag]
-        info = program.network.tensors[program.network.layers[part.layer_index].name]
-        place, per_channel = part.output, planes_per_channel(info)
+        index, place = part.layer_index, part.output
+        info = program.network.tensors[program.network.layers[index].name]
+        if index not in self._images:
+            size = tensor_planes(info), tensor_plane_words(info, program.config.lanes), program.config.amem_word_bytes
+            self._images[index] = np.zeros(size, np.uint8)
+        per_channel = planes_per_channel(info)
         first, planes = part.first_channel * per_channel, part.channels * per_channel
         window = self._read_amem(place.address(first, place.window.first_word), planes * place.window.words)
         words = window.reshape(planes, place.window.words, -1)
-        offset = part.first_tile - place.window.first_word
-        image = self._image(part.layer_index, info)
-        image[first : first + planes, part.first_tile : part.first_tile + part.tiles] = words[
-            :, offset : offset + part.tiles
-        ]
-        self._parts_left[part.layer_index] -= 1
-        if not self._parts_left[part.layer_index]:
-            self.tensors[info.name] = _unpacked(self._images.pop(part.layer_index).tobytes(), info, program)
-
-    def _image(self, layer_index: int, info: TensorInfo) -> npt.NDArray[np.uint8]:
-        if layer_index not in self._images:
-            config = self._program.config
-            shape = tensor_planes(info), tensor_plane_words(info, config.lanes), config.amem_word_bytes
-            self._images[layer_index] = np.zeros(shape, np.uint8)
-        return self._images[layer_index]
+        start, offset = part.first_tile, part.first_tile - place.window.first_word
+        self._images[index][first : first + planes, start : start + part.tiles] = words[:, offset : offset + part.tiles]
+        self._parts_left[index] -= 1
+        if not self._parts_left[index]:
+            self.tensors[info.name] = _unpacked(self._images.pop(index).tobytes(), info, program)
 
 
 class PartOrder:

@@ -136,6 +136,12 @@ class LayerRecord(LayerFigures, frozen=True, kw_only=True):
         """Cause -> cycles, computing and waits; in sum ``cycles``."""
         return {**self.account, **self.waits}
 
+    @property
+    def main_cause(self) -> str:
+        """The one that takes most."""
+        by_cause = self.by_cause()
+        return max(by_cause, key=by_cause.__getitem__)
+
 
 class RunRecord(Struct, frozen=True, kw_only=True):
     """All of result.json."""
@@ -175,10 +181,6 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """How texts call it."""
         return self.scenario or "run from Python"
-
-    def chip_keys(self) -> dict[str, Any]:
-        """Key of the chip -> value."""
-        return asdict(self.chip)
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -310,56 +312,38 @@ def load_result(path: Path) -> RunRecord:
         InputError: missing or unreadable, not a result, of another schema, sums that do not close.
     """
     file = result_path(path)
-    data = _read(file)
-    if data["schema"] != SCHEMA:
-        raise InputError(
-            f"{file}: schema: {data['schema']!r} is not {SCHEMA!r}, which this version reads; run the scenario again"
-        )
-    if "account" not in data:
-        raise InputError(f"{file}: account: missing; the result was made by an older version; run the scenario again")
-    try:
-        record = msgspec.convert(data, RunRecord)
-    except (msgspec.ValidationError, InputError) as error:
-        raise InputError(f"{file}: not a whole result ({error}); run the scenario again") from None
-    _check_sum(file, "account.causes", record.account.causes, record.cycles)
-    for index, layer in enumerate(record.layers):
-        _check_sum(file, f"layers[{index}].account", layer.account, layer.compute_cycles)
-    return record
-
-
-def load_pair(first: Path, second: Path) -> tuple[RunRecord, RunRecord]:
-    """Two results that can be compared.
-
-    Raises:
-        InputError: as of :func:`load_result`; results of different schemas.
-    """
-    files = [result_path(first), result_path(second)]
-    schemas = [_read(file)["schema"] for file in files]
-    if schemas[0] != schemas[1]:
-        raise InputError(
-            f"{files[1]}: schema: {schemas[1]!r} differs from {schemas[0]!r} of {files[0]}; "
-            "compare results of one version: run the older scenario again"
-        )
-    return load_result(first), load_result(second)
-
-
-def _read(file: Path) -> dict[str, Any]:
+    remedy = f"give a {RESULT_NAME} that `tlm run -o DIR` wrote"
     try:
         data = msgspec.json.decode(read_file(file))
     except FileNotFoundError:
         raise InputError(f"{file}: no such result; `tlm run SCENARIO -o DIR` writes DIR/{RESULT_NAME}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{file}: not JSON ({error}); give a {RESULT_NAME} that `tlm run -o DIR` wrote") from None
-    if not isinstance(data, dict):
-        raise InputError(f"{file}: holds no JSON object; give a {RESULT_NAME} that `tlm run -o DIR` wrote")
-    schema = data.get("schema")
-    if not isinstance(schema, str) or not schema.startswith("tlm.result/"):
-        raise InputError(f"{file}: schema: {schema!r} is no result's; give a result.json that `tlm run -o DIR` wrote")
-    return data
-
-
-def _check_sum(file: Path, key: str, counts: Cycles, wanted: int) -> None:
-    if sum(counts.values()) != wanted:
+        raise InputError(f"{file}: not JSON ({error}); {remedy}") from None
+    schema = data.get("schema") if isinstance(data, dict) else None
+    if not str(schema).startswith("tlm.result/"):
+        raise InputError(f"{file}: schema: {schema!r} is no result's; {remedy}")
+    if schema != SCHEMA:
         raise InputError(
-            f"{file}: {key}: sums to {sum(counts.values())}, not {wanted} cycles; the file was edited: run it again"
+            f"{file}: schema: {schema!r} is not {SCHEMA!r}, which this version reads; run the scenario again"
         )
+    try:
+        record = msgspec.convert(data, RunRecord)
+    except (msgspec.ValidationError, InputError) as error:
+        raise InputError(f"{file}: not a whole result ({error}); run the scenario again") from None
+    sums = {"account.causes": (record.account.causes, record.cycles)}
+    sums |= {f"layers[{i}].account": (one.account, one.compute_cycles) for i, one in enumerate(record.layers)}
+    for key, (counts, wanted) in sums.items():
+        if (found := sum(counts.values())) != wanted:
+            raise InputError(f"{file}: {key}: sums to {found}, not {wanted} cycles; the file was edited: run it again")
+    return record
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Key path -> value, of nested tables and lists such as a result's settings."""
+    if isinstance(value, list):
+        items = {f"{path}[{index}]": item for index, item in enumerate(value)}
+    elif isinstance(value, dict):
+        items = {f"{path}.{key}" if path else key: item for key, item in value.items()}
+    else:
+        return {path: value}
+    return {key: one for inner, item in items.items() for key, one in flat(item, inner).items()}

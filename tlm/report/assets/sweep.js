@@ -125,6 +125,12 @@ function update() {
   fill("points", data.columns.filter((c) => c.name !== "outputs_sha256"), shown, new Set(found));
 }
 
+element("effects").append(...parameters.map((_, index) => {
+  const place = document.createElement("div");
+  place.className = "figure";
+  place.id = `effect${index}`;
+  return place;
+}));
 options(element("x"), figures.map((c) => c.name), "cycles");
 options(element("y"), figures.map((c) => c.name), "energy_uj");
 options(element("colour"), parameters.map((c) => c.name), parameters[0].name);
