@@ -131,16 +131,16 @@ def test_foreign_files_are_refused(tmp_path: Path, content: bytes | None, compla
 
 
 def layer(**cycles: int) -> LayerRecord:
-    account, waits = ArrayAccount().by_cause(), WaitAccount().by_cause()
-    for cause, count in cycles.items():
-        (account if cause in account else waits)[cause] = count
+    of_array = ArrayAccount().by_cause()
+    account = ArrayAccount(**{cause: count for cause, count in cycles.items() if cause in of_array})
+    waits = WaitAccount(**{cause: count for cause, count in cycles.items() if cause not in of_array})
     counts = ("steps", "fetch_cycles", "passes", "macs", "useful_macs", "dense_macs", "peak_macs_per_cycle",
               "weight_words", "dense_weight_words", "start_cycle", "end_cycle", "predicted_compute_cycles")  # fmt: skip
     shares = ("utilization", "step_utilization", "lane_utilization", "column_utilization")
     energies = [name for name in EnergyRecord.__struct_fields__ if name != "components_pj"]
     return LayerRecord(
         name="c", kind="pointwise", input_shape=(1, 1, 1), output_shape=(1, 1, 1), kernel=(1, 1), stride=(1, 1),
-        compute_cycles=sum(account.values()), account=account, waits=waits, outputs_sha256="",
+        compute_cycles=account.total, account=account, waits=waits, outputs_sha256="",
         energy=EnergyRecord(components_pj={}, **dict.fromkeys(energies, 0.0)),
         **dict.fromkeys(counts, 0), **dict.fromkeys(shares, 0.0),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from plot_results import POOLED, source, write, write_network
 
 import tlm
 from tlm.core.errors import InputError
+from tlm.observe.account import WaitAccount
 from tlm.observe.causes import WAITS, words
 from tlm.plots import causes, energy, moments, roofline, timeline
 from tlm.plots.chart import Bar, Chart
@@ -85,8 +86,8 @@ def test_waits_are_billed_to_the_layer_that_follows(one: Source) -> None:
     assert shown.amounts(timeline.ENGINE) == sum((Counter(own) for own in wanted.values()), Counter())
 
 
-def waits(by_cause: dict[str, int]) -> dict[str, int]:
-    return {f"waits: {words(cause)}": count for cause, count in by_cause.items() if count}
+def waits(account: WaitAccount) -> dict[str, int]:
+    return {f"waits: {words(cause)}": count for cause, count in account.by_cause().items() if count}
 
 
 def test_bars_of_host_and_dma_are_the_account_s(one: Source) -> None:
@@ -94,7 +95,7 @@ def test_bars_of_host_and_dma_are_the_account_s(one: Source) -> None:
     assert sum(shown.amounts(timeline.HOST).values()) == one.stored.cycles
     for row, channel in ((timeline.LOAD, "load"), (timeline.STORE, "store")):
         states = one.stored.account.dma[channel]
-        assert sum(shown.amounts(row).values()) == one.stored.cycles - states["idle"]
+        assert sum(shown.amounts(row).values()) == one.stored.cycles - states.idle
 
 
 def test_rows_of_layers_hold_what_is_theirs(one: Source) -> None:

@@ -61,8 +61,8 @@ def _layer_figures(layer: LayerRecord) -> dict[str, float]:
         "steps": layer.steps,
         "MACs": layer.macs,
         "utilisation %": 100 * layer.utilization,
-        **layer.account,
-        **{f"wait: {cause}": count for cause, count in layer.waits.items()},
+        **layer.account.by_cause(),
+        **{f"wait: {cause}": count for cause, count in layer.waits.by_cause().items()},
     }
 
 

@@ -96,7 +96,7 @@ def bound_of(layer: LayerRecord, found: Sequence[Outcome] = ()) -> Bound:
     """What takes most of a layer's cycles; of which kind a wait is, from the runs."""
     groups = grouped(layer.by_cause())
     group = max(groups, key=groups.__getitem__)
-    kind = _kind(layer, found) if group in _TRANSFERS and layer.waits.get(group, 0) else ""
+    kind = _kind(layer, found) if group in _TRANSFERS and getattr(layer.waits, group) else ""
     return Bound(group, groups[group] / layer.cycles if layer.cycles else 0.0, kind)
 
 
@@ -105,7 +105,7 @@ def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
     gains = {"": 0}
     for outcome in found:
         if outcome.result is not None and outcome.change.kind:
-            after = outcome.result.layers[layer.name].waits.by_cause()
-            gain = sum(layer.waits.get(cause, 0) - after[cause] for cause in _TRANSFERS)
+            after = outcome.result.layers[layer.name].waits
+            gain = sum(getattr(layer.waits, cause) - getattr(after, cause) for cause in _TRANSFERS)
             gains[outcome.change.kind] = max(gains.get(outcome.change.kind, 0), gain)
     return max(gains, key=gains.__getitem__)

@@ -52,7 +52,7 @@ def _whole_run(stored: RunRecord) -> Iterator[str]:
     if none:
         yield f"  none: {', '.join(none)}"
     for name, channel in stored.account.dma.items():
-        shares = (f"{words(state)} {percent(count, stored.cycles)}" for state, count in channel.items())
+        shares = (f"{words(state)} {percent(count, stored.cycles)}" for state, count in channel.by_cause().items())
         yield f"  DMA {name}: {', '.join(shares)}"
 
 
@@ -75,9 +75,9 @@ def _layers(explanation: Explanation) -> Iterator[str]:
         yield f"    [{stacked(counts, _LAYER_BAR_WIDTH)}]"
     yield f"  {', '.join(f'{letter} {group}' for group, letter in _LETTERS.items())}"
     end = stored.account.waits_at_end
-    if sum(end.values()):
-        parts = ", ".join(f"{cause} {count:,}" for cause, count in end.items() if count)
-        yield f"  behind the last layer: {sum(end.values()):,} cycles ({parts})"
+    if end.total:
+        parts = ", ".join(f"{cause} {count:,}" for cause, count in end.by_cause().items() if count)
+        yield f"  behind the last layer: {end.total:,} cycles ({parts})"
 
 
 def _what_if(explanation: Explanation) -> Iterator[str]:

@@ -21,8 +21,8 @@ def causes_of(source: Source) -> Chart:
     """
     stored = source.stored
     rows: list[tuple[str, Mapping[str, int]]] = [(layer.name, layer.by_cause()) for layer in stored.layers]
-    if any(stored.account.waits_at_end.values()):
-        rows.append((AT_END, stored.account.waits_at_end))
+    if stored.account.waits_at_end.total:
+        rows.append((AT_END, stored.account.waits_at_end.by_cause()))
     if sum(sum(causes.values()) for _, causes in rows) != stored.cycles:
         raise source.edited("layers: their causes and account.waits_at_end are not the run's cycles in sum")
     return _chart(source.title, "layer, with the waits before it", rows, stored.cycles)

@@ -74,8 +74,9 @@ def layer_moments(source: Source) -> LayerMoments:
         Moments(followers[one.before], one.cause, one.first_cycle, one.end_cycle)
         for one in wait_spans(stored.cycles, computing, running, _waiting(timeline))
     ]
-    wanted = {(layer.name, cause): count for layer in stored.layers for cause, count in layer.waits.items()}
-    if _counted(waits) != Counter(wanted | {(AT_END, cause): n for cause, n in stored.account.waits_at_end.items()}):
+    accounts = [(layer.name, layer.waits) for layer in stored.layers] + [(AT_END, stored.account.waits_at_end)]
+    wanted = {(name, cause): count for name, account in accounts for cause, count in account.by_cause().items()}
+    if _counted(waits) != Counter(wanted):
         raise source.edited("timeline: the waits between its parts are not those of the account")
     if _counted(parts) != Counter({(layer.name, "computing"): layer.compute_cycles for layer in stored.layers}):
         raise source.edited("timeline.parts: their cycles are not the compute_cycles of the layers")

@@ -108,6 +108,27 @@ class LayerFigures(Struct, frozen=True, kw_only=True):
     """Real output pixels, summed over the steps."""
     column_steps: Count = 0
     """Real output channels, summed over the steps."""
+    account: ArrayAccount = msgspec.field(default_factory=ArrayAccount)
+    """Causes of ``compute_cycles``, which is their sum."""
+    waits: WaitAccount = msgspec.field(default_factory=WaitAccount)
+    """Cycles without computation before this layer's parts, since the part before or the start of the run."""
+    histogram: tuple[Count, ...] | None = None
+    """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
+
+    @property
+    def cycles(self) -> int:
+        """Compute cycles and the waits before."""
+        return self.compute_cycles + self.waits.total
+
+    def by_cause(self) -> dict[str, int]:
+        """Cause -> cycles, computing and waits; in sum ``cycles``."""
+        return {**self.account.by_cause(), **self.waits.by_cause()}
+
+    @property
+    def main_cause(self) -> str:
+        """The cause that takes most of ``cycles``."""
+        by_cause = self.by_cause()
+        return max(by_cause, key=by_cause.__getitem__)
 
 
 class LayerResult(LayerFigures, frozen=True, kw_only=True):
@@ -115,12 +136,6 @@ class LayerResult(LayerFigures, frozen=True, kw_only=True):
 
     columns: int = 0
     """Output channels that the array computes side by side; ``peak_macs_per_cycle`` is lanes x columns."""
-    account: ArrayAccount = msgspec.field(default_factory=ArrayAccount)
-    """Causes of ``compute_cycles``, which is their sum."""
-    waits: WaitAccount = msgspec.field(default_factory=WaitAccount)
-    """Cycles without computation before this layer's parts, since the part before or the start of the run."""
-    histogram: tuple[int, ...] | None = None
-    """How many outputs have each 4-bit value, the lowest first; None for accumulator output."""
     energy: Energy = msgspec.field(default_factory=Energy)
     """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
 

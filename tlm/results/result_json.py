@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
-from tlm.observe.account import SramAccount
+from tlm.observe.account import ChannelAccount, SramAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
 from tlm.results.files import RESULT_NAME, json_text
@@ -106,19 +106,14 @@ class AccountRecord(Struct, frozen=True, kw_only=True):
     """The account of a whole run (docs/account.md)."""
 
     causes: Cycles
-    waits_at_end: Cycles
-    dma: dict[str, Cycles]
+    waits_at_end: WaitAccount
+    dma: dict[str, ChannelAccount]
     sram: dict[str, SramAccount]
 
 
 class LayerRecord(LayerFigures, frozen=True, kw_only=True):
     """A layer of a run."""
 
-    account: Cycles
-    """Causes of ``compute_cycles``."""
-    waits: Cycles
-    """Causes of the cycles without computation before it."""
-    histogram: tuple[Count, ...] | None = None
     energy: EnergyRecord
     useful_macs: Count
     utilization: Share
@@ -126,21 +121,6 @@ class LayerRecord(LayerFigures, frozen=True, kw_only=True):
     lane_utilization: Share
     column_utilization: Share
     outputs_sha256: str
-
-    @property
-    def cycles(self) -> int:
-        """Compute cycles and the waits before."""
-        return self.compute_cycles + sum(self.waits.values())
-
-    def by_cause(self) -> dict[str, int]:
-        """Cause -> cycles, computing and waits; in sum ``cycles``."""
-        return {**self.account, **self.waits}
-
-    @property
-    def main_cause(self) -> str:
-        """The one that takes most."""
-        by_cause = self.by_cause()
-        return max(by_cause, key=by_cause.__getitem__)
 
 
 class RunRecord(Struct, frozen=True, kw_only=True):
@@ -215,8 +195,8 @@ def result_record(
         bank_conflict_cycles=dict(sorted(result.bank_conflicts.items())),
         account=AccountRecord(
             causes=account.by_cause(),
-            waits_at_end=account.waits_at_end.by_cause(),
-            dma={name: channel.by_cause() for name, channel in account.dma.items()},
+            waits_at_end=account.waits_at_end,
+            dma=dict(account.dma),
             sram=dict(account.sram),
         ),
         energy=_run_energy(result),
@@ -251,8 +231,6 @@ def _layer(layer: LayerResult, result: Result) -> LayerRecord:
     return _record(
         LayerRecord,
         layer,
-        account=layer.account.by_cause(),
-        waits=layer.waits.by_cause(),
         energy=EnergyRecord(**_energy(layer.energy, layer.macs, layer.dense_macs)),
         outputs_sha256=tensor_sha256(result.tensors[layer.name]),
     )
@@ -330,10 +308,10 @@ def load_result(path: Path) -> RunRecord:
         record = msgspec.convert(data, RunRecord)
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"{file}: not a whole result ({error}); run the scenario again") from None
-    sums = {"account.causes": (record.account.causes, record.cycles)}
-    sums |= {f"layers[{i}].account": (one.account, one.compute_cycles) for i, one in enumerate(record.layers)}
-    for key, (counts, wanted) in sums.items():
-        if (found := sum(counts.values())) != wanted:
+    sums = {"account.causes": (sum(record.account.causes.values()), record.cycles)}
+    sums |= {f"layers[{i}].account": (one.account.total, one.compute_cycles) for i, one in enumerate(record.layers)}
+    for key, (found, wanted) in sums.items():
+        if found != wanted:
             raise InputError(f"{file}: {key}: sums to {found}, not {wanted} cycles; the file was edited: run it again")
     return record
 
