@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+Lane: TypeAlias = tuple[float, float]
+"""What a bar takes of its row, which is 1 high and has its middle at 0: top and height, downwards."""
 
-class Lane(NamedTuple):
-    """What a bar takes of its row, which is 1 high and has its middle at 0; downwards."""
-
-    top: float
-    height: float
-
-
-WHOLE, UPPER, LOWER = Lane(-0.37, 0.74), Lane(-0.40, 0.50), Lane(0.10, 0.24)
+WHOLE: Lane = (-0.37, 0.74)
+UPPER: Lane = (-0.40, 0.50)
+LOWER: Lane = (0.10, 0.24)
 
 
 class Bar(NamedTuple):
@@ -74,12 +71,11 @@ class Chart:
 
     def amounts(self, row: str, panel: int = 0) -> dict[str, float]:
         """Name of a series -> length of its bars in a row together."""
-        bars = ((series.name, bar) for series in self.panels[panel].series for bar in series.bars)
-        found: dict[str, float] = {}
-        for name, bar in bars:
-            if self.rows[bar.row] == row:
-                found[name] = found.get(name, 0) + bar.length
-        return found
+        lengths = {
+            series.name: [bar.length for bar in series.bars if self.rows[bar.row] == row]
+            for series in self.panels[panel].series
+        }
+        return {name: sum(found) for name, found in lengths.items() if found}
 
 
 def stacked(

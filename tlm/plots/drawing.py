@@ -102,7 +102,7 @@ def _bars(axes: Axes, panel: Panel) -> None:
         ranges = [(bar.start, bar.length) for bar, _ in found]
         colours = [colour for _, colour in found]
         # Not snapped to pixels: many bars are shorter than one, and would be drawn a whole pixel wide, or not at all.
-        axes.broken_barh(ranges, (row + lane.top, lane.height), facecolors=colours, linewidth=0, snap=False)
+        axes.broken_barh(ranges, (row + lane[0], lane[1]), facecolors=colours, linewidth=0, snap=False)
 
 
 def _texts(axes: Axes, panel: Panel, inches: float) -> None:

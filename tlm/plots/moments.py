@@ -47,10 +47,6 @@ class LayerMoments(NamedTuple):
     transfers: Sequence[Moments]
     """In which DMA moves something for them."""
 
-    def of_layer(self, name: str) -> list[Moments]:
-        """All of one layer."""
-        return [one for kind in self for one in kind if one.layer == name]
-
 
 def layer_moments(source: Source) -> LayerMoments:
     """When which layer computed, waited, and had transfers under way.

@@ -153,18 +153,13 @@ def roofline_of(source: Source) -> Roofline:
     Raises:
         InputError: its timeline contradicts its account.
     """
-    stored, moments = source.stored, layer_moments(source)
-    points = [
-        RooflinePoint(
-            number,
-            layer.name,
-            layer.macs,
-            layer.load_bytes + layer.store_bytes,
-            _covered_cycles(moments.of_layer(layer.name)),
-            layer.main_cause,
-        )
-        for number, layer in enumerate(stored.layers, 1)
-    ]
+    stored = source.stored
+    moments = [one for kind in layer_moments(source) for one in kind]
+    points = []
+    for number, layer in enumerate(stored.layers, 1):
+        cycles = _covered_cycles([one for one in moments if one.layer == layer.name])
+        moved_bytes = layer.load_bytes + layer.store_bytes
+        points.append(RooflinePoint(number, layer.name, layer.macs, moved_bytes, cycles, layer.main_cause))
     causes = stored.account.causes
     main_cause = max(causes, key=causes.__getitem__)
     run = RooflinePoint(0, "whole run", stored.macs, stored.traffic_bytes["total"], stored.cycles, main_cause)

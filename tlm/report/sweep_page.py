@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 def _title(name: str) -> str:
     """A column's name without the unit, which stands beside it."""
-    for unit in ("_us", "_pj", "_mw", "_bytes", "_cycles"):
-        name = name.removesuffix(unit)
+    name = re.sub("_(us|pj|mw|bytes|cycles)$", "", name)
     for found, shown in _WORDS.items():
         name = name.replace(found, shown)
     return name

@@ -37,7 +37,17 @@ class ResultBuilder:
         network = self.program.network
         load_bytes, store_bytes = self.recorder.moved_bytes.values()
         layers = [self._layer(index) for index in range(len(network.layers))]
-        energy = self.meter.account([self._share(index, layer) for index, layer in enumerate(layers)])
+        shares = [
+            LayerShare(
+                tags=self.program.parts_of_layer[index],
+                load_bytes=layer.load_bytes,
+                store_bytes=layer.store_bytes,
+                wmem_words=layer.weight_load_bytes // self.config.wmem_word_bytes,
+                imem_words=layer.instruction_load_bytes // self.config.imem_word_bytes,
+            )
+            for index, layer in enumerate(layers)
+        ]
+        energy = self.meter.account(shares)
         return Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
             layers={layer.name: replace(layer, energy=own) for layer, own in zip(layers, energy.layers, strict=True)},
@@ -59,16 +69,6 @@ class ResultBuilder:
             compute_events=energy.compute_events,
             events=energy.events,
             timeline=timeline(self.recorder, self.program),
-        )
-
-    def _share(self, index: int, layer: LayerResult) -> LayerShare:
-        """What of the DMA's work is a layer's."""
-        return LayerShare(
-            tags=self.program.parts_of_layer[index],
-            load_bytes=layer.load_bytes,
-            store_bytes=layer.store_bytes,
-            wmem_words=layer.weight_load_bytes // self.config.wmem_word_bytes,
-            imem_words=layer.instruction_load_bytes // self.config.imem_word_bytes,
         )
 
     def _passes(self, index: int) -> tuple[PassRecord, ...]:
