@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import FloatArray
-from tlm.exchange.onnx_reader import INPUT_TYPES, Imported, require_onnx
+from tlm.exchange.onnx_file import INPUT_TYPES
+from tlm.exchange.onnx_reader import Imported, require_onnx
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network import golden
 from tlm.network.layers import INPUT, Layer
