@@ -51,9 +51,7 @@ class Operator:
     inputs: int
     """How many; a further one that is given is refused."""
     attributes: Mapping[str, Any]
-    """Name -> default, which has the attribute's type."""
-    only: Mapping[str, tuple[Any, ...]]
-    """Name -> the values that an attribute may have, the default first."""
+    """Name -> default, which has the attribute's type; or the list of the values that are read, the default first."""
     domains: tuple[str, ...]
 
 
@@ -197,17 +195,16 @@ def by_channel(constant: FloatArray, shape: Shape, channels: int) -> FloatArray:
 
 def _attributes(node: NodeProto, operator: Operator) -> dict[str, Any]:
     """Attributes, defaults included: whole numbers, floats, texts and tuples of whole numbers."""
-    given = {**operator.attributes, **{key: values[0] for key, values in operator.only.items()}}
+    given = {key: one[0] if isinstance(one, list) else one for key, one in operator.attributes.items()}
     for one in node.attribute:
-        value, default = _value(one), given.get(one.name)
+        value, default, allowed = _value(one), given.get(one.name), operator.attributes.get(one.name)
         if default is None:
             read = f"; read are {', '.join(given)}" if given else ""
             raise InputError(f"{one.name} is {value!r}, but must be left out{read}")
         if type(value) is not type(default):
             kind = {int: "a whole number", float: "a float", str: "a text", tuple: "whole numbers"}[type(default)]
             raise InputError(f"{one.name} is {value!r}, but must be {kind}")
-        allowed = operator.only.get(one.name)
-        if allowed is not None and value not in allowed:
+        if isinstance(allowed, list) and value not in allowed:
             raise InputError(f"{one.name} is {value!r}, but must be {' or '.join(map(repr, allowed))}")
         given[one.name] = value
     return given

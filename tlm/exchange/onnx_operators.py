@@ -1,7 +1,7 @@
 """Which operators of ONNX are read, and what becomes of each: one small handler per operator.
 
-A handler's decorator names every attribute that is read: with its default where it is honoured, or with the values that
-it may have. An operator, an attribute, an input or a domain that is not named here is refused.
+A handler's decorator names every attribute that is read: with its default, or with a list of the values that it may
+have. An operator, an attribute, an input or a domain that is not named here is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _WINDOW: Mapping[str, Any] = {
     "auto_pad": "NOTSET", "pads": (), "strides": (1, 1), "dilations": (1, 1), "kernel_shape": ()
 }  # fmt: skip
 _QUANTISERS = (*ONNX_DOMAINS, MICROSOFT)
-_FLOAT_TYPES = (0, 1, 10)
+_FLOAT_TYPES = [0, 1, 10]
 """TensorProto: not said, FLOAT, FLOAT16."""
 _RANGES = {(0, 15): False, (-8, 7): True}
 
@@ -34,16 +34,12 @@ OPERATORS: dict[str, Operator] = {}
 
 
 def _operator(
-    name: str,
-    inputs: int,
-    attributes: Mapping[str, Any] | None = None,
-    only: Mapping[str, tuple[Any, ...]] | None = None,
-    domains: tuple[str, ...] = ONNX_DOMAINS,
+    name: str, inputs: int, attributes: Mapping[str, Any] | None = None, domains: tuple[str, ...] = ONNX_DOMAINS
 ) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
     """Make a function the handler of an operator: it takes a node and gives its output. Arguments as of Operator."""
 
     def register(handle: Callable[[Node], Value]) -> Callable[[Node], Value]:
-        OPERATORS[name] = Operator(handle, inputs, attributes or {}, only or {}, domains)
+        OPERATORS[name] = Operator(handle, inputs, attributes or {}, domains)
         return handle
 
     return register
@@ -52,12 +48,10 @@ def _operator(
 # -- quantisation -----------------------------------------------------------------------------------------------------
 
 
-# saturate: of 8-bit floats only
 @_operator(
     "QuantizeLinear",
     3,
-    {"axis": 1, "output_dtype": 0},
-    {"block_size": (0,), "saturate": (1, 0), "precision": _FLOAT_TYPES},
+    {"axis": 1, "output_dtype": 0, "block_size": [0], "saturate": [1, 0], "precision": _FLOAT_TYPES},
     _QUANTISERS,
 )
 def _quantize_linear(node: Node) -> Value:
@@ -71,7 +65,7 @@ def _quantize_linear(node: Node) -> Value:
     return Levels(node.name, value, scale, zero, low - zero, high - zero)
 
 
-@_operator("DequantizeLinear", 3, {"axis": 1}, {"block_size": (0,), "output_dtype": _FLOAT_TYPES}, _QUANTISERS)
+@_operator("DequantizeLinear", 3, {"axis": 1, "block_size": [0], "output_dtype": _FLOAT_TYPES}, _QUANTISERS)
 def _dequantize_linear(node: Node) -> Value:
     """Whole numbers become a tensor that the engine holds, worth whatever this node says."""
     value, quantiser = node.value(), quantiser_of(node)
@@ -128,7 +122,7 @@ def _conv(node: Node) -> Value:
 
 
 @_operator("MatMul", 2)
-@_operator("Gemm", 3, {"transB": 0}, {"alpha": (1.0,), "beta": (1.0,), "transA": (0,)})
+@_operator("Gemm", 3, {"transB": 0, "alpha": [1.0], "beta": [1.0], "transA": [0]})
 def _linear(node: Node) -> Value:
     source = node.graph.layers.placed(node.name, node.quantised())
     whole, scale = node.weights()
@@ -224,7 +218,7 @@ def _clip(node: Node) -> Value:
     raise InputError(f"clips to {low:g}..{high:g} before quantisation; the engine clips to 4 bits only")
 
 
-@_operator("BatchNormalization", 5, {"epsilon": 1e-5, "momentum": 0.9}, {"training_mode": (0,), "spatial": (1,)})
+@_operator("BatchNormalization", 5, {"epsilon": 1e-5, "momentum": 0.9, "training_mode": [0], "spatial": [1]})
 def _batch_normalization(node: Node) -> Value:
     value = node.sums(node.value())
     if not isinstance(value, Sum) or not value.plain:
@@ -244,7 +238,7 @@ def _batch_normalization(node: Node) -> Value:
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-@_operator("MaxPool", 1, {**_WINDOW, "ceil_mode": 0}, {"storage_order": (0,)})  # storage_order: of the indices
+@_operator("MaxPool", 1, {**_WINDOW, "ceil_mode": 0, "storage_order": [0]})
 def _max_pool(node: Node) -> Value:
     source, kernel = node.map(), node.given["kernel_shape"]
     geometry = window(node.given, source.shape[2:], kernel)
@@ -273,7 +267,7 @@ def _global_average_pool(node: Node) -> Value:
     return _mean(node, source, (source.shape[2], source.shape[3]))
 
 
-@_operator("ReduceMean", 2, {"axes": (), "keepdims": 1}, {"noop_with_empty_axes": (0,)})
+@_operator("ReduceMean", 2, {"axes": (), "keepdims": 1, "noop_with_empty_axes": [0]})
 def _reduce_mean(node: Node) -> Value:
     axes, source = tuple(node.whole(1, "axes")) if node.has(1) else node.given["axes"], node.map()
     over = {axis % 4 if -4 <= axis < 4 else axis for axis in axes}
@@ -295,7 +289,7 @@ def _layer(node: Node, name: str, source: Quantised) -> Quantised:
     return Quantised(name, source.scale, source.signed)
 
 
-@_operator("Pad", 4, {"pads": (), "value": 0.0}, {"mode": ("constant",)})
+@_operator("Pad", 4, {"pads": (), "value": 0.0, "mode": ["constant"]})
 def _pad(node: Node) -> Value:
     source, layers = node.map(), node.graph.layers
     pads = node.whole(1, "pads") if len(node.proto.input) > 1 else list(node.given["pads"])
