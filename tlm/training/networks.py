@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +31,8 @@ class LayeredNetwork(nn.Module):
             Pooling(spec, quantised) if spec.kind in ("maximum", "average") else make(spec)
             for spec in architecture.layers
         )
+        # the layout of kernels in memory in which a processor convolves fastest
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, activations: Tensor) -> Tensor:
         """Class scores (N, classes); an INT4 network's are those of the engine times the scale of its last layer.
@@ -115,12 +116,3 @@ class Int4Network(LayeredNetwork):
         for module in self.modules():
             if isinstance(module, OutputStep):
                 module.dynamic = dynamic
-
-
-AnyNetwork = TypeVar("AnyNetwork", bound=LayeredNetwork)
-
-
-def fast(network: AnyNetwork) -> AnyNetwork:
-    """The network with its kernels in the layout of memory in which a processor convolves fastest."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network

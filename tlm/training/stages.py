@@ -10,7 +10,7 @@ import torch
 from tlm.training.batches import Batches
 from tlm.training.gradual import make_masks
 from tlm.training.loop import Shown, StageLoop, accuracy, read_checkpoint, silent
-from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork, fast
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import read_weights
 
@@ -100,28 +100,25 @@ class Training:
 
     def _blank(self, stage: Stage) -> LayeredNetwork:
         """A network that a checkpoint of this stage can be loaded into."""
-        architecture = self.recipe.architecture()
         if stage.kind == "int4":
-            quantised = fast(Int4Network(architecture))
+            quantised = Int4Network(self.recipe.architecture())
             if self.recipe.has_densities(stage):
                 quantised.make_masks()
             return quantised
-        network = fast(FloatNetwork(architecture))
+        network = FloatNetwork(self.recipe.architecture())
         make_masks(self.recipe, stage, network)
         return network
 
     def _started(self, stage: Stage, batches: Batches) -> LayeredNetwork:
-        if stage.start is None:
-            network = fast(FloatNetwork(self.recipe.architecture()))
-            if stage.weights_file is not None:
-                network.load_state_dict(self._given[stage.name])
-        else:
-            trained = self.network(stage.start)
-            assert isinstance(trained, FloatNetwork)
-            if stage.kind == "int4":
-                quantised = fast(Int4Network(self.recipe.architecture()))
-                quantised.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
-                return quantised
-            network = trained
+        network: LayeredNetwork = (
+            FloatNetwork(self.recipe.architecture()) if stage.start is None else self.network(stage.start)
+        )
+        assert isinstance(network, FloatNetwork)
+        if stage.weights_file is not None:
+            network.load_state_dict(self._given[stage.name])
+        if stage.kind == "int4":
+            quantised = Int4Network(self.recipe.architecture())
+            quantised.start_from(network, batches.plain(_CALIBRATION_IMAGES))
+            return quantised
         make_masks(self.recipe, stage, network)
         return network
