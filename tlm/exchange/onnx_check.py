@@ -47,11 +47,6 @@ class Compared:
     differing: list[str]
     """Layers that break the rule, and how."""
 
-    @property
-    def scores(self) -> float:
-        """The last layer's share, after all that comes before."""
-        return list(self.layers.values())[-1]
-
 
 @np.errstate(all="ignore")  # scales at the ends of what a float holds
 def compare(imported: Imported, batch: Int8Array) -> Compared:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto
 
 _LAYOUT = ("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Slice")
-"""They move whole numbers, and the scales behind them likewise."""
+"""They move whole numbers, and their scales in the same way."""
 _INTEGERS = re.compile(r"u?int(2|4|8|16|32)")
 
 

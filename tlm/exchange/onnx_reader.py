@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 _CONSTANTS, _TIMES_HELD = 1 << 22, 8
-"""Values that nodes may work out from constants: so many, and so many times what the file holds. Weights pass through a
-few nodes; a small file that asks for more is up to no good."""
+"""Values that nodes may compute from constants: this many, and this many times what the file holds. Weights pass
+through a few nodes; a small file that asks for more is hostile."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tlm.inputs.labelled import LabelledImages
 
 _FARTHEST = 2
-"""An image is shifted by up to so many pixels in y and in x [A]."""
+"""Most pixels by which an image is shifted in y and in x [A]."""
 
 
 class Batches:

@@ -16,9 +16,9 @@ from tlm.training.pruning import live_words, mask_of, prune_taps, prune_weights,
 from tlm.training.recipe import FULL_TAPS, Recipe, Schedule, Stage
 
 _FALLS = 100
-"""A cubic density falls in so many steps at most, so that masks need not be worked out anew with every batch."""
+"""A cubic density falls in at most this many steps, so that masks are not recomputed with every batch."""
 _SHARE_FALLS = 10
-"""A stepwise density falls so many times."""
+"""How often a stepwise density falls."""
 _ROUNDING = 1e-9  # a share that should be whole may come out a bit above it
 
 

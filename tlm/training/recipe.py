@@ -50,7 +50,7 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     size: _Count = 224
     """Side of the images of a folder, pixels."""
     train_images: _Count | None = None
-    """Only the first so many; default all."""
+    """Only the first ones, this many; default all."""
     test_images: _Count | None = None
 
     def load(self, part: Part, directory: str | None = None) -> LabelledImages:
@@ -86,7 +86,7 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     rate: _Positive = 0.1
     """Highest learning rate of the one-cycle schedule."""
     taps: Annotated[int, Meta(ge=1, le=9)] | None = None
-    """Prune the depth-wise kernels to so many taps in the course of this stage."""
+    """Taps that each channel of a depth-wise kernel has left at the end of this stage."""
     word_density: _Share | None = None
     """Prune the weight words (input channel x tap x 32 output channels) of each convolution to this share."""
     density: _Share | None = None

@@ -57,7 +57,7 @@ class Training:
         """Every stage that is not done yet; what a checkpoint holds is not done again.
 
         Args:
-            stop_after: leave a stage after so many steps, as an interruption would (for tests).
+            stop_after: leave a stage after this many steps, as an interruption would (for tests).
             only: as of :meth:`stages`.
         """
         torch.set_num_threads(self.recipe.threads)
