@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, bank_offsets, both, chips, closed_form, dense_weights, oracle_passes
 from cycle_oracle import Pass
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import random_activations, random_weights
@@ -111,8 +112,8 @@ def check_layer(fidelity: str, case: NetworkCase, chip: ChipConfig, offsets: dic
     assert places[2] == (None if layer.residual is None else places[0])
 
 
-def check_kind(fidelity: str, kind: str, examples: int) -> None:
-    @settings(max_examples=examples)
+def check_kind(fidelity: str, kind: str, number: settings) -> None:
+    @number
     @given(layers(kind), chips())
     def check(case: tuple[NetworkCase, dict[str, int]], chip: ChipConfig) -> None:
         check_layer(fidelity, case[0], chip, case[1])
@@ -121,16 +122,17 @@ def check_kind(fidelity: str, kind: str, examples: int) -> None:
 
 
 @both
+@pytest.mark.hypothesis
 @pytest.mark.parametrize("kind", KINDS)
 def test_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, 15)
+    check_kind(fidelity, kind, examples(15))
 
 
 @both
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, 150)
+    check_kind(fidelity, kind, settings(max_examples=150))
 
 
 # -- DMA beside the computation -----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_cases import MEMORIES, NetworkCase, both, check_values, chips, compiled, networks
+from examples import examples
 from hypothesis import given, settings
 
 import tlm
@@ -25,7 +26,7 @@ ARGUMENTS = (networks(), chips(), MEMORIES)
 
 
 @both
-@settings(max_examples=60)
+@examples(60)
 @given(*ARGUMENTS)
 def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     run_case(fidelity, case, chip, memories)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks
+from examples import examples
 from fidelities import assert_equal, both
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -43,14 +44,14 @@ def with_wmem(chip: ChipConfig, words: int | None) -> ChipConfig:
 
 
 @given(case=networks(), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(60, suppress_health_check=list(HealthCheck))
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 
 
 @pytest.mark.slow
 @given(case=networks(max_layers=5), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 
