@@ -176,7 +176,7 @@ class Aligner(Module):
                 stage = self.clock.now - token.entered_cycle - self._first_stage_cycles
                 if 0 <= stage < stages:
                     self._route(token, stage)
-            if self.clock.now - self._in_flight[0].entered_cycle == self._latency_cycles:
+            while self._in_flight and self.clock.now - self._in_flight[0].entered_cycle == self._latency_cycles:
                 yield from self._leave(self._in_flight.popleft())
 
     def _route(self, token: _Token, stage: int) -> None:
