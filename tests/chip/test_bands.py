@@ -41,7 +41,7 @@ def check(case: BandCase) -> None:
     assert weight_reads == (0 if case.header().pooling else sum(p.counts["steps"] for p in expected))
 
 
-@examples(30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_generated_bands(case: BandCase) -> None:
     check(case)

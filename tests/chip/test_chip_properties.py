@@ -61,7 +61,7 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
 
 
 @both
-@examples(6)
+@settings(max_examples=2)
 @given(networks(), chips(), MEMORIES)
 def test_a_slower_memory_never_shortens_a_run(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -192,7 +192,7 @@ def check_models_agree(case: NetworkCase, chip: ChipConfig, memories: Mapping[st
     assert beat.bank_conflicts == burst.bank_conflicts
 
 
-@examples(15)
+@settings(max_examples=4)
 @given(networks(), chips(), MEMORIES)
 def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_models_agree(case, chip, memories)
@@ -316,6 +316,7 @@ def test_a_program_is_refused_by_a_chip_that_it_does_not_fit(fidelity: str, key:
 # -- operating points -------------------------------------------------------------------------------------------------
 
 
+@examples(100)
 @given(
     st.decimals(0, 100_000, places=3, allow_nan=False).map(float),
     st.sampled_from((0.75, 0.8, 0.9, 1.0, 1.1, 1.2)),

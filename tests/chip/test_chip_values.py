@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_cases import MEMORIES, NetworkCase, both, check_values, chips, compiled, networks
-from examples import examples
 from hypothesis import given, settings
 
 import tlm
@@ -26,7 +25,7 @@ ARGUMENTS = (networks(), chips(), MEMORIES)
 
 
 @both
-@examples(60)
+@settings(max_examples=15)
 @given(*ARGUMENTS)
 def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     run_case(fidelity, case, chip, memories)

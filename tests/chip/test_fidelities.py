@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks
-from examples import examples
 from fidelities import assert_equal, both
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -44,7 +43,7 @@ def with_wmem(chip: ChipConfig, words: int | None) -> ChipConfig:
 
 
 @given(case=networks(), chip=chips(), words=SMALL_WMEM)
-@examples(60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 

@@ -11,7 +11,6 @@ from chip_cases import NetworkCase, check_values, chips, room_for
 from command import REPOSITORY
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
 from driver_checks import Driver, packed
-from examples import examples
 from fidelities import assert_equal, both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -92,7 +91,7 @@ def words_seen(program: Program) -> int:
 
 
 @given(case=deep_networks(), chip=chips(**MEMORIES), share=SHARES)
-@examples(20, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
 
@@ -114,7 +113,7 @@ def with_room_for(groups: Mapping[str, int], network: tlm.Network, chip: ChipCon
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
-@examples(25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 def test_small_memories_for_weights_and_instructions_change_no_value(
     case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
 ) -> None:
@@ -131,7 +130,7 @@ def test_many_small_memories_for_weights_and_instructions_change_no_value(
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), share=SHARES)
-@examples(12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 def test_both_models_agree_on_whole_networks(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     _, program = program_between(case, chip, share)
     assert_equal(*both(program, case.activations))

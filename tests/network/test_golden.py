@@ -49,7 +49,7 @@ def check(case: Case) -> None:
     np.testing.assert_array_equal(outputs["c"], expected, err_msg=repr(case))
 
 
-@pytest.mark.hypothesis
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", range(8))
 def test_generated_layers(part: int) -> None:
     @seed(part)

@@ -1,10 +1,17 @@
-"""How many random examples Hypothesis tries: all in the thorough profile, a quarter in the quick one."""
+"""How many random examples Hypothesis tries: all in the thorough profile, a quarter in the quick one.
+
+`make test` runs the quick profile; `make test-slow` runs what is marked "thorough" once more, in the thorough profile.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+Test = TypeVar("Test", bound=Callable[..., None])
 
 QUICK_SHARE = 4
 THOROUGH_EXAMPLES = 100
@@ -19,13 +26,18 @@ COMMON: dict[str, Any] = {
 
 
 def register_profiles() -> None:
-    """`make test` runs the quick profile, `make test-slow` every random test once more in the thorough one."""
     settings.register_profile("thorough", max_examples=THOROUGH_EXAMPLES, **COMMON)
     settings.register_profile("quick", max_examples=THOROUGH_EXAMPLES // QUICK_SHARE, **COMMON)
     settings.load_profile("quick")  # pytest --hypothesis-profile loads another one later
 
 
-def examples(thorough: int, **keys: Any) -> settings:
-    """Settings for so many examples in the thorough profile; ``keys`` are Hypothesis's."""
+def examples(thorough: int, **keys: Any) -> Callable[[Test], Test]:
+    """Give a test so many examples in the thorough profile; ``keys`` are Hypothesis's settings."""
     share = THOROUGH_EXAMPLES // settings().max_examples
-    return settings(max_examples=max(1, thorough // share), **keys)
+    chosen = settings(max_examples=max(1, thorough // share), **keys)
+
+    def decorate(test: Test) -> Test:
+        marked: Test = pytest.mark.thorough(chosen(test))
+        return marked
+
+    return decorate

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
-from examples import examples
 from hypothesis import HealthCheck, given, settings
 from layouts import WAVES_PIXELS, declared, read_layout
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
@@ -330,7 +329,7 @@ def check_both_levels(case: NetworkCase, chip: tlm.ChipConfig, share: float, dir
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), share=SHARES)
-@examples(8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
 def test_any_network(case: NetworkCase, chip: tlm.ChipConfig, share: float, tmp_path_factory: Any) -> None:
     check_both_levels(case, chip, share, tmp_path_factory.mktemp("any"))
 

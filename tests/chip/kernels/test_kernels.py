@@ -82,7 +82,7 @@ def check_sums(case: Case) -> None:
         assert not sums[:, g.out_pixels :].any(), f"{method.__name__}: lanes beyond the last pixel are not 0"
 
 
-@pytest.mark.hypothesis
+@pytest.mark.thorough
 @pytest.mark.parametrize("lanes", ARRAY_SIZES)
 @pytest.mark.parametrize("columns", ARRAY_SIZES)
 def test_generated_layers_equal_onnxruntime(lanes: int, columns: int) -> None:

@@ -148,6 +148,7 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
     np.testing.assert_array_equal(values, acc[:, :pixels] + bias[:, None])
 
 
+@examples(100)
 @given(st.sampled_from(ARRAY_SIZES), st.tuples(*[st.integers(1, 9)] * 3), st.booleans())
 def test_tensors_survive_packing(lanes: int, shape: tuple[int, int, int], signed: bool) -> None:
     rng = np.random.default_rng(sum(shape))

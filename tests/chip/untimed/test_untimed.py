@@ -49,7 +49,7 @@ def check_program(program: Program, activations: np.ndarray, more: int = 1) -> N
     check_tensors(evaluator.tensors(activations), golden)
 
 
-@examples(50)
+@settings(max_examples=12)
 @given(networks(max_layers=4), chips(), SMALL_MEMORIES)
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_program(compiled(case, chip, memories), case.activations)
