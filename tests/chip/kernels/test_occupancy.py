@@ -164,7 +164,7 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
     check(program, case.activations)
 
 
-@settings(max_examples=2)
+@examples(8)
 @given(st.data(), chips(**FAST_MEMORY, amem_words=4096))
 def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
     check_bands(data, chip)
