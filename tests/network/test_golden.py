@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, seed, settings
+from examples import examples
+from hypothesis import given, seed
 from oracles import conv_integer, requantised
 from strategies import Case, cases, extremes, random_activations
 
@@ -48,10 +49,11 @@ def check(case: Case) -> None:
     np.testing.assert_array_equal(outputs["c"], expected, err_msg=repr(case))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("part", range(8))
 def test_generated_layers(part: int) -> None:
     @seed(part)
-    @settings(max_examples=100)
+    @examples(100)
     @given(cases())
     def run(case: Case) -> None:
         check(case)
