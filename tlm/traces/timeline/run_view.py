@@ -11,15 +11,11 @@ from functools import cached_property
 
 from tlm.chip.engine import PassStarted
 from tlm.chip.format.driver import Unit
-from tlm.observe.account import Spans, WaitSpan, wait_spans
-from tlm.observe.array_spans import ArraySpan, array_spans
-from tlm.observe.causes import FILLS
 from tlm.observe.passes import PassRecord
-from tlm.observe.timeline import Timeline
+from tlm.observe.spans import CauseSpan, part_spans, wait_spans
+from tlm.observe.timeline import Timeline, TransferSpan
 from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
-
-_FILLS = {sram.name.lower(): cause for sram, cause in FILLS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +74,22 @@ class RunView:
         """In the order of execution; those of which a pass has begun."""
         return list(self._parts())
 
-    def array_spans(self, part: PartView) -> Iterator[ArraySpan]:
+    def array_spans(self, part: PartView) -> Iterator[CauseSpan]:
         """What the array did during a part, up to what was seen; nothing for the fetches of a pass under way."""
         passes = part.passes
         if not part.ended:
             passes = (*(self._closed(one, part.end_cycle) for one in passes), *self._next_pass(part))
         known = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
-        return array_spans(passes, self.watched.system.config, known)
+        return part_spans(passes, self.watched.system.config, known)
 
-    def wait_spans(self) -> Iterator[WaitSpan]:
+    def wait_spans(self) -> Iterator[CauseSpan]:
         """What no part computed for."""
-        activity = self.watched.recorder.activity
-        waiting = {cause: self._until_now(spans) for cause, spans in activity.waiting.items()}
-        self._add_present_wait(waiting)
-        parts = [(part.first_cycle, part.end_cycle) for part in self.parts]
-        return wait_spans(self.cycles, parts, self._until_now(activity.running), waiting)
+        recorder, parts = self.watched.recorder, [(part.first_cycle, part.end_cycle) for part in self.parts]
+        return wait_spans(self.cycles, parts, recorder.running.until(self.cycles), recorder.waiting)
+
+    def refused(self, transfer: TransferSpan) -> int:
+        """SRAM accesses of a transfer that were refused."""
+        return self.watched.recorder.transfers[Unit(transfer.channel)][transfer.index].refused
 
     def _parts(self) -> Iterator[PartView]:
         for tag, record in self.watched.recorder.parts.items():
@@ -124,20 +121,3 @@ class RunView:
         if len(part.passes) < of_program.groups * of_program.tiles:
             start = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
             yield PassRecord(0, 0, start, part.end_cycle, part.end_cycle, part.end_cycle)
-
-    def _add_present_wait(self, waiting: dict[str, Spans]) -> None:
-        """Of a run that stopped while the host slept until a transfer was done, which is only known when it is."""
-        last = self.timeline.host[-1] if self.timeline.host else None
-        finished = self.watched.recorder.host.done
-        if finished or last is None or last.state != "sleep" or last.waits_for == Unit.ENGINE.value:
-            return
-        own = [one for one in self.timeline.transfers if one.channel == last.waits_for]
-        if own and own[-1].last_cycle == self.cycles - 1:  # else its interrupt has come
-            cause = "activations" if last.waits_for == Unit.STORE.value else _FILLS[own[-1].sram]
-            waiting[cause].add(last.first_cycle, self.cycles)
-
-    def _until_now(self, spans: Spans) -> Spans:
-        closed = Spans()
-        for first, last in spans.until(self.cycles):
-            closed.add(first, last + 1)
-        return closed

@@ -147,7 +147,7 @@ class TimelineTrace:
             "voltage_v": config.voltage_v,
             "fidelity": system.fidelity.value,
             "cycles": self._view.cycles,
-            "finished": self._watched.recorder.host.done,
+            "finished": self._watched.recorder.done,
             "stopped_by": stopped_by,
             "left_out": left_out,
             "max_events": self._max_events,

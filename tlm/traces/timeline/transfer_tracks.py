@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from tlm.chip.engine import Accessed, Port
 from tlm.chip.format.driver import Unit
 from tlm.chip.payloads import BurstBeat, Work
-from tlm.chip.states import ChannelState
 from tlm.chip.system import System
 from tlm.core.payload import Payload, Response
-from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.timeline import HostSpan, TransferSpan
 from tlm.traces.timeline.engine_tracks import running_total
 from tlm.traces.timeline.events import ENGINE, REQUANTISER, Event, EventMaker, Level
 from tlm.traces.timeline.run_view import RunView
 
-_PORTS = {Port.DMA_LOAD: "load", Port.DMA_STORE: "store"}
 _CHANNELS = ("load", "store")
 
 
@@ -53,13 +48,7 @@ class TransferWatcher:
         self._clock = system.simulation.clock
         self._max_bursts = max_bursts
         self._bursts: dict[str, dict[tuple[int, int], BurstRecord]] = {"load": {}, "store": {}}
-        self._transfers = {"load": -1, "store": -1}
-        """Channel -> which of its transfers began last."""
-        self.refused: Counter[tuple[str, int]] = Counter()
-        """Channel and which of its transfers -> SRAM accesses that were refused."""
-        system.engine.events.accessed.listen(self._see_access)
         for name, channel in (("load", system.dma.load), ("store", system.dma.store)):
-            channel.state.observe(self._see_state(name))
             for socket in (channel.memory, *channel.srams.values()):
                 socket.observe(self._see(name), (Phase.BEGIN_REQ, Phase.END_RESP))
 
@@ -76,17 +65,6 @@ class TransferWatcher:
             buffer = next((index for index, end in enumerate(ends) if end <= burst.first_cycle), len(ends))
             ends[buffer : buffer + 1] = [end_cycle]
             yield burst, buffer, end_cycle
-
-    def _see_state(self, channel: str) -> Callable[[Probe[ChannelState]], None]:
-        def see(changed: Probe[ChannelState]) -> None:
-            self._transfers[channel] += changed.value is ChannelState.BUSY
-
-        return see
-
-    def _see_access(self, access: Accessed) -> None:
-        channel = _PORTS.get(access.port)
-        if channel is not None and access.refused:
-            self.refused[channel, self._transfers[channel]] += access.refused
 
     def _see(self, channel: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
         """An access that belongs to a burst, which lasts at least until now."""
@@ -120,14 +98,14 @@ def transfer_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -
             "sram": one.sram,
             "bytes": one.moved_bytes,
             "bytes_of_parts": {part_name(tag): size for tag, size in one.part_bytes.items()},
-            "refused_accesses": watcher.refused[one.channel, one.index],
+            "refused_accesses": view.refused(one),
             **({} if _complete(one) else {"unfinished": True}),
         }
         yield make.slice(Level.TRANSFER, f"dma.{one.channel}", one.label, one.first_cycle, one.last_cycle + 1, args)
     for channel in _CHANNELS:
         own = [one for one in view.timeline.transfers if one.channel == channel]
         yield from _bandwidth(make, channel, own)
-        counts = [(one.last_cycle + 1, watcher.refused[channel, one.index]) for one in own]
+        counts = [(one.last_cycle + 1, view.refused(one)) for one in own]
         yield from running_total(make, f"dma_{channel}", counts)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tlm.chip.engine import PassStarted, Port
-from tlm.chip.format.driver import SramName, Unit
+from tlm.chip.engine import PassStarted
+from tlm.chip.format.driver import Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.core.probe import Probe
-from tlm.observe.energy import cycle_events, engine_events, step_kind_events, transfer_events
+from tlm.observe.energy import cycle_events, engine_events, step_kind_events
 from tlm.observe.energy_account import priced
 from tlm.observe.power import mean_power_mw
 from tlm.observe.watched import Watched
@@ -82,15 +82,10 @@ class Averages:
 
     def _energy(self, cycles: int) -> tuple[int, int]:
         recorder, meter = self._watched.recorder, self._watched.meter
-        served, moved = recorder.banks.served(), recorder.moved_bytes
-        running = sum(last + 1 - first for first, last in recorder.activity.running.until(cycles))
-        loaded, stored = (
-            {name: served.get((name, port), 0) for name in SramName} for port in (Port.DMA_LOAD, Port.DMA_STORE)
-        )  # fmt: skip
-        events: Counter[str] = engine_events(served) + cycle_events(cycles, running)
+        running = recorder.running.until(cycles).cycles
+        events: Counter[str] = engine_events(recorder.banks.served()) + cycle_events(cycles, running)
         for pooling, steps in self._steps.items():
             events += step_kind_events(steps, pooling)
-        events += transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
-        events["register_access_pj"] += meter.register_accesses
+        events += meter.transfers_until_now()
         core, off_chip = priced(events, meter.per_event_aj)
         return core.total, off_chip
