@@ -61,6 +61,8 @@ class PartRecord:
     pooling: bool = False
     flushed: bool = False
     """Its last write is done."""
+    under_way_cycle: int | None = None
+    """s of a pass that has begun and whose last fetch has not been seen."""
 
     @property
     def steps(self) -> int:

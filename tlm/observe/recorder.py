@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from tlm.chip.engine import Accessed, PassFetched, PassId, Port
+from tlm.chip.engine import Accessed, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import ChannelRegister, UnitRegisters
@@ -194,6 +194,7 @@ class Recorder:
         events.program_started.listen(lambda _: self.running.open(self._clock.now))
         events.program_ended.listen(lambda _: self.running.close(self._clock.now))
         events.layer_started.listen(self._see_layer)
+        events.pass_started.listen(self._see_start)
         events.pass_fetched.listen(self._see_pass)
         events.pass_handed_over.listen(self._see_handover)
         events.accessed.listen(self._see_access)
@@ -210,9 +211,13 @@ class Recorder:
     def _see_layer(self, header: LayerHeader) -> None:
         self.parts[header.tag] = PartRecord(header.tag, pooling=header.pooling)
 
+    def _see_start(self, started: PassStarted) -> None:
+        self.parts[started.of_pass.tag].under_way_cycle = self._clock.now
+
     def _see_pass(self, fetched: PassFetched) -> None:
         started = fetched.started
         part = self.parts[started.of_pass.tag]
+        part.under_way_cycle = None
         part.passes.append(
             PassRecord(
                 group=started.group,
