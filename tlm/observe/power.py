@@ -68,6 +68,11 @@ def mean_power_mw(aj_per_cycle: float, clock_khz: int) -> float:
     return round(aj_per_cycle * clock_khz * _MW_PER_AJ_KHZ, 4)
 
 
+def bandwidth_mb_per_s(moved_bytes: int, cycles: int, clock_khz: int) -> float:
+    """Bytes that moved in so many cycles, as 1e6 bytes a second."""
+    return round(moved_bytes * clock_khz / cycles / 1000, 3)
+
+
 def _clock(watched: Watched, timeline: Timeline) -> Iterator[Share]:
     """Clock, leakage, the off-chip memory's background; what a running engine takes beyond an idle one; its END.
 

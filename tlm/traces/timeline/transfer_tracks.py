@@ -13,6 +13,7 @@ from tlm.chip.payloads import BurstBeat, Work
 from tlm.chip.system import System
 from tlm.core.payload import Payload, Response
 from tlm.core.sockets import InitiatorSocket, Phase
+from tlm.observe.power import bandwidth_mb_per_s
 from tlm.observe.timeline import HostSpan, TransferSpan
 from tlm.traces.timeline.engine_tracks import running_total
 from tlm.traces.timeline.events import ENGINE, REQUANTISER, Event, EventMaker, Level
@@ -105,7 +106,7 @@ def transfer_events(view: RunView, make: EventMaker) -> Iterator[Event]:
         }
         yield make.slice(level, f"dma.{one.channel}", one.label, (first, end), args)
         refused[one.channel].append((end, record.refused))
-        bandwidth[one.channel] |= {first: round(one.moved_bytes * make.clock_khz / ((end - first) * 1000), 3), end: 0}
+        bandwidth[one.channel] |= {first: bandwidth_mb_per_s(one.moved_bytes, end - first, make.clock_khz), end: 0}
     for channel in _CHANNELS:
         for cycle, value in bandwidth[channel].items() if refused[channel] else ():
             yield make.counter(f"dma.{channel}", "(MB/s)", cycle, value)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tlm.chip.engine import Accessed, PassId, PassStarted, Port
+from tlm.chip.engine import Accessed, PassId, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.states import ChannelState, HostState
@@ -16,7 +16,7 @@ from tlm.core.probe import Probe
 from tlm.core.sockets import Phase
 from tlm.observe.causes import FILLS
 from tlm.observe.watched import Watched
-from tlm.traces.waves.cycle_sources import on, transfers_of
+from tlm.traces.waves.cycle_signals import on
 from tlm.traces.waves.dump import Dump
 
 _CAUSE = "engine.cause"
@@ -35,9 +35,7 @@ class CauseWatcher:
         self._dump = dump
         self._config = system.config
         self._host = system.host
-        self._loads = iter(transfers_of(watched, Unit.LOAD))
-        self._filled = SramName.IMEM
-        """By the load that started last."""
+        self._recorder = watched.recorder
         self._running = False
         self._passes = 0
         """Of the layer."""
@@ -53,7 +51,8 @@ class CauseWatcher:
         events.program_started.listen(lambda _: self._see_program(running=True))
         events.program_ended.listen(lambda _: self._see_program(running=False))
         events.layer_started.listen(self._see_layer)
-        events.pass_started.listen(self._see_pass)
+        # an instruction, unless a step is fetched in this cycle
+        events.pass_started.listen(lambda _: dump.set(_CAUSE, "instruction"))
         events.pass_fetched.listen(lambda _: self._see_fetched())
         events.pass_handed_over.listen(self._see_handover)
         events.accessed.listen(self._see_access)
@@ -70,7 +69,6 @@ class CauseWatcher:
 
     def _see_load(self, changed: Probe[ChannelState]) -> None:
         if changed.value is ChannelState.BUSY:
-            self._filled = SramName(next(self._loads).sram)
             self._outside()
 
     def _see_interrupt(self, unit: Unit, _: Payload) -> None:
@@ -89,20 +87,18 @@ class CauseWatcher:
     def _outside(self) -> None:
         if self._running:
             return
-        unit = self._host.waits_for.value
+        unit, loads = self._host.waits_for.value, self._recorder.transfers[Unit.LOAD]
         asleep = self._host.state.value is HostState.SLEEP and not self._interrupted
         if not asleep or unit not in (Unit.LOAD, Unit.STORE):
             self._dump.set(_CAUSE, "host")
         else:
-            self._dump.set(_CAUSE, FILLS[self._filled if unit is Unit.LOAD else SramName.AMEM])
+            filled = loads[-1].sram if unit is Unit.LOAD and loads else SramName.AMEM
+            self._dump.set(_CAUSE, FILLS[filled])
 
     # -- in a layer -----------------------------------------------------------------------------------------------
 
     def _see_layer(self, header: LayerHeader) -> None:
         self._passes = header.groups(self._config.columns) * header.tiles(self._config.lanes)
-
-    def _see_pass(self, _: PassStarted) -> None:
-        self._dump.set(_CAUSE, "instruction")  # unless a step is fetched in this cycle
 
     def _see_step(self, fetching: Probe[bool]) -> None:
         if fetching.value:

@@ -12,13 +12,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from tlm.observe.watched import Watched
-from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
 from tlm.traces.waves.pass_changes import pass_changes
 from tlm.traces.waves.pass_signals import pass_signals
 from tlm.traces.waves.signals import Value, start_ps
 from tlm.traces.waves.wave_file import WaveFile
-from tlm.traces.waves.writer import Writer
 
 _SHOWN_PASSES = 9
 """So many passes fill the first view."""
@@ -38,28 +37,24 @@ def pass_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractCo
     Raises:
         InputError: the file cannot be written there; on leaving, if the disk did not take it all.
     """
-    file = WaveFile(path)
+    file = WaveFile(path, watched.system.config)
     return file.around_run(lambda _: _write(watched, file, options.moment_cycle))
 
 
 def _write(watched: Watched, file: WaveFile, moment_cycle: int | None) -> None:
-    config, cycles = watched.system.config, watched.recorder.recorded_cycles
-    comment = (
-        f"level pass; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
-        f"at {config.voltage_v:g} V; clock.cycle is the cycle of the last change"
-    )
-    signals, view = pass_signals(watched.program), _view(watched, moment_cycle)
-    writer = Writer(file.stream, comment, signals, file.date)
+    clock_khz, cycles = watched.system.config.clock_khz, watched.recorder.recorded_cycles
+    view, remark = _view(watched, moment_cycle), "clock.cycle is the cycle of the last change"
+    writer = file.writer(WaveLevel.PASS, pass_signals(watched.program), remark)
     ruler = [(cycle, "clock.ruler", cycle) for cycle in range(0, cycles, _ruler_cycles(view.cycles))]
     changes = sorted([*pass_changes(watched), (0, "clock.cycle", 0), *ruler], key=itemgetter(0))
     for cycle, of_cycle in groupby(changes, key=itemgetter(0)):
         settled: dict[str, Value] = {name: value for _, name, value in of_cycle}
         settled["clock.cycle"] = cycle
-        time_ps = start_ps(cycle, config.clock_khz)
+        time_ps = start_ps(cycle, clock_khz)
         for name in reversed(settled):
             writer.change(time_ps, name, settled[name])
-    writer.close(start_ps(cycles, config.clock_khz))
-    file.finish(signals, view, config.clock_khz)
+    writer.close(start_ps(cycles, clock_khz))
+    file.finish(view)
 
 
 def _view(watched: Watched, moment_cycle: int | None) -> View:
