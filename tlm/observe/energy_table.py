@@ -82,7 +82,7 @@ def _size(entry: EnergyEntry, chip: ChipConfig) -> Fraction:
         "lanes": lambda one: one.lanes,
         "columns": lambda one: one.columns,
         "array": lambda one: one.peak_macs_per_cycle,
-        "stages": lambda one: one.lanes * (one.rotate_stages + 1),
+        "stages": lambda one: one.lanes * (one.routing_stages + 1),
     }
     if entry.scales_with == "multipliers":
         return Fraction(chip.peak_macs_per_cycle)
@@ -145,7 +145,7 @@ class EnergyConfig:
     compare_pj: float = _DEFAULTS["compare_pj"]
     """A step of max pooling in the array: a word compared with one row of accumulators, pJ [A]."""
     align_pj: float = _DEFAULTS["align_pj"]
-    """A step's word through the aligner, pJ [A]."""
+    """A word through the aligner, pJ [A]."""
     amem_read_pj: float = _DEFAULTS["amem_read_pj"]
     """AMem word read, pJ [A]."""
     amem_write_pj: float = _DEFAULTS["amem_write_pj"]

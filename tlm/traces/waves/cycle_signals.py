@@ -1,7 +1,7 @@
 """The signals of a waveform of every cycle, each beside its source: probes, the engine's events, sockets around it.
 
 There is one scope for each block, under the name that it has in error messages. Numbers that count something are shown
-in decimal, addresses in bytes and sets of banks or lanes in hexadecimal.
+in decimal, addresses in bytes, sets of banks and data in hexadecimal.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from tlm.chip.engine import PORTS, Accessed, PassId, PassStarted, Port
@@ -344,7 +345,7 @@ def _data_path(dump: Dump, watched: Watched, probes: Probes) -> Iterator[Signal]
 
     It ``holds`` a pass that is complete if the requantiser has not ended the one before.
     """
-    lanes = watched.system.config.lanes
+    config = watched.system.config
 
     def see_vector(vector: ArrivedVector) -> None:
         dump.set(f"{_ARRAY}.pass", vector.pass_index)
@@ -358,8 +359,8 @@ def _data_path(dump: Dump, watched: Watched, probes: Probes) -> Iterator[Signal]
     yield Signal(f"{_ALIGNER}.busy", _BITS, _ENGINE, "aligner busy", probe=f"{_ALIGNER}.fetching")
     yield Signal(f"{_ALIGNER}.channel", _NUMBER, _ENGINE, "input channel", _CONTROL, curve=True)
     yield Signal(f"{_ALIGNER}.tap", _NUMBER, _MORE, "tap", _CONTROL, curve=True)
-    for stage in range(watched.system.config.rotate_stages):
-        yield Signal(f"{_ALIGNER}.rotate_{lanes >> (stage + 1)}", _BITS, width=lanes)
+    for stage, bank in product(range(1, config.routing_stages + 1), range(config.amem_banks)):
+        yield Signal(f"{_ALIGNER}.stage_{stage}_bank_{bank}", _BITS, width=4 * config.lanes)
     yield state(f"{_ARRAY}.state", _ENGINE, "mac array", "idle")
     yield Signal(f"{_ARRAY}.hold", _BITS, _ENGINE, "array waits", _STALL)
     yield Signal(f"{_ARRAY}.busy", _BITS, _MORE, "vector arrives")
