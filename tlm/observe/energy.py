@@ -156,11 +156,8 @@ class EnergyObserver:
 
     def transfers_until_now(self) -> Counter[str]:
         """Events of the DMA and of the host."""
-        served, moved = self._recorder.banks.served(), self._recorder.moved_bytes
-        loaded, stored = (
-            {name: served.get((name, port), 0) for name in SramName} for port in (Port.DMA_LOAD, Port.DMA_STORE)
-        )  # fmt: skip
-        events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
+        moved = self._recorder.moved_bytes
+        events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], self._recorder.banks.served())
         events["register_access_pj"] = self.register_accesses
         return events
 
@@ -179,9 +176,13 @@ class EnergyObserver:
     def _layer_transfers(self, share: LayerShare) -> Counter[str]:
         chip, wmem, imem = self._config, share.wmem_words, share.imem_words
         amem_bytes = share.load_bytes - wmem * chip.wmem_word_bytes - imem * chip.imem_word_bytes
-        loaded = {SramName.AMEM: amem_bytes // chip.amem_word_bytes, SramName.WMEM: wmem, SramName.IMEM: imem}
-        stored = {SramName.AMEM: share.store_bytes // chip.amem_word_bytes}
-        return transfer_events(share.load_bytes, share.store_bytes, loaded, stored)
+        words = {
+            (SramName.AMEM, Port.DMA_LOAD): amem_bytes // chip.amem_word_bytes,
+            (SramName.WMEM, Port.DMA_LOAD): wmem,
+            (SramName.IMEM, Port.DMA_LOAD): imem,
+            (SramName.AMEM, Port.DMA_STORE): share.store_bytes // chip.amem_word_bytes,
+        }
+        return transfer_events(share.load_bytes, share.store_bytes, words)
 
 
 def engine_events(served: Served) -> Counter[str]:
@@ -208,13 +209,12 @@ def cycle_events(cycles: int, running: int) -> Counter[str]:
     return Counter({"clock_pj": running, "idle_clock_pj": cycles - running, **dict.fromkeys(_ALWAYS, cycles)})
 
 
-def transfer_events(
-    load_bytes: int, store_bytes: int, loaded: Mapping[SramName, int], stored: Mapping[SramName, int]
-) -> Counter[str]:
+def transfer_events(load_bytes: int, store_bytes: int, served: Served) -> Counter[str]:
     """DMA: bytes on the interconnect and off-chip, words in each SRAM."""
     events = Counter(transfer_pj=load_bytes + store_bytes, off_chip_read_pj=load_bytes, off_chip_write_pj=store_bytes)
-    events.update({f"{name.name.lower()}_write_pj": words for name, words in loaded.items()})
-    events.update({f"{name.name.lower()}_read_pj": words for name, words in stored.items()})
+    for sram in SramName:
+        events[f"{sram.name.lower()}_write_pj"] = served.get((sram, Port.DMA_LOAD), 0)
+        events[f"{sram.name.lower()}_read_pj"] = served.get((sram, Port.DMA_STORE), 0)
     return events
 
 

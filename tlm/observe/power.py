@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from tlm.chip.engine import Port
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.observe.energy import cycle_events, transfer_events
@@ -100,10 +101,11 @@ def _parts(watched: Watched) -> Iterator[Share]:
 
 def _transfers(watched: Watched, timeline: Timeline) -> Iterator[Share]:
     for span in timeline.transfers:
-        sram = SramName[span.sram.upper()]
-        words = {sram: span.moved_bytes // sram_size(sram, watched.system.config)[1]}
-        moved = (span.moved_bytes, 0, words, {}) if span.channel == "load" else (0, span.moved_bytes, {}, words)
-        yield _priced(watched, span.first_cycle, span.last_cycle + 1, transfer_events(*moved))
+        sram, loads = SramName[span.sram.upper()], span.channel == "load"
+        words = {(sram, Port(f"dma_{span.channel}")): span.moved_bytes // sram_size(sram, watched.system.config)[1]}
+        moved = (span.moved_bytes, 0) if loads else (0, span.moved_bytes)
+        events = transfer_events(*moved, words)
+        yield _priced(watched, span.first_cycle, span.last_cycle + 1, events)
 
 
 def _host(watched: Watched, timeline: Timeline) -> Iterator[Share]:
