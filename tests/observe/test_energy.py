@@ -120,9 +120,7 @@ def check_sums(result: Result) -> None:
         own, cycles = layer.energy, layer.compute_cycles + layer.waits.total
         assert own.core.mac_array == array_aj(layer, aj)
         fetched, left = divmod(own.core.aligner, aj["align_pj"])
-        read, other = divmod(
-            own.compute.amem - output_words(layer, result) * aj["amem_write_pj"], aj["amem_read_pj"]
-        )
+        read, other = divmod(own.compute.amem - output_words(layer, result) * aj["amem_write_pj"], aj["amem_read_pj"])
         residual = read - fetched
         assert (left, other, residual in (0, output_words(layer, result))) == (0, 0, True)
         assert own.core.leakage == cycles * aj["leakage_ma"]
