@@ -21,7 +21,6 @@ from tlm.observe.account import (
     ArrayAccount,
     ChannelAccount,
     RunAccount,
-    Spans,
     SramAccount,
     WaitAccount,
     added,
@@ -30,6 +29,7 @@ from tlm.observe.account import (
     wait_accounts,
 )
 from tlm.observe.passes import PartRecord, PassRecord
+from tlm.observe.spans import Spans
 from tlm.results.result import Result
 
 CHIP = ChipConfig()
@@ -185,8 +185,11 @@ def spans(*intervals: tuple[int, int]) -> Spans:
 
 def test_spans() -> None:
     some = spans((2, 4), (4, 4), (6, 9))
-    assert [cycle for cycle in range(12) if cycle in some] == [2, 3, 6, 7, 8]
     assert (some.cycles, list(some)) == (5, [(2, 4), (6, 9)])
+    assert some.common_cycles(spans((0, 3), (3, 7), (8, 20))) == 2 + 1 + 1
+    some.open(11)
+    assert list(some.until(7)) == [(2, 4), (6, 7)]
+    assert list(some.until(13)) == [(2, 4), (6, 9), (11, 13)]
 
 
 def test_waits_go_to_the_part_that_follows() -> None:

@@ -14,7 +14,7 @@ from trace_reader import Trace, ns
 from traced_runs import Run
 
 from tlm.core.kernel import Activity
-from tlm.traces.timeline.timeline_trace import TimelineTrace
+from tlm.traces.timeline.timeline_trace import timeline_trace
 
 _MISSING = perfetto_ui.missing()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")]
@@ -83,7 +83,7 @@ def test_the_ui_opens_what_a_stopped_run_with_too_many_events_has_left(tmp_path:
         raise KeyboardInterrupt
 
     watched.system.simulation.add_process(press)
-    with pytest.raises(KeyboardInterrupt), TimelineTrace(watched, path, max_events=200):
+    with pytest.raises(KeyboardInterrupt), timeline_trace(watched, path, max_events=200):
         watched.system.run(run.program.steps)
     trace = Trace(path)
     with perfetto_ui.opened(path) as ui:

@@ -15,7 +15,7 @@ from tlm.core.errors import DriverError, InputError
 from tlm.core.kernel import Activity
 from tlm.results.result_json import result_json
 from tlm.scenario.loading import load_scenario
-from tlm.traces.timeline.timeline_trace import MAX_EVENTS, TimelineTrace
+from tlm.traces.timeline.timeline_trace import MAX_EVENTS, timeline_trace
 from tlm.traces.trace_file import TraceFile
 
 
@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_everything_up_to_that_moment(run: Run, tmp_path: Path, at
         raise KeyboardInterrupt
 
     watched.system.simulation.add_process(press)
-    with pytest.raises(KeyboardInterrupt), TimelineTrace(watched, path):
+    with pytest.raises(KeyboardInterrupt), timeline_trace(watched, path):
         watched.system.run(run.program.steps)
     stopped = Trace(path)
     assert (stopped.head["cycles"], stopped.head["stopped_by"]) == (at + 1, "KeyboardInterrupt")
@@ -120,7 +120,7 @@ def test_a_failing_run_leaves_a_valid_file_up_to_the_failure(run: Run, tmp_path:
 
 def limited(run: Run, path: Path, max_events: int) -> Trace:
     watched = run.watched()
-    with TimelineTrace(watched, path, max_events):
+    with timeline_trace(watched, path, max_events):
         watched.system.run(run.program.steps)
     return Trace(path)
 

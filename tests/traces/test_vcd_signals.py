@@ -35,8 +35,8 @@ class Bench:
     ) -> None:
         self.stream = stream or io.StringIO()
         self._env = simpy.Environment()
-        writer = Writer(self.stream, "test", SIGNALS)
-        self.dump = Dump(writer, Clock(self._env), 1_000_000, limit_bytes, gate, sample)
+        self.dump = Dump(Clock(self._env), 1_000_000, limit_bytes, gate, sample)
+        self.dump.writer = Writer(self.stream, "test", SIGNALS)
 
     def go_to(self, cycle: int) -> None:
         self._env.run(until=cycle)

@@ -6,16 +6,15 @@ array's cycles"); they follow in closed form from each pass's s, e, h and last w
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar, cast
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
-from tlm.observe.array_spans import drain_causes, fetch_causes, pass_edges
 from tlm.observe.passes import PartRecord, PassRecord
+from tlm.observe.spans import Spans, part_spans, split_causes, wait_spans
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +111,14 @@ class RunAccount:
         return {**self.array.by_cause(), **self.waits.by_cause()}
 
 
-Causes = TypeVar("Causes", ArrayAccount, WaitAccount, ChannelAccount)
+Account = TypeVar("Account", bound=Any)
 
 
-def added(kind: type[Causes], accounts: Sequence[Causes]) -> Causes:
-    """Sum of accounts, cause by cause."""
-    return kind(**{item.name: sum(getattr(one, item.name) for one in accounts) for item in fields(kind)})
+def added(kind: type[Account], accounts: Iterable[Account]) -> Account:
+    """Sum of accounts of one kind, field by field."""
+    found = list(accounts)
+    sums = {item.name: sum(getattr(one, item.name) for one in found) for item in fields(kind)}
+    return cast("Account", kind(**sums))
 
 
 def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
@@ -126,23 +127,12 @@ def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
     Raises:
         SimulationError: the records contradict the rules of a pass, or the sum is not ``part.compute_cycles``.
     """
-    inner = pipeline = waits = rest = last_rest = shortest = 0
-    for fetch, emptying, write_back, handover, rest_cycle, end in pass_edges(part.passes, config):
-        inner += emptying - fetch
-        pipeline += write_back - emptying + rest_cycle - handover
-        waits += handover - write_back
-        last_rest = end - rest_cycle
-        rest += last_rest
-        shortest = min(shortest, handover - write_back, last_rest)
-    drain = drain_causes(last_rest, part.passes[-1].refused_writes)
-    account = ArrayAccount(
-        pipeline=pipeline,
-        parameters=rest - last_rest,
-        write_back=waits + drain["write_back"],
-        drain=drain["drain"],
-        **fetch_causes(inner, part.steps, part.fetch_cycles),
-    )
-    if min(shortest, *account.by_cause().values()) < 0 or account.total != part.compute_cycles:
+    counts: dict[str, int] = defaultdict(int)
+    for span in part_spans(part.passes, config):
+        counts[span.cause] += span.end_cycle - span.first_cycle
+    split_causes(counts, part.steps, part.fetch_cycles, part.passes[-1].refused_writes)
+    account = ArrayAccount(**counts)
+    if min(counts.values()) < 0 or account.total != part.compute_cycles:
         raise SimulationError(
             f"account: the causes of part {part.tag} give {account.by_cause()}, in sum {account.total}, but it took "
             f"{part.compute_cycles} cycles from {part.first_cycle}; the model breaks a rule of engine.md's passes"
@@ -150,117 +140,17 @@ def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
     return account
 
 
-class Spans:
-    """Half-open intervals of cycles, disjoint and ascending."""
-
-    def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._ends: list[int] = []
-        self._open: int | None = None
-
-    def open(self, start: int) -> None:
-        """An interval begins whose end is not known yet; nothing if one is open already."""
-        if self._open is None:
-            self._open = start
-
-    def close(self, end: int) -> None:
-        """The open interval ends."""
-        assert self._open is not None
-        self.add(self._open, end)
-        self._open = None
-
-    def until(self, cycles: int) -> Iterator[tuple[int, int]]:
-        """(first cycle, last cycle) of each in a run of so many cycles; the open one lasts to its end."""
-        still_open = [] if self._open is None else [(self._open, cycles)]
-        for start, end in (*self, *still_open):
-            if start < cycles:
-                yield start, min(end, cycles) - 1
-
-    def add(self, start: int, end: int) -> None:
-        """``start`` to ``end - 1``, behind all that were added before; nothing if that is empty."""
-        if start < end:
-            assert not self._ends or self._ends[-1] <= start
-            self._starts.append(start)
-            self._ends.append(end)
-
-    def __contains__(self, cycle: int) -> bool:
-        index = bisect_right(self._starts, cycle) - 1
-        return index >= 0 and cycle < self._ends[index]
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter(zip(self._starts, self._ends, strict=True))
-
-    def common_cycles(self, other: Spans) -> int:
-        """How many both cover."""
-        common, theirs = 0, iter(other)
-        start, end = next(theirs, (0, 0))
-        for first, stop in self:
-            while start < end and start < stop:
-                common += max(0, min(stop, end) - max(first, start))
-                if end > stop:
-                    break
-                start, end = next(theirs, (0, 0))
-        return common
-
-    @property
-    def cycles(self) -> int:
-        """How many they cover."""
-        return sum(self._ends) - sum(self._starts)
-
-
 def wait_accounts(
     cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
 ) -> list[WaitAccount]:
-    """Cycles outside layers, by the part that follows; the last account is for those behind the last part.
+    """Cycles outside parts, by the part that follows; the last account is for those behind the last part.
 
-    Args:
-        cycles: of the run, from cycle 0 on.
-        parts: in the order of execution.
-        running: when the engine ran a program.
-        waiting: "weights", "activations", "instructions" -> when the host slept until such a load or store was done.
+    Arguments as those of :func:`tlm.observe.spans.wait_spans`.
     """
-    counts = [dict.fromkeys((item.name for item in fields(WaitAccount)), 0) for _ in range(len(parts) + 1)]
-    spans = [(part.first_cycle, part.last_write_cycle + 1) for part in parts]
-    for wait in wait_spans(cycles, spans, running, waiting):
+    counts: list[Counter[str]] = [Counter() for _ in range(len(parts) + 1)]
+    for wait in wait_spans(cycles, [(part.first_cycle, part.end_cycle) for part in parts], running, waiting):
         counts[wait.before][wait.cause] += wait.end_cycle - wait.first_cycle
     return [WaitAccount(**count) for count in counts]
-
-
-class WaitSpan(NamedTuple):
-    """Cycles outside layers."""
-
-    cause: str
-    first_cycle: int
-    end_cycle: int
-    """The one behind it."""
-    before: int
-    """Which part follows, counted in the order of execution; the number of parts if none does."""
-
-
-def wait_spans(
-    cycles: int, parts: Sequence[tuple[int, int]], running: Spans, waiting: Mapping[str, Spans]
-) -> Iterator[WaitSpan]:
-    """Cycles outside layers, in the order of time, as long as a cause lasts; arguments as above, but of each part its
-    (s_0, end).
-    """
-    computing = Spans()
-    for start, end in parts:
-        computing.add(start, end)
-    starts = [start for start, _ in parts]
-    edges = {0, cycles, *(edge for spans in (computing, running, *waiting.values()) for span in spans for edge in span)}
-    last: WaitSpan | None = None
-    for start, end in pairwise(sorted(edge for edge in edges if edge <= cycles)):
-        if start not in computing:
-            cause = "instructions" if start in running else next((c for c in waiting if start in waiting[c]), "host")
-            span = WaitSpan(cause, start, end, bisect_right(starts, start))
-            if last is not None and (last.cause, last.end_cycle, last.before) == (cause, start, span.before):
-                last = last._replace(end_cycle=end)
-                continue
-            if last is not None:
-                yield last
-            last = span
-    if last is not None:
-        yield last
 
 
 def check_sums(account: RunAccount, cycles: int) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from tlm.chip.engine import Port
 from tlm.chip.format.driver import SramName, Unit
@@ -18,8 +17,8 @@ from tlm.chip.system import System
 from tlm.core.errors import SimulationError
 from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket, Phase
-from tlm.observe.account import WaitAccount, wait_accounts
-from tlm.observe.energy_account import Energy, added_energies, priced
+from tlm.observe.account import wait_accounts
+from tlm.observe.energy_account import Energy, priced
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder
@@ -73,6 +72,27 @@ class RunEnergy:
     """The same of the whole run."""
 
 
+class Events(NamedTuple):
+    """Key of the table -> how many events, apart for the three accounts of :class:`Energy`."""
+
+    compute: Counter[str]
+    waits: Counter[str]
+    transfers: Counter[str]
+
+    def less(self, others: Sequence[Events]) -> Events:
+        """What is left of a run's.
+
+        Raises:
+            SimulationError: the others have more.
+        """
+        return Events(*(_less(own, _summed(kinds)) for own, *kinds in zip(self, *others, strict=True)))
+
+    def energy(self, per_event_aj: Mapping[str, int]) -> Energy:
+        """What they cost."""
+        (compute, *off_chip), (waits, *more), (transfers, *rest) = (priced(kind, per_event_aj) for kind in self)
+        return Energy(compute=compute, waits=waits, transfers=transfers, off_chip=sum([*off_chip, *more, *rest]))
+
+
 class EnergyObserver:
     """Subscribes to a system before it runs; its figures can be asked for when the run has ended.
 
@@ -87,111 +107,82 @@ class EnergyObserver:
         self._recorder = recorder
         self.per_event_aj = table.per_event_aj(system.config)
         """Key of the table -> attojoules of one event."""
-        self._at_ends: list[Served] = []
-        self._order: dict[int, int] = {}
+        self._served_for: dict[int, Counter[tuple[SramName, Port]]] = {}
+        """Tag -> accesses that were served for the part."""
+        self._billed: Counter[tuple[SramName, Port]] = Counter()
         self.register_accesses = 0
         """Of the host, until now."""
         system.engine.events.layer_ended.listen(self._see_layer_end)
-        system.host.bus.observe(self._see_host)
+        system.host.bus.observe(self._see_host, (Phase.END_RESP,))
 
     def account(self, shares: Sequence[LayerShare]) -> RunEnergy:
         """Energy of the run and of its layers.
 
         Raises:
-            SimulationError: the layers' shares do not add up to the run.
+            SimulationError: the layers have more than the run.
         """
-        of_run = (self._run_compute(), self._run_waits(), self._run_transfers())
-        run = self._energy(*of_run)
-        transfers = [self._layer_transfers(share) for share in shares]
-        layers = tuple(
-            self._energy(
+        recorder, parts = self._recorder, list(self._recorder.parts.values())
+        cycles = sum(part.compute_cycles for part in parts)
+        run = Events(
+            engine_events(recorder.banks.served()) + step_events(parts) + cycle_events(cycles, cycles),
+            cycle_events(recorder.cycles - cycles, recorder.running.cycles - cycles),
+            self.transfers_until_now(),
+        )
+        # with nothing to wait for, "instructions" is when a program ran
+        waits = dict(zip(recorder.parts, wait_accounts(recorder.cycles, parts, recorder.running, {}), strict=False))
+        layers = [
+            Events(
                 _summed([self._part_compute(tag) for tag in share.tags]),
-                _summed([_wait_events(self._waits[self._order_of(tag)]) for tag in share.tags]),
-                moved,
+                _summed([cycle_events(waits[tag].total, waits[tag].instructions) for tag in share.tags]),
+                self._layer_transfers(share),
             )
-            for share, moved in zip(shares, transfers, strict=True)
-        )
-        outside = self._energy(
-            self.activity_behind_parts(),
-            _wait_events(self._waits[-1]),
-            _less(self._run_transfers(), _summed(transfers)),
-        )
-        if added_energies([*layers, outside]) != run:
-            raise SimulationError(
-                f"energy: layers and what lies outside them give {added_energies([*layers, outside])}, but the run "
-                f"{run}; somebody was counted twice or not at all"
-            )
+            for share in shares
+        ]
         return RunEnergy(
-            layers=layers, outside_layers=outside, run=run, compute_events=of_run[0], events=_summed(of_run)
+            layers=tuple(one.energy(self.per_event_aj) for one in layers),
+            outside_layers=run.less(layers).energy(self.per_event_aj),
+            run=run.energy(self.per_event_aj),
+            compute_events=run.compute,
+            events=_summed(run),
         )
 
     def part_activity(self, tag: int) -> Counter[str]:
         """Events of a part that has ended, without its cycles: words that the engine moved for it, and its steps."""
-        index = self._order_of(tag)
-        before = self._at_ends[index - 1] if index else {}
-        return engine_events(_less(self._at_ends[index], before)) + step_events([self._recorder.parts[tag]])
+        return engine_events(self._served_for[tag]) + step_events([self._recorder.parts[tag]])
 
     def activity_behind_parts(self) -> Counter[str]:
         """Words that the engine moved behind the last part that has ended."""
-        return engine_events(_less(self._recorder.banks.served(), self._at_ends[-1] if self._at_ends else {}))
+        return engine_events(_less(self._recorder.banks.served(), self._billed))
 
-    # -- what is counted ------------------------------------------------------------------------------------------
+    def transfers_until_now(self) -> Counter[str]:
+        """Events of the DMA and of the host."""
+        moved = self._recorder.moved_bytes
+        events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], self._recorder.banks.served())
+        events["register_access_pj"] = self.register_accesses
+        return events
 
-    def _see_layer_end(self, _: int) -> None:
-        self._at_ends.append(self._recorder.banks.served())
+    def _see_layer_end(self, tag: int) -> None:
+        served = Counter(self._recorder.banks.served())
+        self._served_for[tag] = _less(served, self._billed)
+        self._billed = served
 
-    def _see_host(self, phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
-        self.register_accesses += phase is Phase.END_RESP
-
-    def _order_of(self, tag: int) -> int:
-        """Which part, in the order of execution."""
-        if len(self._order) < len(self._recorder.parts):
-            self._order = {tag: index for index, tag in enumerate(self._recorder.parts)}
-        return self._order[tag]
-
-    @cached_property
-    def _waits(self) -> list[WaitAccount]:
-        """Before each part and behind the last: with nothing to wait for, "instructions" is when a program ran."""
-        recorder = self._recorder
-        return wait_accounts(recorder.cycles, list(recorder.parts.values()), recorder.activity.running, {})
+    def _see_host(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
+        self.register_accesses += 1
 
     def _part_compute(self, tag: int) -> Counter[str]:
         cycles = self._recorder.parts[tag].compute_cycles
         return self.part_activity(tag) + cycle_events(cycles, cycles)
 
-    def _run_compute(self) -> Counter[str]:
-        parts = self._recorder.parts.values()
-        cycles = sum(part.compute_cycles for part in parts)
-        events = engine_events(self._recorder.banks.served())
-        return events + step_events(parts) + cycle_events(cycles, cycles)
-
-    def _run_waits(self) -> Counter[str]:
-        cycles = sum(part.compute_cycles for part in self._recorder.parts.values())
-        return cycle_events(self._recorder.cycles - cycles, self._recorder.activity.running.cycles - cycles)
-
-    def _run_transfers(self) -> Counter[str]:
-        served, moved = self._recorder.banks.served(), self._recorder.moved_bytes
-        loaded = {name: served.get((name, Port.DMA_LOAD), 0) for name in SramName}
-        stored = {name: served.get((name, Port.DMA_STORE), 0) for name in SramName}
-        events = transfer_events(moved[Unit.LOAD], moved[Unit.STORE], loaded, stored)
-        events["register_access_pj"] = self.register_accesses
-        return events
-
     def _layer_transfers(self, share: LayerShare) -> Counter[str]:
         chip, wmem, imem = self._config, share.wmem_words, share.imem_words
         amem_bytes = share.load_bytes - wmem * chip.wmem_word_bytes - imem * chip.imem_word_bytes
-        loaded = {SramName.AMEM: amem_bytes // chip.amem_word_bytes, SramName.WMEM: wmem, SramName.IMEM: imem}
-        stored = {SramName.AMEM: share.store_bytes // chip.amem_word_bytes}
-        return transfer_events(share.load_bytes, share.store_bytes, loaded, stored)
-
-    def _energy(self, compute: Counter[str], waits: Counter[str], transfers: Counter[str]) -> Energy:
-        accounts = [priced(events, self.per_event_aj) for events in (compute, waits, transfers)]
-        return Energy(
-            compute=accounts[0][0],
-            waits=accounts[1][0],
-            transfers=accounts[2][0],
-            off_chip=sum(off_chip for _, off_chip in accounts),
-        )
+        words = {
+            (SramName.AMEM, Port.DMA_LOAD): amem_bytes // chip.amem_word_bytes,
+            (SramName.WMEM, Port.DMA_LOAD): wmem,
+            (SramName.IMEM, Port.DMA_LOAD): imem,
+            (SramName.AMEM, Port.DMA_STORE): share.store_bytes // chip.amem_word_bytes,
+        }
+        return transfer_events(share.load_bytes, share.store_bytes, words)
 
 
 def engine_events(served: Served) -> Counter[str]:
@@ -218,21 +209,16 @@ def cycle_events(cycles: int, running: int) -> Counter[str]:
     return Counter({"clock_pj": running, "idle_clock_pj": cycles - running, **dict.fromkeys(_ALWAYS, cycles)})
 
 
-def _wait_events(waits: WaitAccount) -> Counter[str]:
-    return cycle_events(waits.total, waits.instructions)
-
-
-def transfer_events(
-    load_bytes: int, store_bytes: int, loaded: Mapping[SramName, int], stored: Mapping[SramName, int]
-) -> Counter[str]:
+def transfer_events(load_bytes: int, store_bytes: int, served: Served) -> Counter[str]:
     """DMA: bytes on the interconnect and off-chip, words in each SRAM."""
     events = Counter(transfer_pj=load_bytes + store_bytes, off_chip_read_pj=load_bytes, off_chip_write_pj=store_bytes)
-    events.update({f"{name.name.lower()}_write_pj": words for name, words in loaded.items()})
-    events.update({f"{name.name.lower()}_read_pj": words for name, words in stored.items()})
+    for sram in SramName:
+        events[f"{sram.name.lower()}_write_pj"] = served.get((sram, Port.DMA_LOAD), 0)
+        events[f"{sram.name.lower()}_read_pj"] = served.get((sram, Port.DMA_STORE), 0)
     return events
 
 
-def _summed(events: Sequence[Counter[str]]) -> Counter[str]:
+def _summed(events: Iterable[Counter[str]]) -> Counter[str]:
     total: Counter[str] = Counter()
     for one in events:
         total.update(one)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 
+from tlm.observe.account import added
 from tlm.observe.energy_table import AJ_PER_PJ, ENTRIES, OFF_CHIP
 
 
@@ -62,7 +63,7 @@ class Energy:
     @property
     def core(self) -> EnergyAccount:
         """All of the core by component."""
-        return added_accounts([self.compute, self.waits, self.transfers])
+        return added(EnergyAccount, [self.compute, self.waits, self.transfers])
 
     @property
     def total_pj(self) -> float:
@@ -75,19 +76,13 @@ class Energy:
         return self.off_chip / AJ_PER_PJ
 
 
-def added_accounts(accounts: Iterable[EnergyAccount]) -> EnergyAccount:
-    """Sum, component by component."""
-    found = list(accounts)
-    return EnergyAccount(**{item.name: sum(getattr(one, item.name) for one in found) for item in fields(EnergyAccount)})
-
-
 def added_energies(energies: Iterable[Energy]) -> Energy:
     """Sum, account by account."""
     found = list(energies)
     return Energy(
-        compute=added_accounts(one.compute for one in found),
-        waits=added_accounts(one.waits for one in found),
-        transfers=added_accounts(one.transfers for one in found),
+        compute=added(EnergyAccount, [one.compute for one in found]),
+        waits=added(EnergyAccount, [one.waits for one in found]),
+        transfers=added(EnergyAccount, [one.transfers for one in found]),
         off_chip=sum(one.off_chip for one in found),
     )
 

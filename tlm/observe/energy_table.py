@@ -7,15 +7,18 @@ it names, and one common factor scales their sum, over a dense pass, to the fit 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import Any
+from importlib import resources
+from typing import Literal
+
+import msgspec
+from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import power_fit
-from tlm.core.arguments import shown
+from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.core.labels import Label
 
@@ -35,124 +38,39 @@ AJ_PER_PJ = 10**6
 """Energies are added up in whole attojoules and shown in picojoules."""
 
 _AJ_PER_UJ = 10**12
+_LEAKAGE = "leakage_ma"
 
 
-@dataclass(frozen=True, slots=True)
-class EnergyEntry:
-    """An entry of the table."""
+class EnergyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An entry of energy_table.toml, which says what the fields mean."""
 
-    key: str
+    key: str = ""
     """Name in :class:`EnergyConfig` and in scenario files; it ends in the unit."""
     component: str
-    """What it is added to: a field of :class:`tlm.observe.energy_account.EnergyAccount`, or OFF_CHIP."""
-    estimate: float
-    """Before normalisation, in the key's unit, for the published chip at REFERENCE_V."""
+    estimate: float = 0.0
     event: str
-    """What one of it is."""
-    scales_with: str
-    """What an event's energy is proportional to, relative to the published chip: "lanes", "columns", "array" (lanes x
-    columns), "stages" (lanes x aligner stages), "" (nothing); "multipliers" where the entry is that of one of them."""
+    scales_with: Literal["", "lanes", "columns", "array", "stages", "multipliers"] = ""
     source: str
-    """Where the estimate comes from."""
-    label: Label = Label.ASSUMED
 
     @property
     def is_normalised(self) -> bool:
         """Dynamic energy of the core: what the calibration scales."""
         return self.key.endswith("_pj") and self.component != OFF_CHIP
 
+    @property
+    def label(self) -> Label:
+        """Where the default comes from."""
+        return Label.CALIBRATED if self.key == _LEAKAGE else Label.ASSUMED
 
-_HOROWITZ = "Horowitz, ISSCC 2014, 45 nm at 0.9 V, times (1.1/0.9)^2"
-_CACTI = "CACTI, 40 nm LSTP, 1.1 V"
 
-ENTRIES: tuple[EnergyEntry, ...] = (
-    EnergyEntry(
-        "multiply_pj", "mac_array", 0.0747,
-        "step of a convolution and multiplier: a 4 x 4-bit product", "multipliers",
-        f"{_HOROWITZ}: a quarter of its 8-bit multiplication, 0.2 pJ",
-    ),
-    EnergyEntry(
-        "accumulate_pj", "mac_array", 0.1145,
-        "step of a convolution and multiplier: a 24-bit addition", "multipliers",
-        f"{_HOROWITZ}: between its 8-bit addition, 0.03 pJ, and its 32-bit one, 0.1 pJ",
-    ),
-    EnergyEntry(
-        "broadcast_pj", "mac_array", 25.0,
-        "step of a convolution: activations and weights to all multipliers", "array",
-        "assumption: 256 wires of 1 mm at 0.2 pF/mm with 32 inputs of 2 fF each, charged in 3 of 10 steps",
-    ),
-    EnergyEntry(
-        "compare_pj", "mac_array", 4.45, "step of max pooling: a word with one row of accumulators", "lanes",
-        "assumption: 32 comparisons, each as one of accumulate_pj's additions, and a 32nd of broadcast_pj: the other "
-        "rows and the weights' wires stand still",
-    ),
-    EnergyEntry(
-        "align_pj", "aligner", 11.5, "AMem word fetched for a step: through all routing stages and the mask", "stages",
-        "assumption: 6 stages of 128 bits, 15 fJ for the multiplexers and the register of a bit",
-    ),
-    EnergyEntry(
-        "amem_read_pj", "amem", 38.0, "AMem word read: step or residual or DMA", "lanes",
-        f"{_CACTI}: 128 bits from 256 kB, 28 to 51 pJ; their geometric mean",
-    ),
-    EnergyEntry(
-        "amem_write_pj", "amem", 102.0, "AMem word written: write-back or DMA", "lanes",
-        f"{_CACTI}: 128 bits into 256 kB, 77 to 136 pJ; their geometric mean",
-    ),
-    EnergyEntry(
-        "wmem_read_pj", "wmem", 38.0, "WMem word read", "columns",
-        "as amem_read_pj: the same geometry",
-    ),
-    EnergyEntry(
-        "wmem_write_pj", "wmem", 102.0, "WMem word written by DMA", "columns",
-        "as amem_write_pj: the same geometry",
-    ),
-    EnergyEntry(
-        "imem_read_pj", "imem", 14.5, "IMem word read", "",
-        f"{_CACTI}: 64 bits from 128 kB",
-    ),
-    EnergyEntry(
-        "imem_write_pj", "imem", 39.0, "IMem word written by DMA", "",
-        "assumption: as much more than its read as in AMem",
-    ),
-    EnergyEntry(
-        "requantise_pj", "requantiser", 77.0, "word written back: all lanes of one output channel or plane", "lanes",
-        f"{_HOROWITZ}: 32 lanes with 25/32 x 16/32 of its 32-bit multiplication, 3.1 pJ, and four 32-bit additions' "
-        "worth of bias, residual, rounding and shift",
-    ),
-    EnergyEntry(
-        "clock_pj", "clock", 185.0, "cycle in which the engine runs a program", "array",
-        "assumption: 37,000 flip-flops (24-bit sums, products, aligner, requantiser), 5 fJ each with their part of the "
-        "clock tree",
-    ),
-    EnergyEntry(
-        "idle_clock_pj", "clock", 5.8, "cycle in which it runs none", "",
-        "assumption: the engine's clock is gated, and a 32nd of clock_pj remains: root of the tree, DMA, registers",
-    ),
-    EnergyEntry(
-        "transfer_pj", "interconnect", 4.0, "byte moved by DMA", "",
-        "assumption: 8 wires of 3 mm at 0.2 pF/mm, charged in every second beat, 2.9 pJ, and registers, 1.1 pJ",
-    ),
-    EnergyEntry(
-        "register_access_pj", "interconnect", 32.0, "register access of the host", "",
-        "assumption: as 8 bytes of transfer_pj",
-    ),
-    EnergyEntry(
-        "leakage_ma", "leakage", round(float(power_fit().leakage_ma), 6), "current, always", "",
-        "I of the fit P = C V^2 f + I V through both published points", Label.CALIBRATED,
-    ),
-    EnergyEntry(
-        "off_chip_read_pj", OFF_CHIP, 162.5, "byte read from off-chip memory", "",
-        "Horowitz, ISSCC 2014: DRAM 1.3 to 2.6 nJ for 64 bits; the lower end, for a low-power DRAM nearby",
-    ),
-    EnergyEntry(
-        "off_chip_write_pj", OFF_CHIP, 162.5, "byte written to off-chip memory", "",
-        "as off_chip_read_pj",
-    ),
-    EnergyEntry(
-        "off_chip_background_mw", OFF_CHIP, 0.0, "power, always", "",
-        "assumption: refresh and stand-by are left out; they depend on the part",
-    ),
-)  # fmt: skip
+def _entries() -> Iterator[EnergyEntry]:
+    text = resources.files("tlm.observe").joinpath("energy_table.toml").read_text(encoding="utf-8")
+    for key, entry in msgspec.toml.decode(text, type=dict[str, EnergyEntry]).items():
+        estimate = round(float(power_fit().leakage_ma), 6) if key == _LEAKAGE else entry.estimate
+        yield replace(entry, key=key, estimate=estimate)
+
+
+ENTRIES: tuple[EnergyEntry, ...] = tuple(_entries())
 """The table."""
 
 _PUBLISHED = ChipConfig()
@@ -160,19 +78,16 @@ _PUBLISHED = ChipConfig()
 
 def _size(entry: EnergyEntry, chip: ChipConfig) -> Fraction:
     """What an event on this chip costs relative to the table's entry."""
-    match entry.scales_with:
-        case "lanes":
-            return Fraction(chip.lanes, _PUBLISHED.lanes)
-        case "columns":
-            return Fraction(chip.columns, _PUBLISHED.columns)
-        case "array":
-            return Fraction(chip.peak_macs_per_cycle, _PUBLISHED.peak_macs_per_cycle)
-        case "multipliers":
-            return Fraction(chip.peak_macs_per_cycle)
-        case "stages":
-            published = _PUBLISHED.lanes * (_PUBLISHED.routing_stages + 1)
-            return Fraction(chip.lanes * (chip.routing_stages + 1), published)
-    return Fraction(1)
+    sizes: dict[str, Callable[[ChipConfig], int]] = {
+        "lanes": lambda one: one.lanes,
+        "columns": lambda one: one.columns,
+        "array": lambda one: one.peak_macs_per_cycle,
+        "stages": lambda one: one.lanes * (one.routing_stages + 1),
+    }
+    if entry.scales_with == "multipliers":
+        return Fraction(chip.peak_macs_per_cycle)
+    size = sizes.get(entry.scales_with)
+    return Fraction(1) if size is None else Fraction(size(chip), size(_PUBLISHED))
 
 
 def dense_pass_events() -> dict[str, int]:
@@ -202,15 +117,11 @@ def normalisation() -> Fraction:
     return power_fit().switched_pf * Fraction(str(REFERENCE_V)) ** 2 * events["clock_pj"] / estimated
 
 
-def _defaults() -> dict[str, float]:
-    factor = normalisation()
-    return {
-        entry.key: round(float(Fraction(str(entry.estimate)) * (factor if entry.is_normalised else 1)), 6)
-        for entry in ENTRIES
-    }
-
-
-_DEFAULTS: Mapping[str, float] = _defaults()
+_FACTOR = normalisation()
+_DEFAULTS: Mapping[str, float] = {
+    entry.key: round(float(Fraction(str(entry.estimate)) * (_FACTOR if entry.is_normalised else 1)), 6)
+    for entry in ENTRIES
+}
 
 
 @dataclass(frozen=True)
@@ -267,8 +178,13 @@ class EnergyConfig:
     """Power of the off-chip memory without any access, mW [A]."""
 
     def __post_init__(self) -> None:
+        limits = f"0..{MAX_VALUE:g}"
         for item in fields(self):
-            object.__setattr__(self, item.name, _checked(item.name, getattr(self, item.name)))
+            key, value = f"energy.{item.name}", getattr(self, item.name)
+            expect(key, value, (int, float), f"give one in {limits}")
+            if not 0 <= value <= MAX_VALUE:
+                raise InputError(f"{key}: {shown(value)} is outside {limits}")
+            object.__setattr__(self, item.name, float(value))
 
     def per_event_aj(self, chip: ChipConfig) -> dict[str, int]:
         """Key -> energy of one event on this chip, in whole attojoules (1e-18 J), so that sums are exact.
@@ -295,12 +211,3 @@ class EnergyConfig:
             entry.key: entry.label.name.lower() if getattr(self, entry.key) == _DEFAULTS[entry.key] else "chosen"
             for entry in ENTRIES
         }
-
-
-def _checked(key: str, value: Any) -> float:
-    infinite = isinstance(value, float) and not math.isfinite(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or infinite:
-        raise InputError(f"energy.{key}: {shown(value)} is not a finite number; give one in 0..{MAX_VALUE:g}")
-    if not 0 <= value <= MAX_VALUE:
-        raise InputError(f"energy.{key}: {shown(value)} is outside 0..{MAX_VALUE:g}")
-    return float(value)

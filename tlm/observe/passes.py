@@ -38,6 +38,15 @@ class PassRecord:
         return 0 if self.pooling else self.steps * self.pixels * self.channels
 
     @property
+    def conflicts(self) -> dict[str, int]:
+        """Initiator -> cycles that it lost because a bank was taken."""
+        return {
+            "aligner": self.fetch_cycles - self.steps,
+            "residual": self.refused_residual_reads,
+            "write_back": self.refused_writes,
+        }
+
+    @property
     def busy_columns(self) -> int:
         """Columns that a step works on."""
         return 1 if self.pooling else self.channels
@@ -52,6 +61,8 @@ class PartRecord:
     pooling: bool = False
     flushed: bool = False
     """Its last write is done."""
+    under_way_cycle: int | None = None
+    """s of a pass that has begun and whose last fetch has not been seen."""
 
     @property
     def steps(self) -> int:
@@ -64,6 +75,15 @@ class PartRecord:
         return sum(one.fetch_cycles for one in self.passes)
 
     @property
+    def conflicts(self) -> dict[str, int]:
+        """Initiator -> cycles that it lost because a bank was taken."""
+        lost = dict.fromkeys(("aligner", "residual", "write_back"), 0)
+        for one in self.passes:
+            for initiator, count in one.conflicts.items():
+                lost[initiator] += count
+        return lost
+
+    @property
     def first_cycle(self) -> int:
         """s_0."""
         return self.passes[0].first_cycle
@@ -74,9 +94,14 @@ class PartRecord:
         return self.passes[-1].last_write_cycle
 
     @property
+    def end_cycle(self) -> int:
+        """The one behind the last write."""
+        return self.last_write_cycle + 1
+
+    @property
     def compute_cycles(self) -> int:
         """s_0 to the last write, inclusive."""
-        return self.last_write_cycle - self.first_cycle + 1
+        return self.end_cycle - self.first_cycle
 
     @property
     def last_seen_cycle(self) -> int:

@@ -8,26 +8,22 @@ equals the energy of the result exactly; the course in between is an estimate [A
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+from tlm.chip.engine import Port
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.observe.energy import cycle_events, transfer_events
 from tlm.observe.energy_account import priced
-from tlm.observe.passes import PassRecord
-from tlm.observe.timeline import Timeline, TransferSpan
+from tlm.observe.timeline import Timeline
 from tlm.observe.watched import Watched
-
-T = TypeVar("T")
 
 _MW_PER_AJ_KHZ = 1e-12
 """1 aJ a cycle at 1 kHz is 1e-15 W."""
 
 
-@dataclass(frozen=True, slots=True)
-class Share:
+class Share(NamedTuple):
     """Energy that was spent evenly in some cycles."""
 
     first_cycle: int
@@ -36,8 +32,7 @@ class Share:
     off_chip_aj: int
 
 
-@dataclass(frozen=True, slots=True)
-class PowerStep:
+class PowerStep(NamedTuple):
     """Power from a cycle on, until the next step."""
 
     first_cycle: int
@@ -47,18 +42,8 @@ class PowerStep:
 
 def energy_shares(watched: Watched, timeline: Timeline) -> list[Share]:
     """All energy of a run, or of what of it has ended: a part that was under way when it failed is left out."""
-    cycles = watched.recorder.recorded_cycles
-    return [
-        share
-        for share in (
-            *_clock(watched, timeline, cycles),
-            *(share for tag in watched.recorder.parts for share in _part(watched, tag)),
-            *(_transfer(watched, span) for span in timeline.transfers),
-            *_register_accesses(watched, timeline),
-            *_behind_parts(watched, timeline),
-        )
-        if share.first_cycle < share.end_cycle
-    ]
+    shares = [*_clock(watched, timeline), *_parts(watched), *_transfers(watched, timeline)]
+    return [share for share in (*shares, *_host(watched, timeline)) if share.first_cycle < share.end_cycle]
 
 
 def power_steps(shares: Sequence[Share], clock_khz: int) -> list[PowerStep]:
@@ -84,51 +69,49 @@ def mean_power_mw(aj_per_cycle: float, clock_khz: int) -> float:
     return round(aj_per_cycle * clock_khz * _MW_PER_AJ_KHZ, 4)
 
 
-def _clock(watched: Watched, timeline: Timeline, cycles: int) -> Iterator[Share]:
-    """Clock, leakage, the off-chip memory's background; what a running engine takes beyond an idle one."""
+def bandwidth_mb_per_s(moved_bytes: int, cycles: int, clock_khz: int) -> float:
+    """Bytes that moved in so many cycles, as 1e6 bytes a second."""
+    return round(moved_bytes * clock_khz / cycles / 1000, 3)
+
+
+def _clock(watched: Watched, timeline: Timeline) -> Iterator[Share]:
+    """Clock, leakage, the off-chip memory's background; what a running engine takes beyond an idle one; its END.
+
+    Of a run that failed END has no share: what its last part had moved is no whole part.
+    """
+    cycles = watched.recorder.recorded_cycles
     yield _priced(watched, 0, cycles, cycle_events(cycles, 0))
     for program in timeline.programs:
-        length = program.last_cycle - program.first_cycle + 1
-        running, _ = priced(cycle_events(length, length), watched.meter.per_event_aj)
-        idle, _ = priced(cycle_events(length, 0), watched.meter.per_event_aj)
-        yield Share(program.first_cycle, program.last_cycle + 1, running.total - idle.total, 0)
-
-
-def _part(watched: Watched, tag: int) -> Iterator[Share]:
-    part = watched.recorder.parts[tag]
-    if not part.flushed:
-        return
-    core, off_chip = priced(watched.meter.part_activity(tag), watched.meter.per_event_aj)
-    weighted: list[tuple[PassRecord, int]] = [(one, one.steps) for one in part.passes]
-    if not part.steps:
-        weighted = [(part.passes[0], 1)]
-    for one, energy_aj in _divided(core.total, weighted):
-        yield Share(one.first_cycle, one.last_fetch_cycle + 1, energy_aj, 0)
-    assert not off_chip  # the engine does not touch it
-
-
-def _transfer(watched: Watched, span: TransferSpan) -> Share:
-    sram = SramName[span.sram.upper()]
-    words = {sram: span.moved_bytes // sram_size(sram, watched.system.config)[1]}
-    if span.channel == "load":
-        events = transfer_events(span.moved_bytes, 0, words, {})
-    else:
-        events = transfer_events(0, span.moved_bytes, {}, words)
-    return _priced(watched, span.first_cycle, span.last_cycle + 1, events)
-
-
-def _register_accesses(watched: Watched, timeline: Timeline) -> Iterator[Share]:
-    running = [(span, span.last_cycle - span.first_cycle + 1) for span in timeline.host if span.state == "run"]
-    energy, _ = priced({"register_access_pj": watched.meter.register_accesses}, watched.meter.per_event_aj)
-    for span, energy_aj in _divided(energy.total, running):
-        yield Share(span.first_cycle, span.last_cycle + 1, energy_aj, 0)
-
-
-def _behind_parts(watched: Watched, timeline: Timeline) -> Iterator[Share]:
-    """END of the last program; of a run that failed, nothing: what its last part had moved is no whole part."""
-    if watched.recorder.host.done and timeline.programs:
+        first, end = program.first_cycle, program.last_cycle + 1
+        running = _priced(watched, first, end, cycle_events(end - first, end - first))
+        idle = _priced(watched, first, end, cycle_events(end - first, 0))
+        yield Share(first, end, running.core_aj - idle.core_aj, 0)
+    if watched.recorder.done and timeline.programs:
         last = timeline.programs[-1].last_cycle
         yield _priced(watched, last, last + 1, watched.meter.activity_behind_parts())
+
+
+def _parts(watched: Watched) -> Iterator[Share]:
+    for part in watched.recorder.parts.values():
+        if part.flushed:
+            whole = _priced(watched, 0, 1, watched.meter.part_activity(part.tag))
+            spans = [(one.first_cycle, one.last_fetch_cycle + 1) for one in part.passes]
+            yield from _divided(whole, spans, [one.steps for one in part.passes])
+
+
+def _transfers(watched: Watched, timeline: Timeline) -> Iterator[Share]:
+    for span in timeline.transfers:
+        sram, loads = SramName[span.sram.upper()], span.channel == "load"
+        words = {(sram, Port(f"dma_{span.channel}")): span.moved_bytes // sram_size(sram, watched.system.config)[1]}
+        moved = (span.moved_bytes, 0) if loads else (0, span.moved_bytes)
+        events = transfer_events(*moved, words)
+        yield _priced(watched, span.first_cycle, span.last_cycle + 1, events)
+
+
+def _host(watched: Watched, timeline: Timeline) -> Iterator[Share]:
+    whole = _priced(watched, 0, 1, {"register_access_pj": watched.meter.register_accesses})
+    spans = [(span.first_cycle, span.last_cycle + 1) for span in timeline.host if span.state == "run"]
+    return _divided(whole, spans, [end - first for first, end in spans])
 
 
 def _priced(watched: Watched, first: int, end: int, events: Mapping[str, int]) -> Share:
@@ -136,12 +119,12 @@ def _priced(watched: Watched, first: int, end: int, events: Mapping[str, int]) -
     return Share(first, end, core.total, off_chip)
 
 
-def _divided(whole: int, weights: Iterable[tuple[T, int]]) -> Iterator[tuple[T, int]]:
-    """A whole number in proportion to weights; the parts are whole numbers, too, and give the whole in sum."""
-    items = list(weights)
-    total, seen, given = sum(weight for _, weight in items), 0, 0
-    for item, weight in items:
+def _divided(whole: Share, spans: Sequence[tuple[int, int]], weights: Sequence[int]) -> Iterator[Share]:
+    """The core's energy in proportion to weights, or all in the first span if all are 0; in sum exactly the whole."""
+    weights = weights if any(weights) else [1, *weights[1:]]
+    total, seen, given = sum(weights), 0, 0
+    for (first, end), weight in zip(spans, weights, strict=True):
         seen += weight
-        own = whole * seen // total - given
+        own = whole.core_aj * seen // total - given
         given += own
-        yield item, own
+        yield Share(first, end, own, 0)

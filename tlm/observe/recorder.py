@@ -5,34 +5,56 @@ Nothing here is computed from the program: a pass is counted because the engine 
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from functools import cached_property
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
-from tlm.chip.engine import Accessed, PassFetched, PassId, Port
-from tlm.chip.format.driver import Unit
+from tlm.chip.engine import Accessed, PassFetched, PassId, PassStarted, Port
+from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
-from tlm.chip.payloads import Work
+from tlm.chip.format.registers import ChannelRegister, UnitRegisters
+from tlm.chip.states import ChannelState, HostState
 from tlm.chip.system import System
 from tlm.core.payload import MemoryPayload, Payload, Response
+from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import (
     ArrayAccount,
+    ChannelAccount,
     RunAccount,
-    Spans,
     WaitAccount,
     added,
     array_account,
     check_sums,
     wait_accounts,
 )
-from tlm.observe.activity import ActivityRecorder, BankCounter
-from tlm.observe.host_activity import HostRecorder
+from tlm.observe.banks import BankCounter
+from tlm.observe.causes import FILLS
 from tlm.observe.passes import PartRecord, PassRecord
+from tlm.observe.spans import Spans
+from tlm.observe.timeline import HostSpan
 
 LayerDone = Callable[[int], None]
 """Called with a part's tag in the cycle after its last write."""
+
+_PORTS = {Unit.LOAD: Port.DMA_LOAD, Unit.STORE: Port.DMA_STORE}
+_UNITS = {port: unit for unit, port in _PORTS.items()}
+
+
+@dataclass(slots=True)
+class TransferRecord:
+    """A transfer of a DMA channel as it happened."""
+
+    sram: SramName
+    first_cycle: int
+    end_cycle: int = -1
+    """The cycle of its interrupt; -1 until then."""
+    moved_bytes: int = 0
+    """To or from the off-chip memory."""
+    refused: int = 0
+    """SRAM accesses that were refused."""
 
 
 class Recorder:
@@ -46,26 +68,18 @@ class Recorder:
     def __init__(self, system: System, on_layer_done: LayerDone | None = None) -> None:
         self._clock = system.simulation.clock
         self._on_layer_done = on_layer_done
-        self.parts: dict[int, PartRecord] = {}
-        self.transfer_bytes: dict[Unit, Counter[int]] = {Unit.LOAD: Counter(), Unit.STORE: Counter()}
-        """Channel -> which of its transfers -> bytes that it moved to or from the off-chip memory."""
-        self.last_interrupt_cycle = -1
-        self.banks = BankCounter(system)
-        self.activity = ActivityRecorder(system)
-        self.host = HostRecorder(system)
         self._config = system.config
+        self.parts: dict[int, PartRecord] = {}
+        self.transfers: dict[Unit, list[TransferRecord]] = {unit: [] for unit in _PORTS}
+        self.last_interrupt_cycle = -1
+        self.banks = BankCounter(system.config)
+        self.running = Spans()
+        """When the engine ran a program."""
+        self._host = system.host
+        self._host_changes: list[tuple[int, HostState, Unit | None]] = [(0, system.host.state.value, None)]
         self._subscribe(system)
 
-    def bank_conflicts(self) -> dict[str, int]:
-        """Initiator -> cycles lost because a bank was taken; those without any left out."""
-        passes = [one for part in self.parts.values() for one in part.passes]
-        lost = {
-            "aligner": sum(one.fetch_cycles - one.steps for one in passes),
-            "write_back": sum(one.refused_writes for one in passes),
-            "residual": sum(one.refused_residual_reads for one in passes),
-            **{f"dma_{unit.value}": self.banks.refused(Port(f"dma_{unit.value}")) for unit in (Unit.LOAD, Unit.STORE)},
-        }
-        return {initiator: count for initiator, count in sorted(lost.items()) if count}
+    # -- what was recorded ----------------------------------------------------------------------------------------
 
     @property
     def cycles(self) -> int:
@@ -73,18 +87,56 @@ class Recorder:
         return self.last_interrupt_cycle + 1
 
     @property
+    def done(self) -> bool:
+        """Whether the host's program has come to its end."""
+        return self._host_changes[-1][1] is HostState.DONE
+
+    @property
     def recorded_cycles(self) -> int:
         """``cycles`` of a run that has ended; else up to now."""
-        return self.cycles if self.host.done else self._clock.now + 1
+        return self.cycles if self.done else self._clock.now + 1
+
+    def host_spans(self, cycles: int) -> Iterator[HostSpan]:
+        """What the host did in a run of so many cycles."""
+        ends = [first for first, _, _ in self._host_changes[1:]]
+        for (first, state, unit), end in zip(self._host_changes, [*ends, cycles], strict=True):
+            end = min(end, cycles)
+            if first < end and state is not HostState.DONE:
+                yield HostSpan(state.value, None if unit is None else unit.value, first, end - 1)
+
+    @property
+    def waiting(self) -> dict[str, Spans]:
+        """Cause -> when the host slept until such a load (or a store, for activations) was done: to its interrupt."""
+        found = {cause: Spans() for cause in FILLS.values()}
+        for host in self.host_spans(self.recorded_cycles):
+            channel, first, end = host.waits_for, host.first_cycle, host.last_cycle + 1
+            if host.state != HostState.SLEEP.value or channel in (None, Unit.ENGINE.value):
+                continue
+            own = self.transfers[Unit(channel)]
+            index = bisect_right(own, first, key=lambda one: one.first_cycle) - 1
+            if index >= 0:
+                interrupt = end if own[index].end_cycle < 0 else own[index].end_cycle
+                filled = own[index].sram if channel == Unit.LOAD.value else SramName.AMEM
+                found[FILLS[filled]].add(first, min(end, interrupt))
+        return found
 
     @property
     def moved_bytes(self) -> dict[Unit, int]:
         """Channel -> bytes that crossed the interface to the off-chip memory."""
-        return {unit: moved.total() for unit, moved in self.transfer_bytes.items()}
+        return {unit: sum(one.moved_bytes for one in own) for unit, own in self.transfers.items()}
+
+    def bank_conflicts(self) -> dict[str, int]:
+        """Initiator -> cycles lost because a bank was taken; those without any left out."""
+        lost = {"aligner": 0, "write_back": 0, "residual": 0}
+        for part in self.parts.values():
+            for initiator, count in part.conflicts.items():
+                lost[initiator] += count
+        lost |= {port.value: self.banks.of_port(port)[1] for port in _UNITS}
+        return {initiator: count for initiator, count in sorted(lost.items()) if count}
 
     def array_account(self, tag: int) -> ArrayAccount:
         """What the array did during one part."""
-        return array_account(self.parts[tag], self._config)
+        return self._arrays[tag]
 
     def waits_before(self) -> dict[int, WaitAccount]:
         """Tag -> cycles without computation before that part."""
@@ -96,15 +148,11 @@ class Recorder:
         Raises:
             SimulationError: a sum does not close.
         """
-        waits = self._waits
         account = RunAccount(
-            array=added(ArrayAccount, [self.array_account(tag) for tag in self.parts]),
-            waits=added(WaitAccount, waits),
-            waits_at_end=waits[-1],
-            dma={
-                unit.value: self.activity.channel_account(unit, self.cycles, self.banks)
-                for unit in (Unit.LOAD, Unit.STORE)
-            },
+            array=added(ArrayAccount, self._arrays.values()),
+            waits=added(WaitAccount, self._waits),
+            waits_at_end=self._waits[-1],
+            dma={unit.value: self._channel_account(unit) for unit in self.transfers},
             sram=self.banks.accounts(self.cycles),
         )
         check_sums(account, self.cycles)
@@ -112,41 +160,64 @@ class Recorder:
 
     def overlap(self) -> dict[str, tuple[int, int]]:
         """DMA channel -> cycles of its transfers while a part computed, and while none did."""
-        computing = Spans()
-        for part in self.parts.values():
-            computing.add(part.first_cycle, part.last_write_cycle + 1)
-        hidden = {unit.value: spans.common_cycles(computing) for unit, spans in self.activity.busy.items()}
-        return {
-            unit.value: (hidden[unit.value], spans.cycles - hidden[unit.value])
-            for unit, spans in self.activity.busy.items()
-        }
+        computing = Spans((part.first_cycle, part.end_cycle) for part in self.parts.values())
+        found = {}
+        for unit in self.transfers:
+            busy = self._busy(unit)
+            hidden = busy.common_cycles(computing)
+            found[unit.value] = hidden, busy.cycles - hidden
+        return found
+
+    def _busy(self, unit: Unit) -> Spans:
+        return Spans((one.first_cycle, one.end_cycle) for one in self.transfers[unit])
+
+    def _channel_account(self, unit: Unit) -> ChannelAccount:
+        busy, (moving, refused) = self._busy(unit).cycles, self.banks.of_port(_PORTS[unit])
+        return ChannelAccount(
+            moving=moving, bank_conflict=refused, memory=busy - moving - refused, idle=self.cycles - busy
+        )
+
+    @cached_property
+    def _arrays(self) -> dict[int, ArrayAccount]:
+        """Worked out once, when the run has ended."""
+        return {tag: array_account(part, self._config) for tag, part in self.parts.items()}
 
     @cached_property
     def _waits(self) -> list[WaitAccount]:
         """Worked out once, when the run has ended."""
-        activity = self.activity
-        return wait_accounts(self.cycles, list(self.parts.values()), activity.running, activity.waiting)
+        return wait_accounts(self.cycles, list(self.parts.values()), self.running, self.waiting)
+
+    # -- what is seen ---------------------------------------------------------------------------------------------
 
     def _subscribe(self, system: System) -> None:
         events = system.engine.events
+        events.program_started.listen(lambda _: self.running.open(self._clock.now))
+        events.program_ended.listen(lambda _: self.running.close(self._clock.now))
         events.layer_started.listen(self._see_layer)
+        events.pass_started.listen(self._see_start)
         events.pass_fetched.listen(self._see_pass)
         events.pass_handed_over.listen(self._see_handover)
         events.accessed.listen(self._see_access)
         events.pass_written.listen(self._see_written)
         events.layer_ended.listen(self._see_layer_end)
-        end, begin = (Phase.END_RESP,), (Phase.BEGIN_REQ,)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
-            channel.memory.observe(self._count_bytes(unit), end)
-            channel.registers.interrupt.observe(self._see_interrupt, begin)
-        system.engine.interrupt.observe(self._see_interrupt, begin)
+            channel.state.observe(partial(self._see_transfer, unit, channel.registers))
+            channel.memory.observe(partial(self._count_bytes, self.transfers[unit]), (Phase.END_RESP,))
+            channel.registers.interrupt.observe(self._see_interrupt, (Phase.BEGIN_REQ,))
+        system.engine.interrupt.observe(self._see_interrupt, (Phase.BEGIN_REQ,))
+        system.host.state.observe(self._see_host)
+        system.host.waits_for.observe(self._see_host)
 
     def _see_layer(self, header: LayerHeader) -> None:
         self.parts[header.tag] = PartRecord(header.tag, pooling=header.pooling)
 
+    def _see_start(self, started: PassStarted) -> None:
+        self.parts[started.of_pass.tag].under_way_cycle = self._clock.now
+
     def _see_pass(self, fetched: PassFetched) -> None:
         started = fetched.started
         part = self.parts[started.of_pass.tag]
+        part.under_way_cycle = None
         part.passes.append(
             PassRecord(
                 group=started.group,
@@ -168,7 +239,11 @@ class Recorder:
         self._pass(which).handover_cycle = self._clock.now
 
     def _see_access(self, access: Accessed) -> None:
+        self.banks.count(access)
         if access.of_pass is None:
+            if access.refused:
+                for transfer in self.transfers[_UNITS[access.port]][-1:]:
+                    transfer.refused += access.refused
             return
         record = self._pass(access.of_pass)
         if access.port is Port.RESIDUAL:
@@ -186,17 +261,23 @@ class Recorder:
         if self._on_layer_done is not None:
             self._on_layer_done(tag)
 
+    def _see_transfer(self, unit: Unit, registers: UnitRegisters, state: Probe[ChannelState]) -> None:
+        own, now = self.transfers[unit], self._clock.now
+        if state.value is ChannelState.BUSY:
+            _, sram = registers.operand(ChannelRegister.SRAM)
+            own.append(TransferRecord(SramName(sram if sram in set(SramName) else 0), now))
+        else:
+            own[-1].end_cycle = now
+
+    def _count_bytes(self, own: list[TransferRecord], _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        if payload.status is Response.OK and isinstance(payload, MemoryPayload):
+            own[-1].moved_bytes += len(payload.data)
+
     def _see_interrupt(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:
         self.last_interrupt_cycle = self._clock.now
 
-    def _count_bytes(self, unit: Unit) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
-        moved = self.transfer_bytes[unit]
-
-        def count(_phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            if payload.status is Response.OK and isinstance(payload, MemoryPayload):
-                transfer = None if payload.origin is None else payload.origin.find(Work.TRANSFER)
-                assert transfer is not None
-                moved[transfer.index] += len(payload.data)
-
-        return count
-
+    def _see_host(self, _: Probe[HostState] | Probe[Unit | None]) -> None:
+        now = self._clock.now
+        if self._host_changes[-1][0] == now:  # the last word of a cycle counts
+            self._host_changes.pop()
+        self._host_changes.append((now, self._host.state.value, self._host.waits_for.value))

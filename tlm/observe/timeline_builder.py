@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from tlm.chip.format.driver import StartTransfer, Unit
+from tlm.chip.format.driver import StartTransfer, Transfer, Unit
 from tlm.compiler.program import Program
-from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline import EngineSpan, PartSpan, Timeline, TransferSpan
 
@@ -14,37 +13,39 @@ from tlm.observe.timeline import EngineSpan, PartSpan, Timeline, TransferSpan
 def timeline(recorder: Recorder, program: Program) -> Timeline:
     """What was recorded of a run until now, finished or not."""
     cycles = recorder.recorded_cycles
-    transfers = sorted(
-        (span for unit in (Unit.LOAD, Unit.STORE) for span in _transfers(recorder, program, unit, cycles)),
-        key=lambda span: (span.first_cycle, span.channel),
-    )
+    transfers = [span for unit in (Unit.LOAD, Unit.STORE) for span in _transfers(recorder, program, unit, cycles)]
     return Timeline(
-        host=tuple(recorder.host.spans(cycles)),
-        transfers=tuple(transfers),
-        programs=tuple(EngineSpan(*span) for span in recorder.activity.running.until(cycles)),
-        parts=tuple(_parts(recorder.parts.values(), program)),
+        host=tuple(recorder.host_spans(cycles)),
+        transfers=tuple(sorted(transfers, key=lambda span: (span.first_cycle, span.channel))),
+        programs=tuple(EngineSpan(start, end - 1) for start, end in recorder.running.until(cycles)),
+        parts=tuple(_parts(recorder, program)),
     )
+
+
+def started_transfers(program: Program, unit: Unit) -> list[Transfer]:
+    """Of a channel, in the order in which the driver starts them."""
+    return [step.transfer for step in program.steps if isinstance(step, StartTransfer) and step.unit is unit]
 
 
 def _transfers(recorder: Recorder, program: Program, unit: Unit, cycles: int) -> Iterator[TransferSpan]:
-    started = [step.transfer for step in program.steps if isinstance(step, StartTransfer) and step.unit is unit]
-    uses, moved = program.load_uses if unit is Unit.LOAD else program.store_uses, recorder.transfer_bytes[unit]
-    for index, (first, last) in enumerate(recorder.activity.busy[unit].until(cycles)):
-        transfer = started[index]
-        yield TransferSpan(
-            channel=unit.value,
-            index=index,
-            label=transfer.label,
-            sram=transfer.sram.name.lower(),
-            first_cycle=first,
-            last_cycle=last,
-            moved_bytes=moved.get(index, 0),
-            part_bytes=uses[index],
-        )
+    started = started_transfers(program, unit)
+    uses = program.load_uses if unit is Unit.LOAD else program.store_uses
+    for index, record in enumerate(recorder.transfers[unit]):
+        if record.first_cycle < cycles:
+            yield TransferSpan(
+                channel=unit.value,
+                index=index,
+                label=started[index].label,
+                sram=started[index].sram.name.lower(),
+                first_cycle=record.first_cycle,
+                last_cycle=(cycles if record.end_cycle < 0 else min(record.end_cycle, cycles)) - 1,
+                moved_bytes=record.moved_bytes,
+                part_bytes=uses[index],
+            )
 
 
-def _parts(records: Iterable[PartRecord], program: Program) -> Iterator[PartSpan]:
-    for part in records:
+def _parts(recorder: Recorder, program: Program) -> Iterator[PartSpan]:
+    for part in recorder.parts.values():
         if part.passes:
             layer = program.network.layers[program.parts[part.tag].layer_index].name
             yield PartSpan(part.tag, program.part_name(part.tag), layer, part.first_cycle, part.last_seen_cycle)

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tlm.chip.format.driver import SramName
-from tlm.observe.account import Spans, wait_spans
 from tlm.observe.causes import FILLS
+from tlm.observe.spans import Spans, wait_spans
 from tlm.plots.sources import Source
 from tlm.results.result_json import SpanRecord, TimelineRecord
 

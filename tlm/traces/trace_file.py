@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +12,9 @@ from tlm.core.files import PendingFile
 from tlm.core.interruption import interruption_waits
 
 BUFFER_BYTES = 1 << 20
+
+Finish = Callable[[BaseException | None], None]
+"""finish(what ended the run, if it has not come to its end): writes what is left, and puts the file in its place."""
 
 
 class TraceFile(PendingFile):
@@ -36,27 +39,31 @@ class TraceFile(PendingFile):
     def _open(self) -> IO[Any]:
         return self.temporary.open("wb", buffering=BUFFER_BYTES)
 
-    def leave(self, error: BaseException | None, finish: Callable[[], None]) -> None:
-        """What is done when a run is left; Ctrl-C meanwhile counts afterwards.
-
-        Args:
-            error: what ended the run, if it has not come to its end by itself.
-            finish: writes what is left to write, and puts the file in its place.
+    @contextmanager
+    def around_run(self, finish: Finish) -> Iterator[None]:
+        """Finish the file when the block is left; Ctrl-C meanwhile counts afterwards.
 
         Raises:
             InputError: the file could not be written, or not converted; not if the run has something to say itself.
         """
+        ended_by: BaseException | None = None
         try:
-            with interruption_waits():
-                finish()
-        except OSError as failure:
-            if error is None or isinstance(error, OSError):
-                raise self.refusal(failure) from None
-        except InputError:  # of a converter
-            if error is None:
-                raise
+            yield
+        except BaseException as error:
+            ended_by = error
+            raise
         finally:
-            self.discard()
+            try:
+                with interruption_waits():
+                    finish(ended_by)
+            except OSError as failure:
+                if ended_by is None or isinstance(ended_by, OSError):
+                    raise self.refusal(failure) from None
+            except InputError:  # of a converter
+                if ended_by is None:
+                    raise
+            finally:
+                self.discard()
 
     def discard(self) -> None:
         """Close and remove what has not taken its place."""

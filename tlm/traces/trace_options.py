@@ -62,12 +62,9 @@ class TraceOptions:
         levels = [level.value for level in WaveLevel]
         if self.level not in (None, *levels):
             raise InputError(f"trace.level: {self.level!r} is not one of {', '.join(levels)}")
-        if self.level is not None and self.wave is None:
-            raise InputError(f"trace.level: {self.level!r} needs a waveform; give trace.wave, too")
-        if self.moment_cycle is not None and self.moment_cycle < 0:
-            raise InputError(f"trace.moment_cycle: {shown(self.moment_cycle)} is not allowed; give 0 or more")
-        if self.limit_mb < 1:
-            raise InputError(f"trace.limit_mb: {shown(self.limit_mb)} is not allowed; give 1 or more")
+        for key, value, least in (("moment_cycle", self.moment_cycle, 0), ("limit_mb", self.limit_mb, 1)):
+            if value is not None and value < least:
+                raise InputError(f"trace.{key}: {shown(value)} is not allowed; give {least} or more")
         if self.window is not None:
             TraceWindow.parse(self.window)
             if self.level == WaveLevel.PASS.value:
@@ -75,8 +72,9 @@ class TraceOptions:
                     f"trace.window: {self.window!r} limits a waveform of level 'cycle', but trace.level is 'pass', "
                     "which always shows the whole run; leave one of them out"
                 )
-            if self.wave is None:
-                raise InputError(f"trace.window: {self.window!r} needs a waveform; give trace.wave, too")
+        for key, text in (("level", self.level), ("window", self.window)):
+            if text is not None and self.wave is None:
+                raise InputError(f"trace.{key}: {text!r} needs a waveform; give trace.wave, too")
 
     @property
     def wave_path(self) -> Path | None:

@@ -23,25 +23,18 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
         InputError: on entry, if a file cannot be written or a window is not in the program; on leaving, if the disk did
             not take it all.
     """
+    wave, timeline = options.wave_path, options.timeline_path
     with ExitStack() as stack:
         with interruption_waits():  # until somebody is there to remove or finish a file that was opened
-            _open(stack, watched, options)
+            if wave is not None:  # pyvcd is needed only here
+                from tlm.traces.waves.cycle_wave import cycle_wave
+                from tlm.traces.waves.pass_wave import pass_wave
+
+                level = options.wave_level(watched.system.fidelity is Fidelity.CYCLE)
+                make = cycle_wave if level is WaveLevel.CYCLE else pass_wave
+                stack.enter_context(make(watched, wave, options))
+            if timeline is not None:
+                from tlm.traces.timeline.timeline_trace import timeline_trace
+
+                stack.enter_context(timeline_trace(watched, timeline))
         yield
-
-
-def _open(stack: ExitStack, watched: Watched, options: TraceOptions) -> None:
-    path = options.wave_path
-    if path is not None:
-        # pyvcd is needed only here
-        if options.wave_level(watched.system.fidelity is Fidelity.CYCLE) is WaveLevel.CYCLE:
-            from tlm.traces.waves.cycle_wave import CycleWave
-
-            stack.enter_context(CycleWave(watched, path, options))
-        else:
-            from tlm.traces.waves.pass_wave import PassWave
-
-            stack.enter_context(PassWave(watched, path, options.moment_cycle))
-    if options.timeline_path is not None:
-        from tlm.traces.timeline.timeline_trace import TimelineTrace
-
-        stack.enter_context(TimelineTrace(watched, options.timeline_path))

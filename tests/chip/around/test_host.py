@@ -254,5 +254,5 @@ def test_an_interrupt_in_the_cycle_in_which_the_host_begins_to_wait_finds_it_awa
 
     both = bench.system.host.run([Wait(Unit.LOAD)]), interrupt()
     run_together(bench.system.simulation, *(reversed(both) if interrupt_first else both))
-    spans = [(span.state, span.waits_for) for span in recorder.host.spans(bench.clock.now)]
+    spans = [(span.state, span.waits_for) for span in recorder.host_spans(bench.clock.now)]
     assert spans == [("run", "load"), ("run", None)]

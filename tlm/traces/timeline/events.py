@@ -7,7 +7,7 @@ file, and a flow behind the slices that it binds to; that is what the rank is fo
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -46,6 +46,8 @@ class Event(NamedTuple):
     time_ns: int
     rank: int
     line: bytes
+    track: str = ""
+    """Of a slice or a mark."""
 
 
 class EventMaker:
@@ -63,89 +65,68 @@ class EventMaker:
             tracks += [channel, *(f"{channel} burst {index}" for index in range(burst_buffers))]
         tracks += [ENGINE, CAUSES, MAC_ARRAY, REQUANTISER]
         self._tids = {track: _FIRST_TID + index for index, track in enumerate(tracks)}
-        self.used: set[str] = set()
-        """Tracks that have slices."""
 
     def slice(
         self,
         level: Level,
         track: str,
         name: str,
-        first: int,
-        end: int,
+        span: tuple[int, int],
         args: Mapping[str, Any],
         rank: int = _SLICE_RANK,
     ) -> Event:
-        """Something that lasts from cycle ``first`` to the one before ``end``.
+        """Something that lasts for a span (first cycle, the cycle behind).
 
         Args:
             level: which kinds of event a trace can do without.
             track: where.
             name: in the viewer.
-            first: cycle.
-            end: the cycle behind.
+            span: when.
             args: what viewers show when it is chosen; the exact cycles are added.
             rank: how deep it is nested.
         """
+        first, end = span
         start_ns = self._time_ns(first)
-        return self._event(
-            start_ns,
-            rank,
-            {
-                "ph": "X",
-                "pid": _PID,
-                "tid": self._tid(track),
-                "ts": start_ns / 1000,
-                "dur": (self._time_ns(end) - start_ns) / 1000,
-                "name": name,
-                "cat": level.value,
-                "args": {"first_cycle": first, "last_cycle": end - 1, "cycles": end - first, **args},
-            },
-        )
+        event = {
+            "ph": "X",
+            "pid": _PID,
+            "tid": self._tids[track],
+            "ts": start_ns / 1000,
+            "dur": (self._time_ns(end) - start_ns) / 1000,
+            "name": name,
+            "cat": level.value,
+            "args": {"first_cycle": first, "last_cycle": end - 1, "cycles": end - first, **args},
+        }
+        return Event(start_ns, rank, _encode(event), track)
 
     def flow(self, name: str, index: int, start: tuple[str, int], end: tuple[str, int]) -> Iterator[Event]:
-        """An arrow from the innermost slice that covers a cycle of a track to another one.
-
-        Args:
-            name: what the arrow means.
-            index: unique in the trace.
-            start: track and cycle.
-            end: track and cycle.
-        """
+        """An arrow from the innermost slice that covers a cycle of a track, (track, cycle), to another one."""
         for phase, (track, cycle), more in (("s", start, {}), ("f", end, {"bp": "e"})):
             time_ns = self._time_ns(cycle)
             event = {"ph": phase, "pid": _PID, "tid": self._tids[track], "ts": time_ns / 1000}
-            yield self._event(time_ns, _FLOW_RANK, {**event, "id": index, "name": name, "cat": "flow", **more})
+            yield Event(time_ns, _FLOW_RANK, _encode({**event, "id": index, "name": name, "cat": "flow", **more}))
 
     def counter(self, name: str, unit: str, cycle: int, value: float) -> Event:
         """A counter's value from a cycle on; viewers show name and unit together."""
         time_ns = self._time_ns(cycle)
         event = {"ph": "C", "pid": _PID, "ts": time_ns / 1000, "name": name, "args": {unit: value}}
-        return self._event(time_ns, _COUNTER_RANK, event)
+        return Event(time_ns, _COUNTER_RANK, _encode(event))
 
     def instant(self, name: str, cycle: int, args: Mapping[str, Any]) -> Event:
         """A mark on the engine's track."""
-        time_ns = self._time_ns(cycle)
-        event = {"ph": "i", "s": "t", "pid": _PID, "tid": self._tid(ENGINE), "ts": time_ns / 1000, "name": name}
-        return self._event(time_ns, _INSTANT_RANK, {**event, "args": args})
+        time_ns, tid = self._time_ns(cycle), self._tids[ENGINE]
+        event = {"ph": "i", "s": "t", "pid": _PID, "tid": tid, "ts": time_ns / 1000, "name": name, "args": args}
+        return Event(time_ns, _INSTANT_RANK, _encode(event), ENGINE)
 
-    def names(self, process: str) -> Iterator[bytes]:
-        """Names of the process and of the tracks that are used, and their order, as lines."""
-        yield self._metadata(0, "process_name", {"name": process})
+    def names(self, process: str, events: Iterable[Event]) -> Iterator[bytes]:
+        """Names of the process and of the tracks that events are on, and their order, as lines."""
+        used = {event.track for event in events}
+        metadata: list[tuple[int, str, dict[str, Any]]] = [(0, "process_name", {"name": process})]
         for track, tid in self._tids.items():
-            if track in self.used:
-                yield self._metadata(tid, "thread_name", {"name": track})
-                yield self._metadata(tid, "thread_sort_index", {"sort_index": tid})
-
-    def _tid(self, track: str) -> int:
-        self.used.add(track)
-        return self._tids[track]
+            if track in used:
+                metadata += [(tid, "thread_name", {"name": track}), (tid, "thread_sort_index", {"sort_index": tid})]
+        for tid, name, args in metadata:
+            yield _encode({"ph": "M", "pid": _PID, "tid": tid, "name": name, "args": args})
 
     def _time_ns(self, cycle: int) -> int:
         return cycle * _NS_TIMES_KHZ // self.clock_khz
-
-    def _metadata(self, tid: int, name: str, args: Mapping[str, Any]) -> bytes:
-        return _encode({"ph": "M", "pid": _PID, "tid": tid, "name": name, "args": args})
-
-    def _event(self, time_ns: int, rank: int, event: Mapping[str, Any]) -> Event:
-        return Event(time_ns, rank, _encode(event))

@@ -7,137 +7,85 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
-from tlm.chip.engine import PassStarted
-from tlm.chip.format.driver import Unit
-from tlm.observe.account import Spans, WaitSpan, wait_spans
-from tlm.observe.array_spans import ArraySpan, array_spans
-from tlm.observe.causes import FILLS
-from tlm.observe.passes import PassRecord
-from tlm.observe.timeline import Timeline
+from tlm.observe.passes import PartRecord, PassRecord
+from tlm.observe.spans import CauseSpan, part_spans, wait_spans
 from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
-
-_FILLS = {sram.name.lower(): cause for sram, cause in FILLS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class PartView:
-    """A part of a layer on the engine."""
+    """A part of a layer on the engine; its passes are those whose last fetch was seen."""
 
-    tag: int
+    record: PartRecord
     name: str
-    passes: tuple[PassRecord, ...]
-    """Those whose last fetch was seen."""
-    first_cycle: int
-    """s_0."""
     end_cycle: int
     """The one behind the last write, or behind the last that was seen."""
-    ended: bool
-    under_way_cycle: int | None = None
+    under_way_cycle: int | None
     """s of a pass whose last fetch has not been seen."""
 
-    def pass_end_cycle(self, index: int) -> int:
-        """Of a pass on the engine: the cycle behind its handover, if that was seen."""
-        one = self.passes[index]
-        return one.handover_cycle + 1 if one.handover_cycle >= 0 else self.end_cycle
+    @property
+    def span(self) -> tuple[int, int]:
+        """First cycle and the one behind the last."""
+        return self.pass_span(0)[0], self.end_cycle
+
+    def pass_span(self, index: int) -> tuple[int, int]:
+        """Of a pass on the engine: s and the cycle behind its handover, if that was seen; also of the one under way."""
+        passes = self.record.passes
+        if index == len(passes) and self.under_way_cycle is not None:
+            return self.under_way_cycle, self.end_cycle
+        one = passes[index]
+        return one.first_cycle, one.handover_cycle + 1 if one.handover_cycle >= 0 else self.end_cycle
 
     def next_cycle(self, index: int) -> int:
         """The next pass's s, or the part's end."""
-        if index + 1 < len(self.passes):
-            return self.passes[index + 1].first_cycle
+        if index + 1 < len(self.record.passes):
+            return self.record.passes[index + 1].first_cycle
         return self.end_cycle if self.under_way_cycle is None else self.under_way_cycle
 
 
 class RunView:
-    """Made before a run; its properties are worked out when the run stands still, from what was recorded until then."""
+    """Made when the run stands still, from what was recorded until then."""
 
     def __init__(self, watched: Watched) -> None:
         self.watched = watched
-        self._started: PassStarted | None = None
-        """The pass that began last."""
-        self._start_cycle = -1
-        watched.system.engine.events.pass_started.listen(self._see_start)
-
-    def _see_start(self, started: PassStarted) -> None:
-        self._started, self._start_cycle = started, self.watched.system.simulation.clock.now
-
-    @property
-    def cycles(self) -> int:
-        """Until now."""
-        return self.watched.recorder.recorded_cycles
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """Host, transfers and programs."""
-        return timeline(self.watched.recorder, self.watched.program)
-
-    @cached_property
-    def parts(self) -> list[PartView]:
+        self.cycles = watched.recorder.recorded_cycles
+        self.timeline = timeline(watched.recorder, watched.program)
+        self.parts = [part for record in watched.recorder.parts.values() for part in self._part(record)]
         """In the order of execution; those of which a pass has begun."""
-        return list(self._parts())
 
-    def array_spans(self, part: PartView) -> Iterator[ArraySpan]:
+    def array_spans(self, part: PartView) -> Iterator[CauseSpan]:
         """What the array did during a part, up to what was seen; nothing for the fetches of a pass under way."""
-        passes = part.passes
-        if not part.ended:
-            passes = (*(self._closed(one, part.end_cycle) for one in passes), *self._next_pass(part))
-        known = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
-        return array_spans(passes, self.watched.system.config, known)
+        passes, end = part.record.passes, part.end_cycle
+        known = end if part.under_way_cycle is None else part.under_way_cycle
+        if not part.record.flushed:
+            passes = [self._closed(one, end) for one in passes]
+            of_program = self.watched.program.parts[part.record.tag]
+            if len(passes) < of_program.groups * of_program.tiles:  # one is under way, or would begin now
+                passes.append(PassRecord(0, 0, known, end, end, end))
+        return part_spans(passes, self.watched.system.config, known)
 
-    def wait_spans(self) -> Iterator[WaitSpan]:
+    def wait_spans(self) -> Iterator[CauseSpan]:
         """What no part computed for."""
-        activity = self.watched.recorder.activity
-        waiting = {cause: self._until_now(spans) for cause, spans in activity.waiting.items()}
-        self._add_present_wait(waiting)
-        parts = [(part.first_cycle, part.end_cycle) for part in self.parts]
-        return wait_spans(self.cycles, parts, self._until_now(activity.running), waiting)
+        recorder = self.watched.recorder
+        spans = [part.span for part in self.parts]
+        return wait_spans(self.cycles, spans, recorder.running.until(self.cycles), recorder.waiting)
 
-    def _parts(self) -> Iterator[PartView]:
-        for tag, record in self.watched.recorder.parts.items():
-            name, passes = self.watched.program.part_name(tag), tuple(record.passes)
-            if record.flushed:
-                yield PartView(tag, name, passes, record.first_cycle, record.last_write_cycle + 1, ended=True)
-                continue
-            start = self._start_cycle
-            begun = self._started is not None and self._started.of_pass == (tag, len(passes))
-            if passes or begun:
-                first_cycle = passes[0].first_cycle if passes else start
-                end_cycle = self._stopped_cycle(first_cycle)
-                under_way = start if begun and start < end_cycle else None
-                yield PartView(tag, name, passes, first_cycle, end_cycle, False, under_way)
-
-    def _stopped_cycle(self, cycle: int) -> int:
-        """Behind the engine's program that ran in a cycle."""
-        return next((one.last_cycle + 1 for one in self.timeline.programs if cycle <= one.last_cycle), cycle)
+    def _part(self, record: PartRecord) -> Iterator[PartView]:
+        name = self.watched.program.part_name(record.tag)
+        if record.flushed:
+            yield PartView(record, name, record.end_cycle, None)
+        elif record.passes or record.under_way_cycle is not None:
+            first = record.first_cycle if record.passes else record.under_way_cycle
+            assert first is not None
+            programs = self.timeline.programs
+            end = next((one.last_cycle + 1 for one in programs if first <= one.last_cycle), first)
+            under_way = record.under_way_cycle
+            yield PartView(record, name, end, under_way if under_way is not None and under_way < end else None)
 
     @staticmethod
     def _closed(one: PassRecord, end: int) -> PassRecord:
         if one.handover_cycle < 0:
             return replace(one, handover_cycle=end, last_write_cycle=end)
         return replace(one, last_write_cycle=max(one.last_write_cycle, end - 1))
-
-    def _next_pass(self, part: PartView) -> Iterator[PassRecord]:
-        """The pass under way; if there is none but more are to come, one that would begin now."""
-        of_program = self.watched.program.parts[part.tag]
-        if len(part.passes) < of_program.groups * of_program.tiles:
-            start = part.end_cycle if part.under_way_cycle is None else part.under_way_cycle
-            yield PassRecord(0, 0, start, part.end_cycle, part.end_cycle, part.end_cycle)
-
-    def _add_present_wait(self, waiting: dict[str, Spans]) -> None:
-        """Of a run that stopped while the host slept until a transfer was done, which is only known when it is."""
-        last = self.timeline.host[-1] if self.timeline.host else None
-        finished = self.watched.recorder.host.done
-        if finished or last is None or last.state != "sleep" or last.waits_for == Unit.ENGINE.value:
-            return
-        own = [one for one in self.timeline.transfers if one.channel == last.waits_for]
-        if own and own[-1].last_cycle == self.cycles - 1:  # else its interrupt has come
-            cause = "activations" if last.waits_for == Unit.STORE.value else _FILLS[own[-1].sram]
-            waiting[cause].add(last.first_cycle, self.cycles)
-
-    def _until_now(self, spans: Spans) -> Spans:
-        closed = Spans()
-        for first, last in spans.until(self.cycles):
-            closed.add(first, last + 1)
-        return closed

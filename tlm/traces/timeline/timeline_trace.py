@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import chain, islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import msgspec
@@ -17,7 +16,7 @@ from tlm.observe.watched import Watched
 from tlm.traces.timeline.engine_tracks import conflicts, layer_events, pass_events, utilisation
 from tlm.traces.timeline.events import Event, EventMaker, Level
 from tlm.traces.timeline.run_view import RunView
-from tlm.traces.timeline.transfer_tracks import TransferWatcher, arrows, burst_events, transfer_events
+from tlm.traces.timeline.transfer_tracks import BurstWatcher, arrows, burst_events, transfer_events
 from tlm.traces.trace_file import TraceFile
 
 SCHEMA = "tlm.trace/1"
@@ -41,8 +40,8 @@ _UNITS = {
 }
 
 
-class TimelineTrace:
-    """Context manager around a run: ``with TimelineTrace(watched, path): system.run(program.steps)``.
+def timeline_trace(watched: Watched, path: Path, max_events: int = MAX_EVENTS) -> AbstractContextManager[None]:
+    """A context manager around a run: ``with timeline_trace(watched, path): system.run(program.steps)``.
 
     The file is written under another name beside ``path`` and takes its place when the block is left: after an error or
     Ctrl-C it holds everything up to that moment.
@@ -53,106 +52,91 @@ class TimelineTrace:
         max_events: of the trace; the finest levels are left out where there are more.
 
     Raises:
-        InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
+        InputError: the file cannot be written there; on leaving, if the disk did not take it all.
     """
+    file = TraceFile(path, "trace.timeline")
+    bursts = BurstWatcher(watched.system, max_bursts=max_events + 1)
 
-    def __init__(self, watched: Watched, path: Path, max_events: int = MAX_EVENTS) -> None:
-        self._watched = watched
-        self._path = path
-        self._max_events = max_events
-
-    def __enter__(self) -> TimelineTrace:
-        self._file = TraceFile(self._path, "trace.timeline")
-        self._transfers = TransferWatcher(self._watched.system, max_bursts=self._max_events + 1)
-        self._view = RunView(self._watched)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._file.leave(error, partial(self._finish, None if error is None else _told(error)))
-
-    def _finish(self, stopped_by: str | None) -> None:
-        lines = self._lines(stopped_by)
-        with self._file.stream as stream:
-            if self._path.name.endswith(".gz"):
+    def finish(error: BaseException | None) -> None:
+        lines = _lines(RunView(watched), bursts, max_events, None if error is None else _told(error))
+        with file.stream as stream:
+            if path.name.endswith(".gz"):
                 # neither a name nor a date in the header: the same run must give the same bytes
                 with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
                     packed.writelines(lines)
             else:
                 stream.writelines(lines)
-        self._file.take_place()
+        file.take_place()
 
-    def _lines(self, stopped_by: str | None) -> Iterator[bytes]:
-        """One event a line, so that the file can be read and searched line by line."""
-        config = self._watched.system.config
-        make = EventMaker(config.clock_khz, config.dma_bursts_in_flight)
-        events, left_out = self._events(make)
-        if left_out:
-            args = {"left_out": left_out, "max_events": self._max_events}
-            events.append(make.instant(f"left out, since there were too many: {', '.join(left_out)}", 0, args))
-        if stopped_by is not None:
-            events.append(make.instant(f"stopped by {stopped_by}", self._view.cycles - 1, {}))
-        head = msgspec.json.encode(self._head(left_out, stopped_by))
-        yield b'{"displayTimeUnit":"ns","otherData":' + head + b',"traceEvents":['
-        separator = b"\n"
-        process = f"{config.lanes}x{config.columns} MACs, {config.clock_khz / 1000:g} MHz"
-        for line in chain(make.names(process), (event.line for event in sorted(events))):
-            yield separator + line
-            separator = b",\n"
-        yield b"\n]}\n"
+    return file.around_run(finish)
 
-    def _events(self, make: EventMaker) -> tuple[list[Event], list[str]]:
-        """Events of the levels that there is room for, and the levels that are left out, the finest first."""
-        view, watcher = self._view, self._transfers
-        events, left_out = list(layer_events(view, make)), list[str]()
-        coarse = [*utilisation(view, make, by_pass=False), *conflicts(view, make, by_pass=False)]
 
-        def fine() -> Iterator[Event]:
-            yield from pass_events(view, make)
-            yield from utilisation(view, make, by_pass=True)
-            yield from conflicts(view, make, by_pass=True)
+def _lines(view: RunView, bursts: BurstWatcher, max_events: int, stopped_by: str | None) -> Iterator[bytes]:
+    """One event a line, so that the file can be read and searched line by line."""
+    config = view.watched.system.config
+    make = EventMaker(config.clock_khz, config.dma_bursts_in_flight)
+    events, left_out = _events(view, bursts, make, max_events)
+    if left_out:
+        args = {"left_out": left_out, "max_events": max_events}
+        events.append(make.instant(f"left out, since there were too many: {', '.join(left_out)}", 0, args))
+    if stopped_by is not None:
+        events.append(make.instant(f"stopped by {stopped_by}", view.cycles - 1, {}))
+    head = msgspec.json.encode(_head(view, left_out, max_events, stopped_by))
+    process = f"{config.lanes}x{config.columns} MACs, {config.clock_khz / 1000:g} MHz"
+    lines = chain(make.names(process, events), (event.line for event in sorted(events)))
+    yield b'{"displayTimeUnit":"ns","otherData":' + head + b',"traceEvents":[\n' + next(lines)
+    for line in lines:
+        yield b",\n" + line
+    yield b"\n]}\n"
 
-        sources: dict[Level, Callable[[], Iterator[Event]]] = {
-            Level.TRANSFER: lambda: transfer_events(view, watcher, make),
-            Level.PASS: fine,
-            Level.BURST: lambda: burst_events(view, watcher, make),
-        }
-        reserved = len(coarse) + len(list(arrows(view, make, with_passes=True))) + _INSTANTS
-        for level, source in sources.items():
-            room = max(0, self._max_events - reserved - len(events))
-            used = set(make.used)
-            more = [] if left_out else list(islice(source(), room + 1))
-            if left_out or len(more) > room:
-                left_out.append(level.value)
-                make.used = used
-            else:
-                events += more
-        with_passes = Level.PASS.value not in left_out
+
+def _events(view: RunView, bursts: BurstWatcher, make: EventMaker, max_events: int) -> tuple[list[Event], list[str]]:
+    """Events of the levels that there is room for, and the levels that are left out: the finest go first."""
+    by_part, by_pass = (
+        [*utilisation(view, make, by_pass), *conflicts(view, make, by_pass)] for by_pass in (False, True)
+    )  # fmt: skip
+    sources: dict[Level, Iterable[Event]] = {
+        Level.LAYER: layer_events(view, make),
+        Level.TRANSFER: transfer_events(view, make),
+        Level.PASS: chain(pass_events(view, make), by_pass),
+        Level.BURST: burst_events(view, bursts, make),
+    }
+    events = {
+        level: list(source if level is Level.LAYER else islice(source, max_events + 1))
+        for level, source in sources.items()
+    }
+    left_out: list[str] = []
+    while True:
+        kept = [level for level in events if level.value not in left_out]
+        with_passes = Level.PASS in kept
+        chosen = [event for level in kept for event in events[level]]
         if not with_passes:
-            events += coarse
-        if Level.TRANSFER.value not in left_out:
-            events += arrows(view, make, with_passes)
-        return events, left_out
+            chosen += by_part
+        if Level.TRANSFER in kept:
+            chosen += arrows(view, make, with_passes)
+        if len(chosen) + _INSTANTS <= max_events or kept == [Level.LAYER]:
+            return chosen, left_out
+        left_out.insert(0, kept[-1].value)
 
-    def _head(self, left_out: list[str], stopped_by: str | None) -> dict[str, Any]:
-        system, program = self._watched.system, self._watched.program
-        config = system.config
-        return {
-            "schema": SCHEMA,
-            "simulator": "cartesian-tlm",
-            "layers": [layer.name for layer in program.network.layers],
-            "array": f"{config.lanes} x {config.columns} MACs",
-            "clock_khz": config.clock_khz,
-            "voltage_v": config.voltage_v,
-            "fidelity": system.fidelity.value,
-            "cycles": self._view.cycles,
-            "finished": self._watched.recorder.host.done,
-            "stopped_by": stopped_by,
-            "left_out": left_out,
-            "max_events": self._max_events,
-            "units": _UNITS,
-        }
+
+def _head(view: RunView, left_out: list[str], max_events: int, stopped_by: str | None) -> dict[str, Any]:
+    system, program = view.watched.system, view.watched.program
+    config = system.config
+    return {
+        "schema": SCHEMA,
+        "simulator": "cartesian-tlm",
+        "layers": [layer.name for layer in program.network.layers],
+        "array": f"{config.lanes} x {config.columns} MACs",
+        "clock_khz": config.clock_khz,
+        "voltage_v": config.voltage_v,
+        "fidelity": system.fidelity.value,
+        "cycles": view.cycles,
+        "finished": view.watched.recorder.done,
+        "stopped_by": stopped_by,
+        "left_out": left_out,
+        "max_events": max_events,
+        "units": _UNITS,
+    }
 
 
 def _told(error: BaseException) -> str:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from typing import Any
 
-from tlm.chip.engine import Accessed, Port
 from tlm.chip.format.driver import Unit
 from tlm.chip.payloads import BurstBeat, Work
-from tlm.chip.states import ChannelState
 from tlm.chip.system import System
 from tlm.core.payload import Payload, Response
-from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, Phase
+from tlm.observe.power import bandwidth_mb_per_s
 from tlm.observe.timeline import HostSpan, TransferSpan
 from tlm.traces.timeline.engine_tracks import running_total
 from tlm.traces.timeline.events import ENGINE, REQUANTISER, Event, EventMaker, Level
 from tlm.traces.timeline.run_view import RunView
 
-_PORTS = {Port.DMA_LOAD: "load", Port.DMA_STORE: "store"}
 _CHANNELS = ("load", "store")
 
 
@@ -41,8 +38,8 @@ class BurstRecord:
     """The last beat was."""
 
 
-class TransferWatcher:
-    """Notes before a system runs what of the DMA is counted for the trace alone: refused accesses, and bursts.
+class BurstWatcher:
+    """Notes the bursts of the DMA while a system runs; only fidelity "cycle" has them.
 
     Args:
         system: what is watched.
@@ -52,16 +49,10 @@ class TransferWatcher:
     def __init__(self, system: System, max_bursts: int) -> None:
         self._clock = system.simulation.clock
         self._max_bursts = max_bursts
-        self._bursts: dict[str, dict[tuple[int, int], BurstRecord]] = {"load": {}, "store": {}}
-        self._transfers = {"load": -1, "store": -1}
-        """Channel -> which of its transfers began last."""
-        self.refused: Counter[tuple[str, int]] = Counter()
-        """Channel and which of its transfers -> SRAM accesses that were refused."""
-        system.engine.events.accessed.listen(self._see_access)
+        self._bursts: dict[str, dict[tuple[int, int], BurstRecord]] = {channel: {} for channel in _CHANNELS}
         for name, channel in (("load", system.dma.load), ("store", system.dma.store)):
-            channel.state.observe(self._see_state(name))
             for socket in (channel.memory, *channel.srams.values()):
-                socket.observe(self._see(name), (Phase.BEGIN_REQ, Phase.END_RESP))
+                socket.observe(partial(self._see, self._bursts[name]), (Phase.BEGIN_REQ, Phase.END_RESP))
 
     def bursts(self, channel: str, cycles: int) -> Iterator[tuple[BurstRecord, int, int]]:
         """(burst, its buffer, its end) in the order of their beginning, each in the lowest buffer that is free.
@@ -77,61 +68,52 @@ class TransferWatcher:
             ends[buffer : buffer + 1] = [end_cycle]
             yield burst, buffer, end_cycle
 
-    def _see_state(self, channel: str) -> Callable[[Probe[ChannelState]], None]:
-        def see(changed: Probe[ChannelState]) -> None:
-            self._transfers[channel] += changed.value is ChannelState.BUSY
-
-        return see
-
-    def _see_access(self, access: Accessed) -> None:
-        channel = _PORTS.get(access.port)
-        if channel is not None and access.refused:
-            self.refused[channel, self._transfers[channel]] += access.refused
-
-    def _see(self, channel: str) -> Callable[[Phase, InitiatorSocket[Any], Payload], None]:
+    def _see(
+        self, bursts: dict[tuple[int, int], BurstRecord], phase: Phase, _: InitiatorSocket[Any], payload: Payload
+    ) -> None:
         """An access that belongs to a burst, which lasts at least until now."""
-        bursts = self._bursts[channel]
-
-        def see(phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-            link = None if payload.origin is None else payload.origin.find(Work.BURST)
-            if link is None or link.parent is None:
-                return
-            key, now = (link.parent.index, link.index), self._clock.now
-            if key not in bursts and len(bursts) == self._max_bursts:
-                return
-            burst = bursts.setdefault(key, BurstRecord(*key, now, now))
-            burst.last_cycle = now
-            if isinstance(payload, BurstBeat) and phase is Phase.END_RESP:
-                served = payload.status is Response.OK
-                burst.answered = not served or payload.beat == payload.beats - 1  # an error ends a burst
-                burst.moved_bytes += len(payload.data) if served else 0
-
-        return see
+        link = None if payload.origin is None else payload.origin.find(Work.BURST)
+        if link is None or link.parent is None:
+            return
+        key, now = (link.parent.index, link.index), self._clock.now
+        if key not in bursts and len(bursts) == self._max_bursts:
+            return
+        burst = bursts.setdefault(key, BurstRecord(*key, now, now))
+        burst.last_cycle = now
+        if isinstance(payload, BurstBeat) and phase is Phase.END_RESP:
+            served = payload.status is Response.OK
+            burst.answered = not served or payload.beat == payload.beats - 1  # an error ends a burst
+            burst.moved_bytes += len(payload.data) if served else 0
 
 
-def transfer_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -> Iterator[Event]:
+def transfer_events(view: RunView, make: EventMaker) -> Iterator[Event]:
     """The host, transfers, bandwidth, and SRAM accesses refused so far, counted at the end of each transfer."""
+    level, part_name = Level.TRANSFER, view.watched.program.part_name
     for span in view.timeline.host:
-        yield make.slice(Level.TRANSFER, "host", _host_name(span), span.first_cycle, span.last_cycle + 1, {})
-    part_name = view.watched.program.part_name
+        yield make.slice(level, "host", _host_name(span), (span.first_cycle, span.last_cycle + 1), {})
+    refused: dict[str, list[tuple[int, int]]] = {channel: [] for channel in _CHANNELS}
+    bandwidth: dict[str, dict[int, float]] = {channel: {0: 0.0} for channel in _CHANNELS}
     for one in view.timeline.transfers:
+        record = view.watched.recorder.transfers[Unit(one.channel)][one.index]
+        first, end = one.first_cycle, one.last_cycle + 1
         args = {
             "index": one.index,
             "sram": one.sram,
             "bytes": one.moved_bytes,
             "bytes_of_parts": {part_name(tag): size for tag, size in one.part_bytes.items()},
-            "refused_accesses": watcher.refused[one.channel, one.index],
+            "refused_accesses": record.refused,
             **({} if _complete(one) else {"unfinished": True}),
         }
-        yield make.slice(Level.TRANSFER, f"dma.{one.channel}", one.label, one.first_cycle, one.last_cycle + 1, args)
+        yield make.slice(level, f"dma.{one.channel}", one.label, (first, end), args)
+        refused[one.channel].append((end, record.refused))
+        bandwidth[one.channel] |= {first: bandwidth_mb_per_s(one.moved_bytes, end - first, make.clock_khz), end: 0}
     for channel in _CHANNELS:
-        own = [one for one in view.timeline.transfers if one.channel == channel]
-        yield from _bandwidth(make, channel, own)
-        counts = [(one.last_cycle + 1, watcher.refused[channel, one.index]) for one in own]
-        yield from running_total(make, f"dma_{channel}", counts)
+        for cycle, value in bandwidth[channel].items() if refused[channel] else ():
+            yield make.counter(f"dma.{channel}", "(MB/s)", cycle, value)
+        yield from running_total(make, f"dma_{channel}", refused[channel])
 
 
-def burst_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -> Iterator[Event]:
+def burst_events(view: RunView, watcher: BurstWatcher, make: EventMaker) -> Iterator[Event]:
     """The bursts of both channels, below their transfers."""
     labels = {(one.channel, one.index): one.label for one in view.timeline.transfers}
     for channel in _CHANNELS:
@@ -142,8 +124,8 @@ def burst_events(view: RunView, watcher: TransferWatcher, make: EventMaker) -> I
                 "burst": burst.index,
                 "bytes": burst.moved_bytes,
             }
-            track, name = f"dma.{channel} burst {buffer}", f"burst {burst.index}"
-            yield make.slice(Level.BURST, track, name, burst.first_cycle, end_cycle, args)
+            track, span = f"dma.{channel} burst {buffer}", (burst.first_cycle, end_cycle)
+            yield make.slice(Level.BURST, track, f"burst {burst.index}", span, args)
 
 
 def arrows(view: RunView, make: EventMaker, with_passes: bool) -> Iterator[Event]:
@@ -152,33 +134,21 @@ def arrows(view: RunView, make: EventMaker, with_passes: bool) -> Iterator[Event
     Viewers bind an arrow to the slice of its track that began last. So it leaves from the part, or if the trace has
     passes, from the write-back of the last one.
     """
-    numbers, parts = count(1), {part.tag: part for part in view.parts}
+    numbers, parts = count(1), {part.record.tag: part for part in view.parts}
     writer = REQUANTISER if with_passes else ENGINE
     for transfer in view.timeline.transfers:
         track = f"dma.{transfer.channel}"
         for part in (parts[tag] for tag in transfer.part_bytes if tag in parts):
             if transfer.channel == Unit.LOAD.value and _complete(transfer):
-                ends = (track, transfer.last_cycle), (ENGINE, part.first_cycle)
+                ends = (track, transfer.last_cycle), (ENGINE, part.span[0])
                 yield from make.flow("loaded for", next(numbers), *ends)
-            elif transfer.channel == Unit.STORE.value and part.ended:
+            elif transfer.channel == Unit.STORE.value and part.record.flushed:
                 ends = (writer, part.end_cycle - 1), (track, transfer.first_cycle)
                 yield from make.flow("stored from", next(numbers), *ends)
 
 
 def _complete(transfer: TransferSpan) -> bool:
     return transfer.moved_bytes == sum(transfer.part_bytes.values())
-
-
-def _bandwidth(make: EventMaker, channel: str, transfers: list[TransferSpan]) -> Iterator[Event]:
-    """Of each transfer over its whole span, 0 between them."""
-    changes = {0: 0.0}
-    for one in transfers:
-        cycles = one.last_cycle + 1 - one.first_cycle
-        changes[one.first_cycle] = round(one.moved_bytes * make.clock_khz / (cycles * 1000), 3)
-        changes[one.last_cycle + 1] = 0
-    if transfers:
-        for cycle, value in changes.items():
-            yield make.counter(f"dma.{channel}", "(MB/s)", cycle, value)
 
 
 def _host_name(span: HostSpan) -> str:

@@ -7,21 +7,19 @@ An observer: it listens to events, sockets and probes and changes neither a cycl
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 
 from tlm.core.errors import TraceWarning
 from tlm.observe.watched import Watched
-from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.waves.cycle_averages import Averages
 from tlm.traces.waves.cycle_causes import CauseWatcher
-from tlm.traces.waves.cycle_signals import cycle_signals
-from tlm.traces.waves.cycle_sources import watch
+from tlm.traces.waves.cycle_signals import watch
 from tlm.traces.waves.dump import RULER_CYCLES, Dump
-from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, marked_cycles, view_around
+from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
 from tlm.traces.waves.wave_file import WaveFile
 from tlm.traces.waves.window_gate import WindowGate
-from tlm.traces.waves.writer import Writer
 
 _BYTES_PER_MB = 10**6
 _CYCLE_PIXELS = 16
@@ -29,8 +27,8 @@ _CYCLE_PIXELS = 16
 _LEAD = 0.2
 
 
-class CycleWave:
-    """Context manager around a run.
+def cycle_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractContextManager[None]:
+    """A context manager around a run.
 
     The file grows under another name beside ``path`` and takes its place when the block is left, whichever way: after
     an error or Ctrl-C it holds everything up to that moment and ends with a timestamp.
@@ -38,86 +36,58 @@ class CycleWave:
     Args:
         watched: a run that has not started, of fidelity "cycle".
         path: .vcd or .fst; an older file is replaced.
-        options: window and limit.
+        options: window, limit, and where it opens.
 
     Raises:
-        InputError: on entry, if the file cannot be written there or the window is not in the program; on leaving, if
-            the disk did not take it all.
+        InputError: the file cannot be written there or the window is not in the program; on leaving, if the disk did
+            not take it all.
     """
+    config, clock = watched.system.config, watched.system.simulation.clock
+    gate = None if options.window is None else WindowGate(options.trace_window, watched)
+    dump = Dump(clock, config.clock_khz, options.limit_mb * _BYTES_PER_MB, gate, Averages(watched))
+    signals = watch(dump, watched)
+    CauseWatcher(dump, watched)
+    file = WaveFile(path, config)
+    try:
+        dump.writer = file.writer(WaveLevel.CYCLE, signals, "a signal has one value a cycle")
+    except OSError as error:
+        file.discard()
+        raise file.refusal(error) from None
 
-    def __init__(self, watched: Watched, path: Path, options: TraceOptions) -> None:
-        self._watched = watched
-        self._path = path
-        self._options = options
-        self._gate = None if options.window is None else WindowGate(options.trace_window, watched)
+    def finish(error: BaseException | None) -> None:
+        dump.close()
+        file.finish(_view(watched, dump, options.moment_cycle))
+        if isinstance(error, OSError):  # nothing in a run but this file touches the system
+            raise error
+        if missing := _missing(watched, dump, options):
+            warnings.warn(f"trace: {path.name} {missing}", TraceWarning, stacklevel=2)
 
-    def __enter__(self) -> CycleWave:
-        self._file = WaveFile(self._path)
-        try:
-            self._dump = self._start()
-        except BaseException as error:  # no run, no file
-            self._file.discard()
-            if isinstance(error, OSError):
-                raise self._file.refusal(error) from None
-            raise
-        return self
+    return file.around_run(finish)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        def finish() -> None:
-            self._dump.close()
-            self._file.finish(self._signals, self._view(), self._watched.system.config.clock_khz)
-            if isinstance(error, OSError):  # nothing in a run but this file touches the system
-                raise error
 
-        self._file.leave(error, finish)
-        self._warn()
-
-    def _start(self) -> Dump:
-        watched = self._watched
-        config = watched.system.config
-        comment = (
-            f"level cycle; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
-            f"at {config.voltage_v:g} V; a signal has one value a cycle"
+def _missing(watched: Watched, dump: Dump, options: TraceOptions) -> str | None:
+    """What is not in the file although it was asked for."""
+    end = watched.recorder.recorded_cycles
+    if dump.cut_cycle is not None:
+        return (
+            f"was cut in cycle {dump.cut_cycle} of {end}, where it had grown to {options.limit_mb} MB; "
+            "give a window (trace.window) or another trace.limit_mb"
         )
-        self._signals = cycle_signals(watched.program)
-        writer = Writer(self._file.stream, comment, self._signals, self._file.date)
-        limit = self._options.limit_mb * _BYTES_PER_MB
-        clock = watched.system.simulation.clock
-        dump = Dump(writer, clock, config.clock_khz, limit, self._gate, Averages(watched))
-        watch(dump, self._signals, watched)
-        CauseWatcher(dump, watched)
-        return dump
+    if not dump.recorded_cycles:
+        return f"is empty: the run ended with cycle {end - 1}, before the window {options.window!r} began"
+    return None
 
-    def _warn(self) -> None:
-        """Say what is not in the file although it was asked for."""
-        cut, end = self._dump.cut_cycle, self._watched.recorder.recorded_cycles
-        if cut is not None:
-            warnings.warn(
-                f"trace: {self._path.name} was cut in cycle {cut} of {end}, where it had grown to "
-                f"{self._options.limit_mb} MB; give a window (trace.window) or another trace.limit_mb",
-                TraceWarning,
-                stacklevel=2,
-            )
-        elif not self._dump.recorded_cycles:
-            warnings.warn(
-                f"trace: {self._path.name} is empty: the run ended with cycle {end - 1}, before the window "
-                f"{self._options.window!r} began",
-                TraceWarning,
-                stacklevel=2,
-            )
 
-    def _view(self) -> View:
-        """Around the moment that was asked for, or the end of a pass, if possible of one that waits."""
-        first, last = self._dump.first_recorded_cycle, self._dump.last_recorded_cycle
-        moment = self._options.moment_cycle
-        if moment is None:
-            passes = [one for part in self._watched.recorder.parts.values() for one in part.passes]
-            ends = [one for one in passes if first <= one.last_fetch_cycle <= last]
-            ready = 1 + self._watched.system.config.pipeline_cycles
-            waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + ready]
-            moment = next((one.last_fetch_cycle for one in (*waiting, *ends)), first)
-        view = view_around(moment, WAVES_PIXELS / _CYCLE_PIXELS, _LEAD, RULER_CYCLES, last + 1)
-        marked = marked_cycles(self._watched, first)
-        return View(max(first, view.first_cycle), view.cycles, marked, self._options.moment_cycle)
+def _view(watched: Watched, dump: Dump, moment_cycle: int | None) -> View:
+    """Around the moment that was asked for, or the end of a pass, if possible of one that waits."""
+    first, last = dump.first_recorded_cycle, dump.last_recorded_cycle
+    moment = moment_cycle
+    if moment is None:
+        passes = [one for part in watched.recorder.parts.values() for one in part.passes]
+        ends = [one for one in passes if first <= one.last_fetch_cycle <= last]
+        ready = 1 + watched.system.config.pipeline_cycles
+        waiting = [one for one in ends if one.handover_cycle > one.last_fetch_cycle + ready]
+        moment = next((one.last_fetch_cycle for one in (*waiting, *ends)), first)
+    cycles = WAVES_PIXELS / _CYCLE_PIXELS
+    shown = max(first, first_shown(moment, cycles, _LEAD, RULER_CYCLES, last + 1))
+    return View(shown, cycles, marked_cycles(watched, first), moment_cycle)

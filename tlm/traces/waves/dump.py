@@ -39,8 +39,9 @@ Gate: TypeAlias = Callable[[int], bool]
 class Dump:
     """Collects and writes; its signals include ``clock.cycle``, ``clock.ruler`` and ``clock.trace``.
 
+    Its writer must be set before anything happens.
+
     Args:
-        writer: of the file.
         clock: of the simulation that is watched.
         clock_khz: core clock, from which real time follows.
         limit_bytes: the file ends where it has grown to so many.
@@ -50,7 +51,6 @@ class Dump:
 
     def __init__(
         self,
-        writer: Writer,
         clock: Clock,
         clock_khz: int,
         limit_bytes: int,
@@ -58,13 +58,13 @@ class Dump:
         sample: Sample | None = None,
     ) -> None:
         self.clock = clock
+        self.writer: Writer
         self.cut_cycle: int | None = None
         """The cycle in which the file had grown to its limit; nothing is recorded from then on."""
         self.recorded_cycles = 0
         """How many cycles are in the file, those counted alone in which something happened."""
         self.first_recorded_cycle = 0
         self.last_recorded_cycle = 0
-        self._writer = writer
         self._clock_khz = clock_khz
         self._limit_bytes = limit_bytes
         self._gate = gate
@@ -110,7 +110,7 @@ class Dump:
         self._advance()
         self._over(self._frame)
         self._settle(self._cycle + 1)
-        self._writer.close(start_ps(self._cycle + 1, self._clock_khz))
+        self.writer.close(start_ps(self._cycle + 1, self._clock_khz))
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -164,27 +164,27 @@ class Dump:
 
     def _write(self, cycle: int, values: Frame) -> None:
         time_ps = start_ps(cycle, self._clock_khz)
-        if self.cut_cycle is None and self._writer.written_bytes > self._limit_bytes:
+        if self.cut_cycle is None and self.writer.written_bytes > self._limit_bytes:
             self.cut_cycle = cycle
             self._pause(time_ps, "cut")
         if self.cut_cycle is not None or not (self._gate is None or self._gate(cycle)):
             self._pause(time_ps, "outside_window")
-            self._writer.note(values)
+            self.writer.note(values)
             return
         if not self._recording:
             self._recording = True
-            values = self._writer.resume(time_ps, values | {"clock.trace": "recording"})
+            values = self.writer.resume(time_ps, values | {"clock.trace": "recording"})
         if not self.recorded_cycles:
             self.first_recorded_cycle = cycle
         self.recorded_cycles += 1
         self.last_recorded_cycle = cycle
         while values:
             name, value = values.popitem()
-            self._writer.change(time_ps, name, value)
+            self.writer.change(time_ps, name, value)
 
     def _pause(self, time_ps: int, status: str) -> None:
         """From here on everything shows x; nothing if it does already."""
         if self._recording:
             self._recording = False
-            self._writer.change(time_ps, "clock.trace", status)
-            self._writer.pause(time_ps, keep="clock.trace")
+            self.writer.change(time_ps, "clock.trace", status)
+            self.writer.pause(time_ps, keep="clock.trace")

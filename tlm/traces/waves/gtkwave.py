@@ -39,13 +39,13 @@ class View:
     cursor_cycle: int | None = None
 
 
-def view_around(cycle: int, cycles: float, lead: float, round_to: int, end_cycle: int) -> View:
-    """A view within a run in which a cycle lies where the eye begins: behind ``lead`` of the window if there is room.
+def first_shown(cycle: int, cycles: float, lead: float, round_to: int, end_cycle: int) -> int:
+    """Where so many cycles of a run begin if one of them lies behind ``lead`` of the window, as far as there is room.
 
-    It opens at a round cycle.
+    A round cycle.
     """
     first = max(0, min(cycle - int(lead * cycles), end_cycle - int(cycles)))
-    return View(first - first % round_to, cycles)
+    return first - first % round_to
 
 
 def marked_cycles(watched: Watched, first_cycle: int = 0) -> list[int]:

@@ -26,56 +26,38 @@ class Role(enum.Enum):
     """Somebody waits for somebody else."""
 
 
-_TABLE: tuple[tuple[str, Role], ...] = (
-    ("-", Role.REST),
-    ("idle", Role.REST),
-    ("done", Role.REST),
+_BY_ROLE: tuple[tuple[Role, str], ...] = (
+    (Role.REST, "- idle done"),
     # host
-    ("run", Role.CONTROL),
-    ("sleep", Role.REST),
+    (Role.CONTROL, "run"),
+    (Role.REST, "sleep"),
     # units and SRAMs
-    ("load", Role.MOVE),
-    ("store", Role.MOVE),
-    ("engine", Role.WORK),
-    ("amem", Role.MOVE),
-    ("wmem", Role.MOVE),
-    ("imem", Role.MOVE),
+    (Role.MOVE, "load store"),
+    (Role.WORK, "engine"),
+    (Role.MOVE, "amem wmem imem"),
     # engine
-    ("header", Role.CONTROL),
-    ("parameters", Role.CONTROL),
-    ("steps", Role.WORK),
-    ("drain", Role.CONTROL),
-    ("gap", Role.CONTROL),
-    ("compute", Role.WORK),
-    ("hold", Role.STALL),
-    ("frozen", Role.STALL),
-    ("writes", Role.WORK),
+    (Role.CONTROL, "header parameters"),
+    (Role.WORK, "steps"),
+    (Role.CONTROL, "drain gap"),
+    (Role.WORK, "compute"),
+    (Role.STALL, "hold frozen"),
+    (Role.WORK, "writes"),
     # causes of the account (docs/account.md)
-    ("computing", Role.WORK),
-    ("pipeline", Role.CONTROL),
-    ("bank_conflict", Role.STALL),
-    ("instruction", Role.STALL),
-    ("write_back", Role.STALL),
-    ("weights", Role.STALL),
-    ("activations", Role.STALL),
-    ("instructions", Role.STALL),
-    ("host", Role.STALL),
+    (Role.WORK, "computing"),
+    (Role.CONTROL, "pipeline"),
+    (Role.STALL, "bank_conflict instruction write_back weights activations instructions host"),
     # whether a waveform shows the chip
-    ("recording", Role.REST),
-    ("outside_window", Role.CONTROL),
-    ("cut", Role.STALL),
+    (Role.REST, "recording"),
+    (Role.CONTROL, "outside_window"),
+    (Role.STALL, "cut"),
 )
+_TABLE = [(name, role) for role, names in _BY_ROLE for name in names.split()]
 _CODES = {text: code for code, (text, _) in enumerate(_TABLE)}
 
 
 def code(text: str) -> int:
     """The code of a state's name."""
     return _CODES[text]
-
-
-def name(code: int) -> str:
-    """The name behind a code."""
-    return _TABLE[code][0]
 
 
 def filter_lines() -> Iterator[str]:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tlm.compiler.program import Program
-from tlm.traces.waves.signals import Colour, Group, Kind, Signal, clock_signals, layer_signals, state
+from tlm.traces.waves.signals import Colour, Group, Kind, Signal, clock_signals, layer_signals, power_signals, state
 
 CHANNELS = ("load", "store")
 
 
 def pass_signals(program: Program) -> list[Signal]:
     """All of them, in the order of the data."""
-    return [*clock_signals("cycle", "cycle at last change"), *layer_signals(program), *_around(), *_engine(), *_power()]
+    return [
+        *clock_signals("cycle", "cycle at last change"),
+        *layer_signals(program),
+        *_around(),
+        *_engine(),
+        *power_signals(),
+    ]
 
 
 def _around() -> Iterator[Signal]:
@@ -53,8 +59,3 @@ def _engine() -> Iterator[Signal]:
     yield Signal("engine.requantiser.pass", number, more, "pass written back", Colour.CONTROL, init=None)
     yield Signal("engine.requantiser.refused_writes", number, engine, "refused writes", Colour.STALL, curve=True)
     yield Signal("engine.requantiser.refused_residual_reads", number, more, None, Colour.STALL, curve=True)
-
-
-def _power() -> Iterator[Signal]:
-    yield Signal("power.core_mw", Kind.REAL, Group.TIME, "core power mW", Colour.FIGURE, init=0.0)
-    yield Signal("power.off_chip_mw", Kind.REAL, Group.MORE, "off-chip power mW", Colour.FIGURE, init=0.0)

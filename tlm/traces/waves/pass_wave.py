@@ -6,20 +6,18 @@ unit of time is 1 ps at the operating point's clock; cycle c begins at c * 1e9 /
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import AbstractContextManager
 from itertools import groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 
-from tlm.observe.passes import PassRecord
 from tlm.observe.watched import Watched
-from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, marked_cycles, view_around
+from tlm.traces.trace_options import TraceOptions, WaveLevel
+from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
 from tlm.traces.waves.pass_changes import pass_changes
 from tlm.traces.waves.pass_signals import pass_signals
 from tlm.traces.waves.signals import Value, start_ps
 from tlm.traces.waves.wave_file import WaveFile
-from tlm.traces.waves.writer import Writer
 
 _SHOWN_PASSES = 9
 """So many passes fill the first view."""
@@ -28,69 +26,52 @@ _LEAD = 0.3
 _RULER_PIXELS = 90
 
 
-class PassWave:
-    """Context manager around a run.
+def pass_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractContextManager[None]:
+    """A context manager around a run that has not started.
 
     Args:
-        watched: a run that has not started.
+        watched: the run.
         path: .vcd or .fst; an older file is replaced.
-        moment_cycle: the cycle that it opens at; by default the end of the longest wait between two parts.
+        options: where the waveform opens; by default at the end of the longest wait between two parts.
 
     Raises:
-        InputError: on entry, if the file cannot be written there; on leaving, if the disk did not take it all.
+        InputError: the file cannot be written there; on leaving, if the disk did not take it all.
     """
-
-    def __init__(self, watched: Watched, path: Path, moment_cycle: int | None = None) -> None:
-        self._watched = watched
-        self._path = path
-        self._moment_cycle = moment_cycle
-
-    def __enter__(self) -> PassWave:
-        self._file = WaveFile(self._path)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._file.leave(error, self._write)
-
-    def _write(self) -> None:
-        config, cycles = self._watched.system.config, self._watched.recorder.recorded_cycles
-        comment = (
-            f"level pass; cycle c begins at c * 1e9 // {config.clock_khz} ps: core clock {config.clock_khz} kHz "
-            f"at {config.voltage_v:g} V; clock.cycle is the cycle of the last change"
-        )
-        signals, view = pass_signals(self._watched.program), self._view()
-        writer = Writer(self._file.stream, comment, signals, self._file.date)
-        ruler = [(cycle, "clock.ruler", cycle) for cycle in range(0, cycles, _ruler_cycles(view.cycles))]
-        changes = sorted([*pass_changes(self._watched), (0, "clock.cycle", 0), *ruler], key=itemgetter(0))
-        for cycle, of_cycle in groupby(changes, key=itemgetter(0)):
-            settled: dict[str, Value] = {name: value for _, name, value in of_cycle}
-            settled["clock.cycle"] = cycle
-            time_ps = start_ps(cycle, config.clock_khz)
-            for name in reversed(settled):
-                writer.change(time_ps, name, settled[name])
-        writer.close(start_ps(cycles, config.clock_khz))
-        self._file.finish(signals, view, config.clock_khz)
-
-    def _view(self) -> View:
-        """Around the moment that was asked for, or the end of the longest wait between two parts."""
-        parts = [part for part in self._watched.recorder.parts.values() if part.passes]
-        passes = [one for part in parts for one in part.passes]
-        end_cycle, moment = self._watched.recorder.recorded_cycles, self._moment_cycle
-        if not passes:  # the run has failed before
-            return View(0, end_cycle, cursor_cycle=moment)
-        if moment is None:
-            waits = [(after.first_cycle - part.last_seen_cycle, after) for part, after in pairwise(parts)]
-            moment = max(waits, key=itemgetter(0), default=(0, parts[0]))[1].first_cycle
-        shown = min(passes, key=lambda one: abs(one.first_cycle - moment))
-        cycles = float(min(_SHOWN_PASSES * _length(shown), end_cycle))
-        view = view_around(moment, cycles, _LEAD, _ruler_cycles(cycles), end_cycle)
-        return replace(view, marked_cycles=marked_cycles(self._watched), cursor_cycle=self._moment_cycle)
+    file = WaveFile(path, watched.system.config)
+    return file.around_run(lambda _: _write(watched, file, options.moment_cycle))
 
 
-def _length(one: PassRecord) -> int:
-    return max(one.handover_cycle, one.last_fetch_cycle) + 1 - one.first_cycle
+def _write(watched: Watched, file: WaveFile, moment_cycle: int | None) -> None:
+    clock_khz, cycles = watched.system.config.clock_khz, watched.recorder.recorded_cycles
+    view, remark = _view(watched, moment_cycle), "clock.cycle is the cycle of the last change"
+    writer = file.writer(WaveLevel.PASS, pass_signals(watched.program), remark)
+    ruler = [(cycle, "clock.ruler", cycle) for cycle in range(0, cycles, _ruler_cycles(view.cycles))]
+    changes = sorted([*pass_changes(watched), (0, "clock.cycle", 0), *ruler], key=itemgetter(0))
+    for cycle, of_cycle in groupby(changes, key=itemgetter(0)):
+        settled: dict[str, Value] = {name: value for _, name, value in of_cycle}
+        settled["clock.cycle"] = cycle
+        time_ps = start_ps(cycle, clock_khz)
+        for name in reversed(settled):
+            writer.change(time_ps, name, settled[name])
+    writer.close(start_ps(cycles, clock_khz))
+    file.finish(view)
+
+
+def _view(watched: Watched, moment_cycle: int | None) -> View:
+    """Around the moment that was asked for, or the end of the longest wait between two parts."""
+    parts = [part for part in watched.recorder.parts.values() if part.passes]
+    passes = [one for part in parts for one in part.passes]
+    end_cycle, moment = watched.recorder.recorded_cycles, moment_cycle
+    if not passes:  # the run has failed before
+        return View(0, end_cycle, cursor_cycle=moment)
+    if moment is None:
+        waits = [(after.first_cycle - part.last_seen_cycle, after) for part, after in pairwise(parts)]
+        moment = max(waits, key=itemgetter(0), default=(0, parts[0]))[1].first_cycle
+    shown = min(passes, key=lambda one: abs(one.first_cycle - moment))
+    length = max(shown.handover_cycle, shown.last_fetch_cycle) + 1 - shown.first_cycle
+    cycles = float(min(_SHOWN_PASSES * length, end_cycle))
+    first_cycle = first_shown(moment, cycles, _LEAD, _ruler_cycles(cycles), end_cycle)
+    return View(first_cycle, cycles, marked_cycles(watched), moment_cycle)
 
 
 def _ruler_cycles(cycles: float) -> int:

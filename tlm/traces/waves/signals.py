@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -137,13 +136,7 @@ def layer_signals(program: Program) -> Iterator[Signal]:
         yield Signal(f"{scope}.active", Kind.BITS, Group.LAYERS, layer.name.replace(".", " "))
 
 
-class Totals:
-    """Counters that only grow."""
-
-    def __init__(self) -> None:
-        self._totals: Counter[str] = Counter()
-
-    def add(self, name: str, count: int) -> int:
-        """The signal's new value, so much more than before."""
-        self._totals[name] += count
-        return self._totals[name]
+def power_signals() -> Iterator[Signal]:
+    """Quantities over time."""
+    yield Signal("power.core_mw", Kind.REAL, Group.TIME, "core power mW", Colour.FIGURE, init=0.0)
+    yield Signal("power.off_chip_mw", Kind.REAL, Group.MORE, "off-chip power mW", Colour.FIGURE, init=0.0)

@@ -13,12 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.traces.trace_file import BUFFER_BYTES, TraceFile
+from tlm.traces.trace_options import WaveLevel
 from tlm.traces.waves import labels
 from tlm.traces.waves.gtkwave import View, save_file_text
 from tlm.traces.waves.signals import Signal
+from tlm.traces.waves.writer import Writer
 
 _CONVERTER = "vcd2fst"
 _NO_DATE = "no date: equal runs give equal bytes"
@@ -29,34 +32,36 @@ class WaveFile(TraceFile):
 
     Args:
         path: .vcd or .fst; an older file is replaced.
+        config: core clock and supply.
 
     Raises:
         InputError: it cannot be made there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, config: ChipConfig) -> None:
         if path.suffix == ".fst" and shutil.which(_CONVERTER) is None:
             raise InputError(
                 f"trace.wave: {path} needs the program {_CONVERTER}, which is not installed (it comes with GTKWave: "
                 "Debian package gtkwave); install it, or give a .vcd file"
             )
         super().__init__(path, "trace.wave")
+        self._config = config
+        self._signals: Sequence[Signal] = ()
 
     def _open(self) -> IO[str]:
         return self.temporary.open("w", buffering=BUFFER_BYTES, encoding="ascii", newline="\n")
 
-    @property
-    def date(self) -> str:
-        """What the dump has to say of the date: nothing, but the converter would put in the present one then."""
-        return _NO_DATE if self.path.suffix == ".fst" else ""
+    def writer(self, level: WaveLevel, signals: Sequence[Signal], remark: str) -> Writer:
+        """Begin the dump. Its head says nothing of the date, but the converter would put in the present one then."""
+        self._signals, khz = signals, self._config.clock_khz
+        comment = (
+            f"level {level.value}; cycle c begins at c * 1e9 // {khz} ps: core clock {khz} kHz "
+            f"at {self._config.voltage_v:g} V; {remark}"
+        )
+        return Writer(self.stream, comment, signals, _NO_DATE if self.path.suffix == ".fst" else "")
 
-    def finish(self, signals: Sequence[Signal], view: View, clock_khz: int) -> None:
+    def finish(self, view: View) -> None:
         """Put the dump in its place, with its layout.
-
-        Args:
-            signals: of the dump.
-            view: which time GTKWave shows.
-            clock_khz: core clock.
 
         Raises:
             OSError: the disk did not take it all.
@@ -70,8 +75,9 @@ class WaveFile(TraceFile):
         label_file = self.path.with_suffix(".labels.txt")
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
+        layout = save_file_text(self.path.name, label_file.name, self._signals, view, self._config.clock_khz)
         with whole_file(self.path.with_suffix(".gtkw")) as temporary:
-            temporary.write_text(save_file_text(self.path.name, label_file.name, signals, view, clock_khz))
+            temporary.write_text(layout)
 
     def _convert(self) -> None:
         made = self.temporary.with_name(f"{self.temporary.name}.fst")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 from tlm.chip.engine import PassId
+from tlm.compiler.program import Program
+from tlm.core.errors import InputError
 from tlm.observe.watched import Watched
 from tlm.traces.trace_window import TraceWindow
 
@@ -27,14 +29,16 @@ class WindowGate:
     """
 
     def __init__(self, window: TraceWindow, watched: Watched) -> None:
-        self._cycles = window.cycles
-        self._passes = window.passes_of(watched.program)
         self._clock = watched.system.simulation.clock
-        self._spans: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
-        """(first cycle, end) of the last spans that have ended."""
-        self._since: int | None = None
-        self._present: tuple[int, int] | None = None
+        self._spans: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
+        """(first cycle, last cycle) of the last spans that are recorded; of one that goes on the end is infinite."""
+        self._passes: frozenset[PassId] = frozenset()
+        self._present: PassId | None = None
         """The pass that began last."""
+        if window.cycles is not None:
+            self._spans.append(window.cycles)
+            return
+        self._passes = passes_of(window, watched.program)
         events = watched.system.engine.events
         events.layer_started.listen(lambda header: self._see_pass(PassId(header.tag, 0)))
         events.pass_started.listen(lambda started: self._see_pass(started.of_pass))
@@ -42,21 +46,44 @@ class WindowGate:
 
     def __call__(self, cycle: int) -> bool:
         """Whether it is recorded."""
-        if self._cycles is not None:
-            return self._cycles[0] <= cycle <= self._cycles[1]
-        if self._passes is None or (self._since is not None and cycle >= self._since):
-            return True
-        return any(first <= cycle < end for first, end in self._spans)
+        return any(first <= cycle <= last for first, last in self._spans)
+
+    @property
+    def _is_open(self) -> bool:
+        return bool(self._spans) and self._spans[-1][1] == float("inf")
 
     def _see_pass(self, which: PassId) -> None:
         self._present = which
-        if self._since is None and self._passes is not None and which in self._passes:
-            self._since = self._clock.now
+        if which in self._passes and not self._is_open:
+            self._spans.append((self._clock.now, float("inf")))
 
     def _see_written(self, which: PassId) -> None:
         """In the cycle of a pass's last write: is another pass of the window under way, or the next?"""
-        tag, index = which
-        coming = (tag, index + 1) if self._present == which else self._present
-        if self._since is not None and self._passes is not None and coming not in self._passes:
-            self._spans.append((self._since, self._clock.now + 1))
-            self._since = None
+        coming = PassId(which.tag, which.pass_index + 1) if self._present == which else self._present
+        if self._is_open and coming not in self._passes:
+            first, _ = self._spans.pop()
+            self._spans.append((first, self._clock.now))
+
+
+def passes_of(window: TraceWindow, program: Program) -> frozenset[PassId]:
+    """Every pass in a window of layers or passes.
+
+    Raises:
+        InputError: there is no such layer or pass.
+    """
+    tags, what = [tag for job in program.jobs for tag in job.parts], "the run"  # in the order of execution
+    if window.layer is not None:
+        names, what = [one.name for one in program.network.layers], f"layer {window.layer!r}"
+        if window.layer not in names:
+            raise InputError(f"trace.window: {what} is not in the network; its layers: {', '.join(names)}")
+        tags = [tag for tag in tags if program.parts[tag].layer_index == names.index(window.layer)]
+    counts = {tag: program.parts[tag].groups * program.parts[tag].tiles for tag in tags}
+    passes = [PassId(tag, index) for tag, count in counts.items() for index in range(count)]
+    first, last = window.passes or (0, len(passes) - 1)
+    if last >= len(passes):
+        starts = [str(place) for place, one in enumerate(passes) if not one.pass_index]
+        parts = f" in {len(tags)} parts, which begin with {', '.join(starts[:8])}" if len(tags) > 1 else ""
+        raise InputError(
+            f"trace.window: pass:{first}..{last}, but {what} has passes 0..{len(passes) - 1}{parts}; choose among these"
+        )
+    return frozenset(passes[first : last + 1])

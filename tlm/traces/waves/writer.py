@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
 from vcd import VCDWriter
@@ -37,7 +37,7 @@ class Writer:
         date: for the header; "" leaves it out.
     """
 
-    def __init__(self, stream: IO[str], comment: str, signals: Iterable[Signal], date: str = "") -> None:
+    def __init__(self, stream: IO[str], comment: str, signals: Sequence[Signal], date: str = "") -> None:
         self._stream = _Counted(stream)
         self._writer = VCDWriter(
             self._stream,  # type: ignore[arg-type]  # it only writes and flushes
@@ -46,20 +46,16 @@ class Writer:
             comment=f"{comment}\n{labels.legend()}",
             check_values=False,
         )
-        self._variables: dict[str, Variable[Any]] = {}
-        self._states: set[str] = set()
-        self._events: set[str] = set()
-        for signal in signals:
-            self._declare(signal)
+        self._kinds = {signal.name: signal.kind for signal in signals}
+        self._variables = {signal.name: self._declare(signal) for signal in signals}
         self._writer.flush(0)
 
-    def _declare(self, signal: Signal) -> None:
+    def _declare(self, signal: Signal) -> Variable[Any]:
         kind, init = signal.kind, signal.init
         how: dict[str, Any] = {"var_type": kind.value}
         match kind:
             case Kind.STATE:
                 how = {"var_type": "wire", "size": labels.STATE_BITS, "bit_index": (labels.STATE_BITS - 1, 0)}
-                self._states.add(signal.name)
                 init = labels.code(str(init))
             case Kind.BITS:
                 how |= {"size": signal.width, "bit_index": (signal.width - 1, 0) if signal.width > 1 else None}
@@ -67,10 +63,9 @@ class Writer:
                 how["size"] = 64 if signal.scope == "clock" else 32
                 init = "z" if init is None else init  # pyvcd takes None for x
             case Kind.EVENT:
-                self._events.add(signal.name)
                 init = None
         name = signal.name.rpartition(".")[2]
-        self._variables[signal.name] = self._writer.register_var(signal.scope, name, init=init, **how)
+        return self._writer.register_var(signal.scope, name, init=init, **how)
 
     @property
     def written_bytes(self) -> int:
@@ -96,11 +91,11 @@ class Writer:
         """Everything shows its value again, those given first; returns events, which have no value and are left."""
         self.note(values)
         self._writer.dump_on(time_ps)
-        return {name: value for name, value in values.items() if name in self._events}
+        return {name: value for name, value in values.items() if self._kinds[name] is Kind.EVENT}
 
     def close(self, time_ps: int) -> None:
         """The dump ends here."""
         self._writer.close(time_ps)
 
     def _encoded(self, name: str, value: Value) -> Value:
-        return labels.code(str(value)) if name in self._states else value
+        return labels.code(str(value)) if self._kinds[name] is Kind.STATE else value

@@ -1,0 +1,50 @@
+"""Who used which SRAM bank, from the engine's events in any fidelity."""
+
+from __future__ import annotations
+
+from collections import Counter
+from operator import add
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.engine import Accessed, Port
+from tlm.chip.format.descriptor import sram_banks
+from tlm.chip.format.driver import SramName
+from tlm.observe.account import SramAccount
+
+
+class BankCounter:
+    """Counts accesses per SRAM, initiator and bank."""
+
+    def __init__(self, config: ChipConfig) -> None:
+        self._config = config
+        self._served: dict[tuple[SramName, Port], list[int]] = {}
+        """Accesses of each bank."""
+        self._refused: Counter[tuple[SramName, Port]] = Counter()
+
+    def count(self, access: Accessed) -> None:
+        """Called with every event."""
+        sram, port, words, refused, _ = access
+        if refused:
+            self._refused[sram, port] += refused
+        if any(words):
+            served = self._served.get((sram, port))
+            self._served[sram, port] = [*map(add, served, words)] if served else [*words]
+
+    def served(self) -> dict[tuple[SramName, Port], int]:
+        """(SRAM, initiator) -> accesses that were served until now."""
+        return {key: sum(banks) for key, banks in self._served.items()}
+
+    def of_port(self, port: Port) -> tuple[int, int]:
+        """Accesses of an initiator that were served and refused, all SRAMs together."""
+        served = sum(count for (_, own), count in self.served().items() if own is port)
+        return served, sum(count for (_, own), count in self._refused.items() if own is port)
+
+    def accounts(self, cycles: int) -> dict[str, SramAccount]:
+        """SRAM ("amem", ...) -> its account over a run of so many cycles."""
+        return {sram.name.lower(): self._account(sram, cycles) for sram in SramName}
+
+    def _account(self, sram: SramName, cycles: int) -> SramAccount:
+        busy = {port.value: tuple(banks) for (name, port), banks in sorted(self._served.items()) if name is sram}
+        refused = {port.value: count for (name, port), count in sorted(self._refused.items()) if name is sram}
+        taken = [sum(banks) for banks in zip(*busy.values(), strict=True)] or [0] * sram_banks(sram, self._config)
+        return SramAccount(busy=busy, idle=tuple(cycles - count for count in taken), refused=refused)
