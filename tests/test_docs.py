@@ -45,6 +45,7 @@ SCRIPTS = ("make_timing_tables.py", "make_stall_timelines.py", "make_waveforms.p
 """They know how to compare their pages."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_tables_are_those_of_real_runs(script: str) -> None:
     command = [sys.executable, DOCS / "tools" / script, "--check"]

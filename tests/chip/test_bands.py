@@ -41,7 +41,7 @@ def check(case: BandCase) -> None:
     assert weight_reads == (0 if case.header().pooling else sum(p.counts["steps"] for p in expected))
 
 
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_generated_bands(case: BandCase) -> None:
     check(case)
@@ -54,7 +54,7 @@ def test_generated_pooling(case: BandCase) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_many_generated_bands(case: BandCase) -> None:
     check(case)

@@ -97,7 +97,7 @@ def test_cycles_grow_steadily_as_the_memory_slows_down(fidelity: str, key: str) 
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)
-    values = [12.8 / 2**i for i in range(7)] if key == "memory_gb_per_s" else [7.5 * 2**i for i in range(8)]
+    values = [12.8 / 4**i for i in range(4)] if key == "memory_gb_per_s" else [7.5 * 4**i for i in range(4)]
     results = [
         tlm.simulate(program, activations, chip=replace(RELOADING, **{key: value}), fidelity=fidelity)
         for value in values

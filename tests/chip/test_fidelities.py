@@ -110,7 +110,7 @@ def test_named_cases(name: str) -> None:
     assert_equal(*both(tlm.compile(network, chip), values))
 
 
-@pytest.mark.parametrize("taps", [1, 3, pytest.param(9, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("taps", [1, *(pytest.param(taps, marks=pytest.mark.slow) for taps in (3, 9))])
 @pytest.mark.parametrize("stage", ["conv3_2"])
 def test_the_main_job(stage: str, taps: int) -> None:
     _check_block(resnet18_block(stage, taps))

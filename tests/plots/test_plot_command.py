@@ -46,6 +46,7 @@ def texts(path: Path) -> list[str]:
 # -- the files ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pictures_of_one_result(results: Path, tmp_path: Path) -> None:
     done = tlm("plot", results / "pooled", "-o", "new/pictures", "--format", "both", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
@@ -82,6 +83,7 @@ def test_only_what_was_asked_for(results: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == ["causes.png", "energy.png"]
 
 
+@pytest.mark.slow
 def test_equal_results_give_equal_bytes(results: Path, tmp_path: Path) -> None:
     """Also for a user whose own matplotlibrc says otherwise."""
     (tmp_path / "rc").mkdir()

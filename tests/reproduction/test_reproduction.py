@@ -77,6 +77,7 @@ def test_other_published_powers_would_scale_the_whole_table(monkeypatch: pytest.
     assert float(after[1] / before[1]) == pytest.approx(1.1)
 
 
+@pytest.mark.slow
 def test_every_figure_that_the_calibration_moves_says_which_fit_reaches_it(measured: Measurements) -> None:
     moved = moved_by_the_fit(measured)
     figures = every_figure(measured)

@@ -90,7 +90,7 @@ def test_a_point_never_runs_twice(small: Path, tmp_path: Path) -> None:
     assert len(ended) == len(set(ended)) == 3
 
 
-@pytest.mark.parametrize("after", [0, 1, 7, 23])
+@pytest.mark.parametrize("after", [7, *(pytest.param(after, marks=pytest.mark.slow) for after in (0, 1, 23))])
 def test_an_interrupted_sweep_goes_on(small: Path, tmp_path: Path, after: int) -> None:
     plan = make_plan(small, Request(OVER))
     ended: list[str] = []
@@ -176,6 +176,7 @@ class Deadly(ProcessPoolExecutor):
         return super().submit(deadly, *arguments, **options)
 
 
+@pytest.mark.slow
 def test_a_point_that_kills_its_worker_is_given_up_and_no_other_is(small: Path) -> None:
     import multiprocessing
 

@@ -57,6 +57,7 @@ def test_update_writes_it_and_then_it_passes(project: Project) -> None:
     assert baseline(project).read_text() == FILE
 
 
+@pytest.mark.slow
 def test_both_fidelities_and_several_processes_write_the_same_file(project: Project) -> None:
     project.passes("@pytest.mark.fidelity('cycle', 'pass')\n" + TEST, "--tlm-update", "-n2")
     assert baseline(project).read_text() == FILE

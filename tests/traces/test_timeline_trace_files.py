@@ -182,6 +182,7 @@ def test_a_full_disk_is_told_in_one_message(run: Run, tmp_path: Path, monkeypatc
 # -- the page ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_tells_the_figures_of_real_runs(tmp_path: Path) -> None:
     page = " ".join((SCENARIOS.parent / "docs" / "timeline-trace.md").read_text(encoding="utf-8").split())
     path = tmp_path / "run.json"
