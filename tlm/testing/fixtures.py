@@ -1,49 +1,137 @@
-"""What the fixtures give: callables that make runs for one test."""
+"""What the fixtures give: callables that make runs for one test, and what the tests of a session share."""
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import fields
 from pathlib import Path
-from types import NoneType
 from typing import Any
 
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
+from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
 from tlm.network.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
-from tlm.testing.expectation import Expectation
-from tlm.testing.limits import is_whole
-from tlm.testing.recipe import chip_of
+from tlm.scenario.catalog import find_scenario
+from tlm.scenario.loading import Job, load_scenario
+from tlm.testing.checks import is_whole, known_name
 from tlm.testing.run import Run
-from tlm.testing.session import Attempt, Simulator
-from tlm.testing.transactions import Transactions
+from tlm.testing.simulated import Attempt, Kept, Recipe, Recorder, Simulated
 from tlm.traces.trace_options import TraceOptions
+
+_KEPT = 16
 
 
 class CycleLimitError(AssertionError):
-    """A run took more cycles than the marker ``max_cycles`` allows.
+    """A run took more cycles than the marker ``max_cycles`` allows."""
+
+
+class Session:
+    """Makes the runs of all tests, each once: equal arguments give equal runs, so a later test is given the same one.
 
     Args:
-        limit: of the marker.
-        expectation: that is not met.
+        trace_limit: transactions that a recording may hold.
     """
 
-    def __init__(self, limit: int, expectation: Expectation) -> None:
-        super().__init__(f"marker max_cycles({limit}): {expectation.explanation}")
-        self.expectation = expectation
+    def __init__(self, trace_limit: int) -> None:
+        self.counts: Counter[str] = Counter()
+        """Runs, runs that were used again, cycles, and nanoseconds of the host in the simulator; for the summary."""
+        self._recorder = Recorder(trace_limit)
+        self._runs: Kept[Run] = Kept(_KEPT)
+        self._programs: Kept[Program] = Kept(_KEPT)
+        self._jobs: Kept[Job] = Kept(_KEPT)
+
+    def recipe(
+        self,
+        source: Network | Program,
+        activations: npt.ArrayLike,
+        chip: ChipConfig | None,
+        fidelity: str | None,
+        faults: Sequence[BitFlip] = (),
+        energy: EnergyConfig | None = None,
+    ) -> Recipe:
+        """The recipe of a run with these arguments of :func:`tlm.simulate`; a network is compiled once.
+
+        Raises:
+            InputError, CompileError: something is wrong with them.
+        """
+        identity: object = source
+        if isinstance(source, Program):
+            program = source
+        else:
+            network, identity = source, _digest(pickle.dumps(source))  # fixtures make equal networks anew
+            program = self._programs.of((identity, chip), lambda: compile_network(network, chip))
+        values = program.network.check_activations(activations)
+        return Recipe(
+            source=source,
+            program=program,
+            identity=(identity, _digest(values.tobytes())),
+            activations=values,
+            chip=program.config if chip is None else chip,
+            fidelity=fidelity,
+            faults=tuple(faults),
+            energy=energy,
+        )
+
+    def run(self, attempt: Attempt, trace: TraceOptions | None) -> Run:
+        """The run of a recipe, perhaps one that was made before.
+
+        Args:
+            attempt: the recipe, and what is told of the run before it starts.
+            trace: files to write; then it is made in any case.
+
+        Raises:
+            TlmError: as of :func:`tlm.simulate`.
+        """
+        if trace is not None:
+            return self._made(attempt, trace)
+        key = attempt.recipe.key, attempt.recipe.fidelity
+        self.counts["reused"] += key in self._runs
+        return self._runs.of(key, lambda: self._made(attempt, None))
+
+    def job(self, directory: Path, file: str | Path, overrides: Sequence[str]) -> Job:
+        """A scenario, built once.
+
+        Args:
+            directory: where a relative path begins.
+            file: a path, or the name of one in the catalog.
+            overrides: such as "chip.voltage_v=0.8".
+
+        Raises:
+            InputError: anything wrong with it.
+        """
+        path = directory / file
+
+        def built() -> Job:
+            found = path if path.is_file() else find_scenario(str(file))
+            if found.suffix == ".py":
+                raise InputError(f"{found.name}: a Python script is no scenario that can be tested; give a .toml file")
+            return load_scenario(found, overrides).build()
+
+        return self._jobs.of((path, overrides), built)
+
+    def _made(self, attempt: Attempt, trace: TraceOptions | None) -> Run:
+        begin = time.perf_counter_ns()
+        run = Run(Simulated(attempt, self._recorder, trace))
+        self.counts.update(runs=1, cycles=run.cycles, ns=time.perf_counter_ns() - begin)
+        for tensor in run.result.tensors.values():
+            tensor.flags.writeable = False  # the next test that is given this run must find it as it is
+        return run
 
 
-@dataclass(eq=False, repr=False)
 class TestRuns:
     """The runs of one test.
 
     Args:
-        simulator: of the session.
+        session: makes them.
         fidelity: of the test's parameter, if it has one.
         chip_defaults: what the project's chip differs in from the default one.
         max_cycles: that a run may take.
@@ -51,15 +139,18 @@ class TestRuns:
 
     __test__ = False  # no class of tests, whatever its name says
 
-    simulator: Simulator
-    fidelity: str | None
-    chip_defaults: Mapping[str, Any]
-    max_cycles: int | None = None
-    runs: list[Run] = field(default_factory=list)
-    attempt: Attempt | None = None
-    """The last run, if it failed."""
-    own_chip: Callable[[], ChipConfig] | None = None
-    """Makes the chip of a run that names none: the fixture ``tlm_chip``, which a project may override."""
+    def __init__(
+        self, session: Session, fidelity: str | None, chip_defaults: Mapping[str, Any], max_cycles: int | None
+    ) -> None:
+        self.runs: list[Run] = []
+        self.attempt: Attempt | None = None
+        """The last run, if it failed."""
+        self.own_chip: Callable[[], ChipConfig] = self.chip
+        """Makes the chip of a run that names none: the fixture ``tlm_chip``, which a project may override."""
+        self._session = session
+        self._fidelity = fidelity
+        self._chip_defaults = chip_defaults
+        self._max_cycles = max_cycles
 
     def __repr__(self) -> str:
         return f"<{len(self.runs)} runs of this test>"
@@ -70,12 +161,15 @@ class TestRuns:
         Raises:
             InputError: an unknown key or a value that is not allowed.
         """
-        if not isinstance(self.chip_defaults, Mapping):
+        if not isinstance(self._chip_defaults, Mapping):
             raise InputError(
-                f"tlm_chip_overrides: it gives a {type(self.chip_defaults).__name__}; "
+                f"tlm_chip_overrides: it gives a {type(self._chip_defaults).__name__}; "
                 "let it return what differs from the default chip, such as {'amem_banks': 8}"
             )
-        return chip_of(dict(self.chip_defaults), overrides)
+        values = dict(self._chip_defaults) | overrides
+        for key in values:
+            known_name("chip", key, [item.name for item in fields(ChipConfig)])
+        return ChipConfig(**values)
 
     def simulate(
         self,
@@ -101,11 +195,12 @@ class TestRuns:
             raise InputError(
                 f"network: a {type(network).__name__} is none; give a network or a program, then the activations"
             )
-        if chip is None and not isinstance(network, Program):
-            chip = self.chip() if self.own_chip is None else self.own_chip()
-        if not isinstance(chip, (ChipConfig, NoneType)):
+        if chip is None and isinstance(network, Network):
+            chip = self.own_chip()
+        if not (chip is None or isinstance(chip, ChipConfig)):
             raise InputError(f"chip: a {type(chip).__name__} is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig")
-        return self._make(network, activations, chip, fidelity, trace=trace, faults=faults, energy=energy)
+        recipe = self._session.recipe(network, activations, chip, fidelity or self._fidelity, faults, energy)
+        return self._made(recipe, trace)
 
     def scenario(self, directory: Path, file: str | Path, *overrides: str, fidelity: str | None = None) -> Run:
         """A run of a scenario file.
@@ -120,10 +215,9 @@ class TestRuns:
             TlmError: anything wrong with the file, or as of :func:`tlm.simulate`.
             CycleLimitError: it took more cycles than the marker ``max_cycles`` allows.
         """
-        job = self.simulator.scenario(directory, file, overrides)
-        return self._make(
-            job.network, job.activations, job.chip, fidelity, energy=job.energy, title=job.name, scenario=job.fidelity
-        )
+        job = self._session.job(directory, file, overrides)
+        wanted = fidelity or self._fidelity or job.fidelity
+        return self._made(self._session.recipe(job.network, job.activations, job.chip, wanted, energy=job.energy), None)
 
     @property
     def last(self) -> Run:
@@ -136,58 +230,28 @@ class TestRuns:
             raise InputError("tlm_trace: this test has made no run yet; call tlm_simulate or tlm_scenario first")
         return self.runs[-1]
 
-    def _make(
-        self,
-        source: Network | Program,
-        activations: npt.ArrayLike,
-        chip: ChipConfig | None,
-        fidelity: str | None,
-        *,
-        scenario: str | None = None,
-        **others: Any,
-    ) -> Run:
-        wanted = fidelity or self.fidelity or scenario
-        run = self.simulator.run(source, activations, chip, wanted, attempted=self._note, **others)
+    def _made(self, recipe: Recipe, trace: TraceOptions | None) -> Run:
+        self.attempt = Attempt(recipe)
+        run = self._session.run(self.attempt, trace)
         self.attempt = None  # it has come to an end, perhaps in an earlier test
         self.runs.append(run)
-        if self.max_cycles is not None:
-            within = run.takes(at_most=self.max_cycles)
-            if not within.verdict.holds:
-                raise CycleLimitError(self.max_cycles, within)
+        if self._max_cycles is not None:
+            within = run.takes(at_most=self._max_cycles)
+            if not within:
+                raise CycleLimitError(f"marker max_cycles({self._max_cycles}): {within.explanation}")
         return run
 
-    def _note(self, attempt: Attempt) -> None:
-        self.attempt = attempt
 
-
-@dataclass(eq=False, repr=False)
 class TestTrace:
-    """Recorded transactions of the last run of a test: fixture ``tlm_trace``."""
+    """Recorded transactions of the last run of a test: fixture ``tlm_trace``; it has all that ``run.trace`` has."""
 
     __test__ = False
 
-    _runs: TestRuns
+    def __init__(self, runs: TestRuns) -> None:
+        self._runs = runs
 
-    @property
-    def transactions(self) -> Transactions:
-        """All of them."""
-        return self._runs.last.trace
-
-    def at(self, socket: str) -> Transactions:
-        """As :meth:`Transactions.at`."""
-        return self.transactions.at(socket)
-
-    def of_layer(self, name: str) -> Transactions:
-        """As :meth:`Transactions.of_layer`."""
-        return self.transactions.of_layer(name)
-
-    def of_pass(self, index: int) -> Transactions:
-        """As :meth:`Transactions.of_pass`."""
-        return self.transactions.of_pass(index)
-
-    def between(self, first_cycle: int, last_cycle: int) -> Transactions:
-        """As :meth:`Transactions.between`."""
-        return self.transactions.between(first_cycle, last_cycle)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runs.last.trace, name)
 
 
 def limit_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> int:
@@ -201,10 +265,13 @@ def limit_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> int:
         InputError: not one number of cycles.
     """
     if len(arguments) != 1 or keywords or not is_whole(arguments[0]) or arguments[0] < 1:
-        given = (
-            ", ".join([*map(repr, arguments), *(f"{key}={value!r}" for key, value in keywords.items())]) or "nothing"
-        )
+        given = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in keywords.items())]
         raise InputError(
-            f"max_cycles: {given} is no limit; give one number of cycles, 1 or more, such as max_cycles(5000)"
+            f"max_cycles: {', '.join(given) or 'nothing'} is no limit; give one number of cycles, 1 or more, "
+            "such as max_cycles(5000)"
         )
     return int(arguments[0])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

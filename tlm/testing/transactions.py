@@ -5,46 +5,44 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import overload
 
-import numpy as np
-
+from tlm.chip.payloads import Work
 from tlm.core.errors import InputError
-from tlm.core.payload import Response
+from tlm.testing.checks import is_whole, known_name, moments_of
 from tlm.testing.expectation import Expectation
 from tlm.testing.latency import Latency
-from tlm.testing.limits import is_whole, moments_of
-from tlm.testing.names import known_name
 from tlm.testing.order import before, never_two_at_once
-from tlm.testing.recording import CHANNELS, STATUSES, Column, Recording
+from tlm.testing.recording import Transaction
+from tlm.testing.simulated import Simulated
 from tlm.testing.span import Span
-from tlm.testing.subject import Subject
 from tlm.testing.throughput import Throughput
-from tlm.testing.transaction import Transaction, transaction
 
-_OPEN, _OK, _RETRY = (STATUSES.index(one) for one in (Response.INCOMPLETE, Response.OK, Response.RETRY))
+_ALL = "of the run"
 
 
 class Transactions(Sequence[Transaction]):
     """Transactions of a run in the order in which they began; narrowed down step by step.
 
     Args:
-        run: where they are from.
-        recording: all of the run.
-        rows: which of them.
+        simulated: the run.
+        ones: the transactions; by default all of the run.
         title: what they are, for messages.
-        stretch: the cycles that they were looked for in, if that is not all of the run.
+        interval: the cycles that they were looked for in, if that is not all of the run.
     """
 
     def __init__(
-        self, run: Subject, recording: Recording, rows: Column, title: str, stretch: tuple[int, int] | None = None
+        self,
+        simulated: Simulated,
+        ones: list[Transaction] | None = None,
+        title: str = _ALL,
+        interval: tuple[int, int] | None = None,
     ) -> None:
-        self.run = run
-        self.recording = recording
-        self.rows = rows
+        self.simulated = simulated
         self.title = title
-        self._stretch = stretch
+        self._ones = simulated.recording.transactions if ones is None else ones
+        self._interval = interval
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self._ones)
 
     @overload
     def __getitem__(self, index: int) -> Transaction: ...
@@ -53,12 +51,10 @@ class Transactions(Sequence[Transaction]):
     def __getitem__(self, index: slice) -> Transactions: ...
 
     def __getitem__(self, index: int | slice) -> Transaction | Transactions:
-        if isinstance(index, slice):
-            return self._only(self.rows[index], self.title)
-        return self._transaction(int(self.rows[index]))
+        return self._only(self._ones[index]) if isinstance(index, slice) else self._ones[index]
 
     def __iter__(self) -> Iterator[Transaction]:
-        return (self._transaction(int(row)) for row in self.rows)
+        return iter(self._ones)
 
     def __repr__(self) -> str:
         return f"<{len(self):,} transactions: {self.title}>"
@@ -68,7 +64,7 @@ class Transactions(Sequence[Transaction]):
     @property
     def sockets(self) -> list[str]:
         """Names of all initiator sockets of the chip."""
-        return list(self.recording.sockets)
+        return list(self.simulated.recording.targets)
 
     def at(self, socket: str) -> Transactions:
         """Those of a socket, named by its initiator or by its target.
@@ -76,9 +72,10 @@ class Transactions(Sequence[Transaction]):
         Raises:
             InputError: there is no such socket; with the nearest names.
         """
-        names = [*self.recording.sockets, *self.recording.targets]
-        index = names.index(known_name("socket", socket, names)) % len(self.recording.sockets)
-        return self._where(self.recording.socket == index, f"at {self.recording.sockets[index]}")
+        names = {name: name for name in self.sockets}
+        names |= {target: name for name, target in self.simulated.recording.targets.items()}
+        name = names[known_name("socket", socket, names)]
+        return self._only([one for one in self._ones if one.socket == name], f"at {name}")
 
     def of_layer(self, name: str) -> Transactions:
         """Those for a layer: of the engine while it computes it, and of the DMA for its data.
@@ -86,14 +83,16 @@ class Transactions(Sequence[Transaction]):
         Raises:
             InputError: there is no such layer.
         """
-        tags = self.run.layer(name).tags
-        spans = self.run.result.timeline.transfers
-        own = (one for one in spans if any(tag in one.part_bytes for tag in tags))
-        for_it = [(CHANNELS.index(one.channel), one.index) for one in own]
-        wanted = np.isin(self.recording.tag, tags)
-        for channel, index in for_it:
-            wanted |= (self.recording.channel == channel) & (self.recording.transfer == index)
-        return self._where(wanted, f"of layer {name!r}")
+        timeline = self.simulated.result.timeline
+        known_name("layer", name, self.simulated.result.layers)
+        tags = {part.tag for part in timeline.parts if part.layer == name}
+        transfers = {(span.channel, span.index) for span in timeline.transfers if tags & span.part_bytes.keys()}
+        ones = [
+            one
+            for one in self._ones
+            if one.index(Work.LAYER) in tags or (one.dma_channel, one.index(Work.TRANSFER)) in transfers
+        ]
+        return self._only(ones, f"of layer {name!r}")
 
     def of_pass(self, index: int) -> Transactions:
         """Those of a pass of the engine, counted from 0 in the order of execution.
@@ -103,14 +102,18 @@ class Transactions(Sequence[Transaction]):
         Raises:
             InputError: there is no such pass.
         """
-        pairs = set(zip(self._own("tag").tolist(), self._own("pass_index").tolist(), strict=True))
-        passes = sorted(pair for pair in pairs if pair[1] >= 0)
-        passes.sort(key=lambda one: self.run.order_of_parts.index(one[0]))
+        order = [part.tag for part in self.simulated.result.timeline.parts]
+        numbers = [(one.index(Work.LAYER), one.index(Work.PASS)) for one in self._ones]
+        passes = sorted(
+            {(order.index(tag), number) for tag, number in numbers if tag is not None and number is not None}
+        )
         if not is_whole(index) or not 0 <= index < len(passes):
             there = f"there are {len(passes)}, from 0 on" if passes else "passes have transactions of the engine alone"
             raise InputError(f"pass: there is no pass {index!r} {self.title}; {there}")
-        tag, number = passes[index]
-        return self._where((self.recording.tag == tag) & (self.recording.pass_index == number), f"of pass {index}")
+        part, number = passes[index]
+        chosen = order[part], number
+        ones = [one for one, own in zip(self._ones, numbers, strict=True) if own == chosen]
+        return self._only(ones, f"of pass {index}")
 
     def between(self, first_cycle: int, last_cycle: int) -> Transactions:
         """Those that began in these cycles, both ends included.
@@ -119,21 +122,21 @@ class Transactions(Sequence[Transaction]):
             InputError: these are not two moments, the earlier one first.
         """
         first, last = moments_of((first_cycle, last_cycle))
-        begin = self.recording.begin_cycle
-        found = self._where((begin >= first) & (begin <= last), f"in cycles {first:,} .. {last:,}")
-        outer = self._stretch or (first, last)
-        found._stretch = max(first, outer[0]), min(last, outer[1])
+        ones = [one for one in self._ones if first <= one.begin_cycle <= last]
+        found = self._only(ones, f"in cycles {first:,} .. {last:,}")
+        outer = self._interval or (first, last)
+        found._interval = max(first, outer[0]), min(last, outer[1])
         return found
 
     @property
     def served(self) -> Transactions:
         """Those that were answered with OK."""
-        return self._only(self.rows[self._own("status") == _OK], self.title)
+        return self._only([one for one in self._ones if one.served])
 
     @property
     def refused(self) -> Transactions:
         """Those that an arbiter refused; the initiator asked again."""
-        return self._where(self.recording.status == _RETRY, "refused")
+        return self._only([one for one in self._ones if one.refused], "refused")
 
     # -- what can be asked ----------------------------------------------------------------------------------------
 
@@ -141,25 +144,25 @@ class Transactions(Sequence[Transaction]):
     def first_cycle(self) -> int:
         """When the first of them began."""
         self._refuse_nothing("first_cycle")
-        return int(self._own("begin_cycle").min())
+        return min(one.begin_cycle for one in self._ones)
 
     @property
     def last_cycle(self) -> int:
         """When the last answer came."""
         self._refuse_nothing("last_cycle")
-        return int(max(self._own("end_cycle").max(), self._own("begin_cycle").max()))
+        return max(max(one.begin_cycle, one.end_cycle) for one in self._ones)
 
     def spans(self) -> list[Span]:
         """Each as cycles from its begin to its answer."""
         return [
             Span(f"{one.socket}: {one.what}", one.begin_cycle, max(one.begin_cycle, one.end_cycle))
-            for one in self
+            for one in self._ones
         ]  # fmt: skip
 
     @property
     def latency(self) -> Latency:
         """From the first request of each to its answer; without those that were refused or never answered."""
-        return Latency(self.served)
+        return Latency(self.simulated, list(self.served), self.title)
 
     def throughput(self, window_cycles: int | None = None) -> Throughput:
         """Bytes over time, counted when they are answered.
@@ -172,12 +175,12 @@ class Transactions(Sequence[Transaction]):
             InputError: no such window; there is nothing that could move bytes.
         """
         self._refuse_nothing("throughput")
-        if not self._own("size_bytes").any():
+        if not any(one.size_bytes for one in self._ones):
             raise InputError(f"throughput: no transaction {self.title} moves bytes; choose others")
         first, last = self.first_cycle, self.last_cycle
-        if self._stretch is not None:
-            first, last = max(0, self._stretch[0]), max(last, min(self._stretch[1], self.run.last_cycle))
-        return Throughput(self.served, first, last, window_cycles)
+        if self._interval is not None:
+            first, last = max(0, self._interval[0]), max(last, min(self._interval[1], self.simulated.last_cycle))
+        return Throughput(self.simulated, list(self.served), self.title, (first, last), window_cycles)
 
     def before(self, other: object) -> Expectation:
         """All of them have been answered before anything of ``other`` begins (:func:`tlm.testing.before`)."""
@@ -189,28 +192,10 @@ class Transactions(Sequence[Transaction]):
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
-    def _own(self, column: str) -> Column:
-        found: Column = getattr(self.recording, column)[self.rows]
-        return found
-
-    def _where(self, wanted: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], what: str) -> Transactions:
-        title = what if self.title == ALL else f"{self.title}, {what}"
-        return self._only(self.rows[wanted[self.rows]], title)
-
-    def _only(self, rows: Column, title: str) -> Transactions:
-        return Transactions(self.run, self.recording, rows, title, self._stretch)
+    def _only(self, ones: list[Transaction], what: str = "") -> Transactions:
+        title = self.title if not what else what if self.title == _ALL else f"{self.title}, {what}"
+        return Transactions(self.simulated, ones, title, self._interval)
 
     def _refuse_nothing(self, what: str) -> None:
-        if not len(self):
+        if not self._ones:
             raise InputError(f"{what}: there is no transaction {self.title}; choose others")
-
-    def _transaction(self, row: int) -> Transaction:
-        return transaction(self.recording, row)
-
-
-ALL = "of the run"
-
-
-def everything(run: Subject, recording: Recording) -> Transactions:
-    """All transactions of a run."""
-    return Transactions(run, recording, np.arange(len(recording.socket), dtype=np.int64), ALL)

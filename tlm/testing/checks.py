@@ -1,8 +1,9 @@
-"""Numbers that a test gives as limits: without these checks NaN, or a limit below 0, would hold for everything."""
+"""What a test gives, checked: without these checks NaN, or a limit below 0, would hold for everything."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 from fractions import Fraction
 from math import ceil, isfinite
 from numbers import Integral, Real
@@ -11,6 +12,26 @@ from typing import TypeVar
 from tlm.core.errors import InputError
 
 Number = TypeVar("Number", int, float)
+_LISTED = 12
+
+
+def known_name(what: str, name: str, known: Iterable[str]) -> str:
+    """``name`` if it is one of ``known``.
+
+    Args:
+        what: for the message, such as "layer".
+
+    Raises:
+        InputError: it is not; with the nearest names, or with all of them.
+    """
+    names = list(known)
+    if name in names:
+        return name
+    near = get_close_matches(str(name), names, 3, 0.6)
+    if near:
+        raise InputError(f"{what}: there is no {name!r}; did you mean {' or '.join(map(repr, near))}?")
+    listed = ", ".join(names[:_LISTED]) + (f", .. ({len(names)} in all)" if len(names) > _LISTED else "")
+    raise InputError(f"{what}: there is no {name!r}; there are: {listed or 'none'}")
 
 
 def limit(what: str, value: Number) -> Number:
@@ -18,7 +39,6 @@ def limit(what: str, value: Number) -> Number:
 
     Args:
         what: for the message, such as "at_most".
-        value: as it was given.
 
     Raises:
         InputError: no number, not finite, or negative.
@@ -45,7 +65,7 @@ def nearest_rank(percent: float, count: int) -> int:
 
 
 def moments_of(between: object) -> tuple[int, int]:
-    """The first and the last cycle of a stretch that a test gives.
+    """The first and the last cycle of an interval that a test gives.
 
     Raises:
         InputError: not two moments, or in the wrong order.
@@ -60,11 +80,6 @@ def moments_of(between: object) -> tuple[int, int]:
     if last < first:
         raise InputError(f"between: cycle {last:,} lies before {first:,}; give the earlier moment first")
     return first, last
-
-
-def plain(value: Real) -> int | float:
-    """A number of whatever library as one of Python's."""
-    return int(value) if isinstance(value, Integral) else float(value)
 
 
 def is_whole(value: object) -> bool:
