@@ -8,7 +8,7 @@ import pytest
 from timing_project import CONFTEST, Project, body, errors
 
 from tlm.core.errors import InputError
-from tlm.testing.baseline import Row, Section, Stored, belongs_to, file_text, read_sections, write_baselines
+from tlm.testing.baseline import Row, Section, belongs_to, file_text, read_sections, write_baselines
 
 TEST = body("assert small.matches(tlm_baseline)", fixtures="small, tlm_baseline")
 FILE = """\
@@ -222,9 +222,12 @@ def test_names_of_sections() -> None:
 
 
 def test_processes_that_disagree_are_told(tmp_path: Path) -> None:
-    sections = [{"test_a": Section({}, Row(cycles, 0, cycles - 1), {})} for cycles in (3, 4)]
-    agreed = {"test_b": Section({}, Row(5, 0, 4), {})}
-    stored = [Stored(str(tmp_path / "test_x.py"), None, own) for own in (*sections, agreed, agreed)]
+    rows = {cycles: {"cycles": cycles, "first": 0, "last": cycles - 1} for cycles in (3, 4, 5)}
+    runs = [("test_a", 3), ("test_a", 4), ("test_b", 5), ("test_b", 5)]
+    stored = [
+        {"file": str(tmp_path / "test_x.py"), "tests": None, "sections": {name: {"chip": {}, "run": rows[cycles]}}}
+        for name, cycles in runs
+    ]
     assert write_baselines(stored) == (
         ["test_x.tlm-baseline.toml: 1 sections, 1 new"],
         [

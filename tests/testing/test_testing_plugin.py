@@ -319,11 +319,11 @@ def test_equal_networks_are_the_same_network_and_share_their_recording(project: 
     """Fixtures make networks anew for each test; the transactions are those of the clear model for both fidelities."""
     printed = project.passes(
         """
-from tlm.testing.simulated import Recorder
+from tlm.testing.fixtures import Session
 import numpy as np
 MADE = []
-record = Recorder._record
-Recorder._record = lambda self, *arguments: MADE.append(1) or record(self, *arguments)
+record = Session._record
+Session._record = lambda self, *arguments: MADE.append(1) or record(self, *arguments)
 
 def network(value):
     return tlm.Network((4, 4, 8), [tlm.Conv2d("c1", np.full((8, 4, 1, 1), value), shift=2)])
@@ -337,7 +337,7 @@ def test_equal(tlm_simulate, again):
 def test_other(tlm_simulate):
     assert len(tlm_simulate(network(2), THREES).at("host.bus"))
     assert len(MADE) == 2
-    Recorder._record = record
+    Session._record = record
 """
     )
     assert "cycles simulated in 3 runs, 2 more used again" in printed

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from tlm.testing.expectation import Expectation
     from tlm.testing.order import before, never_together, never_two_at_once
     from tlm.testing.recording import Transaction
-    from tlm.testing.run import Run
-    from tlm.testing.stretch import LayerRun, PassRun, TransferRun
+    from tlm.testing.run import LayerRun, PassRun, Run, TransferRun
     from tlm.testing.transactions import Transactions
 
 __all__ = [
@@ -30,7 +29,7 @@ __all__ = [
     "never_two_at_once",
 ]
 
-_HOMES = ("expectation", "order", "recording", "run", "stretch", "transactions")
+_HOMES = ("expectation", "order", "recording", "run", "transactions")
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from tlm.core.files import whole_file
 from tlm.core.input_files import read_text
 from tlm.inputs.natural_order import natural_key
 from tlm.results.result import Result
-from tlm.testing.comparison import changed_causes, difference_lines
 from tlm.testing.expectation import Expectation, indented
+from tlm.testing.explain import changed_causes, difference_lines
 from tlm.testing.simulated import Simulated, changed_text, chip_changes
 
 _SUFFIX = ".tlm-baseline.toml"
@@ -57,15 +57,9 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Of layers that have several."""
 
     def rows(self) -> dict[str, Row]:
-        """Title -> row of the run and the layers."""
-        return {"the run": self.run} | {f"layer {name!r}": row for name, row in self.layers.items()}
-
-    def steps(self) -> dict[str, Row]:
-        """Title -> row of what the engine did, layers or their parts, in the order of time."""
-        split = {name.rpartition("[")[0] for name in self.parts}
-        whole = {f"layer {name!r}": row for name, row in self.layers.items() if name not in split}
-        steps = {f"part {name!r}": row for name, row in self.parts.items()} | whole
-        return dict(sorted(steps.items(), key=lambda step: step[1].first))
+        """Title -> row; parts before their layer."""
+        parts = {f"part {name!r}": row for name, row in self.parts.items()}
+        return {"the run": self.run} | parts | {f"layer {name!r}": row for name, row in self.layers.items()}
 
     def lines(self) -> Iterator[str]:
         """Its lines in the file, without the heading."""
@@ -152,6 +146,11 @@ class TestBaseline:
     def __repr__(self) -> str:
         return f"<baseline {self.path.name}, section [{self._test_name}]>"
 
+    def plain(self) -> dict[str, Any]:
+        """What is to be stored, in plain types."""
+        plain: dict[str, Any] = msgspec.to_builtins(self.stored)
+        return plain
+
     def compare(self, run: Simulated, name: str = "") -> Expectation:
         """The run took what the file says.
 
@@ -237,9 +236,9 @@ def _table_row(title: str, old: int, new: int) -> str:
 
 def _first_difference(then: Section, now: Section) -> tuple[int | None, str]:
     """When the first layer or part begins or ends in another cycle, and a line that says so."""
-    old_steps = then.steps()
-    for title, row in now.steps().items():
-        old = old_steps.get(title, row)
+    old_rows = then.rows()
+    for title, row in sorted(now.rows().items(), key=lambda item: item[1].last):
+        old = old_rows.get(title, row)
         for verb, before, after in (("begins", old.first, row.first), ("ends", old.last, row.last)):
             if before != after:
                 what = f"the first that is at another moment: {title} {verb} in cycle {after:,}"
@@ -250,47 +249,38 @@ def _first_difference(then: Section, now: Section) -> tuple[int | None, str]:
 # -- rewriting --------------------------------------------------------------------------------------------------------
 
 
-class Stored(msgspec.Struct):
-    """What a test that passed asked to store."""
-
-    test_file: str
-    tests: list[str] | None
-    """All tests of the file, where all were collected; sections of others are dropped."""
-    sections: dict[str, Section]
-
-
-def write_baselines(stored: Iterable[Stored]) -> tuple[list[str], list[str]]:
+def write_baselines(stored: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[str]]:
     """Rewrite the files.
+
+    Args:
+        stored: of each test that passed its "file", its "sections" in plain types, and the names of all "tests" of the
+            file, or None; sections of other tests are dropped.
 
     Returns:
         A line for each file about what has changed, and one for each problem.
     """
     sections: dict[str, dict[str, Section]] = defaultdict(dict)
-    tests: dict[str, list[str] | None] = {}
-    differing: dict[str, set[str]] = defaultdict(set)
-    for one in stored:
-        tests[one.test_file] = one.tests
-        own = sections[one.test_file]
-        for name, section in one.sections.items():
-            if own.setdefault(name, section) != section:
-                differing[one.test_file].add(name)
+    tests = {one["file"]: one["tests"] for one in stored}
     lines: list[str] = []
-    problems: list[str] = []
+    problems: dict[tuple[str, str], str] = {}
+    for one in stored:
+        path, own = baseline_path(Path(one["file"])), sections[one["file"]]
+        for name, section in msgspec.convert(one["sections"], dict[str, Section]).items():
+            if own.setdefault(name, section) != section:
+                problems[one["file"], name] = (
+                    f"{path.name}: not stored: two runs of [{name}] differ, at two fidelities perhaps; they must agree"
+                )
     for file, own in sorted(sections.items()):
-        path = baseline_path(Path(file))
-        for name in sorted(differing[file]):
-            problems.append(
-                f"{path.name}: not stored: two runs of [{name}] differ, at two fidelities perhaps; they must agree"
-            )
-            del own[name]
+        agreed = {name: section for name, section in own.items() if (file, name) not in problems}
         try:
-            lines += _rewritten(path, Path(file), own, tests[file]) if own else []
+            lines += _rewritten(Path(file), agreed, tests[file]) if agreed else []
         except InputError as error:
-            problems.append(f"{path.name}: not stored: {error}")
-    return lines, problems
+            problems[file, ""] = f"{baseline_path(Path(file)).name}: not stored: {error}"
+    return lines, [problems[key] for key in sorted(problems)]
 
 
-def _rewritten(path: Path, file: Path, sections: dict[str, Section], tests: Collection[str] | None) -> list[str]:
+def _rewritten(file: Path, sections: dict[str, Section], tests: Collection[str] | None) -> list[str]:
+    path = baseline_path(file)
     lines: list[str] = []
     old: dict[str, Section] = {}
     try:

@@ -5,81 +5,74 @@ from __future__ import annotations
 import hashlib
 import pickle
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
-from tlm.core.errors import InputError
+from tlm.core.errors import InputError, SimulationError
 from tlm.network.network import Network
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.faults import BitFlip
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import Job, load_scenario
-from tlm.testing.checks import is_whole, known_name
+from tlm.testing.checks import known_name
+from tlm.testing.recording import Recording
 from tlm.testing.run import Run
-from tlm.testing.simulated import Attempt, Kept, Recipe, Recorder, Simulated
+from tlm.testing.simulated import Attempt, Recipe, Simulated
 from tlm.traces.trace_options import TraceOptions
 
-_KEPT = 16
+T = TypeVar("T")
 
 
 class CycleLimitError(AssertionError):
     """A run took more cycles than the marker ``max_cycles`` allows."""
 
 
-class Session:
-    """Makes the runs of all tests, each once: equal arguments give equal runs, so a later test is given the same one.
+class Kept(Generic[T]):
+    """What was made last, by key, as long as there is room.
 
     Args:
-        trace_limit: transactions that a recording may hold.
+        room: for how much; the last one is kept even if it takes more.
+        size: how much one takes.
+    """
+
+    def __init__(self, room: int = 16, size: Callable[[T], int] = lambda _: 1) -> None:
+        self._room = room
+        self._size = size
+        self._kept: OrderedDict[object, T] = OrderedDict()
+
+    def of(self, key: object, make: Callable[[], T]) -> T:
+        """What has this key; made, if it is not there."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        self._kept.move_to_end(key)
+        while len(self._kept) > 1 and sum(map(self._size, self._kept.values())) > self._room:
+            self._kept.popitem(last=False)
+        return self._kept[key]
+
+
+class Session:
+    """What the tests of a session share: equal arguments give equal runs, so each is made once.
+
+    Args:
+        trace_limit: transactions that a recording may hold; all that are kept together hold twice as many at most.
     """
 
     def __init__(self, trace_limit: int) -> None:
         self.counts: Counter[str] = Counter()
         """Runs, runs that were used again, cycles, and nanoseconds of the host in the simulator; for the summary."""
-        self._recorder = Recorder(trace_limit)
-        self._runs: Kept[Run] = Kept(_KEPT)
-        self._programs: Kept[Program] = Kept(_KEPT)
-        self._jobs: Kept[Job] = Kept(_KEPT)
-
-    def recipe(
-        self,
-        source: Network | Program,
-        activations: npt.ArrayLike,
-        chip: ChipConfig | None,
-        fidelity: str | None,
-        faults: Sequence[BitFlip] = (),
-        energy: EnergyConfig | None = None,
-    ) -> Recipe:
-        """The recipe of a run with these arguments of :func:`tlm.simulate`; a network is compiled once.
-
-        Raises:
-            InputError, CompileError: something is wrong with them.
-        """
-        identity: object = source
-        if isinstance(source, Program):
-            program = source
-        else:
-            network, identity = source, _digest(pickle.dumps(source))  # fixtures make equal networks anew
-            program = self._programs.of((identity, chip), lambda: compile_network(network, chip))
-        values = program.network.check_activations(activations)
-        return Recipe(
-            source=source,
-            program=program,
-            identity=(identity, _digest(values.tobytes())),
-            activations=values,
-            chip=program.config if chip is None else chip,
-            fidelity=fidelity,
-            faults=tuple(faults),
-            energy=energy,
-        )
+        self.programs: Kept[Program] = Kept()
+        self.jobs: Kept[Job] = Kept()
+        self._runs: Kept[Run] = Kept()
+        self._recordings: Kept[Recording] = Kept(2 * trace_limit, len)
+        self._trace_limit = trace_limit
 
     def run(self, attempt: Attempt, trace: TraceOptions | None) -> Run:
         """The run of a recipe, perhaps one that was made before.
@@ -93,38 +86,39 @@ class Session:
         """
         if trace is not None:
             return self._made(attempt, trace)
-        key = attempt.recipe.key, attempt.recipe.fidelity
-        self.counts["reused"] += key in self._runs
-        return self._runs.of(key, lambda: self._made(attempt, None))
-
-    def job(self, directory: Path, file: str | Path, overrides: Sequence[str]) -> Job:
-        """A scenario, built once.
-
-        Args:
-            directory: where a relative path begins.
-            file: a path, or the name of one in the catalog.
-            overrides: such as "chip.voltage_v=0.8".
-
-        Raises:
-            InputError: anything wrong with it.
-        """
-        path = directory / file
-
-        def built() -> Job:
-            found = path if path.is_file() else find_scenario(str(file))
-            if found.suffix == ".py":
-                raise InputError(f"{found.name}: a Python script is no scenario that can be tested; give a .toml file")
-            return load_scenario(found, overrides).build()
-
-        return self._jobs.of((path, overrides), built)
+        before = self.counts["runs"]
+        key = attempt.recipe.key, attempt.recipe.arguments["fidelity"]
+        run = self._runs.of(key, lambda: self._made(attempt, None))
+        self.counts["reused"] += self.counts["runs"] == before
+        return run
 
     def _made(self, attempt: Attempt, trace: TraceOptions | None) -> Run:
         begin = time.perf_counter_ns()
-        run = Run(Simulated(attempt, self._recorder, trace))
+        run = Run(Simulated(attempt, self._recording, trace))
         self.counts.update(runs=1, cycles=run.cycles, ns=time.perf_counter_ns() - begin)
         for tensor in run.result.tensors.values():
             tensor.flags.writeable = False  # the next test that is given this run must find it as it is
         return run
+
+    def _recording(self, recipe: Recipe, cycles: int) -> Recording:
+        """The transactions of a run, which are recorded once."""
+        return self._recordings.of(recipe.key, lambda: self._record(recipe, cycles))
+
+    def _record(self, recipe: Recipe, cycles: int) -> Recording:
+        recording = Recording(self._trace_limit)
+        again = recipe.simulate(fidelity="cycle", observers=[recording])
+        recording.close()
+        if again.cycles != cycles:
+            raise SimulationError(
+                f"trace: the run took {cycles} cycles, but {again.cycles} when it was recorded at fidelity 'cycle'; "
+                "the models must agree, please report it"
+            )
+        if recording.cut_cycle is not None:
+            raise InputError(
+                f"trace: cycle {recording.cut_cycle:,} of {cycles:,} brings more than {self._trace_limit:,} "
+                "transactions, which are all that are recorded; test a smaller network, or raise --tlm-trace-limit"
+            )
+        return recording
 
 
 class TestRuns:
@@ -195,15 +189,32 @@ class TestRuns:
             raise InputError(
                 f"network: a {type(network).__name__} is none; give a network or a program, then the activations"
             )
-        if chip is None and isinstance(network, Network):
-            chip = self.own_chip()
-        if not (chip is None or isinstance(chip, ChipConfig)):
+        if chip is None:
+            chip = network.config if isinstance(network, Program) else self.own_chip()
+        if not isinstance(chip, ChipConfig):
             raise InputError(f"chip: a {type(chip).__name__} is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig")
-        recipe = self._session.recipe(network, activations, chip, fidelity or self._fidelity, faults, energy)
-        return self._made(recipe, trace)
+        identity: object = network
+        if isinstance(network, Program):
+            program = network
+        else:
+            identity = _digest(pickle.dumps(network))  # fixtures make equal networks anew
+            program = self._session.programs.of((identity, chip), lambda: compile_network(network, chip))
+        values = program.network.check_activations(activations)
+        identity = identity, _digest(values.tobytes()), tuple(faults), energy
+        others = {"fidelity": fidelity or self._fidelity, "faults": faults, "energy": energy}
+        recipe = Recipe(network, program, chip, identity, {"activations": values} | others)
+        self.attempt = Attempt(recipe, [])
+        run = self._session.run(self.attempt, trace)
+        self.attempt = None  # it has come to an end, perhaps in an earlier test
+        self.runs.append(run)
+        if self._max_cycles is not None:
+            within = run.takes(at_most=self._max_cycles)
+            if not within:
+                raise CycleLimitError(f"marker max_cycles({self._max_cycles}): {within.explanation}")
+        return run
 
     def scenario(self, directory: Path, file: str | Path, *overrides: str, fidelity: str | None = None) -> Run:
-        """A run of a scenario file.
+        """A run of a scenario file, which is read once.
 
         Args:
             directory: of the test file; a relative path begins there.
@@ -215,9 +226,17 @@ class TestRuns:
             TlmError: anything wrong with the file, or as of :func:`tlm.simulate`.
             CycleLimitError: it took more cycles than the marker ``max_cycles`` allows.
         """
-        job = self._session.job(directory, file, overrides)
+        path = directory / file
+
+        def built() -> Job:
+            found = path if path.is_file() else find_scenario(str(file))
+            if found.suffix == ".py":
+                raise InputError(f"{found.name}: a Python script is no scenario that can be tested; give a .toml file")
+            return load_scenario(found, overrides).build()
+
+        job = self._session.jobs.of((path, overrides), built)
         wanted = fidelity or self._fidelity or job.fidelity
-        return self._made(self._session.recipe(job.network, job.activations, job.chip, wanted, energy=job.energy), None)
+        return self.simulate(job.network, job.activations, job.chip, wanted, energy=job.energy)
 
     @property
     def last(self) -> Run:
@@ -230,17 +249,6 @@ class TestRuns:
             raise InputError("tlm_trace: this test has made no run yet; call tlm_simulate or tlm_scenario first")
         return self.runs[-1]
 
-    def _made(self, recipe: Recipe, trace: TraceOptions | None) -> Run:
-        self.attempt = Attempt(recipe)
-        run = self._session.run(self.attempt, trace)
-        self.attempt = None  # it has come to an end, perhaps in an earlier test
-        self.runs.append(run)
-        if self._max_cycles is not None:
-            within = run.takes(at_most=self._max_cycles)
-            if not within:
-                raise CycleLimitError(f"marker max_cycles({self._max_cycles}): {within.explanation}")
-        return run
-
 
 class TestTrace:
     """Recorded transactions of the last run of a test: fixture ``tlm_trace``; it has all that ``run.trace`` has."""
@@ -252,25 +260,6 @@ class TestTrace:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runs.last.trace, name)
-
-
-def limit_of(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> int:
-    """What the marker ``max_cycles`` says.
-
-    Args:
-        arguments: of the marker.
-        keywords: it takes none.
-
-    Raises:
-        InputError: not one number of cycles.
-    """
-    if len(arguments) != 1 or keywords or not is_whole(arguments[0]) or arguments[0] < 1:
-        given = [*map(repr, arguments), *(f"{key}={value!r}" for key, value in keywords.items())]
-        raise InputError(
-            f"max_cycles: {', '.join(given) or 'nothing'} is no limit; give one number of cycles, 1 or more, "
-            "such as max_cycles(5000)"
-        )
-    return int(arguments[0])
 
 
 def _digest(data: bytes) -> str:

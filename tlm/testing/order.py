@@ -1,4 +1,7 @@
-"""What comes before what, and what must never happen at the same time."""
+"""What comes before what, and what must never happen at the same time.
+
+Things that are empty, that have no place in time, or that are of different runs raise InputError.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from tlm.core.errors import InputError
-from tlm.testing.bounds import counted
+from tlm.testing.checks import counted
 from tlm.testing.expectation import Expectation
 from tlm.testing.explain import moment_lines
 from tlm.testing.recording import Transaction
@@ -31,9 +34,6 @@ def before(first: object, second: object) -> Expectation:
     Args:
         first: layer, pass, transfer, transactions, or a list of such.
         second: the same.
-
-    Raises:
-        InputError: either of them is nothing, or no such thing; they are of different runs.
     """
     run, ones = _timed(first, "first")
     other_run, others = _timed(second, "second")
@@ -56,9 +56,6 @@ def never_together(*things: object) -> Expectation:
     Args:
         things: two or more layers, passes, transfers, transactions, or lists of such. What belongs to the same thing
             may overlap.
-
-    Raises:
-        InputError: fewer than two, or one of them is nothing; they are of different runs.
     """
     if len(things) < 2:
         raise InputError(

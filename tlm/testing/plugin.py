@@ -101,8 +101,9 @@ def tlm_runs(
 ) -> TestRuns:
     """The runs of the test; what the other fixtures work on."""
     from tlm.core.errors import InputError
+    from tlm.testing.checks import cycle_limit
     from tlm.testing.expectation import MADE
-    from tlm.testing.fixtures import Session, TestRuns, limit_of
+    from tlm.testing.fixtures import Session, TestRuns
 
     if tlm_fidelity is None and request.node.get_closest_marker("fidelity") is not None:
         raise InputError(
@@ -112,7 +113,7 @@ def tlm_runs(
     if _SESSION not in request.config.stash:
         request.config.stash[_SESSION] = Session(request.config.option.tlm_trace_limit)
     marker = request.node.get_closest_marker("max_cycles")
-    limit = None if marker is None else limit_of(marker.args, marker.kwargs)
+    limit = None if marker is None else cycle_limit(*marker.args, **marker.kwargs)
     MADE.clear()
     runs = TestRuns(request.config.stash[_SESSION], tlm_fidelity, tlm_chip_overrides, limit)
     request.node.stash[_RUNS] = runs
@@ -208,10 +209,10 @@ def pytest_runtest_makereport(
     runs = item.stash.get(_RUNS, None)
     if runs is None:
         return (yield)
-    from tlm.testing.reporting import Waves, explain_assertion, hide_internals, standstill
+    from tlm.testing.reporting import all_waves, directory_name, explain_assertion, failure_sections, hide_internals
 
     options, root = item.config.option, item.config.rootpath
-    waves = Waves(root / options.tlm_vcd_dir, item.nodeid, root)
+    directory = root / options.tlm_vcd_dir / directory_name(item.nodeid)
     error = None if call.excinfo is None else call.excinfo.value
     expectation = None if error is None else explain_assertion(error)
     if error is not None and not options.fulltrace:
@@ -219,11 +220,10 @@ def pytest_runtest_makereport(
     report = yield
     done = report.passed and call.when == "call"
     if error is not None and report.failed:
-        report.sections += standstill(runs, error)
-        if options.tlm_vcd != "never":
-            report.sections += waves.of_failure(runs, expectation)
+        wave = None if options.tlm_vcd == "never" else directory
+        report.sections += failure_sections(runs, error, expectation, wave, root)
     elif done and options.tlm_vcd == "always":
-        report.sections += waves.of_all(runs)
+        report.sections += all_waves(runs, directory, root)
     setattr(report, _CARRIED, _carried(item, done))
     if call.when == "teardown":
         del item.stash[_RUNS]  # items live as long as the session
@@ -237,12 +237,8 @@ def _carried(item: pytest.Item, done: bool) -> dict[str, Any]:
     counts.clear()
     baseline = item.stash.get(_BASELINE, None)
     if done and baseline is not None and baseline.stored:
-        import msgspec
-
-        from tlm.testing.baseline import Stored
-
         tests = item.config.stash.get(_COLLECTED, {}).get(item.path)
-        carried["stored"] = msgspec.to_builtins(Stored(str(item.path), tests, baseline.stored))
+        carried["stored"] = {"file": str(item.path), "tests": tests, "sections": baseline.plain()}
     return carried
 
 
@@ -263,12 +259,9 @@ class _Summary:
             return
         from collections import Counter
 
-        import msgspec
+        from tlm.testing.baseline import write_baselines
 
-        from tlm.testing.baseline import Stored, write_baselines
-
-        stored = [msgspec.convert(one["stored"], Stored) for one in self._carried if "stored" in one]
-        lines, problems = write_baselines(stored)
+        lines, problems = write_baselines([one["stored"] for one in self._carried if "stored" in one])
         if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
         counts: Counter[str] = Counter()

@@ -10,8 +10,7 @@ from itertools import groupby
 from tlm.core.errors import InputError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.causes import WAITS
-from tlm.testing.bounds import counted
-from tlm.testing.checks import is_whole, known_name
+from tlm.testing.checks import counted, is_whole, known_name
 from tlm.testing.expectation import Expectation
 from tlm.testing.recording import Recording, Transaction
 from tlm.testing.simulated import Simulated
@@ -27,10 +26,6 @@ def no_stall(
     """No cycle of an interval is counted under a cause of docs/account.md.
 
     Args:
-        run: any.
-        kind: the cause.
-        first_cycle: of the interval.
-        last_cycle: of the interval, included.
         where: the interval in words.
         layer: count only cycles of its parts, and those in which the next of them is waited for; by default all.
 
@@ -106,16 +101,7 @@ def _length(span: CauseSpan) -> int:
 
 
 def bank_never_conflicts(run: Simulated, sram: str, bank: int | None) -> Expectation:
-    """No access finds a bank taken: none is refused, and no step has two words in it.
-
-    Args:
-        run: any.
-        sram: "amem", "wmem" or "imem".
-        bank: its number; None for all.
-
-    Raises:
-        InputError: no such memory or bank.
-    """
+    """No access finds a bank of an SRAM taken: none is refused, and no step has two words in it; None is any bank."""
     known_name("memory", sram, ("amem", "wmem", "imem"))
     banks = getattr(run.result.chip, f"{sram}_banks")
     if bank is not None and not (is_whole(bank) and 0 <= bank < banks):
