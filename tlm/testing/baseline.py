@@ -30,7 +30,7 @@ _HEADER = (
 )
 
 
-class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A run, a layer or a part of a layer."""
 
     cycles: int
@@ -40,13 +40,8 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     causes: dict[str, int] = {}
     """Cause -> cycles, where there are any; "before_weights" is a wait in front of a layer."""
 
-    def text(self) -> str:
-        """Its value in the file."""
-        causes = f", causes = {_inline(self.causes)}" if self.causes else ""
-        return f"{{ cycles = {self.cycles}, first = {self.first}, last = {self.last}{causes} }}"
 
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One run."""
 
     chip: dict[str, Any]
@@ -64,9 +59,9 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def lines(self) -> Iterator[str]:
         """Its lines in the file, without the heading."""
         yield f"chip = {_inline(self.chip)}"
-        yield f"run = {self.run.text()}"
+        yield f"run = {_inline(self.run)}"
         for table, rows in (("layers", self.layers), ("parts", self.parts)):
-            yield from (f"{table}.{_key(name)} = {row.text()}" for name, row in rows.items())
+            yield from (f"{table}.{_key(name)} = {_inline(row)}" for name, row in rows.items())
 
 
 def section_of(result: Result) -> Section:
@@ -88,8 +83,12 @@ def _without_zeros(causes: Mapping[str, int]) -> dict[str, int]:
     return {cause: cycles for cause, cycles in causes.items() if cycles}
 
 
-def _inline(table: Mapping[str, Any]) -> str:
-    values = ", ".join(f"{_key(key)} = {json.dumps(value)}" for key, value in table.items())
+def _inline(value: Any) -> str:
+    """As an inline table, or what is in one."""
+    plain = msgspec.to_builtins(value)
+    if not isinstance(plain, dict):
+        return json.dumps(plain)
+    values = ", ".join(f"{_key(key)} = {_inline(one)}" for key, one in plain.items())
     return f"{{ {values} }}" if values else "{}"
 
 

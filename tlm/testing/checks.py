@@ -1,6 +1,6 @@
 """What a test gives, checked: without these checks NaN, or a limit below 0, would hold for everything.
 
-Beside that: numbers of cycles in words.
+Each raises InputError, which says what is allowed. Beside that: numbers of cycles in words.
 """
 
 from __future__ import annotations
@@ -23,9 +23,6 @@ def known_name(what: str, name: str, known: Iterable[str]) -> str:
 
     Args:
         what: for the message, such as "layer".
-
-    Raises:
-        InputError: it is not; with the nearest names, or with all of them.
     """
     names = list(known)
     if name in names:
@@ -42,9 +39,6 @@ def limit(what: str, value: Number) -> Number:
 
     Args:
         what: for the message, such as "at_most".
-
-    Raises:
-        InputError: no number, not finite, or negative.
     """
     if not _is_number(value) or not isfinite(value) or value < 0:
         raise InputError(f"{what}: {value!r} is not allowed; give a number, 0 or more")
@@ -57,22 +51,14 @@ def percent_of(value: float, count: int) -> Fraction:
 
 
 def nearest_rank(percent: float, count: int) -> int:
-    """Index of a percentile in ``count`` sorted values: the smallest that ``percent`` of them do not exceed.
-
-    Raises:
-        InputError: not in 0..100.
-    """
+    """Index of a percentile in ``count`` sorted values: the smallest that ``percent`` of them do not exceed."""
     if not _is_number(percent) or not 0 <= percent <= 100:
         raise InputError(f"percentile: {percent!r} is not allowed; give 0..100")
     return max(0, ceil(percent_of(percent, count)) - 1)
 
 
 def moments_of(between: object) -> tuple[int, int]:
-    """The first and the last cycle of an interval that a test gives.
-
-    Raises:
-        InputError: not two moments, or in the wrong order.
-    """
+    """The first and the last cycle of an interval that a test gives."""
     given = tuple(between) if isinstance(between, Iterable) else ()
     if len(given) != 2 or not all(_is_number(moment) and isfinite(moment) for moment in given):
         raise InputError(
@@ -86,11 +72,7 @@ def moments_of(between: object) -> tuple[int, int]:
 
 
 def cycle_limit(*given: Any, **named: Any) -> int:
-    """What the marker ``max_cycles`` says.
-
-    Raises:
-        InputError: not one number of cycles.
-    """
+    """What the marker ``max_cycles`` says."""
     if named or len(given) != 1 or not is_whole(given[0]) or given[0] < 1:
         shown = [*map(repr, given), *(f"{key}={value!r}" for key, value in named.items())]
         raise InputError(
@@ -139,11 +121,7 @@ def at_least(number: int) -> Bounds:
 
 
 def asked_bounds(cycles: int | None, within: int, within_percent: float, most: int | None, least: int | None) -> Bounds:
-    """The bounds that the arguments of ``takes`` ask for.
-
-    Raises:
-        InputError: none of them, several that contradict each other, or no number of cycles.
-    """
+    """The bounds that the arguments of ``takes`` ask for."""
     asked = {"cycles": cycles, "at_most": most, "at_least": least}
     given = {name: value for name, value in asked.items() if value is not None}
     if len(given) != 1:

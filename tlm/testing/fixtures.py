@@ -1,4 +1,7 @@
-"""What the fixtures give: callables that make runs for one test, and what the tests of a session share."""
+"""What the fixtures give: callables that make runs for one test, and what the tests of a session share.
+
+They raise what :func:`tlm.simulate` raises, and InputError if they are used in another way than docs/testing.md says.
+"""
 
 from __future__ import annotations
 
@@ -68,11 +71,15 @@ class Session:
     def __init__(self, trace_limit: int) -> None:
         self.counts: Counter[str] = Counter()
         """Runs, runs that were used again, cycles, and nanoseconds of the host in the simulator; for the summary."""
-        self.programs: Kept[Program] = Kept()
         self.jobs: Kept[Job] = Kept()
+        self._programs: Kept[Program] = Kept()
         self._runs: Kept[Run] = Kept()
         self._recordings: Kept[Recording] = Kept(2 * trace_limit, len)
         self._trace_limit = trace_limit
+
+    def program(self, network: Network, content: str, chip: ChipConfig) -> Program:
+        """A network, which is told apart by its content, compiled for a chip once."""
+        return self._programs.of((content, chip), lambda: compile_network(network, chip))
 
     def run(self, attempt: Attempt, trace: TraceOptions | None) -> Run:
         """The run of a recipe, perhaps one that was made before.
@@ -80,9 +87,6 @@ class Session:
         Args:
             attempt: the recipe, and what is told of the run before it starts.
             trace: files to write; then it is made in any case.
-
-        Raises:
-            TlmError: as of :func:`tlm.simulate`.
         """
         if trace is not None:
             return self._made(attempt, trace)
@@ -150,11 +154,7 @@ class TestRuns:
         return f"<{len(self.runs)} runs of this test>"
 
     def chip(self, **overrides: Any) -> ChipConfig:
-        """The project's chip with other values of some keys: ``tlm_chip(amem_banks=8)``.
-
-        Raises:
-            InputError: an unknown key or a value that is not allowed.
-        """
+        """The project's chip with other values of some keys: ``tlm_chip(amem_banks=8)``."""
         if not isinstance(self._chip_defaults, Mapping):
             raise InputError(
                 f"tlm_chip_overrides: it gives a {type(self._chip_defaults).__name__}; "
@@ -180,10 +180,6 @@ class TestRuns:
         Args:
             chip: by default the project's, ``tlm_chip()``; for a program the one that it was compiled for.
             fidelity: by default the test's parameter (marker ``fidelity``), else "pass".
-
-        Raises:
-            TlmError: as of :func:`tlm.simulate`.
-            CycleLimitError: it took more cycles than the marker ``max_cycles`` allows.
         """
         if not isinstance(network, (Network, Program)):
             raise InputError(
@@ -193,16 +189,12 @@ class TestRuns:
             chip = network.config if isinstance(network, Program) else self.own_chip()
         if not isinstance(chip, ChipConfig):
             raise InputError(f"chip: a {type(chip).__name__} is none; give tlm_chip(amem_banks=8) or a tlm.ChipConfig")
-        identity: object = network
-        if isinstance(network, Program):
-            program = network
-        else:
-            identity = _digest(pickle.dumps(network))  # fixtures make equal networks anew
-            program = self._session.programs.of((identity, chip), lambda: compile_network(network, chip))
+        content = _digest(network)  # fixtures make equal networks anew
+        program = network if isinstance(network, Program) else self._session.program(network, content, chip)
         values = program.network.check_activations(activations)
-        identity = identity, _digest(values.tobytes()), tuple(faults), energy
-        others = {"fidelity": fidelity or self._fidelity, "faults": faults, "energy": energy}
-        recipe = Recipe(network, program, chip, identity, {"activations": values} | others)
+        arguments = {"activations": values, "faults": tuple(faults), "energy": energy}
+        identity = content, _digest(arguments)
+        recipe = Recipe(network, program, chip, identity, arguments | {"fidelity": fidelity or self._fidelity})
         self.attempt = Attempt(recipe, [])
         run = self._session.run(self.attempt, trace)
         self.attempt = None  # it has come to an end, perhaps in an earlier test
@@ -221,10 +213,6 @@ class TestRuns:
             file: a path, or the name of a scenario that comes with the package.
             overrides: such as "chip.voltage_v=0.8", as for ``tlm run --set``.
             fidelity: by default the test's parameter, else the scenario's.
-
-        Raises:
-            TlmError: anything wrong with the file, or as of :func:`tlm.simulate`.
-            CycleLimitError: it took more cycles than the marker ``max_cycles`` allows.
         """
         path = directory / file
 
@@ -240,11 +228,7 @@ class TestRuns:
 
     @property
     def last(self) -> Run:
-        """The run that was made last.
-
-        Raises:
-            InputError: there is none.
-        """
+        """The run that was made last."""
         if not self.runs:
             raise InputError("tlm_trace: this test has made no run yet; call tlm_simulate or tlm_scenario first")
         return self.runs[-1]
@@ -262,5 +246,5 @@ class TestTrace:
         return getattr(self._runs.last.trace, name)
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _digest(value: object) -> str:
+    return hashlib.sha256(pickle.dumps(value)).hexdigest()

@@ -35,9 +35,7 @@ def before(first: object, second: object) -> Expectation:
         first: layer, pass, transfer, transactions, or a list of such.
         second: the same.
     """
-    run, ones = _timed(first, "first")
-    other_run, others = _timed(second, "second")
-    _refuse_other_run(run, other_run, "second")
+    run, (ones, others) = _timed({"first": first, "second": second})
     last, next_one = max(ones, key=lambda one: one.last_cycle), min(others, key=lambda one: one.first_cycle)
     claim = (
         f"{last.name} ends in cycle {last.last_cycle:,}, expected before {next_one.name} begins in cycle "
@@ -61,11 +59,9 @@ def never_together(*things: object) -> Expectation:
         raise InputError(
             f"never_together: {len(things)} things were given; give two or more, or a list to never_two_at_once"
         )
-    timed = [_timed(thing, f"thing {number}") for number, thing in enumerate(things, 1)]
-    for number, (run, _) in enumerate(timed, 1):
-        _refuse_other_run(timed[0][0], run, f"thing {number}")
-    owned = [(span, index) for index, (_, spans) in enumerate(timed) for span in spans]
-    return _never(timed[0][0], owned, "are never under way together")
+    run, spans = _timed({f"thing {number}": thing for number, thing in enumerate(things, 1)})
+    owned = [(span, owner) for owner, own in enumerate(spans) for span in own]
+    return _never(run, owned, "are never under way together")
 
 
 def never_two_at_once(thing: object) -> Expectation:
@@ -74,8 +70,8 @@ def never_two_at_once(thing: object) -> Expectation:
     Args:
         thing: transactions, transfers or such.
     """
-    run, spans = _timed(thing, "thing")
-    return _never(run, [(span, index) for index, span in enumerate(spans)], "are never two at once")
+    run, (spans,) = _timed({"thing": thing})
+    return _never(run, [(span, owner) for owner, span in enumerate(spans)], "are never two at once")
 
 
 def _never(run: Simulated, owned: list[tuple[Span, int]], demand: str) -> Expectation:
@@ -113,34 +109,36 @@ def _pair_lines(run: Simulated, first: Span, second: Span, relation: str) -> Ite
     yield from moment_lines(run, second.first_cycle)
 
 
-def _timed(thing: object, what: str) -> tuple[Simulated, list[Span]]:
-    timed: list[Timed] = []
-    for one in _listed(thing):
-        if isinstance(one, Transaction):
-            raise InputError(f"{what}: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]")
-        if not isinstance(one, Timed):
-            raise InputError(
-                f"{what}: a {type(one).__name__} has no place in time; give a layer, a pass, a transfer or "
-                'transactions of a run, such as run.layer("c1")'
-            )
-        timed.append(one)
-    spans = [span for one in timed for span in one.spans()]
-    if not spans:
-        raise InputError(f"{what}: it is empty ({thing!r}); choose something that happens")
-    for one in timed:
-        _refuse_other_run(timed[0].simulated, one.simulated, what)
-    return timed[0].simulated, spans
+def _timed(things: Mapping[str, object]) -> tuple[Simulated, list[list[Span]]]:
+    """The run of things, which are given by their names in messages, and the spans of each."""
+    runs: list[Simulated] = []
+    found: list[list[Span]] = []
+    for what, thing in things.items():
+        spans: list[Span] = []
+        for one in _listed(thing):
+            if isinstance(one, Transaction):
+                raise InputError(
+                    f"{what}: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]"
+                )
+            if not isinstance(one, Timed):
+                raise InputError(
+                    f"{what}: a {type(one).__name__} has no place in time; give a layer, a pass, a transfer or "
+                    'transactions of a run, such as run.layer("c1")'
+                )
+            runs.append(one.simulated)
+            if one.simulated.recipe.key != runs[0].recipe.key:
+                raise InputError(
+                    f"{what}: it is of another run, whose moments come neither before nor after those of the first; "
+                    "compare numbers of them, such as .begin or .cycles"
+                )
+            spans += one.spans()
+        if not spans:
+            raise InputError(f"{what}: it is empty ({thing!r}); choose something that happens")
+        found.append(spans)
+    return runs[0], found
 
 
 def _listed(thing: object) -> Iterable[object]:
     if isinstance(thing, (Timed, str)) or not isinstance(thing, Iterable):
         return [thing]
     return thing.values() if isinstance(thing, Mapping) else thing
-
-
-def _refuse_other_run(run: Simulated, other: Simulated, what: str) -> None:
-    if run is not other and run.recipe.key != other.recipe.key:
-        raise InputError(
-            f"{what}: it is of another run, whose moments come neither before nor after those of the first; "
-            "compare numbers of them, such as .begin or .cycles"
-        )

@@ -41,19 +41,11 @@ class Recipe:
         return self.identity, self.program.config, self.chip
 
     def simulate(self, **others: Any) -> Result:
-        """Run it, perhaps with other arguments of :func:`tlm.simulate`.
-
-        Raises:
-            TlmError: as of :func:`tlm.simulate`.
-        """
+        """Run it, perhaps with other arguments of :func:`tlm.simulate`."""
         return simulate(self.program, chip=self.chip, **self.arguments | others)
 
     def on(self, chip: ChipConfig) -> Recipe:
-        """The same on another chip, in the fast fidelity; a program is not compiled again.
-
-        Raises:
-            CompileError: the network does not fit that chip.
-        """
+        """The same on another chip, in the fast fidelity; a program is not compiled again."""
         program = self.program if isinstance(self.source, Program) else compile_network(self.source, chip)
         return replace(self, program=program, chip=chip, arguments=self.arguments | {"fidelity": "pass"})
 
@@ -77,9 +69,6 @@ class Simulated:
         attempt: the recipe, and what is told of its run.
         record: called when its transactions are asked for.
         trace: files to write.
-
-    Raises:
-        TlmError: as of :func:`tlm.simulate`.
     """
 
     def __init__(self, attempt: Attempt, record: Record, trace: TraceOptions | None = None) -> None:
@@ -101,11 +90,7 @@ class Simulated:
 
     @property
     def recording(self) -> Recording:
-        """Its transactions, as fidelity "cycle" has them; recorded in a second run when first asked for.
-
-        Raises:
-            InputError: there are more than the limit.
-        """
+        """Its transactions, as fidelity "cycle" has them; recorded in a second run when first asked for."""
         return self._record(self.recipe, self.result.cycles)
 
     def layer_at(self, cycle: int) -> str | None:

@@ -12,7 +12,7 @@ from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.causes import WAITS
 from tlm.testing.checks import counted, is_whole, known_name
 from tlm.testing.expectation import Expectation
-from tlm.testing.recording import Recording, Transaction
+from tlm.testing.recording import Transaction
 from tlm.testing.simulated import Simulated
 
 _SHOWN = 3
@@ -53,15 +53,20 @@ def no_stall(
 
 def cause_cycles(run: Simulated) -> list[CauseSpan]:
     """The account as a sequence, with the cycles within passes told apart."""
-    steps = _steps(run.recording)
-    refused = {one.begin_cycle for one in run.recording.at["engine.requantiser.writes"] if one.refused}
+    at = run.recording.at
+    steps: dict[int, str] = {}  # a step computes in the last cycle of its fetch
+    for one in at["engine.sequencer.steps"]:
+        if one.kind == "step":
+            steps |= dict.fromkeys(range(one.begin_cycle, one.end_cycle), "bank_conflict")
+            steps[one.end_cycle] = "computing"
+    refused = {one.begin_cycle: "write_back" for one in at["engine.requantiser.writes"] if one.refused}
     found: list[CauseSpan] = []
     for span in run.cause_spans:
         cycles = range(span.first_cycle, span.end_cycle)
         if span.cause == "computing":
             found += _told_apart(span, (steps.get(cycle, "instruction") for cycle in cycles))
         elif span.cause == "drain":
-            found += _told_apart(span, ("write_back" if cycle in refused else "drain" for cycle in cycles))
+            found += _told_apart(span, (refused.get(cycle, "drain") for cycle in cycles))
         else:
             found.append(span)
     return found
@@ -73,16 +78,6 @@ def _told_apart(span: CauseSpan, causes: Iterable[str]) -> Iterator[CauseSpan]:
         end = at + sum(1 for _ in cycles)
         yield replace(span, first_cycle=at, end_cycle=end, cause=cause)
         at = end
-
-
-def _steps(recording: Recording) -> dict[int, str]:
-    """Cycle -> "computing" in the last cycle of a step's fetch, "bank_conflict" in the earlier ones."""
-    found: dict[int, str] = {}
-    for one in recording.at["engine.sequencer.steps"]:
-        if one.kind == "step":
-            found |= dict.fromkeys(range(one.begin_cycle, one.end_cycle), "bank_conflict")
-            found[one.end_cycle] = "computing"
-    return found
 
 
 def _explain(run: Simulated, kind: str, spans: Sequence[CauseSpan]) -> Iterator[str]:
