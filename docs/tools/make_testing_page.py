@@ -36,7 +36,7 @@ def failure() -> str:
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     wanted = re.compile(r"^(E  |_{3}|-{3}.*waveform|\.tlm-waves|test_\w+\.py:\d+: in|    assert)")
     lines = [line for line in done.stdout.splitlines() if wanted.match(line)]
-    once = [index for index, line in enumerate(lines) if "[burst]" in line and line.startswith("_")]
+    once = [index for index, line in enumerate(lines) if "[pass]" in line and line.startswith("_")]
     return "\n".join(lines[: once[0]] if once else lines)
 
 
@@ -46,7 +46,7 @@ def block(match: re.Match[str]) -> str:
     if kind == "failure":
         return f"{head}```\n{failure()}\n```\n{end}"
     path = SUITE / name
-    language = "python" if path.suffix == ".py" else ""
+    language = {".py": "python", ".toml": "toml"}[path.suffix]
     return f"{head}```{language}\n{path.read_text(encoding='utf-8')}```\n{end}"
 
 

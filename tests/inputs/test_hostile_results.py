@@ -19,8 +19,7 @@ from timing_project import Project, body
 
 from tlm.core.errors import InputError, TlmError
 from tlm.sweeps.store import _refusal
-from tlm.testing.baseline import difference_table
-from tlm.testing.baseline_file import Section, read_sections
+from tlm.testing.baseline import Row, Section, difference_table, read_sections
 
 VALUES: tuple[Any, ...] = (None, -1, 0, 1, 7.5, 2**62, 10**30, 1e300, "x", "", [], {}, True, [1, "a"], {"a": {"b": 1}})
 
@@ -164,28 +163,28 @@ def test_what_sqlite_complains_of(name: str, kind: type, message: str) -> None:
 BASELINE = """\
 # a comment
 [test_one]
-chip amem_banks=8 name=[1,2]
-total                       2576 cycles           0..2575  computing=148 host=938
-layer "c1"                    25 cycles          622..646  computing=4 pipeline=13 before.host=461
-part "c1[0]"                  25 cycles          622..646
+chip = { amem_banks = 8 }
+run = { cycles = 2576, first = 0, last = 2575, causes = { computing = 148, host = 938 } }
+layers.c1 = { cycles = 25, first = 622, last = 646, causes = { computing = 4, pipeline = 13, before_host = 461 } }
+parts."c1[0]" = { cycles = 25, first = 622, last = 646 }
 
 [test_two]
-chip default
-total                       2576 cycles           0..2575  computing=148 host=938
+chip = {}
+run = { cycles = 2576, first = 0, last = 2575, causes = { computing = 148, host = 938 } }
 """
 
 
 def try_baseline(seed: int) -> bool:
     """Whether a damaged file is read; if it is, the difference can be told."""
-    path = Path("t.tlm-baseline.txt")
+    path = Path("t.tlm-baseline.toml")
     path.write_bytes(damaged(BASELINE.encode(), seed, text=seed % 2 == 0))
     try:
         found = read_sections(path)
     except InputError as error:
-        return not str(error).startswith("t.tlm-baseline.txt")
+        return not str(error).startswith("t.tlm-baseline.toml")
     path.write_text(BASELINE)
     for name, section in read_sections(path).items():
-        assert list(difference_table(found.get(name, Section({}, ())), section))
+        assert list(difference_table(found.get(name, Section({}, Row(0, 0, 0))), section))
     return True
 
 
@@ -200,22 +199,17 @@ def test_many_damaged_baselines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "wanted"),
-    [
-        ("total 1 cycles 0..0 computing=" + "9" * 5_000, "t.txt, line 2: "),
-        ("chip a=" + "[" * 99_999, "t.txt, line 2: "),
-        ('layer "a\\x" 1 cycles 0..0', "t.txt, line 2: "),
-    ],
+    "line", ["run.cycles = " + "9" * 5_000, "chip.a = " + "[" * 99_999, 'layers."a\\x".cycles = 1', "run.cycles = 1.5"]
 )
-def test_lines_that_no_baseline_has(line: str, wanted: str) -> None:
-    Path("t.txt").write_text(f"[test_one]\n{line}\n")
-    assert refusal(lambda: read_sections(Path("t.txt"))).startswith(wanted)
+def test_lines_that_no_baseline_has(line: str) -> None:
+    Path("t.toml").write_text(f"[test_one]\n{line}\n")
+    assert refusal(lambda: read_sections(Path("t.toml"))).startswith("t.toml: ")
 
 
 def test_a_damaged_baseline_within_pytest(pytester: pytest.Pytester) -> None:
     """It fails the test that needs it, in pytest's words; the session goes on."""
     project = Project(pytester)
-    (project.path / "test_it.tlm-baseline.txt").write_bytes(b"[test_one]\nchip a=\xff\n")
+    (project.path / "test_it.tlm-baseline.toml").write_bytes(b"[test_one]\nchip =\xff\n")
     said = project.fails(body("assert small.matches(tlm_baseline)", fixtures="small, tlm_baseline"))
-    assert "is not UTF-8 text (byte 18); save the file as UTF-8; restore the file" in said
+    assert "is not UTF-8 text (byte 17); save the file as UTF-8; restore the file" in said
     assert "INTERNALERROR" not in said

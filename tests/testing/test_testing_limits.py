@@ -9,7 +9,7 @@ import pytest
 from timing_project import Project, body
 
 from tlm.core.errors import InputError
-from tlm.testing.limits import limit, nearest_rank, percent_of
+from tlm.testing.checks import limit, nearest_rank, percent_of
 
 NAN, INF = math.nan, math.inf
 

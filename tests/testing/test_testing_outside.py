@@ -32,7 +32,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     files = dict(FILE.findall(PAGE.read_text(encoding="utf-8")))
-    assert set(files) == {"conftest.py", "test_timing.py", "test_timing.tlm-baseline.txt"}
+    assert set(files) == {"conftest.py", "test_timing.py", "test_timing.tlm-baseline.toml"}
     for name, text in files.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
@@ -62,7 +62,7 @@ def test_the_example_passes_as_it_is_printed(python: Path, project: Path, proces
 
 @pytest.mark.slow
 def test_an_update_changes_no_byte(python: Path, project: Path) -> None:
-    baseline = project / "test_timing.tlm-baseline.txt"
+    baseline = project / "test_timing.tlm-baseline.toml"
     before = baseline.read_bytes()
     assert run(python, project, "--tlm-update", "-n2").returncode == 0
     assert baseline.read_bytes() == before

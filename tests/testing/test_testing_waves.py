@@ -12,7 +12,7 @@ from timing_project import Project, body
 
 import tlm
 from tlm.core.errors import InputError
-from tlm.testing.failing import directory_name
+from tlm.testing.reporting import directory_name
 from tlm.traces.trace_options import TraceOptions
 from tlm.traces.waves.signals import start_ps
 

@@ -12,23 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tlm.testing.expectation import Expectation
     from tlm.testing.order import before, never_together, never_two_at_once
-    from tlm.testing.parts import LayerRun, PassRun, TransferRun
-    from tlm.testing.run import Run
-    from tlm.testing.transaction import Transaction
+    from tlm.testing.recording import Transaction
+    from tlm.testing.run import LayerRun, PassRun, Run, TransferRun
     from tlm.testing.transactions import Transactions
-
-_HOMES = {
-    "Expectation": "tlm.testing.expectation",
-    "LayerRun": "tlm.testing.parts",
-    "PassRun": "tlm.testing.parts",
-    "Run": "tlm.testing.run",
-    "Transaction": "tlm.testing.transaction",
-    "Transactions": "tlm.testing.transactions",
-    "TransferRun": "tlm.testing.parts",
-    "before": "tlm.testing.order",
-    "never_together": "tlm.testing.order",
-    "never_two_at_once": "tlm.testing.order",
-}
 
 __all__ = [
     "Expectation",
@@ -43,11 +29,13 @@ __all__ = [
     "never_two_at_once",
 ]
 
+_HOMES = ("expectation", "order", "recording", "run", "transactions")
+
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'tlm.testing' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for home in _HOMES:
+            module = importlib.import_module(f"tlm.testing.{home}")
+            if hasattr(module, name):
+                return getattr(module, name)
+    raise AttributeError(f"module 'tlm.testing' has no attribute {name!r}")

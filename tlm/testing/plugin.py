@@ -15,43 +15,19 @@ import pytest
 
 if TYPE_CHECKING:
     from tlm.chip.config import ChipConfig
-    from tlm.testing.baseline import BaselineUpdates, TestBaseline
-    from tlm.testing.fixtures import TestRuns, TestTrace
+    from tlm.testing.baseline import TestBaseline
+    from tlm.testing.fixtures import Session, TestRuns, TestTrace
     from tlm.testing.run import Run
-    from tlm.testing.session import Simulated, Simulator
 
-_WAVES = ("never", "failed", "always")
 _FIDELITY = "tlm_fidelity"
-_STORED = "tlm_stored"
-"""Attribute of a report: the test file, and the sections of its baseline that the test asked to store."""
+_CARRIED = "tlm_carried"
+"""Attribute of a report, in plain types, since pytest-xdist sends it: what was simulated and is to be stored."""
 
-
-class _Session:
-    """What this process knows; made when the first test asks for a fixture."""
-
-    def __init__(self, trace_limit: int) -> None:
-        from tlm.testing.baseline import BaselineUpdates
-        from tlm.testing.session import Simulator
-
-        self.simulator: Simulator = Simulator(trace_limit)
-        self.updates: BaselineUpdates = BaselineUpdates()
-
-
-class _Test:
-    """What a test has used."""
-
-    def __init__(self, session: _Session, runs: TestRuns) -> None:
-        self.session = session
-        self.runs = runs
-        self.baseline: TestBaseline | None = None
-
-
-_SESSION = pytest.StashKey[_Session]()
-_TEST = pytest.StashKey[_Test]()
-_COLLECTED = pytest.StashKey[dict[str, set[str]]]()
-_TOTALS = pytest.StashKey["list[tuple[Simulated, BaselineUpdates]]"]()
-_ANNOUNCED = pytest.StashKey[dict[str, set[str]]]()
-_WRITTEN = pytest.StashKey[list[str]]()
+_SESSION: pytest.StashKey[Session] = pytest.StashKey()
+_RUNS: pytest.StashKey[TestRuns] = pytest.StashKey()
+_BASELINE: pytest.StashKey[TestBaseline] = pytest.StashKey()
+_COLLECTED = pytest.StashKey[dict[Path, list[str]]]()
+"""Test file -> names of its tests, where all were collected."""
 
 
 # -- options and markers ----------------------------------------------------------------------------------------------
@@ -62,7 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tlm", "timing of simulated chips (cartesian-tlm)")
     group.addoption("--tlm-update", action="store_true", help="store what tlm_baseline compares, instead of comparing")
     group.addoption(
-        "--tlm-vcd", choices=_WAVES, default="failed", help="which tests leave a waveform (default: %(default)s)"
+        "--tlm-vcd",
+        choices=("never", "failed", "always"),
+        default="failed",
+        help="which tests leave a waveform (default: %(default)s)",
     )
     group.addoption("--tlm-vcd-dir", metavar="DIR", default=".tlm-waves", help="where (default: %(default)s)")
     group.addoption(
@@ -75,16 +54,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers."""
+    """Register the markers, and the summary in the process that has the reports of all tests."""
     config.addinivalue_line("markers", "max_cycles(n): no run of the test may take more than n cycles (cartesian-tlm)")
     config.addinivalue_line(
         "markers", "fidelity(name, ..): run the test with each of these models, 'cycle' and 'pass' (cartesian-tlm)"
     )
-
-
-def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Pytest would take the baseline of ``test_x.py`` for a text with doctests."""
-    return True if collection_path.name.endswith(".tlm-baseline.txt") else None
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Summary(), "tlm-summary")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -94,19 +70,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if any(_FIDELITY in str(one.args[:1]) for one in metafunc.definition.iter_markers("parametrize")):
         return
-    from tlm.core.errors import InputError
-    from tlm.testing.recipe import check_fidelity
+    from tlm.runs.simulate import FIDELITIES
 
+    problems = [f"{name!r} is not one of {', '.join(FIDELITIES)}" for name in marker.args if name not in FIDELITIES]
     if not marker.args or marker.kwargs:
-        pytest.fail(
-            f"{metafunc.definition.nodeid}: marker fidelity needs names, such as fidelity('cycle', 'pass')",
-            pytrace=False,
-        )
-    for name in marker.args:
-        try:
-            check_fidelity(name, "marker fidelity")
-        except InputError as error:
-            pytest.fail(f"{metafunc.definition.nodeid}: {error}", pytrace=False)
+        problems = ["it needs names, such as fidelity('cycle', 'pass')"]
+    if problems:
+        pytest.fail(f"{metafunc.definition.nodeid}: marker fidelity: {problems[0]}", pytrace=False)
     metafunc.parametrize(_FIDELITY, list(dict.fromkeys(marker.args)))
 
 
@@ -130,22 +100,23 @@ def tlm_runs(
     request: pytest.FixtureRequest, tlm_fidelity: str | None, tlm_chip_overrides: Mapping[str, Any]
 ) -> TestRuns:
     """The runs of the test; what the other fixtures work on."""
-    from tlm.testing.expectation import ASKED
-    from tlm.testing.fixtures import TestRuns, limit_of
+    from tlm.core.errors import InputError
+    from tlm.testing.checks import cycle_limit
+    from tlm.testing.expectation import MADE
+    from tlm.testing.fixtures import Session, TestRuns
 
     if tlm_fidelity is None and request.node.get_closest_marker("fidelity") is not None:
-        from tlm.core.errors import InputError
-
         raise InputError(
             "marker fidelity: pytest has not seen that this test simulates, since it gets a fixture only while it "
             'runs; add @pytest.mark.usefixtures("tlm_simulate")'
         )
-    session = _session(request.config)
+    if _SESSION not in request.config.stash:
+        request.config.stash[_SESSION] = Session(request.config.option.tlm_trace_limit)
     marker = request.node.get_closest_marker("max_cycles")
-    limit = None if marker is None else limit_of(marker.args, marker.kwargs)
-    ASKED.clear()
-    runs = TestRuns(session.simulator, tlm_fidelity, tlm_chip_overrides, limit)
-    request.node.stash[_TEST] = _Test(session, runs)
+    limit = None if marker is None else cycle_limit(*marker.args, **marker.kwargs)
+    MADE.clear()
+    runs = TestRuns(request.config.stash[_SESSION], tlm_fidelity, tlm_chip_overrides, limit)
+    request.node.stash[_RUNS] = runs
     return runs
 
 
@@ -183,17 +154,37 @@ def tlm_trace(tlm_runs: TestRuns) -> TestTrace:
 @pytest.fixture
 def tlm_baseline(tlm_runs: TestRuns, request: pytest.FixtureRequest) -> TestBaseline:
     """The baseline of the test: ``assert run.matches(tlm_baseline)``."""
-    from tlm.testing.baseline import TestBaseline, section_of
+    from tlm.testing.baseline import TestBaseline
 
-    baseline = TestBaseline(request.path, section_of(request.node), request.config.option.tlm_update)
-    request.node.stash[_TEST].baseline = baseline
+    baseline = TestBaseline(request.path, _section_of(request.node), request.config.option.tlm_update)
+    request.node.stash[_BASELINE] = baseline
     return baseline
 
 
-def _session(config: pytest.Config) -> _Session:
-    if _SESSION not in config.stash:
-        config.stash[_SESSION] = _Session(config.option.tlm_trace_limit)
-    return config.stash[_SESSION]
+def _section_of(item: pytest.Item) -> str:
+    """Name of a test in its baseline file: both fidelities have the same, since they must agree."""
+    # the file and what is in it; the test's id may have more behind it, such as a group of pytest-xdist
+    _, *inside = [node.name for node in item.listchain() if node.path == item.path]
+    name = ".".join(inside)
+    callspec = getattr(item, "callspec", None)
+    if callspec is None or _FIDELITY not in callspec.params:
+        return name
+    head, _, parameters = name.partition("[")
+    words = parameters[:-1].split("-")
+    if callspec.params[_FIDELITY] in words:
+        words.remove(callspec.params[_FIDELITY])
+    return f"{head}[{'-'.join(words)}]" if words else head
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Note which tests there are, so that baselines of tests that are gone can go, too."""
+    # pytest --lf collects no more of a file than what failed
+    if config.option.tlm_update and not config.getoption("lf", False) and not any("::" in arg for arg in config.args):
+        collected: dict[Path, list[str]] = {}
+        for item in items:
+            collected.setdefault(item.path, []).append(_section_of(item))
+        config.stash[_COLLECTED] = collected
 
 
 # -- reports ----------------------------------------------------------------------------------------------------------
@@ -202,10 +193,10 @@ def _session(config: pytest.Config) -> _Session:
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Warn of sentences that stand there without assert: they demand nothing. Called after a test that passed."""
-    if _TEST in item.stash:
-        from tlm.testing.expectation import ASKED
+    if _RUNS in item.stash:
+        from tlm.testing.expectation import forgotten
 
-        for claim in ASKED.forgotten():
+        for claim in forgotten():
             text = f"nobody asked whether this holds, write assert before it: {claim} ({item.nodeid})"
             warnings.warn(text, pytest.PytestWarning, stacklevel=1)
 
@@ -214,116 +205,76 @@ def pytest_runtest_call(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say why an expectation failed, and write waveforms."""
-    test = item.stash.get(_TEST, None)
-    if test is None:
+    """Say why an expectation failed, write waveforms, and hand over what was simulated."""
+    runs = item.stash.get(_RUNS, None)
+    if runs is None:
         return (yield)
-    if call.when == "teardown":
-        del item.stash[_TEST]  # items live as long as the session
-    from tlm.testing.reporting import all_waves, explain_assertion, failure_sections, hide_internals, wave_section
+    from tlm.testing.reporting import all_waves, directory_name, explain_assertion, failure_sections, hide_internals
 
+    options, root = item.config.option, item.config.rootpath
+    directory = root / options.tlm_vcd_dir / directory_name(item.nodeid)
     error = None if call.excinfo is None else call.excinfo.value
     expectation = None if error is None else explain_assertion(error)
-    if error is not None and not item.config.option.fulltrace:
+    if error is not None and not options.fulltrace:
         hide_internals(error)
     report = yield
-    root, waves = item.config.rootpath, item.config.option.tlm_vcd
-    where = item.nodeid, root / item.config.option.tlm_vcd_dir, root
+    done = report.passed and call.when == "call"
     if error is not None and report.failed:
-        report.sections += failure_sections(test.runs, error)
-        section = None if waves == "never" else wave_section(test.runs, expectation, *where)
-        report.sections += [] if section is None else [section]
-    elif report.passed and call.when == "call":
-        if waves == "always":
-            section = all_waves(test.runs, *where)
-            report.sections += [] if section is None else [section]
-        if test.baseline is not None:
-            message = test.session.updates.add(test.baseline)
-            if message is not None:
-                report.outcome, report.longrepr = "failed", message
-            elif test.baseline.stored:  # pytest-xdist carries it to whoever writes the baselines
-                setattr(report, _STORED, [str(test.baseline.test_file), sorted(test.baseline.stored)])
+        wave = None if options.tlm_vcd == "never" else directory
+        report.sections += failure_sections(runs, error, expectation, wave, root)
+    elif done and options.tlm_vcd == "always":
+        report.sections += all_waves(runs, directory, root)
+    setattr(report, _CARRIED, _carried(item, done))
+    if call.when == "teardown":
+        del item.stash[_RUNS]  # items live as long as the session
     return report
 
 
-# -- the session as a whole -------------------------------------------------------------------------------------------
+def _carried(item: pytest.Item, done: bool) -> dict[str, Any]:
+    """What was simulated since the last report, and what a test that is done asked to store."""
+    counts = item.config.stash[_SESSION].counts
+    carried: dict[str, Any] = {"counts": dict(counts)}
+    counts.clear()
+    baseline = item.stash.get(_BASELINE, None)
+    if done and baseline is not None and baseline.stored:
+        tests = item.config.stash.get(_COLLECTED, {}).get(item.path)
+        carried["stored"] = {"file": str(item.path), "tests": tests, "sections": baseline.plain()}
+    return carried
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Note which tests there are, so that baselines of tests that are gone can go, too."""
-    if not config.option.tlm_update or any("::" in str(argument) for argument in config.args):
-        return
-    if config.getoption("lf", False):  # pytest then collects no more of a file than what failed
-        return
-    from tlm.testing.baseline import section_of
+class _Summary:
+    """Takes what reports carry, writes baselines, and says how much was simulated."""
 
-    collected: dict[str, set[str]] = {}
-    for item in items:
-        collected.setdefault(str(item.path), set()).add(section_of(item))
-    config.stash[_COLLECTED] = collected
+    def __init__(self) -> None:
+        self._carried: list[dict[str, Any]] = []
+        self._lines: list[str] = []
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Called with the reports of all processes."""
+        self._carried += [getattr(report, _CARRIED)] if hasattr(report, _CARRIED) else []
 
-def _own_totals(config: pytest.Config) -> tuple[Simulated, BaselineUpdates] | None:
-    session = config.stash.get(_SESSION, None)
-    if session is None:
-        return None
-    collected = config.stash.get(_COLLECTED, {})
-    session.updates.tests = {file: collected[file] for file in session.updates.sections if file in collected}
-    return session.simulator.simulated, session.updates
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the baselines; what cannot be stored fails the session."""
+        if not self._carried:
+            return
+        from collections import Counter
 
+        from tlm.testing.baseline import write_baselines
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A worker hands over what it knows; whoever has no workers writes the baselines."""
-    config = session.config
-    own = _own_totals(config)
-    worker = getattr(config, "workeroutput", None)
-    if worker is not None:
-        if own is not None:
-            import base64
-            import pickle
+        lines, problems = write_baselines([one["stored"] for one in self._carried if "stored" in one])
+        if problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        counts: Counter[str] = Counter()
+        for one in self._carried:
+            counts.update(one["counts"])
+        self._lines = [f"tlm: {line}" for line in (*lines, *problems)]
+        if counts["runs"]:
+            again = f", {counts['reused']} more used again" if counts["reused"] else ""
+            speed = f"{1e3 * counts['cycles'] / counts['ns']:.1f} M cycles/s"  # of one process
+            simulated = f"{counts['cycles']:,} cycles simulated in {counts['runs']} runs"
+            self._lines.append(f"tlm: {simulated}{again}, {speed}")
 
-            worker["tlm"] = base64.b64encode(pickle.dumps(own)).decode("ascii")
-        return
-    totals = [*config.stash.get(_TOTALS, []), *([own] if own is not None else [])]
-    announced = config.stash.get(_ANNOUNCED, {})
-    if not totals and not announced:
-        return
-    from tlm.testing.baseline import BaselineUpdates
-    from tlm.testing.session import Simulated
-
-    simulated, updates = Simulated(), BaselineUpdates()
-    for more, others in totals:
-        simulated.add(more)
-        updates.merge(others)
-    updates.miss(announced)
-    config.stash[_WRITTEN] = [f"tlm: {line}" for line in updates.write()]
-    if updates.problems and session.exitstatus == pytest.ExitCode.OK:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    if simulated.runs:
-        config.stash[_WRITTEN].append(f"tlm: {simulated.text()}")
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note what a worker of pytest-xdist is to hand over; one that dies does not."""
-    node = getattr(report, "node", None)
-    if node is not None and hasattr(report, _STORED):
-        file, names = getattr(report, _STORED)
-        node.config.stash.setdefault(_ANNOUNCED, {}).setdefault(file, set()).update(names)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take what a worker of pytest-xdist hands over."""
-    sent = getattr(node, "workeroutput", {}).get("tlm")
-    if sent is not None:
-        import base64
-        import pickle
-
-        node.config.stash.setdefault(_TOTALS, []).append(pickle.loads(base64.b64decode(sent)))
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """How much was simulated, and which baselines were written."""
-    for line in config.stash.get(_WRITTEN, []):
-        terminalreporter.write_line(line)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Print it."""
+        for line in self._lines:
+            terminalreporter.write_line(line)

@@ -2,130 +2,135 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
 
 from tlm.core.errors import InputError
 from tlm.observe.cause_spans import CauseSpan
 from tlm.observe.causes import WAITS
-from tlm.testing.cycles import counted
-from tlm.testing.expectation import Expectation, Verdict
-from tlm.testing.limits import is_whole
-from tlm.testing.names import known_name
-from tlm.testing.subject import Subject
-from tlm.testing.transaction import Transaction
+from tlm.testing.checks import counted, is_whole, known_name
+from tlm.testing.expectation import Expectation
+from tlm.testing.recording import Transaction
+from tlm.testing.simulated import Simulated
 
 _SHOWN = 3
+_IN_PASSES = ("bank_conflict", "instruction", "write_back")
+"""Causes of cycles within passes, which the transactions alone tell apart."""
 
 
 def no_stall(
-    run: Subject, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
+    run: Simulated, kind: str, first_cycle: int, last_cycle: int, where: str, layer: str | None = None
 ) -> Expectation:
     """No cycle of an interval is counted under a cause of docs/account.md.
 
     Args:
-        run: any.
-        kind: the cause.
-        first_cycle: of the interval.
-        last_cycle: of the interval, included.
         where: the interval in words.
         layer: count only cycles of its parts, and those in which the next of them is waited for; by default all.
 
     Raises:
         InputError: no such cause; "computing" is no stall; an interval outside of the run.
     """
-    known_name("kind of stall", kind, list(WAITS))
+    known_name("kind of stall", kind, WAITS)
     if last_cycle < 0 or first_cycle > run.last_cycle:
         raise InputError(
             f"between: cycles {first_cycle:,} .. {last_cycle:,} lie outside of the run, which is cycles "
             f"0 .. {run.last_cycle:,}; give moments of it"
         )
-    spans = [span for span in _spans(run, kind, first_cycle, last_cycle) if span.cause == kind]
-    spans = [span for span in spans if layer in (None, run.layer_at(span.first_cycle))]
-    cut = [_clipped(span, first_cycle, last_cycle) for span in spans]
-    lost = sum(end - begin for begin, end in cut)
-    are = "is a stall" if lost == 1 else "are stalls"
-    claim = f"{counted(lost)} {are} of kind {kind!r} {where}, expected none"
-    moment = cut[0][0] if cut else None
-    return Expectation(run, Verdict(not lost, claim, moment, lambda: _explain(run, kind, spans, cut)))
+    hidden = kind in _IN_PASSES and run.result.account.by_cause()[kind]
+    spans = [
+        replace(span, first_cycle=max(span.first_cycle, first_cycle), end_cycle=min(span.end_cycle, last_cycle + 1))
+        for span in (cause_cycles(run) if hidden else run.cause_spans)
+        if span.cause == kind and span.first_cycle <= last_cycle and span.end_cycle > first_cycle
+        if layer in (None, run.layer_at(span.first_cycle))
+    ]
+    lost = sum(map(_length, spans))
+    claim = f"{counted(lost)} {'is a stall' if lost == 1 else 'are stalls'} of kind {kind!r} {where}, expected none"
+    moment = spans[0].first_cycle if spans else None
+    return Expectation(run, not lost, claim, moment, lambda _: _explain(run, kind, spans))
 
 
-def _spans(run: Subject, kind: str, first_cycle: int, last_cycle: int) -> list[CauseSpan]:
-    """Those that overlap the interval; told apart cycle by cycle where passes hide what is asked for."""
-    in_passes = kind in ("bank_conflict", "instruction", "write_back") and run.account()[kind]
-    spans = run.cause_cycles if in_passes else run.cause_spans
-    return [span for span in spans if span.first_cycle <= last_cycle and span.end_cycle > first_cycle]
+def cause_cycles(run: Simulated) -> list[CauseSpan]:
+    """The account as a sequence, with the cycles within passes told apart."""
+    at = run.recording.at
+    steps: dict[int, str] = {}  # a step computes in the last cycle of its fetch
+    for one in at["engine.sequencer.steps"]:
+        if one.kind == "step":
+            steps |= dict.fromkeys(range(one.begin_cycle, one.end_cycle), "bank_conflict")
+            steps[one.end_cycle] = "computing"
+    refused = {one.begin_cycle: "write_back" for one in at["engine.requantiser.writes"] if one.refused}
+    found: list[CauseSpan] = []
+    for span in run.cause_spans:
+        cycles = range(span.first_cycle, span.end_cycle)
+        if span.cause == "computing":
+            found += _told_apart(span, (steps.get(cycle, "instruction") for cycle in cycles))
+        elif span.cause == "drain":
+            found += _told_apart(span, (refused.get(cycle, "drain") for cycle in cycles))
+        else:
+            found.append(span)
+    return found
 
 
-def _clipped(span: CauseSpan, first_cycle: int, last_cycle: int) -> tuple[int, int]:
-    return max(span.first_cycle, first_cycle), min(span.end_cycle, last_cycle + 1)
+def _told_apart(span: CauseSpan, causes: Iterable[str]) -> Iterator[CauseSpan]:
+    at = span.first_cycle
+    for cause, cycles in groupby(causes):
+        end = at + sum(1 for _ in cycles)
+        yield replace(span, first_cycle=at, end_cycle=end, cause=cause)
+        at = end
 
 
-def _explain(run: Subject, kind: str, spans: Sequence[CauseSpan], cut: Sequence[tuple[int, int]]) -> Iterator[str]:
+def _explain(run: Simulated, kind: str, spans: Sequence[CauseSpan]) -> Iterator[str]:
     waiter, target, why = WAITS[kind]
-    longest = max(cut, key=lambda one: one[1] - one[0])
+    longest = max(spans, key=_length)
     yield f"{waiter} waited for {target}: {why}"
-    times = "once" if len(cut) == 1 else f"{len(cut):,} times"
-    yield f"{times}, at most {counted(longest[1] - longest[0])}, from cycle {longest[0]:,} on; the first:"
-    for span, (begin, end) in list(zip(spans, cut, strict=True))[:_SHOWN]:
-        yield f"  cycles {begin:,} .. {end - 1:,} ({end - begin:,}){run.place_of(span)}"
+    times = "once" if len(spans) == 1 else f"{len(spans):,} times"
+    yield f"{times}, at most {counted(_length(longest))}, from cycle {longest.first_cycle:,} on; the first:"
+    for span in spans[:_SHOWN]:
+        place = run.place_of(span)
+        yield f"  cycles {span.first_cycle:,} .. {span.end_cycle - 1:,} ({_length(span):,}){place}"
 
 
-def bank_never_conflicts(run: Subject, sram: str, bank: int | None) -> Expectation:
-    """No access finds a bank taken: none is refused, and no step has two words in it.
+def _length(span: CauseSpan) -> int:
+    return span.end_cycle - span.first_cycle
 
-    Args:
-        run: any.
-        sram: "amem", "wmem" or "imem".
-        bank: its number; None for all.
 
-    Raises:
-        InputError: no such memory or bank.
-    """
+def bank_never_conflicts(run: Simulated, sram: str, bank: int | None) -> Expectation:
+    """No access finds a bank of an SRAM taken: none is refused, and no step has two words in it; None is any bank."""
     known_name("memory", sram, ("amem", "wmem", "imem"))
     banks = getattr(run.result.chip, f"{sram}_banks")
     if bank is not None and not (is_whole(bank) and 0 <= bank < banks):
         raise InputError(f"bank: {sram} has no bank {bank!r}; it has {banks}, from 0 on")
-    found = sorted(_conflicts(run, sram, banks, bank), key=lambda one: one[0].begin_cycle)
+    accesses = [
+        one
+        for one in run.recording.transactions
+        if one.target.startswith(f"engine.{sram}.") and one.address >= 0 and bank in (None, one.address % banks)
+    ]
+    found = list(_conflicts(accesses, banks))
     what = f"{sram} bank {bank}" if bank is not None else sram
     claim = f"{len(found):,} access{'' if len(found) == 1 else 'es'} found {what} taken, expected none"
     moment = found[0][0].begin_cycle if found else None
-    return Expectation(run, Verdict(not found, claim, moment, lambda: _explain_conflicts(run, found, banks)))
+    return Expectation(run, not found, claim, moment, lambda _: _explain_conflicts(accesses, found, banks))
 
 
-def _conflicts(
-    run: Subject, sram: str, banks: int, bank: int | None
-) -> Iterator[tuple[Transaction, Transaction | None]]:
-    """(who found it taken, who had it)."""
-    trace = run.trace
-    served: dict[tuple[int, int], Transaction] = {}
-    asked: list[Transaction] = []
-    last: dict[int, tuple[str, Transaction]] = {}
-    for socket, target in zip(trace.recording.sockets, trace.recording.targets, strict=True):
-        if not target.startswith(f"engine.{sram}."):
-            continue
-        for one in trace.at(socket):
-            if one.address < 0 or bank not in (None, one.address % banks):
-                continue
-            number = one.address % banks
-            if one.refused:
-                asked.append(one)
-                continue
-            served[one.begin_cycle, number] = one
-            if socket == "engine.aligner.amem":
-                step, earlier = last.get(number, ("", one))
-                if step == one.what.partition(" for ")[2]:
-                    yield one, earlier
-                last[number] = one.what.partition(" for ")[2], one
-    for one in asked:
-        yield one, served.get((one.begin_cycle, one.address % banks))
+def _conflicts(accesses: Sequence[Transaction], banks: int) -> Iterator[tuple[Transaction, Transaction | None]]:
+    """(who found it taken, who had it), in the order of time."""
+    served = {(one.begin_cycle, one.address % banks): one for one in accesses if not one.refused}
+    fetched: dict[int, Transaction] = {}
+    for one in accesses:
+        bank = one.address % banks
+        if one.refused:
+            yield one, served.get((one.begin_cycle, bank))
+        elif one.socket == "engine.aligner.amem":
+            if bank in fetched and str(fetched[bank].origin) == str(one.origin):  # another word of the same step
+                yield one, fetched[bank]
+            fetched[bank] = one
 
 
 def _explain_conflicts(
-    run: Subject, found: Sequence[tuple[Transaction, Transaction | None]], banks: int
+    accesses: Sequence[Transaction], found: Sequence[tuple[Transaction, Transaction | None]], banks: int
 ) -> Iterator[str]:
-    by_socket: dict[str, int] = {}
-    for one, _ in found:
-        by_socket[one.socket] = by_socket.get(one.socket, 0) + 1
+    by_socket = Counter(one.socket for one, _ in found)
     counts = (f"{socket} {count:,} time{'' if count == 1 else 's'}" for socket, count in by_socket.items())
     yield f"who found it taken: {', '.join(counts)}"
     one, holder = found[0]
@@ -133,15 +138,7 @@ def _explain_conflicts(
     yield f"  {one}"
     if holder is not None:
         yield f"  while the bank served {holder}"
-    waited = _served_later(run, one)
-    if waited is not None and waited.begin_cycle > one.asked_cycle:
-        yield f"  {one.socket} waited {counted(waited.begin_cycle - one.asked_cycle)} for {one.target}"
-
-
-def _served_later(run: Subject, refused: Transaction) -> Transaction | None:
-    """The access that was served in the end."""
-    later: Transaction
-    for later in run.trace.at(refused.socket).between(refused.begin_cycle, run.result.cycles).served:
-        if (later.asked_cycle, later.address) == (refused.asked_cycle, refused.address):
-            return later
-    return None
+    request = one.socket, one.asked_cycle, one.address
+    later = [two for two in accesses if two.served and (two.socket, two.asked_cycle, two.address) == request]
+    if later and later[0].begin_cycle > one.asked_cycle:
+        yield f"  {one.socket} waited {counted(later[0].begin_cycle - one.asked_cycle)} for {one.target}"
