@@ -37,6 +37,7 @@ class Allocator:
         self._words = config.amem_words
         self._banks = config.amem_banks
         self._buffers = sorted(buffers, key=lambda buffer: buffer.birth)
+        self._contemporaries = _contemporaries(self._buffers)
         self.bases: dict[Buffer, int] = {}
 
     def place_all(self, cost: Cost) -> dict[Buffer, Place]:
@@ -135,11 +136,7 @@ class Allocator:
 
     def _living(self, buffer: Buffer) -> list[Buffer]:
         """Placed buffers that are needed when this one is."""
-        return [
-            other
-            for other in self.bases
-            if other is not buffer and other.birth <= buffer.death and buffer.birth <= other.death
-        ]
+        return [other for other in self._contemporaries[buffer] if other in self.bases]
 
     def _span(self, buffer: Buffer) -> tuple[int, int]:
         return self.bases[buffer], self.bases[buffer] + buffer.window.size_words
@@ -162,6 +159,19 @@ class Allocator:
         return sorted(bases)
 
 
+def _contemporaries(buffers: Sequence[Buffer]) -> dict[Buffer, list[Buffer]]:
+    """For each buffer those that are needed at some time when it is; ``buffers`` are in the order of their births."""
+    found: dict[Buffer, list[Buffer]] = {buffer: [] for buffer in buffers}
+    alive: list[Buffer] = []
+    for buffer in buffers:
+        alive = [other for other in alive if other.death >= buffer.birth]
+        for other in alive:
+            found[other].append(buffer)
+        found[buffer] += alive
+        alive.append(buffer)
+    return found
+
+
 def overlaid(output: Buffer) -> Buffer | None:
     """The residual's buffer, if the runs that write this one may write over it.
 
@@ -177,8 +187,10 @@ def overlaid(output: Buffer) -> Buffer | None:
     same = (one.first_plane, one.planes, one.first_word, one.words) == (
         other.first_plane, other.planes, other.first_word, other.words,
     )  # fmt: skip
+    if not same:
+        return None
     first = output.writers[0].moment
     for reader in residual.readers:
         if reader.moment >= first and not (reader.output is output and reader.source is not residual):
             return None
-    return residual if same else None
+    return residual

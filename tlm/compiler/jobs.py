@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
 from tlm.compiler.costs import load_cycles, restart_cycles
@@ -21,7 +22,7 @@ from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
 from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place, Window, planes_per_channel
-from tlm.compiler.residency import Blocks, Piece, Uses
+from tlm.compiler.residency import Blocks, Piece, StoreUses, Uses
 from tlm.network.network import Network
 
 Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
@@ -105,10 +106,10 @@ class JobPlanner:
         self._weights = weights
         self._emit = emit
         self._run_cycles = run_cycles
-        self._job_uses = {sram: Uses() for sram in SramName}
+        self._job_uses = {sram: Uses(sram_size(sram, config)[0]) for sram in SramName}
         self._wmem = Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
         self._imem = Blocks(config.imem_words, self._job_uses[SramName.IMEM])
-        self._store_uses = Uses()  # of AMem
+        self._store_uses = StoreUses(config.amem_words)
         self._last_store: dict[str, int] = {}
         self._blocks: dict[bytes, int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
@@ -284,11 +285,11 @@ class JobPlanner:
 
     def _drain(self, drain: Drain) -> None:
         place, tensor = self._places[drain.buffer], drain.window.tensor
-        transfer, index = self._image.tensor_transfer(place, drain.window), len(self.stores)
+        transfer = self._image.tensor_transfer(place, drain.window)
         first, end = _sram_span(transfer)
+        self._last_store[tensor] = len(self.stores)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self._store_uses.add(first, end, index, Piece(place, drain.window))
-        self._last_store[tensor] = index
+        self._store_uses.add(first, end, Piece(place, drain.window))
 
     def _place_tensors(self) -> None:
         """Tensors get their places off-chip, and their transfers the offsets that follow."""
