@@ -21,7 +21,7 @@ from tlm.core.errors import SimulationError
 from tlm.core.labels import Label
 from tlm.networks.resnet18 import Resnet18
 from tlm.observe.energy_table import ENTRIES, EnergyConfig, dense_pass_events, normalisation
-from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
+from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights
 from tlm.reproduction.causes import cycles_by_cause
 from tlm.reproduction.counts import StepCount, derived_steps
 from tlm.reproduction.dense import DenseLayer, steady_states
@@ -326,10 +326,8 @@ def test_weight_counts_are_those_of_chip_md() -> None:
 
 
 def test_every_reading_has_its_distance(measured: Measurements) -> None:
-    found = list(measured.capacity)
-    best = nearest(found)
-    assert all(best.distance <= one.distance for one in found)
-    bits = next(one for one in found if "INT4 against FP32" in one.name)
+    assert all(one.distance == abs(100 * one.change + 88) for one in measured.capacity)
+    bits = next(one for one in measured.capacity if "INT4 against FP32" in one.name)
     assert (bits.change, bits.rounds_to_published) == (Fraction(-7, 8), True)
 
 

@@ -24,7 +24,7 @@ from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place, Window, load_grain, planes_per_channel, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Choices, Program
-from tlm.compiler.schedule import Scheduler
+from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
 from tlm.compiler.tiling import WHOLE, split_groups
 from tlm.compiler.weights import LayerWeights, pack_layer
@@ -148,7 +148,7 @@ class _Compiler:
         planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
         planner.plan(operations)
         job_cycles = [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs]
-        schedule = Scheduler(config, planner.jobs, planner.loads, planner.stores, job_cycles).schedule()
+        driver = schedule(config, planner.jobs, planner.loads, planner.stores, job_cycles)
         return Program(
             network=network,
             config=config,
@@ -158,7 +158,7 @@ class _Compiler:
             loads=tuple(planner.loads),
             stores=tuple(planner.stores),
             places=self._whole_places(places),
-            predicted_total_cycles=schedule.predicted_cycles,
+            predicted_total_cycles=driver.predicted_cycles,
             chunks=tuple(image.chunks),
             tensors=image.tensors,
             image_bytes=image.size_bytes,
@@ -167,7 +167,7 @@ class _Compiler:
                 sum(weights.step_counts) * self._tiles(layer)
                 for layer, weights in zip(network.layers, self._weights, strict=True)
             ),
-            steps=schedule.steps,
+            steps=driver.steps,
         )
 
     def _packed(self, layer: Layer) -> LayerWeights:

@@ -12,7 +12,6 @@ from rich.text import Text
 
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V
 from tlm.core.labels import Label
-from tlm.reproduction.capacity import nearest
 from tlm.reproduction.figures import signed_percent, table
 from tlm.reproduction.measure import ALL_TAPS, Measurements
 from tlm.reproduction.published import CAPACITY_CHANGE
@@ -64,9 +63,9 @@ def _part(measured: Measurements) -> str:
 
 
 def _capacity_values(measured: Measurements) -> dict[str, str]:
-    found = list(measured.capacity)
-    best = nearest(found)
-    own = nearest([one for one in found if not one.name.startswith("bits")])
+    found = measured.capacity
+    best = min(found, key=lambda one: one.distance)
+    own = min((one for one in found if not one.name.startswith("bits")), key=lambda one: one.distance)
     exact = sum(one.rounds_to_published for one in found)
     rows = []
     for one in found:
