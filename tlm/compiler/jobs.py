@@ -1,7 +1,7 @@
-"""Jobs and transfers: what the engine runs from one start, what the DMA moves, and what each has to wait for.
+"""Jobs and transfers: what the engine runs from one start, what the DMA moves, and what each waits for.
 
-Words go where they are free earliest; weights that are still there are not loaded again. Whoever overwrites words
-waits for those that use them. These constraints follow from the addresses alone, so they hold at any speed.
+Blocks go to the words that are free earliest. Weights that are still there are not loaded again. A job or transfer that
+overwrites words waits for all users of them. These constraints follow from addresses alone, so they hold at any speed.
 """
 
 from __future__ import annotations

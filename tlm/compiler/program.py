@@ -1,4 +1,4 @@
-"""A compiled program: everything that a run needs but the activations."""
+"""A compiled program: everything that a run needs except the activations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
 
 @dataclass(frozen=True)
 class Choices:
-    """What a compilation searched for. With the network and the chip, all else of a program follows from it."""
+    """The results of a compilation's search. The rest of a program follows from them, the network and the chip."""
 
     segments: tuple[Segment, ...]
     share: int
@@ -118,7 +118,7 @@ class Program:
         return {index: tuple(own) for index, own in tags.items()}
 
     def check_chip(self, chip: ChipConfig) -> None:
-        """Nothing if the program can run on a chip.
+        """Check that the program can run on a chip.
 
         Raises:
             InputError: lanes, columns or bus differ from those that it was compiled for, or a memory is smaller.

@@ -1,4 +1,4 @@
-"""Who uses which words of an SRAM and where there is room for new ones; from this follows what waits for what."""
+"""Which words of an SRAM are in use, and where new ones have room. This decides what waits for what."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Programs in files.
 
-A file holds the network, the chip, and what the compiler searched for (:class:`tlm.compiler.program.Choices`); reading
-it makes all else anew, in the compiler's own way. So a file can say nothing that the compiler would not: layers and
-chip are checked as those of any caller, places in AMem as those that the compiler finds itself.
+A file holds the network, the chip, and the results of the compiler's search (:class:`tlm.compiler.program.Choices`).
+The reader compiles the rest again. So a file can say nothing that the compiler would not: layers and chip are checked
+like any caller's, places in AMem like the compiler's own.
 
-Behind a line with the version stand the length of the content (8 bytes), its SHA-256, and the content in MessagePack.
+The first line is the version. The length of the content (8 bytes), its SHA-256, and the content in MessagePack follow.
 """
 
 from __future__ import annotations

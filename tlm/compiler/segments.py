@@ -1,4 +1,4 @@
-"""What a plan consists of: segments, each a few consecutive layers computed together, band by band.
+"""A plan consists of segments: a few consecutive layers that are computed together, band by band.
 
 A tensor between segments is either whole in AMem or whole in the off-chip memory. Inside a segment every tensor but the
 last one exists only as the window that the present band needs.
@@ -107,13 +107,13 @@ def reads(network: Network, index: int) -> Iterator[str]:
 
 
 def check_segments(network: Network, lanes: int, grain: int, segments: Sequence[Segment]) -> None:
-    """Nothing if segments that come from outside can be written out.
+    """Check segments that come from a file.
 
     Args:
         grain: AMem words at which a load can begin.
 
     Raises:
-        CompileError: they are not all layers in order, or are cut where no load can begin or into too many bands.
+        CompileError: they are not all layers in order, or cut where no load can begin, or cut into too many bands.
     """
     following, parts = 0, 0
     for segment in segments:

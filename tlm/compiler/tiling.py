@@ -1,4 +1,4 @@
-"""Groups of output channels that are resident together: as few parts of a layer as WMem and IMem allow."""
+"""Groups of output channels that run together: as few parts of a layer as WMem and IMem allow."""
 
 from __future__ import annotations
 
