@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import PAYLOAD_BITS, LayerHeader
@@ -16,7 +16,7 @@ from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
-from tlm.compiler.emit import part_header, part_instructions
+from tlm.compiler.emit import part_header
 from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run, runs
@@ -136,16 +136,16 @@ class _Compiler:
         """Everything that follows from the places of the buffers."""
         network, config = self._network, self._config
         image = MemoryImage(network, config, self._windowed(operations))
-        predicted = choices.cycles
-        planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
+        parts = self._parts(operations, places)
+        planner = JobPlanner(network, config, places, parts, choices.cycles, self._weights, image)
         planner.plan(operations)
-        job_cycles = [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs]
+        job_cycles = [self._job_cycles(job, parts, choices.cycles) for job in planner.jobs]
         driver = schedule(config, planner.jobs, planner.loads, planner.stores, job_cycles)
         return Program(
             network=network,
             config=config,
             choices=choices,
-            parts=tuple(planner.parts),
+            parts=tuple(parts),
             jobs=tuple(planner.jobs),
             loads=tuple(planner.loads),
             stores=tuple(planner.stores),
@@ -218,7 +218,8 @@ class _Compiler:
                 with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
                     bases = tuple(place.base_word for place in places.values())
-                    cycles = self._part_cycles(written.operations, places)
+                    parts = self._parts(written.operations, places)
+                    cycles = tuple(self._costs_at(part, [part.output.base_word])[0] for part in parts)
                     return Choices(segments, share, overlap, bases, cycles), written.operations, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
@@ -291,14 +292,14 @@ class _Compiler:
             **_plane_strides(header),
         )
 
-    def _part_cycles(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> tuple[int, ...]:
-        """Predicted compute cycles of each part where it lies."""
-        cycles: list[int] = []
-        for run in operations:
-            if isinstance(run, Run):
-                part = make_part(self._network, run, 0, places, self._config.lanes)
-                cycles += self._costs_at(part, [part.output.base_word])
-        return tuple(cycles)
+    def _parts(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> list[Part]:
+        """The part of each run, by tag."""
+        counts: Counter[int] = Counter()  # of the parts of each layer
+        parts = []
+        for run in runs(operations):
+            parts.append(make_part(self._network, run, counts[run.layer_index], places, self._config.lanes))
+            counts[run.layer_index] += 1
+        return parts
 
     def _job_cycles(self, job: Job, parts: Sequence[Part], predicted: Sequence[int]) -> int:
         """START to interrupt: headers, first parameters and first pattern words, the parts, END."""
@@ -309,15 +310,6 @@ class _Compiler:
             parameters = min(part.channels, self._config.columns) * planes_per_channel(output)
             cycles += part.header_words + parameters + 1 + predicted[tag]
         return cycles
-
-    # -- pieces of the program ------------------------------------------------------------------------------------
-
-    def _instructions(self, part: Part, tag: int, wmem_word: int) -> npt.NDArray[np.uint64]:
-        header = part_header(self._network, part, tag, wmem_word, self._config.lanes)
-        return part_instructions(self._network, part, header, self._weights[part.layer_index], self._config)
-
-    def _part_weights(self, layer_index: int, first_group: int, groups: int) -> bytes:
-        return b"".join(self._weights[layer_index].words[first_group : first_group + groups])
 
 
 def _plane_strides(header: LayerHeader) -> dict[str, int | None]:

@@ -68,10 +68,11 @@ def _band(network: Network, part: Part, lanes: int) -> Band:
 
 
 def part_instructions(
-    network: Network, part: Part, header: LayerHeader, weights: LayerWeights, config: ChipConfig
+    network: Network, part: Part, tag: int, weight_word: int, weights: LayerWeights, config: ChipConfig
 ) -> npt.NDArray[np.uint64]:
     """Header words, then for each group its parameters and patterns."""
     layer = network.layers[part.layer_index]
+    header = part_header(network, part, tag, weight_word, config.lanes)
     pieces = [np.array(encode_header(header), np.uint64)]
     for group in range(part.first_group, part.first_group + part.groups):
         first = group * config.columns
