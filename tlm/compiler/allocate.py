@@ -1,7 +1,7 @@
-"""Where buffers lie in AMem: by their lifetimes, and among the possible bases by predicted cycles (engine.md, Layout).
+"""Places of buffers in AMem: by their lifetimes, then by predicted cycles (engine.md, Layout).
 
-A layer's write-back can starve if it goes to the bank that the aligner reads; so for every output each bank that its
-base could fall into is tried with the lowest free address there, and the fastest one is taken.
+A layer's write-back can starve if it goes to the bank that the aligner reads. So the allocator tries the lowest free
+address in each bank for every output, and takes the fastest.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Allocator:
         """Place every buffer where an earlier compilation did.
 
         Raises:
-            DoesNotFitError: it cannot have done so.
+            DoesNotFitError: there are too few bases or too many, or buffers would lie over each other.
         """
         if len(bases) != len(self._buffers):
             raise DoesNotFitError
@@ -83,7 +83,7 @@ class Allocator:
         return min(zip(costs, bases, strict=True))[1]
 
     def _place_hardest_first(self) -> None:
-        """As low as possible, whatever the bank; who finds no room comes first in the next attempt.
+        """As low as possible, whatever the bank. A buffer that finds no room comes first in the next attempt.
 
         Raises:
             DoesNotFitError: after :data:`_ATTEMPTS` attempts from each of two orders.
@@ -111,7 +111,7 @@ class Allocator:
                 self.bases[buffer] = self._fastest(buffer, bases, cost)
 
     def _is_placed(self, run: Run) -> bool:
-        """Whether what a run reads has its place; later bands of an output that lies whole in AMem do not, yet."""
+        """Whether the buffers that a run reads have their places; those of later bands may have none yet."""
         return run.source in self.bases and (run.residual is None or run.residual in self.bases)
 
     # -- candidates -----------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def _contemporaries(buffers: Sequence[Buffer]) -> dict[Buffer, list[Buffer]]:
 def overlaid(output: Buffer) -> Buffer | None:
     """The residual's buffer, if the runs that write this one may write over it.
 
-    They consume exactly the words that they write, and nobody else reads these from the first of them on.
+    They must consume exactly the words that they write, and no other run may read these words from then on.
     """
     residuals = {run.residual for run in output.writers}
     if len(residuals) != 1:

@@ -1,4 +1,4 @@
-"""A plan written out: what is filled, run and drained, in order, and the buffers in AMem that this needs."""
+"""A plan written out: fills, runs and drains in order, and the buffers in AMem that they need."""
 
 from __future__ import annotations
 
