@@ -21,22 +21,20 @@ from tlm.core.errors import SimulationError
 from tlm.core.labels import Label
 from tlm.networks.resnet18 import Resnet18
 from tlm.observe.energy_table import ENTRIES, EnergyConfig, dense_pass_events, normalisation
-from tlm.reproduction.breakdown import breakdown
-from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights, nearest
+from tlm.reproduction.capacity import base_weights, factored_weights, fused_weights
+from tlm.reproduction.causes import cycles_by_cause
 from tlm.reproduction.counts import StepCount, derived_steps
 from tlm.reproduction.dense import DenseLayer, steady_states
-from tlm.reproduction.efficiency import efficiency_of, group_of, together
-from tlm.reproduction.figures import Figure, Fit, signed_percent
+from tlm.reproduction.efficiency import efficiency_of, together
+from tlm.reproduction.figures import compared, signed_percent
 from tlm.reproduction.formula import PartCycles, compute_cycles, sequencer_cycles
-from tlm.reproduction.measure import NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
+from tlm.reproduction.measure import BLOCK_NAMES, NETWORK, SHOWN_TAPS, Extent, Measurements, chips, measure
 from tlm.reproduction.page import page, print_page
 from tlm.reproduction.published import ideal_tops_per_w, pass_lengths, rounded, share_of_peak
-from tlm.reproduction.tables_cycles import counts_values
-from tlm.reproduction.tables_dense import agreeing_figures, calibrated_figures, parameter_figures
-from tlm.reproduction.tables_sparse import sparse_figures
 from tlm.reproduction.uncertainty import energy_range_aj
 
 TABLE = EnergyConfig()
+DIRECT, BY_TABLE = "both powers, directly", "both powers, by way of the table of energies"
 SMALL = Extent(taps=SHOWN_TAPS, size=64, divisor=4)
 
 
@@ -54,17 +52,15 @@ def report(measured: Measurements) -> str:
 # -- labels ---------------------------------------------------------------------------------------------------------
 
 
-def moved_by_the_fit(measured: Measurements) -> dict[str, bool]:
-    """Figure -> whether it would be another if other powers had been published, by 10 % more at both points."""
-    factor = Fraction(11, 10)
-    others = {item.name: float(Fraction(str(getattr(TABLE, item.name))) * factor) for item in fields(TABLE)}
-    off_chip = {entry.key: getattr(TABLE, entry.key) for entry in ENTRIES if entry.component == "off_chip"}
-    moved = {one.name: one for one in every_figure(measure(SMALL, energy=EnergyConfig(**{**others, **off_chip})))}
-    return {one.name: one.simulated != moved[one.name].simulated for one in every_figure(measured)}
+def figure_rows(text: str) -> dict[str, list[str]]:
+    """Figure -> published, simulated, deviation, label, fit and reason, of each row that has a fit."""
+    rows = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    return {row[0]: row[1:] for row in rows if len(row) == 7 and (row[5] == "none" or row[5] in (DIRECT, BY_TABLE))}
 
 
-def every_figure(measured: Measurements) -> list[Figure]:
-    return [*calibrated_figures(measured), *agreeing_figures(measured), *sparse_figures(measured)]
+def compared_rows(text: str) -> dict[str, list[str]]:
+    """The rows of figures that are no parameters."""
+    return {name: row for name, row in figure_rows(text).items() if not row[3].startswith("[")}
 
 
 def test_other_published_powers_would_scale_the_whole_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,33 +74,38 @@ def test_other_published_powers_would_scale_the_whole_table(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_every_figure_that_the_calibration_moves_says_which_fit_reaches_it(measured: Measurements) -> None:
-    moved = moved_by_the_fit(measured)
-    figures = every_figure(measured)
-    assert len(moved) == len(figures) == 20
-    assert {one.name for one in figures if one.fit is not Fit.NONE} == {name for name, yes in moved.items() if yes}
-    for one in figures:
-        assert (one.label in (Label.CALIBRATED, Label.PREDICTED)) == moved[one.name], one.name
-        assert (one.label is Label.CALIBRATED) == ("power" in one.name or "unpruned" in one.name), one.name
-        assert (one.fit is Fit.POWER) == (one.label is Label.CALIBRATED and "mW" in one.unit and "512" in one.name)
+def test_every_figure_that_the_calibration_moves_says_which_fit_reaches_it(report: str) -> None:
+    factor = Fraction(11, 10)
+    others = {item.name: float(Fraction(str(getattr(TABLE, item.name))) * factor) for item in fields(TABLE)}
+    off_chip = {entry.key: getattr(TABLE, entry.key) for entry in ENTRIES if entry.component == "off_chip"}
+    moved = compared_rows(page(measure(SMALL, energy=EnergyConfig(**{**others, **off_chip}))))
+    rows = compared_rows(report)
+    assert rows.keys() == moved.keys()
+    assert len(rows) == 20
+    for name, (_, simulated, _, label, fit, _) in rows.items():
+        moves = simulated != moved[name][1]
+        assert (fit != "none") == moves, name
+        assert (label in ("calibrated", "predicted")) == moves, name
+        assert (label == "calibrated") == ("power" in name or "unpruned" in name), name
+        assert (fit == DIRECT) == (label == "calibrated" and "mW" in simulated and "512" in name), name
 
 
 def test_the_512_step_passes_have_the_published_power(measured: Measurements) -> None:
-    direct = [one for one in calibrated_figures(measured) if one.fit is Fit.POWER]
-    assert [one.published for one in direct] == [352, 88]
-    for one in direct:
-        assert one.simulated == pytest.approx(one.published, rel=1e-5)
+    states = [one for one in measured.dense if one.layer.is_calibrated]
+    assert {one.voltage_v: round(one.power_mw, 2) for one in states} == {1.1: 352, 0.8: 88}
 
 
-def test_dense_figures_are_near_the_published_ones(measured: Measurements) -> None:
-    assert [round(one.simulated, 3) for one in agreeing_figures(measured)] == [1.067, 0.467, 1.069, 0.469]
-    efficiencies = [round(one.simulated, 2) for one in calibrated_figures(measured) if one.unit == "TOPS/W"]
-    assert efficiencies == [3.03, 5.31, 3.04, 5.33]
-    assert len([one for one in sparse_figures(measured) if one.published == 26.5]) == 4
+def test_dense_figures_are_near_the_published_ones(report: str) -> None:
+    rows = compared_rows(report).items()
+    throughput = [row[1] for name, row in rows if name.startswith("sustained")]
+    assert throughput == ["1.067 TOPS", "0.467 TOPS", "1.069 TOPS", "0.469 TOPS"]
+    efficiencies = [row[1] for name, row in rows if name.startswith("efficiency")]
+    assert efficiencies == ["3.03 TOPS/W", "5.31 TOPS/W", "3.04 TOPS/W", "5.33 TOPS/W"]
+    assert len([name for name, row in rows if row[0] == "26.5 TOPS/W [P]"]) == 4
 
 
-def test_the_published_sizes_and_clocks_have_rows(measured: Measurements, report: str) -> None:
-    rows = {one.name: one.cells[1:3] for one in parameter_figures(measured)}
+def test_the_published_sizes_and_clocks_have_rows(report: str) -> None:
+    rows = {name: tuple(row[:2]) for name, row in figure_rows(report).items()}
     assert rows["SRAM in total"] == ("5 Mbit [P]", "5 Mbit")
     assert rows["clock at 1.1 V"] == ("534 MHz [P]", "534 MHz")
     assert rows["clock at 0.8 V"] == ("234 MHz [P]", "234 MHz")
@@ -126,7 +127,7 @@ def energy_with(factors: Mapping[str, float], events: Mapping[str, int], chip: C
 
 def test_the_range_is_the_least_and_the_most_that_the_bounds_allow(measured: Measurements) -> None:
     chip = ChipConfig.at(0.8)
-    run = together([measured.blocks[name][1, 0.8] for name in measured.blocks]).within
+    run = together([measured.runs[name][1, 0.8] for name in BLOCK_NAMES]).within
     low, high = (float(one) for one in energy_range_aj(run.events, run.per_event_aj))
     assert energy_with({}, run.events, chip) == pytest.approx(run.core_aj)
     assert low < run.core_aj < high
@@ -152,7 +153,7 @@ def test_the_dense_pass_itself_has_no_range() -> None:
 def test_single_weights_at_random_save_nothing_and_taps_much(report: str, measured: Measurements) -> None:
     before, after = measured.base
     assert 0 <= 1 - after.cycles / before.cycles < 0.03
-    assert measured.networks[1, 0.8].cycles < 0.75 * measured.networks[9, 0.8].cycles
+    assert measured.runs[NETWORK][1, 0.8].cycles < 0.75 * measured.runs[NETWORK][9, 0.8].cycles
     (section,) = (one for one in report.split("## ") if "88% pruning" in one.splitlines()[0])
     assert "different directions" in section
 
@@ -172,9 +173,9 @@ def test_every_label_is_explained(label: Label) -> None:
 
 
 def test_a_figure_shows_unit_label_and_deviation() -> None:
-    one = Figure(name="n", unit="mW", label=Label.PREDICTED, simulated=1234.5, published=1200.0, digits=1, why="w")
-    assert one.cells == ("n", "1,200.0 mW [P]", "1,234.5 mW", "+2.9 %", "predicted", "none", "w")
-    assert replace(one, span=(1200.04, 1300.0)).cells[2] == "1,234.5 (1200.0 to 1300.0) mW"
+    assert compared(1200.0, 1234.5, "mW", digits=1) == "1,200.0 mW [P] | 1,234.5 mW | +2.9 %"
+    spanned = compared(1200.0, 1234.5, "mW", digits=1, published_digits=0, label="[D]", span=(1200.04, 1300.0))
+    assert spanned == "1,200 mW [D] | 1,234.5 (1200.0 to 1300.0) mW | +2.9 %"
     assert [signed_percent(value) for value in (-0.0004, 0.0004, -0.01)] == ["0.0 %", "0.0 %", "-1.0 %"]
 
 
@@ -222,16 +223,16 @@ def test_steps_from_the_shapes_are_those_of_chip_md(network: Resnet18, steps: in
 
 
 @pytest.mark.parametrize(
-    ("count", "message"),
+    ("large", "published", "message"),
     [
-        (StepCount("n", 100, 100, 101, 100), "101 steps with an AMem of 262144 words and 100 unsplit ones, but the"),
-        (StepCount("n", 100, 100, 100, 103), r"103 steps with the published AMem exceed 100 by 3.00 %, which must"),
-        (StepCount("n", 100, 100, 100, 99), "99 steps with the published AMem exceed 100 by -1.00 %"),
+        (101, 100, "101 steps with an AMem of 262144 words and 100 unsplit ones, but the"),
+        (100, 103, r"103 steps with the published AMem exceed 100 by 3.00 %, which must"),
+        (100, 99, "99 steps with the published AMem exceed 100 by -1.00 %"),
     ],
 )
-def test_wrong_steps_are_an_error(measured: Measurements, count: StepCount, message: str) -> None:
+def test_wrong_steps_are_an_error(large: int, published: int, message: str) -> None:
     with pytest.raises(SimulationError, match=f"^reproduction: n: {message}"):
-        counts_values(replace(measured, counts=[count]))
+        StepCount("n", derived=100, unsplit=100, large=large, published=published)
 
 
 # -- cycles and energy by cause --------------------------------------------------------------------------------------
@@ -253,7 +254,7 @@ def test_causes_add_up_to_the_cycles(measured: Measurements) -> None:
 
 def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
     for taps, split in measured.energy.items():
-        run = measured.networks[taps, 0.8]
+        run = measured.runs[NETWORK][taps, 0.8]
         assert sum(split.parts.values()) == split.total == run.whole.core_aj
         assert float(split.units()) == pytest.approx(1000 / run.whole.tops_per_w)
         with pytest.raises(SimulationError, match=rf"^reproduction: the causes of energy at {taps} of 9 taps"):
@@ -261,7 +262,7 @@ def test_causes_add_up_to_the_energy(measured: Measurements) -> None:
 
 
 def test_runs_together_are_between_their_extremes(measured: Measurements) -> None:
-    runs = [measured.blocks[name][1, 0.8] for name in measured.blocks]
+    runs = [measured.runs[name][1, 0.8] for name in BLOCK_NAMES]
     every = together(runs)
     efficiencies = [run.within.tops_per_w for run in runs]
     assert min(efficiencies) < every.within.tops_per_w < max(efficiencies)
@@ -279,11 +280,10 @@ def test_counted_events_cost_what_the_run_took() -> None:
 
 
 def test_a_layer_of_another_network_is_refused() -> None:
-    assert [group_of(*one) for one in (("conv2_1.pw1", "pointwise"), ("conv1", "standard"))] == ["blocks", "stem"]
     layer = tlm.Conv2d("other", np.ones((8, 4, 1, 1), np.int8))
     result = tlm.simulate(tlm.Network((4, 4, 8), [layer]), np.ones((4, 4, 8), np.int8))
     with pytest.raises(SimulationError, match=r"^reproduction: layer 'other' \(pointwise\) belongs to no part"):
-        breakdown("n", result, 1)
+        cycles_by_cause("n", result, 1)
 
 
 # -- the formula -----------------------------------------------------------------------------------------------------
@@ -327,10 +327,8 @@ def test_weight_counts_are_those_of_chip_md() -> None:
 
 
 def test_every_reading_has_its_distance(measured: Measurements) -> None:
-    found = list(measured.capacity)
-    best = nearest(found)
-    assert all(best.distance <= one.distance for one in found)
-    bits = next(one for one in found if "INT4 against FP32" in one.name)
+    assert all(one.distance == abs(100 * one.change + 88) for one in measured.capacity)
+    bits = next(one for one in measured.capacity if "INT4 against FP32" in one.name)
     assert (bits.change, bits.rounds_to_published) == (Fraction(-7, 8), True)
 
 

@@ -13,7 +13,7 @@ from command import tlm as tlm_command
 import tlm
 from tlm.core.errors import InputError
 from tlm.networks.stored import StoredNetwork, save_network
-from tlm.runs.tradeoff import tradeoff_point, weight_bytes
+from tlm.runs.tradeoff import tradeoff_point
 
 
 def stored(path: Path, taps: int, accuracy: float | None = 0.5) -> Path:
@@ -31,8 +31,6 @@ def stored(path: Path, taps: int, accuracy: float | None = 0.5) -> Path:
 def test_weight_bytes_are_those_of_the_words_that_are_stored(tmp_path: Path) -> None:
     point = tradeoff_point(stored(tmp_path / "n.npz", 3), np.ones((1, 28, 28), np.int8))
     assert point.weight_bytes == (2 * 3 + 40 * 49) * 16  # words of 32 x 4 bits: 2 groups x 3 taps, 1 group x 40 x 49
-    one = tlm.Network((4, 4, 4), [tlm.Conv2d("d", np.ones((4, 1, 3, 3), np.int8), groups=4, shift=4)])
-    assert weight_bytes(one, tlm.ChipConfig()) == 4 * 9 * 16
 
 
 def test_a_point_is_the_card_and_the_simulation(tmp_path: Path) -> None:

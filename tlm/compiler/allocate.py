@@ -1,7 +1,7 @@
-"""Where buffers lie in AMem: by their lifetimes, and among the possible bases by predicted cycles (engine.md, Layout).
+"""Places of buffers in AMem: by their lifetimes, then by predicted cycles (engine.md, Layout).
 
-A layer's write-back can starve if it goes to the bank that the aligner reads; so for every output each bank that its
-base could fall into is tried with the lowest free address there, and the fastest one is taken.
+A layer's write-back can starve if it goes to the bank that the aligner reads. So the allocator tries the lowest free
+address in each bank for every output, and takes the fastest.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Allocator:
         self._words = config.amem_words
         self._banks = config.amem_banks
         self._buffers = sorted(buffers, key=lambda buffer: buffer.birth)
+        self._contemporaries = _contemporaries(self._buffers)
         self.bases: dict[Buffer, int] = {}
 
     def place_all(self, cost: Cost) -> dict[Buffer, Place]:
@@ -56,7 +57,7 @@ class Allocator:
         """Place every buffer where an earlier compilation did.
 
         Raises:
-            DoesNotFitError: it cannot have done so.
+            DoesNotFitError: there are too few bases or too many, or buffers would lie over each other.
         """
         if len(bases) != len(self._buffers):
             raise DoesNotFitError
@@ -82,7 +83,7 @@ class Allocator:
         return min(zip(costs, bases, strict=True))[1]
 
     def _place_hardest_first(self) -> None:
-        """As low as possible, whatever the bank; who finds no room comes first in the next attempt.
+        """As low as possible, whatever the bank. A buffer that finds no room comes first in the next attempt.
 
         Raises:
             DoesNotFitError: after :data:`_ATTEMPTS` attempts from each of two orders.
@@ -110,7 +111,7 @@ class Allocator:
                 self.bases[buffer] = self._fastest(buffer, bases, cost)
 
     def _is_placed(self, run: Run) -> bool:
-        """Whether what a run reads has its place; later bands of an output that lies whole in AMem do not, yet."""
+        """Whether the buffers that a run reads have their places; those of later bands may have none yet."""
         return run.source in self.bases and (run.residual is None or run.residual in self.bases)
 
     # -- candidates -----------------------------------------------------------------------------------------------
@@ -135,11 +136,7 @@ class Allocator:
 
     def _living(self, buffer: Buffer) -> list[Buffer]:
         """Placed buffers that are needed when this one is."""
-        return [
-            other
-            for other in self.bases
-            if other is not buffer and other.birth <= buffer.death and buffer.birth <= other.death
-        ]
+        return [other for other in self._contemporaries[buffer] if other in self.bases]
 
     def _span(self, buffer: Buffer) -> tuple[int, int]:
         return self.bases[buffer], self.bases[buffer] + buffer.window.size_words
@@ -162,10 +159,23 @@ class Allocator:
         return sorted(bases)
 
 
+def _contemporaries(buffers: Sequence[Buffer]) -> dict[Buffer, list[Buffer]]:
+    """For each buffer those that are needed at some time when it is; ``buffers`` are in the order of their births."""
+    found: dict[Buffer, list[Buffer]] = {buffer: [] for buffer in buffers}
+    alive: list[Buffer] = []
+    for buffer in buffers:
+        alive = [other for other in alive if other.death >= buffer.birth]
+        for other in alive:
+            found[other].append(buffer)
+        found[buffer] += alive
+        alive.append(buffer)
+    return found
+
+
 def overlaid(output: Buffer) -> Buffer | None:
     """The residual's buffer, if the runs that write this one may write over it.
 
-    They consume exactly the words that they write, and nobody else reads these from the first of them on.
+    They must consume exactly the words that they write, and no other run may read these words from then on.
     """
     residuals = {run.residual for run in output.writers}
     if len(residuals) != 1:
@@ -177,8 +187,10 @@ def overlaid(output: Buffer) -> Buffer | None:
     same = (one.first_plane, one.planes, one.first_word, one.words) == (
         other.first_plane, other.planes, other.first_word, other.words,
     )  # fmt: skip
+    if not same:
+        return None
     first = output.writers[0].moment
     for reader in residual.readers:
         if reader.moment >= first and not (reader.output is output and reader.source is not residual):
             return None
-    return residual if same else None
+    return residual

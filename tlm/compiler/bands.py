@@ -62,8 +62,8 @@ def segment_spans(
 ) -> list[Mapping[str, Span]]:
     """For each band: tensor -> words that layers in a row need or make for a range of the last one's tiles.
 
-    What the layers make covers their whole outputs: rows that nobody sees are computed as they would be without bands,
-    with the first band that comes behind them.
+    The bands together cover each layer's whole output: rows that no later layer reads are computed too, with the first
+    band behind them.
 
     Args:
         layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.

@@ -1,4 +1,4 @@
-"""What no cutting of a network helps: sums that could overflow, and numbers that no instruction can hold."""
+"""Checks that hold however a network is cut: sums that could overflow, numbers that no instruction can hold."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_PARTS = 1 << dict(FIELDS[Opcode.LAYER])["tag"]
 
 
 def check_planes(network: Network, lanes: int) -> None:
-    """Every tensor that a layer reads or makes can be counted in words.
+    """Check that a header can count the words of every tensor.
 
     Raises:
         CompileError: naming the layer, the tensor and its words.
@@ -40,7 +40,7 @@ def check_planes(network: Network, lanes: int) -> None:
 
 
 def check_memory(network: Network, config: ChipConfig) -> None:
-    """The network's input and output, which always lie off-chip, fit there.
+    """Check that the network's input and output, which always lie off-chip, fit there.
 
     Raises:
         CompileError: they do not.
@@ -55,7 +55,7 @@ def check_memory(network: Network, config: ChipConfig) -> None:
 
 
 def check_parts(parts: int) -> None:
-    """Every part gets a number.
+    """Check that every part can have a number.
 
     Raises:
         CompileError: there are too many.

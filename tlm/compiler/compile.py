@@ -1,14 +1,14 @@
-"""The compiler's way through a network: check, pack, plan, place, emit, schedule (docs/compiler.md)."""
+"""The whole compilation: check, pack, plan, place, emit, schedule (docs/compiler.md)."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import PAYLOAD_BITS, LayerHeader
@@ -16,7 +16,7 @@ from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.costs import LayerCosts, layer_costs
-from tlm.compiler.emit import part_header, part_instructions
+from tlm.compiler.emit import part_header
 from tlm.compiler.jobs import Job, JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run, runs
@@ -24,7 +24,7 @@ from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place, Window, load_grain, planes_per_channel, tensor_plane_words, tensor_words, whole
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Choices, Program
-from tlm.compiler.schedule import Scheduler
+from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
 from tlm.compiler.tiling import WHOLE, split_groups
 from tlm.compiler.weights import LayerWeights, pack_layer
@@ -34,13 +34,13 @@ from tlm.network.layers import Conv2d, Layer
 from tlm.network.network import Network
 
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
-"""Percent of AMem that a plan may count on; gaps between tensors may need the rest."""
+"""Percent of AMem that a plan may use; gaps between tensors may need the rest."""
 
 _SHARE = 4
-"""Parts may take this fraction (1/4) of WMem and IMem where large ones make the engine wait for their loads."""
+"""Parts may take 1/4 of WMem and IMem if the engine would wait for the loads of larger ones."""
 
 _LOST_SHARE = 32
-"""Smaller parts are tried where at least this fraction (1/32) of all cycles lies outside layers."""
+"""Smaller parts are tried if at least 1/32 of all cycles lies outside layers."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None) -> Program:
@@ -48,8 +48,8 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
 
     Raises:
         InputError: arguments of another kind.
-        CompileError: an accumulator could overflow, something exceeds what an instruction can say, or fits no memory in
-            any way this compiler knows.
+        CompileError: an accumulator could overflow, a number does not fit its field of an instruction, or this compiler
+            finds no way to fit the network into the memories.
     """
     expect("network", network, Network, _no_network(network))
     expect("chip", chip, (ChipConfig, type(None)))
@@ -57,7 +57,7 @@ def compile_network(network: Network, chip: ChipConfig | None = None) -> Program
 
 
 def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Program, ChipConfig]:
-    """What a run needs of a network, or of a program that was compiled before: the program, and the chip that runs it.
+    """The program of a network or of an earlier compilation, and the chip that runs it.
 
     Raises:
         InputError: arguments of another kind, or a program that cannot run on the chip.
@@ -72,7 +72,7 @@ def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Pro
 
 
 def _no_network(given: object) -> str:
-    """The remedy for somebody who names what he should give."""
+    """The remedy for a caller who gives a file's name."""
     if not isinstance(given, (str, Path)):
         return ""
     return (
@@ -82,7 +82,7 @@ def _no_network(given: object) -> str:
 
 
 def rebuild(network: Network, chip: ChipConfig, choices: Choices) -> Program:
-    """The program that a compilation with these choices made: the same way, without the search.
+    """Compile again with the choices of an earlier compilation, without the search.
 
     Raises:
         CompileError: there is no such program.
@@ -105,15 +105,15 @@ class _Compiler:
 
     def program(self) -> Program:
         """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
-        first = self._program(WHOLE, self._plans(WHOLE))
+        first = self._finished(*self._placed(self._plans(WHOLE), WHOLE))
         if self._waits_for_weights(first):
             with suppress(CompileError):
-                other = self._program(_SHARE, [first.segments])
+                other = self._finished(*self._placed([first.segments], _SHARE))
                 return min(first, other, key=lambda program: program.predicted_total_cycles)
         return first
 
     def rebuilt(self, choices: Choices) -> Program:
-        """The program of choices that were made before."""
+        """The program of earlier choices."""
         if choices.share not in (WHOLE, _SHARE):
             raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
         check_segments(self._network, self._config.lanes, load_grain(self._config), choices.segments)
@@ -127,38 +127,30 @@ class _Compiler:
         return self._finished(choices, written.operations, places)
 
     def _waits_for_weights(self, program: Program) -> bool:
-        """Whether smaller parts could gain something: time is lost outside layers, and some part has many weights."""
+        """Whether smaller parts could help: time is lost outside layers, and some part has many weights."""
         lost = program.predicted_total_cycles - sum(program.predicted_cycles)
         many = max(part.weight_words for part in program.parts) * _SHARE > self._config.wmem_words
         return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
-    def _program(self, share: int, plans: Iterable[tuple[Segment, ...]]) -> Program:
-        """A whole compilation of the first plan that finds its places.
-
-        Args:
-            share: of WMem and IMem that parts may take.
-        """
-        return self._finished(*self._placed(plans, share))
-
     def _finished(self, choices: Choices, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> Program:
-        """All that follows from where everything lies."""
+        """Everything that follows from the places of the buffers."""
         network, config = self._network, self._config
         image = MemoryImage(network, config, self._windowed(operations))
-        predicted = choices.cycles
-        planner = JobPlanner(network, config, places, image, self._part_weights, self._instructions, predicted)
+        parts = self._parts(operations, places)
+        planner = JobPlanner(network, config, places, parts, choices.cycles, self._weights, image)
         planner.plan(operations)
-        job_cycles = [self._job_cycles(job, planner.parts, predicted) for job in planner.jobs]
-        schedule = Scheduler(config, planner.jobs, planner.loads, planner.stores, job_cycles).schedule()
+        job_cycles = [self._job_cycles(job, parts, choices.cycles) for job in planner.jobs]
+        driver = schedule(config, planner.jobs, planner.loads, planner.stores, job_cycles)
         return Program(
             network=network,
             config=config,
             choices=choices,
-            parts=tuple(planner.parts),
+            parts=tuple(parts),
             jobs=tuple(planner.jobs),
             loads=tuple(planner.loads),
             stores=tuple(planner.stores),
             places=self._whole_places(places),
-            predicted_total_cycles=schedule.predicted_cycles,
+            predicted_total_cycles=driver.predicted_cycles,
             chunks=tuple(image.chunks),
             tensors=image.tensors,
             image_bytes=image.size_bytes,
@@ -167,7 +159,7 @@ class _Compiler:
                 sum(weights.step_counts) * self._tiles(layer)
                 for layer, weights in zip(network.layers, self._weights, strict=True)
             ),
-            steps=schedule.steps,
+            steps=driver.steps,
         )
 
     def _packed(self, layer: Layer) -> LayerWeights:
@@ -191,10 +183,10 @@ class _Compiler:
         ]
 
     def _plans(self, share: int) -> Iterator[tuple[Segment, ...]]:
-        """Plans that count on less and less of AMem.
+        """Plans that use less and less of AMem.
 
         Raises:
-            CompileError: a layer does not even fit if all of AMem counts.
+            CompileError: a layer does not fit even if the plan may use all of AMem.
         """
         costs = self._layer_costs(share)
         for percent in _BUDGETS:
@@ -210,6 +202,9 @@ class _Compiler:
     ) -> tuple[Choices, list[Operation], dict[Buffer, Place]]:
         """The first plan whose buffers find their places.
 
+        Args:
+            share: of WMem and IMem that parts may take.
+
         Raises:
             CompileError: there is none.
         """
@@ -223,7 +218,8 @@ class _Compiler:
                 with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers).place_all(self._run_costs)
                     bases = tuple(place.base_word for place in places.values())
-                    cycles = self._part_cycles(written.operations, places)
+                    parts = self._parts(written.operations, places)
+                    cycles = tuple(self._costs_at(part, [part.output.base_word])[0] for part in parts)
                     return Choices(segments, share, overlap, bases, cycles), written.operations, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
@@ -238,9 +234,7 @@ class _Compiler:
         Raises:
             CompileError: it has more parts than can be numbered.
         """
-        written = Operations(self._network, self._config, self._weights, costs, share, overlap)
-        written.write(segments)
-        return written
+        return Operations(self._network, self._config, self._weights, costs, segments, share, overlap)
 
     def _whole_places(self, places: Mapping[Buffer, Place]) -> dict[str, Place]:
         """Tensors with exactly one buffer, which holds all of them; in the order of the network."""
@@ -279,7 +273,7 @@ class _Compiler:
         return self._costs_at(part, bases)
 
     def _costs_at(self, part: Part, bases: Sequence[int]) -> Sequence[int]:
-        """Predicted compute cycles of a part if its output's buffer lay at each of these bases instead."""
+        """Predicted compute cycles of a part for each of these bases of its output's buffer."""
         config, weights = self._config, self._weights[part.layer_index]
         header = part_header(self._network, part, 0, 0, config.lanes)
         residual = header.residual_base_word if header.has_residual else None
@@ -298,14 +292,14 @@ class _Compiler:
             **_plane_strides(header),
         )
 
-    def _part_cycles(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> tuple[int, ...]:
-        """Predicted compute cycles of each part where it lies."""
-        cycles: list[int] = []
-        for run in operations:
-            if isinstance(run, Run):
-                part = make_part(self._network, run, 0, places, self._config.lanes)
-                cycles += self._costs_at(part, [part.output.base_word])
-        return tuple(cycles)
+    def _parts(self, operations: Sequence[Operation], places: Mapping[Buffer, Place]) -> list[Part]:
+        """The part of each run, by tag."""
+        counts: Counter[int] = Counter()  # of the parts of each layer
+        parts = []
+        for run in runs(operations):
+            parts.append(make_part(self._network, run, counts[run.layer_index], places, self._config.lanes))
+            counts[run.layer_index] += 1
+        return parts
 
     def _job_cycles(self, job: Job, parts: Sequence[Part], predicted: Sequence[int]) -> int:
         """START to interrupt: headers, first parameters and first pattern words, the parts, END."""
@@ -316,15 +310,6 @@ class _Compiler:
             parameters = min(part.channels, self._config.columns) * planes_per_channel(output)
             cycles += part.header_words + parameters + 1 + predicted[tag]
         return cycles
-
-    # -- pieces of the program ------------------------------------------------------------------------------------
-
-    def _instructions(self, part: Part, tag: int, wmem_word: int) -> npt.NDArray[np.uint64]:
-        header = part_header(self._network, part, tag, wmem_word, self._config.lanes)
-        return part_instructions(self._network, part, header, self._weights[part.layer_index], self._config)
-
-    def _part_weights(self, layer_index: int, first_group: int, groups: int) -> bytes:
-        return b"".join(self._weights[layer_index].words[first_group : first_group + groups])
 
 
 def _plane_strides(header: LayerHeader) -> dict[str, int | None]:

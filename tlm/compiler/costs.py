@@ -1,4 +1,4 @@
-"""What things take, in closed form: good enough to choose between plans (docs/compiler.md).
+"""Costs in closed form, good enough to choose between plans (docs/compiler.md).
 
 Passes are taken without refused accesses, fetches at one cycle a step; exact cycles are predicted when tensors have
 their places (:mod:`tlm.chip.kernels.timing`).
@@ -20,7 +20,7 @@ from tlm.network.network import TensorInfo
 
 @dataclass(frozen=True, slots=True)
 class LayerCosts:
-    """Figures of one layer that do not depend on how it is cut."""
+    """Costs of one layer that do not depend on how it is cut."""
 
     pass_cycles: int
     """Cycles of one tile through all groups: sum of max(S + pipeline + 1 + gap, n + requantiser + 1) (engine.md)."""

@@ -68,28 +68,31 @@ def _band(network: Network, part: Part, lanes: int) -> Band:
 
 
 def part_instructions(
-    network: Network, part: Part, header: LayerHeader, weights: LayerWeights, config: ChipConfig
+    network: Network, part: Part, tag: int, weight_word: int, weights: LayerWeights, config: ChipConfig
 ) -> npt.NDArray[np.uint64]:
     """Header words, then for each group its parameters and patterns."""
     layer = network.layers[part.layer_index]
+    header = part_header(network, part, tag, weight_word, config.lanes)
     pieces = [np.array(encode_header(header), np.uint64)]
-    parameters = _parameters(layer)
     for group in range(part.first_group, part.first_group + part.groups):
         first = group * config.columns
-        pieces.append(parameters[first : min(first + config.columns, layer.out_channels)])
         patterns = weights.patterns[group, : weights.pattern_counts[group]]
+        pieces.append(_parameters(layer, first, min(first + config.columns, layer.out_channels)))
         pieces.append(np.uint64(Opcode.PATTERN << PAYLOAD_BITS) | patterns)
     return np.concatenate(pieces)
 
 
-def _parameters(layer: Layer) -> npt.NDArray[np.uint64]:
-    """The PARAMETER words of all channels; pooling passes its maxima on as they are."""
+def _parameters(layer: Layer, first: int, end: int) -> npt.NDArray[np.uint64]:
+    """The PARAMETER words of channels first .. end - 1; pooling passes its maxima on as they are."""
     if isinstance(layer, Conv2d):
-        values = {"bias": layer.bias & 0xFFFFFF, "multiplier": layer.multiplier, "shift": layer.shift}
+        own = slice(first, end)
+        values = {
+            "bias": layer.bias[own] & 0xFFFFFF, "multiplier": layer.multiplier[own], "shift": layer.shift[own]
+        }  # fmt: skip
     else:
-        ones = np.ones(layer.out_channels, np.int64)
+        ones = np.ones(end - first, np.int64)
         values = {"bias": 0 * ones, "multiplier": ones, "shift": 0 * ones}
-    words = np.full(layer.out_channels, Opcode.PARAMETER << PAYLOAD_BITS, np.uint64)
+    words = np.full(end - first, Opcode.PARAMETER << PAYLOAD_BITS, np.uint64)
     position = 0
     for name, bits in FIELDS[Opcode.PARAMETER]:
         words |= values[name].astype(np.uint64) << np.uint64(position)

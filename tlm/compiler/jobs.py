@@ -1,32 +1,30 @@
-"""Jobs and transfers: what the engine runs from one start, what the DMA moves, and what each has to wait for.
+"""Jobs and transfers: what the engine runs from one start, what the DMA moves, and what each waits for.
 
-Words go where they are free earliest; weights that are still there are not loaded again. Whoever overwrites words
-waits for those that use them. These constraints follow from the addresses alone, so they hold at any speed.
+Blocks go to the words that are free earliest. Weights that are still there are not loaded again. A job or transfer that
+overwrites words waits for all users of them. These constraints follow from addresses alone, so they hold at any speed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
 from tlm.compiler.costs import load_cycles, restart_cycles
+from tlm.compiler.emit import part_instructions
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
-from tlm.compiler.parts import Part, make_part
+from tlm.compiler.parts import Part
 from tlm.compiler.places import Place, Window, planes_per_channel
-from tlm.compiler.residency import Blocks, Piece, Uses
+from tlm.compiler.residency import Blocks, Piece, StoreUses, Uses
+from tlm.compiler.weights import LayerWeights
 from tlm.network.network import Network
-
-Emit = Callable[[Part, int, int], npt.NDArray[np.uint64]]
-"""emit(part, tag, first WMem word) -> instruction words."""
-
 
 _SMALL = 8
 """A job of several parts takes at most this fraction of WMem and of IMem."""
@@ -82,10 +80,10 @@ class JobPlanner:
     Args:
         network, config: what is compiled for what.
         places: of every buffer.
+        parts: by tag, in the order of their runs.
+        part_cycles: predicted compute cycles of each part.
+        weights: of each layer.
         image: takes up weights, instructions and tensors that lie off-chip.
-        weights: (layer index, first group, groups) -> packed WMem words.
-        emit: makes a part's instructions.
-        run_cycles: predicted compute cycles of each run, in order.
     """
 
     def __init__(
@@ -93,32 +91,31 @@ class JobPlanner:
         network: Network,
         config: ChipConfig,
         places: Mapping[Buffer, Place],
+        parts: Sequence[Part],
+        part_cycles: Sequence[int],
+        weights: Sequence[LayerWeights],
         image: MemoryImage,
-        weights: Callable[[int, int, int], bytes],
-        emit: Emit,
-        run_cycles: Sequence[int],
     ) -> None:
         self._network = network
         self._config = config
         self._places = places
         self._image = image
+        self._parts = parts
+        self._part_cycles = part_cycles
         self._weights = weights
-        self._emit = emit
-        self._run_cycles = run_cycles
-        self._job_uses = {sram: Uses() for sram in SramName}
+        self._job_uses = {sram: Uses(sram_size(sram, config)[0]) for sram in SramName}
         self._wmem = Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
         self._imem = Blocks(config.imem_words, self._job_uses[SramName.IMEM])
-        self._store_uses = Uses()  # of AMem
+        self._store_uses = StoreUses(config.amem_words)
         self._last_store: dict[str, int] = {}
         self._blocks: dict[bytes, int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
         self._uses_left: Counter[int] = Counter()
-        self._part_counts: Counter[int] = Counter()
-        self._open: list[Part] = []
+        self._open: list[int] = []
+        """Tags of the parts of the job that is being put together."""
         self._cycles_before = 0
         """Compute cycles of the last job that was closed."""
         self._fills: list[Fill] = []
-        self.parts: list[Part] = []
         self.jobs: list[Job] = []
         self.loads: list[Load] = []
         self.stores: list[Store] = []
@@ -129,14 +126,13 @@ class JobPlanner:
         Raises:
             CompileError: the off-chip memory is too small.
         """
-        for operation in operations:
-            if isinstance(operation, Run):
-                groups = operation.groups
-                self._uses_left[self._key(operation.layer_index, groups.first, groups.count)] += 1
+        self._uses_left.update(map(self._key_of, self._parts))
         for operation in operations:
             match operation:
                 case Run():
-                    self._add_run(operation)
+                    if self._open and not self._joins(operation.moment):
+                        self._close()
+                    self._open.append(operation.moment)
                 case Fill():
                     self._close()
                     self._fills.append(operation)
@@ -148,28 +144,22 @@ class JobPlanner:
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
-    def _add_run(self, run: Run) -> None:
-        number = self._part_counts[run.layer_index]
-        self._part_counts[run.layer_index] += 1
-        part = make_part(self._network, run, number, self._places, self._config.lanes)
-        if self._open and not self._joins(part):
-            self._close()
-        self._open.append(part)
-
-    def _joins(self, part: Part) -> bool:
+    def _joins(self, tag: int) -> bool:
         """A part joins the job before it if loading for it takes no longer than another start of the engine.
 
         It also does if all that the job then needs can be loaded while the job before it runs and is a small part of
         WMem and IMem, so that the next jobs' words have room beside it.
         """
-        config, together = self._config, [*self._open, part]
+        config, part = self._config, self._parts[tag]
+        before = [self._parts[one] for one in self._open]
+        together = [*before, part]
         blocks = {self._key_of(one): one.weight_words for one in together}
         weights, instructions = sum(blocks.values()), sum(one.instruction_words for one in together) + 1
         if weights > config.wmem_words or instructions > config.imem_words:
             return False
         missing = {key: words for key, words in blocks.items() if self._wmem.find(key) is None}
         own = part.instruction_words * config.imem_word_bytes
-        if self._key_of(part) in missing and all(self._key_of(one) != self._key_of(part) for one in self._open):
+        if self._key_of(part) in missing and all(self._key_of(one) != self._key_of(part) for one in before):
             own += part.weight_words * config.wmem_word_bytes
         if load_cycles(own, config) <= restart_cycles(config):
             return True
@@ -181,14 +171,14 @@ class JobPlanner:
         """End the open job, if any: load what it needs, and note what it uses."""
         if not self._open:
             return
-        parts, job, first_tag = self._open, len(self.jobs), len(self.parts)
+        tags, job = self._open, len(self.jobs)
         self._open = []
-        self._cycles_before = sum(self._run_cycles[first_tag + number] for number in range(len(parts)))
-        self.parts += parts
+        self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
+        parts = [self._parts[tag] for tag in tags]
         wmem_words, loaded, weight_loads = self._place_weights(parts)
         pieces = [
-            self._emit(part, first_tag + number, wmem_word)
-            for number, (part, wmem_word) in enumerate(zip(parts, wmem_words, strict=True))
+            part_instructions(self._network, part, tag, wmem_word, self._weights[part.layer_index], self._config)
+            for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True)
         ]
         instructions = np.concatenate([*pieces, np.array([END_WORD], np.uint64)])
         imem_word = self._imem.take(len(instructions), lambda _: False)
@@ -209,7 +199,7 @@ class JobPlanner:
         self._job_uses[SramName.IMEM].add(imem_word, imem_word + len(instructions), job)
         self.jobs.append(
             Job(
-                parts=tuple(range(first_tag, first_tag + len(parts))),
+                parts=tuple(tags),
                 imem_word=imem_word,
                 wmem_words=tuple(wmem_words),
                 loads_weights=tuple(loaded),
@@ -237,7 +227,7 @@ class JobPlanner:
             for key, part in missing.items():
                 self._wmem.put(key, at, part.weight_words)
                 at += part.weight_words
-            data = b"".join(self._weights(part.layer_index, part.first_group, part.groups) for part in missing.values())
+            data = b"".join(map(self._weight_words, missing.values()))
             label = f"weights of {self._names(missing.values())}"
             transfers.append(self._image.chunk(SramName.WMEM, first, data, label, tuple(missing)))
         words = [self._wmem.find(self._key_of(part)) if part.weight_words else 0 for part in parts]
@@ -250,14 +240,14 @@ class JobPlanner:
         return self._wmem.take(words, lambda key: self._uses_left[key] > 0 or key in wanted)
 
     def _key_of(self, part: Part) -> int:
-        return self._key(part.layer_index, part.first_group, part.groups)
-
-    def _key(self, layer_index: int, first_group: int, groups: int) -> int:
         """Same key, same weight words: those of different parts may be equal too."""
-        where = layer_index, first_group, groups
+        where = part.layer_index, part.first_group, part.groups
         if where not in self._keys:
-            self._keys[where] = self._blocks.setdefault(self._weights(*where), len(self._blocks))
+            self._keys[where] = self._blocks.setdefault(self._weight_words(part), len(self._blocks))
         return self._keys[where]
+
+    def _weight_words(self, part: Part) -> bytes:
+        return b"".join(self._weights[part.layer_index].words[part.first_group : part.first_group + part.groups])
 
     def _names(self, parts: Iterable[Part]) -> str:
         return "+".join(dict.fromkeys(self._network.layers[part.layer_index].name for part in parts))
@@ -284,11 +274,11 @@ class JobPlanner:
 
     def _drain(self, drain: Drain) -> None:
         place, tensor = self._places[drain.buffer], drain.window.tensor
-        transfer, index = self._image.tensor_transfer(place, drain.window), len(self.stores)
+        transfer = self._image.tensor_transfer(place, drain.window)
         first, end = _sram_span(transfer)
+        self._last_store[tensor] = len(self.stores)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self._store_uses.add(first, end, index, Piece(place, drain.window))
-        self._last_store[tensor] = index
+        self._store_uses.add(first, end, Piece(place, drain.window))
 
     def _place_tensors(self) -> None:
         """Tensors get their places off-chip, and their transfers the offsets that follow."""

@@ -1,4 +1,4 @@
-"""The off-chip memory as a program uses it: instructions, weights, the network's input and output, spilled tensors."""
+"""The off-chip memory of a program: instructions, weights, the network's input and output, spilled tensors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MemoryImage:
         self.size_bytes = 0
 
     def chunk(self, sram: SramName, word: int, data: bytes, label: str, key: object = None) -> Transfer:
-        """Put data into the image, and how to load them; data of a key that was given before are there already."""
+        """Put data into the image; returns how to load them. Data of a known key are there already."""
         offset = self._known.get(key) if key is not None else None
         if offset is None:
             offset = self._reserve(len(data))

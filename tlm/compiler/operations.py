@@ -1,4 +1,4 @@
-"""A plan written out: what is filled, run and drained, in order, and the buffers in AMem that this needs."""
+"""A plan written out: fills, runs and drains in order, and the buffers in AMem that they need."""
 
 from __future__ import annotations
 
@@ -71,14 +71,18 @@ Operation: TypeAlias = Fill | Run | Drain
 
 
 class Operations:
-    """Writes a plan out.
+    """A plan written out.
 
     Args:
         network: what runs.
         config: the chip.
         weights, costs: of each layer.
+        segments: the plan.
         share: of WMem and IMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
-        overlap: leave moments between a buffer's transfers and its use, where the plan has room for it.
+        overlap: leave moments between a buffer's transfers and its use where the plan has room.
+
+    Raises:
+        CompileError: the plan has more parts than headers can number.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Operations:
         config: ChipConfig,
         weights: Sequence[LayerWeights],
         costs: Sequence[LayerCosts],
+        segments: Sequence[Segment],
         share: int,
         overlap: bool,
     ) -> None:
@@ -103,9 +108,6 @@ class Operations:
         self._moment = 0
         self.operations: list[Operation] = []
         self.buffers: list[Buffer] = []
-
-    def write(self, segments: Sequence[Segment]) -> None:
-        """Append the operations of every segment."""
         for segment in segments:
             self._evict(segment)
             for name in segment.load:

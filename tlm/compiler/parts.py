@@ -1,4 +1,4 @@
-"""Parts: what the engine runs as a layer of its own, with everything where it lies."""
+"""Parts: what the engine runs as a layer of its own, with the places of its tensors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def make_part(network: Network, run: Run, part_index: int, places: Mapping[Buffe
 
 
 def is_banded(network: Network, run: Run, lanes: int) -> bool:
-    """Whether something is not whole, so that the header needs its band words."""
+    """Whether a tensor is not whole, so that the header needs its band words."""
     layer = network.layers[run.layer_index]
     words = {tensor_plane_words(network.tensors[layer.name], lanes), run.tiles.words, run.output.window.words}
     if run.residual is not None:

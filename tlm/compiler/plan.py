@@ -1,8 +1,8 @@
-"""Choosing segments: which tensors stay on chip, which layers run band by band together, by predicted cycles.
+"""The choice of segments: which tensors stay on chip, which layers run band by band together, by predicted cycles.
 
-Dynamic programming over the layers. A state says which of the tensors that are still needed lie in AMem before a layer;
-a step from one state to another is a segment of at most :data:`MAX_LAYERS` layers. What a segment takes is estimated in
-closed form (:mod:`tlm.compiler.costs`).
+This is dynamic programming over the layers. A state says which of the tensors that are still needed lie in AMem before
+a layer. A step from one state to another is a segment of at most :data:`MAX_LAYERS` layers. A segment's cost is
+estimated in closed form (:mod:`tlm.compiler.costs`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_LAYERS = 4
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """What a segment cut into bands of some size needs and makes."""
+    """The words that a segment reads and writes if it is cut into bands of some size."""
 
     bands: int
     largest: dict[str, int]
@@ -39,7 +39,7 @@ class _Extent:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A segment of which everything is chosen but how it is cut."""
+    """A segment before it is decided how to cut it."""
 
     first: int
     last: int
@@ -81,7 +81,7 @@ class Planner:
         """The segments of the cheapest plan.
 
         Raises:
-            CompileError: a layer fits in no way; says what it needs.
+            CompileError: a layer does not fit; the message says what it needs.
         """
         count = len(self._network.layers)
         best: list[dict[_State, tuple[float, _State, Segment | None]]] = [{} for _ in range(count + 1)]

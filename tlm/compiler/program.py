@@ -1,7 +1,8 @@
-"""A compiled program: everything that a run needs but the activations."""
+"""A compiled program: everything that a run needs except the activations."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from tlm.compiler.memory_image import Chunk
 from tlm.compiler.parts import Part
 from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
-from tlm.compiler.transfer_uses import Uses, transfer_bytes, uses_of_load, uses_of_store
+from tlm.compiler.transfer_uses import Uses, transfer_bytes, uses_of_loads, uses_of_stores
 from tlm.core.errors import InputError
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import INPUT
@@ -29,7 +30,7 @@ _MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
 
 @dataclass(frozen=True)
 class Choices:
-    """What a compilation searched for. With the network and the chip, all else of a program follows from it."""
+    """The results of a compilation's search. The rest of a program follows from them, the network and the chip."""
 
     segments: tuple[Segment, ...]
     share: int
@@ -117,7 +118,7 @@ class Program:
         return {index: tuple(own) for index, own in tags.items()}
 
     def check_chip(self, chip: ChipConfig) -> None:
-        """Nothing if the program can run on a chip.
+        """Check that the program can run on a chip.
 
         Raises:
             InputError: lanes, columns or bus differ from those that it was compiled for, or a memory is smaller.
@@ -138,19 +139,28 @@ class Program:
     @cached_property
     def load_uses(self) -> tuple[Uses, ...]:
         """For each load the parts that use it, and how many bytes of it."""
-        return tuple(uses_of_load(load, self.jobs, self.parts, self.config) for load in self.loads)
+        return uses_of_loads(self.loads, self.jobs, self.parts, self.config)
 
     @cached_property
     def store_uses(self) -> tuple[Uses, ...]:
         """For each store the part that completed what it stores."""
-        return tuple(uses_of_store(store, self.jobs, self.parts, self.config) for store in self.stores)
+        return uses_of_stores(self.stores, self.jobs, self.parts, self.config)
+
+    @cached_property
+    def _loaded_bytes(self) -> Counter[tuple[SramName, int]]:
+        """(SRAM, layer index) -> bytes that are loaded for the layer."""
+        found: Counter[tuple[SramName, int]] = Counter()
+        for load, uses in zip(self.loads, self.load_uses, strict=True):
+            for tag, count in uses.items():
+                found[load.transfer.sram, self.parts[tag].layer_index] += count
+        return found
 
     def load_bytes_of_layer(self, index: int) -> tuple[int, int, int]:
         """Bytes that are loaded for a layer: weights, instructions (END with a job's last part), activations."""
-        moved = dict.fromkeys(SramName, 0)
-        for load, uses in zip(self.loads, self.load_uses, strict=True):
-            moved[load.transfer.sram] += sum(uses.get(tag, 0) for tag in self.parts_of_layer[index])
-        return moved[SramName.WMEM], moved[SramName.IMEM], moved[SramName.AMEM]
+        weights, instructions, activations = (
+            self._loaded_bytes[sram, index] for sram in (SramName.WMEM, SramName.IMEM, SramName.AMEM)
+        )
+        return weights, instructions, activations
 
     def moved_bytes(self, unit: Unit, tensor: str | None = None) -> int:
         """Bytes that the loads or the stores move by their descriptors; of one tensor or of all."""

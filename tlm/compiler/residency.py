@@ -1,9 +1,12 @@
-"""Who uses which words of an SRAM and where there is room for new ones; from this follows what waits for what."""
+"""Which words of an SRAM are in use, and where new ones have room. This decides what waits for what."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from tlm.compiler.places import Place, Window
 
@@ -15,65 +18,102 @@ class Piece:
     place: Place
     window: Window
 
-    def apart(self, other: Piece | None) -> bool:
+    def apart(self, other: Piece) -> bool:
         """Whether the other is a piece of the same place, and has no word in common."""
-        if other is None or other.place != self.place:
-            return False
         one, two = self.window, other.window
         planes = one.first_plane < two.first_plane + two.planes and two.first_plane < one.first_plane + one.planes
-        return not (planes and one.first_word < two.end_word and two.first_word < one.end_word)
+        return self.place == other.place and not (
+            planes and one.first_word < two.end_word and two.first_word < one.end_word
+        )
 
 
 class Uses:
-    """Who used which words of an SRAM, in order."""
+    """The last user of each word of an SRAM. Users are numbers and come in ascending order; -1 is none."""
 
-    def __init__(self) -> None:
-        self._spans: list[tuple[int, int, Piece | None, int]] = []
+    def __init__(self, words: int) -> None:
+        self._last = np.full(words, -1, np.int32)
 
-    def add(self, first: int, end: int, index: int, piece: Piece | None = None) -> None:
-        """User ``index`` uses words first .. end - 1, or of these only a piece."""
-        if first < end:
-            self._spans.append((first, end, piece, index))
+    def add(self, first: int, end: int, user: int) -> None:
+        """A user takes words first .. end - 1."""
+        self._last[first:end] = user
+
+    def last(self, first: int, end: int) -> int:
+        """The last user of any of these words."""
+        return int(self._last[first:end].max(initial=-1))
+
+    def last_of_windows(self, words: int) -> npt.NDArray[np.int32]:
+        """The last user of any of so many words, for each word as the first of them."""
+        found, length = self._last, 1
+        while length < words:
+            step = min(length, words - length)
+            found = np.maximum(found[:-step], found[step:])
+            length += step
+        return found
+
+
+class StoreUses:
+    """The stores that read words of AMem, by number.
+
+    Args:
+        words: of AMem.
+    """
+
+    def __init__(self, words: int) -> None:
+        self._uses = Uses(words)
+        self._spans: list[tuple[int, int, Piece]] = []
+
+    def add(self, first: int, end: int, piece: Piece) -> None:
+        """The next store reads a piece, which lies in words first .. end - 1."""
+        self._uses.add(first, end, len(self._spans))
+        self._spans.append((first, end, piece))
 
     def last(self, first: int, end: int, piece: Piece | None = None) -> int:
-        """The last user of any of these words, or of a piece of them; -1 if there is none."""
-        for begin, stop, other, index in reversed(self._spans):
-            if begin < end and first < stop and (piece is None or not piece.apart(other)):
+        """The last store that reads any of these words, or of a piece of them."""
+        newest = self._uses.last(first, end)
+        if piece is None:
+            return newest
+        for index in range(newest, -1, -1):
+            begin, stop, other = self._spans[index]
+            if begin < end and first < stop and not piece.apart(other):
                 return index
         return -1
 
 
-@dataclass(slots=True)
 class Blocks:
-    """Allocation of consecutive words of an SRAM, in which blocks stay until they are overwritten."""
+    """Allocation of consecutive words of an SRAM, in which blocks stay until they are overwritten.
 
-    words: int
-    uses: Uses
-    """Which job uses which words."""
-    spans: dict[int, tuple[int, int]] = field(default_factory=dict)
-    """Key -> first word, end."""
-    next: int = 0
+    Args:
+        words: of the SRAM.
+        uses: which job uses which words.
+    """
+
+    def __init__(self, words: int, uses: Uses) -> None:
+        self._words = words
+        self._uses = uses
+        self._spans: dict[int, tuple[int, int]] = {}
+        self._next = 0
 
     def find(self, key: int) -> int | None:
         """Where a block still lies."""
-        return self.spans[key][0] if key in self.spans else None
+        return self._spans[key][0] if key in self._spans else None
 
     def take(self, words: int, needed: Callable[[int], bool]) -> int:
         """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
-        last = self.words - words
-        edges = sorted(edge for first, end in self.spans.values() for edge in (end, first - words))
-        starts = [start for start in dict.fromkeys((self.next, 0, *edges, last)) if 0 <= start <= last]
-        kept = [span for key, span in self.spans.items() if needed(key)]
-
-        def price(start: int) -> tuple[bool, int]:
-            overwrites = any(start < end and first < start + words for first, end in kept)
-            return overwrites, self.uses.last(start, start + words)
-
-        start = min(starts, key=price)
-        stop = self.next = start + words
-        self.spans = {key: span for key, span in self.spans.items() if span[1] <= start or stop <= span[0]}
+        last = self._words - words
+        edges = sorted(edge for first, end in self._spans.values() for edge in (end, first - words))
+        starts = np.array([start for start in dict.fromkeys((self._next, 0, *edges, last)) if 0 <= start <= last])
+        kept = np.zeros(self._words + 1, np.int32)
+        for key, (first, end) in self._spans.items():
+            if needed(key):
+                kept[first + 1 : end + 1] = 1
+        kept_before = kept.cumsum()
+        overwrites = kept_before[starts + words] > kept_before[starts]
+        order = np.lexsort((self._uses.last_of_windows(words)[starts], overwrites))  # equal ones stay in order
+        start = int(starts[order[0]])
+        stop = self._next = start + words
+        self._spans = {key: span for key, span in self._spans.items() if span[1] <= start or stop <= span[0]}
         return start
 
     def put(self, key: int, first: int, words: int) -> None:
         """A block that has been given its place."""
-        self.spans[key] = (first, first + words)
+        self._spans[key] = (first, first + words)

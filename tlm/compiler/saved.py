@@ -1,10 +1,10 @@
 """Programs in files.
 
-A file holds the network, the chip, and what the compiler searched for (:class:`tlm.compiler.program.Choices`); reading
-it makes all else anew, in the compiler's own way. So a file can say nothing that the compiler would not: layers and
-chip are checked as those of any caller, places in AMem as those that the compiler finds itself.
+A file holds the network, the chip, and the results of the compiler's search (:class:`tlm.compiler.program.Choices`).
+The reader compiles the rest again. So a file can say nothing that the compiler would not: layers and chip are checked
+like any caller's, places in AMem like the compiler's own.
 
-Behind a line with the version stand the length of the content (8 bytes), its SHA-256, and the content in MessagePack.
+The first line is the version. The length of the content (8 bytes), its SHA-256, and the content in MessagePack follow.
 """
 
 from __future__ import annotations
@@ -32,8 +32,7 @@ _HEAD = b"tlm.program/2\n"
 """The number grows when older files cannot be read any more."""
 
 _SIZED = struct.Struct(">Q32s")
-_MAX_BYTES = 1 << 31
-"""Of the content: as much as the largest off-chip memory."""
+"""Length and SHA-256 of the content."""
 
 _REMEDY = "give a file that `tlm compile SCENARIO -o FILE` or tlm.save_program wrote"
 _KINDS = {"Conv2d": Conv2d, "MaxPool2d": MaxPool2d}
@@ -77,8 +76,6 @@ def save_program(program: Program, path: str | Path) -> None:
         ),
         enc_hook=_encoded,
     )  # fmt: skip
-    if len(content) > _MAX_BYTES:
-        raise InputError(f"{path}: the program has {len(content)} bytes, but a file holds {_MAX_BYTES} at most")
     try:
         with whole_file(path) as temporary:
             temporary.write_bytes(_HEAD + _SIZED.pack(len(content), hashlib.sha256(content).digest()) + content)
@@ -121,19 +118,11 @@ def _read(path: Path) -> bytes:
                 if start.startswith(b"tlm.program/"):
                     raise InputError(f"{path}: of another version ({start!r}, not {_HEAD.strip()!r}); compile it again")
                 raise InputError(f"{path}: no compiled program (begins with {start!r}); {_REMEDY}")
-            sized = file.read(_SIZED.size)
-            length, digest = _SIZED.unpack(sized.ljust(_SIZED.size, b"\0"))
-            size_bytes = path.stat().st_size - len(_HEAD) - _SIZED.size
-            if length != size_bytes or length > _MAX_BYTES:
-                raise InputError(
-                    f"{path}: damaged ({size_bytes} bytes of content instead of {length}, "
-                    f"{_MAX_BYTES} at most); {_REMEDY}"
-                )
-            content = file.read()
+            sized, content = file.read(_SIZED.size), file.read()
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({_reason(error)}); {_REMEDY}") from None
-    if hashlib.sha256(content).digest() != digest:
-        raise InputError(f"{path}: damaged (its checksum differs); {_REMEDY}")
+    if sized != _SIZED.pack(len(content), hashlib.sha256(content).digest()):
+        raise InputError(f"{path}: damaged (its length or its checksum differs); {_REMEDY}")
     return content
 
 

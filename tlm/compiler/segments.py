@@ -1,4 +1,4 @@
-"""What a plan consists of: segments, each a few consecutive layers computed together, band by band.
+"""A plan consists of segments: a few consecutive layers that are computed together, band by band.
 
 A tensor between segments is either whole in AMem or whole in the off-chip memory. Inside a segment every tensor but the
 last one exists only as the window that the present band needs.
@@ -7,7 +7,7 @@ last one exists only as the window that the present band needs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tlm.compiler.checks import check_parts
 from tlm.compiler.places import tensor_plane_words
@@ -40,30 +40,26 @@ class Segment:
     """Each part's weights stay for all bands, instead of all parts' for each band (single layers only)."""
 
 
-@dataclass(frozen=True, eq=False)
 class Liveness:
-    """When tensors are needed; layers by index."""
+    """When tensors are needed; layers by index.
 
-    network: Network
-    consumers: dict[str, list[int]] = field(init=False)
-    """Tensor -> layers that read it, as input or residual, in order; the same one twice if both."""
-    produced: dict[str, int] = field(init=False)
-    """Tensor -> its layer; -1 for the network's input."""
-    _live: tuple[frozenset[str], ...] = field(init=False)
+    Attributes:
+        consumers: tensor -> layers that read it, as input or residual, in order; the same one twice if both.
+        produced: tensor -> its layer; -1 for the network's input.
+    """
 
-    def __post_init__(self) -> None:
-        consumers: dict[str, list[int]] = {name: [] for name in self.network.tensors}
-        for index in range(len(self.network.layers)):
-            for name in reads(self.network, index):
-                consumers[name].append(index)
-        produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(self.network.layers)}
-        live: list[set[str]] = [set() for _ in range(len(self.network.layers) + 1)]
-        for name, readers in consumers.items():
-            for layer in range(produced[name] + 1, readers[-1] + 1 if readers else 0):
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.consumers: dict[str, list[int]] = {name: [] for name in network.tensors}
+        self.produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(network.layers)}
+        for index in range(len(network.layers)):
+            for name in reads(network, index):
+                self.consumers[name].append(index)
+        live: list[set[str]] = [set() for _ in range(len(network.layers) + 1)]
+        for name in self.consumers:
+            for layer in range(self.produced[name] + 1, self.last_use(name) + 1):
                 live[layer].add(name)
-        object.__setattr__(self, "_live", tuple(map(frozenset, live)))
-        object.__setattr__(self, "consumers", consumers)
-        object.__setattr__(self, "produced", produced)
+        self._live = tuple(map(frozenset, live))
 
     def last_use(self, tensor: str) -> int:
         """Last layer that reads it; -1 if none does."""
@@ -111,13 +107,13 @@ def reads(network: Network, index: int) -> Iterator[str]:
 
 
 def check_segments(network: Network, lanes: int, grain: int, segments: Sequence[Segment]) -> None:
-    """Nothing if segments that come from outside can be written out.
+    """Check segments that come from a file.
 
     Args:
         grain: AMem words at which a load can begin.
 
     Raises:
-        CompileError: they are not all layers in order, or are cut where no load can begin or into too many bands.
+        CompileError: they are not all layers in order, or cut where no load can begin, or cut into too many bands.
     """
     following, parts = 0, 0
     for segment in segments:

@@ -1,4 +1,4 @@
-"""Groups of output channels that are resident together: as few parts of a layer as WMem and IMem allow."""
+"""Groups of output channels that run together: as few parts of a layer as WMem and IMem allow."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def split_groups(
 
 
 def _remedy(memory: str, needed: int, by_parameters: bool) -> str:
-    """What makes a group fit. The engine cannot add partial sums, so its input channels cannot be split."""
+    """How to make a group fit. The engine cannot add partial sums, so input channels cannot be split."""
     if by_parameters and memory == "imem":  # a word for each output channel
         return "give the layer fewer output channels or enlarge the memory"
     fewer = "give the layer fewer input channels or a smaller kernel"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
@@ -19,40 +21,50 @@ def transfer_bytes(transfer: Transfer, config: ChipConfig) -> int:
     return transfer.rows * transfer.row_words * sram_size(transfer.sram, config)[1]
 
 
-def uses_of_load(load: Load, jobs: Sequence[Job], parts: Sequence[Part], config: ChipConfig) -> Uses:
-    """Instructions belong to their part (END to a job's last), weights to the first part that they are loaded for,
+def uses_of_loads(
+    loads: Sequence[Load], jobs: Sequence[Job], parts: Sequence[Part], config: ChipConfig
+) -> tuple[Uses, ...]:
+    """For each load the parts that use it.
+
+    Instructions belong to their part (END to a job's last), weights to the first part that they are loaded for,
     activations to the first part that reads them.
     """
-    match load.transfer.sram:
-        case SramName.IMEM:
-            tags = jobs[load.job].parts
-            words = {tag: parts[tag].instruction_words + (tag == tags[-1]) for tag in tags}
-        case SramName.WMEM:
-            words = dict(_weights(load.transfer, jobs[load.job], parts))
-        case _:
-            return {_reader(load, jobs, parts): transfer_bytes(load.transfer, config)}
-    word_bytes = sram_size(load.transfer.sram, config)[1]
-    return {tag: count * word_bytes for tag, count in words.items()}
+    readers = defaultdict(list)  # tensor -> tags, ascending
+    for tag, part in enumerate(parts):
+        for place in (part.source, part.residual):
+            if place is not None:
+                readers[place.window.tensor].append(tag)
+
+    def words(load: Load) -> Uses:
+        job, transfer = jobs[load.job], load.transfer
+        if transfer.sram is SramName.IMEM:
+            return {tag: parts[tag].instruction_words + (tag == job.parts[-1]) for tag in job.parts}
+        if transfer.sram is SramName.WMEM:
+            loaded = range(transfer.sram_word, transfer.sram_word + transfer.row_words)
+            placed = zip(job.parts, job.wmem_words, job.loads_weights, strict=True)
+            return {tag: parts[tag].weight_words for tag, word, loads in placed if loads and word in loaded}
+        assert load.tensor is not None
+        tags = readers[load.tensor]
+        return {tags[bisect_left(tags, job.parts[0])]: transfer.rows * transfer.row_words}
+
+    def bytes_of(load: Load) -> Uses:
+        word_bytes = sram_size(load.transfer.sram, config)[1]
+        return {tag: count * word_bytes for tag, count in words(load).items() if count}
+
+    return tuple(map(bytes_of, loads))
 
 
-def uses_of_store(store: Store, jobs: Sequence[Job], parts: Sequence[Part], config: ChipConfig) -> Uses:
-    """The last part before it that writes the tensor; a job behind that one may only read it."""
-    ran = [tag for job in jobs[: store.after_job + 1] for tag in job.parts]
-    tag = max(tag for tag in ran if parts[tag].output.window.tensor == store.tensor)
-    return {tag: transfer_bytes(store.transfer, config)}
+def uses_of_stores(
+    stores: Sequence[Store], jobs: Sequence[Job], parts: Sequence[Part], config: ChipConfig
+) -> tuple[Uses, ...]:
+    """For each store the last part before it that writes the tensor; a job behind that one may only read it."""
+    writers = defaultdict(list)  # tensor -> tags, ascending
+    for tag, part in enumerate(parts):
+        writers[part.output.window.tensor].append(tag)
 
+    def uses(store: Store) -> Uses:
+        tags = writers[store.tensor]
+        last = bisect_right(tags, jobs[store.after_job].parts[-1]) - 1
+        return {tags[last]: transfer_bytes(store.transfer, config)}
 
-def _weights(transfer: Transfer, job: Job, parts: Sequence[Part]) -> Iterator[tuple[int, int]]:
-    first, end = transfer.sram_word, transfer.sram_word + transfer.row_words
-    for tag, word, loaded in zip(job.parts, job.wmem_words, job.loads_weights, strict=True):
-        if loaded and first <= word < end and parts[tag].weight_words:
-            yield tag, parts[tag].weight_words
-
-
-def _reader(load: Load, jobs: Sequence[Job], parts: Sequence[Part]) -> int:
-    for job in jobs[load.job :]:
-        for tag in job.parts:
-            residual = parts[tag].residual
-            if load.tensor in (parts[tag].source.window.tensor, None if residual is None else residual.window.tensor):
-                return tag
-    raise AssertionError(f"nobody reads {load.transfer.label}")  # the compiler loads nothing in vain
+    return tuple(map(uses, stores))

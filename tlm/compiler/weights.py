@@ -1,4 +1,4 @@
-"""Weight words and valid patterns: what a layer's weights become in WMem and IMem (engine.md, Layout)."""
+"""The weight words (in WMem) and valid patterns (in IMem) of a layer's weights (engine.md, Layout)."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class LayerWeights:
 
 
 def pack_layer(layer: Layer, columns: int, tiles: int, large: bool) -> LayerWeights:
-    """What a layer needs in WMem and IMem on an array of so many columns.
+    """Pack what a layer needs in WMem and IMem on an array of so many columns.
 
     The groups of a depth-wise or grouped convolution see only some input channels. Each can run as a layer of its own
     on these; that saves the cycle that each pattern word of other channels takes in every pass, and costs a header, and
@@ -110,7 +110,7 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
 
 
 _APART_CYCLES = 32
-"""Roughly what a layer of its own costs beside its parameters: header, emptying, the requantiser's depth."""
+"""Rough cost of one more layer, beside its parameters: header, emptying, the requantiser's depth."""
 
 
 def _block(layer: Conv2d, first: int, end: int) -> tuple[Int8Array, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from tlm.networks.resnet18 import STEM_CHANNELS, Resnet18
 from tlm.reproduction.published import CAPACITY_CHANGE, rounded
@@ -14,8 +14,7 @@ _INT4, _FP16, _FP32 = 4, 16, 32
 """Bits of a weight: INT4 on the chip and FP16 in training are published [P]; 32 is the usual storage of ResNet-18."""
 
 
-@dataclass(frozen=True)
-class Weights:
+class Weights(NamedTuple):
     """Weights of a network by part; whole numbers."""
 
     stem: int
@@ -30,7 +29,7 @@ class Weights:
 
 
 def base_weights(network: Resnet18) -> Weights:
-    """Of the base network: two 3x3 convolutions a block."""
+    """The base network: two 3x3 convolutions a block."""
     return _weights(network, lambda inputs, outputs: (inputs + outputs) * outputs * _TAPS)
 
 
@@ -45,21 +44,16 @@ def fused_weights(network: Resnet18, taps: int) -> Weights:
 
 
 def _weights(network: Resnet18, of_block: Callable[[int, int], int]) -> Weights:
-    shapes = [shape for _, shape in network.blocks()]
+    shapes = [(shape.in_channels, shape.out_channels, shape.stride) for _, shape in network.blocks()]
     return Weights(
         stem=network.input_shape[0] * 7 * 7 * STEM_CHANNELS // network.divisor,
-        blocks=sum(of_block(shape.in_channels, shape.out_channels) for shape in shapes),
-        projections=sum(
-            shape.in_channels * shape.out_channels
-            for shape in shapes
-            if shape.stride != 1 or shape.in_channels != shape.out_channels
-        ),
-        classifier=shapes[-1].out_channels * network.classes,
+        blocks=sum(of_block(inputs, outputs) for inputs, outputs, _ in shapes),
+        projections=sum(inputs * outputs for inputs, outputs, stride in shapes if (outputs, stride) != (inputs, 1)),
+        classifier=shapes[-1][1] * network.classes,
     )
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """One way to read "weight capacity -88 %"."""
 
     name: str
@@ -84,7 +78,7 @@ class Reading:
         return 100 * self.change in rounded(CAPACITY_CHANGE)
 
 
-def readings(network: Resnet18, wmem_words: Mapping[int, int], base_wmem_words: int) -> Iterator[Reading]:
+def readings(network: Resnet18, wmem_words: Mapping[int, int], base_wmem_words: int) -> list[Reading]:
     """Every reading.
 
     Args:
@@ -93,37 +87,30 @@ def readings(network: Resnet18, wmem_words: Mapping[int, int], base_wmem_words: 
         base_wmem_words: the same of the base network.
     """
     base, factored = base_weights(network), factored_weights(network, _TAPS)
-    whole = base.convolutions
-    yield Reading("factored network (PW, DW, PW), projections and stem included", factored.convolutions, whole)
-    yield Reading("factored, without projections", factored.stem + factored.blocks, whole)
-    yield Reading("factored, without stem and projections", factored.blocks, whole)
-    yield Reading("factored, residual blocks alone on both sides", factored.blocks, base.blocks)
-    yield Reading(
-        "factored, classifier included on both sides",
-        factored.convolutions + factored.classifier,
-        whole + base.classifier,
-    )
-    for taps in (3, 1):
-        pruned = factored_weights(network, taps)
-        yield Reading(f"factored, depth-wise kernels pruned to {taps} of 9 taps", pruned.convolutions, whole)
-    for taps in (_TAPS, 3, 1):
-        fused = fused_weights(network, taps)
-        yield Reading(f"fused weights at {taps} of 9 taps, projections and stem included", fused.convolutions, whole)
-        yield Reading(f"fused at {taps} of 9 taps, residual blocks alone on both sides", fused.blocks, base.blocks)
+    pruned = {taps: factored_weights(network, taps).convolutions for taps in (3, 1)}
+    fused = {taps: fused_weights(network, taps) for taps in (_TAPS, 3, 1)}
+    whole, unfactored = base.convolutions, base.convolutions + base.classifier
+    on_both, included = "residual blocks alone on both sides", "projections and stem included"
+    counts = [
+        (f"factored network (PW, DW, PW), {included}", factored.convolutions, whole),
+        ("factored, without projections", factored.stem + factored.blocks, whole),
+        ("factored, without stem and projections", factored.blocks, whole),
+        (f"factored, {on_both}", factored.blocks, base.blocks),
+        ("factored, classifier included on both sides", factored.convolutions + factored.classifier, unfactored),
+    ]
+    for taps, kept in pruned.items():
+        counts.append((f"factored, depth-wise kernels pruned to {taps} of 9 taps", kept, whole))
+    for taps, own in fused.items():
+        counts.append((f"fused weights at {taps} of 9 taps, {included}", own.convolutions, whole))
+        counts.append((f"fused at {taps} of 9 taps, {on_both}", own.blocks, base.blocks))
     for taps, words in sorted(wmem_words.items(), reverse=True):
-        yield Reading(f"words in WMem as compiled at {taps} of 9 taps, classifier included", words, base_wmem_words)
-    yield Reading("taps of the depth-wise kernels at 1 of 9", 1, _TAPS)
-    yield Reading("bits: the base network in INT4 against FP32", _INT4 * whole, _FP32 * whole)
-    yield Reading("bits: the base network in INT4 against FP16", _INT4 * whole, _FP16 * whole)
-    fused = fused_weights(network, _TAPS)
-    yield Reading(
-        "bits: fused weights at 9 of 9 in INT4 against the base in FP16", _INT4 * fused.convolutions, _FP16 * whole
-    )
-    yield Reading(
-        "bits: factored network in INT4 against the base in FP16", _INT4 * factored.convolutions, _FP16 * whole
-    )
-
-
-def nearest(found: list[Reading]) -> Reading:
-    """The reading that comes nearest to the published figure; of equal ones the first."""
-    return min(found, key=lambda one: one.distance)
+        counts.append((f"words in WMem as compiled at {taps} of 9 taps, classifier included", words, base_wmem_words))
+    int4, base_in_fp16 = "in INT4 against the base in FP16", _FP16 * whole
+    counts += [
+        ("taps of the depth-wise kernels at 1 of 9", 1, _TAPS),
+        ("bits: the base network in INT4 against FP32", _INT4 * whole, _FP32 * whole),
+        ("bits: the base network in INT4 against FP16", _INT4 * whole, base_in_fp16),
+        (f"bits: fused weights at 9 of 9 {int4}", _INT4 * fused[_TAPS].convolutions, base_in_fp16),
+        (f"bits: factored network {int4}", _INT4 * factored.convolutions, base_in_fp16),
+    ]
+    return [Reading(*one) for one in counts]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlm.chip.config import ChipConfig
+from tlm.core.errors import SimulationError
 from tlm.networks.resnet18 import STEM_CHANNELS, Resnet18
+from tlm.reproduction.figures import percent
 from tlm.results.result import Result
 
 LARGE_AMEM_WORDS = 1 << 18
@@ -19,7 +21,11 @@ _APART = ("max-pool", "average-pool", "linear")
 
 @dataclass(frozen=True)
 class StepCount:
-    """Steps of a network's layers but pooling and classifier."""
+    """Steps of a network's layers but pooling and classifier.
+
+    Raises:
+        SimulationError: steps without bands are not the derived ones, or too many are computed twice.
+    """
 
     network: str
     derived: int
@@ -30,6 +36,18 @@ class StepCount:
     """Executed with LARGE_AMEM_WORDS."""
     published: int
     """Executed with the published AMem."""
+
+    def __post_init__(self) -> None:
+        if not self.derived == self.unsplit == self.large:
+            raise SimulationError(
+                f"reproduction: {self.network}: {self.large} steps with an AMem of {LARGE_AMEM_WORDS} words and "
+                f"{self.unsplit} unsplit ones, but the shapes give {self.derived}"
+            )
+        if not 0 <= self.excess < MOST_EXCESS:
+            raise SimulationError(
+                f"reproduction: {self.network}: {self.published} steps with the published AMem exceed "
+                f"{self.unsplit} by {percent(self.excess, 2)}, which must stay under {percent(MOST_EXCESS, 0)}"
+            )
 
     @property
     def excess(self) -> float:

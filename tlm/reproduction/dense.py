@@ -15,7 +15,7 @@ from tlm.network.network import Network
 from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
 from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS, EnergyConfig
-from tlm.results.result import Result
+from tlm.results.result import LayerResult
 from tlm.runs.simulate import simulate
 
 _TILES = (5, 13)
@@ -110,32 +110,28 @@ def steady_states(
         chips: they differ in operating point only; the program is compiled for the first of them.
         energy: what events cost; by default the calibrated table.
     """
-    runs = [_runs(layer, tiles, chips, energy) for tiles in _TILES]
-    for chip, short, long in zip(chips, *runs, strict=True):
-        passes = _passes(long) - _passes(short)
-        few, many = short.layers["dense"], long.layers["dense"]
+    few, many = (_results(layer, tiles, chips, energy) for tiles in _TILES)
+    for chip, short, long in zip(chips, few, many, strict=True):
+        passes = long.passes - short.passes
         assert chip.frequency_mhz is not None  # set when a ChipConfig is made
         yield SteadyState(
             layer=layer,
             voltage_v=chip.voltage_v,
             frequency_mhz=chip.frequency_mhz,
-            steps=Fraction(many.steps - few.steps, passes),
-            cycles=Fraction(many.compute_cycles - few.compute_cycles, passes),
-            macs=Fraction(many.macs - few.macs, passes),
-            energy_aj=Fraction(many.energy.compute.total - few.energy.compute.total, passes),
+            steps=Fraction(long.steps - short.steps, passes),
+            cycles=Fraction(long.compute_cycles - short.compute_cycles, passes),
+            macs=Fraction(long.macs - short.macs, passes),
+            energy_aj=Fraction(long.energy.compute.total - short.energy.compute.total, passes),
         )
 
 
-def _passes(result: Result) -> int:
-    return result.layers["dense"].passes
-
-
-def _runs(layer: DenseLayer, tiles: int, chips: tuple[ChipConfig, ...], energy: EnergyConfig | None) -> list[Result]:
+def _results(
+    layer: DenseLayer, tiles: int, chips: tuple[ChipConfig, ...], energy: EnergyConfig | None
+) -> list[LayerResult]:
     first = chips[0]
     shape = (first.columns, layer.channels, layer.kernel, layer.kernel)
     weights = dense_weights(SeededBits(0, layer.name), shape)
     convolution = Conv2d("dense", weights, padding=layer.kernel // 2, shift=np.full(first.columns, _SHIFT))
     network = Network((layer.channels, tiles, first.lanes), [convolution])
-    program = compile_network(network, first)
-    activations = np.asarray(seeded_activations(network.input_shape, 0))
-    return [simulate(program, activations, chip=chip, energy=energy) for chip in chips]
+    program, activations = compile_network(network, first), seeded_activations(network.input_shape, 0)
+    return [simulate(program, activations, chip=chip, energy=energy).layers["dense"] for chip in chips]

@@ -7,38 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from tlm.core.errors import SimulationError
 from tlm.observe.energy_account import priced, tops_per_w
 from tlm.observe.energy_table import AJ_PER_PJ
 from tlm.reproduction.uncertainty import energy_range_aj
 from tlm.results.result import Result
-
-STEM = "conv1"
-FIRST_PW, SECOND_PW, PROJECTION = ".pw1", ".dwpw2", ".shortcut"
-
-BLOCKS = "blocks"
-BESIDE_BLOCKS = ("projections", "stem", "max pooling", "average pooling", "classifier")
-"""Parts of a PW-DW-PW network beside its blocks, in the order of reports."""
-
-
-def group_of(name: str, kind: str) -> str:
-    """Which part of a PW-DW-PW network a layer is: BLOCKS or one of BESIDE_BLOCKS.
-
-    Args:
-        name: as :mod:`tlm.networks.resnet18` and :mod:`tlm.networks.blocks` give it.
-        kind: see :func:`tlm.results.result.layer_kind`.
-
-    Raises:
-        SimulationError: a layer of another network, which would be in no sum.
-    """
-    if name.endswith((FIRST_PW, SECOND_PW)):
-        return BLOCKS
-    if name.endswith(PROJECTION):
-        return "projections"
-    groups = {"max-pool": "max pooling", "average-pool": "average pooling", "linear": "classifier"}
-    if name == STEM or kind in groups:
-        return "stem" if name == STEM else groups[kind]
-    raise SimulationError(f"reproduction: layer {name!r} ({kind}) belongs to no part of a PW-DW-PW network")
 
 
 @dataclass(frozen=True)

@@ -1,65 +1,34 @@
-"""A figure with its label: what was published, what was simulated, and why they differ; and tables in Markdown."""
+"""Numbers as text, and tables in Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from enum import Enum
-
-from tlm.core.labels import Label
 
 
-class Fit(Enum):
-    """Which fit reaches a simulated figure: would it move if the published figure that was fitted were another?"""
+def compared(
+    published: float,
+    simulated: float,
+    unit: str,
+    *,
+    label: str = "[P]",
+    digits: int = 2,
+    published_digits: int | None = None,
+    span: tuple[float, float] | None = None,
+) -> str:
+    """Three cells of a table: the published figure with its label, the simulated one, and the deviation.
 
-    NONE = "none"
-    POWER = "both powers, directly"
-    TABLE = "both powers, by way of the table of energies"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of a comparison."""
-
-    name: str
-    unit: str
-    label: Label
-    """Of the simulated value."""
-    simulated: float
-    why: str
-    """Why it deviates, or what its agreement means: one sentence."""
-    published: float
-    published_label: Label = Label.PUBLISHED
-    """Of ``published``: [P], or [D] where it was derived from published numbers."""
-    digits: int = 2
-    """Behind the decimal point."""
-    fit: Fit = Fit.NONE
-    """What was fitted to it or reaches it."""
-    span: tuple[float, float] | None = None
-    """What the assumed split of energy allows: least and most."""
-    published_digits: int | None = None
-    """The same of the published value; by default ``digits``."""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        """Name, published, simulated, deviation, label, fit, reason: as text, with units."""
-        digits = self.digits if self.published_digits is None else self.published_digits
-        simulated = f"{self.simulated:,.{self.digits}f}"
-        return (
-            self.name,
-            f"{self.published:,.{digits}f} {self.unit} {self.published_label.value}",
-            f"{simulated if self.span is None else with_span(simulated, self.span)} {self.unit}",
-            signed_percent(self.simulated / self.published - 1),
-            self.label.value,
-            self.fit.value,
-            self.why,
-        )
-
-
-def figure_table(figures: Iterable[Figure]) -> str:
-    """A line for each figure; every cell has its own unit and label."""
-    head = ("figure", "published", "simulated", "deviation", "label", "fit that reaches it", "why")
-    return table(head, [one.cells for one in figures], left=(0, 4, 5, 6))
+    Args:
+        published, simulated: in ``unit``.
+        label: of the published figure: [P], or [D] if it was derived from published numbers.
+        digits: of the simulated figure, behind the decimal point.
+        published_digits: of the published figure; by default ``digits``.
+        span: least and most that the assumed split of energy allows.
+    """
+    before = f"{published:,.{digits if published_digits is None else published_digits}f} {unit} {label}"
+    after = f"{simulated:,.{digits}f}"
+    if span is not None:
+        after = with_span(after, span)
+    return f"{before} | {after} {unit} | {signed_percent(simulated / published - 1)}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[int] = (0,)) -> str:

@@ -1,7 +1,8 @@
-"""Runs everything that the comparison needs; results shrink to figures at once, since a result is large."""
+"""Runs everything that the comparison needs. A result shrinks to figures at once, since it is large."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -14,15 +15,13 @@ from tlm.networks.blocks import PwDwPw, build_block
 from tlm.networks.resnet18 import PICTURE, Resnet18, build_resnet18
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.energy_table import EnergyConfig
-from tlm.reproduction.breakdown import breakdown
 from tlm.reproduction.capacity import Reading, readings
+from tlm.reproduction.causes import DENSE_TAPS, Split, cycles_by_cause, energy_by_cause
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, StepCount, derived_steps, executed_steps
 from tlm.reproduction.dense import BENCHMARKS, SteadyState, steady_states
 from tlm.reproduction.efficiency import Efficiency, efficiency_of
-from tlm.reproduction.energy_split import energy_split
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
-from tlm.reproduction.split import DENSE_TAPS, Split
 from tlm.results.result import Result
 from tlm.runs.simulate import simulate
 
@@ -66,27 +65,22 @@ class Extent:
 
 QUICK = Extent(taps=SHOWN_TAPS)
 
-Efficiencies = dict[tuple[int, float], Efficiency]
-"""By (taps, core supply in V)."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measurements:
-    """What was simulated; breakdowns and splits at 0.8 V."""
+    """What was simulated. Names are those of blocks, or NETWORK; breakdowns and splits are at 0.8 V."""
 
     extent: Extent
     dense: list[SteadyState] = field(default_factory=list)
-    blocks: dict[str, Efficiencies] = field(default_factory=lambda: {name: {} for name in BLOCK_NAMES})
-    networks: Efficiencies = field(default_factory=dict)
+    runs: dict[str, dict[tuple[int, float], Efficiency]] = field(default_factory=lambda: defaultdict(dict))
+    """Name -> (taps, core supply in V) -> what the run took."""
     base: list[Efficiency] = field(default_factory=list)
     """The base network at 0.8 V, unpruned and with PRUNED_SHARE of its blocks' single weights removed at random."""
-    breakdowns: dict[str, dict[int, Split]] = field(
-        default_factory=lambda: {name: {} for name in (NETWORK, *BLOCK_NAMES)}
-    )
-    """Block, or NETWORK -> taps -> cycles by cause."""
+    breakdowns: dict[str, dict[int, Split]] = field(default_factory=lambda: defaultdict(dict))
+    """Name -> taps -> cycles by cause."""
     energy: dict[int, Split] = field(default_factory=dict)
     """Taps -> the whole network's energy by cause."""
-    parts: dict[str, dict[int, list[PartCycles]]] = field(default_factory=lambda: {name: {} for name in BLOCK_NAMES})
+    parts: dict[str, dict[int, list[PartCycles]]] = field(default_factory=lambda: defaultdict(dict))
     """Block -> taps -> every part against the formula."""
     counts: list[StepCount] = field(default_factory=list)
     capacity: list[Reading] = field(default_factory=list)
@@ -103,23 +97,18 @@ def measure(extent: Extent, progress: Progress = lambda _: None, energy: EnergyC
     Raises:
         SimulationError: a sum does not close.
     """
-    found = Measurements(extent=extent)
+    work = _Measuring(extent, progress, energy)
     for layer in BENCHMARKS:
         progress(f"dense layer {layer.name}")
-        found.dense.extend(steady_states(layer, chips(), energy))
+        work.found.dense.extend(steady_states(layer, chips(), energy))
     for taps in extent.taps:
         for name in BLOCK_NAMES:
-            progress(f"block {name}, {taps} of {DENSE_TAPS} taps")
-            _measure_block(found, name, taps, energy)
-    wmem_words = {}
-    for taps in extent.taps:
-        progress(f"{NETWORK}, {taps} of {DENSE_TAPS} taps")
-        words = _measure_network(found, taps, progress, energy)
-        if taps in SHOWN_TAPS:
-            wmem_words[taps] = words
-    base_words = _measure_base(found, progress, energy)
-    found.capacity.extend(readings(extent.network(None), wmem_words, base_words))
-    return found
+            work.block(name, taps)
+    wmem_words = {taps: work.network(taps) for taps in extent.taps}
+    shown = {taps: words for taps, words in wmem_words.items() if taps in SHOWN_TAPS}
+    base_words = work.base()
+    work.found.capacity.extend(readings(extent.network(None), shown, base_words))
+    return work.found
 
 
 def chips() -> tuple[ChipConfig, ChipConfig]:
@@ -127,66 +116,66 @@ def chips() -> tuple[ChipConfig, ChipConfig]:
     return ChipConfig.at(FRUGAL_V), ChipConfig.at(FAST_V)
 
 
-def _measure_block(found: Measurements, name: str, taps: int, energy: EnergyConfig | None) -> None:
-    block = found.extent.block(name, taps)
-    activations = seeded_activations(block.input_shape, 0)
-    program = compile_network(build_block(block, activations), chips()[0])
-    result = _simulate_at_both_points(program, activations, energy, found.blocks[name], taps)
-    found.breakdowns[name][taps] = breakdown(name, result, taps)
-    found.parts[name][taps] = list(part_cycles(program, result))
+class _Measuring:
+    """Fills :class:`Measurements`."""
 
+    def __init__(self, extent: Extent, progress: Progress, energy: EnergyConfig | None) -> None:
+        self.found = Measurements(extent=extent)
+        self._progress = progress
+        self._energy = energy
 
-def _measure_network(found: Measurements, taps: int, progress: Progress, energy: EnergyConfig | None) -> int:
-    """Returns the words that it stores in WMem."""
-    spec = found.extent.network(taps)
-    program, activations = _compiled(spec)
-    result = _simulate_at_both_points(program, activations, energy, found.networks, taps)
-    found.breakdowns[NETWORK][taps] = breakdown(NETWORK, result, taps)
-    found.energy[taps] = energy_split(result, taps)
-    if taps in SHOWN_TAPS:
-        name = f"PW-DW-PW, {taps} of {DENSE_TAPS} taps"
-        found.counts.append(_step_count(name, spec, program, activations, result, progress))
-    return _stored_words(program)
+    def block(self, name: str, taps: int) -> None:
+        """Run a block alone."""
+        self._progress(f"block {name}, {taps} of {DENSE_TAPS} taps")
+        spec = self.found.extent.block(name, taps)
+        activations = seeded_activations(spec.input_shape, 0)
+        program = compile_network(build_block(spec, activations), chips()[0])
+        result = self._run(name, taps, program, activations)
+        self.found.parts[name][taps] = list(part_cycles(program, result))
 
+    def network(self, taps: int) -> int:
+        """Run the whole network; returns the words that it stores in WMem."""
+        self._progress(f"{NETWORK}, {taps} of {DENSE_TAPS} taps")
+        spec = self.found.extent.network(taps)
+        program, activations = _compiled(spec)
+        result = self._run(NETWORK, taps, program, activations)
+        self.found.energy[taps] = energy_by_cause(result, taps)
+        if taps in SHOWN_TAPS:
+            self._count_steps(f"PW-DW-PW, {taps} of {DENSE_TAPS} taps", spec, program, activations, result)
+        return _stored_words(program)
 
-def _measure_base(found: Measurements, progress: Progress, energy: EnergyConfig | None) -> int:
-    """The base network; returns the words that it stores in WMem."""
-    progress(f"base {NETWORK}")
-    spec = found.extent.network(None)
-    program, activations = _compiled(spec)
-    result = simulate(program, activations, energy=energy)
-    name = "base, two 3x3 convolutions a block"
-    found.counts.append(_step_count(name, spec, program, activations, result, progress))
-    progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
-    pruned, _ = _compiled(replace(spec, density=1 - float(PRUNED_SHARE)))
-    found.base.extend(map(efficiency_of, (result, simulate(pruned, activations, energy=energy))))
-    return _stored_words(program)
+    def base(self) -> int:
+        """Run the base network, unpruned and pruned at random; returns the words that it stores in WMem."""
+        self._progress(f"base {NETWORK}")
+        spec = self.found.extent.network(None)
+        program, activations = _compiled(spec)
+        result = simulate(program, activations, energy=self._energy)
+        self._count_steps("base, two 3x3 convolutions a block", spec, program, activations, result)
+        self._progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
+        pruned, _ = _compiled(replace(spec, density=1 - float(PRUNED_SHARE)))
+        self.found.base.extend(map(efficiency_of, (result, simulate(pruned, activations, energy=self._energy))))
+        return _stored_words(program)
+
+    def _run(self, name: str, taps: int, program: Program, activations: Int8Array) -> Result:
+        """Run a program at both operating points; returns the result at 0.8 V."""
+        results = [simulate(program, activations, chip=chip, energy=self._energy) for chip in chips()]
+        for result in results:
+            self.found.runs[name][taps, result.chip.voltage_v] = efficiency_of(result)
+        self.found.breakdowns[name][taps] = cycles_by_cause(name, results[0], taps)
+        return results[0]
+
+    def _count_steps(self, name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> None:
+        self._progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
+        chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
+        large, _ = executed_steps(simulate(compile_network(program.network, chip), activations))
+        executed, unsplit = executed_steps(result)
+        self.found.counts.append(StepCount(name, derived_steps(spec, chip), unsplit, large, executed))
 
 
 def _compiled(spec: Resnet18) -> tuple[Program, Int8Array]:
     """A network compiled for 0.8 V, and its input."""
     activations = seeded_activations(spec.input_shape, 0)
     return compile_network(build_resnet18(activations, spec), chips()[0]), activations
-
-
-def _simulate_at_both_points(
-    program: Program, activations: Int8Array, energy: EnergyConfig | None, found: Efficiencies, taps: int
-) -> Result:
-    """Returns the result at 0.8 V."""
-    results = [simulate(program, activations, chip=chip, energy=energy) for chip in chips()]
-    for result in results:
-        found[taps, result.chip.voltage_v] = efficiency_of(result)
-    return results[0]
-
-
-def _step_count(
-    name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result, progress: Progress
-) -> StepCount:
-    progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
-    chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
-    large, _ = executed_steps(simulate(compile_network(program.network, chip), activations))
-    executed, unsplit = executed_steps(result)
-    return StepCount(name, derived_steps(spec, chip), unsplit, large, executed)
 
 
 def _stored_words(program: Program) -> int:

@@ -1,4 +1,4 @@
-"""The whole comparison as a page in Markdown: ``page.md`` with its tables and figures filled in."""
+"""The whole comparison as a page in Markdown. ``page.md`` has the prose, and a name for each figure and long table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from rich.text import Text
 
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V
 from tlm.core.labels import Label
-from tlm.reproduction.capacity import nearest
-from tlm.reproduction.figures import figure_table, signed_percent, table
+from tlm.reproduction.figures import signed_percent, table
 from tlm.reproduction.measure import ALL_TAPS, Measurements
-from tlm.reproduction.published import CAPACITY_CHANGE, FAST_V, FRUGAL_V
-from tlm.reproduction.tables_cycles import breakdown_values, counts_values, formula_values
-from tlm.reproduction.tables_dense import agreeing_figures, calibrated_figures, dense_values, parameter_figures
-from tlm.reproduction.tables_sparse import by_block, energy_table, levels, random_values, sparse_figures
+from tlm.reproduction.published import CAPACITY_CHANGE
+from tlm.reproduction.tables_cycles import cycle_values
+from tlm.reproduction.tables_dense import dense_values, parameter_values
+from tlm.reproduction.tables_sparse import sparse_values
 from tlm.reproduction.uncertainty import FACTOR
 
 
@@ -32,21 +31,12 @@ def page(measured: Measurements) -> str:
     return template.substitute(
         part="" if measured.extent.taps == ALL_TAPS else _part(measured),
         table_labels=table(("label", "meaning"), [(label.value, label.meaning) for label in Label], left=(0, 1)),
-        table_calibrated=figure_table(calibrated_figures(measured)),
-        table_agreeing=figure_table(agreeing_figures(measured)),
-        table_sparse_figures=figure_table(sparse_figures(measured)),
-        table_parameters=figure_table(parameter_figures(measured)),
-        **dense_values(measured),
         factor=FACTOR,
         factor_squared=FACTOR**2,
-        table_levels_frugal=levels(measured, FRUGAL_V),
-        table_levels_fast=levels(measured, FAST_V),
-        table_by_block=by_block(measured),
-        **random_values(measured),
-        table_energy=energy_table(measured),
-        **counts_values(measured),
-        **breakdown_values(measured),
-        **formula_values(measured),
+        **parameter_values(),
+        **dense_values(measured),
+        **sparse_values(measured),
+        **cycle_values(measured),
         **_capacity_values(measured),
         min_voltage=f"{MIN_VOLTAGE_V:g}",
         max_voltage=f"{MAX_VOLTAGE_V:g}",
@@ -73,9 +63,9 @@ def _part(measured: Measurements) -> str:
 
 
 def _capacity_values(measured: Measurements) -> dict[str, str]:
-    found = list(measured.capacity)
-    best = nearest(found)
-    own = nearest([one for one in found if not one.name.startswith("bits")])
+    found = measured.capacity
+    best = min(found, key=lambda one: one.distance)
+    own = min((one for one in found if not one.name.startswith("bits")), key=lambda one: one.distance)
     exact = sum(one.rounds_to_published for one in found)
     rows = []
     for one in found:

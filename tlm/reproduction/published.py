@@ -7,7 +7,6 @@ memories are defaults of :class:`tlm.chip.config.ChipConfig`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -30,10 +29,7 @@ MULTIPLIERS = 32 * 32
 """Of the MAC array [P]."""
 
 MEMORY_MBIT: Mapping[str, int] = {"amem": 2, "wmem": 2, "imem": 1}
-"""Memory -> capacity, Mb of 2^20 bit [P]."""
-
-TOTAL_MBIT = 5
-"""Of all SRAM, Mb [P]."""
+"""Memory -> capacity, Mb of 2^20 bit [P]; 5 Mb together [P]."""
 
 PRUNED_SHARE = "0.88"
 """Of "a randomly pruned model (after 88% pruning)" [P]."""
@@ -64,8 +60,7 @@ def rounded(digits: str) -> Interval:
     return Interval(Fraction(digits) - half, Fraction(digits) + half)
 
 
-@dataclass(frozen=True)
-class ShareOfPeak:
+class ShareOfPeak(NamedTuple):
     """Share of the arithmetic peak that the published figures of one operating point allow [D], 0..1."""
 
     by_efficiency: Interval

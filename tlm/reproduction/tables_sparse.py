@@ -1,54 +1,54 @@
-"""Figures and tables: TOPS/W of pruned blocks and networks, and where the energy goes that the ideal leaves out."""
+"""TOPS/W of pruned blocks and networks, and where the energy goes that the ideal leaves out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tlm.core.labels import Label
-from tlm.reproduction.efficiency import Efficiency, Work, together
-from tlm.reproduction.energy_split import BEYOND_WITHIN, CAUSES, IDEAL, TRANSFERS, WAITS
-from tlm.reproduction.figures import Figure, Fit, percent, table, with_span
-from tlm.reproduction.measure import BLOCK_NAMES, SHOWN_TAPS, Measurements
-from tlm.reproduction.published import FRUGAL_V, PRUNED_SHARE, SPARSE_TOPS_PER_W, TOPS_PER_W, ideal_tops_per_w
-from tlm.reproduction.split import DENSE_TAPS, Split
+from tlm.reproduction.causes import DENSE_TAPS, IDEAL, OF_ENERGY, TRANSFERS, WAITS, Split
+from tlm.reproduction.efficiency import Efficiency, together
+from tlm.reproduction.figures import compared, percent, table, with_span
+from tlm.reproduction.measure import BLOCK_NAMES, NETWORK, SHOWN_TAPS, Measurements
+from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE, SPARSE_TOPS_PER_W, TOPS_PER_W, ideal_tops_per_w
 
 _WAYS = ("within layers", "with everything")
 
 
-def sparse_figures(measured: Measurements) -> list[Figure]:
-    """TOPS/W at 0.8 V of blocks and network at 1/9 and 3/9, beside the ideal."""
-    found = []
+def sparse_values(measured: Measurements) -> dict[str, str]:
+    """The figures and tables of sparse efficiency and of energy."""
+    values = {
+        "blocks_dense": f"{_blocks(measured, DENSE_TAPS).within.tops_per_w:.2f}",
+        "table_levels_frugal": _levels(measured, FRUGAL_V),
+        "table_levels_fast": _levels(measured, FAST_V),
+        "table_by_block": _by_block(measured),
+        "table_random": _random(measured),
+        "random_words": percent(float(PRUNED_SHARE) ** 32),
+        "sparse_gain": f"{float(SPARSE_TOPS_PER_W) / float(TOPS_PER_W[FRUGAL_V]):.2f}",
+        "table_energy": _energy(measured),
+    }
     for taps in (1, 3):
         split = measured.energy[taps]
-        runs = {
-            "four blocks alone": (
-                _blocks(measured, taps),
-                _block_reason(measured, taps),
-                "besides the causes within layers: a block alone is loaded and stored, with waits, DMA and host",
-            ),
-            "whole network": (
-                measured.networks[taps, FRUGAL_V],
-                f"of the run's energy the ideal arithmetic is {percent(split.share(IDEAL), 0)}; "
-                f"{_largest(split, BEYOND_WITHIN, 3)}",
-                f"besides the causes within layers: {_largest(split, (TRANSFERS, WAITS), 2)}",
-            ),
-        }
-        for what, (run, within, whole) in runs.items():
-            found += [
-                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.within, within, _WAYS[0]),
-                _sparse_figure(f"{what} at {taps}/{DENSE_TAPS}", taps, run.whole, whole, _WAYS[1]),
-            ]
-    return found
+        values[f"ideal_share_{taps}"] = percent(split.share(IDEAL), 0)
+        values[f"largest_within_{taps}"] = _largest(split, OF_ENERGY[1:-2], 3)
+        values[f"largest_beside_{taps}"] = _largest(split, (TRANSFERS, WAITS), 2)
+        label, digits = ("[P]", 1) if taps == 1 else ("[D]", 2)
+        runs = {"blocks": _blocks(measured, taps), "network": measured.runs[NETWORK][taps, FRUGAL_V]}
+        for what, run in runs.items():
+            for way, work in (("within", run.within), ("whole", run.whole)):
+                values[f"{what}_{taps}_{way}"] = compared(
+                    ideal_tops_per_w(taps, FRUGAL_V), work.tops_per_w, "TOPS/W",
+                    label=label, published_digits=digits, span=work.span,
+                )  # fmt: skip
+    return values
 
 
-def levels(measured: Measurements, volts: float) -> str:
+def _levels(measured: Measurements, volts: float) -> str:
     """Levels of pruning at an operating point."""
     rows = []
     for taps in measured.extent.taps:
-        network = measured.networks[taps, volts]
+        network = measured.runs[NETWORK][taps, volts]
         work = network.whole
         row = [f"{taps}/{DENSE_TAPS}", f"{ideal_tops_per_w(taps, volts):.2f}"]
-        row += [cell for one in (_blocks(measured, taps, volts), network) for cell in _both_ways(one)]
+        row += [*_both_ways(_blocks(measured, taps, volts)), *_both_ways(network)]
         row += [f"{network.power_mw:.0f}", f"{network.time_us / 1000:.2f}", f"{work.off_chip_aj / 1e12:,.0f}"]
         row += [percent(work.off_chip_aj / (work.core_aj + work.off_chip_aj), 0), f"{work.with_off_chip:.2f}"]
         rows.append(row)
@@ -59,24 +59,25 @@ def levels(measured: Measurements, volts: float) -> str:
     return table(head, rows)
 
 
-def by_block(measured: Measurements) -> str:
+def _by_block(measured: Measurements) -> str:
     """Each block alone, at 0.8 V."""
-    rows = []
-    for name in BLOCK_NAMES:
-        runs = [measured.blocks[name][taps, FRUGAL_V] for taps in SHOWN_TAPS]
-        rows.append((name, *(cell for run in runs for cell in _both_ways(run))))
-    return table(("block", *(f"{taps}/{DENSE_TAPS}, {way}" for taps in SHOWN_TAPS for way in _WAYS)), rows)
+    head = ("block", *(f"{taps}/{DENSE_TAPS}, {way}" for taps in SHOWN_TAPS for way in _WAYS))
+    rows = [
+        (name, *(cell for taps in SHOWN_TAPS for cell in _both_ways(measured.runs[name][taps, FRUGAL_V])))
+        for name in BLOCK_NAMES
+    ]
+    return table(head, rows)
 
 
-def random_values(measured: Measurements) -> dict[str, str]:
-    """What each reading of "randomly pruned" gives."""
-    share = float(PRUNED_SHARE)
-    single = f"single weights: {percent(share, 0)} of each convolution of the residual blocks, base network"
-    taps = f"taps per channel: 8 of {DENSE_TAPS} of each depth-wise kernel, PW-DW-PW"
+def _random(measured: Measurements) -> str:
+    """Each reading of "randomly pruned"."""
+    share = percent(float(PRUNED_SHARE), 0)
+    single = f"single weights: {share} of each convolution of the residual blocks, base network"
+    per_channel = f"taps per channel: 8 of {DENSE_TAPS} of each depth-wise kernel, PW-DW-PW"
     readings = {
         f"{single}, whole network": measured.base,
-        f"{taps}, whole network": [measured.networks[count, FRUGAL_V] for count in (DENSE_TAPS, 1)],
-        f"{taps}, four blocks alone": [_blocks(measured, count) for count in (DENSE_TAPS, 1)],
+        f"{per_channel}, whole network": [measured.runs[NETWORK][taps, FRUGAL_V] for taps in (DENSE_TAPS, 1)],
+        f"{per_channel}, four blocks alone": [_blocks(measured, taps) for taps in (DENSE_TAPS, 1)],
     }
     rows = []
     for name, (before, after) in readings.items():
@@ -84,18 +85,13 @@ def random_values(measured: Measurements) -> dict[str, str]:
         gain = after.within.tops_per_w / before.within.tops_per_w
         rows.append((name, f"{before.cycles:,}", f"{after.cycles:,}", saved, _both_ways(after)[0], f"{gain:.2f}"))
     head = ("reading", "cycles, unpruned", "cycles, pruned", "saved", "TOPS/W, pruned", "times the unpruned")
-    return {
-        "random_words": percent(share**32),
-        "sparse_gain": f"{float(SPARSE_TOPS_PER_W) / float(TOPS_PER_W[FRUGAL_V]):.2f}",
-        "table_random": table(head, rows),
-    }
+    return table(head, rows)
 
 
-def energy_table(measured: Measurements) -> str:
-    """What the ideal leaves out, in energy; the parts add up to the run exactly."""
+def _energy(measured: Measurements) -> str:
     splits = [measured.energy[taps] for taps in SHOWN_TAPS]
     rows = []
-    for cause in (*CAUSES, None):
+    for cause in (*OF_ENERGY, None):
         row = [cause or "total"]
         for split in splits:
             row += [f"{float(split.units(cause)):.2f}", percent(split.share(cause))]
@@ -104,32 +100,13 @@ def energy_table(measured: Measurements) -> str:
     return table(("cause", *(f"{taps}/{DENSE_TAPS}, {unit}" for taps in SHOWN_TAPS for unit in units)), rows)
 
 
-def _sparse_figure(name: str, taps: int, work: Work, why: str, way: str) -> Figure:
-    published = taps == 1
-    return Figure(
-        name=f"{name}, {FRUGAL_V} V, {way}", unit="TOPS/W", label=Label.PREDICTED, fit=Fit.TABLE, span=work.span,
-        simulated=work.tops_per_w,
-        published=float(SPARSE_TOPS_PER_W) if published else ideal_tops_per_w(taps, FRUGAL_V),
-        published_label=Label.PUBLISHED if published else Label.DERIVED, published_digits=1 if published else 2,
-        why=why,
-    )  # fmt: skip
-
-
 def _both_ways(run: Efficiency) -> list[str]:
     """TOPS/W within layers and with everything."""
     return [with_span(f"{work.tops_per_w:.2f}", work.span) for work in (run.within, run.whole)]
 
 
 def _blocks(measured: Measurements, taps: int, volts: float = FRUGAL_V) -> Efficiency:
-    return together([measured.blocks[name][taps, volts] for name in BLOCK_NAMES])
-
-
-def _block_reason(measured: Measurements, taps: int) -> str:
-    return (
-        f"the blocks start from {_blocks(measured, DENSE_TAPS).within.tops_per_w:.2f} TOPS/W at 9/9 instead of "
-        f"{TOPS_PER_W[FRUGAL_V]}, since last tiles are partly empty, and short passes fill the pipeline and write back "
-        f"as often as those at 9/9, for {percent((1 + taps) / 10, 0)} of the steps"
-    )
+    return together([measured.runs[name][taps, volts] for name in BLOCK_NAMES])
 
 
 def _largest(split: Split, causes: Iterable[str], count: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
@@ -108,20 +108,14 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
         "output_dtype": result.outputs.dtype.name,
         "accuracy": evaluation.accuracy,
         "histogram": None if histogram is None else {str(key): value for key, value in histogram.items()},
-        "inputs": [_input_record(one) for one in evaluation.inputs],
-        "chip": {item.name: getattr(result.chip, item.name) for item in fields(result.chip)},
+        "inputs": [asdict(one) | {"top": _scores(one)} for one in evaluation.inputs],
+        "chip": asdict(result.chip),
         "chip_labels": chip_labels(result.chip),
     }
 
 
-def _input_record(one: EvaluatedInput) -> dict[str, Any]:
-    return {
-        "name": one.name,
-        "input_sha256": one.input_sha256,
-        "output_sha256": one.output_sha256,
-        "top": None if one.top is None else [{"class": index, "score": score} for index, score in one.top],
-        "label": one.label,
-    }
+def _scores(one: EvaluatedInput) -> list[dict[str, int]] | None:
+    return None if one.top is None else [{"class": index, "score": score} for index, score in one.top]
 
 
 def print_evaluation(evaluation: Evaluation, console: Console) -> None:

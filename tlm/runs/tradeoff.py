@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
-from tlm.network.layers import Conv2d
 from tlm.networks.stored import StoredNetwork, load_network
 from tlm.runs.simulate import simulate
 
 if TYPE_CHECKING:
     from tlm.inputs.integer_arrays import Int8Array
-    from tlm.network.network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,21 +62,8 @@ def tradeoff_point(path: Path, activations: Int8Array, chip: ChipConfig | None =
         off_chip_uj=result.energy.off_chip_pj / 1e6,
         tops_per_w=result.tops_per_w,
         dense_tops_per_w=2 * result.dense_macs / core_pj,
-        weight_bytes=weight_bytes(stored.network, result.chip),
+        weight_bytes=sum(layer.weight_words for layer in result.layers.values()) * result.chip.wmem_word_bytes,
     )
-
-
-def weight_bytes(network: Network, chip: ChipConfig) -> int:
-    """Bytes of the weight words with a non-zero weight: ``columns`` outputs x input channel x tap (engine.md)."""
-    words = 0
-    for layer in network.layers:
-        if isinstance(layer, Conv2d):
-            used = layer.full_weights() != 0
-            words += sum(
-                int(used[first : first + chip.columns].any(axis=0).sum())
-                for first in range(0, layer.out_channels, chip.columns)
-            )
-    return words * chip.columns // 2
 
 
 def tradeoff_record(points: Iterable[TradeoffPoint]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tlm.chip.system import System
 from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.jobs import Job, Load, Store
 from tlm.compiler.program import Program
-from tlm.compiler.schedule import Scheduler
+from tlm.compiler.schedule import schedule
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.sockets import Phase
 
@@ -58,7 +58,7 @@ def order(jobs: Sequence[Job], loads: Sequence[Load], stores: Sequence[Store], c
     """The steps; "run i" starts job i."""
     numbered = [replace(one, imem_word=index) for index, one in enumerate(jobs)]
     job_cycles = [cycles] * len(jobs) if isinstance(cycles, int) else cycles
-    return ", ".join(map(text, Scheduler(CHIP, numbered, loads, stores, job_cycles).schedule().steps))
+    return ", ".join(map(text, schedule(CHIP, numbered, loads, stores, job_cycles).steps))
 
 
 def test_each_unit_does_its_work_in_order_one_at_a_time() -> None:
