@@ -48,12 +48,12 @@ def sweep(
         where: expressions over keys that every point has to meet.
         overrides: ``"chip.voltage_v=0.8"``, for all points.
         directory: keep results there; a sweep that was interrupted goes on.
-        processes: by default one a core; 1 means this process.
+        processes: by default one per core; 1 means this process.
         dask: a scheduler's address, or "local".
         executor: anything else that speaks ``concurrent.futures.Executor``.
 
     Returns:
-        A row a point, in their order: a DataFrame if pandas is installed, else a list of dictionaries.
+        One row per point, in their order: a DataFrame if pandas is installed, else a list of dictionaries.
 
     Raises:
         InputError: anything wrong with what was asked, before anything runs.

@@ -66,7 +66,7 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
     """Workers as the options ask for them.
 
     Args:
-        processes: of this machine, by default one a core; 1 means this process.
+        processes: of this machine, by default one per core; 1 means this process.
         dask: address of a scheduler (``tcp://host:8786``), or ``local``.
 
     Raises:
@@ -117,7 +117,7 @@ def _pool(count: int) -> ProcessPoolExecutor:
     context.set_forkserver_preload(["tlm.sweeps.task"])
     resource_tracker.ensure_running()  # would undo the mask below
     before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core leaves nothing for further threads
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
     try:
         forkserver.ensure_running()
