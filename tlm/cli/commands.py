@@ -61,29 +61,18 @@ def _repeated(*names: str, **options: Any) -> Argument:
 
 _RESULT = "result.json, or the directory that holds it"
 _NAMED = "or the name of one that `tlm list` shows"
-_SCENARIO = _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}")
-_SET = _repeated(
-    "--set",
-    dest="overrides",
-    metavar="KEY=VALUE",
-    help="change a key of the scenario, e.g. --set chip.voltage_v=0.8 (may be repeated)",
+_SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
+_SCENARIO = (
+    _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}"),
+    _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
 )
+_WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
+_LEVELS = "pass (small; default) or cycle (everything; default with a window or in fidelity cycle)"
 
 TRACES = (
     _path("--wave", "--vcd", metavar="FILE", help="write a waveform, .vcd or .fst, and a layout for GTKWave"),
-    _argument(
-        "--wave-level",
-        dest="level",
-        metavar="LEVEL",
-        help="what the waveform shows: pass (small; default) or cycle (everything; default with a window or in "
-        "fidelity cycle)",
-    ),
-    _argument(
-        "--trace-window",
-        dest="window",
-        metavar="WINDOW",
-        help="cycles that the waveform shows: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B",
-    ),
+    _argument("--wave-level", dest="level", metavar="LEVEL", help=f"what the waveform shows: {_LEVELS}"),
+    _argument("--trace-window", dest="window", metavar="WINDOW", help=f"which cycles the waveform shows: {_WINDOWS}"),
     _number("--wave-limit-mb", dest="limit_mb", help="end a waveform of every cycle at N megabytes (default: 256)"),
     _path("--timeline", metavar="FILE", help="write a trace for timeline viewers (Perfetto), .json or .json.gz"),
 )
@@ -94,7 +83,7 @@ COMMANDS = {
         "run a scenario and compare its outputs with the golden model",
         (
             _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml) or Python script, {_NAMED}"),
-            _SET,
+            *_SCENARIO[1:],
             _path("-o", "--output", metavar="DIR", help="write result.json and outputs.npz there"),
             _argument("--fidelity", metavar="NAME", help="model of the chip: pass (fast; default) or cycle (detailed)"),
             *TRACES,
@@ -106,48 +95,28 @@ COMMANDS = {
     "eval": Command(
         "evaluate many inputs exactly, and simulate the timing once",
         (
-            _SCENARIO,
-            _SET,
-            _argument(
-                "--images", metavar="PATH", nargs="+", help="use these images, or directories of them, as inputs"
-            ),
-            _path("--fashion-mnist", metavar="DIR", help="use the test images of Fashion-MNIST there as inputs"),
-            _number(
-                "--count",
-                least=1,
-                help="number of inputs: the first N images, or as many seeds or variants of the scenario's input "
-                "(default: all images, or one input)",
-            ),
+            *_SCENARIO,
+            _argument("--images", metavar="PATH", nargs="+", help="evaluate image files, or directories of them"),
+            _path("--fashion-mnist", metavar="DIR", help="evaluate the test images of Fashion-MNIST there"),
+            _number("--count", least=1, help="number of inputs (default: all images, or the scenario's one input)"),
             _number("--top", metavar="K", least=1, default=5, help="classes to show for each input (default: 5)"),
             _number(
-                "--check",
-                metavar="K",
-                least=0,
-                default=1,
-                help="compare the first K inputs with the golden model (default: 1)",
+                "--check", metavar="K", least=0, default=1, help="check the first K by the golden model (default: 1)"
             ),
             _path("-o", "--output", metavar="DIR", help="write eval.json and outputs.npz there"),
         ),
+        "Evaluate many inputs exactly, and simulate the timing once. By default the inputs are the scenario's: seeds "
+        "from input.seed on, variants of its image, or the images of its sample.",
     ),
     "sweep": Command(
         "run a scenario with many settings",
         (
-            _SCENARIO,
-            _SET,
-            _repeated(
-                "--over",
-                metavar="KEY=VALUES",
-                help="vary a key: chip.amem_banks=1,2,4,8 or network.taps=1..9 or fidelity=pass,cycle (may be "
-                "repeated)",
-            ),
+            *_SCENARIO,
+            _repeated("--over", metavar="KEY=VALUES", help="vary a key, e.g. chip.amem_banks=1,2,4 (may be repeated)"),
             _number("--sample", help="draw N points instead of running every combination"),
             _argument("--method", metavar="NAME", help="how to draw: lhs (Latin hypercube; default) or random"),
             _number("--seed", help="seed of the draws (default: 0)"),
-            _repeated(
-                "--where",
-                metavar="EXPRESSION",
-                help="keep points that meet it: 'chip.amem_banks * chip.amem_words <= 65536' (may be repeated)",
-            ),
+            _repeated("--where", metavar="EXPRESSION", help="keep the points that meet it (may be repeated)"),
             _path("-o", "--output", metavar="DIR", help="directory of the results (default: SCENARIO.sweep)"),
             _number("--processes", help="processes on this machine (default: one per core)"),
             _argument("--dask", metavar="ADDRESS", help="use the workers of a Dask scheduler; 'local' starts some"),
@@ -156,7 +125,7 @@ COMMANDS = {
         ),
         "Run every combination of the values, or a sample of them, on all cores or on a Dask cluster. Each result is "
         "stored in DIR/sweep.sqlite as its point ends. The same command, or `tlm sweep DIR`, continues an interrupted "
-        "sweep.",
+        "sweep. Values: 1,2,4,8 or 1..9 or pass,cycle. Expressions: 'chip.amem_banks * chip.amem_words <= 65536'.",
     ),
     "report": Command(
         "write one HTML file with figures and tables of a run or sweep",
@@ -187,15 +156,10 @@ COMMANDS = {
         "pip install 'cartesian-tlm[plot]'",
     ),
     "explain": Command(
-        "say what limits a run, and simulate what changes would gain",
+        "say what bounds a run, and simulate what changes would buy",
         (
             _path("result", metavar="RESULT", help=_RESULT),
-            _path(
-                "--files",
-                metavar="DIR",
-                help="directory of the files that the scenario reads (default: beside RESULT, here, then the "
-                "scenarios)",
-            ),
+            _path("--files", metavar="DIR", help="directory of the files that the scenario reads"),
             _switch("--no-runs", "explain only what the file says; simulate nothing"),
         ),
     ),
@@ -228,17 +192,12 @@ COMMANDS = {
     "tradeoff": Command(
         "compare accuracy, cycles and energy of trained networks",
         (
-            _argument(
-                "networks",
-                metavar="NETWORK",
-                nargs="*",
-                help="networks of the package by name, or .npz files of `tlm train` (default: every level of model 2)",
-            ),
+            _argument("networks", metavar="NETWORK", nargs="*", help="name of a network of the package, or .npz file"),
             _argument("--voltage", metavar="V", type=float, default=1.1, help="core supply (default: 1.1)"),
             _path("-o", "--output", metavar="DIR", help="write tradeoff.json and tradeoff.png there"),
         ),
         "Simulate trained networks and show the accuracy that their cards give beside cycles, energy, TOPS/W and "
-        "weights. The picture needs matplotlib: pip install 'cartesian-tlm[plot]'",
+        "weights; by default of every level of model 2. Needs matplotlib for -o: pip install 'cartesian-tlm[plot]'",
     ),
     "import": Command(
         "read a quantised ONNX network (needs onnx)",
@@ -255,9 +214,9 @@ COMMANDS = {
     ),
     "compile": Command(
         "show how a scenario is tiled and placed, and save the program",
-        (_SCENARIO, _SET, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
+        (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
     ),
-    "disasm": Command("print the instructions that a scenario compiles to", (_SCENARIO, _SET)),
+    "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
     "list": Command("list the scenarios in ./scenarios and in the package"),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),

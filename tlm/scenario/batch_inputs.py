@@ -13,7 +13,7 @@ from tlm.inputs.images import image_files, load_images
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.inputs.labelled import LabelledImages
 from tlm.network.network import Network
-from tlm.scenario.sections import blaming
+from tlm.scenario.blame import blaming
 from tlm.training.datasets import load_fashion_mnist
 
 _SHIFT_PARTS = 8

@@ -16,14 +16,15 @@ from tlm.inputs.labelled import LabelledImages, load_sample
 from tlm.network.layers import activation_range, check_values
 from tlm.networks.seeded import seeded_activations
 from tlm.scenario.batch_inputs import BatchInputs, image_variant, labelled_inputs, variants_of
+from tlm.scenario.blame import blaming
 from tlm.scenario.catalog import shipped
-from tlm.scenario.sections import MAX_SEED, Section, Seed, Shape, Size, blaming
+from tlm.scenario.sections import MAX_SEED, InputKind, Seed, Shape, Size
 
 DEFAULT_SAMPLE = "fashion_mnist_test"
 """Images that come with the package."""
 
 
-class RandomInput(Section, frozen=True, tag="random"):
+class RandomInput(InputKind, frozen=True, tag="random"):
     """Activations drawn from a seed; equal on every machine."""
 
     seed: Seed = 0
@@ -34,21 +35,13 @@ class RandomInput(Section, frozen=True, tag="random"):
     """[C, H, W]; by default what the network asks for, or [32, 16, 16] if it takes any."""
 
     def activations(self, wanted: Shape | None) -> Int8Array:
-        """int8 (C, H, W), of the shape that the network wants, if it wants one.
-
-        Raises:
-            InputError: ``shape`` differs from it.
-        """
+        """int8 (C, H, W), of the shape that the network wants, if it wants one."""
         if self.shape is not None:
             _check_shape(self.shape, wanted, "input.shape")
         return seeded_activations(wanted or self.shape or (32, 16, 16), self.seed, self.signed)
 
     def batch(self, own: Int8Array, count: int) -> BatchInputs:
-        """``own`` and more of them, from the seeds that follow.
-
-        Raises:
-            InputError: the last seed comes too soon.
-        """
+        """``own`` and more of them, from the seeds that follow."""
         if self.seed + count - 1 > MAX_SEED:
             raise InputError(f"{count} inputs from input.seed {self.seed} on pass the last seed, {MAX_SEED}; give less")
         channels, height, width = own.shape
@@ -56,7 +49,7 @@ class RandomInput(Section, frozen=True, tag="random"):
         return BatchInputs(names, lambda index: seeded_activations(shape, self.seed + index, self.signed))
 
 
-class NpyInput(Section, frozen=True, tag="npy"):
+class NpyInput(InputKind, frozen=True, tag="npy"):
     """Activations from a .npy file: an integer array (C, H, W)."""
 
     file: str
@@ -65,11 +58,7 @@ class NpyInput(Section, frozen=True, tag="npy"):
     """Activations are -8..7 instead of 0..15."""
 
     def activations(self, wanted: Shape | None) -> Int8Array:
-        """The file's array, checked.
-
-        Raises:
-            InputError: no such file, not an integer array of three dimensions, wrong shape, values outside 4 bits.
-        """
+        """The file's array, checked."""
         with blaming("input.file"):
             array = read_arrays(Path(self.file))
             if isinstance(array, dict):
@@ -89,11 +78,7 @@ class NpyInput(Section, frozen=True, tag="npy"):
         return array.astype(np.int8)
 
     def batch(self, own: Int8Array, count: int) -> BatchInputs:
-        """``own`` alone.
-
-        Raises:
-            InputError: more than one input.
-        """
+        """``own`` alone."""
         name = Path(self.file).name
         if count > 1:
             raise InputError(
@@ -102,7 +87,7 @@ class NpyInput(Section, frozen=True, tag="npy"):
         return BatchInputs((name,), lambda _: own)
 
 
-class ImageInput(Section, frozen=True, tag="image"):
+class ImageInput(InputKind, frozen=True, tag="image"):
     """Activations from an image file, for a network with three input channels."""
 
     signed: ClassVar[bool] = False
@@ -115,12 +100,7 @@ class ImageInput(Section, frozen=True, tag="image"):
     """Columns; by default what the network asks for, or 224 if it takes any."""
 
     def activations(self, wanted: Shape | None) -> Int8Array:
-        """int8 (3, H, W), 0..15: red, green and blue.
-
-        Raises:
-            InputError: a network with another number of channels, another height or width than the network's, a file
-                that is no image that can be read.
-        """
+        """int8 (3, H, W), 0..15: red, green and blue."""
         channels, height, width = wanted or (3, self.height or 224, self.width or 224)
         if channels != 3:
             raise InputError(
@@ -134,11 +114,7 @@ class ImageInput(Section, frozen=True, tag="image"):
             return load_image(self.file, height, width)
 
     def batch(self, own: Int8Array, count: int) -> BatchInputs:
-        """``own`` and variants of it (:func:`tlm.scenario.batch_inputs.image_variant`).
-
-        Raises:
-            InputError: there are not so many.
-        """
+        """``own`` and variants of it (:func:`tlm.scenario.batch_inputs.image_variant`)."""
         name, most = Path(self.file).name, variants_of(own)
         if count > most:
             raise InputError(
@@ -149,7 +125,7 @@ class ImageInput(Section, frozen=True, tag="image"):
         return BatchInputs(names, lambda index: image_variant(own, index))
 
 
-class SampleInput(Section, frozen=True, tag="sample"):
+class SampleInput(InputKind, frozen=True, tag="sample"):
     """Real labelled images from one file; those that follow are the further inputs of a batch."""
 
     signed: ClassVar[bool] = False
@@ -163,11 +139,7 @@ class SampleInput(Section, frozen=True, tag="sample"):
     """Which image is the first."""
 
     def activations(self, wanted: Shape | None) -> Int8Array:
-        """int8 (C, H, W), 0..15: the image at ``index``.
-
-        Raises:
-            InputError: an unreadable file, too few images, another shape than the network's.
-        """
+        """int8 (C, H, W), 0..15: the image at ``index``."""
         images = self._loaded()
         if self.index >= len(images):
             raise InputError(f"input.index: {self.index} is not allowed; the file has images 0..{len(images) - 1}")
@@ -179,11 +151,7 @@ class SampleInput(Section, frozen=True, tag="sample"):
         return image
 
     def batch(self, own: Int8Array, count: int) -> BatchInputs:
-        """The images from ``index`` on, with their labels.
-
-        Raises:
-            InputError: there are not so many.
-        """
+        """The images from ``index`` on, with their labels."""
         images = self._loaded()
         left = len(images) - self.index
         if count > left:

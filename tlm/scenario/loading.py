@@ -20,9 +20,9 @@ from tlm.networks.builder import NetworkBuilder
 from tlm.observe.energy_table import EnergyConfig
 from tlm.results.result import tensor_sha256
 from tlm.scenario.batch_inputs import BatchInputs
+from tlm.scenario.blame import blaming
 from tlm.scenario.checking import checked, placed
 from tlm.scenario.schema import PATH_KEYS, Scenario
-from tlm.scenario.sections import blaming
 from tlm.scenario.sources import Source, merged, override_source, read_sources
 from tlm.traces.trace_options import TraceOptions
 

@@ -14,8 +14,9 @@ from tlm.networks.builder import NetworkBuilder
 from tlm.networks.resnet18 import BLOCKS, Resnet18, add_resnet18
 from tlm.networks.stack import StackLayer, add_stack
 from tlm.networks.stored import StoredNetwork, load_network
+from tlm.scenario.blame import blaming
 from tlm.scenario.catalog import shipped
-from tlm.scenario.sections import TWO, Section, Seed, Shape, Share, Size, blaming
+from tlm.scenario.sections import TWO, NetworkKind, Seed, Shape, Share, Size
 
 Stride: TypeAlias = Annotated[int, Meta(ge=1, le=255)]
 Pad: TypeAlias = Annotated[int, Meta(ge=0, le=1023)]
@@ -27,7 +28,7 @@ _BLOCKS = Meta(min_length=8, max_length=8)
 LayerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
-class BlockNetwork(Section, frozen=True, tag="pw_dw_pw_block"):
+class BlockNetwork(NetworkKind, frozen=True, tag="pw_dw_pw_block"):
     """The PW-DW-PW block of a ResNet-18 stage, its depth-wise kernels pruned to ``taps``."""
 
     stage: Literal["conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "conv5_1", "conv5_2"] = "conv3_2"
@@ -56,15 +57,10 @@ class BlockNetwork(Section, frozen=True, tag="pw_dw_pw_block"):
     @property
     def input_shape(self) -> Shape | None:
         """(C, H, W) that the network takes."""
-        block = self._block()
-        return block.in_channels, block.height, block.width
+        return self._block().input_shape
 
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: more taps than the kernel has.
-        """
+        """Build the network, calibrated on the builder's input."""
         add_block(builder, self._block(), self.seed)
 
     def _block(self) -> PwDwPw:
@@ -120,7 +116,7 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Name of a tensor of the output's shape that is added before requantisation."""
 
 
-class LayersNetwork(Section, frozen=True, tag="layers"):
+class LayersNetwork(NetworkKind, frozen=True, tag="layers"):
     """Layers listed one by one in [[network.layers]] tables."""
 
     layers: tuple[LayerSection, ...] = (LayerSection(),)
@@ -131,17 +127,8 @@ class LayersNetwork(Section, frozen=True, tag="layers"):
     """Path of an .npz file, relative to this scenario file, with arrays "<layer>.weights" and, if the requantisation is
     not to be calibrated, "<layer>.bias", ".multiplier", ".shift", ".residual_multiplier"."""
 
-    @property
-    def input_shape(self) -> Shape | None:
-        """None: the network takes what the input gives."""
-        return None
-
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: layers that do not fit; an unreadable or unfitting weights file.
-        """
+        """Build the network, calibrated on the builder's input."""
         layers = [self._layer(index) for index in range(len(self.layers))]
         if self.weights is None:
             add_stack(builder, layers, self.seed)
@@ -170,7 +157,7 @@ class LayersNetwork(Section, frozen=True, tag="layers"):
         return StackLayer(**{**structs.asdict(layer), **changed})
 
 
-class Resnet18Network(Section, frozen=True, tag="resnet18"):
+class Resnet18Network(NetworkKind, frozen=True, tag="resnet18"):
     """ResNet-18, whole or one stage of it, with seeded weights."""
 
     variant: Literal["pw_dw_pw", "base"] = "pw_dw_pw"
@@ -200,11 +187,7 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
         return Resnet18(size=self.size, stage=self.stage).input_shape
 
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: keys of the other variant; an unreadable or unfitting file of patterns.
-        """
+        """Build the network, calibrated on the builder's input."""
         foreign = ("taps", "patterns") if self.variant == "base" else ("density",)
         for key in foreign:
             if getattr(self, key) is not None:
@@ -228,7 +211,7 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
         add_resnet18(builder, network)
 
 
-class TrainedNetwork(Section, frozen=True, tag="trained"):
+class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
     """A trained network, as `tlm train` writes it: weights, biases, multipliers and shifts are used as they are."""
 
     model: str | None = None
@@ -242,11 +225,7 @@ class TrainedNetwork(Section, frozen=True, tag="trained"):
         return self._stored().network.input_shape
 
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Add the stored layers.
-
-        Raises:
-            InputError: an unreadable file, an input of another shape or range.
-        """
+        """Add the stored layers."""
         network = self._stored().network
         if builder.input_shape != network.input_shape or builder.signed_input != network.signed_input:
             kind = "signed" if network.signed_input else "unsigned"

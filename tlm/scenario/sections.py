@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
-from tlm.core.errors import InputError
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.networks.builder import NetworkBuilder
+from tlm.scenario.batch_inputs import BatchInputs
 
 Shape: TypeAlias = tuple[int, int, int]
 
@@ -24,13 +24,38 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
     """Base of all sections that come in several kinds."""
 
 
-@contextmanager
-def blaming(key: str) -> Iterator[None]:
-    """Complaints within the block are headed by the key, or the option, that is to blame."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        name = error.filename
-        raise InputError(f"{key}: {name} does not exist; a path in a scenario file is relative to that file") from None
-    except InputError as error:
-        raise InputError(f"{key}: {error}") from None
+class InputKind(Section, frozen=True):
+    """What every kind of input does; each has a key or a constant ``signed``, too: -8..7 instead of 0..15."""
+
+    def activations(self, wanted: Shape | None) -> Int8Array:
+        """int8 (C, H, W), of the shape that the network wants, if it wants one.
+
+        Raises:
+            InputError: a file that cannot be read or holds something else; another shape than the wanted one.
+        """
+        raise NotImplementedError
+
+    def batch(self, own: Int8Array, count: int) -> BatchInputs:
+        """``own``, which :meth:`activations` gave, and further inputs, ``count`` in all.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        raise NotImplementedError
+
+
+class NetworkKind(Section, frozen=True):
+    """What every kind of network does."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """(C, H, W) that the network takes; None: whatever the input gives."""
+        return None
+
+    def add_to(self, builder: NetworkBuilder) -> None:
+        """Add the layers, calibrated on the builder's input where the file does not give their requantisation.
+
+        Raises:
+            InputError: keys or files that do not fit each other or the input.
+        """
+        raise NotImplementedError
