@@ -38,7 +38,8 @@ MODULE = "tlm.core.module.Module"
 WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
 """Know the blocks and bind their sockets."""
 
-CONTRACTS = {f"tlm.chip.{name}" for name in ("engine", "dma", "unit", "sequencer", "sram", "datapath")}
+BASES = {f"tlm.chip.base.{name}" for name in ("engine", "dma", "unit", "sequencer", "sram")}
+CONTRACTS = BASES | {"tlm.chip.engine"}
 """Base classes of blocks and of their wiring: what the models share."""
 
 Graph = Mapping[str, set[str]]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, seed, settings
-from images import Images, geometry_of
+from images import Images, aligned, geometry_of
 from oracles import conv_integer
 from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 
@@ -52,7 +52,7 @@ def by_step(images: Images) -> npt.NDArray[np.int32]:
                 words, select = plans[tile, tap]
                 starts = [(g.input_base_word + channel * plane + i) * word_bytes for i in words]
                 fetched = b"".join(images.amem[start : start + word_bytes] for start in starts)
-                activations = kernels.align(fetched, select, g.lanes, g.input_signed)
+                activations = aligned(fetched, select, g.input_signed)
                 weights = images.wmem[next_word * weight_bytes : (next_word + 1) * weight_bytes]
                 kernels.mac_step(acc, activations, weights, g.lanes, g.columns)
                 next_word += 1
