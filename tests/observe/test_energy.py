@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks
 from energy_cases import array_aj, expected_of_run, kernel_layer, output_words, pointwise, steady_state
+from examples import examples
 from fidelities import both
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import tlm as package
@@ -145,7 +146,7 @@ def check_clock(energy: Energy, cycles: int, computing: int, instructions: int, 
     assert (left, 0 <= more <= instructions) == (0, True)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(40, suppress_health_check=list(HealthCheck))
 @given(case=networks(), chip=chips(), wmem_words=st.sampled_from((None, 64, 256)))
 def test_sums_close_in_both_fidelities(case: NetworkCase, chip: ChipConfig, wmem_words: int | None) -> None:
     try:

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
 from tlm.results.files import check_writable
-from tlm.training.recipe import Recipe, load_recipe
-from tlm.training.requirements import require_torch
+from tlm.training.recipe import Recipe, load_recipe, require_torch
 
 
 def run(arguments: argparse.Namespace) -> int:

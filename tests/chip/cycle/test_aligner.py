@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from block_bench import CHIP, BlockBench, convolution, layer_payload, of_pass
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from images import amem_image
 
@@ -66,7 +67,7 @@ def expected_lanes(
     return found
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(3, 9), st.integers(3, 9), st.sampled_from((1, 2)), st.sampled_from((0, 1)), st.data())
 def test_every_lane_gets_its_pixel(height: int, width: int, stride: int, pad: int, data: st.DataObject) -> None:
     activations = np.random.default_rng(height * width).integers(0, 16, (2, height, width))

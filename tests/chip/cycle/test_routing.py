@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import combinations, product
 
 import pytest
+from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def test_every_map_of_eight_lanes_is_routed() -> None:
     assert count == 12_870
 
 
+@examples(100)
 @given(st.sampled_from((8, 16, 32, 64)), st.data())
 def test_maps_of_any_width_are_routed(lanes: int, data: st.DataObject) -> None:
     word = data.draw(st.lists(st.integers(0, 15), min_size=lanes, max_size=lanes))
@@ -66,6 +68,7 @@ def test_a_map_that_changes_the_order_is_refused() -> None:
         route((4, 4, -1, -1, -1, -1, -1, -1))
 
 
+@examples(100)
 @given(
     st.sampled_from((8, 32)),
     st.integers(1, 4),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from examples import examples
 from hypothesis import given, seed, settings
 from images import Images, aligned, geometry_of
 from oracles import conv_integer
@@ -81,11 +82,12 @@ def check_sums(case: Case) -> None:
         assert not sums[:, g.out_pixels :].any(), f"{method.__name__}: lanes beyond the last pixel are not 0"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lanes", ARRAY_SIZES)
 @pytest.mark.parametrize("columns", ARRAY_SIZES)
 def test_generated_layers_equal_onnxruntime(lanes: int, columns: int) -> None:
     @seed(100 * lanes + columns)
-    @settings(max_examples=50)
+    @examples(50)
     @given(cases(lanes, columns))
     def check(case: Case) -> None:
         check_sums(case)

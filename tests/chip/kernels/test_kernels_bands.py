@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from band_programs import BandCase, band_cases
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from images import aligned
 
@@ -20,7 +21,7 @@ from tlm.chip.kernels.timing import Placement, predict, predict_placements
 from tlm.network import golden as reference
 from tlm.network.layers import Conv2d
 
-GENERATED = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+GENERATED = examples(150, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
