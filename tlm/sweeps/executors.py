@@ -149,6 +149,8 @@ def _begin_worker() -> None:
 
 @contextmanager
 def _client(address: str, processes: int) -> Iterator[Client]:
+    if address != LOCAL:
+        _knock(address)
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -162,7 +164,6 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         ):
             yield client
         return
-    _knock(address)
     try:
         client = Client(address, timeout=_GREET_S, set_as_default=False)
     except (OSError, ValueError) as error:
