@@ -17,9 +17,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from tlm.sweeps.api import run_plan
 from tlm.sweeps.executors import SerialExecutor, Workers
 from tlm.sweeps.plan import Request, make_plan
+from tlm.sweeps.runner import run_plan
 from tlm.sweeps.store import open_store
 
 SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "resnet18_conv3_2_3of9.toml"

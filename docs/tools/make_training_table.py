@@ -12,7 +12,7 @@ from pathlib import Path
 from tlm.inputs.labelled import load_sample
 from tlm.networks.stored import load_network
 from tlm.runs.tradeoff import TradeoffPoint, tradeoff_point
-from tlm.scenario.trained import shipped, shipped_files
+from tlm.scenario.catalog import shipped, shipped_files
 
 PAGE = Path(__file__).resolve().parents[1] / "training.md"
 PICTURE = PAGE.parent / "images" / "tradeoff.png"

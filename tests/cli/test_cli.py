@@ -15,6 +15,8 @@ import pytest
 from command import SCENARIOS, files, refused, tlm
 
 import tlm as package
+from tlm.cli import main as package_main
+from tlm.cli.commands import COMMANDS
 from tlm.inputs.natural_order import natural_key
 from tlm.results.result import tensor_sha256
 
@@ -37,6 +39,19 @@ def test_help_names_every_command_and_the_exit_status(tmp_path: Path) -> None:
     for word in ("run", "list", "info", "disasm", "schema", "130  interrupted"):
         assert word in done.stdout
     assert tlm(cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
+def test_every_help_fits_80_columns(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        package_main([*command, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: {' '.join(['tlm', *command])} [-h]")
+    assert max(map(len, text.splitlines())) <= 80
+    assert "%%" not in text
 
 
 def test_list_shows_scenarios_and_scripts() -> None:

@@ -294,6 +294,7 @@ def test_a_report_keeps_hostile_names_as_text(
         ("\udcff", 2, "a name or text cannot be encoded"),
         (OSError(errno.EIO, "two\nlines", "a\nname"), 1, "a\\nname: two\\nlines"),
         (ConnectionResetError(errno.EPIPE, "Broken pipe"), 1, "Broken pipe"),
+        (KeyboardInterrupt("a decoder's own words"), 130, "interrupted; no result was written\n"),
     ],
 )
 def test_what_python_raises_is_one_sentence(
@@ -305,6 +306,7 @@ def test_what_python_raises_is_one_sentence(
         raise error
 
     monkeypatch.setattr("tlm.scenario.catalog.catalog", fail)
+    monkeypatch.setattr("atexit.register", lambda *_: None)  # it would end the tests with them
     assert main(["list"]) == status
     complaint = capsys.readouterr().err
     assert complaint.startswith(f"tlm: {said}")

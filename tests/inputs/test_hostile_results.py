@@ -18,7 +18,7 @@ from test_hostile_files import complaint, refusal
 from timing_project import Project, body
 
 from tlm.core.errors import InputError, TlmError
-from tlm.sweeps.store import _refusal
+from tlm.sweeps.store import refusal as meaning
 from tlm.testing.baseline import Row, Section, difference_table, read_sections
 
 VALUES: tuple[Any, ...] = (None, -1, 0, 1, 7.5, 2**62, 10**30, 1e300, "x", "", [], {}, True, [1, "a"], {"a": {"b": 1}})
@@ -118,26 +118,34 @@ def swept(statement: str) -> None:
 
 
 EDITS = {
-    "UPDATE results SET cycles = 'x'": "swept/sweep.sqlite: point 0: cycles: 'x' is no INTEGER value; restore the file",
-    "UPDATE results SET energy_pj = 1e999": "swept/sweep.sqlite: point 0: energy_pj: inf is no REAL value",
-    "UPDATE results SET error = x'ff'": r"swept/sweep.sqlite: point 0: error: b'\xff' is no TEXT value",
     "UPDATE results SET error = CAST(x'ff' AS TEXT)": "swept: swept/sweep.sqlite is no store of a sweep, or",
-    "UPDATE points SET parameters = '{}'": "swept/sweep.sqlite: point 0: parameters: '{}' are no values of",
-    "UPDATE points SET parameters = '{\"chip.amem_banks\": NaN}'": "swept/sweep.sqlite: point 0: parameters: ",
-    "UPDATE about SET value = '7' WHERE name = 'axes'": "swept/sweep.sqlite: axes: '7' is no list of keys; restore",
+    "UPDATE points SET parameters = '{}' WHERE point = 1": "swept: swept/sweep.sqlite is no store of a sweep, or",
     "UPDATE about SET value = 7 WHERE name = 'schema'": "swept/sweep.sqlite: schema: '7' is not 'tlm.sweep/1'",
-    "DELETE FROM about WHERE name = 'scenario'": "swept/sweep.sqlite: scenario: None is no name; restore the file",
-    "DROP TABLE points": "swept/sweep.sqlite: schema: None is not 'tlm.sweep/1'",
+    "DELETE FROM about WHERE name = 'scenario'": "swept: swept/sweep.sqlite is no store of a sweep, or damaged (the ",
+    "DROP TABLE points": "swept: swept/sweep.sqlite is no store of a sweep, or damaged (no such table: ",
     "DELETE FROM points": "swept/sweep.sqlite: there is no point in it; `tlm sweep swept` makes them",
 }
+IMPOSSIBLE = (
+    "UPDATE results SET cycles = 'x'",
+    "UPDATE results SET energy_pj = 1e999",
+    "UPDATE results SET error = x'ff'",
+    "UPDATE points SET parameters = '7'",
+    "UPDATE points SET parameters = '{\"chip.amem_banks\": NaN}'",
+)
 
 
 @pytest.mark.parametrize("statement", EDITS)
 def test_edited_stores(statement: str, here: Path) -> None:
     swept(statement)
     assert complaint("report", "swept").startswith(EDITS[statement])
-    if "ff" in statement or "NaN" in statement:
+    if "ff" in statement:
         assert outcome(["sweep", "s.toml", "-o", "swept", "--processes", "1"], here) in (0, 2)
+
+
+@pytest.mark.parametrize("statement", IMPOSSIBLE)
+def test_edits_that_the_store_itself_refuses(statement: str) -> None:
+    with pytest.raises(sqlite3.IntegrityError):
+        swept(statement)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +161,7 @@ def test_edited_stores(statement: str, here: Path) -> None:
 def test_what_sqlite_complains_of(name: str, kind: type, message: str) -> None:
     error = sqlite3.OperationalError("why")
     error.sqlite_errorname = name
-    found = _refusal(Path("x.sqlite"), "-o", error)
+    found = meaning(Path("x.sqlite"), "-o", error)
     assert type(found) is kind
     assert str(found).startswith(f"-o: {message}")
 

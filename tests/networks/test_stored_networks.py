@@ -17,8 +17,8 @@ from tlm.core.errors import InputError
 from tlm.inputs.labelled import load_sample
 from tlm.networks.stored import JSON_NAME, StoredNetwork, load_network, save_network
 from tlm.networks.weights import stored_weights
+from tlm.scenario.catalog import shipped, shipped_files
 from tlm.scenario.loading import load_scenario
-from tlm.scenario.trained import shipped, shipped_files
 from tlm.training.datasets import FASHION_MNIST_DIRECTORY
 
 

@@ -23,11 +23,10 @@ from tlm.compiler.compile import compile_network
 from tlm.core.errors import InputError
 from tlm.scenario.loading import load_scenario
 from tlm.sweeps import task as tasks
-from tlm.sweeps.api import open_tasks, run_plan
 from tlm.sweeps.columns import CAUSES, FAILED, OK
 from tlm.sweeps.executors import SerialExecutor, Workers, workers
 from tlm.sweeps.plan import Plan, Request, make_plan
-from tlm.sweeps.runner import run_tasks
+from tlm.sweeps.runner import open_tasks, run_plan, run_tasks
 from tlm.sweeps.store import Store, open_store, read_store
 from tlm.sweeps.task import Outcome, Task, compile_key
 
@@ -36,7 +35,7 @@ SERIAL = Workers(SerialExecutor, 1, "this process")
 
 
 def new_store(plan: Plan) -> Store:
-    store = Store.in_memory()
+    store = Store(sqlite3.connect(":memory:"))
     store.begin(plan)
     return store
 
@@ -195,16 +194,14 @@ def test_a_point_that_kills_its_worker_is_given_up_and_no_other_is(small: Path) 
 
 def test_outputs_that_differ_from_the_golden_model_are_found(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(small, Request(["chip.amem_banks=1,2"]))
-    monkeypatch.setattr(tasks, "_networks", tasks.Kept(1))
-    monkeypatch.setattr(tasks, "_checks", tasks.Kept(9))
-    build = tasks._build
+    golden = tasks._job.__wrapped__
 
-    def wrong(task: Task) -> Any:
-        job = build(task)
-        assert job.golden is not None
+    def wrong(group: tasks.Keyed[Task]) -> Any:
+        job = golden(group)
         return replace(job, golden={**job.golden, "c2": job.golden["c2"] + 1})
 
-    monkeypatch.setattr(tasks, "_build", wrong)
+    tasks._program.cache_clear()
+    monkeypatch.setattr(tasks, "_job", wrong)
     rows = rows_of(plan)
     assert [row["status"] for row in rows] == ["differs", "differs"]
     assert {row["error"] for row in rows} == {"the outputs of c2 differ from the golden model"}

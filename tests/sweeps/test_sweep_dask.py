@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,9 +18,9 @@ import pytest
 from command import refused
 
 from tlm.core.errors import InputError
-from tlm.sweeps.api import run_plan
 from tlm.sweeps.executors import SerialExecutor, Workers, workers
 from tlm.sweeps.plan import Request, make_plan
+from tlm.sweeps.runner import run_plan
 from tlm.sweeps.store import Store
 from tlm.sweeps.task import Outcome
 
@@ -74,7 +75,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 def rows_of(path: Path, over: list[str], ready: Workers, ended: Any = lambda _: None) -> list[dict[str, Any]]:
     plan = make_plan(path, Request(over))
-    store = Store.in_memory()
+    store = Store(sqlite3.connect(":memory:"))
     store.begin(plan)
     run_plan(plan, store, ready, ended)
     return store.rows()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -46,7 +45,6 @@ def test_the_level_follows_from_what_is_asked_for(small: Path, tmp_path: Path) -
 
 
 def test_what_an_interrupted_run_has_left_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = argparse.Namespace(wave=None, wave_level=None, trace_window=None, wave_limit_mb=None, timeline=None)
     paths = [tmp_path / name for name in ("new.vcd", "old.json")]
     paths[1].write_text("of another run")
 
@@ -54,7 +52,7 @@ def test_what_an_interrupted_run_has_left_is_said(tmp_path: Path, capsys: pytest
         paths[0].write_text("of this run")
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), trace_messages(arguments, paths):
+    with pytest.raises(KeyboardInterrupt), trace_messages({}, paths):
         run()
     assert capsys.readouterr().err == f"tlm: the run up to its end is in {paths[0]}\n"
 

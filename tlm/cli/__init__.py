@@ -1,9 +1,4 @@
-"""The command ``tlm``: one module a subcommand.
-
-A command's module has ``add_parser(commands)``, which declares its arguments, and ``run(arguments)``, which does the
-work and returns the exit status. Modules import what they need inside ``run``, since every start pays for the
-declarations of all of them.
-"""
+"""The command ``tlm``: ``commands`` declares the command line, ``main`` runs it, a module per command does the work."""
 
 from tlm.cli.main import main
 

@@ -1,29 +1,14 @@
 """``tlm disasm``: the instructions that a scenario compiles to."""
 
-from __future__ import annotations
-
 import argparse
-from typing import TYPE_CHECKING
 
-from tlm.cli.arguments import add_scenario, load, naming
-
-if TYPE_CHECKING:
-    from tlm.cli.arguments import Commands
-
-
-def add_parser(commands: Commands) -> None:
-    """The arguments of ``tlm disasm``."""
-    parser = commands.add_parser("disasm", help="print a scenario's compiled IMem words in readable form")
-    add_scenario(parser)
-    parser.set_defaults(run=run)
+import tlm
+from tlm.scenario.catalog import find_scenario
+from tlm.scenario.loading import load_scenario
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compile and print."""
-    import tlm
-
-    job = load(arguments).build()
-    with naming(arguments.scenario):
-        program = tlm.compile(job.network, job.chip)
-    print(program.disassemble().rstrip("\n"))
+    job = load_scenario(find_scenario(arguments.scenario), arguments.overrides).build()
+    print(tlm.compile(job.network, job.chip).disassemble().rstrip("\n"))
     return 0

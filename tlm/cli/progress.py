@@ -1,4 +1,4 @@
-"""Progress on stderr, where a person watches."""
+"""Progress on stderr, where a person watches; nothing where stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -11,50 +11,35 @@ from tlm.core.errors import one_line
 
 @contextmanager
 def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """A spinner with the elapsed time, or a bar if there is a total; gives what counts one step.
-
-    Nothing is shown where stderr is no terminal.
-    """
+    """A spinner with the elapsed time, or a bar with the remaining time if there is a total; gives what counts one."""
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich import progress as columns
 
     from tlm.results.console import Terminal
 
-    bar = (BarColumn(), MofNCompleteColumn()) if total is not None else ()
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), *bar, TimeElapsedColumn())
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as shown:
-        task = shown.add_task(text, total=total)
-        yield lambda: shown.advance(task)
-
-
-@contextmanager
-def rated_progress(text: str, total: int, unit: str) -> Iterator[Callable[[], None]]:
-    """A bar with the rate and the remaining time; gives what counts one step."""
-    if not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, Task, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    from tlm.results.console import Terminal
-
-    class Rate(TextColumn):
-        def render(self, task: Task) -> Text:
-            speed = task.finished_speed or task.speed
-            return Text("" if speed is None else f"{speed:,.1f} {unit}/s")
-
-    bar = (BarColumn(), MofNCompleteColumn(), Rate(""), TimeRemainingColumn())
-    with Progress(
-        TextColumn("{task.description}", markup=False), *bar, console=Terminal(stderr=True), transient=True
+    known = total is not None
+    bar = (columns.BarColumn(), columns.MofNCompleteColumn(), columns.TimeRemainingColumn()) if known else ()
+    words = columns.TextColumn("{task.description}", markup=False)
+    console = Terminal(stderr=True)
+    with columns.Progress(
+        columns.SpinnerColumn(), words, *bar, columns.TimeElapsedColumn(), console=console, transient=True
     ) as shown:
         task = shown.add_task(text, total=total)
         yield lambda: shown.advance(task)
 
 
-def show(text: str) -> None:
-    """One line that the next overwrites; an empty text clears it. Nothing if stderr is no terminal."""
-    if sys.stderr.isatty():
-        plain = getattr(sys.stderr, "plain", sys.stderr)
-        print(f"\r\x1b[K{one_line(text)}", end="", file=plain, flush=True)
+@contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """One line that each text overwrites, and that is cleared at the end; gives what shows a text."""
+
+    def show(text: str) -> None:
+        if sys.stderr.isatty():
+            plain = getattr(sys.stderr, "plain", sys.stderr)
+            print(f"\r\x1b[K{one_line(text)}", end="", file=plain, flush=True)
+
+    try:
+        yield show
+    finally:
+        show("")

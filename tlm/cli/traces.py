@@ -9,110 +9,61 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from tlm.cli.commands import TRACES
 from tlm.core.errors import InputError, TlmError, TraceWarning, one_line
+from tlm.results.files import check_writable_file
+from tlm.traces.trace_options import TraceOptions
 
-if TYPE_CHECKING:
-    from tlm.traces.trace_options import TraceOptions
+Given = Mapping[str, Any]
+"""Key of the scenario's section [trace] -> what its option says."""
 
-TRACE_FLAGS = {
-    "wave": "--wave",
-    "wave_level": "--wave-level",
-    "trace_window": "--trace-window",
-    "wave_limit_mb": "--wave-limit-mb",
-    "timeline": "--timeline",
-}
-"""Name of the parsed option -> flag."""
-
-_KEYS = {
-    "wave": "wave", "level": "wave_level", "window": "trace_window", "limit_mb": "wave_limit_mb", "timeline": "timeline"
-}  # fmt: skip
-"""Key of the scenario's section -> name of the parsed option."""
+_FLAGS = {option.key: option.names[0] for option in TRACES}
 
 
-def add_traces(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    group = parser.add_argument_group("traces (docs/waveforms.md)")
-    group.add_argument(
-        "--wave", "--vcd", metavar="FILE", type=Path, help="write a waveform, .vcd or .fst, with a layout for GTKWave"
-    )
-    group.add_argument(
-        "--wave-level",
-        metavar="LEVEL",
-        help="pass (cheap, default) or cycle (everything; fidelity cycle, default with a window)",
-    )
-    group.add_argument(
-        "--trace-window",
-        metavar="WINDOW",
-        help="cycles of the waveform: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B",
-    )
-    group.add_argument(
-        "--wave-limit-mb", metavar="N", type=int, help="end a waveform of every cycle at N megabytes (default 256)"
-    )
-    group.add_argument(
-        "--timeline", metavar="FILE", type=Path, help="write a trace for timeline viewers (Perfetto), .json or .json.gz"
-    )
+def traces_given(arguments: argparse.Namespace) -> Given:
+    """The options for traces that were given."""
+    return {key: value for key in _FLAGS if (value := getattr(arguments, key)) is not None}
 
 
-def trace_options(arguments: argparse.Namespace, section: TraceOptions, directory: Path) -> TraceOptions:
-    """What to record: the scenario's section, with what the options change.
+def trace_options(given: Given, section: TraceOptions, directory: Path) -> TraceOptions:
+    """What to record: the scenario's section, with what the options change; its files can be written.
 
     Args:
-        arguments: parsed options.
+        given: the options.
         section: of the scenario.
         directory: where the section's relative paths belong.
 
     Raises:
         InputError: an option or the section asks for what cannot be.
     """
-    given = _given(arguments)
-    placed = {
-        key: directory / path for key in ("wave", "timeline") if (path := getattr(section, key)) is not None
-    }  # fmt: skip
-    try:
-        options = replace(section, **(placed | given))
+    paths = {"wave": section.wave, "timeline": section.timeline}
+    placed = {key: directory / path for key, path in paths.items() if path is not None}
+    with _naming_options(given):
+        options = replace(section, **{**placed, **given})
         if "limit_mb" in given and (options.wave is None or options.level == "pass"):
             raise InputError("trace.limit_mb: limits a waveform of every cycle, but none is asked for; leave it out")
-        return options
-    except InputError as error:
-        raise InputError(_by_flag(str(error), given)) from None
-
-
-def _by_flag(message: str, given: Mapping[str, Any]) -> str:
-    """A message that names flags instead of keys of the section, if flags were given at all."""
-    for key, name in _KEYS.items() if given else ():
-        message = message.replace(f"trace.{key}", TRACE_FLAGS[name])
-    return message
-
-
-def check_trace_files(trace: TraceOptions) -> None:
-    """Nothing if the files can be written.
-
-    Raises:
-        InputError: headed by the option that a user would change.
-    """
-    from tlm.results.files import check_writable_file
-
-    for path in trace.wave_files():
+    for path in options.wave_files():
         check_writable_file(path, "--wave")
-    if trace.timeline_path is not None:
-        check_writable_file(trace.timeline_path, "--timeline")
+    if options.timeline_path is not None:
+        check_writable_file(options.timeline_path, "--timeline")
+    return options
 
 
 @contextmanager
-def trace_messages(arguments: argparse.Namespace, files: Sequence[Path]) -> Iterator[None]:
+def trace_messages(given: Given, files: Sequence[Path]) -> Iterator[None]:
     """Say on stderr, in one line each, what a trace lacks and what an unfinished run has left in ``files``.
 
     Errors name the options that were given.
     """
     before = [_written(path) for path in files]
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, _naming_options(given):
         warnings.simplefilter("always", TraceWarning)
         try:
             yield
-        except InputError as error:
-            raise InputError(_by_flag(str(error), _given(arguments))) from None
+        except InputError:
+            raise
         except (KeyboardInterrupt, TlmError):
             left = [str(path) for path, old in zip(files, before, strict=True) if _written(path) != old]
             if left:
@@ -120,7 +71,22 @@ def trace_messages(arguments: argparse.Namespace, files: Sequence[Path]) -> Iter
             raise
         finally:
             for one in caught:
-                print(f"tlm: warning: {one_line(_by_flag(str(one.message), _given(arguments)))}", file=sys.stderr)
+                print(f"tlm: warning: {one_line(_with_flags(str(one.message), given))}", file=sys.stderr)
+
+
+@contextmanager
+def _naming_options(given: Given) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_with_flags(str(error), given)) from None
+
+
+def _with_flags(message: str, given: Given) -> str:
+    """A message that names flags instead of keys of the section, if flags were given at all."""
+    for key, flag in _FLAGS.items() if given else ():
+        message = message.replace(f"trace.{key}", flag)
+    return message
 
 
 def _written(path: Path) -> tuple[int, int] | None:
@@ -130,9 +96,3 @@ def _written(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_mtime_ns
-
-
-def _given(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Key of the section -> what its option says."""
-    found = {key: getattr(arguments, name) for key, name in _KEYS.items()}
-    return {key: value for key, value in found.items() if value is not None}

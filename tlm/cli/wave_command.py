@@ -8,22 +8,11 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 
-if TYPE_CHECKING:
-    from tlm.cli.arguments import Commands
-
 _DUMPS = (".vcd", ".fst")
 _HOW = "`tlm run SCENARIO --wave FILE.vcd` makes one"
-
-
-def add_parser(commands: Commands) -> None:
-    """The arguments of ``tlm wave``."""
-    parser = commands.add_parser("wave", help="open a waveform in GTKWave or Surfer")
-    parser.add_argument("path", metavar="PATH", type=Path, help="a .vcd, .fst or .gtkw file, or a directory with one")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -51,17 +40,22 @@ def find_dump(path: Path) -> Path:
         InputError: there is none, or there are several.
     """
     if path.is_dir():
-        return _only_dump(path)
-    if path.suffix == ".gtkw":
-        found = [path.with_suffix(suffix) for suffix in _DUMPS if path.with_suffix(suffix).is_file()]
-        if not found:
-            raise InputError(f"{path}: the dump that it shows is not beside it ({path.stem}.vcd or .fst); {_HOW}")
-        return found[0]
-    if path.suffix not in _DUMPS:
+        found = sorted(one for one in path.iterdir() if one.suffix in _DUMPS)
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found)
+            raise InputError(f"{path}: several waveforms ({names}); name one of them")
+        missing = f"no waveform in this directory; {_HOW}"
+    elif path.suffix == ".gtkw":
+        found = [dump for suffix in _DUMPS if (dump := path.with_suffix(suffix)).is_file()]
+        missing = f"the dump that it shows is not beside it ({path.stem}.vcd or .fst); {_HOW}"
+    elif path.suffix in _DUMPS:
+        found = [path] if path.is_file() else []
+        missing = f"no such file; {_HOW}"
+    else:
         raise InputError(f"{path}: is no waveform; give a .vcd, .fst or .gtkw file, or a directory with one; {_HOW}")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; {_HOW}")
-    return path
+    if not found:
+        raise InputError(f"{path}: {missing}")
+    return found[0]
 
 
 def layout_of(dump: Path) -> Path:
@@ -77,13 +71,3 @@ def viewer_command(dump: Path) -> Sequence[str] | None:
     if shutil.which("surfer") is not None:
         return ["surfer", dump.name]
     return None
-
-
-def _only_dump(directory: Path) -> Path:
-    found = sorted(path for path in directory.iterdir() if path.suffix in _DUMPS)
-    if not found:
-        raise InputError(f"{directory}: no waveform in this directory; {_HOW}")
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
-        raise InputError(f"{directory}: several waveforms ({names}); name one of them")
-    return found[0]

@@ -1,4 +1,4 @@
-"""The inputs of a batch: image files, or variants of one image."""
+"""The inputs of a batch: image files, labelled images, or variants of one image."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from tlm.core.errors import InputError
+from tlm.inputs.images import image_files, load_images
 from tlm.inputs.integer_arrays import Int8Array
+from tlm.inputs.labelled import LabelledImages
 from tlm.network.network import Network
+from tlm.scenario.blame import blaming
+from tlm.training.datasets import load_fashion_mnist
 
 _SHIFT_PARTS = 8
 """A variant of an image is shifted by at most this part of its height and width."""
@@ -47,8 +51,6 @@ def image_inputs(network: Network, paths: Sequence[str | Path], count: int | Non
     Raises:
         InputError: a network that takes no images, a file that cannot be read, fewer files than ``count``.
     """
-    from tlm.inputs.images import image_files, load_images
-
     shape = network.input_shape
     if shape[0] != 3 or network.signed_input:
         kind = "signed" if network.signed_input else "unsigned"
@@ -56,17 +58,39 @@ def image_inputs(network: Network, paths: Sequence[str | Path], count: int | Non
             f"--images: an image has 3 channels of 0..15, but the network takes {list(shape)}, {kind}; "
             "leave --images out, or take a scenario with 3 unsigned input channels"
         )
-    try:
+    with blaming("--images"):
         files = image_files(paths)
-    except InputError as error:
-        raise InputError(f"--images: {error}") from None
-    if count is not None and not 1 <= count <= len(files):
-        raise InputError(f"--count: {count} is not allowed beside {len(files)} images; give 1..{len(files)}")
-    try:
-        images = load_images(files[:count], *shape[1:])
-    except InputError as error:
-        raise InputError(f"--images: {error}") from None
-    return BatchInputs(tuple(file.name for file in files[:count]), lambda index: images[index])
+    files = files[: _checked_count(count, len(files))]
+    with blaming("--images"):
+        images = load_images(files, *shape[1:])
+    return BatchInputs(tuple(file.name for file in files), lambda index: images[index])
+
+
+def fashion_mnist_inputs(network: Network, directory: Path, count: int | None) -> BatchInputs:
+    """The test images of Fashion-MNIST, with their labels.
+
+    Args:
+        network: what reads them.
+        directory: where the files of the data set are.
+        count: only so many of them; None: all.
+
+    Raises:
+        InputError: files that cannot be read, another network, fewer images than ``count``.
+    """
+    images = load_fashion_mnist(directory, "test")
+    count = _checked_count(count, len(images))
+    wanted, found = network.input_shape, images.activations.shape[1:]
+    if wanted != found or network.signed_input:
+        raise InputError(f"--fashion-mnist: images are {list(found)}, unsigned, but the network takes {list(wanted)}")
+    return labelled_inputs(images, "test image", 0, count)
+
+
+def labelled_inputs(images: LabelledImages, name: str, first: int, count: int) -> BatchInputs:
+    """So many labelled images from the ``first`` on; each is called by the ``name`` and its number."""
+    numbers = range(first, first + count)
+    labels = tuple(int(images.labels[number]) for number in numbers)
+    names = tuple(f"{name} {number}" for number in numbers)
+    return BatchInputs(names, lambda index: images.activations[numbers[index]], labels)
 
 
 def image_variant(activations: Int8Array, index: int) -> Int8Array:
@@ -97,3 +121,11 @@ def _offsets(activations: Int8Array) -> list[tuple[int, int]]:
     most = [side // _SHIFT_PARTS for side in activations.shape[1:]]
     every = [(y, x) for y in range(-most[0], most[0] + 1) for x in range(-most[1], most[1] + 1)]
     return sorted(every, key=lambda offset: (offset[0] ** 2 + offset[1] ** 2, offset))
+
+
+def _checked_count(count: int | None, there_are: int) -> int:
+    if count is None:
+        return there_are
+    if not 1 <= count <= there_are:
+        raise InputError(f"--count: {count} is not allowed beside {there_are:,} images; give 1..{there_are}")
+    return count

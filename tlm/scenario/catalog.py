@@ -1,4 +1,4 @@
-"""Which scenarios there are: those in ./scenarios, and those that come with the package."""
+"""Which scenarios there are: those in ./scenarios, and those that come with the package, with networks and samples."""
 
 from __future__ import annotations
 
@@ -69,6 +69,30 @@ def find_scenario(text: str) -> Path:
     near = get_close_matches(path.stem, [entry.name for entry in catalog()], 1)
     hint = f"did you mean {near[0]}?" if near else "`tlm list` shows those that there are"
     raise InputError(f"{text}: no such scenario; {hint}")
+
+
+def shipped_files(directory: str) -> list[Path]:
+    """The package's files of a kind, "networks" or "samples", by name."""
+    return sorted(path for root in tlm.__path__ for path in (Path(root) / "data" / directory).glob("*.npz"))
+
+
+def shipped(directory: str, name: str, key: str) -> Path:
+    """A file of the package's data.
+
+    Args:
+        directory: "networks" or "samples".
+        name: without its suffix.
+        key: the scenario's key that gave the name, for messages.
+
+    Raises:
+        InputError: there is none of that name; with the nearest.
+    """
+    files = {path.stem: path for path in shipped_files(directory)}
+    if name not in files:
+        near = get_close_matches(name, files, 1)
+        hint = f"did you mean {near[0]}?" if near else f"those that there are: {', '.join(sorted(files)) or 'none'}"
+        raise InputError(f"{key}: {name!r} does not come with the package; {hint}")
+    return files[name]
 
 
 def _description(path: Path) -> str:

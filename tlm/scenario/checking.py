@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -14,13 +13,19 @@ import msgspec
 
 from tlm.chip.fidelity import renamed
 from tlm.core.errors import InputError
+from tlm.scenario.json_schema import Node, allowed_text, key_schema, kinds_of, resolved
 from tlm.scenario.schema import DATACLASS_SECTIONS, DEFAULT_KINDS, Scenario
-from tlm.scenario.sources import KeyPath, Source, key_text, lookup
+from tlm.scenario.sources import KeyPath, Source, key_text
 
-_AT = re.compile(r"(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 _LEADING_KEY = re.compile(r"([A-Za-z_][\w\-]*(?:\.[\w\-]+|\[\d+\])*): ")
+_TYPES: dict[str, Any] = {
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+    "string": str,
+    "array": list,
+    "object": dict,
+}
 
 
 def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
@@ -42,7 +47,7 @@ def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
         _refuse_unknown_dataclass_keys(table)
         return msgspec.convert(table, Scenario)
     except msgspec.ValidationError as error:
-        raise placed(InputError(_explained(str(error), table)), sources) from None
+        raise placed(InputError(_fault(resolved(key_schema()), table, ()) or str(error)), sources) from None
     except InputError as error:
         raise placed(error, sources) from None
 
@@ -50,7 +55,8 @@ def checked(data: Mapping[str, Any], sources: Sequence[Source]) -> Scenario:
 def placed(error: InputError, sources: Sequence[Source]) -> InputError:
     """The same error, headed by the file (and line) that is to blame: the last one that gives the key."""
     found = _LEADING_KEY.match(str(error))
-    path = _parsed(found[1]) if found else ()
+    steps = re.findall(r"[^.\[\]]+|\[\d+(?=\])", found[1]) if found else []
+    path: KeyPath = tuple(int(step[1:]) if step.startswith("[") else step for step in steps)
     while path:
         for source in reversed(sources):
             if source.holds(path):
@@ -79,12 +85,8 @@ def refuse_senseless(value: Any, path: KeyPath = ()) -> None:
     if isinstance(value, str) and path != ("description",) and (not value or "\0" in value):
         what = "holds a zero byte" if value else "is an empty text"
         raise InputError(f"{key_text(path)}: {value_text(value)} {what}; give another, or leave the key out")
-    items: Iterator[tuple[Any, Any]] = iter(())
-    if isinstance(value, Mapping):
-        items = iter(value.items())
-    elif isinstance(value, list):
-        items = iter(enumerate(value))
-    for step, item in items:
+    items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, Mapping) else ()
+    for step, item in enumerate(value) if isinstance(value, list) else items:
         refuse_senseless(item, (*path, step))
 
 
@@ -92,56 +94,76 @@ def _refuse_unknown_dataclass_keys(table: Mapping[str, Any]) -> None:
     """Of a dataclass msgspec would ignore unknown keys."""
     for name, cls in DATACLASS_SECTIONS.items():
         section = table.get(name)
-        known = [item.name for item in fields(cls)]
         for key in section if isinstance(section, dict) else ():
-            if key not in known:
-                raise InputError(f"{name}.{key}: unknown key; {_suggestion(key, known)}")
+            if key not in cls.__dataclass_fields__:
+                raise InputError(f"{name}.{key}: unknown key; {_suggestion(key, cls.__dataclass_fields__)}")
 
 
-def _suggestion(key: str, known: Sequence[str]) -> str:
-    near = get_close_matches(key, known, 1, 0.6)
-    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-
-
-def _parsed(text: str) -> KeyPath:
-    return tuple(int(part[1:]) if part.startswith("[") else part for part in re.findall(r"[^.\[\]]+|\[\d+(?=\])", text))
-
-
-def _explained(message: str, table: Mapping[str, Any]) -> str:
-    from tlm.scenario.json_schema import allowed_text, node_at
-
-    found = _AT.fullmatch(message)
-    assert found is not None  # the pattern matches any text
-    path = _parsed(found["path"] or "")
-    if unknown := _UNKNOWN.match(found["problem"]):
-        return _unknown_key((*path, unknown[1]), table)
-    if missing := _MISSING.match(found["problem"]):
-        key = (*path, missing[1])
-        return f"{key_text(key)}: missing; give {allowed_text(node_at(key, table))}"
-    node = node_at(path, table)
-    if path[-1] != "kind" and ("properties" in node or "discriminator" in node):
-        return f"{key_text(path)}: {value_text(lookup(table, path))} is not a table; write [{key_text(path)}]"
-    allowed = allowed_text(node)
-    value = lookup(table, path)
-    hint = renamed(value) if path == ("fidelity",) else ""
-    return f"{key_text(path)}: {value_text(value)} is not allowed; give {allowed}{hint}"
-
-
-def _unknown_key(path: KeyPath, table: Mapping[str, Any]) -> str:
-    from tlm.scenario.json_schema import kinds_with, properties_at
-
-    key, parent = str(path[-1]), path[:-1]
-    known = [name for name in properties_at(parent, table) if name != "extends" or not parent]
-    kinds = kinds_with(parent, key)
+def _fault(node: Node, value: Any, path: KeyPath) -> str | None:
+    """The first fault in a table, an array of tables or a plain value; None if there is none."""
+    here, kinds = key_text(path), kinds_of(node)
+    if not kinds and "properties" not in node:
+        items = node.get("items")
+        if isinstance(value, list) and isinstance(items, dict) and "$ref" in items:  # [[network.layers]]
+            faults = (_fault(resolved(items), item, (*path, index)) for index, item in enumerate(value))
+            return next(filter(None, faults), None)
+        hint = renamed(value) if path == ("fidelity",) else ""
+        text = f"{here}: {value_text(value)} is not allowed; give {allowed_text(node)}{hint}"
+        return None if _allows(node, value) else text
+    if not isinstance(value, Mapping):
+        return f"{here}: {value_text(value)} is not a table; write [{here}]"
     if kinds:
-        kind = lookup(table, (*parent, "kind"))
-        homes = " or ".join(f'"{name}"' for name in kinds)
+        kind = value["kind"]
+        if kind not in list(kinds):
+            return f"{here}.kind: {value_text(kind)} is not allowed; give {allowed_text({'enum': list(kinds)})}"
+        node = kinds[kind]
+    for key, item in value.items():
+        if key not in node["properties"]:
+            return _unknown_key((*path, key), kinds, value, node)
+        if key != "kind" and (found := _fault(resolved(node["properties"][key]), item, (*path, key))):
+            return found
+    missing = [key for key in node.get("required", ()) if key not in value]
+    return f"{here}.{missing[0]}: missing; give {allowed_text(node['properties'][missing[0]])}" if missing else None
+
+
+def _allows(node: Node, value: Any) -> bool:
+    if "anyOf" in node:
+        return any(_allows(option, value) for option in node["anyOf"])
+    if "enum" in node:
+        return value in node["enum"] and not isinstance(value, (bool, float))
+    if "type" not in node:
+        return True
+    if not isinstance(value, _TYPES[node["type"]]) or (isinstance(value, bool) and node["type"] != "boolean"):
+        return False
+    if isinstance(value, list):
+        items = node.get("prefixItems") or [node.get("items", {})] * len(value)
+        size_fits = node.get("minItems", 0) <= len(value) <= node.get("maxItems", len(value))
+        return size_fits and all(map(_allows, items, value))
+    if isinstance(value, str):
+        return re.search(node.get("pattern", ""), value) is not None
+    if isinstance(value, dict):
+        return True
+    return bool(node.get("minimum", value) <= value <= node.get("maximum", value))
+
+
+def _unknown_key(path: KeyPath, kinds: Mapping[str, Node], section: Mapping[str, Any], node: Node) -> str:
+    key, known = str(path[-1]), list(node["properties"])
+    homes = [kind for kind, other in kinds.items() if key in other["properties"]]
+    if homes:
+        quoted = " or ".join(f'"{kind}"' for kind in homes)
         return (
-            f'{key_text(path)}: belongs to kind = {homes}, but this section has kind = "{kind}"; '
+            f'{key_text(path)}: belongs to kind = {quoted}, but this section has kind = "{section["kind"]}"; '
             "change kind or remove the key"
         )
-    if not parent:
-        sections = [name for name in known if key in properties_at((name,), table)]
-        if sections:
-            return f"{key}: unknown key; did you mean {sections[0]}.{key}?"
+    if len(path) == 1:
+        for name in known:
+            below = resolved(node["properties"][name])
+            if any(key in option.get("properties", {}) for option in (below, *kinds_of(below).values())):
+                return f"{key}: unknown key; did you mean {name}.{key}?"
+        known.insert(0, "extends")
     return f"{key_text(path)}: unknown key; {_suggestion(key, known)}"
+
+
+def _suggestion(key: str, known: Iterable[str]) -> str:
+    near = get_close_matches(key, list(known), 1, 0.6)
+    return f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"

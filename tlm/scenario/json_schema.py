@@ -6,6 +6,7 @@ What a key means stands once, below it in its class; bounds and default follow f
 from __future__ import annotations
 
 import ast
+import copy
 import inspect
 import json
 import textwrap
@@ -20,7 +21,9 @@ from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
 from tlm.scenario import inputs, networks
 from tlm.scenario import schema as structs
-from tlm.scenario.sources import KeyPath, lookup
+
+Node = dict[str, Any]
+"""What a JSON Schema says of one key."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _EXTENDS = (
@@ -30,22 +33,51 @@ _EXTENDS = (
 
 
 @cache
-def scenario_schema() -> dict[str, Any]:
-    """The whole schema: types, bounds, defaults and descriptions of every key that a file may hold."""
+def key_schema() -> Node:
+    """Types and bounds of every key of a merged scenario."""
     schema = msgspec.json.schema(structs.Scenario, ref_template="#/$defs/{name}")
     definitions = schema["$defs"]
-    _bound_chip(definitions["ChipConfig"])
-    _bound_energy(definitions["EnergyConfig"])
-    for name, definition in definitions.items():
-        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
+    for definition in definitions.values():
         for node in definition["properties"].values():
             _without_null(node)
+    for cls in structs.DATACLASS_SECTIONS.values():
+        definitions[cls.__name__]["additionalProperties"] = False
+    for item in fields(ChipConfig):
+        node = definitions["ChipConfig"]["properties"][item.name]
+        if values := allowed_values(item.name):
+            node["enum"] = list(values)
+        elif limits := allowed_range(item.name):
+            node["minimum"], node["maximum"] = limits
+    for item in fields(EnergyConfig):
+        definitions["EnergyConfig"]["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
+    return schema
+
+
+@cache
+def scenario_schema() -> Node:
+    """The same for editors: with ``extends``, which a file may hold, too, and with what each key means."""
+    schema = copy.deepcopy(key_schema())
+    definitions = schema["$defs"]
+    for name, definition in definitions.items():
+        (cls,) = {vars(module)[name] for module in (structs, networks, inputs) if name in vars(module)}
         _describe(definition, cls)
     whole = definitions["Scenario"]
     whole["properties"] = {"extends": {"type": "string", "description": _EXTENDS}, **whole["properties"]}
     whole["if"] = {"not": {"required": ["extends"]}}
     whole["then"] = {"properties": {name: _complete(name, definitions) for name in structs.DEFAULT_KINDS}}
     return {"$schema": _DIALECT, "title": "cartesian-tlm scenario", **schema}
+
+
+def resolved(node: Node) -> Node:
+    """The node that a reference means, or the node itself."""
+    target: Node = key_schema()["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
+    return target
+
+
+def kinds_of(node: Node) -> dict[str, Node]:
+    """Kind -> node of a section that comes in several kinds; empty for any other."""
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    return {kind: resolved({"$ref": reference}) for kind, reference in mapping.items()}
 
 
 def attribute_docs(cls: type) -> dict[str, str]:
@@ -61,44 +93,10 @@ def attribute_docs(cls: type) -> dict[str, str]:
     return docs
 
 
-def node_at(path: KeyPath, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema's node for a key of a table (whose ``kind`` entries choose among kinds); empty if there is none."""
-    node = _resolved(scenario_schema())
-    here: KeyPath = ()
-    for step in path:
-        mapping = node.get("discriminator", {}).get("mapping", {})
-        if step == "kind" and mapping:
-            return {"enum": list(mapping)}
-        node = _kind_of(node, lookup(table, here))
-        if isinstance(step, int):
-            prefix = node.get("prefixItems", [])
-            child = prefix[step] if step < len(prefix) else node.get("items")
-        else:
-            child = node.get("properties", {}).get(step)
-        if not isinstance(child, dict):
-            return {}
-        node, here = _resolved(child), (*here, step)
-    return node
-
-
-def properties_at(path: KeyPath, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Key -> node of the table at a path; empty if that is no table."""
-    properties: dict[str, Any] = _kind_of(node_at(path, table), lookup(table, path)).get("properties", {})
-    return properties
-
-
-def kinds_with(path: KeyPath, key: str) -> list[str]:
-    """Kinds of the section at a path that know a key; empty where the section has no kinds."""
-    mapping = node_at(path, {}).get("discriminator", {}).get("mapping", {})
-    return [kind for kind, ref in mapping.items() if key in _resolved({"$ref": ref})["properties"]]
-
-
 def allowed_text(node: Mapping[str, Any]) -> str:
     """What a node allows, in words."""
-    node = _resolved(node)
     if "anyOf" in node:
-        options = [allowed_text(option) for option in node["anyOf"] if option.get("type") != "null"]
-        return " or ".join(option for option in options if option)
+        return " or ".join(filter(None, map(allowed_text, node["anyOf"])))
     if "const" in node:
         return repr(node["const"])
     if "enum" in node:
@@ -121,22 +119,7 @@ def allowed_text(node: Mapping[str, Any]) -> str:
     return {"boolean": "true or false"}.get(str(kind), "")
 
 
-def _resolved(node: Mapping[str, Any]) -> dict[str, Any]:
-    if "$ref" not in node:
-        return dict(node)
-    target: dict[str, Any] = scenario_schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]]
-    return target
-
-
-def _kind_of(node: dict[str, Any], table: Any) -> dict[str, Any]:
-    mapping = node.get("discriminator", {}).get("mapping")
-    if mapping is None or not isinstance(table, Mapping):
-        return node
-    ref = mapping.get(table.get("kind"))
-    return node if ref is None else _resolved({"$ref": ref})
-
-
-def _without_null(node: dict[str, Any]) -> None:
+def _without_null(node: Node) -> None:
     """TOML has no null: a key is left out."""
     options = [option for option in node.pop("anyOf", []) if option != {"type": "null"}]
     node |= options[0] if len(options) == 1 else {"anyOf": options} if options else {}
@@ -144,7 +127,7 @@ def _without_null(node: dict[str, Any]) -> None:
         node.pop("default", None)
 
 
-def _describe(definition: dict[str, Any], cls: type) -> None:
+def _describe(definition: Node, cls: type) -> None:
     """Texts for those who write the file."""
     docs = attribute_docs(cls)
     text = _plain((inspect.getdoc(cls) or "").split("\n\n")[0])
@@ -156,13 +139,12 @@ def _describe(definition: dict[str, Any], cls: type) -> None:
             node["description"] = f'"{kind}": {text}'
             if kind in structs.DEFAULT_KINDS.values():
                 node["default"] = kind
-        elif "$ref" in node or "discriminator" in node:
-            node["description"] = _plain(docs[key])
         else:
-            node["description"] = " ".join((_plain(docs[key]), *_limits(node)))
+            limits = [] if "$ref" in node or "discriminator" in node else _limits(node)
+            node["description"] = " ".join((_plain(docs[key]), *limits))
 
 
-def _limits(node: dict[str, Any]) -> list[str]:
+def _limits(node: Node) -> list[str]:
     """What is allowed, where that is more than a type of text, and the default, where the type has one."""
     allowed, default = allowed_text(node), node.get("default")
     sentences = [] if allowed in ("", "a string", "[...]") else [f"Allowed: {allowed}."]
@@ -175,28 +157,11 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("``", "`").split())
 
 
-def _bound_chip(definition: dict[str, Any]) -> None:
-    definition["additionalProperties"] = False
-    for item in fields(ChipConfig):
-        node = definition["properties"][item.name]
-        target = node["anyOf"][0] if "anyOf" in node else node
-        if values := allowed_values(item.name):
-            target["enum"] = list(values)
-        elif limits := allowed_range(item.name):
-            target["minimum"], target["maximum"] = limits
-
-
-def _bound_energy(definition: dict[str, Any]) -> None:
-    definition["additionalProperties"] = False
-    for item in fields(EnergyConfig):
-        definition["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
-
-
-def _complete(section: str, definitions: dict[str, Any]) -> dict[str, Any]:
+def _complete(section: str, definitions: dict[str, Node]) -> Node:
     """What a section has to hold where no other file gives it; without a kind it is of the default kind."""
     options = []
     for kind, ref in definitions["Scenario"]["properties"][section]["discriminator"]["mapping"].items():
-        required = definitions[ref.rsplit("/", 1)[-1]].pop("required")
+        required = definitions[ref.rpartition("/")[2]].pop("required")
         is_default = kind == structs.DEFAULT_KINDS[section]
         options.append({"$ref": ref} if is_default else {"properties": {"kind": {"const": kind}}, "required": required})
     return {"anyOf": options}

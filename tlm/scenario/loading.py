@@ -6,24 +6,25 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.network.golden import OutputArray
+from tlm.network.network import Network
+from tlm.networks.builder import NetworkBuilder
 from tlm.observe.energy_table import EnergyConfig
+from tlm.results.result import tensor_sha256
+from tlm.scenario.batch_inputs import BatchInputs
+from tlm.scenario.blame import blaming
 from tlm.scenario.checking import checked, placed
 from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_source, read_sources
-
-if TYPE_CHECKING:
-    from tlm.inputs.integer_arrays import Int8Array
-    from tlm.network.golden import OutputArray
-    from tlm.network.network import Network
-    from tlm.scenario.batch_inputs import BatchInputs
-    from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +63,6 @@ class LoadedScenario:
         Raises:
             InputError: headed by the file to blame.
         """
-        from tlm.networks.builder import NetworkBuilder
-
         config = self.config
         try:
             activations = config.input.activations(config.network.input_shape)
@@ -91,18 +90,14 @@ class LoadedScenario:
 
         Args:
             job: from :meth:`build`.
-            count: inputs in all.
+            count: inputs in all, at least 1.
             key: the option that gave ``count``, for messages.
 
         Raises:
-            InputError: fewer than 1, or more than there are; headed by ``key``.
+            InputError: more than there are; headed by ``key``.
         """
-        if count < 1:
-            raise InputError(f"{key}: {count} is not allowed; give 1 or more")
-        try:
+        with blaming(key):
             return self.config.input.batch(job.activations, count)
-        except InputError as error:
-            raise InputError(f"{key}: {error}") from None
 
 
 def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> LoadedScenario:
@@ -122,8 +117,6 @@ def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> L
 
 
 def _settings(config: Scenario, activations: Int8Array) -> dict[str, Any]:
-    from tlm.results.result import tensor_sha256
-
     sections = {"network": config.network, "input": config.input}
     settings: dict[str, Any] = {name: msgspec.to_builtins(section) for name, section in sections.items()}
     settings["input"]["shape"] = list(activations.shape)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from tlm.core.errors import InputError
-from tlm.scenario.sections import TWO, Section, Seed, Shape, Share, Size
-from tlm.scenario.trained import TrainedNetwork
-
-if TYPE_CHECKING:
-    from tlm.networks.builder import NetworkBuilder
-    from tlm.networks.resnet18 import Resnet18
+from tlm.inputs.array_files import Arrays, read_arrays
+from tlm.networks.blocks import PwDwPw, add_block
+from tlm.networks.builder import NetworkBuilder
+from tlm.networks.resnet18 import BLOCKS, Resnet18, add_resnet18
+from tlm.networks.stack import StackLayer, add_stack
+from tlm.networks.stored import StoredNetwork, load_network
+from tlm.scenario.blame import blaming
+from tlm.scenario.catalog import shipped
+from tlm.scenario.sections import TWO, NetworkKind, Seed, Shape, Share, Size
 
 Stride: TypeAlias = Annotated[int, Meta(ge=1, le=255)]
 Pad: TypeAlias = Annotated[int, Meta(ge=0, le=1023)]
@@ -25,7 +28,7 @@ _BLOCKS = Meta(min_length=8, max_length=8)
 LayerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
-class BlockNetwork(Section, frozen=True, tag="pw_dw_pw_block"):
+class BlockNetwork(NetworkKind, frozen=True, tag="pw_dw_pw_block"):
     """The PW-DW-PW block of a ResNet-18 stage, its depth-wise kernels pruned to ``taps``."""
 
     stage: Literal["conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2", "conv5_1", "conv5_2"] = "conv3_2"
@@ -54,29 +57,14 @@ class BlockNetwork(Section, frozen=True, tag="pw_dw_pw_block"):
     @property
     def input_shape(self) -> Shape | None:
         """(C, H, W) that the network takes."""
-        block = self._block()
-        return int(block.in_channels), int(block.height), int(block.width)
+        return self._block().input_shape
 
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: more taps than the kernel has.
-        """
-        from tlm.networks.blocks import add_block
-
+        """Build the network, calibrated on the builder's input."""
         add_block(builder, self._block(), self.seed)
 
-    def _block(self) -> Any:
-        from tlm.networks.blocks import PwDwPw
-        from tlm.networks.resnet18 import BLOCKS
-
-        size = self.kernel * self.kernel
-        if self.taps > size:
-            raise InputError(
-                f"network.taps: {self.taps} is more than the {size} taps of a kernel of {self.kernel}x{self.kernel}; "
-                f"allowed: 1..{size}"
-            )
+    def _block(self) -> PwDwPw:
+        _check_taps("network.taps", self.taps, 1, (self.kernel, self.kernel))
         stage = BLOCKS[self.stage]
         own = self.channels is not None
         channels = self.channels or stage.in_channels
@@ -128,7 +116,7 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Name of a tensor of the output's shape that is added before requantisation."""
 
 
-class LayersNetwork(Section, frozen=True, tag="layers"):
+class LayersNetwork(NetworkKind, frozen=True, tag="layers"):
     """Layers listed one by one in [[network.layers]] tables."""
 
     layers: tuple[LayerSection, ...] = (LayerSection(),)
@@ -139,63 +127,37 @@ class LayersNetwork(Section, frozen=True, tag="layers"):
     """Path of an .npz file, relative to this scenario file, with arrays "<layer>.weights" and, if the requantisation is
     not to be calibrated, "<layer>.bias", ".multiplier", ".shift", ".residual_multiplier"."""
 
-    @property
-    def input_shape(self) -> Shape | None:
-        """None: the network takes what the input gives."""
-        return None
-
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: layers that do not fit; an unreadable or unfitting weights file.
-        """
-        from tlm.networks.stack import add_stack
-        from tlm.scenario.arrays import load_arrays
-
-        specs = [self._spec(i) for i in range(len(self.layers))]
+        """Build the network, calibrated on the builder's input."""
+        layers = [self._layer(index) for index in range(len(self.layers))]
         if self.weights is None:
-            add_stack(builder, specs, self.seed)
+            add_stack(builder, layers, self.seed)
             return
-        arrays = load_arrays(self.weights, "network.weights")
+        arrays = _load_arrays(self.weights, "network.weights")
         try:
-            add_stack(builder, specs, self.seed, arrays)
+            add_stack(builder, layers, self.seed, arrays)
         except InputError as error:
             raise InputError(f"{error} (arrays from network.weights: {Path(self.weights).name})") from None
 
-    def _spec(self, index: int) -> Any:
-        from tlm.networks.stack import StackLayer
-
-        layer = self.layers[index]
-        ways = [key for key in ("taps", "density", "word_density") if getattr(layer, key) is not None]
+    def _layer(self, index: int) -> StackLayer:
+        layer, key = self.layers[index], f"network.layers[{index}]"
+        ways = [way for way in ("taps", "density", "word_density") if getattr(layer, way) is not None]
         if len(ways) > 1:
-            raise InputError(f"network.layers[{index}].{ways[1]}: given beside {ways[0]}; prune in one way only")
+            raise InputError(f"{key}.{ways[1]}: given beside {ways[0]}; prune in one way only")
         kernel, dilation = _pair(layer.kernel), _pair(layer.dilation)
-        if layer.taps is not None and layer.taps > kernel[0] * kernel[1]:
-            raise InputError(
-                f"network.layers[{index}].taps: {layer.taps} is more than the {kernel[0] * kernel[1]} taps of a kernel "
-                f"of {kernel[0]}x{kernel[1]}; allowed: 0..{kernel[0] * kernel[1]}"
-            )
+        if layer.taps is not None:
+            _check_taps(f"{key}.taps", layer.taps, 0, kernel)
         padding = layer.padding if layer.padding is not None else _same_padding(kernel, dilation)
-        return StackLayer(
-            name=layer.name or f"layer{index + 1}",
-            out_channels=layer.out_channels,
-            kernel=kernel,
-            stride=layer.stride,
-            padding=tuple(_pair(side) for side in _pair(padding)),
-            dilation=dilation,
-            groups=layer.groups,
-            taps=layer.taps,
-            density=layer.density,
-            word_density=layer.word_density,
-            signed_output=layer.signed_output,
-            input=layer.input,
-            residual=layer.residual,
-            accumulator_output=layer.accumulator_output,
-        )
+        changed = {
+            "name": layer.name or f"layer{index + 1}",
+            "kernel": kernel,
+            "dilation": dilation,
+            "padding": tuple(_pair(side) for side in _pair(padding)),
+        }
+        return StackLayer(**{**structs.asdict(layer), **changed})
 
 
-class Resnet18Network(Section, frozen=True, tag="resnet18"):
+class Resnet18Network(NetworkKind, frozen=True, tag="resnet18"):
     """ResNet-18, whole or one stage of it, with seeded weights."""
 
     variant: Literal["pw_dw_pw", "base"] = "pw_dw_pw"
@@ -222,24 +184,10 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
     @property
     def input_shape(self) -> Shape | None:
         """(C, H, W) that the network takes."""
-        from tlm.networks.resnet18 import Resnet18
-
         return Resnet18(size=self.size, stage=self.stage).input_shape
 
     def add_to(self, builder: NetworkBuilder) -> None:
-        """Build the network, calibrated on the builder's input.
-
-        Raises:
-            InputError: keys of the other variant; an unreadable or unfitting file of patterns.
-        """
-        from tlm.networks.resnet18 import add_resnet18
-
-        add_resnet18(builder, self._network())
-
-    def _network(self) -> Resnet18:
-        from tlm.networks.resnet18 import Resnet18
-        from tlm.scenario.arrays import load_arrays
-
+        """Build the network, calibrated on the builder's input."""
         foreign = ("taps", "patterns") if self.variant == "base" else ("density",)
         for key in foreign:
             if getattr(self, key) is not None:
@@ -250,22 +198,51 @@ class Resnet18Network(Section, frozen=True, tag="resnet18"):
                 )
         if self.taps is not None and self.patterns is not None:
             raise InputError("network.patterns: given beside taps, which the patterns decide; give one of them")
-        if self.stage is not None and self.classes != Resnet18().classes:
+        if self.stage is not None and self.classes != Resnet18.classes:
             raise InputError(f"network.classes: {self.classes}, but {self.stage} alone has no classifier; leave it out")
-        patterns = None if self.patterns is None else load_arrays(self.patterns, "network.patterns")
+        changed = {
+            "taps": 3 if self.taps is None else self.taps,
+            "patterns": None if self.patterns is None else _load_arrays(self.patterns, "network.patterns"),
+        }
         try:
-            return Resnet18(
-                variant=self.variant,
-                taps=3 if self.taps is None else self.taps,
-                patterns=patterns,
-                density=self.density,
-                seed=self.seed,
-                size=self.size,
-                classes=self.classes,
-                stage=self.stage,
-            )
+            network = Resnet18(**{**structs.asdict(self), **changed})
         except InputError as error:
             raise InputError(f"network.{error}") from None
+        add_resnet18(builder, network)
+
+
+class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
+    """A trained network, as `tlm train` writes it: weights, biases, multipliers and shifts are used as they are."""
+
+    model: str | None = None
+    """Name of a network that comes with the package; docs/training.md lists them."""
+    file: str | None = None
+    """Instead of model: path of an .npz file that `tlm train` wrote, relative to this scenario file."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """(C, H, W) that the network takes."""
+        return self._stored().network.input_shape
+
+    def add_to(self, builder: NetworkBuilder) -> None:
+        """Add the stored layers."""
+        network = self._stored().network
+        if builder.input_shape != network.input_shape or builder.signed_input != network.signed_input:
+            kind = "signed" if network.signed_input else "unsigned"
+            raise InputError(
+                f"network: takes {kind} input of shape {list(network.input_shape)}, but the input section gives "
+                f"{'signed' if builder.signed_input else 'unsigned'} {list(builder.input_shape)}"
+            )
+        for layer in network.layers:
+            builder.add(layer, calibrate=False)
+
+    def _stored(self) -> StoredNetwork:
+        if (self.model is None) == (self.file is None):
+            raise InputError("network: give either model, the name of a network of the package, or file")
+        if self.file is None:
+            return load_network(shipped("networks", str(self.model), "network.model"))
+        with blaming("network.file"):
+            return load_network(self.file)
 
 
 NetworkSection: TypeAlias = BlockNetwork | LayersNetwork | Resnet18Network | TrainedNetwork
@@ -278,3 +255,20 @@ def _pair(value: Any) -> tuple[Any, Any]:
 def _same_padding(kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
     extra = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     return ((extra[0] // 2, extra[0] - extra[0] // 2), (extra[1] // 2, extra[1] - extra[1] // 2))
+
+
+def _check_taps(key: str, taps: int, least: int, kernel: tuple[int, int]) -> None:
+    most = kernel[0] * kernel[1]
+    if taps > most:
+        raise InputError(
+            f"{key}: {taps} is more than the {most} taps of a kernel of {kernel[0]}x{kernel[1]}; "
+            f"allowed: {least}..{most}"
+        )
+
+
+def _load_arrays(file: str, key: str) -> Arrays:
+    with blaming(key):
+        arrays = read_arrays(Path(file))
+        if isinstance(arrays, dict):
+            return arrays
+        raise InputError(f"{file} holds a single array; save named ones with numpy.savez")

@@ -8,7 +8,7 @@ input have files of their own, ``networks`` and ``inputs``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field, structs
 
@@ -17,9 +17,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.inputs import InputSection, RandomInput
 from tlm.scenario.networks import BlockNetwork, NetworkSection
 from tlm.scenario.sections import Seed
-
-if TYPE_CHECKING:
-    from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions
 
 DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 """Section -> the kind that it has where none is given."""
@@ -52,8 +50,6 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Raises:
             InputError: a kind of file, a window or a combination that does not exist.
         """
-        from tlm.traces.trace_options import TraceOptions
-
         return TraceOptions(**structs.asdict(self))
 
 

@@ -6,6 +6,10 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
 
+from tlm.inputs.integer_arrays import Int8Array
+from tlm.networks.builder import NetworkBuilder
+from tlm.scenario.batch_inputs import BatchInputs
+
 Shape: TypeAlias = tuple[int, int, int]
 
 MAX_SEED = 2**63 - 1
@@ -18,3 +22,40 @@ TWO = Meta(min_length=2, max_length=2)
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"):
     """Base of all sections that come in several kinds."""
+
+
+class InputKind(Section, frozen=True):
+    """What every kind of input does; each has a key or a constant ``signed``, too: -8..7 instead of 0..15."""
+
+    def activations(self, wanted: Shape | None) -> Int8Array:
+        """int8 (C, H, W), of the shape that the network wants, if it wants one.
+
+        Raises:
+            InputError: a file that cannot be read or holds something else; another shape than the wanted one.
+        """
+        raise NotImplementedError
+
+    def batch(self, own: Int8Array, count: int) -> BatchInputs:
+        """``own``, which :meth:`activations` gave, and further inputs, ``count`` in all.
+
+        Raises:
+            InputError: there are not so many.
+        """
+        raise NotImplementedError
+
+
+class NetworkKind(Section, frozen=True):
+    """What every kind of network does."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """(C, H, W) that the network takes; None: whatever the input gives."""
+        return None
+
+    def add_to(self, builder: NetworkBuilder) -> None:
+        """Add the layers, calibrated on the builder's input where the file does not give their requantisation.
+
+        Raises:
+            InputError: keys or files that do not fit each other or the input.
+        """
+        raise NotImplementedError

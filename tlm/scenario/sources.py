@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -145,39 +146,26 @@ def _read(path: Path, why: str) -> tuple[Source, str | None]:
     return Source(str(path), text, data), base
 
 
-def _merge(into: dict[str, Any], data: Mapping[str, Any], path: KeyPath, source: Source) -> None:
+def _merge(into: Any, data: Mapping[str, Any], path: KeyPath, source: Source) -> None:
+    """Into a table, or into the elements of an array, whose numbers are the keys."""
     for key, value in data.items():
-        here = (*path, key)
-        old = into.get(key)
-        if isinstance(value, dict) and isinstance(old, list):
-            _merge_elements(old, value, here, source)
-        elif isinstance(value, dict) and (isinstance(old, dict) and not _changes_kind(here, old, value)):
+        step: str | int = key
+        if isinstance(into, list):
+            if not key.isdigit() or int(key) >= len(into):
+                allowed = f"a number below {len(into)}" if into else "nothing: the array is empty"
+                place = f"{source.place(path)}: {key_text(path)}.{key}"
+                raise InputError(f"{place}: {key!r} is no element; allowed: {allowed}")
+            step = int(key)
+        old, here = lookup(into, (step,)), (*path, step)
+        if isinstance(value, dict) and isinstance(old, (dict, list)) and not _changes_kind(here, old, value):
             _merge(old, value, here, source)
         else:
-            into[key] = _copied(value)
+            into[step] = copy.deepcopy(value)
 
 
-def _merge_elements(into: list[Any], data: Mapping[str, Any], path: KeyPath, source: Source) -> None:
-    for key, value in data.items():
-        if not key.isdigit() or int(key) >= len(into):
-            allowed = f"a number below {len(into)}" if into else "nothing: the array is empty"
-            raise InputError(f"{source.place(path)}: {key_text(path)}.{key}: {key!r} is no element; allowed: {allowed}")
-        index = int(key)
-        if isinstance(value, dict) and isinstance(into[index], dict):
-            _merge(into[index], value, (*path, index), source)
-        else:
-            into[index] = _copied(value)
-
-
-def _changes_kind(path: KeyPath, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _changes_kind(path: KeyPath, old: Any, new: Mapping[str, Any]) -> bool:
     default = DEFAULT_KINDS.get(str(path[0])) if len(path) == 1 else None
-    return "kind" in new and new["kind"] != old.get("kind", default)
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(item) for key, item in value.items()}
-    return [_copied(item) for item in value] if isinstance(value, list) else value
+    return isinstance(old, dict) and "kind" in new and new["kind"] != old.get("kind", default)
 
 
 def _line_of(text: str, path: KeyPath) -> int | None:

@@ -37,6 +37,11 @@ class Axis:
     low: float = 0.0
     high: float = 0.0
 
+    @property
+    def setting(self) -> Any:
+        """The axis as a scenario file says it."""
+        return list(self.values) if self.values else f"{self.low!r}..{self.high!r}"
+
     def at(self, share: float) -> Any:
         """The value at a share in 0 <= share < 1 of the axis."""
         if self.values:

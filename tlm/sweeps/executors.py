@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import forkserver, parent_process, resource_tracker
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlm.core.errors import InputError, TlmError
@@ -17,9 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_PRELOADED = [
-    "tlm.sweeps.task", "tlm.compiler.compile", "tlm.runs.simulate", "tlm.networks.builder", "tlm.network.comparison",
-]  # fmt: skip
 _AHEAD = 2
 """Tasks handed over for each worker, so that none waits for this process."""
 _CONNECT_S, _GREET_S = 3.0, 30.0
@@ -63,7 +66,7 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
     """Workers as the options ask for them.
 
     Args:
-        processes: of this machine, by default one a core; 1 means this process.
+        processes: of this machine, by default one per core; 1 means this process.
         dask: address of a scheduler (``tcp://host:8786``), or ``local``.
 
     Raises:
@@ -74,7 +77,11 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
         raise InputError(f"--processes: {count} is not allowed; give 1 or more")
     if dask is not None:
         with _client(dask, count) as client:
-            yield _dask_workers(client)
+            threads = client.nthreads().values()
+            width = max(_AHEAD * sum(threads), 16)
+            yield Workers(
+                lambda: client.get_executor(pure=False, retries=_RETRIES), width, f"{len(threads)} Dask workers"
+            )
     elif count == 1:
         yield Workers(SerialExecutor, 1, "this process")
     else:
@@ -104,47 +111,25 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Pool(ProcessPoolExecutor):
-    """Ctrl-C waits while a process is started: one that nobody knows yet could not be ended, and would complain."""
-
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Hand it over; this may start a process."""
-        with _held_interrupts():
-            return super().submit(fn, *args, **kwargs)
-
-
-@contextmanager
-def _held_interrupts() -> Iterator[None]:
-    import signal
-
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-
-
 def _pool(count: int) -> ProcessPoolExecutor:
     """Processes forked from a clean one that has imported what they need: no threads, locks or files are inherited."""
-    import multiprocessing
-    from multiprocessing import forkserver, resource_tracker
-
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
+    context.set_forkserver_preload(["tlm.sweeps.task"])
     resource_tracker.ensure_running()  # would undo the mask below
     before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process a core leaves nothing for further threads
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
     try:
-        with _held_interrupts():  # inherited: Ctrl-C is for this process to handle
-            forkserver.ensure_running()
-            pool = _Pool(count, context, _begin_worker)
-            pool.submit(worker_version).result()
+        forkserver.ensure_running()
+        pool = ProcessPoolExecutor(count, context, _begin_worker)
+        pool.submit(worker_version).result()
     except BrokenExecutor:
         raise TlmError(
             "processes: workers end when they start; a Python script must start its work under "
             "`if __name__ == '__main__':`, or take processes=1"
         ) from None
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if before is None:
             del os.environ["OPENBLAS_NUM_THREADS"]
     return pool
@@ -152,10 +137,6 @@ def _pool(count: int) -> ProcessPoolExecutor:
 
 def _begin_worker() -> None:
     """Without a parent there is nothing to do any more."""
-    import threading
-    from multiprocessing import parent_process
-    from multiprocessing.connection import wait
-
     parent = parent_process()
     assert parent is not None  # this runs in a pool's worker
 
@@ -166,15 +147,10 @@ def _begin_worker() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _dask_workers(client: Client) -> Workers:
-    threads = sum(client.nthreads().values())
-    options = {"pure": False, "retries": _RETRIES}
-    name = f"{len(client.nthreads())} Dask workers"
-    return Workers(lambda: client.get_executor(**options), max(_AHEAD * threads, 16), name)
-
-
 @contextmanager
 def _client(address: str, processes: int) -> Iterator[Client]:
+    if address != LOCAL:
+        _knock(address)
     try:
         from distributed import Client, LocalCluster
     except ImportError:
@@ -188,7 +164,6 @@ def _client(address: str, processes: int) -> Iterator[Client]:
         ):
             yield client
         return
-    _knock(address)
     try:
         client = Client(address, timeout=_GREET_S, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -200,8 +175,6 @@ def _client(address: str, processes: int) -> Iterator[Client]:
 
 def _knock(address: str) -> None:
     """Dask knocks again and again; whether somebody listens is known at once."""
-    import socket
-
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
         raise _no_scheduler(address, "not HOST:PORT")

@@ -6,27 +6,22 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
-from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
-from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, value_text
-from tlm.scenario.schema import PATH_KEYS
+from tlm.scenario.schema import DATACLASS_SECTIONS, PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_source, read_sources
 from tlm.sweeps.axes import Axis, axes_of, override_of, parse_axis
-from tlm.sweeps.constraints import Constraints
+from tlm.sweeps.constraints import constraint
 from tlm.sweeps.sampling import Values, grid, sample
-
-if TYPE_CHECKING:
-    from tlm.scenario.schema import Scenario
+from tlm.sweeps.task import VERSION
 
 _MATTERS = ("fidelity", "chip", "network", "input", "energy")
 """Sections and keys that a result follows from."""
@@ -107,25 +102,30 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
     section = checked(data, sources).sweep
     axes = _axes(section.over, request.over, path)
     texts = list(dict.fromkeys([*section.where, *request.where]))
+    settings: dict[str, Any] = {"over": {axis.key: axis.setting for axis in axes}, "where": texts}
     count = section.sample if request.sample is None else request.sample
     if count is None:
         _refuse_without_sample(request, data)
-    method, seed = request.method or section.method, section.seed if request.seed is None else request.seed
-    rows = grid(axes) if count is None else _distinct(sample(axes, count, method, seed))
-    constraints = Constraints(texts)
-    points: list[Point] = []
+        rows = grid(axes)
+    else:
+        method, seed = request.method or section.method, section.seed if request.seed is None else request.seed
+        settings |= {"sample": count, "method": method, "seed": seed}
+        rows = _distinct(sample(axes, count, method, seed))
+    holds, points = constraint(texts), list[Point]()
     for row in rows:
         parameters = {axis.key: value for axis, value in zip(axes, row, strict=True)}
         config = _config(sources, parameters)
-        if constraints.hold(_keys(config)):
-            points.append(_point(len(points), parameters, config))
+        keys = _keys(config)
+        if holds(keys):
+            _by_content(keys)
+            group = _sha256({"network": keys["network"], "input": keys["input"]})
+            points.append(Point(len(points), _sha256({"version": VERSION, **keys}), parameters, config, group))
     if not points:
         raise InputError(f"--where: none of the {len(rows):,} points meets {' and '.join(texts)}; relax one of them")
-    settings: dict[str, Any] = {"over": {axis.key: _axis_value(axis) for axis in axes}, "where": texts}
-    if count is not None:
-        settings |= {"sample": count, "method": method, "seed": seed}
+    base = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items() if key in _MATTERS}
+    _by_content(base)
     snapshot = {key: value for key, value in data.items() if key not in ("sweep", "trace")} | {"sweep": settings}
-    return Plan(name or path.stem, tuple(axis.key for axis in axes), tuple(points), _base_key(data), snapshot)
+    return Plan(name or path.stem, tuple(axis.key for axis in axes), tuple(points), _sha256(base), snapshot)
 
 
 def snapshot_text(plan: Plan, directory: Path) -> str:
@@ -183,23 +183,9 @@ def _keys(config: Scenario) -> dict[str, Any]:
     # Of a dataclass that it made itself msgspec gives only the attributes that were set.
     sections = {name: getattr(config, name) for name in _MATTERS}
     return {
-        name: {item.name: getattr(value, item.name) for item in fields(value)}
-        if isinstance(value, (ChipConfig, EnergyConfig))
-        else msgspec.to_builtins(value)
+        name: asdict(value) if name in DATACLASS_SECTIONS else msgspec.to_builtins(value)
         for name, value in sections.items()
     }
-
-
-def _point(index: int, parameters: Mapping[str, Any], config: Scenario) -> Point:
-    keys = _keys(config)
-    _by_content(keys)
-    group = _sha256({"network": keys["network"], "input": keys["input"]})
-    return Point(index, _sha256({"version": _version(), **keys}), parameters, config, group)
-
-
-@cache
-def _version() -> str:
-    return version("cartesian-tlm")
 
 
 @cache
@@ -208,16 +194,6 @@ def _file_sha256(file: str) -> str:
         return hashlib.sha256(read_file(Path(file))).hexdigest()
     except FileNotFoundError:
         raise InputError(f"{file}: does not exist; give a file that is there") from None
-
-
-def _axis_value(axis: Axis) -> Any:
-    return list(axis.values) if axis.values else f"{axis.low!r}..{axis.high!r}"
-
-
-def _base_key(data: Mapping[str, Any]) -> str:
-    kept = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items() if key in _MATTERS}
-    _by_content(kept)
-    return _sha256(kept)
 
 
 def _by_content(keys: Mapping[str, Any]) -> None:

@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from typing import TypeAlias
 
 from tlm.core.errors import TlmError
 from tlm.sweeps.columns import FAILED
-from tlm.sweeps.task import Outcome, Task, run_task
+from tlm.sweeps.executors import Workers
+from tlm.sweeps.plan import Plan, Point
+from tlm.sweeps.store import Store
+from tlm.sweeps.task import Outcome, Task, compile_key, run_task
 
 Record: TypeAlias = Callable[[Outcome], None]
 Pending: TypeAlias = dict["Future[Outcome]", Task]
 
 
-class SweepInterrupted(KeyboardInterrupt):
-    """Ctrl-C; its argument says how to go on."""
+def run_plan(plan: Plan, store: Store, ready: Workers, ended: Record = lambda _: None) -> None:
+    """Run what the store does not have yet.
+
+    Args:
+        plan: what to run.
+        store: takes the results.
+        ready: runs them.
+        ended: told of each point's end, when it is committed.
+    """
+
+    def record(outcome: Outcome) -> None:
+        store.add(outcome)
+        ended(outcome)
+
+    run_tasks(open_tasks(plan, store), ready.make_executor, ready.width, record)
+
+
+def open_tasks(plan: Plan, store: Store) -> list[Task]:
+    """What is left to do; points that share a network or a program follow each other, so that it is made once."""
+    done = store.done()
+    first: dict[Hashable, int] = {}
+    left: dict[str, Point] = {}
+    for point in plan.points:
+        first.setdefault(point.group, point.index)
+        first.setdefault(_program_of(point), point.index)
+        if point.key not in done:
+            left.setdefault(point.key, point)
+    ordered = sorted(left.values(), key=lambda point: (first[point.group], first[_program_of(point)], point.index))
+    return [Task(point.key, plan.name, point.config, point.group) for point in ordered]
 
 
 def run_tasks(tasks: Iterable[Task], make_executor: Callable[[], Executor], width: int, record: Record) -> None:
@@ -45,6 +75,10 @@ def run_tasks(tasks: Iterable[Task], make_executor: Callable[[], Executor], widt
             suspects.extend(broken)
 
 
+def _program_of(point: Point) -> Hashable:
+    return point.group, compile_key(point.config.chip)
+
+
 def _run_until_broken(
     queue: deque[Task], make_executor: Callable[[], Executor], width: int, record: Record
 ) -> list[Task]:
@@ -60,7 +94,7 @@ def _run_until_broken(
                 except BrokenExecutor:
                     return [task, *under_way.values()]
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=lambda future: _is_broken(future)):
+            for future in sorted(done, key=_is_broken):
                 if _is_broken(future):
                     return list(under_way.values())
                 record(_outcome(future, under_way.pop(future)))

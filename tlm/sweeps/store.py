@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tlm.core.errors import InputError, TlmError
 from tlm.core.files import whole_file
+from tlm.results.files import check_writable
 from tlm.sweeps.columns import COLUMNS, FAILED, PENDING
-
-if TYPE_CHECKING:
-    from tlm.sweeps.plan import Plan
-    from tlm.sweeps.task import Outcome
+from tlm.sweeps.plan import Plan, snapshot_text
+from tlm.sweeps.task import Outcome
 
 SCHEMA = "tlm.sweep/1"
 """Version of the file: the number grows with every change of its columns."""
 
 DATABASE_NAME, SNAPSHOT_NAME = "sweep.sqlite", "scenario.toml"
 
+_FIGURES = ", ".join(column.name for column in COLUMNS)
+
+
+def _definition(name: str, kind: str) -> str:
+    """No infinities: JSON has none."""
+    return f"{name} {kind} CHECK (abs({name}) < 9e999)" if kind == "REAL" else f"{name} {kind}"
+
+
 _TABLES = f"""
-CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS columns (name TEXT PRIMARY KEY, unit TEXT, label TEXT, meaning TEXT);
-CREATE TABLE IF NOT EXISTS points (point INTEGER PRIMARY KEY, key TEXT NOT NULL, parameters TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS columns (name TEXT PRIMARY KEY, unit TEXT, label TEXT, meaning TEXT) STRICT;
+CREATE TABLE IF NOT EXISTS points (point INTEGER PRIMARY KEY, key TEXT NOT NULL, parameters TEXT NOT NULL
+  CHECK (json_valid(parameters) AND json_type(parameters) = 'object')) STRICT;
 CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, status TEXT NOT NULL, error TEXT,
-  {", ".join(f"{column.name} {column.kind}" for column in COLUMNS)});
+  {", ".join(_definition(column.name, column.kind) for column in COLUMNS)}) STRICT;
 """
 
-_TYPES: dict[str, tuple[type, ...]] = {"TEXT": (str,), "INTEGER": (int,), "REAL": (float, int)}
 _ANEW = "restore the file, or sweep into another directory"
 
 
@@ -42,21 +48,15 @@ class Store:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    @classmethod
-    def in_memory(cls) -> Store:
-        """One that is gone with the process."""
-        return cls(sqlite3.connect(":memory:"))
-
     def begin(self, plan: Plan, place: str = "-o") -> None:
         """Take over the points of a plan; results that are there already stay.
 
         Raises:
             InputError: the file holds a sweep of something else.
         """
-        with self._connection:
-            self._connection.executescript(_TABLES)
-        # Fails at once, not behind the first point, if the file lacks a column.
-        self._connection.execute(f"SELECT {', '.join(column.name for column in COLUMNS)} FROM results LIMIT 0")
+        with self._connection as write:
+            write.executescript(_TABLES)
+            write.execute(f"SELECT {_FIGURES} FROM results LIMIT 0")  # fails at once if the file lacks a column
         about = self.about()
         _check_version(about.get("schema", SCHEMA), place)
         wanted = {"schema": SCHEMA, "scenario": plan.name, "base": plan.base_key}
@@ -66,9 +66,9 @@ class Store:
                     f"{place}: there is a sweep of another scenario already ({name} {about[name]!r} is not {value!r}); "
                     "give another directory, or the scenario and the --set of that sweep"
                 )
+        parameters = "".join(f"""json_extract(parameters, '$."{key}"') AS "{key}", """ for key in plan.axes)
         with self._connection as write:
             write.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", wanted.items())
-            write.execute("INSERT OR REPLACE INTO about VALUES ('axes', ?)", (json.dumps(plan.axes),))
             write.execute("DELETE FROM columns")
             write.executemany(
                 "INSERT INTO columns VALUES (?, ?, ?, ?)", [(c.name, c.unit, c.label, c.meaning) for c in COLUMNS]
@@ -78,10 +78,14 @@ class Store:
                 "INSERT INTO points VALUES (?, ?, ?)",
                 ((point.index, point.key, json.dumps(dict(point.parameters))) for point in plan.points),
             )
-            self._make_view(plan.axes)
+            write.execute("DROP VIEW IF EXISTS sweep")
+            write.execute(
+                f"CREATE VIEW sweep AS SELECT point, {parameters}COALESCE(status, '{PENDING}') AS status, error, "
+                f"{_FIGURES} FROM points LEFT JOIN results USING (key)"
+            )
 
     def about(self) -> dict[str, str]:
-        """Schema, scenario, base and axes."""
+        """Schema, scenario and base."""
         return dict(self._connection.execute("SELECT name, value FROM about"))
 
     def done(self) -> set[str]:
@@ -95,33 +99,31 @@ class Store:
 
     def add(self, outcome: Outcome) -> None:
         """Commit the result of a point."""
-        row = {"key": outcome.key, "status": outcome.status, "error": outcome.error}
-        row |= {column.name: outcome.figures.get(column.name) for column in COLUMNS}
-        names, places = ", ".join(row), ", ".join("?" * len(row))
+        row = [outcome.key, outcome.status, outcome.error]
+        row += [outcome.figures.get(column.name) for column in COLUMNS]
         with self._connection as write:
-            write.execute(f"INSERT OR REPLACE INTO results ({names}) VALUES ({places})", list(row.values()))
+            places = ", ".join("?" * len(row))
+            write.execute(f"INSERT OR REPLACE INTO results (key, status, error, {_FIGURES}) VALUES ({places})", row)
 
     def rows(self) -> list[dict[str, Any]]:
         """All points in their order: point, parameters, status, error, figures (None where there are none yet)."""
+        query = (
+            f"SELECT point, parameters, COALESCE(status, '{PENDING}'), error, {_FIGURES} "
+            "FROM points LEFT JOIN results USING (key) ORDER BY point"
+        )
         names = ["status", "error", *(column.name for column in COLUMNS)]
-        query = f"SELECT point, parameters, {', '.join(names)} FROM points LEFT JOIN results USING (key) ORDER BY point"
-        rows = []
-        axes = self.axes()
-        for point, parameters, *values in self._connection.execute(query):
-            setting = _decoded(parameters, f"point {point}: parameters")
-            if not isinstance(setting, dict) or sorted(setting) != sorted(axes):
-                raise InputError(f"point {point}: parameters: {parameters!r} are no values of {axes}; {_ANEW}")
-            figures = dict(zip(names, values, strict=True))
-            _check_figures(point, figures)
-            rows.append({"point": point, **setting, **figures, "status": figures["status"] or PENDING})
-        return rows
+        return [
+            {"point": point, **json.loads(parameters), **dict(zip(names, values, strict=True))}
+            for point, parameters, *values in self._connection.execute(query)
+        ]
 
     def axes(self) -> list[str]:
-        """Keys that are varied."""
-        text = self.about().get("axes")
-        axes = _decoded(text, "axes")
-        if not isinstance(axes, list) or not axes or not all(isinstance(axis, str) for axis in axes):
-            raise InputError(f"axes: {text!r} is no list of keys; {_ANEW}")
+        """Keys that are varied, in all points the same."""
+        settings = [json.loads(text) for (text,) in self._connection.execute("SELECT parameters FROM points")]
+        axes = list(settings[0]) if settings else []
+        for point, setting in enumerate(settings):
+            if list(setting) != axes:
+                raise sqlite3.DataError(f"point {point} has the parameters {list(setting)}, not {axes}")
         return axes
 
     def counts(self) -> dict[str, int]:
@@ -129,35 +131,27 @@ class Store:
         query = f"SELECT COALESCE(status, '{PENDING}'), COUNT(*) FROM points LEFT JOIN results USING (key) GROUP BY 1"
         return dict(self._connection.execute(query))
 
-    def close(self) -> None:
-        """Give the file back."""
-        self._connection.close()
-
-    def _make_view(self, axes: Iterable[str]) -> None:
-        """The table as people query it: a column a parameter, a column a figure."""
-        parameters = [f"""json_extract(parameters, '$."{key}"') AS "{key}\"""" for key in axes]
-        figures = [column.name for column in COLUMNS]
-        columns = ", ".join(["point", *parameters, f"COALESCE(status, '{PENDING}') AS status", "error", *figures])
-        self._connection.execute("DROP VIEW IF EXISTS sweep")
-        self._connection.execute(f"CREATE VIEW sweep AS SELECT {columns} FROM points LEFT JOIN results USING (key)")
-
 
 @contextmanager
-def open_store(directory: Path, plan: Plan, place: str = "-o") -> Iterator[Store]:
+def open_store(directory: Path | None, plan: Plan, place: str = "-o") -> Iterator[Store]:
     """The store of a plan in a directory, made or gone on with; nobody else may write it meanwhile.
+
+    Args:
+        directory: None keeps everything in memory.
+        plan: what is swept.
+        place: what named the directory, for messages.
 
     Raises:
         InputError: another process is writing it, it belongs to another scenario, or it is no store.
     """
-    from tlm.results.files import check_writable
-    from tlm.sweeps.plan import snapshot_text
-
-    file = directory / DATABASE_NAME
-    with _locked(check_writable(directory, place), place), _connected(file, place) as connection:
+    file: Path | str = ":memory:" if directory is None else directory / DATABASE_NAME
+    lock = nullcontext() if directory is None else _locked(check_writable(directory, place), place)
+    with lock, _connected(file, place) as connection:
         store = Store(connection)
         store.begin(plan, f"{place} {directory}")
-        with whole_file(directory / SNAPSHOT_NAME) as temporary:
-            temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
+        if directory is not None:
+            with whole_file(directory / SNAPSHOT_NAME) as temporary:
+                temporary.write_text(snapshot_text(plan, directory), encoding="utf-8")
         yield store
 
 
@@ -173,14 +167,11 @@ def read_store(directory: Path) -> Iterator[Store]:
         raise InputError(f"{file}: no such sweep; `tlm sweep SCENARIO --over KEY=VALUES -o {directory}` makes one")
     with _connected(file, str(directory)) as connection:
         store = Store(connection)
-        about = store.about() if _has_tables(connection) else {}
+        about = store.about()
         _check_version(about.get("schema"), str(file))
-        if not isinstance(about.get("scenario"), str):
-            raise InputError(f"{file}: scenario: {about.get('scenario')!r} is no name; {_ANEW}")
-        try:
-            yield store
-        except InputError as error:
-            raise error if str(file) in str(error) else InputError(f"{file}: {error}") from None
+        if "scenario" not in about:
+            raise sqlite3.DataError("the scenario's name is missing")
+        yield store
 
 
 def scenario_name(directory: Path) -> str:
@@ -194,9 +185,9 @@ def scenario_name(directory: Path) -> str:
 
 
 @contextmanager
-def _connected(file: Path, place: str) -> Iterator[sqlite3.Connection]:
+def _connected(file: Path | str, place: str) -> Iterator[sqlite3.Connection]:
     """A connection that is closed at the end; what SQLite complains of meanwhile is said in one sentence."""
-    if file.exists() and not file.is_file():
+    if isinstance(file, Path) and file.exists() and not file.is_file():
         raise InputError(f"{place}: {file} is not a regular file; give another directory")
     try:
         connection = sqlite3.connect(file)
@@ -210,16 +201,15 @@ def _connected(file: Path, place: str) -> Iterator[sqlite3.Connection]:
         finally:
             connection.close()
     except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter of a damaged name in SQLite's own message
-        raise _refusal(file, place, error) from None
+        raise refusal(file, place, error) from None
 
 
-def _refusal(file: Path, place: str, error: Exception) -> TlmError:
+def refusal(file: Path | str, place: str, error: Exception) -> TlmError:
+    """What an error of SQLite means for a sweep."""
     name = getattr(error, "sqlite_errorname", "")
     if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return TlmError(
-            f"{place}: {file} cannot be written ({error}); make room and give the same command again: finished points "
-            "are kept"
-        )
+        remedy = "make room and give the same command again: finished points are kept"
+        return TlmError(f"{place}: {file} cannot be written ({error}); {remedy}")
     if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
         return InputError(f"{place}: {file} cannot be written ({error}); give a directory that can")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
@@ -232,31 +222,6 @@ def _check_version(found: str | None, place: str) -> None:
         raise InputError(f"{place}: schema: {found!r} is not {SCHEMA!r}, which this version reads; sweep again")
 
 
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return {"about", "columns", "points", "results"} <= found
-
-
-def _decoded(text: object, key: str) -> Any:
-    try:
-        return json.loads(text, parse_constant=_no_number) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
-        raise InputError(f"{key}: {text!r} is not JSON; {_ANEW}") from None
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(name)  # NaN and Infinity, which Python's own reader lets through
-
-
-def _check_figures(point: int, figures: Mapping[str, Any]) -> None:
-    """SQLite keeps any value in a column of any type."""
-    kinds = {"status": "TEXT", "error": "TEXT", **{column.name: column.kind for column in COLUMNS}}
-    for name, value in figures.items():
-        good = value is None or isinstance(value, _TYPES[kinds[name]])
-        if not good or (isinstance(value, float) and not math.isfinite(value)):
-            raise InputError(f"point {point}: {name}: {value!r} is no {kinds[name]} value; {_ANEW}")
-
-
 @contextmanager
 def _locked(directory: Path, place: str) -> Iterator[None]:
     """The directory's own lock, which ends with the process and leaves no file behind."""
@@ -264,12 +229,11 @@ def _locked(directory: Path, place: str) -> Iterator[None]:
 
     descriptor = os.open(directory, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{place}: another process is sweeping into {directory}; wait for it or give another directory"
-            ) from None
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise InputError(
+            f"{place}: another process is sweeping into {directory}; wait for it or give another directory"
+        ) from None
     finally:
         os.close(descriptor)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
+from tlm.results.files import check_writable_file
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Row = dict[str, Any]
 
-SUFFIXES = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".parquet")
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame | list[Row]:
@@ -35,10 +35,8 @@ def check_export(path: Path) -> None:
     Raises:
         InputError: another suffix, pyarrow is missing, or the directory cannot be written.
     """
-    from tlm.results.files import check_writable_file
-
-    if path.suffix not in SUFFIXES:
-        raise InputError(f"--export: {path} ends with none of {', '.join(SUFFIXES)}; give such a name")
+    if path.suffix not in _SUFFIXES:
+        raise InputError(f"--export: {path} ends with none of {', '.join(_SUFFIXES)}; give such a name")
     if path.suffix == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401
@@ -50,49 +48,33 @@ def check_export(path: Path) -> None:
 
 
 def export(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as a whole file, in the format of its suffix."""
+    """Write the rows as a whole file, in the format of its suffix; lists as JSON."""
     with whole_file(path) as temporary:
         if path.suffix == ".csv":
-            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
+            with temporary.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(rows[0])
+                writer.writerows([_json_unless(value, (str, int, float)) for value in row.values()] for row in rows)
         else:
             import pyarrow as pa
             import pyarrow.parquet as pq
 
-            pq.write_table(pa.Table.from_pylist(_alike(rows)), temporary)
+            columns = {name: _alike([row[name] for row in rows]) for name in rows[0]}
+            pq.write_table(pa.table(columns), temporary)
 
 
-def csv_text(rows: Sequence[Row]) -> str:
-    """Rows as CSV; lists as JSON."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _plain(value) for key, value in row.items()} for row in rows)
-    return text.getvalue()
+def _alike(values: Sequence[Any]) -> Sequence[Any]:
+    """Values of one type: what mixes kinds (``3`` and ``[9, 3]``) becomes text."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds == {int, float}:
+        return [None if value is None else float(value) for value in values]
+    if len(kinds) > 1 or kinds & {list, dict}:
+        return [_json_unless(value, (str,)) for value in values]
+    return values
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value) if isinstance(value, (list, dict)) else value
-
-
-def _alike(rows: Sequence[Row]) -> list[Row]:
-    """A column of one type each: what mixes kinds (``3`` and ``[9, 3]``) becomes text."""
-    kinds: dict[str, set[type]] = {}
-    for row in rows:
-        for key, value in row.items():
-            if value is not None:
-                kinds.setdefault(key, set()).add(type(value))
-    text = {
-        key for key, found in kinds.items() if found & {list, dict} or not (len(found) == 1 or found <= {int, float})
-    }
-    numbers = {key for key, found in kinds.items() if found == {int, float}}
-
-    def cell(key: str, value: Any) -> Any:
-        if value is None:
-            return None
-        if key in text:
-            return value if isinstance(value, str) else json.dumps(value)
-        return float(value) if key in numbers else value
-
-    return [{key: cell(key, value) for key, value in row.items()} for row in rows]
+def _json_unless(value: Any, kinds: tuple[type, ...]) -> Any:
+    """A value as JSON, but not one of these kinds, nor none."""
+    if value is None or (isinstance(value, kinds) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value)

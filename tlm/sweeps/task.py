@@ -1,29 +1,30 @@
-"""What a worker does with a point. Networks, programs and checks are kept from point to point of one process."""
+"""What a worker does with a point. Networks and programs are kept from point to point of one process."""
 
 from __future__ import annotations
 
 import gc
-import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
+from tlm.chip.config import ChipConfig
+from tlm.compiler.compile import compile_network
+from tlm.compiler.program import Program
 from tlm.core.errors import TlmError
+from tlm.network.comparison import differing_layers
+from tlm.runs.simulate import simulate
+from tlm.scenario.loading import Job, LoadedScenario
+from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import DIFFERS, FAILED, OK, figures
-
-if TYPE_CHECKING:
-    from tlm.chip.config import ChipConfig
-    from tlm.compiler.program import Program
-    from tlm.results.result import Result
-    from tlm.scenario.loading import Job
-    from tlm.scenario.schema import Scenario
 
 T = TypeVar("T")
 
-_NETWORKS, _PROGRAMS, _CHECKS = 4, 16, 256
+VERSION = version("cartesian-tlm")
+
+_NETWORKS, _PROGRAMS = 4, 16
 """How many are kept; a whole ResNet-18 is 40 MB with its golden tensors. Points come ordered by both."""
 _GARBAGE_SHARE = 0.05
 """Of the time, for collecting garbage."""
@@ -56,26 +57,12 @@ class Outcome:
     figures: dict[str, Any] = field(default_factory=dict)
 
 
-class Kept(Generic[T]):
-    """The values that were used last; safe where a worker has several threads."""
+@dataclass(frozen=True)
+class Keyed(Generic[T]):
+    """A value for the caches below, which is equal to another where its key is."""
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value of a key, made if it is not there (twice if two threads want it at once, which does no harm)."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        value = make()
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._count:
-                self._values.popitem(last=False)
-        return value
+    key: Hashable
+    value: T = field(compare=False)
 
 
 class Sweeper:
@@ -99,16 +86,19 @@ class Sweeper:
 
 
 _sweeper = Sweeper()
-_networks: Kept[Job] = Kept(_NETWORKS)
-_programs: Kept[Program] = Kept(_PROGRAMS)
-_checks: Kept[str | None] = Kept(_CHECKS)
 
 
 def run_task(task: Task) -> Outcome:
     """Run one point; whatever goes wrong becomes its message."""
     try:
-        result, wrong = _run(task)
-        return Outcome(task.key, DIFFERS if wrong else OK, wrong, figures(result))
+        group, config = Keyed(task.group, task), task.config
+        program = _program(group, Keyed(compile_key(config.chip), config.chip))
+        job = _job(group)
+        own = replace(program, config=config.chip)
+        result = simulate(own, job.activations, fidelity=config.fidelity, energy=config.energy)
+        wrong = differing_layers(job.golden or {}, result.tensors)
+        error = f"the outputs of {', '.join(wrong)} differ from the golden model" if wrong else None
+        return Outcome(task.key, DIFFERS if wrong else OK, error, figures(result))
     except TlmError as error:
         return Outcome(task.key, FAILED, str(error))
     except Exception as error:  # a fault of this package or a machine out of memory must not end the other points
@@ -119,7 +109,7 @@ def run_task(task: Task) -> Outcome:
 
 def worker_version() -> str:
     """The package's version where it is called."""
-    return version("cartesian-tlm")
+    return VERSION
 
 
 def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:
@@ -132,30 +122,11 @@ def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:
     )  # fmt: skip
 
 
-def _run(task: Task) -> tuple[Result, str | None]:
-    """The result, and what differs from the golden model."""
-    from tlm.compiler.compile import compile_network
-    from tlm.runs.simulate import simulate
-
-    job = _networks.get(task.group, lambda: _build(task))
-    chip, energy, fidelity = task.config.chip, task.config.energy, task.config.fidelity
-    program_key = (task.group, compile_key(chip))
-    program = _programs.get(program_key, lambda: compile_network(job.network, chip))
-    result = simulate(replace(program, config=chip), job.activations, fidelity=fidelity, energy=energy)
-    # Values depend on program and input alone; whether this run had the same ones its digest says.
-    wrong = _checks.get((program_key, result.outputs_sha256), lambda: _differing(job, result))
-    return result, wrong
+@lru_cache(_NETWORKS)
+def _job(group: Keyed[Task]) -> Job:
+    return LoadedScenario(group.value.name, group.value.config, ()).build(golden=True)
 
 
-def _build(task: Task) -> Job:
-    from tlm.scenario.loading import LoadedScenario
-
-    return LoadedScenario(task.name, task.config, ()).build(golden=True)
-
-
-def _differing(job: Job, result: Result) -> str | None:
-    from tlm.network.comparison import differing_layers
-
-    assert job.golden is not None  # _build asks for it
-    wrong = differing_layers(job.golden, result.tensors)
-    return f"the outputs of {', '.join(wrong)} differ from the golden model" if wrong else None
+@lru_cache(_PROGRAMS)
+def _program(group: Keyed[Task], chip: Keyed[ChipConfig]) -> Program:
+    return compile_network(_job(group).network, chip.value)

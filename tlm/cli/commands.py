@@ -1,0 +1,278 @@
+"""The commands and their arguments. The work of a command is ``run(arguments)`` of the module of its name."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tlm.core.errors import InputError, one_line
+
+USAGE = 2
+"""Exit status of a wrong command line."""
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One argument, as ``add_argument`` of argparse takes it."""
+
+    names: tuple[str, ...]
+    options: dict[str, Any]
+    least: int | None = None
+    """The smallest number that is allowed."""
+
+    @property
+    def key(self) -> str:
+        """Its attribute of the parsed arguments."""
+        long = next((name for name in self.names if name.startswith("--")), self.names[0])
+        return str(self.options.get("dest", long.lstrip("-").replace("-", "_")))
+
+
+@dataclass(frozen=True)
+class Command:
+    """What ``tlm --help`` and ``tlm COMMAND --help`` say."""
+
+    summary: str
+    arguments: tuple[Argument, ...] = ()
+    details: str = ""
+    """Instead of the summary in the command's own help."""
+
+
+def _argument(*names: str, **options: Any) -> Argument:
+    return Argument(names, options)
+
+
+def _path(*names: str, **options: Any) -> Argument:
+    return Argument(names, {"type": Path, **options})
+
+
+def _number(*names: str, least: int | None = None, **options: Any) -> Argument:
+    return Argument(names, {"type": int, "metavar": "N", **options}, least)
+
+
+def _switch(name: str, text: str) -> Argument:
+    return Argument((name,), {"action": "store_true", "help": text})
+
+
+def _repeated(*names: str, **options: Any) -> Argument:
+    return Argument(names, {"action": "append", "default": [], **options})
+
+
+_RESULT = "result.json, or the directory that holds it"
+_NAMED = "or the name of one that `tlm list` shows"
+_SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
+_SCENARIO = (
+    _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}"),
+    _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
+)
+_WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
+_LEVELS = "pass (small; default) or cycle (everything; default with a window or in fidelity cycle)"
+
+TRACES = (
+    _path("--wave", "--vcd", metavar="FILE", help="write a waveform, .vcd or .fst, and a layout for GTKWave"),
+    _argument("--wave-level", dest="level", metavar="LEVEL", help=f"what the waveform shows: {_LEVELS}"),
+    _argument("--trace-window", dest="window", metavar="WINDOW", help=f"which cycles the waveform shows: {_WINDOWS}"),
+    _number("--wave-limit-mb", dest="limit_mb", help="end a waveform of every cycle at N megabytes (default: 256)"),
+    _path("--timeline", metavar="FILE", help="write a trace for timeline viewers (Perfetto), .json or .json.gz"),
+)
+"""Options of ``tlm run`` that record a run; each is a key of the scenario's section [trace]."""
+
+COMMANDS = {
+    "run": Command(
+        "run a scenario and compare its outputs with the golden model",
+        (
+            _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml) or Python script, {_NAMED}"),
+            *_SCENARIO[1:],
+            _path("-o", "--output", metavar="DIR", help="write result.json and outputs.npz there"),
+            _argument("--fidelity", metavar="NAME", help="model of the chip: pass (fast; default) or cycle (detailed)"),
+            *TRACES,
+            _switch("--json", "print result.json to stdout, and nothing else"),
+            _switch("--no-check", "do not run the golden model; the result says so"),
+            _number("--batch", least=1, help="evaluate N - 1 more inputs, exact but untimed (see tlm eval)"),
+        ),
+    ),
+    "eval": Command(
+        "evaluate many inputs exactly, and simulate the timing once",
+        (
+            *_SCENARIO,
+            _argument("--images", metavar="PATH", nargs="+", help="evaluate image files, or directories of them"),
+            _path("--fashion-mnist", metavar="DIR", help="evaluate the test images of Fashion-MNIST there"),
+            _number("--count", least=1, help="number of inputs (default: all images, or the scenario's one input)"),
+            _number("--top", metavar="K", least=1, default=5, help="classes to show for each input (default: 5)"),
+            _number(
+                "--check", metavar="K", least=0, default=1, help="check the first K by the golden model (default: 1)"
+            ),
+            _path("-o", "--output", metavar="DIR", help="write eval.json and outputs.npz there"),
+        ),
+        "Evaluate many inputs exactly, and simulate the timing once. By default the inputs are the scenario's: seeds "
+        "from input.seed on, variants of its image, or the images of its sample.",
+    ),
+    "sweep": Command(
+        "run a scenario with many settings",
+        (
+            *_SCENARIO,
+            _repeated("--over", metavar="KEY=VALUES", help="vary a key, e.g. chip.amem_banks=1,2,4 (may be repeated)"),
+            _number("--sample", help="draw N points instead of running every combination"),
+            _argument("--method", metavar="NAME", help="how to draw: lhs (Latin hypercube; default) or random"),
+            _number("--seed", help="seed of the draws (default: 0)"),
+            _repeated("--where", metavar="EXPRESSION", help="keep the points that meet it (may be repeated)"),
+            _path("-o", "--output", metavar="DIR", help="directory of the results (default: SCENARIO.sweep)"),
+            _number("--processes", help="processes on this machine (default: one per core)"),
+            _argument("--dask", metavar="ADDRESS", help="use the workers of a Dask scheduler; 'local' starts some"),
+            _switch("--retry-failed", "run failed points again"),
+            _repeated("--export", type=Path, metavar="FILE", help="write the table, .csv or .parquet"),
+        ),
+        "Run every combination of the values, or a sample of them, on all cores or on a Dask cluster. Each result is "
+        "stored in DIR/sweep.sqlite as its point ends. The same command, or `tlm sweep DIR`, continues an interrupted "
+        "sweep. Values: 1,2,4,8 or 1..9 or pass,cycle. Expressions: 'chip.amem_banks * chip.amem_words <= 65536'.",
+    ),
+    "report": Command(
+        "write one HTML file with figures and tables of a run or sweep",
+        (
+            _path("path", metavar="PATH", help="directory of a run or a sweep, or its result.json or sweep.sqlite"),
+            _path("-o", "--output", metavar="FILE", help="file to write (default: report.html beside the results)"),
+        ),
+        "Write one HTML file, which any browser shows without a network. Needs plotly: pip install "
+        "'cartesian-tlm[explore]'",
+    ),
+    "wave": Command(
+        "open a waveform in GTKWave or Surfer",
+        (_path("path", metavar="PATH", help=".vcd, .fst or .gtkw file, or a directory with one"),),
+    ),
+    "plot": Command(
+        "draw pictures of one result, or of several together",
+        (
+            _path("results", metavar="RESULT", nargs="+", help=_RESULT),
+            _path("-o", "--output", metavar="DIR", default=Path(), help="write the pictures there (default: here)"),
+            _argument("--format", choices=("png", "svg", "both"), default="png", help="file format (default: png)"),
+            _repeated(
+                "--only",
+                choices=("timeline", "causes", "roofline", "energy", "levels"),
+                help="draw only this picture (may be repeated)",
+            ),
+        ),
+        "Draw timeline, causes, roofline and energy of one result, or levels and causes of several. Needs matplotlib: "
+        "pip install 'cartesian-tlm[plot]'",
+    ),
+    "explain": Command(
+        "say what bounds a run, and simulate what changes would buy",
+        (
+            _path("result", metavar="RESULT", help=_RESULT),
+            _path("--files", metavar="DIR", help="directory of the files that the scenario reads"),
+            _switch("--no-runs", "explain only what the file says; simulate nothing"),
+        ),
+    ),
+    "compare": Command(
+        "show two results side by side, with differences",
+        (_path("a", metavar="A", help=_RESULT), _path("b", metavar="B", help=_RESULT)),
+    ),
+    "reproduce": Command(
+        "show every published figure beside the simulated one",
+        (
+            _path("-o", "--output", metavar="FILE", help="write the report there as Markdown instead of printing it"),
+            _switch("--quick", "run only 9, 3 and 1 of 9 taps"),
+        ),
+    ),
+    "train": Command(
+        "train and prune a network for the engine (needs torch)",
+        (
+            _argument("recipe", metavar="RECIPE", help="recipe file (.toml), or the name of one of the package's"),
+            _path("-o", "--output", metavar="DIR", help="directory of checkpoints and networks (default: out/RECIPE)"),
+            _switch("--resume", "continue an interrupted training"),
+            _argument("--data", metavar="DIR", help="directory of the data set (default: the recipe's)"),
+            _number("--seed", least=0, help="random seed (default: the recipe's)"),
+            _repeated(
+                "--stage", metavar="NAME", help="train only this stage and those that lead to it (may be repeated)"
+            ),
+        ),
+        "Run the stages of a recipe: FP32 training, gradual pruning, INT4 training. Each INT4 stage writes a network "
+        "that scenarios can name. Needs torch: pip install 'cartesian-tlm[train]'",
+    ),
+    "tradeoff": Command(
+        "compare accuracy, cycles and energy of trained networks",
+        (
+            _argument("networks", metavar="NETWORK", nargs="*", help="name of a network of the package, or .npz file"),
+            _argument("--voltage", metavar="V", type=float, default=1.1, help="core supply (default: 1.1)"),
+            _path("-o", "--output", metavar="DIR", help="write tradeoff.json and tradeoff.png there"),
+        ),
+        "Simulate trained networks and show the accuracy that their cards give beside cycles, energy, TOPS/W and "
+        "weights; by default of every level of model 2. Needs matplotlib for -o: pip install 'cartesian-tlm[plot]'",
+    ),
+    "import": Command(
+        "read a quantised ONNX network (needs onnx)",
+        (
+            _path("model", metavar="MODEL", help="ONNX file"),
+            _path("-o", "--output", metavar="FILE", help="write the network there (.npz)"),
+            _number("--check", least=0, default=8, help="compare N random inputs with onnxruntime (default: 8)"),
+            _switch("--accept-difference", "write the network even if it differs by more than rounding"),
+        ),
+        "Read an ONNX graph of QuantizeLinear and DequantizeLinear nodes (4-bit types, or 8-bit ones clipped to 4 "
+        "bits) and compare it with onnxruntime. Only rounding may differ: each layer alone, fed with onnxruntime's "
+        "own input of that layer, is at most one level off, and at least 95% of its values are equal. Otherwise the "
+        "exit status is 1 and nothing is written. Needs: pip install 'cartesian-tlm[onnx]'",
+    ),
+    "compile": Command(
+        "show how a scenario is tiled and placed, and save the program",
+        (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
+    ),
+    "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
+    "list": Command("list the scenarios in ./scenarios and in the package"),
+    "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
+    "schema": Command("print the JSON Schema of scenario files, for editors"),
+}
+"""In the order of the help."""
+
+_EPILOG = """exit status:
+  0    done; for `run` and `eval`: every output that was compared equals the
+       golden model's
+  1    an output differs from the golden model's, or the simulation failed
+  2    the input or the command line is wrong, or a file cannot be written
+  130  interrupted (143: SIGTERM, 129: SIGHUP); no result was written, but a
+       sweep keeps its finished points
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line on stderr where argparse prints the whole usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``command`` of what it parses is None without a command."""
+    top = _Parser(
+        prog="tlm",
+        description="Transaction-level co-simulator of a 4-bit sparse CNN engine with a\nCartesian-product MAC array.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        description = command.details or f"{command.summary[0].upper()}{command.summary[1:]}."
+        own = commands.add_parser(name, help=command.summary, description=description)
+        traces = own.add_argument_group("traces (docs/waveforms.md)") if name == "run" else own
+        for argument in command.arguments:
+            (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
+    return top
+
+
+def check_numbers(arguments: argparse.Namespace) -> None:
+    """Nothing if no number of a parsed command line is too small.
+
+    Raises:
+        InputError: headed by the option.
+    """
+    for one in COMMANDS[arguments.command].arguments:
+        value = getattr(arguments, one.key)
+        if one.least is not None and value is not None and value < one.least:
+            raise InputError(f"{one.names[0]}: {value} is not allowed; give {one.least} or more")
+
+
+def options_given(arguments: argparse.Namespace) -> list[str]:
+    """The options of a parsed command line, as they are written first in its help."""
+    named = [one for one in COMMANDS[arguments.command].arguments if one.names[0].startswith("-")]
+    return [one.names[0] for one in named if getattr(arguments, one.key) not in (None, False, [])]
