@@ -39,7 +39,7 @@ WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
 """Know the blocks and bind their sockets."""
 
 BASES = {f"tlm.chip.base.{name}" for name in ("engine", "dma", "unit", "sequencer", "sram")}
-CONTRACTS = BASES | {"tlm.chip.engine"}
+CONTRACTS = BASES | {"tlm.chip.contract"}
 """Base classes of blocks and of their wiring: what the models share."""
 
 Graph = Mapping[str, set[str]]

@@ -20,7 +20,7 @@ from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.dma import Dma
 from tlm.chip.cycle.sram import Sram
-from tlm.chip.engine import EngineEvents
+from tlm.chip.contract import EngineEvents
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.registers import ChannelRegister, Status, UnitRegister

@@ -1,6 +1,6 @@
 """A pytest plugin that puts another build of the kernels in the installed one's place (sanitized, mutated).
 
-TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so pytest -p other_kernels tests/chip/kernels/test_kernels.py
+TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so pytest -p other_kernels tests/chip/kernels/test_kernels_mac.py
 """
 
 import importlib.util

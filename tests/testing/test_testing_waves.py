@@ -14,7 +14,7 @@ import tlm
 from tlm.core.errors import InputError
 from tlm.testing.reporting import directory_name
 from tlm.traces.trace_options import TraceOptions
-from tlm.traces.waves.signals import start_ps
+from tlm.traces.waves.signal_kinds import start_ps
 
 FAILS = body("assert small.layer('c1').takes(cycles=24)")
 PS_PER_CYCLE = 1e9 / tlm.ChipConfig().clock_khz

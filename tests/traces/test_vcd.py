@@ -19,7 +19,7 @@ from tlm.chip.format.driver import SramName, StartEngine, StartTransfer, Unit, W
 from tlm.chip.system import System
 from tlm.core.errors import DriverError, InputError, TraceWarning
 from tlm.traces.waves.labels import short_label
-from tlm.traces.waves.signals import start_ps
+from tlm.traces.waves.signal_kinds import start_ps
 from tlm.traces.waves.wave_file import WaveFile
 
 

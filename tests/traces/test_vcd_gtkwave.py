@@ -15,7 +15,7 @@ from layouts import read_layout
 from waves import CHIP, Waves, small_network
 
 import tlm
-from tlm.traces.waves.signals import start_ps
+from tlm.traces.waves.signal_kinds import start_ps
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")]
 

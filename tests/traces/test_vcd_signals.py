@@ -9,7 +9,7 @@ import simpy
 
 from tlm.core.clock import Clock
 from tlm.traces.waves.dump import SAMPLE_CYCLES, Dump, Frame, Gate, Sample
-from tlm.traces.waves.signals import Kind, Signal, clock_signals, start_ps, state
+from tlm.traces.waves.signal_kinds import Kind, Signal, clock_signals, start_ps, state
 from tlm.traces.waves.writer import Writer
 
 SIGNALS = [

@@ -11,7 +11,7 @@ import pytest
 from command import SMALL, files, refused, tlm
 from waves import Waves
 
-from tlm.cli.traces import trace_messages
+from tlm.cli.trace_arguments import trace_messages
 
 BESIDE = ["a.gtkw", "a.labels.txt", "a.vcd"]
 

@@ -20,7 +20,7 @@ from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_networ
 import tlm
 from tlm.core.errors import DriverError, InputError
 from tlm.scenario.loading import load_scenario
-from tlm.traces.waves.signals import start_ps
+from tlm.traces.waves.signal_kinds import start_ps
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "scenarios"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from tlm.chip.engine import Port
+from tlm.chip.contract import Port
 
 
 class HostState(enum.Enum):

@@ -12,7 +12,7 @@ import tlm
 from tlm.cli.commands import options_given
 from tlm.cli.progress import progress
 from tlm.cli.streams import OutputError, plain_streams
-from tlm.cli.traces import trace_messages, trace_options, traces_given
+from tlm.cli.trace_arguments import trace_messages, trace_options, traces_given
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError, TlmError
 from tlm.network.comparison import differing_layers

@@ -6,7 +6,7 @@ from collections import Counter
 from operator import add
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import Accessed, Port
+from tlm.chip.contract import Accessed, Port
 from tlm.chip.format.descriptor import sram_banks
 from tlm.chip.format.driver import SramName
 from tlm.observe.account import SramAccount

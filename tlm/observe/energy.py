@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from tlm.chip.engine import Port
+from tlm.chip.contract import Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.system import System
 from tlm.core.errors import SimulationError

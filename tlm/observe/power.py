@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tlm.chip.engine import Port
+from tlm.chip.contract import Port
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.observe.energy import cycle_events, transfer_events

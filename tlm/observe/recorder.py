@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from tlm.chip.engine import Accessed, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import Accessed, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import ChannelRegister, UnitRegisters

@@ -8,7 +8,7 @@ from pathlib import Path
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.plots import style
-from tlm.plots.causes import causes_of, causes_of_each
+from tlm.plots.cause_bars import causes_of, causes_of_each
 from tlm.plots.chart import Chart
 from tlm.plots.drawing import draw
 from tlm.plots.energy import energy_of

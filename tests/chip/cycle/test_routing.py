@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.chip import kernels
-from tlm.chip.cycle.routing import pass_stage, route
+from tlm.chip.cycle.routing import through_stage, route
 from tlm.chip.kernels.geometry import Geometry
 
 
@@ -18,7 +18,7 @@ def sent_through(sources: tuple[int, ...], word: list[int]) -> list[int]:
     """What each lane gets of a word when the network is set for ``sources``."""
     bits = sum(nibble << 4 * i for i, nibble in enumerate(word))
     for stage in route(sources):
-        bits = pass_stage(bits, stage)
+        bits = through_stage(bits, stage)
     return [bits >> 4 * lane & 15 for lane in range(len(sources))]
 
 

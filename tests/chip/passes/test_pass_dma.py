@@ -10,7 +10,7 @@ from block_bench import CHIP
 from transaction_bench import Initiator, Target
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents, Port
+from tlm.chip.contract import EngineEvents, Port
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ChannelRegister, ErrorCode, Status, UnitRegister

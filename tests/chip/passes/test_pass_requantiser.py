@@ -10,7 +10,7 @@ from oracles import requantised
 
 import tlm
 from tlm.chip import kernels
-from tlm.chip.engine import EngineEvents, PassId
+from tlm.chip.contract import EngineEvents, PassId
 from tlm.chip.format.isa import ParameterArrays
 from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, PassTimes, TimedPassPayload
 from tlm.chip.passes.requantiser import Requantiser

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from block_bench import CHIP, BlockBench, convolution, layer_words
 
-from tlm.chip.engine import EngineEvents, PassFetched, Port
+from tlm.chip.contract import EngineEvents, PassFetched, Port
 from tlm.chip.format.isa import header_word_count
 from tlm.chip.format.registers import ErrorCode, Status, UnitRegister
 from tlm.chip.passes.payloads import PassStepsPayload, TimedPassPayload

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from block_bench import CHIP, BlockBench, of_pass
 
-from tlm.chip.engine import Accessed, EngineEvents, PassId, Port
+from tlm.chip.contract import Accessed, EngineEvents, PassId, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.chip.passes.sram import Sram

@@ -7,7 +7,7 @@ from typing import Any
 
 from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.base.sram import SramBase
-from tlm.chip.engine import DmaPorts, Engine, Port
+from tlm.chip.contract import DmaPorts, Engine, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.payloads import InterruptPayload
 from tlm.core.payload import MemoryPayload

@@ -6,7 +6,7 @@ from abc import abstractmethod
 
 from tlm.chip.base.unit import UnitModule
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents
+from tlm.chip.contract import EngineEvents
 from tlm.chip.format.registers import EngineRegister, UnitFaultError
 from tlm.chip.states import SequencerState
 from tlm.core.kernel import Activity

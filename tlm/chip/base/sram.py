@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from functools import partial
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
+from tlm.chip.contract import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.core.errors import UnwrittenReadError

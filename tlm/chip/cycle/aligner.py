@@ -20,7 +20,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.routing import Stage, pass_stage, route
+from tlm.chip.cycle.routing import Stage, through_stage, route
 from tlm.chip.format.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.errors import ProtocolError
@@ -182,7 +182,7 @@ class Aligner(Module):
     def _route(self, token: _Token, stage: int) -> None:
         probes = self.routed[stage]
         for i, read in enumerate(token.reads):
-            word = token.words[i] = pass_stage(token.words[i], read.stages[stage])
+            word = token.words[i] = through_stage(token.words[i], read.stages[stage])
             if probes[0].watched:
                 probes[(token.first_bank + read.offset) % self._banks].value = word
 

@@ -17,7 +17,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents, pass_id
+from tlm.chip.contract import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, Parameter
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload, ParameterPayload
 from tlm.chip.states import RequantiserState

@@ -73,7 +73,7 @@ def _level(at: list[int], distances: Sequence[int], bit: int, direction: int) ->
     return Level(stay, move, step_bits if direction < 0 else 0, step_bits if direction > 0 else 0)
 
 
-def pass_stage(word: int, stage: Stage) -> int:
+def through_stage(word: int, stage: Stage) -> int:
     """What leaves a stage when ``word`` enters it."""
     for stay, move, down_bits, up_bits in stage:
         word = word & stay | (word & move) >> down_bits << up_bits

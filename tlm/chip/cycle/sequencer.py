@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted
+from tlm.chip.contract import EngineEvents, PassFetched, PassId, PassStarted
 from tlm.chip.format.isa import (
     IllegalInstructionError,
     LayerHeader,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from tlm.chip.base.sram import SramBase, pass_of
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import Accessed, EngineEvents, Port
+from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.states import BankAccess
 from tlm.core.errors import ProtocolError

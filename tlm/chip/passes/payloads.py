@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.engine import Port
+from tlm.chip.contract import Port
 from tlm.chip.format.isa import ParameterArrays
 from tlm.chip.payloads import PassPayload
 from tlm.core.payload import MemoryPayload, Payload

@@ -12,7 +12,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents, pass_id
+from tlm.chip.contract import EngineEvents, pass_id
 from tlm.chip.format.isa import LayerHeader, ParameterArrays
 from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload

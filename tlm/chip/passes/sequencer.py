@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import EngineEvents, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError

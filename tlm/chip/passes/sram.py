@@ -12,7 +12,7 @@ import numpy as np
 
 from tlm.chip.base.sram import SramBase, pass_of
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import Accessed, EngineEvents, Port
+from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity

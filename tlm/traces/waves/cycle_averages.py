@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tlm.chip.engine import PassStarted
+from tlm.chip.contract import PassStarted
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.core.probe import Probe
 from tlm.observe.energy import cycle_events, engine_events, step_kind_events

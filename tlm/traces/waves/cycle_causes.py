@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from tlm.chip.engine import Accessed, PassId, Port
+from tlm.chip.contract import Accessed, PassId, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.states import HostState

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from tlm.chip.engine import PORTS, Accessed, PassId, PassStarted, Port
+from tlm.chip.contract import PORTS, Accessed, PassId, PassStarted, Port
 from tlm.chip.format import address_map as am
 from tlm.chip.format.descriptor import sram_banks
 from tlm.chip.format.driver import SramName, Unit
@@ -35,7 +35,7 @@ from tlm.observe.timeline_builder import started_transfers
 from tlm.observe.watched import Watched
 from tlm.traces.waves import labels
 from tlm.traces.waves.dump import Dump
-from tlm.traces.waves.signals import (
+from tlm.traces.waves.signal_kinds import (
     Colour,
     Group,
     Kind,

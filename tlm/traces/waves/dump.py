@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from tlm.core.clock import Clock
-from tlm.traces.waves.signals import Value, start_ps
+from tlm.traces.waves.signal_kinds import Value, start_ps
 from tlm.traces.waves.writer import Writer
 
 _COUNTED_IDLE_CYCLES = 1024

@@ -12,7 +12,7 @@ from vcd.gtkw import GTKWColor, GTKWFlag, GTKWSave
 
 from tlm.observe.passes import PartRecord
 from tlm.observe.watched import Watched
-from tlm.traces.waves.signals import Group, Kind, Signal, start_ps
+from tlm.traces.waves.signal_kinds import Group, Kind, Signal, start_ps
 
 WINDOW = (1400, 900)
 """Size of the window in pixels."""

@@ -16,7 +16,7 @@ from tlm.observe.timeline_builder import timeline
 from tlm.observe.watched import Watched
 from tlm.traces.waves import labels
 from tlm.traces.waves.pass_signals import pass_signals
-from tlm.traces.waves.signals import Value, part_scope
+from tlm.traces.waves.signal_kinds import Value, part_scope
 
 Change: TypeAlias = tuple[int, str, Value]
 """A signal's new value: (first cycle, name, value)."""

@@ -16,7 +16,7 @@ from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
 from tlm.traces.waves.pass_changes import pass_changes
 from tlm.traces.waves.pass_signals import pass_signals
-from tlm.traces.waves.signals import Value, start_ps
+from tlm.traces.waves.signal_kinds import Value, start_ps
 from tlm.traces.waves.wave_file import WaveFile
 
 _SHOWN_PASSES = 9

@@ -20,7 +20,7 @@ from tlm.traces.trace_file import BUFFER_BYTES, TraceFile
 from tlm.traces.trace_options import WaveLevel
 from tlm.traces.waves import labels
 from tlm.traces.waves.gtkwave import View, save_file_text
-from tlm.traces.waves.signals import Signal
+from tlm.traces.waves.signal_kinds import Signal
 from tlm.traces.waves.writer import Writer
 
 _CONVERTER = "vcd2fst"

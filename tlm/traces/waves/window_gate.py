@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tlm.chip.engine import PassId
+from tlm.chip.contract import PassId
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
 from tlm.observe.watched import Watched

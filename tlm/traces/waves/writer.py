@@ -9,7 +9,7 @@ from vcd import VCDWriter
 from vcd.writer import Variable
 
 from tlm.traces.waves import labels
-from tlm.traces.waves.signals import Kind, Signal, Value
+from tlm.traces.waves.signal_kinds import Kind, Signal, Value
 
 
 class _Counted:

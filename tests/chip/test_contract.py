@@ -11,7 +11,7 @@ import pytest
 import tlm
 from tlm.chip.base.unit import UnitModule
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
