@@ -1,4 +1,4 @@
-"""The fast fidelity equals the clear one: values, every pass, cycles, conflicts, traffic."""
+"""Fidelity "pass" equals "cycle": values, every pass, cycles, conflicts, traffic."""
 
 from __future__ import annotations
 

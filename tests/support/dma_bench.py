@@ -1,4 +1,4 @@
-"""The clear model's DMA, interconnect, off-chip memory and SRAMs without host and engine.
+"""Fidelity "cycle"'s DMA, interconnect, off-chip memory and SRAMs without host and engine.
 
 A bench writes the channels' registers by script and takes SRAM banks by calendar, through the engine's ports.
 """
@@ -18,9 +18,9 @@ from simpy import Event
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.config import ChipConfig
+from tlm.chip.contract import EngineEvents
 from tlm.chip.cycle.dma import Dma
 from tlm.chip.cycle.sram import Sram
-from tlm.chip.contract import EngineEvents
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.registers import ChannelRegister, Status, UnitRegister
@@ -166,7 +166,7 @@ class Bench(Module):
 def play(
     config: ChipConfig, starts: Mapping[Channel, Sequence[Start]], calendars: Mapping[SramName, Sequence[Calendar]]
 ) -> Outcome:
-    """Run the clear model to the end of every script."""
+    """Run fidelity "cycle" to the end of every script."""
     simulation = Simulation()
     regions = am.AddressMap()
     regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))

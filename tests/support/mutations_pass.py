@@ -151,7 +151,7 @@ _SEQUENCER = (
 
 
 def _stage(rule: str, old: str) -> Mutation:
-    """The stages of the pipeline: the clear model has each of them, the fast one their sum."""
+    """The stages of the pipeline: "cycle" has each of them, "pass" their sum."""
     return _python(rule, "config.py", old, f"{old} + 1")
 
 

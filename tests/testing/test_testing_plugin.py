@@ -317,7 +317,7 @@ def test_the_public_names_are_there() -> None:
 
 
 def test_equal_networks_are_the_same_network_and_share_their_recording(project: Project) -> None:
-    """Fixtures make networks anew for each test; the transactions are those of the clear model for both fidelities."""
+    """Fixtures make networks anew for each test; the transactions are those of fidelity "cycle" for both fidelities."""
     printed = project.passes(
         """
 from tlm.testing.fixtures import Session

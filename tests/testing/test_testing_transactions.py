@@ -193,7 +193,7 @@ def test_mistakes_are_one_clear_line(project: Project, statement: str, message: 
 
 @pytest.mark.parametrize("fidelity", ["cycle", "pass"])
 def test_recorded_transactions(project: Project, fidelity: str) -> None:
-    """Whatever the fidelity of the run, its transactions are those of the clear model."""
+    """Whatever the fidelity of the run, its transactions are those of fidelity "cycle"."""
     project.passes(
         f"@pytest.mark.fidelity({fidelity!r})\n"
         + body(

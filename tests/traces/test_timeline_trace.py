@@ -233,7 +233,7 @@ def test_the_integral_of_power_is_the_energy(run: Run) -> None:
 
 
 def test_array_and_requantiser_are_shown_when_the_blocks_were_busy(tmp_path: Path) -> None:
-    """Against the probes and sockets of the clear model."""
+    """Against the probes and sockets of fidelity "cycle"."""
     run = Run(tmp_path, "cycle")
     watched = run.watched()
     clock, config = watched.system.simulation.clock, run.program.config

@@ -3,7 +3,7 @@
 Sockets: the host writes and reads ``registers``, ``interrupt`` goes to the host, and each SRAM has a port for each DMA
 channel (``ports``). A model is free in everything inside.
 
-Events: a model emits ``events``, each in the cycle in which it happens. All observers listen to these and never look
+Events: a model emits ``events``, each in the cycle in which it happens. Observers listen to these and never look
 inside, so a new model needs no new observers. The events include the DMA's accesses, because the SRAMs grant or
 refuse them. One event may stand for many accesses: the engine's own accesses of a layer come before the layer ends,
 and refusals of a pass come at the latest with its last write.

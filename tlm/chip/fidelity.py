@@ -9,9 +9,9 @@ class Fidelity(enum.Enum):
     """The detail of the models of engine and DMA; cycles and values are the same in all."""
 
     CYCLE = "cycle"
-    """Every access, step, drained word and bus beat is a transaction: the clear model."""
+    """Every access, step, drained word and bus beat is a transaction."""
     PASS = "pass"
-    """A pass and a transfer are one transaction each: the fast model."""
+    """A pass and a transfer are one transaction each."""
 
 
 _FORMER_NAMES = {"beat": Fidelity.CYCLE, "burst": Fidelity.PASS}

@@ -12,9 +12,9 @@ from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.base.dma import Dma
 from tlm.chip.config import ChipConfig
+from tlm.chip.contract import Engine, Port
 from tlm.chip.cycle.dma import Dma as CycleDma
 from tlm.chip.cycle.engine import CycleEngine
-from tlm.chip.contract import Engine, Port
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import DriverStep, SramName, Unit

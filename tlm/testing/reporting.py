@@ -20,7 +20,7 @@ from tlm.traces.trace_options import TraceOptions
 _AROUND_CYCLES = 400
 """A waveform shows every cycle so far before and behind the moment."""
 _MOST_CYCLES = 300_000
-"""Of longer runs passes are shown instead of cycles: the clear model takes long."""
+"""Of longer runs passes are shown instead of cycles: fidelity "cycle" takes long."""
 _MOST_SHOWN_CYCLES = 50_000
 """The same where no moment limits what is shown: the file would be large."""
 _LONGEST_NAME = 100

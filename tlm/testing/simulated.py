@@ -45,7 +45,7 @@ class Recipe:
         return simulate(self.program, chip=self.chip, **self.arguments | others)
 
     def on(self, chip: ChipConfig) -> Recipe:
-        """The same on another chip, in the fast fidelity; a program is not compiled again."""
+        """The same on another chip, in fidelity "pass"; a program is not compiled again."""
         program = self.program if isinstance(self.source, Program) else compile_network(self.source, chip)
         return replace(self, program=program, chip=chip, arguments=self.arguments | {"fidelity": "pass"})
 
@@ -110,7 +110,7 @@ class Simulated:
         return f", pass {index} of layer {layer!r} (group {one.group}, tile {one.tile})"
 
     def on(self, changes: dict[str, Any]) -> Simulated | None:
-        """The run on another chip, in the fast fidelity; None if it cannot be made.
+        """The run on another chip, in fidelity "pass"; None if it cannot be made.
 
         Args:
             changes: key -> value of what differs from the default chip.

@@ -13,8 +13,8 @@ from oracles import requantised
 import tlm
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.requantiser import Requantiser
 from tlm.chip.contract import EngineEvents
+from tlm.chip.cycle.requantiser import Requantiser
 from tlm.chip.format.isa import Parameter
 from tlm.chip.payloads import DrainPayload, FlushPayload, ParameterPayload, PassPayload
 from tlm.core.kernel import Activity

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.chip import kernels
-from tlm.chip.cycle.routing import through_stage, route
+from tlm.chip.cycle.routing import route, through_stage
 from tlm.chip.kernels.geometry import Geometry
 
 

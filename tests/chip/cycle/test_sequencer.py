@@ -8,8 +8,8 @@ from block_bench import CHIP, BlockBench, convolution, layer_words
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.sequencer import Sequencer
 from tlm.chip.contract import EngineEvents
+from tlm.chip.cycle.sequencer import Sequencer
 from tlm.chip.format.isa import header_word_count
 from tlm.chip.format.registers import ErrorCode, Status, UnitRegister
 from tlm.chip.payloads import FlushPayload, PassPayload, StepPayload

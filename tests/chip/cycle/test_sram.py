@@ -8,8 +8,8 @@ import pytest
 from transaction_bench import Initiator, read, run_together, wait_for, write
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.sram import Sram
 from tlm.chip.contract import EngineEvents, Port
+from tlm.chip.cycle.sram import Sram
 from tlm.chip.format.driver import SramName
 from tlm.chip.states import BankAccess
 from tlm.chip.system import System

@@ -87,7 +87,7 @@ def by_pass(case: BandCase) -> npt.NDArray[np.int32]:
 
 
 def by_step(case: BandCase) -> npt.NDArray[np.int32]:
-    """What the clear model's aligner and array do for a step after the other of max pooling."""
+    """What fidelity "cycle"'s aligner and array do for a step after the other of max pooling."""
     g, amem, low = geometry(case), case.amem(), -8 if case.signed else 0
     rows = np.zeros((g.groups * g.columns, g.tiles, g.lanes), np.int32)
     assert case.valid is not None

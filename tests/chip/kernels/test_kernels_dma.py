@@ -1,4 +1,4 @@
-"""The DMA's timeline in C against the clear model's blocks, cycle by cycle."""
+"""The DMA's timeline in C against fidelity "cycle"'s blocks, cycle by cycle."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

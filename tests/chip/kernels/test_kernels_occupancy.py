@@ -1,4 +1,4 @@
-"""The engine's bank calendars, worked out ahead, against what the clear model's sockets show."""
+"""The engine's bank calendars, worked out ahead, against what fidelity "cycle"'s sockets show."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

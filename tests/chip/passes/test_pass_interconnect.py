@@ -1,4 +1,4 @@
-"""The interconnect of fidelity "pass" alone: transfers cross in no time, all else as in the clear model."""
+"""The interconnect of fidelity "pass" alone: transfers cross in no time, all else as in fidelity "cycle"."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ Request flow: a step (tile, input channel, tap) from the sequencer becomes reads
 source pixels of the tile's lanes. Each bank's word passes a routing network of its own; behind it a lane takes the one
 network that carries its pixel, and the mask fills the lanes that have none. A pass's end travels the same way.
 Timing: a step is served for r = max(1, most words in one bank) cycles, with one word of each bank per cycle in
-ascending address order; the sequencer gets its answer in the last of them. From there sram_read_cycles to the data,
-one cycle per routing stage, mask_cycles for the mask (engine.md, A pass). Words fetched before a step's last cycle are
-as much earlier at the mask, where they wait for the others.
+ascending address order; the sequencer gets its answer in the last of them, e. Data are out sram_read_cycles later,
+then come one cycle per routing stage and mask_cycles for the mask; the multipliers have the vector in the cycle after
+(engine.md, A pass). Words fetched before a step's last cycle reach the lanes earlier and wait there for the others.
 Constraints: the aligner has the highest priority at AMem, so its reads are never refused.
 """
 
@@ -20,7 +20,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.routing import Stage, through_stage, route
+from tlm.chip.cycle.routing import Stage, route, through_stage
 from tlm.chip.format.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.errors import ProtocolError
@@ -36,7 +36,7 @@ class WordPlan:
     """A word that a step fetches."""
 
     offset: int
-    """Behind the channel's first word in AMem."""
+    """Words after the channel's first in AMem."""
     stages: tuple[Stage, ...]
     """How the routing network is set for it."""
 
@@ -100,7 +100,7 @@ class Aligner(Module):
         self._header = payload.header
         self._geometry = payload.header.geometry(self._config.lanes, self._config.columns)
         self._plane_words = payload.header.input_plane_words(self._config.lanes)
-        # what the mask writes: in max pooling a value that no pixel is below
+        # what the mask writes: in max pooling the lowest activation of the input's range
         self._fill = payload.header.input_range[0] if payload.header.pooling else 0
         self._plans.clear()
         payload.status = Response.OK
@@ -158,7 +158,7 @@ class Aligner(Module):
         return TapPlan(cycles or ((),), select)
 
     def _enter(self, token: _Token) -> None:
-        """Words are read, or a pass ends: on from here no one waits for them."""
+        """Words are read, or a pass ends: from here on nobody waits for them."""
         self._in_flight.append(token)
         if self._entered is not None:
             self._entered.succeed()
@@ -187,7 +187,7 @@ class Aligner(Module):
                 probes[(token.first_bank + read.offset) % self._banks].value = word
 
     def _leave(self, token: _Token) -> Activity:
-        """The end of the mask stage: fills padding and lanes beyond the last pixel; the vector goes to the array."""
+        """Behind the mask, which fills padding and lanes beyond the last pixel: the vector goes to the array."""
         for word in token.words:
             self._pixels |= word
         if not token.ends_step:

@@ -22,7 +22,7 @@ LEVELS_PER_STAGE = 2
 
 
 class Level(NamedTuple):
-    """One level of multiplexers: which nibbles of the word stay, and which move. What does neither is dropped."""
+    """One level of multiplexers: which nibbles of the word stay, and which move. The others are dropped."""
 
     stay: int
     """Mask over the word's bits."""

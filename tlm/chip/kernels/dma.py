@@ -1,6 +1,6 @@
 """When DMA transfers happen beside the engine: both channels, the interconnect's lane and the off-chip memory in C.
 
-A second derivation of the clear model's timing (docs/timing.md), which shares no code with its blocks; the rules stand
+A second derivation of fidelity "cycle"'s timing (docs/timing.md), which shares no code with its blocks; the rules stand
 in kernels/dma.h. The engine's accesses are given as bank calendars (:mod:`tlm.chip.kernels.occupancy`): it has the
 higher priority at every bank, so nothing that the DMA does changes them.
 """

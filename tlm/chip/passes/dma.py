@@ -1,12 +1,12 @@
 """The DMA, a transfer at a time.
 
-Request flow: each channel has the registers and sockets of the clear model; a transfer moves its bytes in bulk payloads
-in the cycle in which its last access happens.
+Request flow: each channel has the registers and sockets of fidelity "cycle"; a transfer moves its bytes in bulk
+payloads in the cycle in which its last access happens.
 Timing: both channels, the interconnect's lane and the off-chip memory are advanced together in C (kernels/dma.c)
 against the bank calendars that the SRAMs pass on. When the next completion may be near, it is estimated with what is
 known; whenever something new is known (the other channel starts, the engine reserves banks), time up to now is settled
 and the estimate made anew. So what is reported has happened exactly so.
-Constraints: as the clear model's; a transfer that leaves the off-chip memory fails when it starts.
+Constraints: as fidelity "cycle"'s; a transfer that leaves the off-chip memory fails when it starts.
 """
 
 from __future__ import annotations

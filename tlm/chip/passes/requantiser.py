@@ -3,7 +3,7 @@
 Request flow: a pass's accumulators are taken over at its handover; residual words are read and output words written in
 one bulk access each.
 Timing: the write lands in the cycle of the pass's last write, as the sequencer has worked it out; the next handover and
-the flush wait for it as in the clear model.
+the flush wait for it as in fidelity "cycle".
 """
 
 from __future__ import annotations

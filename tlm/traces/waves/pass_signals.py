@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tlm.compiler.program import Program
-from tlm.traces.waves.signal_kinds import Colour, Group, Kind, Signal, clock_signals, layer_signals, power_signals, state
+from tlm.traces.waves.signal_kinds import (
+    Colour,
+    Group,
+    Kind,
+    Signal,
+    clock_signals,
+    layer_signals,
+    power_signals,
+    state,
+)
 
 CHANNELS = ("load", "store")
 
