@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
@@ -44,13 +44,17 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     """
     import tlm
 
-    sections = {key: stored.settings.get(key) for key in ("network", "input")}
-    settings = {key: dict(section) for key, section in sections.items() if isinstance(section, dict)}
-    if settings.keys() != sections.keys():
-        raise InputError(
-            f"settings: {sorted(stored.settings)} holds no network and input, so the run of this result cannot be "
-            f"built again; give the result of a scenario file (`tlm run SCENARIO -o DIR`), or {_WITHOUT}"
-        )
+    settings: dict[str, dict[str, Any]] = {}
+    for key in ("network", "input"):
+        if key not in stored.settings:
+            raise InputError(
+                f"settings: {sorted(stored.settings)} holds no network and input, so the run of this result cannot be "
+                f"built again; give the result of a scenario file (`tlm run SCENARIO -o DIR`), or {_WITHOUT}"
+            )
+        section = stored.settings[key]
+        if not isinstance(section, dict):
+            raise InputError(f"settings.{key}: {section!r} is no section of a scenario; run it again, or {_WITHOUT}")
+        settings[key] = dict(section)
     for section, key in PATH_KEYS:
         name, sha256 = settings[section].get(key), settings[section].pop(f"{key}_sha256", None)
         if name is not None:
