@@ -19,6 +19,10 @@ KERNEL_TESTS := $(wildcard tests/chip/kernels/test_*.py)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/* tlm/*/__init__.py)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
+
+# Without bytecode files every process of a test would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: install develop demo test test-slow test-all lint warnings sanitize mutations wheel clean check-tools
 .DEFAULT_GOAL := install
@@ -32,12 +36,12 @@ demo: install
 
 # Tests of training need torch: they are part of test-all.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow" --ignore=tests/training
+	$(PYTEST) -m "not slow" --ignore=tests/training
 
-# What `make test` leaves out.
+# What `make test` leaves out, and its random tests with all their examples.
 test-slow: $(VENV)/installed-all
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not slow" tests/training
-	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m slow
+	$(PYTEST) -m "not slow" tests/training
+	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough
 
 test-all: test test-slow
 
@@ -54,7 +58,7 @@ sanitize: $(VENV)/installed-test
 	$(BIN)/python -m cmake --build build/sanitize
 	TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	  $(BIN)/python -m pytest -q -p other_kernels -p no:xdist -m "not slow" $(KERNEL_TESTS)
+	  $(PYTEST) -p other_kernels -m "not slow" --hypothesis-profile=thorough $(KERNEL_TESTS)
 
 # Each mutation runs the tests up to the first failure; nothing in the checkout is changed.
 mutations: $(VENV)/installed-test

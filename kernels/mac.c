@@ -29,15 +29,14 @@ TLM_INLINE int16_t weight_of(const uint8_t *word, int32_t column)
     return (int16_t)((((word[column / 2] >> (4 * (column % 2))) & 15) ^ 8) - 8);
 }
 
-void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
-               int8_t *activations)
+void tlm_mask(const uint8_t *word, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
+              int8_t *activations)
 {
     const int32_t sign = is_signed ? 8 : 0;
 
     for (int32_t lane = 0; lane < lanes; ++lane) {
-        const int32_t from = select[lane];
-        const int32_t value = from < 0 ? 0 : (word_bytes[from / 2] >> (4 * (from % 2))) & 15;
-        activations[lane] = (int8_t)(from < 0 ? fill : (value ^ sign) - sign);
+        const int32_t value = (word[lane / 2] >> (4 * (lane % 2))) & 15;
+        activations[lane] = (int8_t)(select[lane] < 0 ? fill : (value ^ sign) - sign);
     }
 }
 

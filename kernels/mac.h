@@ -9,9 +9,9 @@
 #include "geometry.h"
 
 /* cdef begin */
-/* Gathers fetched words (concatenated, lanes / 2 bytes each) into one aligned vector; select -1 gives fill. */
-void tlm_align(const uint8_t *word_bytes, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
-               int8_t *activations);
+/* The aligner's last stage: a word whose nibbles have reached their lanes becomes a vector; select -1 gives fill. */
+void tlm_mask(const uint8_t *word, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
+              int8_t *activations);
 
 /* One step: acc[column * lanes + lane] += activations[lane] * weight[column]. */
 void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight_word, int32_t lanes,

@@ -6,18 +6,11 @@ from pathlib import Path
 
 import pytest
 from command import SMALL
-from hypothesis import HealthCheck, settings
+from examples import register_profiles
 
 pytest_plugins = "pytester"
 
-settings.register_profile(
-    "repeatable",
-    derandomize=True,  # the same examples on every machine and in every run
-    database=None,
-    deadline=None,  # shared machines stall
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-settings.load_profile("repeatable")
+register_profiles()
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -21,6 +21,7 @@ def run(*command: str, **keys: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=keys.get("cwd", ROOT))
 
 
+@pytest.mark.slow
 def test_the_wheel_fits_every_python_from_3_11(wheel: Path) -> None:
     name, version, python, abi, platform = wheel.stem.split("-")
     assert (name, python, abi) == ("cartesian_tlm", "cp311", "abi3")
@@ -28,6 +29,7 @@ def test_the_wheel_fits_every_python_from_3_11(wheel: Path) -> None:
     assert platform.endswith(sysconfig.get_platform().rpartition("-")[2])
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -47,6 +49,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_an_installed_copy_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     target = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:

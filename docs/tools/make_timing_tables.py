@@ -84,16 +84,17 @@ def changes(measured: Measurement, probes: Sequence[tuple[str, str]]) -> Callabl
     return cell
 
 
-def rotations(measured: Measurement) -> Callable[[int], str]:
-    """Lanes that each rotate stage moves, where that changed."""
+def routing(measured: Measurement, lanes: int = 4) -> Callable[[int], str]:
+    """The nibbles behind each routing stage in the first ``lanes`` lanes, where the word behind it changed."""
 
     def cell(cycle: int) -> str:
         texts = []
         for change in measured.changes:
-            _, found, stage = change.path.partition("engine.aligner.rotate_")
+            _, found, stage = change.path.partition("engine.aligner.stage_")
             if found and change.cycle == cycle:
-                texts.append(f"by {stage}: {change.value.bit_count()} lanes")
-        return ", ".join(texts)
+                nibbles = [change.value >> 4 * lane & 15 for lane in range(lanes)]
+                texts.append(f"{stage.partition('_')[0]}: {' '.join(f'{nibble:x}' for nibble in nibbles)}")
+        return ", ".join(sorted(texts))
 
     return cell
 
@@ -138,7 +139,7 @@ def pass_table(measured: Measurement) -> list[str]:
             ("IMem word read", words(measured, "engine.sequencer.imem")),
             ("AMem word read", words(measured, "engine.aligner.amem")),
             ("WMem word read", words(measured, "engine.sequencer.wmem")),
-            ("rotate stages: lanes moved", rotations(measured)),
+            ("behind routing stage: lanes 0..3", routing(measured)),
             ("at the multipliers", beats(measured, "engine.aligner.vectors")),
             ("accumulators", handovers(measured)),
             ("requantiser", changes(measured, requantiser)),

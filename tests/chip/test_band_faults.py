@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from band_programs import BandCase, BandProgram
 from chip_cases import NetworkCase, both, networks
-from hypothesis import HealthCheck, assume, given, settings
+from examples import examples
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 from memory_machine import ExpectedError, Machine, UnpredictableError
 from strategies import fitting_requantisation
@@ -106,19 +107,20 @@ def test_without_a_flip_the_prediction_is_the_golden_model(fidelity: str, name: 
 
 @both
 @pytest.mark.parametrize("name", CASES)
-def test_every_bit_of_the_first_and_the_band_words(fidelity: str, name: str) -> None:
+def test_bits_of_the_first_and_the_band_words(fidelity: str, name: str) -> None:
+    """Every fifth: test_every_instruction_bit flips them all."""
     words = [0, 1, 3] if CASES[name].band is None else [0, 1, 3, 5, 6]
-    outcomes = flip_bits(fidelity, name, words)
-    assert outcomes.count("outputs") >= 8
-    assert sum(outcome.startswith("error:") for outcome in outcomes) > 20 * len(words)
+    outcomes = flip_bits(fidelity, name, words, every=5)
+    assert outcomes.count("outputs") >= 1
+    assert sum(outcome.startswith("error:") for outcome in outcomes) > 4 * len(words)
 
 
 @both
 @pytest.mark.parametrize("name", ["pooling", "banded pooling"])
 def test_parameter_and_pattern_bits_of_pooling(fidelity: str, name: str) -> None:
     first = CASES[name].header().header_words
-    outcomes = flip_bits(fidelity, name, range(first, len(CASES[name].instructions())), every=7)
-    assert outcomes.count("outputs") > 40
+    outcomes = flip_bits(fidelity, name, range(first, len(CASES[name].instructions())), every=17)
+    assert outcomes.count("outputs") > 15
     assert any(outcome.startswith("error:") for outcome in outcomes)
 
 
@@ -150,7 +152,7 @@ def image_spots(program: Program) -> list[tuple[int, int]]:
 
 
 @both
-@settings(max_examples=10, suppress_health_check=[HealthCheck.filter_too_much])
+@examples(10, suppress_health_check=[HealthCheck.filter_too_much])
 @given(networks(), st.sampled_from((48, 64, 96, 128)), st.data())
 def test_data_bits_where_windows_move(fidelity: str, case: NetworkCase, amem_words: int, data: st.DataObject) -> None:
     """Networks in an AMem too small for them: bands, spilled tensors, descriptors of several rows."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from band_programs import FAST, BandCase, BandProgram, Outcome, generated, seen_rows
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -40,13 +41,13 @@ def check(case: BandCase) -> None:
     assert weight_reads == (0 if case.header().pooling else sum(p.counts["steps"] for p in expected))
 
 
-@settings(max_examples=30, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_generated_bands(case: BandCase) -> None:
     check(case)
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@examples(15, suppress_health_check=list(HealthCheck))
 @given(generated(pooling=True, banded=False))
 def test_generated_pooling(case: BandCase) -> None:
     check(case)
@@ -59,7 +60,7 @@ def test_many_generated_bands(case: BandCase) -> None:
     check(case)
 
 
-@settings(max_examples=15, suppress_health_check=list(HealthCheck))
+@examples(15, suppress_health_check=list(HealthCheck))
 @given(generated(banded=False), st.data())
 def test_a_band_of_everything_is_the_layer(case: BandCase, data: st.DataObject) -> None:
     """But for two more header words."""
@@ -76,7 +77,7 @@ def replace_band(case: BandCase) -> BandCase:
 
 
 @given(generated(), st.data())
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(100, suppress_health_check=list(HealthCheck))
 def test_words_that_a_band_sees(case: BandCase, data: st.DataObject) -> None:
     first_tile = data.draw(st.integers(0, case.tiles - 1))
     tile_count = data.draw(st.integers(1, case.tiles - first_tile))

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from chip_cases import NetworkCase, bank_offsets, both, networks
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from memory_machine import ExpectedError, Machine, UnpredictableError
 from strategies import fitting_requantisation
@@ -122,19 +123,22 @@ def flip_instruction_bits(fidelity: str, name: str, words: Sequence[int], every:
 
 @both
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
-def test_every_header_bit(fidelity: str, name: str) -> None:
-    """320 runs: signs, sizes, bases, multiplier and padding go through the golden model, the rest must be named."""
-    outcomes = flip_instruction_bits(fidelity, name, range(5))
-    assert outcomes.count("outputs") >= 10
-    assert sum(outcome.startswith("error:") for outcome in outcomes) > 100
+def test_header_bits(fidelity: str, name: str) -> None:
+    """Signs, sizes, bases, multiplier and padding go through the golden model, the rest must be named.
+
+    Every fifth bit: fields are wider, and test_every_instruction_bit flips them all.
+    """
+    outcomes = flip_instruction_bits(fidelity, name, range(5), every=5)
+    assert outcomes.count("outputs") >= 2
+    assert sum(outcome.startswith("error:") for outcome in outcomes) > 20
 
 
 @both
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
 def test_parameter_pattern_and_end_bits(fidelity: str, name: str) -> None:
     words = range(5, len(PROGRAMS[name].jobs[0].instructions))
-    outcomes = flip_instruction_bits(fidelity, name, words, every=5)
-    assert outcomes.count("outputs") > 4 * len(words)
+    outcomes = flip_instruction_bits(fidelity, name, words, every=11)
+    assert outcomes.count("outputs") > len(words)
     assert any(outcome.startswith("error:") for outcome in outcomes)
 
 
@@ -153,7 +157,7 @@ def test_every_instruction_bit(fidelity: str, name: str) -> None:
 def test_activation_and_weight_bits_in_the_off_chip_image(fidelity: str, name: str, sram: SramName) -> None:
     first, end = loaded(PROGRAMS[name], sram)
     changed = 0
-    for address in range(first, min(end, first + 160), 5):
+    for address in range(first, min(end, first + 70), 5):
         flip = BitFlip(FaultTarget.MEMORY, address, address % 8)
         assert check_flips(fidelity, PROGRAMS[name], CASES[name].activations, flip) == "outputs"
         flipped = Machine(PROGRAMS[name], CASES[name].activations, [flip]).run()
@@ -180,14 +184,14 @@ def test_bits_of_an_sram_after_its_load(fidelity: str, name: str, target: FaultT
     first, end = loaded(program, SRAMS[target])
     size = 8 if target is FaultTarget.IMEM else 4
     outcomes = set()
-    for word in range(0, (end - first) // size, 2):
+    for word in range(0, (end - first) // size, 5):
         for bit in (word * 5 % (8 * size), (word * 11 + 3) % (8 * size)):
             outcomes.add(check_flips(fidelity, program, CASES[name].activations, BitFlip(target, word, bit, cycle)))
     assert "outputs" in outcomes
 
 
 @both
-@settings(max_examples=30)
+@examples(30)
 @given(networks(max_layers=2), st.data())
 def test_data_bits_of_generated_networks(fidelity: str, case: NetworkCase, data: st.DataObject) -> None:
     """Up to three flips in weights, activations and parameters, several jobs and the published array."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chip_cases import MEMORIES, NetworkCase, both, chips, compiled, networks
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import random_weights
@@ -60,7 +61,7 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
 
 
 @both
-@settings(max_examples=6)
+@settings(max_examples=2)
 @given(networks(), chips(), MEMORIES)
 def test_a_slower_memory_never_shortens_a_run(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -153,7 +154,7 @@ def descriptor_bytes(program: tlm.Program, unit: Unit) -> int:
 
 
 @both
-@settings(max_examples=30)
+@examples(30)
 @given(networks(), chips(), MEMORIES)
 def test_sums_and_bounds(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     program = compiled(case, chip, memories)
@@ -191,7 +192,7 @@ def check_models_agree(case: NetworkCase, chip: ChipConfig, memories: Mapping[st
     assert beat.bank_conflicts == burst.bank_conflicts
 
 
-@settings(max_examples=15)
+@settings(max_examples=4)
 @given(networks(), chips(), MEMORIES)
 def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_models_agree(case, chip, memories)
@@ -205,7 +206,7 @@ def test_both_models_agree_on_many_runs(case: NetworkCase, chip: ChipConfig, mem
 
 
 @both
-@settings(max_examples=15)
+@examples(15)
 @given(networks(), chips())
 def test_two_runs_are_identical(fidelity: str, case: NetworkCase, chip: ChipConfig) -> None:
     one = tlm.simulate(case.network, case.activations, chip=chip, fidelity=fidelity)
@@ -315,6 +316,7 @@ def test_a_program_is_refused_by_a_chip_that_it_does_not_fit(fidelity: str, key:
 # -- operating points -------------------------------------------------------------------------------------------------
 
 
+@examples(100)
 @given(
     st.decimals(0, 100_000, places=3, allow_nan=False).map(float),
     st.sampled_from((0.75, 0.8, 0.9, 1.0, 1.1, 1.2)),

@@ -111,8 +111,8 @@ def check_layer(fidelity: str, case: NetworkCase, chip: ChipConfig, offsets: dic
     assert places[2] == (None if layer.residual is None else places[0])
 
 
-def check_kind(fidelity: str, kind: str, examples: int) -> None:
-    @settings(max_examples=examples)
+def check_kind(fidelity: str, kind: str, number: settings) -> None:
+    @number
     @given(layers(kind), chips())
     def check(case: tuple[NetworkCase, dict[str, int]], chip: ChipConfig) -> None:
         check_layer(fidelity, case[0], chip, case[1])
@@ -123,14 +123,14 @@ def check_kind(fidelity: str, kind: str, examples: int) -> None:
 @both
 @pytest.mark.parametrize("kind", KINDS)
 def test_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, 15)
+    check_kind(fidelity, kind, settings(max_examples=4))
 
 
 @both
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, 150)
+    check_kind(fidelity, kind, settings(max_examples=150))
 
 
 # -- DMA beside the computation -----------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ ARGUMENTS = (networks(), chips(), MEMORIES)
 
 
 @both
-@settings(max_examples=60)
+@settings(max_examples=15)
 @given(*ARGUMENTS)
 def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     run_case(fidelity, case, chip, memories)

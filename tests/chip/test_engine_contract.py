@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tlm
+from tlm.chip.base.unit import UnitModule
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.fidelity import Fidelity
@@ -16,7 +17,6 @@ from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import EngineRegister, ErrorCode, UnitFaultError
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.system import System
-from tlm.chip.unit import UnitModule
 from tlm.chip.untimed.engine import UntimedEngine, UntimedLayer
 from tlm.chip.untimed.memories import new_srams
 from tlm.core.errors import DriverError

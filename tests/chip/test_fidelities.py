@@ -43,14 +43,14 @@ def with_wmem(chip: ChipConfig, words: int | None) -> ChipConfig:
 
 
 @given(case=networks(), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 
 
 @pytest.mark.slow
 @given(case=networks(max_layers=5), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=600, suppress_health_check=list(HealthCheck))
 def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 

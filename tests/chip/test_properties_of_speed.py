@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from chip_cases import NetworkCase, chips, networks
-from hypothesis import HealthCheck, assume, given, settings
+from examples import examples
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import tlm
@@ -57,7 +58,7 @@ def has_residual(case: NetworkCase) -> bool:
 
 
 @given(case=networks(), chip=chips())
-@settings(max_examples=60, suppress_health_check=PURE)
+@examples(60, suppress_health_check=PURE)
 def test_a_program_of_one_job_never_gets_slower(tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig) -> None:
     """Loads, engine and store follow each other, so nothing can come into another's way."""
     program = compiled(case, chip)
@@ -70,7 +71,7 @@ def test_a_program_of_one_job_never_gets_slower(tlm_simulate: Simulate, case: Ne
 
 
 @given(case=networks(), chip=chips(columns=8), words=SMALL_WMEM)
-@settings(max_examples=60, suppress_health_check=PURE)
+@examples(60, suppress_health_check=PURE)
 def test_what_the_engine_computes_with_resident_data_depends_on_amem_banks_alone(
     tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig, words: int
 ) -> None:
@@ -89,7 +90,7 @@ def test_what_the_engine_computes_with_resident_data_depends_on_amem_banks_alone
 
 
 @given(case=networks(), chip=chips(), words=st.none() | SMALL_WMEM)
-@settings(max_examples=100)
+@examples(100)
 def test_sums_close_and_nothing_is_used_more_than_fully(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     if words is not None:
         chip = replace(chip, wmem_words=words)

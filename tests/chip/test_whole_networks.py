@@ -91,14 +91,14 @@ def words_seen(program: Program) -> int:
 
 
 @given(case=deep_networks(), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
 
 
 @pytest.mark.slow
 @given(case=deep_networks(max_side=40), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_many_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
 
@@ -113,7 +113,7 @@ def with_room_for(groups: Mapping[str, int], network: tlm.Network, chip: ChipCon
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, suppress_health_check=list(HealthCheck))
 def test_small_memories_for_weights_and_instructions_change_no_value(
     case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
 ) -> None:
@@ -122,7 +122,7 @@ def test_small_memories_for_weights_and_instructions_change_no_value(
 
 @pytest.mark.slow
 @given(case=deep_networks(), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 def test_many_small_memories_for_weights_and_instructions_change_no_value(
     case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
 ) -> None:
@@ -130,7 +130,7 @@ def test_many_small_memories_for_weights_and_instructions_change_no_value(
 
 
 @given(case=deep_networks(max_side=12), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, suppress_health_check=list(HealthCheck))
 def test_both_models_agree_on_whole_networks(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     _, program = program_between(case, chip, share)
     assert_equal(*both(program, case.activations))
@@ -138,7 +138,7 @@ def test_both_models_agree_on_whole_networks(case: NetworkCase, chip: ChipConfig
 
 @pytest.mark.slow
 @given(case=deep_networks(max_side=16), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=80, suppress_health_check=list(HealthCheck))
 def test_both_models_agree_on_many_whole_networks(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     _, program = program_between(case, chip, share)
     assert_equal(*both(program, case.activations))

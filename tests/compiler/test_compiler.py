@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from chip_cases import MEMORIES, SMALL_MEMORIES, NetworkCase, bank_offsets, chips, compiled, dense_weights, networks
 from driver_checks import Driver
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from images import weight_image
 from strategies import cases, random_weights
 
@@ -27,7 +28,7 @@ from tlm.network.layers import INPUT, Conv2d, Layer, MaxPool2d
 from tlm.network.network import Network
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(cases())
 def test_weight_words_and_patterns_are_those_of_engine_md(case: object) -> None:
     layer, columns = case.layer, case.columns  # type: ignore[attr-defined]
@@ -96,7 +97,7 @@ def test_a_residual_that_is_also_the_input_is_not_overlaid() -> None:
     assert program.places["a"].base_word == 8
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(networks(max_layers=1), chips())
 def test_no_bank_would_be_faster(case: NetworkCase, chip: ChipConfig) -> None:
     """Bases are chosen by predicted cycles; every other bank of the output takes at least as long."""
@@ -109,7 +110,7 @@ def test_no_bank_would_be_faster(case: NetworkCase, chip: ChipConfig) -> None:
 # -- parts ------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(networks(), chips(), MEMORIES)
 def test_parts_are_whole_groups_that_fit(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     program = compiled(case, chip, memories)
@@ -161,7 +162,7 @@ def test_parts_are_as_even_as_their_number_allows() -> None:
 # -- the driver program -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(networks(max_layers=5), chips(), SMALL_MEMORIES)
 def test_the_driver_program_is_safe_at_any_speed(
     case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -189,7 +190,7 @@ def test_loads_overlap_the_computation_where_two_parts_fit() -> None:
 # -- the program ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(networks(), chips())
 def test_compilation_is_repeatable_and_picklable(case: NetworkCase, chip: ChipConfig) -> None:
     one, other = tlm.compile(case.network, chip), tlm.compile(case.network, chip)
@@ -200,7 +201,7 @@ def test_compilation_is_repeatable_and_picklable(case: NetworkCase, chip: ChipCo
     assert again.image(case.activations) == one.image(case.activations)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(networks(), chips())
 def test_pieces_of_the_image_do_not_overlap(case: NetworkCase, chip: ChipConfig) -> None:
     program = tlm.compile(case.network, chip)

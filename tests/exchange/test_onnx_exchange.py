@@ -155,7 +155,6 @@ def test_four_bit_types_linear_layers_and_sums_of_two_tensors(tmp_path: Path) ->
     assert len(imported.network.layers) == 5
     compared = compare(imported, batch(imported.network))
     assert min(compared.layers.values()) == 1.0  # no scale puts a value half-way between two levels
-    assert compared.scores == 1.0
 
 
 def refusal(graph: Graph, tmp_path: Path, output: str) -> str:

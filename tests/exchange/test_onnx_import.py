@@ -134,7 +134,7 @@ def test_weights_outside_of_the_directory_are_refused(tmp_path: Path, place: str
 def test_weights_that_are_missing_or_short_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"m\.onnx: tensor 'w_i': its weights file other.bin is missing"):
         read_onnx(with_weights(tmp_path, "other.bin"))
-    with pytest.raises(InputError, match=r"its weights file w\.bin has 6 bytes, but it needs 60 from byte 0"):
+    with pytest.raises(InputError, match=r"its weights file cannot be read .*60"):
         read_onnx(with_weights(tmp_path, length=60))
 
 

@@ -44,6 +44,7 @@ def check_passes(program: Program, result: Result, layers: Iterator[str]) -> Non
         assert next(seen, None) is None
 
 
+@pytest.mark.slow
 def test_a_block_in_bands_is_timed_pass_by_pass(whole: tuple[Program, Result]) -> None:
     program, result = whole
     names = ["conv3_1.shortcut", "conv3_1.pw1", "conv3_1.dwpw2"]

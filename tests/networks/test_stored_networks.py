@@ -190,7 +190,14 @@ def test_eval_tells_the_accuracy(tmp_path: Path) -> None:
 # -- what comes with the package ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", shipped_files("networks"), ids=lambda path: path.stem)
+QUICK = ("model1", "model2_3of9")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path if path.stem in QUICK else pytest.param(path, marks=pytest.mark.slow) for path in shipped_files("networks")],
+    ids=lambda path: path.stem,
+)
 def test_a_shipped_network_gives_what_its_card_says(path: Path) -> None:
     """On the shipped 300 images, within what 300 can tell; all layers equal to the golden model on some."""
     stored = load_network(path)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks, oracle_passes
 from cycle_oracle import Pass
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 
 import tlm
 from tlm.chip.config import ChipConfig
@@ -103,7 +104,7 @@ def causes_cycle_by_cycle(passes: list[Pass], chip: ChipConfig) -> Counter[str]:
     return +found
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(case=networks(), chip=chips())
 def test_generated_networks(case: NetworkCase, chip: ChipConfig) -> None:
     program = tlm.compile(case.network, chip)
@@ -162,7 +163,7 @@ def check_banks(result: Result, chip: ChipConfig) -> None:
     assert refused == Counter({who: count for who, count in result.bank_conflicts.items() if who != "aligner"})
 
 
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(case=networks(), chip=chips())
 def test_both_fidelities_give_the_same_account(case: NetworkCase, chip: ChipConfig) -> None:
     program = tlm.compile(case.network, chip)

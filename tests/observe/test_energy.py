@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks
 from energy_cases import array_aj, expected_of_run, kernel_layer, output_words, pointwise, steady_state
+from examples import examples
 from fidelities import both
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
 
 import tlm as package
@@ -119,7 +120,12 @@ def check_sums(result: Result) -> None:
     for layer in layers:
         own, cycles = layer.energy, layer.compute_cycles + layer.waits.total
         assert own.core.mac_array == array_aj(layer, aj)
-        assert own.core.aligner == layer.steps * aj["align_pj"]
+        fetched, left = divmod(own.core.aligner, aj["align_pj"])
+        read, other = divmod(
+            own.compute.amem - output_words(layer, result) * aj["amem_write_pj"], aj["amem_read_pj"]
+        )
+        residual = read - fetched
+        assert (left, other, residual in (0, output_words(layer, result))) == (0, 0, True)
         assert own.core.leakage == cycles * aj["leakage_ma"]
         assert own.core.requantiser == output_words(layer, result) * aj["requantise_pj"]
         fetched = 0 if layer.kind == "max-pool" else layer.steps
@@ -140,7 +146,7 @@ def check_clock(energy: Energy, cycles: int, computing: int, instructions: int, 
     assert (left, 0 <= more <= instructions) == (0, True)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(40, suppress_health_check=list(HealthCheck))
 @given(case=networks(), chip=chips(), wmem_words=st.sampled_from((None, 64, 256)))
 def test_sums_close_in_both_fidelities(case: NetworkCase, chip: ChipConfig, wmem_words: int | None) -> None:
     try:
@@ -214,10 +220,11 @@ def test_idle_time_costs_leakage_and_the_gated_clock_alone() -> None:
 def test_a_step_of_max_pooling_costs_one_row_of_the_array() -> None:
     """32 comparisons, no product, no weight word: a 32nd of a convolution's step but for its multiplications."""
     aj = TABLE.per_event_aj(ChipConfig())
-    pooling, convolution = (kernel_layer().layers[name] for name in ("p", "a"))
+    pooling = kernel_layer().layers["p"]
     assert pooling.energy.core.mac_array == pooling.steps * aj["compare_pj"] > 0
     assert pooling.energy.core.wmem == 0
-    assert pooling.energy.core.aligner * convolution.steps == convolution.energy.core.aligner * pooling.steps
+    # 2x2 windows of 8x8 pixels with stride 2: each of the two taps in a row sees both words of the plane
+    assert pooling.energy.core.aligner == 2 * pooling.steps * aj["align_pj"]
     assert aj["compare_pj"] == pytest.approx((aj["accumulate_pj"] + aj["broadcast_pj"]) / 32, rel=2e-3)
 
 
@@ -226,7 +233,7 @@ def test_fewer_taps_cost_less() -> None:
     assert whole.steps == 2 * half.steps
     few, many = half.energy, whole.energy
     assert many.core.mac_array == 2 * few.core.mac_array
-    assert many.core.aligner == 2 * few.core.aligner
+    assert few.core.aligner < many.core.aligner <= 2 * few.core.aligner  # taps at the rim see fewer words
     assert many.compute.wmem == 2 * few.compute.wmem
     assert many.core.requantiser == few.core.requantiser
     assert few.compute.total < many.compute.total < 2 * few.compute.total

@@ -40,6 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_of_a_run(made: Path) -> None:
     stored = json.loads((made / "run" / "result.json").read_text())
@@ -55,6 +56,7 @@ def test_the_page_of_a_run(made: Path) -> None:
         assert len(report.screenshot()) > 20_000
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_of_a_sweep(made: Path) -> None:
     with report_pages.opened(made / "sweep" / "report.html") as report:
@@ -83,6 +85,7 @@ def test_the_page_of_a_sweep(made: Path) -> None:
         assert sum("AMem" in text for text in report.texts("#points tbody td:last-child")) == 12
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize("name", ["run", "sweep"])
 def test_dark_light_and_print(made: Path, name: str) -> None:
@@ -96,6 +99,7 @@ def test_dark_light_and_print(made: Path, name: str) -> None:
         report.check()
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_narrow_window_cuts_nothing_off(made: Path) -> None:
     for name in ("run", "sweep"):
@@ -103,6 +107,7 @@ def test_a_narrow_window_cuts_nothing_off(made: Path) -> None:
             assert report.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 @needs_browser
 def test_few_layers_leave_room_for_the_legend(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
@@ -111,6 +116,7 @@ def test_few_layers_leave_room_for_the_legend(made: Path) -> None:
             assert report.evaluate(high.format("bg")) >= report.evaluate(high.format("groups"))
 
 
+@pytest.mark.slow
 @needs_browser
 def test_an_axis_of_one_value_has_no_other_sign(made: Path) -> None:
     with report_pages.opened(made / "sweep" / "report.html") as report:
@@ -137,6 +143,7 @@ SHARES = """(name => {
 """Row -> name in the legend -> pixels of all its bars."""
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize("width", [800, 1280])
 def test_bars_shorter_than_a_pixel_are_not_widened(made: Path, width: int) -> None:
@@ -201,6 +208,7 @@ def test_parameters_with_many_values(made: Path) -> None:
         assert report.evaluate(f"{legend}.getBoundingClientRect().bottom <= {bar}.getBoundingClientRect().top")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_every_colour_can_be_told_from_a_dark_ground(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
@@ -215,6 +223,7 @@ def test_every_colour_can_be_told_from_a_dark_ground(made: Path) -> None:
         assert len(set(lighter)) == len(colours)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_a_printed_figure_fits_on_a_page(made: Path) -> None:
     with report_pages.opened(made / "run" / "report.html") as report:
@@ -227,6 +236,7 @@ def test_a_printed_figure_fits_on_a_page(made: Path) -> None:
         report.page.wait_for(f"{high} < 600")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_how_values_are_written(made: Path) -> None:
     with report_pages.opened(made / "sweep" / "report.html") as report:
@@ -240,6 +250,7 @@ def test_how_values_are_written(made: Path) -> None:
         assert report.evaluate("plain('<b>a&b')") == "&lt;b>a&amp;b"
 
 
+@pytest.mark.slow
 @needs_browser
 def test_columns_of_more_numbers_than_a_call_may_have_arguments(made: Path) -> None:
     with report_pages.opened(made / "sweep" / "report.html") as report:

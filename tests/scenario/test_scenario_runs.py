@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import SCENARIOS, tlm
@@ -18,20 +19,23 @@ WHOLE = [path for path in sorted(SCENARIOS.glob("resnet18_*.toml")) if "conv" no
 """Whole networks, which take seconds each."""
 QUICK = [path for path in WHOLE if path.stem in ("resnet18_3of9", "resnet18_dense")]
 """Those of the quick tests."""
-BLOCKS_AND_LAYERS = [path for path in sorted(SCENARIOS.glob("*.toml")) if path not in WHOLE]
+BLOCKS = sorted(SCENARIOS.glob("resnet18_conv?_?_?of9.toml"))
+OTHERS = [path for path in sorted(SCENARIOS.glob("*.toml")) if path not in WHOLE + BLOCKS]
 
 
-def check_run(path: Path, tmp_path: Path) -> None:
+def check_run(path: Path, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+    """What it printed, and its result."""
     done = tlm("run", path, "-o", tmp_path)
     assert done.returncode == 0, done.stderr
-    record = json.loads((tmp_path / "result.json").read_text())
+    record: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
     assert record["matches_reference"] is True
     assert 0 < record["utilization"] < record["compute_utilization"] < 1
     moved = sum(layer["load_bytes"] + layer["store_bytes"] for layer in record["layers"])
     assert moved == record["traffic_bytes"]["total"]
+    return done.stdout, record
 
 
-@pytest.mark.parametrize("path", BLOCKS_AND_LAYERS + QUICK, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OTHERS + QUICK, ids=lambda path: path.stem)
 def test_scenario(path: Path, tmp_path: Path) -> None:
     check_run(path, tmp_path)
 
@@ -46,15 +50,14 @@ def test_two_whole_networks_are_quick() -> None:
     assert (len(QUICK), len(WHOLE) > 10) == (2, True)
 
 
-@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("resnet18_conv?_?_?of9.toml")), ids=lambda path: path.stem)
-def test_steps_of_the_blocks(path: Path, tmp_path: Path) -> None:
-    done = tlm("run", path, "-o", tmp_path)
-    record = json.loads((tmp_path / "result.json").read_text())
+@pytest.mark.parametrize("path", BLOCKS, ids=lambda path: path.stem)
+def test_block(path: Path, tmp_path: Path) -> None:
+    printed, record = check_run(path, tmp_path)
     _, stage, number, taps = path.stem.replace("of9", "").split("_")
     pw1, dwpw2 = record["layers"]
     assert pw1["steps"] == STEPS[f"{stage}_{number}"]
     assert dwpw2["steps"] == int(taps) * STEPS[f"{stage}_{number}"]
-    assert (dwpw2["weight_words"] > WMEM_WORDS) == ("split" in done.stdout.splitlines()[0])
+    assert (dwpw2["weight_words"] > WMEM_WORDS) == ("split" in printed.splitlines()[0])
     for layer in (pw1, dwpw2):
         assert layer["parts"] > 1 or layer["weight_words"] <= WMEM_WORDS
         assert layer["steps"] == layer["unsplit_steps"]

@@ -21,7 +21,7 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 CHIP = ChipConfig(lanes=8, columns=8)
-"""A small array: 3 rotate stages, 4 AMem banks."""
+"""A small array: 3 routing stages, 4 AMem banks."""
 
 Answer = Callable[[Any], Activity | None]
 """What the bench does with a payload that the block sends: a plain function, or a generator that takes time."""

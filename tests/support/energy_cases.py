@@ -66,7 +66,7 @@ def expected_of_run(result: Result, register_accesses: int) -> dict[str, int]:
     layers = result.layers.values()
     return {
         "mac_array": sum(array_aj(layer, aj) for layer in layers),
-        "aligner": sum(layer.steps for layer in layers) * aj["align_pj"],
+        "aligner": words.get(("amem", "aligner"), 0) * aj["align_pj"],
         **{name: reads[name] * aj[f"{name}_read_pj"] + writes[name] * aj[f"{name}_write_pj"] for name in account.sram},
         "requantiser": words["amem", "write_back"] * aj["requantise_pj"],
         "interconnect": result.traffic.total_bytes * aj["transfer_pj"] + register_accesses * aj["register_access_pj"],

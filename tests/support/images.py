@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from strategies import Case
 
+from tlm.chip import kernels
 from tlm.chip.kernels.geometry import Geometry
 from tlm.network.layers import Conv2d
 
@@ -21,6 +22,13 @@ def nibbles(data: bytes, signed: bool) -> list[int]:
     """The opposite of :func:`word`."""
     raw = [nibble for byte in data for nibble in (byte & 15, byte >> 4)]
     return [value - 16 if signed and value > 7 else value for value in raw]
+
+
+def aligned(fetched: bytes, select: kernels.Select, signed: bool, fill: int = 0) -> kernels.Buffer:
+    """What the aligner makes of a step's words, in tap_words' order, gathered without a network."""
+    found = nibbles(fetched, False)
+    pixels = [0 if source < 0 else found[source] for source in kernels.select_lanes(select, select.lanes)]
+    return kernels.mask(word(pixels), select, signed, fill)
 
 
 def amem_image(tensor: npt.NDArray[Any], lanes: int, base: int, rng: np.random.Generator) -> bytes:

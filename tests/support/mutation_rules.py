@@ -57,7 +57,7 @@ BOTH = (
     "residual planes lie residual_plane_words apart",
     # pipeline
     "sram_read_cycles",
-    "log2(lanes) rotate stages",
+    "log2(lanes) routing stages",
     "mask_cycles",
     "multiply_cycles",
     "accumulate_cycles",

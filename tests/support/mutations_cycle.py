@@ -124,20 +124,20 @@ _ARRAY = (
     _cycle(
         "a step's fetch takes as many cycles as its words in one bank",
         "cycle/aligner.py",
-        "rounds = max((len(indices) for indices in of_bank.values()), default=0)",
-        "rounds = max((len(indices) + 1 for indices in of_bank.values()), default=0)",
+        "of_bank.setdefault(offset % self._banks, [])",
+        "of_bank.setdefault(0, [])",
     ),
     _cycle(
         "a step that sees only padding takes one cycle", "cycle/aligner.py", "cycles or ((),)", "cycles or ((), ())"
     ),
-    _cycle("sram_read_cycles", "cycle/aligner.py", "+= config.sram_read_cycles", "+= config.sram_read_cycles + 1"),
+    _cycle("sram_read_cycles", "cycle/aligner.py", "= config.sram_read_cycles + 1", "= config.sram_read_cycles + 2"),
     _cycle(
-        "log2(lanes) rotate stages",
+        "log2(lanes) routing stages",
         "cycle/aligner.py",
-        "delays = [1] * (config.rotate_stages + 1)",
-        "delays = [1, 2] + [1] * (config.rotate_stages - 1)",
+        "+ config.routing_stages + config.mask_cycles",
+        "+ config.routing_stages + 1 + config.mask_cycles",
     ),
-    _cycle("mask_cycles", "cycle/aligner.py", "+= config.mask_cycles", "+= config.mask_cycles + 1"),
+    _cycle("mask_cycles", "cycle/aligner.py", "+ config.mask_cycles", "+ config.mask_cycles + 1"),
     _cycle("multiply_cycles", "cycle/mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
     _cycle("accumulate_cycles", "cycle/mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
     _cycle(

@@ -157,7 +157,7 @@ def _stage(rule: str, old: str) -> Mutation:
 
 _ARRAY = (
     _stage("sram_read_cycles", "            self.sram_read_cycles"),
-    _stage("log2(lanes) rotate stages", "            + self.rotate_stages"),
+    _stage("log2(lanes) routing stages", "            + self.routing_stages"),
     _stage("mask_cycles", "            + self.mask_cycles"),
     _stage("multiply_cycles", "            + self.multiply_cycles"),
     _stage("accumulate_cycles", "            + self.accumulate_cycles"),

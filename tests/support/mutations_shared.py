@@ -15,19 +15,19 @@ _TWO = "yield self.clock.cycles(2)"
 MUTATIONS = (
     _shared(
         "engine start: first activity in the cycle after START",
-        "chip/unit.py",
+        "chip/base/unit.py",
         f"{_ONE}\n            fault = None",
         "yield self.clock.cycles(2 if self.ending_cycles == 0 else 1)\n            fault = None",
     ),
     _shared(
         "channel start: first activity in the cycle after START",
-        "chip/unit.py",
+        "chip/base/unit.py",
         f"{_ONE}\n            fault = None",
         "yield self.clock.cycles(2 if self.ending_cycles else 1)\n            fault = None",
     ),
     _shared(
         "the interrupt of a channel comes in the cycle after its last access",
-        "chip/dma.py",
+        "chip/base/dma.py",
         "ending_cycles = 1",
         "ending_cycles = 2",
     ),

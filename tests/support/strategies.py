@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,7 @@ def bias_limit_case(total: int) -> Case:
     return Case(Network((3, 3, 3), [layer]), np.full((3, 3, 3), 15, np.int8), 8, 8)
 
 
+@cache
 def extremes() -> dict[str, Case]:
     """The named extremes; every model of the engine must get them right.
 

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 from chip_cases import NetworkCase, chips, networks
-from hypothesis import HealthCheck, assume, given, settings
+from examples import examples
+from hypothesis import HealthCheck, assume, given
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import CompileError
@@ -32,7 +33,7 @@ def run_of(tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig) -> Run:
         raise
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=networks(), chip=chips())
 def test_stalls_told_apart_cycle_by_cycle_are_the_account(
     tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig
@@ -78,7 +79,7 @@ def test_a_layer_in_bands_has_its_own_stalls_alone(tlm_simulate: Simulate) -> No
             assert int(layer.no_stall(cause).verdict.claim.split()[0].replace(",", "")) <= cycles
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=networks(), chip=chips())
 def test_refused_and_moved_is_what_the_result_counts(
     tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig

@@ -230,7 +230,7 @@ def test_processes_that_disagree_are_told(tmp_path: Path) -> None:
     assert list(read_sections(tmp_path / "test_x.tlm-baseline.txt")) == ["test_b"]
 
 
-@pytest.mark.parametrize("processes", [(), ("-n2", "--dist=each")])
+@pytest.mark.parametrize("processes", [(), pytest.param(("-n2", "--dist=each"), marks=pytest.mark.slow)])
 def test_fidelities_that_disagree_are_not_stored(project: Project, processes: tuple[str, ...]) -> None:
     """Whichever of two processes ends first."""
     chips = "chip = tlm.ChipConfig(memory_latency_ns=50 if (tlm_fidelity == 'cycle') else 60)"
@@ -307,6 +307,7 @@ def test_parts_of_a_split_layer_are_stored(project: Project, pytester: pytest.Py
     assert "the first transaction where they part" in printed
 
 
+@pytest.mark.slow
 def test_sections_of_a_worker_that_died_are_missed_aloud(project: Project) -> None:
     """The first test passes and is stored in its worker, which the second one then ends."""
     project.write(TEST + "\n\n\ndef test_end():\n    import os\n    os._exit(1)\n")

@@ -287,6 +287,7 @@ def test_a_waveform_can_be_asked_for_as_with_tlm_simulate(project: Project) -> N
 # -- several processes ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_add_up(project: Project) -> None:
     printed = project.passes(
         "@pytest.mark.parametrize('add', range(6))\n"

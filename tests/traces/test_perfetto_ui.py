@@ -17,7 +17,7 @@ from tlm.core.kernel import Activity
 from tlm.traces.timeline.timeline_trace import TimelineTrace
 
 _MISSING = perfetto_ui.missing()
-pytestmark = pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(_MISSING), reason=f"not installed: {', '.join(_MISSING)}")]
 
 _SLICES = """
     select slice.id, thread.name as track, ts, dur, slice.name as name, category, depth,

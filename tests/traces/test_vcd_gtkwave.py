@@ -17,7 +17,7 @@ from waves import CHIP, Waves, small_network
 import tlm
 from tlm.traces.waves.signals import start_ps
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")]
 
 
 @pytest.fixture(scope="module")

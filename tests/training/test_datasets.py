@@ -48,7 +48,7 @@ def test_a_missing_data_set_is_named(tmp_path: Path) -> None:
 def test_wrong_magic_number_length_and_labels(fashion: Path) -> None:
     labels = fashion / "t10k-labels-idx1-ubyte"
     write_idx(labels, np.zeros(3, np.uint8), kind=9)
-    with pytest.raises(InputError, match="begins with 0x00000901, but must with 0x00000801"):
+    with pytest.raises(InputError, match="begins with 0x00000901, but must begin with 0x00000801"):
         load_fashion_mnist(fashion, "test")
     write_idx(labels, np.zeros(2, np.uint8))
     with pytest.raises(InputError, match="3 images of part 'test', but 2 labels"):

@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from tlm.training.gradual import cubic, share_left, stepwise, taps_left  # noqa: E402
 from tlm.training.pruning import kept_weights, mask_of, prune_taps, prune_weights, prune_words  # noqa: E402
-from tlm.training.schedule import cubic, share_left, stepwise, taps_left  # noqa: E402
 
 
 def depthwise(channels: int = 5, seed: int = 0) -> nn.Conv2d:

@@ -87,7 +87,7 @@ class ChipConfig:
     sram_read_cycles: int = 1
     """From the access of an SRAM word to its data, cycles [A]."""
     mask_cycles: int = 1
-    """Aligner's last stage, after the log2(lanes) rotate stages, cycles [A]."""
+    """Aligner's last stage, after the log2(lanes) routing stages, cycles [A]."""
     multiply_cycles: int = 1
     """Cycles of a multiplication [A]."""
     accumulate_cycles: int = 1
@@ -164,8 +164,8 @@ class ChipConfig:
         return 8
 
     @property
-    def rotate_stages(self) -> int:
-        """Aligner stages, shifting by lanes/2 .. 1: log2(lanes)."""
+    def routing_stages(self) -> int:
+        """Stages of the aligner's routing networks: log2(lanes)."""
         return self.lanes.bit_length() - 1
 
     @property
@@ -173,7 +173,7 @@ class ChipConfig:
         """From a pass's last sequencer cycle e to its last accumulation: 9 with the defaults (engine.md, A pass)."""
         return (
             self.sram_read_cycles
-            + self.rotate_stages
+            + self.routing_stages
             + self.mask_cycles
             + self.multiply_cycles
             + self.accumulate_cycles

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from tlm.chip.around.host import Host, UnitAddress
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
+from tlm.chip.base.dma import Dma
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.dma import Dma as CycleDma
 from tlm.chip.cycle.engine import CycleEngine
-from tlm.chip.dma import Dma
 from tlm.chip.engine import Engine, Port
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format import address_map as am

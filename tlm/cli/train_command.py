@@ -40,8 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train whatever is not trained yet, then write the networks."""
     from msgspec.structs import replace
 
-    from tlm.training.recipe import load_recipe
-    from tlm.training.requirements import require_torch
+    from tlm.training.recipe import load_recipe, require_torch
 
     recipe = load_recipe(arguments.recipe)
     _check_stages(recipe, arguments.stage)

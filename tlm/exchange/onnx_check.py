@@ -8,6 +8,7 @@ own input of that layer, may be one level off in one of twenty values.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -17,7 +18,8 @@ import numpy.typing as npt
 
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import FloatArray
-from tlm.exchange.onnx_reader import INPUT_TYPES, Imported, require_onnx
+from tlm.exchange.onnx_file import INPUT_TYPES
+from tlm.exchange.onnx_reader import Imported, require_onnx
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network import golden
 from tlm.network.layers import INPUT, Layer
@@ -45,11 +47,6 @@ class Compared:
     differing: list[str]
     """Layers that break the rule, and how."""
 
-    @property
-    def scores(self) -> float:
-        """The last layer's share, after all that comes before."""
-        return list(self.layers.values())[-1]
-
 
 @np.errstate(all="ignore")  # scales at the ends of what a float holds
 def compare(imported: Imported, batch: Int8Array) -> Compared:
@@ -63,98 +60,90 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
         InputError: onnxruntime refuses the graph, or gives tensors of other shapes.
     """
     network, best = imported.network, []
-    off: dict[str, list[tuple[FloatArray, FloatArray]]] = {name: [] for name in imported.tensors}
-    session = _Session(imported)
+    alone: dict[str, list[FloatArray]] = {name: [] for name in imported.tensors}
+    after: dict[str, list[FloatArray]] = {name: [] for name in imported.tensors}
+    run = _session(imported)
     for first in range(0, len(batch), imported.batch):
         images = batch[first : first + imported.batch]
-        outputs = session.run(images)
+        outputs = run(images)
         for i, activations in enumerate(images):
             found, held = golden.run(network, activations), {INPUT: activations}
             for layer in network.layers:
                 residual = None if layer.residual is None else held[layer.residual]
                 own = golden.output(layer, held[network.inputs[layer.name]], residual)
-                if layer.name not in imported.tensors:  # one of several layers that a node needs
-                    held[layer.name] = own
-                    continue
-                tensor = imported.tensors[layer.name]
-                real = outputs[tensor.name][i].reshape(own.shape).astype(np.float64) / tensor.scale
-                off[layer.name].append((_levels_off(layer, real, own), _levels_off(layer, real, found[layer.name])))
-                held[layer.name] = np.clip(np.rint(np.nan_to_num(real)), -8, 15).astype(np.int8)
+                held[layer.name] = own
+                if layer.name in imported.tensors:  # else it is one of several layers that a node needs
+                    tensor = imported.tensors[layer.name]
+                    real = outputs[tensor.name][i].reshape(own.shape).astype(np.float64) / tensor.scale
+                    alone[layer.name].append(_levels_off(layer, real, own))
+                    after[layer.name].append(_levels_off(layer, real, found[layer.name]))
+                    held[layer.name] = np.clip(np.rint(np.nan_to_num(real)), -8, 15).astype(np.int8)
             last = outputs[imported.output.name][i]
             best.append(int(last.argmax()) == int(found[network.output.name].argmax()))
-    alone, after = (
-        {name: float(np.mean([np.mean(pair[which] == 0) for pair in pairs])) for name, pairs in off.items()}
-        for which in range(2)
+    shares, after_all = (
+        {name: float(np.mean([np.mean(off == 0) for off in every])) for name, every in of.items()}
+        for of in (alone, after)
     )
-    most = {name: max(float(pair[0].max()) for pair in pairs) for name, pairs in off.items()}
+    most = {name: max(float(off.max()) for off in every) for name, every in alone.items()}
     return Compared(
         images=len(batch),
-        alone=alone,
-        layers=after,
+        alone=shares,
+        layers=after_all,
         levels_off={name: int(min(levels, np.iinfo(np.int32).max)) for name, levels in most.items()},
         best=float(np.mean(best)),
         differing=[
-            f"{name} ({alone[name]:.1%} equal, up to {levels:g} levels off)"
+            f"{name} ({shares[name]:.1%} equal, up to {levels:g} levels off)"
             for name, levels in most.items()
-            if levels > MOST_LEVELS or alone[name] < LEAST_EQUAL
+            if levels > MOST_LEVELS or shares[name] < LEAST_EQUAL
         ],
     )
 
 
-class _Session:
-    """onnxruntime on the graph, with every tensor that is compared among the outputs."""
+def _session(imported: Imported) -> Callable[[Int8Array], dict[str, npt.NDArray[Any]]]:
+    """What runs onnxruntime: from as many images as the graph takes, or fewer, to every tensor that is compared."""
+    require_onnx("onnxruntime")
+    import onnx
+    import onnxruntime  # type: ignore[import-untyped]
 
-    def __init__(self, imported: Imported) -> None:
-        require_onnx("onnxruntime")
-        import onnx
-        import onnxruntime  # type: ignore[import-untyped]
+    tensors = {tensor.name: tensor for tensor in (imported.output, *imported.tensors.values())}
+    values = sum(prod(tensor.shape) for tensor in tensors.values())
+    if values > _VALUES:
+        raise InputError(f"comparing takes {values} values at once, but at most {_VALUES} are allowed; --check 0")
+    model = onnx.ModelProto()
+    model.CopyFrom(imported.model)
+    kept = {one.name for one in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in kept)
+    name, shape = imported.input.name, imported.input.shape
+    (kind,) = (one.type.tensor_type.elem_type for one in model.graph.input if one.name == name)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs by turns
+    options.log_severity_level = 4  # fatal errors; the others are raised as well, and are one sentence here
 
-        self._imported = imported
-        self._tensors = {tensor.name: tensor for tensor in (imported.output, *imported.tensors.values())}
-        values = sum(prod(tensor.shape) for tensor in self._tensors.values())
-        if values > _VALUES:
-            raise InputError(f"comparing takes {values} values at once, but at most {_VALUES} are allowed; --check 0")
-        model = onnx.ModelProto()
-        model.CopyFrom(imported.model)
-        kept = {one.name for one in model.graph.output}
-        model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in self._tensors if name not in kept)
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs by turns
-        options.log_severity_level = 4  # fatal errors; the others are raised as well, and are one sentence here
+    def asked(call: Callable[..., Any], *arguments: Any, **keys: Any) -> Any:
         try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
+            return call(*arguments, **keys)
         except Exception as error:
-            raise _refusal(error) from None
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"onnxruntime refuses the graph ({text})") from None
 
-    def run(self, images: Int8Array) -> dict[str, npt.NDArray[Any]]:
-        """Every compared tensor for as many images as the graph takes; the last one again where they are fewer."""
-        given = self._imported.input
-        (kind,) = (one.type.tensor_type.elem_type for one in self._imported.model.graph.input if one.name == given.name)
-        indices = np.minimum(np.arange(self._imported.batch), len(images) - 1)
-        real = (
-            (images[indices].astype(np.float32) * np.float32(given.scale))
-            .astype(INPUT_TYPES[kind])
-            .reshape(given.shape)
-        )
-        try:
-            outputs = self._session.run(list(self._tensors), {given.name: real})
-        except Exception as error:
-            raise _refusal(error) from None
-        for tensor, found in zip(self._tensors.values(), outputs, strict=True):
+    session = asked(
+        onnxruntime.InferenceSession, model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+    def run(images: Int8Array) -> dict[str, npt.NDArray[Any]]:
+        indices = np.minimum(np.arange(imported.batch), len(images) - 1)  # where they are fewer, the last one again
+        real = images[indices].astype(np.float32) * np.float32(imported.input.scale)
+        outputs = asked(session.run, list(tensors), {name: real.astype(INPUT_TYPES[kind]).reshape(shape)})
+        for tensor, found in zip(tensors.values(), outputs, strict=True):
             if found.shape != tensor.shape:
                 raise InputError(
                     f"tensor {tensor.name!r}: onnxruntime gives shape {found.shape}, but the engine's would be "
                     f"{tensor.shape}"
                 )
-        return dict(zip(self._tensors, outputs, strict=True))
+        return dict(zip(tensors, outputs, strict=True))
 
-
-def _refusal(error: Exception) -> InputError:
-    text = " ".join(str(error).split())
-    return InputError(f"onnxruntime refuses the graph ({text or type(error).__name__})")
+    return run
 
 
 def _levels_off(layer: Layer, real: FloatArray, own: npt.NDArray[Any]) -> FloatArray:

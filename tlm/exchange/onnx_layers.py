@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_constants import Shape
 from tlm.exchange.onnx_values import Quantised, Sum, Tensor
 from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, with_pads
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
@@ -49,17 +48,17 @@ class LayerList:
 
     # -- values ---------------------------------------------------------------------------------------------------
 
-    def mean(self, node: str, source: Quantised, kernel: tuple[int, int], geometry: Geometry, shape: Shape) -> Sum:
+    def mean(self, node: str, source: Quantised, kernel: tuple[int, int], geometry: Geometry) -> Sum:
         """Means of windows: a depth-wise layer of ones."""
         channels = self.shape(source.name)[0]
         ones = np.ones((channels, 1, *kernel), np.int64)
         scale = np.full(channels, source.scale / (kernel[0] * kernel[1]))
         geometry = {**with_pads(geometry, source.pads), "groups": channels}
-        return Sum(node, source, ones, scale, np.zeros(channels), geometry, shape)
+        return Sum(node, source, ones, scale, np.zeros(channels), geometry)
 
     def as_sums(self, node: str, source: Quantised) -> Sum:
         """A tensor as sums, so that it can be requantised or added to; takes in what Pad nodes added to it."""
-        return self.mean(node, source, (1, 1), UNIT, source.shape)
+        return replace(self.mean(node, source, (1, 1), UNIT), shape=source.shape)
 
     def placed(self, node: str, source: Quantised, level: int = 0, pads: Pads | None = None) -> Quantised:
         """The tensor with what surrounds it as pixels of its own, where anything does.
@@ -136,7 +135,7 @@ class LayerList:
             self.coarser[name] = coarser
         if again:  # its ReLU cuts to 0..15, so what comes behind it is a layer of its own
             channels = len(of.bias)
-            before = Quantised(name, scale, False, of.shape)
+            before = Quantised(name, scale, signed=False)
             keep = np.ones((channels, 1, 1, 1), np.int8)
             name = self._conv(
                 f"{of.node}_behind", keep, before, groups=channels, bias=steps.astype(np.int64), signed_output=signed

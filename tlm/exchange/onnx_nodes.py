@@ -1,237 +1,225 @@
-"""Nodes between DequantizeLinear and QuantizeLinear: convolutions, pools, additions and what changes no value."""
+"""A graph that is being read, its nodes, and which operators are known: what the handlers of operators work with."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from math import prod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_constants import SIZE_LIMIT, FloatArray, computed
-from tlm.exchange.onnx_inputs import Inputs, zeros
-from tlm.exchange.onnx_layers import WHOLE
-from tlm.exchange.onnx_operators import node_name
-from tlm.exchange.onnx_values import Levels, Quantised, Sum, Tensor, Unquantised, Value
-from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, added, moved_over, window, with_pads
-from tlm.network.layers import activation_range
+from tlm.exchange.onnx_constants import Array, Constant, FloatArray, Shape, shape_of
+from tlm.exchange.onnx_layers import LayerList
+from tlm.exchange.onnx_values import Quantised, Value
+from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
-    from onnx import NodeProto
+    from onnx import ModelProto, NodeProto, TypeProto
+
+SAME_SCALE = 1e-6
+"""Scales that differ by less are the same: float32 holds 7 digits."""
 
 
-class LayerNodes(Inputs):
-    """A method for each operator, which gives its output: ``_op_`` and its name in small letters."""
+@dataclass
+class Graph:
+    """What is known of a graph's tensors so far, by name."""
 
-    def _op_conv(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        source = self.map(node)
-        whole, scale = self.weights(node)
-        if whole.ndim != 4:
-            raise InputError(f"weights of {whole.ndim} dimensions; the engine convolves images")
-        groups, channels = given["group"], source.shape[1]
-        if groups < 1 or len(whole) % groups or whole.shape[1] * groups != channels:
-            raise InputError(
-                f"group is {groups}, but must fit weights of shape {whole.shape} and {channels} input channels"
-            )
-        geometry = with_pads(window(given, source.shape[2:], whole.shape[2:]), source.pads)
-        size, kernel = self.layers.shape(source.name)[1:], (whole.shape[2], whole.shape[3])
-        shape = (self.batch, len(whole), *moved_over(size, kernel, geometry))
-        scale = self.per_output(scale) * source.scale
-        bias = self.bias(node, (len(whole),), scale)
-        return Sum(node_name(node), source, whole, scale, bias, {**geometry, "groups": groups}, shape)
+    model: ModelProto
+    batch: int
+    """Images that the graph takes at once."""
+    layers: LayerList
+    output: str
+    """The tensor that becomes the network's output."""
+    known: dict[str, Constant]
+    types: dict[str, TypeProto]
+    """Of all tensors."""
+    values: dict[str, Value] = field(default_factory=dict)
+    """Of those that depend on the input."""
+    held: dict[int, Quantised] = field(default_factory=dict)
+    """By the identity of what a QuantizeLinear gave: the tensor of the engine."""
+    input_scale: float = 0.0
+    left_out: str | None = None
+    """A node at the graph's end that is left to the host."""
 
-    def _op_gemm(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        return self._linear(node, transposed=bool(given["transB"]))
 
-    def _op_matmul(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        return self._linear(node, transposed=False)
+@dataclass(frozen=True)
+class Operator:
+    """What is read of a node. Whatever is not named here is refused, so nothing that a file says is passed over."""
 
-    def _linear(self, node: NodeProto, transposed: bool) -> Value:
-        source = self.layers.placed(node_name(node), self.quantised(node))
-        whole, scale = self.weights(node)
-        inner, rows = self.layers.shape(source.name), prod(source.shape[1:])
-        if len(source.shape) != 2 or whole.ndim != 2:
-            raise InputError(
-                f"multiplies shape {source.shape} by {whole.shape}; the engine multiplies (batch, inputs) by (inputs, "
-                "outputs)"
-            )
-        if not transposed:
-            whole, scale = whole.T, scale.T
-        if whole.shape[1] != rows:
-            raise InputError(f"its weights have {whole.shape[1]} inputs, but its input has {rows}")
-        scale = self.per_output(scale) * source.scale
-        shape = (self.batch, len(whole))
-        kernel = whole.reshape(len(whole), *inner)
-        return Sum(node_name(node), source, kernel, scale, self.bias(node, shape, scale), UNIT, shape)
+    handle: Callable[[Node], Value]
+    inputs: int
+    """How many; a further one that is given is refused."""
+    attributes: Mapping[str, Any]
+    """Name -> default, which has the attribute's type; or the list of the values that are read, the default first."""
+    domains: tuple[str, ...]
 
-    def _op_add(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        constant = [i for i, name in enumerate(node.input) if name in self.known]
-        values = [self.value(node, i) for i in range(2) if i not in constant]
-        values.sort(key=lambda value: isinstance(value, Quantised))
-        first = self.sums(node, values[0])
-        if constant:
-            if not isinstance(first, Sum):
-                raise InputError("adds a constant to something that is no sum of a layer")
-            return self._with_constant(first, self.real(node, constant[0], "constant"))
-        second = values[1]
-        if not isinstance(first, Sum) or not isinstance(second, Quantised) or not first.plain or first.highest < np.inf:
-            raise InputError("adds what is not quantised; the engine adds one 4-bit tensor to a layer's sums")
-        if first.shape != second.shape:
-            raise InputError(f"adds shapes {first.shape} and {second.shape}, but must have equal ones")
-        return replace(first, residual=self.layers.placed(f"{node_name(node)}_padded", second))
 
-    def _with_constant(self, value: Sum, constant: FloatArray) -> Sum:
-        try:
-            more = self.by_channel(constant, value.shape, len(value.bias))
-        except InputError:
-            linear = self.layers.as_linear(value)
-            if linear is None:
-                raise
-            return self._with_constant(linear, constant)
-        if value.highest < np.inf:
-            raise InputError("adds a constant behind a Clip; add it before")
-        if value.relu:
-            return replace(value, offset=more if value.offset is None else value.offset + more)
-        return replace(value, bias=value.bias + more)
+def node_name(node: NodeProto) -> str:
+    """How messages call a node."""
+    return f"{node.op_type} {node.name or next(iter(node.output), '')}"
 
-    def _op_batchnormalization(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        value = self.sums(node, self.value(node, 0))
-        if not isinstance(value, Sum) or not value.plain or value.highest < np.inf:
-            raise InputError("its input must be the sums of a layer, or quantised, without ReLU or residual between")
-        gamma, beta, mean, variance = (self.real(node, i, "parameter").reshape(-1) for i in range(1, 5))
-        if any(one.shape != value.bias.shape for one in (gamma, beta, mean, variance)):
-            raise InputError(f"its parameters must have {len(value.bias)} numbers each, one per channel")
-        if (variance + given["epsilon"] <= 0).any():
-            raise InputError(f"variance {variance.min():g} and epsilon {given['epsilon']:g} must add up to more than 0")
-        factor = gamma / np.sqrt(variance + given["epsilon"])
-        sign = np.sign(factor).astype(np.int64)[:, None, None, None]  # the engine's multipliers have none
-        scale = np.where(factor == 0, value.scale, value.scale * np.abs(factor))
-        return replace(value, weights=value.weights * sign, scale=scale, bias=(value.bias - mean) * factor + beta)
 
-    def _op_relu(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        value = self.value(node, 0)
-        if isinstance(value, Unquantised):
-            return replace(value, relu=True)
-        if isinstance(value, Quantised) and not value.signed:
-            return value
-        value = self.sums(node, value)
-        if not isinstance(value, Sum):
-            raise InputError("its input is not quantised")
-        if value.offset is not None and (value.offset < 0).any():
-            raise InputError("a second ReLU behind a constant below 0; leave one of them out")
-        return replace(value, relu=True)
+class Node:
+    """A node of an operator that is known; its inputs are checked as they are asked for.
 
-    def _op_maxpool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        source, kernel = self.map(node), given["kernel_shape"]
-        geometry = window(given, source.shape[2:], kernel)
-        # Below unsigned pixels a zero changes nothing, as long as some pixel is in each window.
-        if source.signed or max(map(max, source.pads)) >= min(kernel) or geometry["dilation"] != (1, 1):
-            source = self.layers.placed(f"{node_name(node)}_padded", source)
-        name = self.layers.max_pool(node_name(node), kernel, source, with_pads(geometry, source.pads))
-        return self._pooled(node, name, source)
+    Args:
+        proto: the node; its inputs are known.
+        graph: whose it is.
+        operator: its operator.
 
-    def _pooled(self, node: NodeProto, name: str, source: Quantised) -> Quantised:
-        shape = (self.batch, *self.layers.shape(name))
-        self.layers.tensors[name] = Tensor(node.output[0], source.scale, shape)
-        return Quantised(name, source.scale, source.signed, shape)
+    Raises:
+        InputError: an attribute, its type, its value or an input that is not read.
+    """
 
-    def _op_averagepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        source, kernel = self.map(node), given["kernel_shape"]
-        geometry = window(given, source.shape[2:], kernel)
-        if geometry != window({**given, "ceil_mode": 0}, source.shape[2:], kernel):
-            raise InputError("ceil_mode is 1, but must be 0: here it adds windows that divide by fewer pixels")
-        if not given["count_include_pad"] and any(map(any, geometry["padding"])):
-            raise InputError(
-                "count_include_pad is 0, but must be 1 where there is padding: the engine divides by the whole kernel"
-            )
-        return self._mean(node, source, kernel, geometry)
+    def __init__(self, proto: NodeProto, graph: Graph, operator: Operator) -> None:
+        self.proto, self.graph, self.name = proto, graph, node_name(proto)
+        self.given = _attributes(proto, operator)
+        beyond = [name for name in proto.input[operator.inputs :] if name]
+        if beyond:
+            raise InputError(f"its input {beyond[0]!r} is one too many; {operator.inputs} are read")
 
-    def _op_globalaveragepool(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        source = self.map(node)
-        return self._mean(node, source, (source.shape[2], source.shape[3]), UNIT)
+    @property
+    def shape(self) -> Shape:
+        """Of the output."""
+        return shape_of(self.graph.types[self.proto.output[0]])
 
-    def _op_reducemean(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        axes, source = tuple(self.whole(node, 1, "axes")) if self.has(node, 1) else given["axes"], self.map(node)
-        over = {axis % 4 if -4 <= axis < 4 else axis for axis in axes}
-        if not over or not over <= {2, 3}:
-            raise InputError(
-                f"axes is {axes or 'left out, which means all'}, but must be (2, 3): the engine takes means over rows "
-                "and columns"
-            )
-        kernel = (source.shape[2] if 2 in over else 1, source.shape[3] if 3 in over else 1)
-        found = self._mean(node, source, kernel, UNIT)
-        kept = tuple(n for axis, n in enumerate(found.shape) if axis not in over or given["keepdims"])
-        return replace(found, shape=kept)
+    def has(self, index: int) -> bool:
+        """Whether an optional input is given."""
+        return len(self.proto.input) > index and bool(self.proto.input[index])
 
-    def _mean(self, node: NodeProto, source: Quantised, kernel: tuple[int, int], geometry: Geometry) -> Sum:
-        channels, *size = self.layers.shape(source.name)
-        rows, columns = moved_over((size[0], size[1]), kernel, with_pads(geometry, source.pads))
-        return self.layers.mean(node_name(node), source, kernel, geometry, (self.batch, channels, rows, columns))
+    def value(self, index: int = 0) -> Value:
+        """An input that is computed."""
+        name = self.proto.input[index] if len(self.proto.input) > index else ""
+        if name in self.graph.known:
+            raise InputError(f"its input {name!r} is a constant, but must be what the engine computes")
+        if name not in self.graph.values:
+            raise InputError(f"its input {name!r} is neither computed nor a constant that can be worked out")
+        return self.graph.values[name]
 
-    def _op_pad(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        source = self.map(node)
-        pads = self.whole(node, 1, "pads") if len(node.input) > 1 else list(given["pads"])
-        axes = self.whole(node, 3, "axes") if self.has(node, 3) else [0, 1, 2, 3]
-        value = float(given["value"])
-        if self.has(node, 2):
-            value = float(self.real(node, 2, "value").reshape(-1)[0])
-        if len(pads) != 2 * len(axes) or not all(-4 <= axis < 4 for axis in axes) or min(pads) < 0:
-            raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, and takes none away")
-        around = dict.fromkeys(range(4), (0, 0))
-        for i, axis in enumerate(axes):
-            around[axis % 4] = pads[i], pads[i + len(axes)]
-        if any(around[0] + around[1]):
-            raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, no channels or images")
-        border: Pads = (around[2], around[3])
-        shape = (*source.shape[:2], source.shape[2] + sum(border[0]), source.shape[3] + sum(border[1]))
-        if prod(shape) > SIZE_LIMIT:
-            raise InputError(f"gives a tensor of shape {shape}; at most {SIZE_LIMIT} values are allowed")
-        if value == 0.0 or border == NO_PADS:
-            return replace(source, pads=added(source.pads, border), shape=shape)
-        level, (low, high) = value / source.scale, activation_range(source.signed)
-        if abs(level - round(level)) > WHOLE or not low <= round(level) <= high:
-            raise InputError(
-                f"its value {value:g} is {level:g} levels of {source.scale:g} each, but must be a whole one in "
-                f"{low}..{high}"
-            )
-        inside = self.layers.placed(f"{node_name(node)}_inside", source)
-        placed = self.layers.placed(node_name(node), inside, round(level), border)
-        return self._pooled(node, placed.name, placed)
+    def sums(self, value: Value) -> Value:
+        """A value as sums, if it can be."""
+        return self.graph.layers.as_sums(self.name, value) if isinstance(value, Quantised) else value
 
-    def _op_flatten(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        value = self.value(node, 0)
-        if isinstance(value, Quantised):
-            value = self.layers.placed(f"{node_name(node)}_padded", value)
-        others = [self._constant(node, 1, "second input").value] if self.has(node, 1) else []
-        moved = computed(self.model, node, [zeros(value.shape), *others])[0]
-        if moved.shape[:1] != (self.batch,):
-            shown = ", ".join(f"{key} is {one}, which" for key, one in given.items() if key == "axis")
-            raise InputError(
-                f"{shown or 'it'} makes {moved.shape} of {value.shape}, but must keep the batch of {self.batch} first"
-            )
-        if isinstance(value, Levels):
-            return replace(value, of=replace(value.of, shape=moved.shape))
-        return replace(value, shape=moved.shape)
-
-    _op_reshape = _op_squeeze = _op_unsqueeze = _op_flatten
-
-    def _op_identity(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        return self.value(node, 0)
-
-    def _op_dropout(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        if self.has(node, 2) and self._constant(node, 2, "training_mode").value.any():
-            raise InputError("its training_mode is true, but must be false")
-        return self.value(node, 0)
-
-    def _op_softmax(self, node: NodeProto, given: dict[str, Any]) -> Value:
-        value = self.value(node, 0)
-        if node.output[0] != self.model.graph.output[0].name or not isinstance(value, (Quantised, Sum)):
-            raise InputError("is not the last node behind a layer; the engine can leave it out only there")
-        axis, sizes = given["axis"] % len(value.shape), value.shape
-        if axis == 0 or prod(sizes[1:]) != sizes[axis]:
-            raise InputError(f"axis is {given['axis']}, but must be that of all scores in shape {sizes}")
-        self.left_out, self.output = node_name(node), node.input[0]
+    def quantised(self) -> Quantised:
+        """The first input, which the engine holds."""
+        value = self.value()
+        if not isinstance(value, Quantised):
+            raise InputError("its input is not quantised; put QuantizeLinear and DequantizeLinear before it")
         return value
 
-    _op_logsoftmax = _op_softmax
+    def map(self) -> Quantised:
+        """The first input, which has the same shape in the graph and in the engine, but for the batch and Pad nodes."""
+        value = self.quantised()
+        channels, height, width = self.graph.layers.shape(value.name)
+        rows, columns = height + sum(value.pads[0]), width + sum(value.pads[1])
+        if value.shape != (self.graph.batch, channels, rows, columns):
+            raise InputError(f"its input has shape {value.shape}, but must be the map {(channels, height, width)}")
+        return value
+
+    def constant(self, index: int, what: str) -> Constant:
+        """An input that must be constant."""
+        if self.proto.input[index] not in self.graph.known:
+            raise InputError(f"its {what} is computed at run time; the engine needs a constant")
+        return self.graph.known[self.proto.input[index]]
+
+    def real(self, index: int, what: str) -> FloatArray:
+        """A constant of real numbers; only bounds may be infinite."""
+        array = self.constant(index, what).value
+        try:
+            numbers = array.astype(np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"its {what} is of type {array.dtype}, but must be numbers") from None
+        if np.isnan(numbers).any() or (what != "bound" and not np.isfinite(numbers).all()):
+            raise InputError(f"its {what} holds a number that is not finite")
+        return numbers
+
+    def whole(self, index: int, what: str) -> list[int]:
+        """A constant list of whole numbers."""
+        array = self.constant(index, what).value
+        if array.dtype.kind not in "iu" or array.ndim != 1:
+            raise InputError(f"its {what} is {array.dtype} of shape {array.shape}, but must be a list of integers")
+        return [int(one) for one in array]
+
+    def weights(self) -> tuple[Array, FloatArray]:
+        """The second input as whole numbers, and the scale of each."""
+        one = self.graph.known.get(self.proto.input[1])
+        if one is None or one.whole is None or one.scale is None or not one.whole.size:
+            raise InputError("its weights are not quantised; they must be a constant behind DequantizeLinear")
+        least, most = int(one.whole.min()), int(one.whole.max())
+        if least < WEIGHT_MIN or most > WEIGHT_MAX:
+            raise InputError(
+                f"its weights less their zero points are {least}..{most}, but must be {WEIGHT_MIN}..{WEIGHT_MAX}"
+            )
+        return one.whole, one.scale
+
+    def bias(self, shape: Shape, scale: FloatArray) -> FloatArray:
+        """The third input as real numbers, one per output channel.
+
+        Args:
+            shape: what the bias must broadcast to, the output channels last.
+            scale: what a unit of the sums is worth; a bias that was quantised with it is kept exactly.
+        """
+        if not self.has(2):
+            return np.zeros(shape[-1])
+        one, given = self.constant(2, "bias"), self.real(2, "bias")
+        same = one.scale is not None and np.allclose(one.scale, scale, rtol=SAME_SCALE, atol=0.0)
+        if one.whole is not None and one.whole.shape == scale.shape and same:
+            given = one.whole * scale
+        return by_channel(given, shape, shape[-1])
+
+
+def by_channel(constant: FloatArray, shape: Shape, channels: int) -> FloatArray:
+    """What ONNX adds to each value of a tensor as what the engine adds to each channel.
+
+    Args:
+        constant: aligned with the last axes of the tensor.
+        shape: of the tensor; its first axis is the batch unless it has only channels.
+        channels: output channels.
+    """
+    try:
+        full = np.broadcast_to(constant, shape)
+    except ValueError:
+        raise InputError(
+            f"its constant has shape {constant.shape}, but must fit into {shape} without making it larger"
+        ) from None
+    rows = full.reshape(shape[0] if len(shape) > 1 else 1, channels, -1)
+    first: FloatArray = rows[0, :, 0].copy()
+    if (rows != first[None, :, None]).any():
+        raise InputError(
+            f"its constant of shape {constant.shape} differs within a channel of {shape}; the engine adds one "
+            f"number per channel: shape {(channels, 1, 1)}"
+        )
+    return first
+
+
+def _attributes(node: NodeProto, operator: Operator) -> dict[str, Any]:
+    """Attributes, defaults included: whole numbers, floats, texts and tuples of whole numbers."""
+    given = {key: one[0] if isinstance(one, list) else one for key, one in operator.attributes.items()}
+    for one in node.attribute:
+        value, default, allowed = _value(one), given.get(one.name), operator.attributes.get(one.name)
+        if default is None:
+            read = f"; read are {', '.join(given)}" if given else ""
+            raise InputError(f"{one.name} is {value!r}, but must be left out{read}")
+        if type(value) is not type(default):
+            kind = {int: "a whole number", float: "a float", str: "a text", tuple: "whole numbers"}[type(default)]
+            raise InputError(f"{one.name} is {value!r}, but must be {kind}")
+        if isinstance(allowed, list) and value not in allowed:
+            raise InputError(f"{one.name} is {value!r}, but must be {' or '.join(map(repr, allowed))}")
+        given[one.name] = value
+    return given
+
+
+def _value(one: Any) -> Any:
+    """As a whole number, float, text, tuple of whole numbers; otherwise whatever it is."""
+    import onnx
+
+    try:
+        value = onnx.helper.get_attribute_value(one)
+    except ValueError:
+        return None
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if one.type == onnx.AttributeProto.INTS:
+        return tuple(value)
+    return value if isinstance(value, (int, float)) else f"of type {onnx.AttributeProto.AttributeType.Name(one.type)}"

@@ -1,155 +1,359 @@
-"""Which operators of ONNX are read, and every attribute of theirs: honoured, held to some values, or refused.
+"""Which operators of ONNX are read, and what becomes of each: one small handler per operator.
 
-This table is the only place that decides it. An attribute, an input or a domain that is not in it is refused by name,
-so nothing that a file says can be passed over.
+A handler's decorator names every attribute that is read: with its default, or with a list of the values that it may
+have. An operator, an attribute, an input or a domain that is not named here is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
 
 from tlm.core.errors import InputError
+from tlm.exchange.onnx_constants import MICROSOFT, ONNX_DOMAINS, FloatArray
+from tlm.exchange.onnx_layers import WHOLE
+from tlm.exchange.onnx_nodes import Node, Operator, by_channel
+from tlm.exchange.onnx_quantisers import integer_range, quantiser_of
+from tlm.exchange.onnx_values import Levels, Quantised, Sum, Tensor, Unquantised, Value
+from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, added, window, with_pads
+from tlm.network.layers import INPUT, activation_range
 
-if TYPE_CHECKING:
-    from onnx import NodeProto
-
-
-@dataclass(frozen=True)
-class Operator:
-    """What is read of a node."""
-
-    inputs: int
-    """How many; a further one that is given is refused."""
-    honoured: Mapping[str, Any] = field(default_factory=dict)
-    """Attribute -> default. The default's type is the attribute's."""
-    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Attribute -> the values that it may have, the default first."""
-    domains: tuple[str, ...] = ("", "ai.onnx")
-
-
-_WINDOW = {"auto_pad": "NOTSET", "pads": (), "strides": (1, 1), "dilations": (1, 1), "kernel_shape": ()}
-_QUANTISERS = ("", "ai.onnx", "com.microsoft")
-_FLOAT_TYPES = (0, 1, 10)
-"""TensorProto: not said, FLOAT, FLOAT16."""
-
-OPERATORS: dict[str, Operator] = {
-    "QuantizeLinear": Operator(
-        3,
-        {"axis": 1, "output_dtype": 0},
-        {"block_size": (0,), "saturate": (1, 0), "precision": _FLOAT_TYPES},  # saturate: of 8-bit floats only
-        domains=_QUANTISERS,
-    ),
-    "DequantizeLinear": Operator(
-        3, {"axis": 1}, {"block_size": (0,), "output_dtype": _FLOAT_TYPES}, domains=_QUANTISERS
-    ),
-    "Conv": Operator(3, {**_WINDOW, "group": 1}),
-    "Gemm": Operator(3, {"transB": 0}, {"alpha": (1.0,), "beta": (1.0,), "transA": (0,)}),
-    "MatMul": Operator(2),
-    "Add": Operator(2),
-    "Relu": Operator(1),
-    "Clip": Operator(3),
-    # Inference needs no momentum.
-    "BatchNormalization": Operator(5, {"epsilon": 1e-5, "momentum": 0.9}, {"training_mode": (0,), "spatial": (1,)}),
-    "MaxPool": Operator(1, {**_WINDOW, "ceil_mode": 0}, {"storage_order": (0,)}),  # storage_order: of the indices
-    "AveragePool": Operator(1, {**_WINDOW, "ceil_mode": 0, "count_include_pad": 0}),
-    "GlobalAveragePool": Operator(1),
-    "ReduceMean": Operator(2, {"axes": (), "keepdims": 1}, {"noop_with_empty_axes": (0,)}),
-    "Pad": Operator(4, {"pads": (), "value": 0.0}, {"mode": ("constant",)}),
-    # What follows changes no value; onnx's own reference says what becomes of the shape.
-    "Flatten": Operator(1, {"axis": 1}),
-    "Reshape": Operator(2, {"allowzero": 0}),
-    "Squeeze": Operator(2, {"axes": ()}),
-    "Unsqueeze": Operator(2, {"axes": ()}),
-    "Identity": Operator(1),
-    "Dropout": Operator(3, {"ratio": 0.5, "seed": 0}),  # without training it is the identity
-    # At a network's end they change no class, and are left to the host.
-    "Softmax": Operator(1, {"axis": -1}),
-    "LogSoftmax": Operator(1, {"axis": -1}),
-}
-
-CONSTANT_OPERATORS = {
-    "Abs", "Add", "And", "Cast", "Ceil", "Clip", "Concat", "Constant", "ConstantOfShape", "DequantizeLinear",
-    "Div", "Equal", "Exp", "Expand", "Flatten", "Floor", "Gather", "Greater", "Identity", "Less", "Log", "Max",
-    "Min", "Mod", "Mul", "Neg", "Not", "Or", "Pow", "QuantizeLinear", "Range", "Reciprocal", "ReduceMax",
-    "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Round", "Shape", "Sign", "Size", "Slice", "Split",
-    "Sqrt", "Squeeze", "Sub", "Tile", "Transpose", "Unsqueeze", "Where",
+_WINDOW: Mapping[str, Any] = {
+    "auto_pad": "NOTSET", "pads": (), "strides": (1, 1), "dilations": (1, 1), "kernel_shape": ()
 }  # fmt: skip
-"""Operators that exporters compute constants with; on constants, nothing else is worked out."""
+_QUANTISERS = (*ONNX_DOMAINS, MICROSOFT)
+_FLOAT_TYPES = [0, 1, 10]
+"""TensorProto: not said, FLOAT, FLOAT16."""
+_RANGES = {(0, 15): False, (-8, 7): True}
+
+OPERATORS: dict[str, Operator] = {}
 
 
-def node_name(node: NodeProto) -> str:
-    """How messages call a node."""
-    return f"{node.op_type} {node.name or next(iter(node.output), '')}"
+def _operator(
+    name: str, inputs: int, attributes: Mapping[str, Any] | None = None, domains: tuple[str, ...] = ONNX_DOMAINS
+) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
+    """Make a function the handler of an operator: it takes a node and gives its output. Arguments as of Operator."""
+
+    def register(handle: Callable[[Node], Value]) -> Callable[[Node], Value]:
+        OPERATORS[name] = Operator(handle, inputs, attributes or {}, domains)
+        return handle
+
+    return register
 
 
-def check_operator(node: NodeProto) -> None:
-    """Refuse what is no part of any graph that can be read, whatever its inputs are.
-
-    Raises:
-        InputError: a node that holds graphs (Loop, If, Scan), or an operator that is not known.
-    """
-    import onnx
-
-    holders = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-    if any(one.type in holders or one.HasField("g") or one.graphs for one in node.attribute):
-        raise InputError(f"node {node_name(node)}: holds a graph of its own; the engine runs each node once, in order")
-    if not node.output or not node.output[0]:
-        raise InputError(f"node {node_name(node)}: has no output")
-    operator = OPERATORS.get(node.op_type)
-    domains = Operator(0).domains if operator is None else operator.domains
-    if node.domain not in domains or (operator is None and node.op_type not in CONSTANT_OPERATORS):
-        of = f" of domain {node.domain!r}" if node.domain else ""
-        raise InputError(f"node {node_name(node)}{of}: the engine cannot run it; the graph may hold {_known()}")
+# -- quantisation -----------------------------------------------------------------------------------------------------
 
 
-def arguments(node: NodeProto) -> dict[str, Any]:
-    """A node's attributes, defaults included: whole numbers, floats, texts and tuples.
-
-    Raises:
-        InputError: an operator that is only known between constants; an attribute, its type, its value or an input that
-            is not read.
-    """
-    operator = OPERATORS.get(node.op_type)
-    if operator is None:
-        raise InputError(f"node {node_name(node)}: the engine cannot run it; on what it computes it runs {_known()}")
-    given = {**operator.honoured, **{key: values[0] for key, values in operator.only.items()}}
-    for one in node.attribute:
-        if one.name not in given:
-            raise InputError(f"{one.name} is {_value(one)!r}, but must be left out{_instead(given)}")
-        value, default = _value(one), given[one.name]
-        if type(value) is not type(default):
-            kind = {int: "a whole number", float: "a float", str: "a text", tuple: "whole numbers"}[type(default)]
-            raise InputError(f"{one.name} is {value!r}, but must be {kind}")
-        allowed = operator.only.get(one.name)
-        if allowed is not None and value not in allowed:
-            raise InputError(f"{one.name} is {value!r}, but must be {' or '.join(map(repr, allowed))}")
-        given[one.name] = value
-    beyond = [name for name in node.input[operator.inputs :] if name]
-    if beyond:
-        raise InputError(f"its input {beyond[0]!r} is one too many; {operator.inputs} are read")
-    return given
+@_operator(
+    "QuantizeLinear",
+    3,
+    {"axis": 1, "output_dtype": 0, "block_size": [0], "saturate": [1, 0], "precision": _FLOAT_TYPES},
+    _QUANTISERS,
+)
+def _quantize_linear(node: Node) -> Value:
+    """The layer is made when its range is known."""
+    quantiser = quantiser_of(node)
+    scale, zero = quantiser.of_a_tensor()
+    value = node.sums(node.value())
+    if not isinstance(value, (Sum, Unquantised)):
+        raise InputError("quantises what is quantised already")
+    low, high = integer_range(quantiser.kind or "uint8")
+    return Levels(node.name, value, scale, zero, low - zero, high - zero)
 
 
-def _value(one: Any) -> Any:
-    """As a whole number, float, text, tuple of whole numbers; otherwise whatever it is."""
-    import onnx
+@_operator("DequantizeLinear", 3, {"axis": 1, "block_size": [0], "output_dtype": _FLOAT_TYPES}, _QUANTISERS)
+def _dequantize_linear(node: Node) -> Value:
+    """Whole numbers become a tensor that the engine holds, worth whatever this node says."""
+    value, quantiser = node.value(), quantiser_of(node)
+    if not isinstance(value, Levels):
+        raise InputError("its input is no output of QuantizeLinear")
+    scale, zero = quantiser.of_a_tensor()
+    if zero != value.zero:
+        raise InputError(f"its zero point is {zero}, but must be {value.zero}, that of {value.node}")
+    held = node.graph.held
+    if id(value) not in held:
+        held[id(value)] = _held(node, value)
+    found = replace(held[id(value)], scale=scale)
+    if found.name != INPUT:
+        node.graph.layers.tensors.setdefault(found.name, Tensor(node.proto.output[0], scale, node.shape))
+    return found
 
+
+def _held(node: Node, levels: Levels) -> Quantised:
+    """The tensor of the engine; a layer of its own if it is not the network's input."""
+    graph, layers = node.graph, node.graph.layers
+    signed = _RANGES.get((levels.low, levels.high))
+    if signed is None:
+        zero = f" less its zero point {levels.zero}" if levels.zero else ""
+        raise InputError(
+            f"node {levels.node}: gives {levels.low}..{levels.high}{zero}, but activations must be 0..15 or -8..7"
+        )
+    if isinstance(levels.of, Sum):
+        return Quantised(layers.requantised(levels.of, levels.scale, signed), levels.scale, signed)
+    if levels.of.relu and signed:
+        raise InputError(f"node {levels.node}: signed, behind a ReLU of the graph's input; make it unsigned")
+    if graph.input_scale and (signed, levels.scale) != (layers.signed_input, graph.input_scale):
+        raise InputError(f"node {levels.node}: quantises the graph's input a second time, and differently")
+    layers.signed_input, graph.input_scale = signed, levels.scale
+    return Quantised(INPUT, levels.scale, signed)
+
+
+# -- layers -----------------------------------------------------------------------------------------------------------
+
+
+@_operator("Conv", 3, {**_WINDOW, "group": 1})
+def _conv(node: Node) -> Value:
+    source = node.map()
+    whole, scale = node.weights()
+    if whole.ndim != 4:
+        raise InputError(f"weights of {whole.ndim} dimensions; the engine convolves images")
+    groups, channels = node.given["group"], source.shape[1]
+    if groups < 1 or len(whole) % groups or whole.shape[1] * groups != channels:
+        raise InputError(
+            f"group is {groups}, but must fit weights of shape {whole.shape} and {channels} input channels"
+        )
+    geometry = {**with_pads(window(node.given, source.shape[2:], whole.shape[2:]), source.pads), "groups": groups}
+    scale = _per_output(scale) * source.scale
+    return Sum(node.name, source, whole, scale, node.bias((len(whole),), scale), geometry)
+
+
+@_operator("MatMul", 2)
+@_operator("Gemm", 3, {"transB": 0, "alpha": [1.0], "beta": [1.0], "transA": [0]})
+def _linear(node: Node) -> Value:
+    source = node.graph.layers.placed(node.name, node.quantised())
+    whole, scale = node.weights()
+    if len(source.shape) != 2 or whole.ndim != 2:
+        raise InputError(
+            f"multiplies shape {source.shape} by {whole.shape}; the engine multiplies (batch, inputs) by (inputs, "
+            "outputs)"
+        )
+    if not node.given.get("transB"):
+        whole, scale = whole.T, scale.T
+    if whole.shape[1] != source.shape[1]:
+        raise InputError(f"its weights have {whole.shape[1]} inputs, but its input has {source.shape[1]}")
+    scale = _per_output(scale) * source.scale
+    kernel = whole.reshape(len(whole), *node.graph.layers.shape(source.name))
+    return Sum(node.name, source, kernel, scale, node.bias((node.graph.batch, len(whole)), scale), UNIT)
+
+
+def _per_output(scale: FloatArray) -> FloatArray:
+    """Scales of weights, the output channel first, as one per output channel."""
+    rows = scale.reshape(len(scale), -1)
+    if (rows != rows[:, :1]).any():
+        raise InputError("its weights have several scales in an output channel; the engine has one")
+    first: FloatArray = rows[:, 0].copy()
+    return first
+
+
+@_operator("Add", 2)
+def _add(node: Node) -> Value:
+    constant = [i for i, name in enumerate(node.proto.input) if name in node.graph.known]
+    values = [node.value(i) for i in range(2) if i not in constant]
+    values.sort(key=lambda value: isinstance(value, Quantised))
+    first = node.sums(values[0])
+    if constant:
+        if not isinstance(first, Sum):
+            raise InputError("adds a constant to something that is no sum of a layer")
+        return _with_constant(node, first, node.real(constant[0], "constant"))
+    second = values[1]
+    if not isinstance(first, Sum) or not isinstance(second, Quantised) or not first.plain:
+        raise InputError("adds what is not quantised; the engine adds one 4-bit tensor to a layer's sums")
+    if first.shape != second.shape:
+        raise InputError(f"adds shapes {first.shape} and {second.shape}, but must have equal ones")
+    return replace(first, residual=node.graph.layers.placed(f"{node.name}_padded", second))
+
+
+def _with_constant(node: Node, value: Sum, constant: FloatArray) -> Sum:
     try:
-        value = onnx.helper.get_attribute_value(one)
-    except ValueError:
-        return None
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if one.type == onnx.AttributeProto.INTS:
-        return tuple(value)
-    return value if isinstance(value, (int, float)) else f"of type {onnx.AttributeProto.AttributeType.Name(one.type)}"
+        more = by_channel(constant, value.shape, len(value.bias))
+    except InputError:
+        linear = node.graph.layers.as_linear(value)
+        if linear is None:
+            raise
+        return _with_constant(node, linear, constant)
+    if value.highest < np.inf:
+        raise InputError("adds a constant behind a Clip; add it before")
+    if value.relu:
+        return replace(value, offset=more if value.offset is None else value.offset + more)
+    return replace(value, bias=value.bias + more)
 
 
-def _known() -> str:
-    return ", ".join(OPERATORS)
+@_operator("Relu", 1)
+def _relu(node: Node) -> Value:
+    value = node.value()
+    if isinstance(value, Unquantised):
+        return replace(value, relu=True)
+    if isinstance(value, Quantised) and not value.signed:
+        return value
+    value = node.sums(value)
+    if not isinstance(value, Sum):
+        raise InputError("its input is not quantised")
+    if value.offset is not None and (value.offset < 0).any():
+        raise InputError("a second ReLU behind a constant below 0; leave one of them out")
+    return replace(value, relu=True)
 
 
-def _instead(given: Mapping[str, Any]) -> str:
-    return f"; read are {', '.join(given)}" if given else ""
+@_operator("Clip", 3)
+def _clip(node: Node) -> Value:
+    """Cuts whole numbers to 4 bits, or sums at zero and above what 4 bits hold."""
+    value = node.value()
+    bounds = [node.real(i, "bound") if node.has(i) else np.array(default) for i, default in ((1, -np.inf), (2, np.inf))]
+    if any(bound.size != 1 for bound in bounds):
+        raise InputError(f"clips to {[bound.tolist() for bound in bounds]}, but must have one number a bound")
+    low, high = (float(bound.item()) for bound in bounds)
+    if isinstance(value, Levels):
+        least, most = max(value.low, low - value.zero), min(value.high, high - value.zero)
+        return replace(value, low=int(least), high=int(most))
+    if low in (0.0, -np.inf) and isinstance(value, (Sum, Quantised)):
+        cut = value if low else _relu(node)
+        if high == np.inf:
+            return cut
+        cut = node.sums(cut)
+        if isinstance(cut, Sum) and cut.offset is None and high > 0:
+            return replace(cut, highest=min(cut.highest, high))
+    raise InputError(f"clips to {low:g}..{high:g} before quantisation; the engine clips to 4 bits only")
+
+
+@_operator("BatchNormalization", 5, {"epsilon": 1e-5, "momentum": 0.9, "training_mode": [0], "spatial": [1]})
+def _batch_normalization(node: Node) -> Value:
+    value = node.sums(node.value())
+    if not isinstance(value, Sum) or not value.plain:
+        raise InputError("its input must be the sums of a layer, or quantised, without ReLU or residual between")
+    gamma, beta, mean, variance = (node.real(i, "parameter").reshape(-1) for i in range(1, 5))
+    epsilon = node.given["epsilon"]
+    if any(one.shape != value.bias.shape for one in (gamma, beta, mean, variance)):
+        raise InputError(f"its parameters must have {len(value.bias)} numbers each, one per channel")
+    if (variance + epsilon <= 0).any():
+        raise InputError(f"variance {variance.min():g} and epsilon {epsilon:g} must add up to more than 0")
+    factor = gamma / np.sqrt(variance + epsilon)
+    sign = np.sign(factor).astype(np.int64)[:, None, None, None]  # the engine's multipliers have none
+    scale = np.where(factor == 0, value.scale, value.scale * np.abs(factor))
+    return replace(value, weights=value.weights * sign, scale=scale, bias=(value.bias - mean) * factor + beta)
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+
+
+@_operator("MaxPool", 1, {**_WINDOW, "ceil_mode": 0, "storage_order": [0]})
+def _max_pool(node: Node) -> Value:
+    source, kernel = node.map(), node.given["kernel_shape"]
+    geometry = window(node.given, source.shape[2:], kernel)
+    # Below unsigned pixels a zero changes nothing, as long as some pixel is in each window.
+    if source.signed or max(map(max, source.pads)) >= min(kernel) or geometry["dilation"] != (1, 1):
+        source = node.graph.layers.placed(f"{node.name}_padded", source)
+    return _layer(node, node.graph.layers.max_pool(node.name, kernel, source, with_pads(geometry, source.pads)), source)
+
+
+@_operator("AveragePool", 1, {**_WINDOW, "ceil_mode": 0, "count_include_pad": 0})
+def _average_pool(node: Node) -> Value:
+    source, kernel = node.map(), node.given["kernel_shape"]
+    geometry = window(node.given, source.shape[2:], kernel)
+    if geometry != window({**node.given, "ceil_mode": 0}, source.shape[2:], kernel):
+        raise InputError("ceil_mode is 1, but must be 0: here it adds windows that divide by fewer pixels")
+    if not node.given["count_include_pad"] and any(map(any, geometry["padding"])):
+        raise InputError(
+            "count_include_pad is 0, but must be 1 where there is padding: the engine divides by the whole kernel"
+        )
+    return _mean(node, source, kernel, geometry)
+
+
+@_operator("GlobalAveragePool", 1)
+def _global_average_pool(node: Node) -> Value:
+    source = node.map()
+    return _mean(node, source, (source.shape[2], source.shape[3]))
+
+
+@_operator("ReduceMean", 2, {"axes": (), "keepdims": 1, "noop_with_empty_axes": [0]})
+def _reduce_mean(node: Node) -> Value:
+    axes, source = tuple(node.whole(1, "axes")) if node.has(1) else node.given["axes"], node.map()
+    over = {axis % 4 if -4 <= axis < 4 else axis for axis in axes}
+    if not over or not over <= {2, 3}:
+        raise InputError(
+            f"axes is {axes or 'left out, which means all'}, but must be (2, 3): the engine takes means over rows "
+            "and columns"
+        )
+    return _mean(node, source, (source.shape[2] if 2 in over else 1, source.shape[3] if 3 in over else 1))
+
+
+def _mean(node: Node, source: Quantised, kernel: tuple[int, int], geometry: Geometry = UNIT) -> Sum:
+    return node.graph.layers.mean(node.name, source, kernel, geometry)
+
+
+def _layer(node: Node, name: str, source: Quantised) -> Quantised:
+    """The output of a layer that keeps its input's scale."""
+    node.graph.layers.tensors[name] = Tensor(node.proto.output[0], source.scale, node.shape)
+    return Quantised(name, source.scale, source.signed)
+
+
+@_operator("Pad", 4, {"pads": (), "value": 0.0, "mode": ["constant"]})
+def _pad(node: Node) -> Value:
+    source, layers = node.map(), node.graph.layers
+    pads = node.whole(1, "pads") if len(node.proto.input) > 1 else list(node.given["pads"])
+    axes = node.whole(3, "axes") if node.has(3) else [0, 1, 2, 3]
+    value = float(node.real(2, "value").reshape(-1)[0]) if node.has(2) else node.given["value"]
+    if len(pads) != 2 * len(axes) or not all(-4 <= axis < 4 for axis in axes) or min(pads) < 0:
+        raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, and takes none away")
+    around = dict.fromkeys(range(4), (0, 0))
+    for i, axis in enumerate(axes):
+        around[axis % 4] = pads[i], pads[i + len(axes)]
+    if any(around[0] + around[1]):
+        raise InputError(f"pads {pads} of axes {axes}; the engine adds pixels around maps, no channels or images")
+    border: Pads = (around[2], around[3])
+    if value == 0.0 or border == NO_PADS:
+        return replace(source, pads=added(source.pads, border))
+    level, (low, high) = value / source.scale, activation_range(source.signed)
+    if abs(level - round(level)) > WHOLE or not low <= round(level) <= high:
+        raise InputError(
+            f"its value {value:g} is {level:g} levels of {source.scale:g} each, but must be a whole one in "
+            f"{low}..{high}"
+        )
+    inside = layers.placed(f"{node.name}_inside", source)
+    placed = layers.placed(node.name, inside, round(level), border)
+    return _layer(node, placed.name, placed)
+
+
+# -- what changes no value --------------------------------------------------------------------------------------------
+
+
+@_operator("Unsqueeze", 2, {"axes": ()})
+@_operator("Squeeze", 2, {"axes": ()})
+@_operator("Reshape", 2, {"allowzero": 0})
+@_operator("Flatten", 1, {"axis": 1})
+def _flatten(node: Node) -> Value:
+    value, batch = node.value(), node.graph.batch
+    if node.shape[:1] != (batch,):
+        shown = ", ".join(f"{key} is {one}, which" for key, one in node.given.items() if key == "axis")
+        raise InputError(
+            f"{shown or 'it'} makes {node.shape} of {value.shape}, but must keep the batch of {batch} first"
+        )
+    return node.graph.layers.placed(f"{node.name}_padded", value) if isinstance(value, Quantised) else value
+
+
+@_operator("Identity", 1)
+def _identity(node: Node) -> Value:
+    return node.value()
+
+
+@_operator("Dropout", 3, {"ratio": 0.5, "seed": 0})
+def _dropout(node: Node) -> Value:
+    if node.has(2) and node.constant(2, "training_mode").value.any():
+        raise InputError("its training_mode is true, but must be false")
+    return node.value()
+
+
+@_operator("LogSoftmax", 1, {"axis": -1})
+@_operator("Softmax", 1, {"axis": -1})
+def _softmax(node: Node) -> Value:
+    """At a network's end it changes no class, and is left to the host."""
+    value, graph = node.value(), node.graph
+    if node.proto.output[0] != graph.model.graph.output[0].name or not isinstance(value, (Quantised, Sum)):
+        raise InputError("is not the last node behind a layer; the engine can leave it out only there")
+    axis, sizes = node.given["axis"] % len(value.shape), value.shape
+    if axis == 0 or prod(sizes[1:]) != sizes[axis]:
+        raise InputError(f"axis is {node.given['axis']}, but must be that of all scores in shape {sizes}")
+    graph.left_out, graph.output = node.name, node.proto.input[0]
+    return value

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,17 +12,32 @@ import numpy as np
 
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
-from tlm.exchange.onnx_constants import initialisers
-from tlm.exchange.onnx_file import MAX_BYTES, inferred_shapes, load
-from tlm.exchange.onnx_graph import GraphReader
-from tlm.exchange.onnx_values import Tensor
+from tlm.exchange.onnx_constants import (
+    SIZE_LIMIT,
+    Constant,
+    Shape,
+    computed,
+    initialisers,
+    output_types,
+    shape_of,
+    tensor_type,
+)
+from tlm.exchange.onnx_file import CONSTANT_OPERATORS, INPUT_TYPES, MAX_BYTES, input_of, load
+from tlm.exchange.onnx_layers import LayerList
+from tlm.exchange.onnx_nodes import SAME_SCALE, Graph, Node, node_name
+from tlm.exchange.onnx_operators import OPERATORS
+from tlm.exchange.onnx_quantisers import folded
+from tlm.exchange.onnx_values import Quantised, Sum, Tensor, Unquantised, Value
+from tlm.exchange.onnx_windows import NO_PADS
+from tlm.network.layers import INPUT
 from tlm.network.network import Network
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
-INPUT_TYPES = {1: "float32", 10: "float16"}
-"""TensorProto's numbers of types."""
+_CONSTANTS, _TIMES_HELD = 1 << 22, 8
+"""Values that nodes may compute from constants: this many, and this many times what the file holds. Weights pass
+through a few nodes; a small file that asks for more is hostile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,28 +99,91 @@ def read_onnx(path: str | Path) -> Imported:
 
 @np.errstate(all="ignore")  # scales at the ends of what a float holds
 def _imported(model: ModelProto) -> Imported:
-    graph, inferred, known = model.graph, inferred_shapes(model), initialisers(model)
-    inputs = [one for one in graph.input if one.name not in known]
-    if len(inputs) != 1 or len(graph.output) != 1:
-        raise InputError(f"{len(inputs)} inputs and {len(graph.output)} outputs; the engine has one of each")
-    name, kind = inputs[0].name, inputs[0].type.tensor_type.elem_type
-    if kind not in INPUT_TYPES:
-        raise InputError(f"input {name!r}: is of type {kind}, but must be float or float16")
-    first, *sizes = inferred.get(name, ()) or (None,)
-    whole = tuple(size for size in sizes if size is not None)
-    if len(sizes) not in (1, 3) or len(whole) != len(sizes):
-        raise InputError(f"input {name!r}: shape {[first, *sizes]} must be (N, C, H, W) or (N, C), fixed but for N")
-    reader = GraphReader(model, name, (first or 1, *whole), known, inferred)
-    for node in graph.node:
-        reader.read(node)
-    network, output = reader.finish()
+    known = initialisers(model)
+    name, kind, shape = input_of(model, known)
+    channels, height, width = (*shape[1:], 1, 1)[:3]
+    types = {name: tensor_type(one.value) for name, one in known.items()}
+    types[name] = tensor_type(np.broadcast_to(np.zeros((), INPUT_TYPES[kind]), shape))
+    graph = Graph(model, shape[0], LayerList((channels, height, width)), model.graph.output[0].name, known, types)
+    graph.values[name] = Unquantised(shape=shape)
+    constants_left = _CONSTANTS + _TIMES_HELD * sum(one.value.size for one in known.values())
+    for node in model.graph.node:
+        try:
+            found = _read(node, graph, constants_left)
+        except InputError as error:
+            text = str(error)
+            raise InputError(text if text.startswith("node ") else f"node {node_name(node)}: {text}") from None
+        constants_left -= sum(one.value.size for one in found.values())
+        known.update(found)
+    network, output = _finished(graph)
     return Imported(
         network=network,
         model=model,
-        batch=reader.batch,
-        input=Tensor(name, reader.input_scale, reader.input_shape),
+        batch=graph.batch,
+        input=Tensor(name, graph.input_scale, shape),
         output=output,
-        tensors=reader.layers.tensors,
-        coarser=reader.layers.coarser,
-        left_out=reader.left_out,
+        tensors=graph.layers.tensors,
+        coarser=graph.layers.coarser,
+        left_out=graph.left_out,
     )
+
+
+def _read(proto: NodeProto, graph: Graph, constants_left: int) -> dict[str, Constant]:
+    """Take in one node; its outputs if they are constants."""
+    given = [name for name in proto.input if name]
+    constant = all(name in graph.known for name in given) and proto.op_type in CONSTANT_OPERATORS
+    operator = OPERATORS.get(proto.op_type)
+    if not constant and operator is None and proto.op_type != "Shape":
+        known = ", ".join(OPERATORS)
+        raise InputError(f"the engine cannot run it; on what it computes it runs {known}")
+    for name in given:
+        if name not in graph.types:
+            raise InputError(f"its input {name!r} is neither computed nor a constant that can be worked out")
+    limit = constants_left if constant else SIZE_LIMIT
+    graph.types.update(output_types(graph.model, proto, graph.types, graph.known, limit))
+    if constant:
+        return folded(proto, graph, operator)
+    if operator is None:
+        inputs = {name: np.broadcast_to(np.float32(0), shape_of(graph.types[name])) for name in given}
+        return {proto.output[0]: Constant(computed(graph.model, proto, inputs)[0])}
+    value = operator.handle(Node(proto, graph, operator))
+    shape = shape_of(graph.types[proto.output[0]])
+    value = value if value.shape == shape else replace(value, shape=shape)
+    _check_shape(value, graph)
+    graph.values[proto.output[0]] = value
+    return {}
+
+
+def _check_shape(value: Value, graph: Graph) -> None:
+    """The graph's shape of a tensor must be the engine's."""
+    if min(value.shape, default=1) < 1:
+        raise InputError(f"gives a tensor of shape {value.shape}; no size may be 0")
+    if isinstance(value, Quantised) and value.pads == NO_PADS:
+        own: Shape = (graph.batch, *graph.layers.shape(value.name))
+        if prod(own) != prod(value.shape):
+            raise InputError(f"its output has shape {value.shape} in the graph, but the engine's would have {own}")
+
+
+def _finished(graph: Graph) -> tuple[Network, Tensor]:
+    """The network, and where the graph holds its output, with the worth of one unit.
+
+    Raises:
+        InputError: sums whose channels have different scales, or an output that is not the last layer's.
+    """
+    output, value, layers, name = graph.output, graph.values.get(graph.output), graph.layers, INPUT
+    if isinstance(value, Sum):
+        if not value.plain or np.ptp(value.scale) > SAME_SCALE * value.scale.max():
+            raise InputError(
+                f"node {value.node}: the graph ends with it, but its channels have different scales (or a "
+                "residual, ReLU or Clip); quantise its weights per tensor, or its output"
+            )
+        name, scale = layers.convolution(value, accumulator_output=True), float(value.scale[0])
+        tensor = Tensor(output, scale, value.shape)
+        _check_shape(Quantised(name, scale, signed=True, shape=value.shape), graph)
+    elif isinstance(value, Quantised):
+        value = layers.placed(f"Pad {output}", value)
+        name, tensor = value.name, Tensor(output, value.scale, value.shape)
+    if layers.network is None or name != layers.network.output.name:
+        raise InputError(f"output {output!r}: is not that of the last layer, or not quantised")
+    layers.tensors.setdefault(name, tensor)
+    return layers.network, tensor

@@ -1,7 +1,4 @@
-"""What a tensor of an ONNX graph is, in terms of the engine, while the graph is read.
-
-``shape`` is always the one in the graph, the batch first.
-"""
+"""What a tensor of an ONNX graph is, in terms of the engine, while the graph is read."""
 
 from __future__ import annotations
 
@@ -25,28 +22,34 @@ class Tensor(NamedTuple):
     """The batch first."""
 
 
-@dataclass(frozen=True)
-class Unquantised:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Value:
+    """What the graph computes from its input; its kind is the class."""
+
+    shape: Shape = ()
+    """In the graph, the batch first; the reader fills it in."""
+
+
+@dataclass(frozen=True, eq=False)
+class Unquantised(Value):
     """The graph's input."""
 
-    shape: Shape
     relu: bool = False
 
 
-@dataclass(frozen=True)
-class Quantised:
+@dataclass(frozen=True, eq=False)
+class Quantised(Value):
     """A tensor that the engine holds: whole numbers of 4 bits, worth ``scale`` each."""
 
     name: str
     scale: float
     signed: bool
-    shape: Shape
     pads: Pads = NO_PADS
     """Zeros that the next layer takes in; ``shape`` counts them."""
 
 
 @dataclass(frozen=True, eq=False)
-class Sum:
+class Sum(Value):
     """Sums that are not requantised yet: those of a convolution, with what has been added to them."""
 
     node: str
@@ -58,7 +61,6 @@ class Sum:
     bias: FloatArray
     """(O,), as a real number."""
     geometry: Geometry
-    shape: Shape
     residual: Quantised | None = None
     relu: bool = False
     offset: FloatArray | None = None
@@ -69,7 +71,7 @@ class Sum:
     @property
     def plain(self) -> bool:
         """Still what the weights make of the source, but for scale and bias."""
-        return self.residual is None and not self.relu
+        return self.residual is None and not self.relu and self.highest == np.inf
 
     def with_fitting_biases(self) -> tuple[Sum, int]:
         """The same sums in units so coarse that each bias fits its register, and how many channels that changed.
@@ -87,7 +89,7 @@ class Sum:
 
 
 @dataclass(frozen=True, eq=False)
-class Levels:
+class Levels(Value):
     """What a QuantizeLinear gives: sums (or the graph's input) cut off to whole numbers in ``low..high``."""
 
     node: str
@@ -97,11 +99,3 @@ class Levels:
     """Zero point; ``low`` and ``high`` are what is left once it is taken away."""
     low: int
     high: int
-
-    @property
-    def shape(self) -> Shape:
-        """As of what is quantised."""
-        return self.of.shape
-
-
-Value = Unquantised | Quantised | Sum | Levels

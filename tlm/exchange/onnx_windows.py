@@ -7,8 +7,6 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import Shape
-from tlm.network.layers import Padding
-from tlm.network.layers.base import output_size
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 """((top, bottom), (left, right)), as the engine's layers take it."""
@@ -22,7 +20,7 @@ UNIT: Geometry = {"stride": (1, 1), "dilation": (1, 1), "padding": NO_PADS}
 """Of a window that looks at each place once."""
 
 
-def window(given: Mapping[str, Any], size: Shape, kernel: tuple[int, ...]) -> Geometry:
+def window(given: Mapping[str, Any], size: Shape, kernel: Shape) -> Geometry:
     """What a node's attributes say.
 
     Args:
@@ -35,11 +33,11 @@ def window(given: Mapping[str, Any], size: Shape, kernel: tuple[int, ...]) -> Ge
     """
     if given["kernel_shape"] not in ((), kernel):
         raise InputError(f"kernel_shape is {given['kernel_shape']}, but its weights have {kernel}")
-    stride, dilation, pads = given["strides"], given["dilations"], given["pads"] or (0, 0, 0, 0)
+    pads = given["pads"] or (0, 0, 0, 0)
     for name, values, count, least in (
         ("kernel_shape", kernel, 2, 1),
-        ("strides", stride, 2, 1),
-        ("dilations", dilation, 2, 1),
+        ("strides", given["strides"], 2, 1),
+        ("dilations", given["dilations"], 2, 1),
         ("pads", pads, 4, 0),
     ):
         if len(values) != count or min(values) < least:
@@ -50,21 +48,21 @@ def window(given: Mapping[str, Any], size: Shape, kernel: tuple[int, ...]) -> Ge
     if auto != "NOTSET" and any(pads):
         raise InputError(f"auto_pad is {auto!r}, but must be 'NOTSET' beside pads {pads}")
     padding = []
-    for axis in range(2):
+    for axis, stride in enumerate(given["strides"]):
         before, after = pads[axis], pads[axis + 2]
-        reach = dilation[axis] * (kernel[axis] - 1) + 1
+        reach = given["dilations"][axis] * (kernel[axis] - 1) + 1
         if auto.startswith("SAME"):
-            total = max(0, (-(-size[axis] // stride[axis]) - 1) * stride[axis] + reach - size[axis])
+            total = max(0, (-(-size[axis] // stride) - 1) * stride + reach - size[axis])
             less, more = total // 2, total - total // 2
             before, after = (less, more) if auto == "SAME_UPPER" else (more, less)
         if given.get("ceil_mode"):
             left = size[axis] + before + after - reach
-            missing = -left % stride[axis]
+            missing = -left % stride
             # a window that would start behind the input and its first padding is left out again
             if left + missing < size[axis] + before:
                 after += missing
         padding.append((before, after))
-    return {"stride": stride, "dilation": dilation, "padding": tuple(padding)}
+    return {"stride": given["strides"], "dilation": given["dilations"], "padding": tuple(padding)}
 
 
 def with_pads(geometry: Geometry, pads: Pads) -> Geometry:
@@ -75,17 +73,4 @@ def with_pads(geometry: Geometry, pads: Pads) -> Geometry:
 def added(one: Pads, other: Pads) -> Pads:
     """Zeros around zeros."""
     rows, columns = ((a[0] + b[0], a[1] + b[1]) for a, b in zip(one, other, strict=True))
-    return rows, columns
-
-
-def moved_over(size: tuple[int, int], kernel: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """(H', W') of a window with that geometry over (H, W) pixels.
-
-    Raises:
-        InputError: it fits nowhere.
-    """
-    pads = Padding(*geometry["padding"][0], *geometry["padding"][1])
-    rows, columns = output_size(size, kernel, geometry["stride"], pads, geometry["dilation"])
-    if rows < 1 or columns < 1:
-        raise InputError(f"a window of {kernel} does not fit into {size} pixels with {geometry}")
     return rows, columns

@@ -1,7 +1,7 @@
 """Arrays from .npy and .npz files that may come from anywhere: checked before anything is allocated for them.
 
-numpy reads such files, too, but on damaged ones it raises whatever went wrong inside of it, it asks for as much memory
-as a header says, and of an archive it believes the sizes and the way of packing.
+numpy reads such files, too, but damaged ones make it raise errors of any kind, it allocates as much memory as a header
+says, and it trusts the sizes and the compression that an archive states.
 """
 
 from __future__ import annotations

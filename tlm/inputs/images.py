@@ -169,7 +169,7 @@ def _decoded(file: Path) -> Image:
     except Image.DecompressionBombError:
         raise InputError(f"image {file} has too many pixels; allowed: {MAX_PIXELS:,}; scale it down") from None
     except Exception as error:
-        # on damaged data the decoders raise whatever went wrong inside them: SyntaxError, struct.error, ...
+        # damaged data make the decoders raise errors of any kind: SyntaxError, struct.error, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"image {file} cannot be decoded ({reason}); it is damaged, truncated or of a kind that Pillow does not "

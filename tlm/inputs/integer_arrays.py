@@ -18,7 +18,7 @@ def integers(what: str, value: object) -> npt.NDArray[Any]:
 
     Raises:
         InputError: a ragged sequence, a masked array, or an array of another type, even if all of its floating-point
-            numbers are whole: somebody forgot to quantise; starts with ``what``.
+            numbers are whole, since it was not quantised; starts with ``what``.
     """
     try:
         array = np.asarray(value)

@@ -7,6 +7,7 @@ exact: no sum can reach the bound up to which the type holds every integer.
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -75,48 +76,20 @@ def accumulate(layer: Conv2d, activations: npt.NDArray[Any]) -> Int32Array:
     Args:
         activations: 4-bit integers (C, H, W).
     """
-    groups, (kh, kw) = layer.groups, layer.kernel
-    size = layer.output_size(*activations.shape[1:])
-    source = activations.reshape(groups, -1, *activations.shape[1:])
-    weights = layer.weights.reshape(groups, -1, source.shape[1], kh * kw)
-    used = np.bitwise_or.reduce(weights, axis=(0, 1)) != 0
-    taps, channels = np.nonzero(used.T)
-    exact = _exact_float(len(taps), weights, activations)
+    groups, windows = layer.groups, _windows(layer, activations, 0)
+    windows = windows.reshape(groups, -1, *windows.shape[1:])
+    weights = layer.weights.reshape(groups, -1, *layer.weights.shape[1:])
+    channels, rows, columns = np.nonzero(np.any(weights, axis=(0, 1)))
+    size = windows.shape[2:4]
+    exact = _exact_float(len(channels), weights, activations)
     acc = np.zeros((groups, weights.shape[1], size[0] * size[1]), exact)
     pairs_at_once = max(1, _PIXELS_AT_ONCE // (groups * size[0] * size[1]))
-    for first in range(0, len(taps), pairs_at_once):
-        pairs = slice(first, first + pairs_at_once)
-        seen = _seen_by(layer, source, channels[pairs], taps[pairs], size, exact)
-        acc += weights[:, :, channels[pairs], taps[pairs]].astype(exact) @ seen
+    for first in range(0, len(channels), pairs_at_once):
+        c, y, x = (one[first : first + pairs_at_once] for one in (channels, rows, columns))
+        seen: npt.NDArray[Any] = windows[:, c, :, :, y, x].astype(exact).transpose(1, 0, 2, 3)
+        used: npt.NDArray[Any] = weights[:, :, c, y, x].astype(exact)
+        acc += used @ seen.reshape(groups, len(c), -1)
     return acc.reshape(layer.out_channels, *size).astype(np.int32)
-
-
-def _seen_by(
-    layer: Conv2d,
-    source: npt.NDArray[Any],
-    channels: npt.NDArray[np.intp],
-    taps: npt.NDArray[np.intp],
-    size: tuple[int, int],
-    exact: type[np.floating[Any]],
-) -> npt.NDArray[Any]:
-    """The pixels that each pair of channel and tap sees: (groups, pairs, H' * W'), 0 outside the input.
-
-    Args:
-        source: (groups, C // groups, H, W).
-        channels, taps: the pairs, those of a tap together.
-    """
-    groups, height, width = source.shape[0], *source.shape[2:]
-    if layer.kernel == layer.stride == (1, 1) and size == (height, width):
-        return _of(source, channels).reshape(groups, len(channels), -1).astype(exact)
-    seen = np.zeros((groups, len(taps), *size), exact)
-    for tap in np.unique(taps).tolist():
-        ky, kx = divmod(tap, layer.kernel[1])
-        rows = _inside(size[0], height, layer.stride[0], ky * layer.dilation[0] - layer.pads.top)
-        columns = _inside(size[1], width, layer.stride[1], kx * layer.dilation[1] - layer.pads.left)
-        if rows is not None and columns is not None:
-            pairs = slice(*np.searchsorted(taps, (tap, tap + 1)))
-            seen[:, pairs, rows[0], columns[0]] = _of(source[:, :, rows[1], columns[1]], channels[pairs])
-    return seen.reshape(groups, len(taps), -1)
 
 
 def largest(layer: MaxPool2d, activations: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
@@ -125,16 +98,17 @@ def largest(layer: MaxPool2d, activations: npt.NDArray[Any]) -> npt.NDArray[np.i
     Args:
         activations: 4-bit integers (C, H, W).
     """
-    channels, height, width = activations.shape
-    size = layer.output_size(height, width)
-    pooled = np.full((channels, *size), layer.output_range[0], np.int8)
-    for ky, kx in np.ndindex(*layer.kernel):
-        rows = _inside(size[0], height, layer.stride[0], ky * layer.dilation[0] - layer.pads.top)
-        columns = _inside(size[1], width, layer.stride[1], kx * layer.dilation[1] - layer.pads.left)
-        if rows is not None and columns is not None:
-            window = pooled[:, rows[0], columns[0]]
-            np.maximum(window, activations[:, rows[1], columns[1]], out=window)
-    return pooled
+    windows = _windows(layer, activations, layer.output_range[0])
+    return reduce(np.maximum, (windows[..., y, x] for y, x in np.ndindex(*layer.kernel))).astype(np.int8)
+
+
+def _windows(layer: Layer, activations: npt.NDArray[Any], outside: int) -> npt.NDArray[Any]:
+    """What each output sees of each channel, a view of (C, H', W', kh, kw)."""
+    pads, (sy, sx), (dy, dx), (kh, kw) = layer.pads, layer.stride, layer.dilation, layer.kernel
+    around = ((0, 0), (pads.top, pads.bottom), (pads.left, pads.right))
+    padded = np.pad(activations, around, constant_values=outside)
+    reach = (dy * (kh - 1) + 1, dx * (kw - 1) + 1)
+    return np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))[:, ::sy, ::sx, ::dy, ::dx]
 
 
 def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None) -> npt.NDArray[np.int8]:
@@ -160,23 +134,9 @@ def wrap(sums: Int32Array) -> Int32Array:
     return ((sums + half) & (2 * half - 1)) - half
 
 
-def _of(source: npt.NDArray[Any], channels: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
-    """Some channels (ascending, none twice) of (groups, channels, H, W); a view where they are all."""
-    return source if len(channels) == source.shape[1] else source[:, channels]
-
-
 def _exact_float(
     terms: int, weights: npt.NDArray[Any], activations: npt.NDArray[Any]
 ) -> type[np.float32] | type[np.float64]:
     """The smaller float type in which no partial sum of that many products, in whatever order, is rounded."""
     largest = [max(int(array.max(initial=0)), -int(array.min(initial=0))) for array in (weights, activations)]
     return np.float32 if terms * largest[0] * largest[1] < _EXACT_FLOAT32 else np.float64
-
-
-def _inside(outputs: int, inputs: int, stride: int, offset: int) -> tuple[slice, slice] | None:
-    """Outputs whose source ``output * stride + offset`` lies inside the input, and those sources; None if none do."""
-    first = max(0, -(offset // stride))
-    last = min(outputs - 1, (inputs - 1 - offset) // stride)
-    if first > last:
-        return None
-    return slice(first, last + 1), slice(first * stride + offset, last * stride + offset + 1, stride)

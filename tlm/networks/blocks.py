@@ -49,7 +49,7 @@ class PwDwPw:
     @property
     def projects(self) -> bool:
         """Whether the residual goes through a projection shortcut."""
-        return self.residual and _projects(self.in_channels, self.out_channels, self.stride)
+        return self.residual and (self.stride != 1 or self.in_channels != self.out_channels)
 
 
 def build_block(block: PwDwPw, activations: npt.ArrayLike, seed: int = 0, signed_input: bool = False) -> Network:
@@ -115,17 +115,13 @@ def add_standard_block(
     """
     source, channels = builder.last, builder.output_shape()[0]
     residual = source
-    if _projects(channels, out_channels, stride):
+    if stride != 1 or channels != out_channels:
         residual = _add_projection(builder, name, out_channels, stride, seed, density)
     first, last = f"{name}.conv1", f"{name}.conv2"
     weights = _pruned(first, seed, (out_channels, channels, 3, 3), density)
     builder.add(Conv2d(first, weights, stride=(stride, stride), padding=(1, 1), input=source))
     weights = _pruned(last, seed, (out_channels, out_channels, 3, 3), density)
     builder.add(Conv2d(last, weights, padding=(1, 1), residual=residual, residual_multiplier=1))
-
-
-def _projects(in_channels: int, out_channels: int, stride: int) -> bool:
-    return stride != 1 or in_channels != out_channels
 
 
 def _add_projection(

@@ -91,7 +91,7 @@ class NetworkBuilder:
         return self._network.with_layer(layer)
 
     def _tensor(self, name: str) -> OutputArray:
-        """Values of a tensor; of a layer that was not calibrated they are worked out when somebody asks."""
+        """Values of a tensor; those of a layer that was not calibrated are computed on demand."""
         if name == INPUT:
             return self.activations
         if name not in self._tensors:

@@ -9,7 +9,7 @@ sums).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -32,31 +32,20 @@ PICTURE = 224
 STEM_CHANNELS = 64
 
 
-@dataclass(frozen=True)
-class BlockShape:
-    """Geometry of one residual block; a 224x224 picture is assumed for height and width."""
-
-    in_channels: int
-    height: int
-    """Of the block's input, pixels."""
-    width: int
-    out_channels: int
-    stride: int
-    """Of the fused depth-wise kernel, or of the first 3x3 convolution."""
-
-
-def _blocks() -> dict[str, BlockShape]:
-    shapes, channels, size = {}, STEM_CHANNELS, PICTURE // 4
-    for number, out_channels in zip((2, 3, 4, 5), (64, 128, 256, 512), strict=True):
-        stride = 1 if number == 2 else 2
-        shapes[f"conv{number}_1"] = BlockShape(channels, size, size, out_channels, stride)
-        channels, size = out_channels, size // stride
-        shapes[f"conv{number}_2"] = BlockShape(channels, size, size, out_channels, 1)
-    return shapes
+def _blocks() -> dict[str, PwDwPw]:
+    blocks, channels, size = {}, STEM_CHANNELS, PICTURE // 4
+    for stage, outputs in zip((2, 3, 4, 5), (64, 128, 256, 512), strict=True):
+        for number in (1, 2):
+            stride = 2 if stage > 2 and number == 1 else 1
+            name = f"conv{stage}_{number}"
+            blocks[name] = PwDwPw(name, channels, size, size, outputs, outputs, stride)
+            channels, size = outputs, size // stride
+    return blocks
 
 
 BLOCKS = _blocks()
-"""conv2_1 .. conv5_2: two blocks a stage; the first of stages 3 to 5 halves the map and doubles the channels."""
+"""conv2_1 .. conv5_2 for a 224x224 picture: two blocks a stage; the first of stages 3 to 5 halves the map and doubles
+the channels."""
 
 
 def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
@@ -67,9 +56,7 @@ def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
     """
     if stage not in BLOCKS:
         raise InputError(f"stage {stage!r} is not one of {', '.join(BLOCKS)}")
-    shape = BLOCKS[stage]
-    outputs = shape.out_channels
-    return PwDwPw(stage, shape.in_channels, shape.height, shape.width, outputs, outputs, shape.stride, taps=taps)
+    return replace(BLOCKS[stage], taps=taps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,16 +106,26 @@ class Resnet18:
         """(C, H, W) of the picture, or of the stage's input."""
         if self.stage is None:
             return 3, self.size, self.size
-        _, first = next(self.blocks())
-        return first.in_channels, first.height, first.width
+        return next(self.blocks())[1].input_shape
 
-    def blocks(self) -> Iterator[tuple[str, BlockShape]]:
+    def blocks(self) -> Iterator[tuple[str, PwDwPw]]:
         """The network's blocks by name, in the order of execution, for its size and divisor."""
-        for name, shape in BLOCKS.items():
+        for name, block in BLOCKS.items():
             if self.stage is None or self.stage == f"{name[:-1]}x":
-                inputs, outputs = shape.in_channels // self.divisor, shape.out_channels // self.divisor
-                height, width = (side * self.size // PICTURE for side in (shape.height, shape.width))
-                yield name, BlockShape(inputs, height, width, outputs, shape.stride)
+                outputs = block.out_channels // self.divisor
+                yield (
+                    name,
+                    replace(
+                        block,
+                        in_channels=block.in_channels // self.divisor,
+                        height=block.height * self.size // PICTURE,
+                        width=block.width * self.size // PICTURE,
+                        mid_channels=outputs,
+                        out_channels=outputs,
+                        taps=self.block_taps[name],
+                        pattern=None if self.patterns is None else self.patterns.get(name),
+                    ),
+                )
 
     def _check_patterns(self, patterns: Patterns) -> None:
         if self.variant != "pw_dw_pw":
@@ -173,20 +170,13 @@ def add_resnet18(builder: NetworkBuilder, network: Resnet18) -> None:
         weights = dense_weights(SeededBits(seed, "conv1"), (stem, 3, 7, 7))
         builder.add(Conv2d("conv1", weights, stride=(2, 2), padding=(3, 3)))
         builder.add(MaxPool2d("pool1", (3, 3), stride=(2, 2), padding=(1, 1)))
-    for name, shape in network.blocks():
-        _add(builder, network, name, shape)
+    for name, block in network.blocks():
+        if network.variant == "base":
+            add_standard_block(builder, name, block.out_channels, block.stride, network.density, seed)
+        else:
+            add_block(builder, block, seed)
     if network.stage is None:
         channels, height, width = builder.output_shape()
         builder.add(AvgPool2d("avgpool", (height, width)))
         weights = dense_weights(SeededBits(seed, "fc"), (network.classes, channels, 1, 1))
         builder.add(Conv2d("fc", weights, accumulator_output=True))
-
-
-def _add(builder: NetworkBuilder, network: Resnet18, name: str, shape: BlockShape) -> None:
-    outputs = shape.out_channels
-    if network.variant == "base":
-        add_standard_block(builder, name, outputs, shape.stride, network.density, network.seed)
-        return
-    pattern = None if network.patterns is None else network.patterns[name]
-    geometry = (shape.in_channels, shape.height, shape.width, outputs, outputs, shape.stride)
-    add_block(builder, PwDwPw(name, *geometry, taps=network.block_taps[name], pattern=pattern), network.seed)

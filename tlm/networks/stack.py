@@ -83,60 +83,53 @@ def add_stack(
     """Add the listed layers to a network; arguments and errors as of :func:`build_stack`."""
     if len(layers) > MAX_LAYERS:
         raise InputError(f"network.layers: {len(layers)} layers, but {MAX_LAYERS} are the most")
-    given = dict(arrays or {})
+    given = arrays or {}
     _check_names(given, layers)
     for spec in layers:
+        own = {key: given[f"{spec.name}.{key}"] for key in ARRAYS if f"{spec.name}.{key}" in given}
         in_channels = builder.output_shape(spec.input)[0]
         if in_channels % spec.groups or spec.out_channels % spec.groups:
             raise InputError(
                 f"layer {spec.name!r}: groups is {spec.groups}, but must divide its {in_channels} input channels "
                 f"and its {spec.out_channels} output channels"
             )
-        weights = given.get(f"{spec.name}.weights")
+        shape = (spec.out_channels, in_channels // spec.groups, *spec.kernel)
+        weights = own.pop("weights", None)
         if weights is None:
-            weights = _seeded(spec, seed, in_channels)
-        else:
-            _check_weights(spec, weights.shape, in_channels)
-        _add(builder, spec, weights, given)
-
-
-def _check_weights(spec: StackLayer, found: tuple[int, ...], in_channels: int) -> None:
-    """Nothing that is said of a layer is overridden by its weights in silence."""
-    wanted = (spec.out_channels, in_channels // spec.groups, *spec.kernel)
-    if found != wanted:
-        raise InputError(
-            f"layer {spec.name!r}: weights {found} in the file, but out_channels, groups and kernel of the layer and "
-            f"the {in_channels} channels that it reads make {wanted}; change the layer's keys, or the file"
-        )
-    for way in ("taps", "density", "word_density"):
-        if getattr(spec, way) is not None:
+            weights = _seeded(spec, seed, shape)
+        elif weights.shape != shape:
             raise InputError(
-                f"layer {spec.name!r}: {way} prunes seeded weights, but the file gives them; leave one of them out"
+                f"layer {spec.name!r}: weights {weights.shape} in the file, but out_channels, groups and kernel of the "
+                f"layer and the {in_channels} channels that it reads make {shape}; change the layer's keys, or the file"
             )
+        elif ways := [way for way in ("taps", "density", "word_density") if getattr(spec, way) is not None]:
+            raise InputError(
+                f"layer {spec.name!r}: {ways[0]} prunes seeded weights, but the file gives them; leave one of them out"
+            )
+        keys = {key: getattr(spec, key) for key in _KEYS}
+        layer = Conv2d(spec.name, weights, **keys, **_requantisation(spec, own))
+        builder.add(layer, calibrate="multiplier" not in own)
 
 
-def _add(builder: NetworkBuilder, spec: StackLayer, weights: Any, given: Mapping[str, Any]) -> None:
+def _requantisation(spec: StackLayer, found: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+    """The arguments that arrays give; all of them are there, or none."""
     wanted = ["bias", "multiplier", "shift"] + (["residual_multiplier"] if spec.residual else [])
-    found = {key: given[f"{spec.name}.{key}"] for key in wanted if f"{spec.name}.{key}" in given}
-    if spec.residual is None and f"{spec.name}.residual_multiplier" in given:
+    if spec.residual is None and "residual_multiplier" in found:
         raise InputError(f"array '{spec.name}.residual_multiplier': layer {spec.name!r} adds no residual; leave it out")
     if found and len(found) < len(wanted) and not spec.accumulator_output:
         missing = ", ".join(f"{spec.name}.{key}" for key in wanted if key not in found)
         raise InputError(f"layer {spec.name!r}: {missing} missing beside {', '.join(found)}; give all of them or none")
-    if "residual_multiplier" in found:
-        factor = found["residual_multiplier"]
-        if factor.size != 1:
-            name = f"{spec.name}.residual_multiplier"
-            raise InputError(f"array {name!r} is {factor.dtype} {factor.shape}; a layer has one integer")
-        found["residual_multiplier"] = factor.item()
-    elif spec.residual is not None:
-        found["residual_multiplier"] = 1
-    keys = {key: getattr(spec, key) for key in _KEYS}
-    builder.add(Conv2d(spec.name, weights, **keys, **found), calibrate="multiplier" not in found)
+    if spec.residual is None:
+        return found
+    factor = found.get("residual_multiplier", np.array(1))
+    if factor.size != 1:
+        name = f"{spec.name}.residual_multiplier"
+        raise InputError(f"array {name!r} is {factor.dtype} {factor.shape}; a layer has one integer")
+    return {**found, "residual_multiplier": factor.item()}
 
 
-def _seeded(spec: StackLayer, seed: int, in_channels: int) -> Int8Array:
-    bits, shape = SeededBits(seed, spec.name), (spec.out_channels, in_channels // spec.groups, *spec.kernel)
+def _seeded(spec: StackLayer, seed: int, shape: tuple[int, ...]) -> Int8Array:
+    bits = SeededBits(seed, spec.name)
     check_values(f"layer {spec.name!r}: weights", shape)
     weights = dense_weights(bits, shape)
     if spec.taps is not None:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -55,8 +55,9 @@ def save_network(path: str | Path, stored: StoredNetwork) -> None:
         },
         indent=1,
     )
-    with whole_file(Path(path)) as temporary, temporary.open("wb") as file:
-        _write(file, {JSON_NAME: np.frombuffer(text.encode(), np.uint8), **arrays})
+    arrays = {JSON_NAME: np.frombuffer(text.encode(), np.uint8), **arrays}
+    with whole_file(Path(path)) as temporary, temporary.open("wb") as file:  # to a name numpy would add .npz
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
 def load_network(path: str | Path) -> StoredNetwork:
@@ -70,14 +71,9 @@ def load_network(path: str | Path) -> StoredNetwork:
         arrays = read_arrays(path)
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
-    if isinstance(arrays, np.ndarray):
-        raise InputError(f"{path}: holds a single array, so it is no stored network as `tlm train` writes them")
-    return _loaded(path, arrays)
-
-
-def _loaded(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> StoredNetwork:
-    if JSON_NAME not in arrays:
-        raise InputError(f"{path}: has no {JSON_NAME}, so it is no stored network as `tlm train` writes them")
+    if isinstance(arrays, np.ndarray) or JSON_NAME not in arrays:
+        what = "holds a single array" if isinstance(arrays, np.ndarray) else f"has no {JSON_NAME}"
+        raise InputError(f"{path}: {what}, so it is no stored network as `tlm train` writes them")
     try:
         content = json.loads(arrays[JSON_NAME].tobytes())
         if content["format"] != FORMAT:
@@ -117,8 +113,3 @@ def _layer(described: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]])
         raise InputError(f"layer {name!r}: kind {kind!r} is not known; allowed: conv, max_pool")
     integers: dict[str, Any] = {key: arrays[f"{name}.{key}"] for key in _DTYPES}  # of other types Conv2d complains
     return Conv2d(**common, **integers, **{key: described[key] for key in _KEYS})
-
-
-def _write(file: BinaryIO, arrays: dict[str, npt.NDArray[Any]]) -> None:
-    # a file object, since numpy would add .npz to a temporary name
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ Served = Mapping[tuple[SramName, Port], int]
 """(SRAM, initiator) -> accesses that were served."""
 
 _OF_ACCESS: Mapping[tuple[SramName, Port], tuple[str, ...]] = {
-    (SramName.AMEM, Port.ALIGNER): ("amem_read_pj",),
+    (SramName.AMEM, Port.ALIGNER): ("amem_read_pj", "align_pj"),
     (SramName.AMEM, Port.RESIDUAL): ("amem_read_pj",),
     (SramName.AMEM, Port.WRITE_BACK): ("amem_write_pj", "requantise_pj"),
     (SramName.WMEM, Port.FETCH): ("wmem_read_pj",),
@@ -36,9 +36,9 @@ _OF_ACCESS: Mapping[tuple[SramName, Port], tuple[str, ...]] = {
 }
 """Access of the engine -> its events. A refused access costs no energy: the SRAM does nothing for it [A]."""
 
-_OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj", "align_pj")
-_OF_POOLING_STEP = ("compare_pj", "align_pj")
-"""Max pooling multiplies nothing and has one row of accumulators at work; its words cross the aligner as all do [A]."""
+_OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj")
+_OF_POOLING_STEP = ("compare_pj",)
+"""Max pooling multiplies nothing and has one row of accumulators at work [A]."""
 
 _ALWAYS = ("leakage_ma", "off_chip_background_mw")
 

@@ -15,7 +15,7 @@ class EnergyAccount:
     mac_array: int = 0
     """Multipliers, accumulators, and the wires to them."""
     aligner: int = 0
-    """Rotate stages and mask."""
+    """Routing networks and mask."""
     amem: int = 0
     """AMem words read and written."""
     wmem: int = 0

@@ -87,8 +87,8 @@ ENTRIES: tuple[EnergyEntry, ...] = (
         "rows and the weights' wires stand still",
     ),
     EnergyEntry(
-        "align_pj", "aligner", 11.5, "step: a word through all rotate stages and the mask", "stages",
-        "assumption: 6 stages of 128 bits, 15 fJ for the multiplexer and register of a bit",
+        "align_pj", "aligner", 11.5, "AMem word fetched for a step: through all routing stages and the mask", "stages",
+        "assumption: 6 stages of 128 bits, 15 fJ for the multiplexers and the register of a bit",
     ),
     EnergyEntry(
         "amem_read_pj", "amem", 38.0, "AMem word read: step or residual or DMA", "lanes",
@@ -170,8 +170,8 @@ def _size(entry: EnergyEntry, chip: ChipConfig) -> Fraction:
         case "multipliers":
             return Fraction(chip.peak_macs_per_cycle)
         case "stages":
-            published = _PUBLISHED.lanes * (_PUBLISHED.rotate_stages + 1)
-            return Fraction(chip.lanes * (chip.rotate_stages + 1), published)
+            published = _PUBLISHED.lanes * (_PUBLISHED.routing_stages + 1)
+            return Fraction(chip.lanes * (chip.routing_stages + 1), published)
     return Fraction(1)
 
 
@@ -234,7 +234,7 @@ class EnergyConfig:
     compare_pj: float = _DEFAULTS["compare_pj"]
     """A step of max pooling in the array: a word compared with one row of accumulators, pJ [A]."""
     align_pj: float = _DEFAULTS["align_pj"]
-    """A step's word through the aligner, pJ [A]."""
+    """A word through the aligner, pJ [A]."""
     amem_read_pj: float = _DEFAULTS["amem_read_pj"]
     """AMem word read, pJ [A]."""
     amem_write_pj: float = _DEFAULTS["amem_write_pj"]

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tlm.inputs.labelled import LabelledImages
 
 _FARTHEST = 2
-"""An image is shifted by up to so many pixels in y and in x [A]."""
+"""Most pixels by which an image is shifted in y and in x [A]."""
 
 
 class Batches:
@@ -33,12 +33,13 @@ class Batches:
         self._padded = functional.pad(pixels, (_FARTHEST,) * 4).permute(0, 2, 3, 1).contiguous()
         self._labels = torch.from_numpy(images.labels)
         self._sides = images.activations.shape[2:]
-        self._order: tuple[int, Tensor] | None = None
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Activations (N, C, H, W), floats 0..15, and labels (N,) of a step, mirrored and shifted at random."""
         epoch, index = divmod(step, self.per_epoch)
-        chosen = self._permutation(epoch)[index * self._size : (index + 1) * self._size]
+        random = torch.Generator().manual_seed(self._seed + 1_000_000_007 * (epoch + 1))
+        order = torch.randperm(len(self._labels), generator=random)
+        chosen = order[index * self._size : (index + 1) * self._size]
         random = torch.Generator().manual_seed(self._seed + 7 * step + 3)
         count = len(chosen)
         offsets = torch.randint(0, 2 * _FARTHEST + 1, (2, count, 1), generator=random)
@@ -53,9 +54,3 @@ class Batches:
         """The first images as they are, floats (N, C, H, W) 0..15."""
         inner = self._padded[:count, _FARTHEST:-_FARTHEST, _FARTHEST:-_FARTHEST]
         return inner.permute(0, 3, 1, 2).float()
-
-    def _permutation(self, epoch: int) -> Tensor:
-        if self._order is None or self._order[0] != epoch:
-            random = torch.Generator().manual_seed(self._seed + 1_000_000_007 * (epoch + 1))
-            self._order = epoch, torch.randperm(len(self._labels), generator=random)
-        return self._order[1]

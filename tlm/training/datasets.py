@@ -105,7 +105,7 @@ def _read_idx(directory: Path, name: str, magic: int) -> npt.NDArray[np.uint8]:
         raise InputError(f"{path}: {len(data)} bytes are too few for an idx file")
     found, *shape = struct.unpack(f">{1 + dimensions}I", data[:header])
     if found != magic:
-        raise InputError(f"{path}: begins with {found:#010x}, but must with {magic:#010x} (idx, unsigned bytes)")
+        raise InputError(f"{path}: begins with {found:#010x}, but must begin with {magic:#010x} (idx, unsigned bytes)")
     if len(data) - header != prod(shape):
         raise InputError(f"{path}: {len(data) - header} bytes follow the header, but shape {shape} needs {prod(shape)}")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
@@ -117,7 +117,7 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         raise InputError(
             f"{path}: does not exist; Fashion-MNIST is Debian's package dataset-fashion-mnist "
-            f"({FASHION_MNIST_DIRECTORY}), other data sets must be brought along"
+            f"({FASHION_MNIST_DIRECTORY}), get other data sets yourself"
         ) from None
     if path.suffix != ".gz":
         return data

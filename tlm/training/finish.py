@@ -18,10 +18,10 @@ from tlm.inputs.labelled import LabelledImages
 from tlm.networks.stored import StoredNetwork, save_network
 from tlm.networks.weights import stored_weights
 from tlm.training.export import export
-from tlm.training.loop import predictions, read_checkpoint
+from tlm.training.loop import Shown, predictions, read_checkpoint, silent
 from tlm.training.networks import INPUT_STEP, FloatNetwork, Int4Network
-from tlm.training.recipe import Stage
-from tlm.training.stages import Shown, Training, silent
+from tlm.training.recipe import FULL_TAPS, Stage
+from tlm.training.stages import Training
 
 GOLDEN_IMAGES = 100
 """So many images go through the golden model as well."""
@@ -106,7 +106,7 @@ def model_card(
         "recipe": msgspec.to_builtins(msgspec.structs.replace(recipe, stages=tuple(chain))),
         "seed": recipe.seed,
         "command": command,
-        "taps": recipe.taps(stage),
+        "taps": recipe.left(stage, "taps", FULL_TAPS),
         "accuracy": accuracy,
         "weights": stored_weights(network),
         "shifts": {name: shift.counts() for name, shift in source.shifts().items()},

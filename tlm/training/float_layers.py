@@ -21,6 +21,8 @@ class FloatLayer(nn.Module):
         spec: its geometry.
     """
 
+    output = None
+
     def __init__(self, spec: LayerSpec) -> None:
         super().__init__()
         self.spec = spec
@@ -34,8 +36,8 @@ class FloatLayer(nn.Module):
         self.depthwise = nn.Conv2d(inputs, inputs, *window, groups=inputs, bias=False) if spec.kind == "fused" else None
         self.shift = LearnedShift(inputs, spec.stride) if spec.kind == "shift" else None
 
-    def forward(self, activations: Tensor, residual: Tensor | None) -> Tensor:
-        """(N, C, H, W) to (N, O, H', W')."""
+    def forward(self, activations: Tensor, residual: Tensor | None, *steps: Tensor | None) -> Tensor:
+        """(N, C, H, W) to (N, O, H', W'); real numbers have no steps."""
         before = self.depthwise or self.shift
         sums: Tensor = self.conv(activations if before is None else before(activations))
         if self.norm is not None:

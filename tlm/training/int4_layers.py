@@ -188,19 +188,13 @@ class Pooling(nn.Module):
         self.spec = spec
         self.output = OutputStep(signed=False) if quantised and spec.kind == "average" else None
 
-    def forward(
-        self,
-        activations: Tensor,
-        residual: None,
-        input_step: Tensor | None = None,
-        residual_step: None = None,
-    ) -> Tensor:
+    def forward(self, activations: Tensor, residual: None, input_step: Tensor, residual_step: None) -> Tensor:
         """(N, C, H, W) to (N, C, H', W')."""
         spec = self.spec
         if spec.kind == "maximum":
             return functional.max_pool2d(activations, spec.kernel, spec.stride, spec.padding)
         mean = functional.avg_pool2d(activations, spec.kernel, spec.stride, spec.padding)
-        if self.output is None or input_step is None:
+        if self.output is None:
             return mean
         unit = input_step.double().reshape(1) / (spec.kernel * spec.kernel)
         quantised: Tensor = self.output(mean * self.output.rounding(unit))

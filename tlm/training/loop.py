@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,15 @@ _KEYS = {"recipe", "step", "seconds", "network", "optimiser", "schedule"}  # of 
 _AT_ONCE = 500  # test images in one forward pass
 
 
+Shown = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
+"""(text, total) -> a bar, as :func:`tlm.cli.progress.progress` gives it."""
+
+
+def silent(text: str, total: int) -> AbstractContextManager[Callable[[], None]]:
+    """No bar."""
+    return nullcontext(lambda: None)
+
+
 class StageLoop:
     """Trains one network through one stage, on from its checkpoint if there is one.
 
@@ -42,29 +54,48 @@ class StageLoop:
     def __init__(self, recipe: Recipe, stage: Stage, network: LayeredNetwork, batches: Batches, path: Path) -> None:
         self.recipe, self.stage, self.network, self.batches, self.path = recipe, stage, network, batches, path
         self._prune = GradualPruning(recipe, stage, network)
-        self.steps = max(1, round(stage.epochs * batches.per_epoch)) if stage.epochs else 0
-        self.made = 0
-        """Steps so far."""
-        self.seconds = 0.0
-        """Wall time of training so far, all sessions together."""
+        self._steps = max(1, round(stage.epochs * batches.per_epoch)) if stage.epochs else 0
+        self._made, self.seconds = 0, 0.0
+        """Steps and wall time of training so far, all sessions together."""
         self._optimiser = torch.optim.SGD(
             _groups(network, stage.weight_decay), lr=stage.rate, momentum=_MOMENTUM, nesterov=True
         )
         self._schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self._optimiser, stage.rate, total_steps=self.steps + 1, pct_start=_WARM_UP, cycle_momentum=False
+            self._optimiser, stage.rate, total_steps=self._steps + 1, pct_start=_WARM_UP, cycle_momentum=False
         )
         if path.exists():
             state = read_checkpoint(path, recipe)
             network.load_state_dict(state["network"])
             self._optimiser.load_state_dict(state["optimiser"])
             self._schedule.load_state_dict(state["schedule"])
-            self.made, self.seconds = state["step"], state["seconds"]
+            self._made, self.seconds = state["step"], state["seconds"]
 
-    def step(self) -> None:
-        """Make one step."""
-        self._prune(self.made / self.steps)
+    @property
+    def done(self) -> bool:
+        """Whether all steps have been made, and saved."""
+        return self._made >= self._steps and self.path.exists()
+
+    def run(self, stop_after: int | None = None, shown: Shown = silent) -> bool:
+        """Make the steps that are left, or ``stop_after`` of them, with checkpoints; whether the stage is done."""
+        started = time.perf_counter() - self.seconds
+        end = self._steps if stop_after is None else min(self._steps, self._made + stop_after)
+        with shown(self.stage.name, self._steps) as count_one:
+            for _ in range(self._made):
+                count_one()
+            while self._made < end:
+                self._step()
+                count_one()
+                if self._made % self.recipe.checkpoint_steps == 0 and self._made < self._steps:
+                    self._save(time.perf_counter() - started)
+        if self._made >= self._steps:
+            self._prune(1.0)  # what a stage of few steps, or of none, has not come to
+            self._save(time.perf_counter() - started)
+        return self.done
+
+    def _step(self) -> None:
+        self._prune(self._made / self._steps)
         self.network.train()
-        activations, labels = self.batches.batch(self.made)
+        activations, labels = self.batches.batch(self._made)
         loss = functional.cross_entropy(self.network(activations), labels, label_smoothing=self.recipe.label_smoothing)
         if isinstance(self.network, FloatNetwork) and self.stage.shift_penalty:
             loss = loss + self.stage.shift_penalty * self.network.penalty()
@@ -72,24 +103,19 @@ class StageLoop:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self._optimiser.step()
-        _keep_positive(self.network)
+        with torch.no_grad():
+            for name, one in self.network.named_parameters():
+                if name.endswith("step"):
+                    one.clamp_(min=SMALLEST_STEP)
         self._schedule.step()
-        self.made += 1
+        self._made += 1
 
-    @property
-    def done(self) -> bool:
-        """Whether all steps have been made."""
-        return self.made >= self.steps
-
-    def finish(self) -> None:
-        """Prune what a stage of few steps, or of none, has not come to."""
-        self._prune(1.0)
-
-    def save(self) -> None:
+    def _save(self, seconds: float) -> None:
         """Write the checkpoint, whole or not at all."""
+        self.seconds = seconds
         state = {
             "recipe": self.recipe.digest(),
-            "step": self.made,
+            "step": self._made,
             "seconds": self.seconds,
             "network": self.network.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -135,10 +161,3 @@ def _groups(network: nn.Module, decay: float) -> list[dict[str, Any]]:
     others = [one for name, one in trained if one.dim() != 4]
     groups = [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
     return [group for group in groups if group["params"]]
-
-
-def _keep_positive(network: nn.Module) -> None:
-    with torch.no_grad():
-        for name, one in network.named_parameters():
-            if name.endswith("step"):
-                one.clamp_(min=SMALLEST_STEP)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,29 +16,36 @@ from tlm.training.shifts import LearnedShift
 INPUT_STEP = 1.0 / 15.0
 """What one level of the input is worth: images are 0..1."""
 
-_POOLING = ("maximum", "average")
-
 
 class LayeredNetwork(nn.Module):
-    """Layers of an architecture, one module each, in the order of execution."""
+    """Layers of an architecture, one module each, in the order of execution.
+
+    A layer takes its input, its residual and what a level of each is worth. Its attribute ``output`` is None, or the
+    quantiser that says what a level of its output is worth.
+    """
 
     def __init__(self, architecture: Architecture, make: Callable[[LayerSpec], nn.Module], quantised: bool) -> None:
         super().__init__()
         self.architecture = architecture
         self.parts = nn.ModuleList(
-            Pooling(spec, quantised) if spec.kind in _POOLING else make(spec) for spec in architecture.layers
+            Pooling(spec, quantised) if spec.kind in ("maximum", "average") else make(spec)
+            for spec in architecture.layers
         )
+        # the layout of kernels in memory in which a processor convolves fastest
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Class scores (N, classes).
+        """Class scores (N, classes); an INT4 network's are those of the engine times the scale of its last layer.
 
         Args:
             activations: floats (N, C, H, W), whole numbers 0..15.
         """
-        tensors = {INPUT: activations * INPUT_STEP}
+        tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
         for spec, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if spec.residual is None else tensors[spec.residual]
-            tensors[spec.name] = part(tensors[spec.input], residual)
+            residual = (None, None) if spec.residual is None else (tensors[spec.residual], steps[spec.residual])
+            tensors[spec.name] = part(tensors[spec.input], residual[0], steps[spec.input], residual[1])
+            output: OutputStep | None = part.output  # type: ignore[assignment]
+            steps[spec.name] = steps[spec.input] if output is None else output.used
         return tensors[self.architecture.layers[-1].name].flatten(1)
 
 
@@ -76,21 +82,6 @@ class Int4Network(LayeredNetwork):
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture, Int4Layer, quantised=True)
 
-    def forward(self, activations: Tensor) -> Tensor:
-        """Class scores (N, classes), those of the engine times the scale of its last layer.
-
-        Args:
-            activations: floats (N, C, H, W), whole numbers 0..15.
-        """
-        tensors, steps = {INPUT: activations * INPUT_STEP}, {INPUT: torch.tensor(INPUT_STEP)}
-        for spec, part in zip(self.architecture.layers, self.parts, strict=True):
-            residual = None if spec.residual is None else tensors[spec.residual]
-            residual_step = None if spec.residual is None else steps[spec.residual]
-            tensors[spec.name] = part(tensors[spec.input], residual, steps[spec.input], residual_step)
-            output: OutputStep | None = part.output  # type: ignore[assignment]
-            steps[spec.name] = steps[spec.input] if output is None else output.used
-        return tensors[self.architecture.layers[-1].name].flatten(1)
-
     def whole_scores(self, activations: Tensor) -> Tensor:
         """The engine's scores, whole numbers (N, classes), so that equal ones are equal; arguments as of forward."""
         last = self.parts[-1]
@@ -125,12 +116,3 @@ class Int4Network(LayeredNetwork):
         for module in self.modules():
             if isinstance(module, OutputStep):
                 module.dynamic = dynamic
-
-
-AnyNetwork = TypeVar("AnyNetwork", bound=LayeredNetwork)
-
-
-def fast(network: AnyNetwork) -> AnyNetwork:
-    """The network with its kernels in the layout of memory in which a processor convolves fastest."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network

@@ -7,6 +7,7 @@ checkpoint of its own; INT4 stages leave a network for the engine as well.
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -25,7 +26,6 @@ from tlm.training.datasets import (
     load_fashion_mnist,
     load_image_folder,
 )
-from tlm.training.schedule import Schedule
 
 RECIPES = Path(__file__).parent / "recipes"
 """Recipes that come with the package."""
@@ -33,6 +33,7 @@ RECIPES = Path(__file__).parent / "recipes"
 FULL_TAPS = 9
 """Taps of a 3x3 kernel."""
 
+Schedule = Literal["cubic", "stepwise"]
 Number = TypeVar("Number", int, float)
 
 _Positive = Annotated[float, Meta(gt=0.0)]
@@ -49,7 +50,7 @@ class Data(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_d
     size: _Count = 224
     """Side of the images of a folder, pixels."""
     train_images: _Count | None = None
-    """Only the first so many; default all."""
+    """Only the first ones, this many; default all."""
     test_images: _Count | None = None
 
     def load(self, part: Part, directory: str | None = None) -> LabelledImages:
@@ -85,7 +86,7 @@ class Stage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_
     rate: _Positive = 0.1
     """Highest learning rate of the one-cycle schedule."""
     taps: Annotated[int, Meta(ge=1, le=9)] | None = None
-    """Prune the depth-wise kernels to so many taps in the course of this stage."""
+    """Taps that each channel of a depth-wise kernel has left at the end of this stage."""
     word_density: _Share | None = None
     """Prune the weight words (input channel x tap x 32 output channels) of each convolution to this share."""
     density: _Share | None = None
@@ -131,24 +132,13 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
             found.insert(0, self.stage(found[0].start))
         return found
 
-    def taps(self, stage: Stage | None) -> int:
-        """Taps that the depth-wise kernels have when a stage is done, or before any (9)."""
-        return self._last(stage, "taps", FULL_TAPS)
-
-    def word_density(self, stage: Stage | None) -> float:
-        """Share of the weight words of each convolution that is left when a stage is done, or before any."""
-        return self._last(stage, "word_density", 1.0)
-
-    def density(self, stage: Stage | None) -> float:
-        """Share of the single weights of each convolution that is left when a stage is done, or before any."""
-        return self._last(stage, "density", 1.0)
-
-    def _last(self, stage: Stage | None, key: str, default: Number) -> Number:
+    def left(self, stage: Stage | None, key: str, unpruned: Number) -> Number:
+        """What pruning has left when a stage is done, or before any: a key of a stage that prunes, such as "taps"."""
         for one in reversed(self.chain(stage) if stage else []):
             value: Number | None = getattr(one, key)
             if value is not None:
                 return value
-        return default
+        return unpruned
 
     def has_densities(self, stage: Stage) -> bool:
         """Whether convolutions are pruned in a stage or before it."""
@@ -157,6 +147,16 @@ class Recipe(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit
     def digest(self) -> str:
         """Differs if anything in the recipe does; new keys that it does not use change nothing."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+def require_torch() -> None:
+    """Say what to install where torch is missing.
+
+    Raises:
+        InputError: torch cannot be imported.
+    """
+    if find_spec("torch") is None:
+        raise InputError("training needs torch, which is not installed; pip install 'cartesian-tlm[train]'")
 
 
 def load_recipe(text: str) -> Recipe:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import torch
 
 from tlm.training.batches import Batches
 from tlm.training.gradual import make_masks
-from tlm.training.loop import StageLoop, accuracy, read_checkpoint
-from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork, fast
+from tlm.training.loop import Shown, StageLoop, accuracy, read_checkpoint, silent
+from tlm.training.networks import FloatNetwork, Int4Network, LayeredNetwork
 from tlm.training.recipe import Recipe, Stage
 from tlm.training.weights_file import read_weights
 
 _CALIBRATION_IMAGES = 512
-
-Shown = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
-"""(text, total) -> a bar, as :func:`tlm.cli.progress.progress` gives it."""
-
-
-def silent(text: str, total: int) -> AbstractContextManager[Callable[[], None]]:
-    """No bar."""
-    return nullcontext(lambda: None)
 
 
 class Training:
@@ -67,7 +57,7 @@ class Training:
         """Every stage that is not done yet; what a checkpoint holds is not done again.
 
         Args:
-            stop_after: leave a stage after so many steps, as an interruption would (for tests).
+            stop_after: leave a stage after this many steps, as an interruption would (for tests).
             only: as of :meth:`stages`.
         """
         torch.set_num_threads(self.recipe.threads)
@@ -75,11 +65,11 @@ class Training:
         self.directory.mkdir(parents=True, exist_ok=True)
         for stage in self.stages(only):
             loop = self.loop(stage)
-            if loop.done and self.checkpoint(stage.name).exists():
+            if loop.done:
                 continue
-            if not self._train(loop, stop_after):
+            if not loop.run(stop_after, self._shown):
                 return
-            self._say(self.describe(stage, loop))
+            self._say(self._described(loop))
 
     def loop(self, stage: Stage) -> StageLoop:
         """A stage where its checkpoint left it, or at its start."""
@@ -100,64 +90,35 @@ class Training:
         """Path of a stage's checkpoint."""
         return self.directory / f"{name}.pt"
 
-    def describe(self, stage: Stage, loop: StageLoop) -> str:
-        """A line about a finished stage."""
+    def _described(self, loop: StageLoop) -> str:
         share = accuracy(loop.network, self.test)
-        text = f"{stage.name}: {share:.2%} of {len(self.test):,} test images (measured), {loop.seconds:.0f} s"
-        if isinstance(loop.network, FloatNetwork):
-            for name, shift in loop.network.shifts().items():
-                counts = shift.counts()
-                text += (
-                    f"; {name} {counts['moved']} of {counts['channels']} shifts moved, {counts['shifted']} are not zero"
-                )
+        text = f"{loop.stage.name}: {share:.2%} of {len(self.test):,} test images (measured), {loop.seconds:.0f} s"
+        for name, shift in loop.network.shifts().items() if isinstance(loop.network, FloatNetwork) else ():
+            counts = shift.counts()
+            text += f"; {name} {counts['moved']} of {counts['channels']} shifts moved, {counts['shifted']} are not zero"
         return text
-
-    def _train(self, loop: StageLoop, stop_after: int | None) -> bool:
-        """Whether the stage is done."""
-        started, before = time.perf_counter(), loop.seconds
-        end = loop.steps if stop_after is None else min(loop.steps, loop.made + stop_after)
-
-        def save() -> None:
-            loop.seconds = before + time.perf_counter() - started
-            loop.save()
-
-        with self._shown(loop.stage.name, loop.steps) as count_one:
-            for _ in range(loop.made):
-                count_one()
-            while loop.made < end:
-                loop.step()
-                count_one()
-                if loop.made % self.recipe.checkpoint_steps == 0 and not loop.done:
-                    save()
-        if loop.done:
-            loop.finish()
-            save()
-        return loop.done
 
     def _blank(self, stage: Stage) -> LayeredNetwork:
         """A network that a checkpoint of this stage can be loaded into."""
-        architecture = self.recipe.architecture()
         if stage.kind == "int4":
-            quantised = fast(Int4Network(architecture))
+            quantised = Int4Network(self.recipe.architecture())
             if self.recipe.has_densities(stage):
                 quantised.make_masks()
             return quantised
-        network = fast(FloatNetwork(architecture))
+        network = FloatNetwork(self.recipe.architecture())
         make_masks(self.recipe, stage, network)
         return network
 
     def _started(self, stage: Stage, batches: Batches) -> LayeredNetwork:
-        if stage.start is None:
-            network = fast(FloatNetwork(self.recipe.architecture()))
-            if stage.weights_file is not None:
-                network.load_state_dict(self._given[stage.name])
-        else:
-            trained = self.network(stage.start)
-            assert isinstance(trained, FloatNetwork)
-            if stage.kind == "int4":
-                quantised = fast(Int4Network(self.recipe.architecture()))
-                quantised.start_from(trained, batches.plain(_CALIBRATION_IMAGES))
-                return quantised
-            network = trained
+        network: LayeredNetwork = (
+            FloatNetwork(self.recipe.architecture()) if stage.start is None else self.network(stage.start)
+        )
+        assert isinstance(network, FloatNetwork)
+        if stage.weights_file is not None:
+            network.load_state_dict(self._given[stage.name])
+        if stage.kind == "int4":
+            quantised = Int4Network(self.recipe.architecture())
+            quantised.start_from(network, batches.plain(_CALIBRATION_IMAGES))
+            return quantised
         make_masks(self.recipe, stage, network)
         return network

@@ -1,4 +1,4 @@
-"""FP32 weights that somebody has trained already, from a file of torch.
+"""FP32 weights that were trained elsewhere, from a file that torch wrote.
 
 A file holds the tensors of a network by name, as ``torch.save`` writes a dict, alone or under "network", "state_dict"
 or "model". Names begin with those of the layers in :mod:`tlm.training.architecture`: ``conv1.conv.weight``,
@@ -70,7 +70,7 @@ def load_file(path: Path) -> Any:
     except InputError:
         raise
     except Exception as error:
-        # on damaged files torch and zipfile raise whatever went wrong inside of them
+        # damaged files make torch and zipfile raise errors of any kind
         raise InputError(f"{path}: is no file of weights that torch reads ({type(error).__name__})") from None
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from block_bench import CHIP, BlockBench, convolution, layer_payload, of_pass
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from images import amem_image
 
@@ -14,7 +15,7 @@ from tlm.chip.cycle.aligner import Aligner
 from tlm.chip.payloads import StepPayload
 from tlm.core.payload import MemoryPayload, Response
 
-LATENCY_CYCLES = 1 + CHIP.sram_read_cycles + CHIP.rotate_stages + CHIP.mask_cycles
+LATENCY_CYCLES = 1 + CHIP.sram_read_cycles + CHIP.routing_stages + CHIP.mask_cycles
 """From the last cycle of a step's fetch to the array (engine.md, A pass: e + 1 .. mask, and on to the multipliers)."""
 
 
@@ -66,7 +67,7 @@ def expected_lanes(
     return found
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(3, 9), st.integers(3, 9), st.sampled_from((1, 2)), st.sampled_from((0, 1)), st.data())
 def test_every_lane_gets_its_pixel(height: int, width: int, stride: int, pad: int, data: st.DataObject) -> None:
     activations = np.random.default_rng(height * width).integers(0, 16, (2, height, width))
@@ -100,7 +101,7 @@ def test_a_vector_leaves_after_the_sram_the_stages_and_the_mask(key: str | None)
     chip = CHIP if key is None else ChipConfig(lanes=8, columns=8, **{key: 3})  # type: ignore[arg-type]
     bench = Bench(convolution(np.ones((8, 2, 1, 1), np.int8), (2, 2, 4)), np.ones((2, 2, 4), int), chip)
     ends = bench.steps(StepPayload(0, 0, 0, origin=of_pass()), StepPayload(0, 1, 0, ends_pass=True, origin=of_pass()))
-    latency = 1 + chip.sram_read_cycles + chip.rotate_stages + chip.mask_cycles
+    latency = 1 + chip.sram_read_cycles + chip.routing_stages + chip.mask_cycles
     assert bench.cycles("vectors") == [end + latency for end in ends]
     assert [vector.ends_pass for _, vector in bench.sent["vectors"]] == [False, True]
 

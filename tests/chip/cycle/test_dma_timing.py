@@ -14,7 +14,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from transfer_bench import MEMORY_BYTES, Bench
 
@@ -228,7 +229,7 @@ def benches(draw: st.DrawFn) -> tuple[Bench, Shape]:
     )
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(benches())
 def test_any_load_moves_the_right_bytes_in_the_right_cycles(case: tuple[Bench, Shape]) -> None:
     bench, shape = case
@@ -245,7 +246,7 @@ def test_any_load_moves_the_right_bytes_in_the_right_cycles(case: tuple[Bench, S
     assert interrupt == end
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(benches())
 def test_any_store_moves_the_right_bytes_in_the_right_cycles(case: tuple[Bench, Shape]) -> None:
     bench, shape = case

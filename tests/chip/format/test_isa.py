@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,6 +144,7 @@ def test_a_value_too_wide_for_its_field_is_refused() -> None:
 # -- parameters and patterns --------------------------------------------------------------------------------------
 
 
+@examples(100)
 @given(st.builds(Parameter, st.integers(-(1 << 23), (1 << 23) - 1), st.integers(0, (1 << 16) - 1), st.integers(0, 40)))
 def test_parameters_survive_the_round_trip(parameter: Parameter) -> None:
     assert decode_parameter(encode_parameter(parameter)) == parameter
@@ -154,6 +156,7 @@ def test_a_shift_above_40_is_refused(shift: int) -> None:
         decode_parameter(encode_parameter(Parameter(0, 1, shift)))
 
 
+@examples(100)
 @given(st.data(), st.integers(1, 60), st.integers(1, 200))
 def test_patterns_survive_the_round_trip(data: st.DataObject, taps: int, channels: int) -> None:
     """Pattern word k carries channels k*K .. k*K+K-1, K = 60 // taps; bit (c mod K) * taps + s is step (c, s)."""
@@ -230,6 +233,7 @@ def headers(draw: st.DrawFn) -> LayerHeader:
     )
 
 
+@examples(100)
 @given(headers())
 def test_headers_survive_the_round_trip(header: LayerHeader) -> None:
     config = ChipConfig(amem_words=1 << 20)
@@ -324,6 +328,7 @@ def test_disassembled_lines() -> None:
     ]
 
 
+@examples(100)
 @given(st.integers(0, (1 << 64) - 1))
 def test_any_bits_disassemble_to_one_line(word: int) -> None:
     line = disassemble_word(word)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from band_programs import BandCase, band_cases
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
@@ -59,7 +60,7 @@ def cases(draw: st.DrawFn) -> BandCase:
     return draw(band_cases(config, banded=draw(st.booleans())))
 
 
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@examples(100, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_headers_survive_the_round_trip(case: BandCase) -> None:
     header = case.header()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from dma_bench import Calendar, Outcome, Start, play
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -169,7 +170,7 @@ def scenes(draw: st.DrawFn) -> Scene:
     return Scene(config, starts, taken)
 
 
-@settings(max_examples=80)
+@examples(80)
 @given(scenes(), st.integers(1, 9))
 def test_timeline_equals_the_clear_model(scene: Scene, stride_cycles: int) -> None:
     check_scene(scene, stride_cycles)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+from examples import examples
 from hypothesis import given, seed, settings
-from images import Images, geometry_of
+from images import Images, aligned, geometry_of
 from oracles import conv_integer
 from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 
@@ -52,7 +53,7 @@ def by_step(images: Images) -> npt.NDArray[np.int32]:
                 words, select = plans[tile, tap]
                 starts = [(g.input_base_word + channel * plane + i) * word_bytes for i in words]
                 fetched = b"".join(images.amem[start : start + word_bytes] for start in starts)
-                activations = kernels.align(fetched, select, g.lanes, g.input_signed)
+                activations = aligned(fetched, select, g.input_signed)
                 weights = images.wmem[next_word * weight_bytes : (next_word + 1) * weight_bytes]
                 kernels.mac_step(acc, activations, weights, g.lanes, g.columns)
                 next_word += 1
@@ -81,11 +82,12 @@ def check_sums(case: Case) -> None:
         assert not sums[:, g.out_pixels :].any(), f"{method.__name__}: lanes beyond the last pixel are not 0"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lanes", ARRAY_SIZES)
 @pytest.mark.parametrize("columns", ARRAY_SIZES)
 def test_generated_layers_equal_onnxruntime(lanes: int, columns: int) -> None:
     @seed(100 * lanes + columns)
-    @settings(max_examples=50)
+    @examples(50)
     @given(cases(lanes, columns))
     def check(case: Case) -> None:
         check_sums(case)

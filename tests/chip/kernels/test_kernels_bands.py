@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from band_programs import BandCase, band_cases
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from images import aligned
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
@@ -19,7 +21,7 @@ from tlm.chip.kernels.timing import Placement, predict, predict_placements
 from tlm.network import golden as reference
 from tlm.network.layers import Conv2d
 
-GENERATED = settings(max_examples=150, suppress_health_check=list(HealthCheck))
+GENERATED = examples(150, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
@@ -96,7 +98,7 @@ def by_step(case: BandCase) -> npt.NDArray[np.int32]:
                 words, select = kernels.tap_words(g, tile, tap)
                 base = g.input_base_word + (group * g.columns + row) * g.plane_words
                 fetched = b"".join(amem[base + one].tobytes() for one in words)
-                vector = kernels.align(fetched, select, g.lanes, g.input_signed, fill=low)
+                vector = aligned(fetched, select, g.input_signed, low)
                 kernels.pool_step(acc, vector, row, g.lanes)
             rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
     return rows[: g.out_channels].reshape(g.out_channels, -1)
@@ -183,7 +185,7 @@ def test_pooling_stays_within_its_buffers() -> None:
         lambda: kernels.PoolPass(POOL)(bytes(80), ALL_TAPS[0], 0, 0, kernels.new_accumulators(8, 16)),
         lambda: kernels.pool_step(acc, kernels.new_activations(8), 8, 8),
         lambda: kernels.pool_step(acc, kernels.new_activations(16), 0, 8),
-        lambda: kernels.align(b"", kernels.tap_words(POOL, 0, 0)[1], 8, False, fill=16),
+        lambda: kernels.mask(bytes(4), kernels.tap_words(POOL, 0, 0)[1], False, fill=16),
         lambda: kernels.mac_layer(POOL, bytes(80), b"", 0, ALL_TAPS),
         lambda: kernels.pool_layer(replace(POOL, kind=LayerKind.CONVOLUTION), bytes(80), ALL_TAPS),
     ]

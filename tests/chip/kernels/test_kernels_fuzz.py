@@ -129,10 +129,10 @@ def fuzz_array_kernels(draw: Draw) -> None:
 
 def fuzz_steps(draw: Draw) -> None:
     g, rng = draw.geometry(), draw.rng
-    words, select = kernels.tap_words(g, draw.number(rng.randrange(g.tiles)), draw.number(rng.randrange(g.taps)))
+    select = kernels.tap_words(g, draw.number(rng.randrange(g.tiles)), draw.number(rng.randrange(g.taps)))[1]
     lanes, columns = draw.number(g.lanes), draw.number(g.columns)
-    fetched = bytes(draw.data(len(words) * g.lanes // 2))
-    vector = kernels.align(fetched, select, lanes, rng.random() < 0.5, None, draw.number(rng.randint(-8, 15)))
+    word = bytes(draw.data(g.lanes // 2))
+    vector = kernels.mask(word, select, rng.random() < 0.5, draw.number(rng.randint(-8, 15)))
     kernels.select_lanes(select, lanes)
     acc = kernels.new_accumulators(g.lanes, g.columns)
     kernels.mac_step(acc, vector, bytes(draw.data(g.columns // 2)), lanes, columns)

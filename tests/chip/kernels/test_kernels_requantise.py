@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from images import nibbles, word
 from oracles import requantised
@@ -19,7 +20,7 @@ MULTIPLIERS = st.one_of(st.integers(0, 65_535), st.sampled_from((0, 1, 65_535)))
 SHIFTS = st.one_of(st.integers(0, 40), st.sampled_from((0, 1, 39, 40)))
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(
     row=st.one_of(ROWS, st.lists(st.integers(-300, 300), min_size=64, max_size=64)),
     parameters=st.tuples(BIASES, MULTIPLIERS, SHIFTS),
@@ -92,7 +93,7 @@ def test_every_residual_value(is_signed: bool) -> None:
         check_word([0] * 64, (0, 0, 16 if scale > 1 else 0), (data, is_signed, scale), True, 64, 64)
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(row=ROWS, bias=st.integers(-100, 100), valid=st.integers(1, 32))
 def test_accumulator_planes(row: list[int], bias: int, valid: int) -> None:
     row = [min(max(value, -(1 << 23) + 100), (1 << 23) - 101) for value in row]
@@ -147,6 +148,7 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
     np.testing.assert_array_equal(values, acc[:, :pixels] + bias[:, None])
 
 
+@examples(100)
 @given(st.sampled_from(ARRAY_SIZES), st.tuples(*[st.integers(1, 9)] * 3), st.booleans())
 def test_tensors_survive_packing(lanes: int, shape: tuple[int, int, int], signed: bool) -> None:
     rng = np.random.default_rng(sum(shape))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from band_programs import BandProgram, band_cases
 from chip_cases import NetworkCase, bank_offsets, chips, networks
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import fitting_requantisation, random_activations
@@ -155,7 +156,7 @@ def check(program: Program, activations: npt.NDArray[np.int8]) -> list[PartOccup
 FAST_MEMORY = {"memory_gb_per_s": 1000.0, "memory_latency_ns": 0.0, "host_access_ns": 0.0, "host_interrupt_ns": 0.0}
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(networks(), chips(**FAST_MEMORY), st.lists(st.integers(0, 7), min_size=4, max_size=4))
 def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig, offsets: list[int]) -> None:
     with bank_offsets(case.network, chip, dict(zip(case.network.tensors, offsets, strict=False))):
@@ -163,7 +164,7 @@ def test_calendars_are_what_the_sockets_show(case: NetworkCase, chip: ChipConfig
     check(program, case.activations)
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(st.data(), chips(**FAST_MEMORY, amem_words=4096))
 def test_calendars_of_bands_and_pooling(data: st.DataObject, chip: ChipConfig) -> None:
     check_bands(data, chip)

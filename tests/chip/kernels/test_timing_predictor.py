@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from cycle_oracle import Pass, play
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -165,14 +166,14 @@ def figures(now: Pass) -> tuple[int, ...]:
     return now.s, now.e, now.h, now.last_write, counts["steps"], fetches, counts["empty_words"], *refused
 
 
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@examples(80, suppress_health_check=list(HealthCheck))
 @given(layers())
 def test_every_pass_equals_the_oracle(layer: Layer) -> None:
     check_passes(layer)
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, suppress_health_check=list(HealthCheck))
 @given(layers())
 def test_every_pass_of_many_layers_equals_the_oracle(layer: Layer) -> None:
     check_passes(layer)

@@ -10,6 +10,7 @@ import pytest
 from band_programs import BandCase, BandProgram, generated
 from chip_cases import SMALL_MEMORIES, NetworkCase, chips, compiled, networks
 from command import SCENARIOS
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import fitting_requantisation, random_activations, random_weights
@@ -48,7 +49,7 @@ def check_program(program: Program, activations: np.ndarray, more: int = 1) -> N
     check_tensors(evaluator.tensors(activations), golden)
 
 
-@settings(max_examples=50)
+@settings(max_examples=12)
 @given(networks(max_layers=4), chips(), SMALL_MEMORIES)
 def test_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_program(compiled(case, chip, memories), case.activations)
@@ -61,7 +62,7 @@ def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, memories: 
     check_program(compiled(case, chip, memories), case.activations)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(generated(), st.booleans())
 def test_generated_bands(case: BandCase, again: bool) -> None:
     """Hand-made programs, with planes of any stride: what lies between them stays as it is."""

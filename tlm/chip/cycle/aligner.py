@@ -1,25 +1,28 @@
-"""The pipelined activation aligner: fetches AMem words and shifts their pixels to the array's lanes.
+"""The pipelined activation aligner: fetches AMem words and moves their pixels to the array's lanes.
 
 Request flow: a step (tile, input channel, tap) from the sequencer becomes reads of the AMem words that hold the
-source pixels of the tile's lanes; the words go through log2(lanes) rotate stages (lanes/2, .., 2, 1) and the mask,
-and leave as one activation per lane. A pass's end travels the same way.
+source pixels of the tile's lanes. Each bank's word passes a routing network of its own; behind it a lane takes the one
+network that carries its pixel, and the mask fills the lanes that have none. A pass's end travels the same way.
 Timing: a step is served for r = max(1, most words in one bank) cycles, with one word of each bank per cycle in
 ascending address order; the sequencer gets its answer in the last of them. From there sram_read_cycles to the data,
-one cycle per rotate stage, mask_cycles for the mask (engine.md, A pass).
-Constraints: the aligner has the highest priority at AMem, so its reads are never refused. Each rotate stage selects
-per lane, so strides and row ends need no more stages.
+one cycle per routing stage, mask_cycles for the mask (engine.md, A pass). Words fetched before a step's last cycle are
+as much earlier at the mask, where they wait for the others.
+Constraints: the aligner has the highest priority at AMem, so its reads are never refused.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from functools import partial
+from itertools import zip_longest
+
+from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
+from tlm.chip.cycle.routing import Stage, pass_stage, route
 from tlm.chip.format.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
-from tlm.core.clock import Register
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -29,32 +32,45 @@ from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class WordPlan:
+    """A word that a step fetches."""
+
+    offset: int
+    """Behind the channel's first word in AMem."""
+    stages: tuple[Stage, ...]
+    """How the routing network is set for it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TapPlan:
     """What the address generator finds for one tile and tap; the same for every input channel."""
 
-    words: tuple[int, ...]
-    """Words relative to the channel's first in AMem, ascending."""
-    cycles: tuple[tuple[int, ...], ...]
-    """For each fetch cycle the indices into ``words`` that are read in it; one empty cycle if there are none."""
-    select: kernels.Select
-    """For each lane where its pixel lies in the fetched words, or that it has none."""
-    moved_lanes: tuple[int, ...]
-    """For each rotate stage the set of lanes (as bits) whose pixel it moves."""
+    cycles: tuple[tuple[WordPlan, ...], ...]
+    """The words of each fetch cycle, one of a bank; one empty cycle if all pixels are padding."""
+    pixels: kernels.Select
+    """The lanes that have a pixel."""
 
 
 @dataclass(slots=True, eq=False)
 class _Token:
-    """What a stage passes on: fetched words on their way to the lanes."""
+    """What moves through the stages: the words of one fetch cycle on their way to the lanes, or a pass's end."""
 
+    entered_cycle: int
     plan: TapPlan | None
-    fetched: bytearray
+    reads: tuple[WordPlan, ...]
+    """The words that were read in one cycle."""
+    words: list[int]
+    """The bits of each, lane 0 in the lowest four; they move."""
+    first_bank: int
+    """Bank of the word with offset 0."""
     channel: int
+    ends_step: bool
     ends_pass: bool
     origin: Origin | None
 
 
 class Aligner(Module):
-    """Address generator, rotate stages and mask."""
+    """Address generator, routing networks and mask."""
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
@@ -65,20 +81,20 @@ class Aligner(Module):
         self.fetching = Probe(self, "fetching", False)
         self.channel = Probe(self, "channel", 0)
         self.tap = Probe(self, "tap", 0)
-        self.moved_lanes = [Probe(self, f"rotate_{1 << k}", 0) for k in reversed(range(config.rotate_stages))]
+        banks, stages = range(config.amem_banks), range(config.routing_stages)
+        self.routed = [[Probe(self, f"stage_{k + 1}_bank_{bank}", 0) for bank in banks] for k in stages]
         self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
         self.steps = TargetSocket(self, "steps", StepPayload, self._fetch)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[VectorPayload] = InitiatorSocket(self, "vectors", VectorPayload)
-        # register k stands before rotate stage k, the last one before the MAC array: the first stage works in the cycle
-        # after the SRAM's data are out, the mask takes its cycles behind the last stage
-        delays = [1] * (config.rotate_stages + 1)
-        delays[0] += config.sram_read_cycles
-        delays[-1] += config.mask_cycles
-        self._stages: list[Register[_Token]] = [Register(self.clock, delay) for delay in delays]
-        for k in range(config.rotate_stages):
-            self.add_process(partial(self._rotate, k))
-        self.add_process(self._mask)
+        # the first stage works in the cycle after the SRAM's data are out, the mask takes its cycles behind the last
+        self._first_stage_cycles = config.sram_read_cycles + 1
+        self._latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
+        self._in_flight: deque[_Token] = deque()
+        self._entered: Event | None = None
+        self._pixels = 0
+        """Of the step whose words are leaving, each in its lane."""
+        self.add_process(self._move)
 
     def _configure(self, payload: LayerPayload) -> None:
         self._header = payload.header
@@ -92,7 +108,7 @@ class Aligner(Module):
     def _fetch(self, step: StepPayload) -> Activity:
         """Serve a step; returns in the last cycle of its fetch."""
         if not step.is_step:
-            self._stages[0].put(_Token(None, bytearray(), 0, True, step.origin))
+            self._enter(_Token(self.clock.now, None, (), [], 0, 0, True, True, step.origin))
             step.status = Response.OK
             return
         self.fetching.value = True
@@ -100,20 +116,22 @@ class Aligner(Module):
         plan = self._plan(step.tile, step.tap)
         assert self._header is not None  # the sequencer configures before it steps
         base = self._header.input_base_word + step.channel * self._plane_words
-        word_bytes = self._config.amem_word_bytes
-        fetched = bytearray(len(plan.words) * word_bytes)
-        view = memoryview(fetched)
-        for index, reads in enumerate(plan.cycles):
-            if index:
+        word_bytes, last = self._config.amem_word_bytes, len(plan.cycles) - 1
+        for k, reads in enumerate(plan.cycles):
+            if k:
                 yield self.clock.cycles(1)
-            for i in reads:
-                word = MemoryPayload(
-                    Command.READ, base + plan.words[i], view[i * word_bytes : (i + 1) * word_bytes], origin=step.origin
-                )
+            words = []
+            for read in reads:
+                word = MemoryPayload(Command.READ, base + read.offset, bytearray(word_bytes), origin=step.origin)
                 yield from self.amem.b_transport(word)
                 if word.status is not Response.OK:
                     raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-        self._stages[0].put(_Token(plan, fetched, step.channel, step.ends_pass, step.origin))
+                words.append(int.from_bytes(word.data, "little"))
+            ends_pass = step.ends_pass and k == last
+            first_bank, ends_step = base % self._banks, k == last
+            self._enter(
+                _Token(self.clock.now, plan, reads, words, first_bank, step.channel, ends_step, ends_pass, step.origin)
+            )
         self.fetching.value = False  # in the last cycle of the fetch
         step.status = Response.OK
 
@@ -125,38 +143,60 @@ class Aligner(Module):
 
     def _make_plan(self, tile: int, tap: int) -> TapPlan:
         words, select = kernels.tap_words(self._geometry, tile, tap)
-        # banks differ between channels only by a rotation, so the cycles are the same for all of them
-        of_bank: dict[int, list[int]] = {}
-        for index, word in enumerate(words):
-            of_bank.setdefault(word % self._banks, []).append(index)
-        rounds = max((len(indices) for indices in of_bank.values()), default=0)
-        cycles = tuple(tuple(i[k] for i in of_bank.values() if k < len(i)) for k in range(rounds))
         lanes = self._config.lanes
-        moved = [0] * self._config.rotate_stages
+        wanted = [[-1] * lanes for _ in words]
         for lane, source in enumerate(kernels.select_lanes(select, lanes)):
-            for k in range(len(moved)):
-                if source >= 0 and (source - lane) % lanes & (lanes >> (k + 1)):
-                    moved[k] |= 1 << lane
-        return TapPlan(tuple(words), cycles or ((),), select, tuple(moved))
+            if source >= 0:
+                wanted[source // lanes][lane] = source % lanes
+        # banks differ between channels only by a rotation, so the cycles are the same for all of them
+        of_bank: dict[int, list[WordPlan]] = {}
+        for offset, sources in zip(words, wanted, strict=True):
+            of_bank.setdefault(offset % self._banks, []).append(WordPlan(offset, route(tuple(sources))))
+        cycles = tuple(
+            tuple(word for word in of_cycle if word is not None) for of_cycle in zip_longest(*of_bank.values())
+        )
+        return TapPlan(cycles or ((),), select)
 
-    def _rotate(self, k: int) -> Activity:
-        source, sink, probe = self._stages[k], self._stages[k + 1], self.moved_lanes[k]
+    def _enter(self, token: _Token) -> None:
+        """Words are read, or a pass ends: on from here no one waits for them."""
+        self._in_flight.append(token)
+        if self._entered is not None:
+            self._entered.succeed()
+            self._entered = None
+
+    def _move(self) -> Activity:
+        """Each cycle moves all that is in flight by a stage; the oldest leaves."""
+        stages = self._config.routing_stages
         while True:
-            token: _Token = yield source.get()
-            if token.plan is not None:
-                probe.value = token.plan.moved_lanes[k]
-            sink.put(token)
+            if not self._in_flight:
+                self._entered = Event(self.clock.env)
+                yield self._entered
+            yield self.clock.cycles(1)
+            for token in self._in_flight:
+                stage = self.clock.now - token.entered_cycle - self._first_stage_cycles
+                if 0 <= stage < stages:
+                    self._route(token, stage)
+            while self._in_flight and self.clock.now - self._in_flight[0].entered_cycle == self._latency_cycles:
+                yield from self._leave(self._in_flight.popleft())
 
-    def _mask(self) -> Activity:
+    def _route(self, token: _Token, stage: int) -> None:
+        probes = self.routed[stage]
+        for i, read in enumerate(token.reads):
+            word = token.words[i] = pass_stage(token.words[i], read.stages[stage])
+            if probes[0].watched:
+                probes[(token.first_bank + read.offset) % self._banks].value = word
+
+    def _leave(self, token: _Token) -> Activity:
         """The end of the mask stage: fills padding and lanes beyond the last pixel; the vector goes to the array."""
-        lanes = self._config.lanes
-        while True:
-            token: _Token = yield self._stages[-1].get()
-            activations = None
-            if token.plan is not None:
-                assert self._header is not None
-                activations = kernels.align(
-                    token.fetched, token.plan.select, lanes, self._header.input_signed, fill=self._fill
-                )
-            vector = VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin)
-            yield from self.vectors.b_transport(vector)
+        for word in token.words:
+            self._pixels |= word
+        if not token.ends_step:
+            return
+        activations = None
+        if token.plan is not None:
+            assert self._header is not None
+            pixels = self._pixels.to_bytes(self._config.amem_word_bytes, "little")
+            activations = kernels.mask(pixels, token.plan.pixels, self._header.input_signed, self._fill)
+            self._pixels = 0
+        vector = VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin)
+        yield from self.vectors.b_transport(vector)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 from simpy import Event
 
-from tlm.chip import dma
+from tlm.chip.base import dma
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import Descriptor, sram_size
 from tlm.chip.format.driver import SramName

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from tlm.chip.base.engine import BlockEngine
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.aligner import Aligner
 from tlm.chip.cycle.mac_array import MacArray
 from tlm.chip.cycle.requantiser import Requantiser
 from tlm.chip.cycle.sequencer import Sequencer
 from tlm.chip.cycle.sram import Sram
-from tlm.chip.datapath import BlockEngine
 from tlm.chip.format.driver import SramName
 from tlm.core.module import Module
 

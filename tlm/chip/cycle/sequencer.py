@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted
 from tlm.chip.format.isa import (
@@ -37,7 +38,6 @@ from tlm.chip.payloads import (
     WeightPayload,
     Work,
 )
-from tlm.chip.sequencer import SequencerBase
 from tlm.chip.states import SequencerState
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf

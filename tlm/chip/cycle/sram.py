@@ -11,10 +11,10 @@ Constraints: reading a word that was never written is an error.
 
 from __future__ import annotations
 
+from tlm.chip.base.sram import SramBase, pass_of
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
-from tlm.chip.sram import SramBase, pass_of
 from tlm.chip.states import BankAccess
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity

@@ -149,10 +149,10 @@ class Geometry:
 class Select:
     """Which lane of which fetched word each lane of a tile takes; opaque, read only, reusable for every channel."""
 
-    __slots__ = ("lanes", "pointer", "size_bytes")
+    __slots__ = ("lanes", "pointer")
 
-    def __init__(self, pointer: CData, lanes: int, word_count: int) -> None:
-        self.pointer, self.lanes, self.size_bytes = pointer, lanes, word_count * lanes // 2
+    def __init__(self, pointer: CData, lanes: int) -> None:
+        self.pointer, self.lanes = pointer, lanes
 
 
 def check_tile(geometry: Geometry, tile: int) -> None:
@@ -179,7 +179,7 @@ def tap_words(geometry: Geometry, tile: int, tap: int) -> tuple[list[int], Selec
     lanes = geometry.lanes
     words, select = ffi.new("int32_t[]", lanes), ffi.new("int32_t[]", lanes)
     count = lib.tlm_tap_words(geometry.pointer, tile, tap, words, select)
-    return list(words[0:count]), Select(select, lanes, count)
+    return list(words[0:count]), Select(select, lanes)
 
 
 def select_lanes(select: Select, lanes: int) -> list[int]:

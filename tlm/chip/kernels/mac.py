@@ -1,4 +1,4 @@
-"""kernels/mac.c: the aligner's lanes, and the MAC array step by step, for a pass or for a whole layer."""
+"""kernels/mac.c: the aligner's mask, and the MAC array step by step, for a pass or for a whole layer."""
 
 from __future__ import annotations
 
@@ -27,32 +27,22 @@ def simd() -> str:
     return ffi.string(lib.tlm_simd()).decode()
 
 
-def align(
-    word_bytes: bytes | bytearray,
-    select: Select,
-    lanes: int,
-    is_signed: bool,
-    activations: Buffer | None = None,
-    fill: int = 0,
-) -> Buffer:
-    """The aligned vector int8 [lanes] of one step from the bytes of its fetched words, in tap_words' order.
+def mask(word: bytes, pixels: Select, is_signed: bool, fill: int = 0) -> Buffer:
+    """The vector int8 [lanes] that leaves the aligner's last stage.
 
     Args:
-        activations: a vector to overwrite and return; a new one by default.
+        word: lanes / 2 bytes; each pixel has reached its lane.
+        pixels: the lanes that have one.
         fill: what padding and lanes beyond the last pixel give, -8..15: 0, or in max pooling the lowest activation.
 
     Raises:
-        KernelError: word_bytes does not hold the selection's words, another number of lanes, or no such fill value.
+        KernelError: the word has another number of lanes, or no such fill value.
     """
-    in_range("align: fill", fill, -8, 15)
-    if activations is None:
-        activations = new_activations(lanes)
-    if len(word_bytes) != select.size_bytes or lanes != select.lanes or len(activations) != lanes:
-        raise KernelError(
-            f"align: {len(word_bytes)} bytes into {len(activations)} of {lanes} lanes, "
-            f"but the selection needs {select.size_bytes} bytes and {select.lanes} lanes"
-        )
-    lib.tlm_align(bytes(word_bytes), select.pointer, lanes, is_signed, fill, activations)
+    in_range("mask: fill", fill, -8, 15)
+    if len(word) != pixels.lanes // 2:
+        raise KernelError(f"mask: a word of {len(word)} bytes, but {pixels.lanes} lanes need {pixels.lanes // 2}")
+    activations = new_activations(pixels.lanes)
+    lib.tlm_mask(word, pixels.pointer, pixels.lanes, is_signed, fill, activations)
     return activations
 
 
@@ -171,6 +161,4 @@ def check_accumulators(geometry: Geometry, acc: Buffer) -> None:
         KernelError: there are more or fewer.
     """
     if len(acc) != geometry.lanes * geometry.columns:
-        raise KernelError(
-            f"pass: {len(acc)} accumulators, but {geometry.lanes} x {geometry.columns} are needed"
-        )
+        raise KernelError(f"pass: {len(acc)} accumulators, but {geometry.lanes} x {geometry.columns} are needed")

@@ -15,7 +15,7 @@ from functools import partial
 
 from simpy import Event
 
-from tlm.chip import dma
+from tlm.chip.base import dma
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.address_map import MEMORY_BASE
 from tlm.chip.format.descriptor import Descriptor, sram_size

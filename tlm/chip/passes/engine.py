@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tlm.chip.base.engine import BlockEngine
 from tlm.chip.config import ChipConfig
-from tlm.chip.datapath import BlockEngine
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.aligner import Aligner
 from tlm.chip.passes.dma import Dma

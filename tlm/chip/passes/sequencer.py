@@ -17,6 +17,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
@@ -34,7 +35,6 @@ from tlm.chip.passes.payloads import (
     TimedPassPayload,
 )
 from tlm.chip.payloads import FlushPayload, LayerPayload, Work
-from tlm.chip.sequencer import SequencerBase
 from tlm.chip.states import SequencerState
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity, ActivityOf

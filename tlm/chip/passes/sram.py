@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from tlm.chip.base.sram import SramBase, pass_of
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
-from tlm.chip.sram import SramBase, pass_of
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response

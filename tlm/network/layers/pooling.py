@@ -87,7 +87,7 @@ class MaxPool2d:
         return output_size((height, width), self.kernel, self.stride, self.pads, self.dilation)
 
     def resolved(self, channels: int, signed: bool) -> MaxPool2d:
-        """The layer for an input of so many channels and that range.
+        """The layer for an input of these channels and that range.
 
         Raises:
             InputError: it was made for another input.
@@ -141,7 +141,7 @@ class AvgPool2d:
             object.__setattr__(self, "shift", shift)
 
     def resolved(self, channels: int, signed: bool) -> Conv2d:
-        """The depth-wise convolution for an input of so many channels and that range."""
+        """The depth-wise convolution for an input of these channels and that range."""
         return Conv2d(
             self.name,
             np.ones((channels, 1, *self.kernel), np.int8),

@@ -1,11 +1,12 @@
 """The signals of a waveform of every cycle: one scope for each block, under the name that it has in error messages.
 
-Numbers that count something are shown in decimal, addresses in bytes and sets of banks or lanes in hexadecimal.
+Numbers that count something are shown in decimal, addresses in bytes, sets of banks and data in hexadecimal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import PORTS
@@ -108,8 +109,8 @@ def _data_path(config: ChipConfig) -> Iterator[Signal]:
     yield Signal(f"{aligner}.busy", _BITS, _ENGINE, "aligner busy", probe=f"{aligner}.fetching")
     yield Signal(f"{aligner}.channel", _NUMBER, _ENGINE, "input channel", _CONTROL, curve=True)
     yield Signal(f"{aligner}.tap", _NUMBER, _MORE, "tap", _CONTROL, curve=True)
-    for stage in range(config.rotate_stages):
-        yield Signal(f"{aligner}.rotate_{config.lanes >> (stage + 1)}", _BITS, width=config.lanes)
+    for stage, bank in product(range(1, config.routing_stages + 1), range(config.amem_banks)):
+        yield Signal(f"{aligner}.stage_{stage}_bank_{bank}", _BITS, width=4 * config.lanes)
     yield state(f"{array}.state", _ENGINE, "mac array", "idle")
     yield Signal(f"{array}.hold", _BITS, _ENGINE, "array waits", _STALL)
     yield Signal(f"{array}.busy", _BITS, _MORE, "vector arrives")

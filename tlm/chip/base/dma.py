@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from tlm.chip.base.unit import UnitModule
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import Descriptor, read_descriptor
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ChannelRegister, UnitFaultError
 from tlm.chip.payloads import Work
 from tlm.chip.states import ChannelState
-from tlm.chip.unit import UnitModule
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Origin

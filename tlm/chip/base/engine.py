@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tlm.chip.base.sequencer import SequencerBase
+from tlm.chip.base.sram import SramBase
 from tlm.chip.engine import DmaPorts, Engine, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.payloads import InterruptPayload
-from tlm.chip.sequencer import SequencerBase
-from tlm.chip.sram import SramBase
 from tlm.core.payload import MemoryPayload
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 

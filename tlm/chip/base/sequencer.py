@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from tlm.chip.base.unit import UnitModule
 from tlm.chip.config import ChipConfig
 from tlm.chip.engine import EngineEvents
 from tlm.chip.format.registers import EngineRegister, UnitFaultError
 from tlm.chip.states import SequencerState
-from tlm.chip.unit import UnitModule
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload
