@@ -53,7 +53,7 @@ class AddressGenerator(Component):
                 "bank_address": Out(word_bits).array(banks),
                 # to the aligner, in the cycle of the reads
                 "served": Out(lanes).array(banks),
-                "source": Out(config.rotate_stages).array(lanes),
+                "source": Out(config.routing_stages).array(lanes),
                 "inside": Out(lanes),
             }
         )

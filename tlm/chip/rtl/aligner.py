@@ -101,7 +101,7 @@ class Aligner(Component):
             {
                 # the cycle of the reads
                 "served": In(lanes).array(banks),
-                "source": In(config.rotate_stages).array(lanes),
+                "source": In(config.routing_stages).array(lanes),
                 "inside": In(lanes),
                 "last_round": In(1),
                 # the cycle after, from AMem
@@ -116,7 +116,7 @@ class Aligner(Component):
     def elaborate(self, platform: object) -> Module:
         """Needed positions from the lanes' sources, the networks, and the mask."""
         m, config = Module(), self.config
-        lanes, stages, wait = config.lanes, config.rotate_stages, config.sram_read_cycles
+        lanes, stages, wait = config.lanes, config.routing_stages, config.sram_read_cycles
         sources = [delayed(m, source, wait, f"source_{lane}") for lane, source in enumerate(self.source)]
         at_position = [
             [named(m, f"lane_{i}_at_{p}", source == p) for i, source in enumerate(sources)] for p in range(lanes)

@@ -134,7 +134,7 @@ class EngineCircuit(Component):
                 aligner.read[bank].eq(amem.read[bank]),
             ]
         m.d.comb += [sink.eq(source) for sink, source in zip(aligner.source, generator.source, strict=True)]
-        to_multipliers = config.sram_read_cycles + config.rotate_stages + config.mask_cycles + 1
+        to_multipliers = config.sram_read_cycles + config.routing_stages + config.mask_cycles + 1
         weights = wmem.word_of(m, sequencer.weights.address, "weights")
         m.d.comb += [
             aligner.inside.eq(generator.inside),

@@ -40,7 +40,7 @@ class Header(Component):
 
     def __init__(self, config: ChipConfig) -> None:
         self.config = config
-        self.lane_bits = config.rotate_stages
+        self.lane_bits = config.routing_stages
         self.linear_bits = self.lane_bits + address_bits(SramName.AMEM, config)
         members = {
             "word": In(64),
