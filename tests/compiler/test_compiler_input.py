@@ -253,11 +253,11 @@ def test_the_largest_sum_with_its_bias_that_can_be_proved_is_compiled() -> None:
 
 def test_a_fidelity_s_former_name_is_refused_with_the_new_one() -> None:
     for former, name in (("beat", "cycle"), ("burst", "pass")):
-        with pytest.raises(InputError, match=f"cycle, pass; what was called '{former}' is '{name}' now"):
+        with pytest.raises(InputError, match=f"cycle, pass, rtl; what was called '{former}' is '{name}' now"):
             tlm.simulate(network(), INPUT_OF_ONES, fidelity=former)
 
 
-@pytest.mark.parametrize("fidelity", ["", "Cycle", "rtl", 3])
+@pytest.mark.parametrize("fidelity", ["", "Cycle", "gate", 3])
 def test_unknown_fidelity(fidelity: Any) -> None:
     with pytest.raises(InputError, match=rf"fidelity: {fidelity!r} is not one of cycle"):
         tlm.simulate(network(), INPUT_OF_ONES, fidelity=fidelity)

@@ -229,7 +229,7 @@ REFUSALS = {
     "date": ("[chip]\nlanes = 2020-01-01", ":2: chip.lanes: 2020-01-01 is not allowed; give one of 8, 16, 32, 64"),
     "no table": ("chip = 3", ":1: chip: 3 is not a table; write [chip]"),
     "no table of kinds": ("network = 3", ":1: network: 3 is not a table; write [network]"),
-    "fidelity": ('fidelity = "rtl"', ':1: fidelity: "rtl" is not allowed; give one of cycle, pass'),
+    "fidelity": ('fidelity = "gate"', ':1: fidelity: "gate" is not allowed; give one of cycle, pass, rtl'),
     "second layer": (
         LAYERS + "kernel = 3\n[[network.layers]]\nkernel = 3\nstirde = 2",
         ":7: network.layers[1].stirde: unknown key; did you mean stride?",

@@ -145,10 +145,10 @@ def test_argument_wins(tlm_simulate):
 @pytest.mark.parametrize(
     ("marker", "message"),
     [
-        ("fidelity('fast')", "test_it.py::test_one: marker fidelity: 'fast' is not one of cycle, pass"),
+        ("fidelity('fast')", "test_it.py::test_one: marker fidelity: 'fast' is not one of cycle, pass, rtl"),
         (
             "fidelity(['cycle', 'pass'])",
-            "test_it.py::test_one: marker fidelity: ['cycle', 'pass'] is not one of cycle, pass",
+            "test_it.py::test_one: marker fidelity: ['cycle', 'pass'] is not one of cycle, pass, rtl",
         ),
         ("fidelity()", "test_it.py::test_one: marker fidelity: it needs names, such as fidelity('cycle', 'pass')"),
     ],

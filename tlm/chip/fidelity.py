@@ -12,6 +12,8 @@ class Fidelity(enum.Enum):
     """Every access, step, drained word and bus beat is a transaction."""
     PASS = "pass"
     """A pass and a transfer are one transaction each."""
+    RTL = "rtl"
+    """The engine is a circuit, compiled by Verilator; the DMA is that of "cycle"."""
 
 
 _FORMER_NAMES = {"beat": Fidelity.CYCLE, "burst": Fidelity.PASS}

@@ -67,11 +67,11 @@ class System:
         }
         self.host = Host("host", simulation, config, units, am.MEMORY_BASE)
         match fidelity:
-            case Fidelity.CYCLE:
+            case Fidelity.CYCLE | Fidelity.RTL:
                 self.memory = OffChipMemory("memory", simulation, config)
                 self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
                 self.dma = CycleDma("dma", simulation, config)
-                self.engine = engine("engine", simulation, config)
+                self.engine = (_rtl_engine() if fidelity is Fidelity.RTL else engine)("engine", simulation, config)
             case Fidelity.PASS:
                 self.memory = PassOffChipMemory("memory", simulation, config)
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
@@ -113,3 +113,10 @@ class System:
             TlmError: whatever went wrong, with component, address and cycle.
         """
         self.simulation.run(lambda: self.host.run(steps))
+
+
+def _rtl_engine() -> Callable[[str, Module, ChipConfig], Engine]:
+    """Imported late: it needs optional packages."""
+    from tlm.chip.rtl.coupling import RtlEngine
+
+    return RtlEngine

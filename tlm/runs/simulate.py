@@ -53,7 +53,8 @@ def simulate(
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
             drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
-            "cycle", which is the default then. A run with faults is made at "cycle", whatever is asked for, unless all
+            "cycle", which is the default then. "rtl": the engine is a circuit compiled by Verilator, with the same
+            values and cycles (docs/rtl.md). A run with faults is made at "cycle", whatever is asked for, unless all
             of them change data off-chip before it begins; the result names the model that ran.
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.

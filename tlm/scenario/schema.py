@@ -73,7 +73,7 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     description: str = ""
     """One line for `tlm list` and the head of the report."""
-    fidelity: Literal["cycle", "pass"] | None = None
+    fidelity: Literal["cycle", "pass", "rtl"] | None = None
     """Which model of the chip runs: "pass" has one transaction per pass and transfer, "cycle" one per SRAM access, step
     and bus beat, with the same cycles; by default "pass", or "cycle" where a waveform is asked for."""
     chip: ChipConfig = field(default_factory=ChipConfig)

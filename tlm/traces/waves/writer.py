@@ -51,20 +51,21 @@ class Writer:
         self._writer.flush(0)
 
     def _declare(self, signal: Signal) -> Variable[Any]:
-        kind, init = signal.kind, signal.init
+        kind, init, name = signal.kind, signal.init, signal.name.rpartition(".")[2]
         how: dict[str, Any] = {"var_type": kind.value}
         match kind:
             case Kind.STATE:
-                how = {"var_type": "wire", "size": labels.STATE_BITS, "bit_index": (labels.STATE_BITS - 1, 0)}
+                how = {"var_type": "wire", "size": labels.STATE_BITS}
                 init = labels.code(str(init))
             case Kind.BITS:
-                how |= {"size": signal.width, "bit_index": (signal.width - 1, 0) if signal.width > 1 else None}
+                how["size"] = signal.width
             case Kind.NUMBER:
                 how["size"] = 64 if signal.scope == "clock" else 32
                 init = "z" if init is None else init  # pyvcd takes None for x
             case Kind.EVENT:
                 init = None
-        name = signal.name.rpartition(".")[2]
+        if kind in (Kind.STATE, Kind.BITS) and how["size"] > 1:
+            name += f" [{how['size'] - 1}:0]"
         return self._writer.register_var(signal.scope, name, init=init, **how)
 
     @property

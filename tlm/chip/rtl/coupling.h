@@ -1,0 +1,22 @@
+// The C library of the verilated engine; read by the compiler and by cffi.
+typedef struct Rtl Rtl;
+typedef struct {
+    int64_t edges;
+    uint32_t events;
+    uint32_t asleep;
+    uint32_t fault, error_code, error_address;
+    uint32_t group, tile, steps, fetch_cycles;
+    uint32_t unwritten_sram, unwritten_port, unwritten_address;
+    uint32_t served[3][3][8];  // accesses of the engine's ports: SRAM, port, bank
+    uint32_t refused[2];       // writes, residual reads
+    uint64_t header[7];
+} RtlReport;
+Rtl *rtl_new(void);
+void rtl_delete(Rtl *);
+void rtl_peek(Rtl *, int sram, int64_t address, uint8_t *data);
+void rtl_poke(Rtl *, int sram, int64_t address, const uint8_t *data);
+int rtl_written(Rtl *, int sram, int64_t address);
+int rtl_register(Rtl *, int write, int offset, uint64_t *data);
+int rtl_load(Rtl *, int sram, int64_t address, const uint8_t *data);
+int rtl_store(Rtl *, int sram, int64_t address, uint8_t *data);
+void rtl_advance(Rtl *, int64_t cycle, int64_t most_edges, RtlReport *);
