@@ -34,13 +34,13 @@ develop: $(VENV)/installed-all
 demo: install
 	$(BIN)/tlm run $(DEMO)
 
-# Tests of training need torch: they are part of test-all.
+# Tests of training need torch and those of the circuit Verilator: they are part of test-all.
 test: $(VENV)/installed-test
-	$(PYTEST) -m "not slow" --ignore=tests/training
+	$(PYTEST) -m "not slow" --ignore=tests/training --ignore=tests/chip/rtl
 
 # What `make test` leaves out, and its random tests with all their examples.
 test-slow: $(VENV)/installed-all
-	$(PYTEST) -m "not slow" tests/training
+	$(PYTEST) -m "not slow" tests/training tests/chip/rtl
 	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough
 
 test-all: test test-slow

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ def library(config: ChipConfig, progress: Progress | None = None) -> Path:
         tell("RTL: Amaranth")
         (folder / "engine.il").write_text(rtlil(config))
         tell("RTL: Yosys")
-        yosys(f"read_rtlil {folder}/engine.il", "delete t:$meminit*", "proc", "opt_clean", "memory_collect",
-              f"write_verilog -norename {folder}/engine.v")  # fmt: skip
+        yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc", "opt_clean", "memory_collect",
+              "write_verilog -norename engine.v")  # fmt: skip
         tell("RTL: Verilator")
         tools.verilate(folder)
         (folder / "chip.h").write_text(chip_header(config))
@@ -107,14 +107,12 @@ def rtlil(config: ChipConfig, circuit: Any = None, name: str = "engine") -> str:
     return str(back.convert(EngineCircuit(config) if circuit is None else circuit, name=name, emit_src=False))
 
 
-def yosys(*commands: str) -> None:
-    """Run Yosys on one design."""
-    require()
-    from pyosys import libyosys
+_YOSYS = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"
 
-    design = libyosys.Design()
-    for command in commands:
-        libyosys.run_pass(f"tee -q {command}", design)
+
+def yosys(folder: Path, *commands: str) -> None:
+    """Run Yosys on one design, in a process of its own: it prints all that it does, and an error ends it."""
+    _run(folder, os.environ, sys.executable, "-c", _YOSYS, *commands)
 
 
 def require() -> None:
@@ -238,11 +236,14 @@ class Tools:
         return objects
 
     def _run(self, folder: Path, *command: str) -> None:
-        environment = {**os.environ, "VERILATOR_ROOT": str(self._root)}
-        ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-        if ended.returncode:
-            first = next(iter(_errors(ended.stderr)), "no message")
-            raise InputError(f"fidelity 'rtl': {Path(command[0]).name} failed: {first}")
+        _run(folder, {**os.environ, "VERILATOR_ROOT": str(self._root)}, *command)
+
+
+def _run(folder: Path, environment: Mapping[str, str], *command: str) -> None:
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    if ended.returncode:
+        first = next(iter(_errors(ended.stderr)), "no message")
+        raise InputError(f"fidelity 'rtl': {Path(command[0]).name} failed: {first}")
 
 
 def _errors(text: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ import cffi  # type: ignore[import-untyped]
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import PORTS, Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import PORTS, Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import PAYLOAD_BITS, LayerHeader, decode_header, header_word_count

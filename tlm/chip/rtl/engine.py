@@ -11,7 +11,7 @@ from amaranth.hdl import Cat, Const, Module, Mux
 from amaranth.lib.wiring import Component, In, Out, Signature, connect, flipped
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import Port
+from tlm.chip.contract import Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import PAYLOAD_BITS

@@ -12,7 +12,7 @@ from amaranth.lib import memory
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.engine import PORTS, Port
+from tlm.chip.contract import PORTS, Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.rtl.primitives import address_bits, bank_bits

@@ -95,7 +95,7 @@ def save_file_text(dump: str, labels: str, signals: Sequence[Signal], view: View
 def _add_row(save: GTKWSave, row: Signal, labels: str) -> None:
     curve = row.curve or row.kind is Kind.REAL
     # reals and integers alike: GTKWave takes the value as a number
-    flags = GTKWFlag.analog_step | GTKWFlag.analog_fullscale if curve else GTKWFlag.none
+    flags = GTKWFlag.analog_step | GTKWFlag.analog_fullscale if curve else GTKWFlag(0)
     save.trace(
         row.full_name,
         alias=row.label,
