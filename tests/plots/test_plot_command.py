@@ -214,7 +214,7 @@ def test_without_matplotlib(results: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "tlm: plot: matplotlib is not installed: pip install 'cartesian-tlm[plot]'\n"
     values = (
-        "from pathlib import Path; from tlm.plots import causes, energy, levels, roofline, timeline, sources; "
+        "from pathlib import Path; from tlm.plots import cause_bars, energy, levels, roofline, timeline, sources; "
         f"(one,) = sources.load_sources([Path({result!r})]); "
         "causes.causes_of(one), energy.energy_of(one), roofline.roofline_of(one), timeline.timeline_of(one)"
     )

@@ -19,7 +19,7 @@ import tlm
 from tlm.core.errors import InputError
 from tlm.observe.account import WaitAccount
 from tlm.observe.causes import WAITS, words
-from tlm.plots import causes, energy, moments, roofline, timeline
+from tlm.plots import cause_bars, energy, moments, roofline, timeline
 from tlm.plots.chart import Bar, Chart
 from tlm.plots.colours import CAUSES, COMPONENTS, SLEEPS
 from tlm.plots.labels import place_labels
@@ -142,7 +142,7 @@ def test_a_timeline_that_contradicts_the_account_is_refused(
 
 
 def test_stacks_of_causes_are_the_account(one: Source) -> None:
-    shown = causes.causes_of(one)
+    shown = cause_bars.causes_of(one)
     cycles, shares = shown.panels
     assert sum(bar.length for series in cycles.series for bar in series.bars) == one.stored.cycles
     for layer in one.stored.layers:
@@ -159,7 +159,7 @@ def known(shown: Chart) -> set[str]:
 
 
 def test_stacks_have_no_gap_and_cover_nothing(one: Source) -> None:
-    for shown in (causes.causes_of(one), energy.energy_of(one)):
+    for shown in (cause_bars.causes_of(one), energy.energy_of(one)):
         for panel, row in itertools.product(shown.panels, range(len(shown.rows))):
             end = 0.0
             for bar in (bar for series in panel.series for bar in series.bars if bar.row == row):
@@ -170,7 +170,7 @@ def test_stacks_have_no_gap_and_cover_nothing(one: Source) -> None:
 
 def test_stacks_of_several_results_are_their_causes(results: Path) -> None:
     sources = load_sources([results / f"block{taps}" for taps in (9, 1)])
-    shown = causes.causes_of_each(sources)
+    shown = cause_bars.causes_of_each(sources)
     for row, one in zip(shown.rows, sources, strict=True):
         assert shown.amounts(row) == {words(c): count for c, count in one.stored.account.causes.items() if count}
 
