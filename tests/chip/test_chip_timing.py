@@ -157,7 +157,7 @@ def split_case(kind: str, seed: int, columns: int) -> tuple[NetworkCase, ChipCon
 
 
 @both
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["pointwise", "standard", "residual", "accumulator"])
 def test_parts_computed_beside_loads(fidelity: str, kind: str, seed: int) -> None:
     """DMA has the lowest priority: each part takes what it takes with resident data."""
