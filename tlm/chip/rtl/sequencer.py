@@ -348,7 +348,9 @@ class Sequencer(Component):
 
     def _faults(self, m: Module) -> None:
         """Stop in the cycle in which something is found wrong."""
-        illegal = named(m, "illegal", Cat(condition for condition, _ in self._illegal).any())
+        # a word that was read beside the faulty one is still judged in the next cycle, when nothing runs any more
+        m.d.comb += self.active.eq(self._state != State.IDLE)
+        illegal = named(m, "illegal", self.active & Cat(condition for condition, _ in self._illegal).any())
         reads = named(m, "reads", self._reads & ~self._ended & ~illegal)
         m.d.comb += [
             self._outside.eq(reads & (self._address >= self.config.imem_words)),
@@ -356,7 +358,6 @@ class Sequencer(Component):
             self.fetch.address.eq(self._address),
             self.fault.eq(illegal | self._outside | self._weight_outside),
             self.finish.eq(self.fault | self._ended),
-            self.active.eq(self._state != State.IDLE),
         ]
         with m.If(illegal):
             m.d.comb += self.error_code.eq(ErrorCode.ILLEGAL_INSTRUCTION)
