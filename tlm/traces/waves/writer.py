@@ -65,7 +65,7 @@ class Writer:
             case Kind.EVENT:
                 init = None
         if kind in (Kind.STATE, Kind.BITS) and how["size"] > 1:
-            name += f" [{how['size'] - 1}:0]"
+            name += f"[{how['size'] - 1}:0]"
         return self._writer.register_var(signal.scope, name, init=init, **how)
 
     @property
