@@ -247,7 +247,7 @@ def test_points_are_the_layers(one: Source) -> None:
     assert [point.number for point in shown.points] == list(range(1, len(shown.points) + 1))
     assert sum(point.macs for point in shown.points) == shown.run.macs == one.stored.macs
     assert sum(point.moved_bytes for point in shown.points) == shown.run.moved_bytes
-    assert shown.run.moved_bytes == one.stored.traffic_bytes["total"]
+    assert shown.run.moved_bytes == one.stored.traffic_bytes.total
     for point, layer in zip(shown.points, one.stored.layers, strict=True):
         assert layer.cycles <= point.cycles <= one.stored.cycles
         assert point.drawable == (layer.kind != "max-pool")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 
+from msgspec import structs
+
 from tlm.analysis.bars import columns
 from tlm.results.result_json import LayerRecord, RunRecord, flat
 
@@ -41,7 +43,7 @@ def _totals(result: RunRecord) -> dict[str, float]:
         "dense MACs": result.dense_macs,
         "utilisation %": 100 * result.utilization,
         "within layers %": 100 * result.compute_utilization,
-        **{f"bytes {way}": count for way, count in result.traffic_bytes.items()},
+        **{f"bytes {way}": count for way, count in structs.asdict(result.traffic_bytes).items()},
         **{f"conflicts {who}": count for who, count in result.bank_conflict_cycles.items()},
     }
 

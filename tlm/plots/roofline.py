@@ -162,7 +162,7 @@ def roofline_of(source: Source) -> Roofline:
         points.append(RooflinePoint(number, layer.name, layer.macs, moved_bytes, cycles, layer.main_cause))
     causes = stored.account.causes
     main_cause = max(causes, key=causes.__getitem__)
-    run = RooflinePoint(0, "whole run", stored.macs, stored.traffic_bytes["total"], stored.cycles, main_cause)
+    run = RooflinePoint(0, "whole run", stored.macs, stored.traffic_bytes.total, stored.cycles, main_cause)
     return Roofline(source.title, stored.chip, points, run)
 
 

@@ -123,6 +123,14 @@ class LayerRecord(LayerFigures, frozen=True, kw_only=True):
     outputs_sha256: str
 
 
+class TrafficRecord(Struct, frozen=True, kw_only=True):
+    """Bytes between chip and off-chip memory."""
+
+    load: Count
+    store: Count
+    total: Count
+
+
 class RunRecord(Struct, frozen=True, kw_only=True):
     """All of result.json."""
 
@@ -142,7 +150,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     dense_macs: Count
     utilization: Share
     compute_utilization: Share
-    traffic_bytes: dict[str, Count]
+    traffic_bytes: TrafficRecord
     bank_conflict_cycles: Cycles
     account: AccountRecord
     predicted_cycles: Count
@@ -191,7 +199,7 @@ def result_record(
         settings=dict(settings or {}),
         reference_checked=matches_reference is not None,
         matches_reference=matches_reference,
-        traffic_bytes={"load": traffic.load_bytes, "store": traffic.store_bytes, "total": traffic.total_bytes},
+        traffic_bytes=TrafficRecord(load=traffic.load_bytes, store=traffic.store_bytes, total=traffic.total_bytes),
         bank_conflict_cycles=dict(sorted(result.bank_conflicts.items())),
         account=AccountRecord(
             causes=account.by_cause(),
