@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -27,21 +28,21 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag
 class InputKind(Section, frozen=True):
     """What every kind of input does; each has a key or a constant ``signed``, too: -8..7 instead of 0..15."""
 
+    @abstractmethod
     def activations(self, wanted: Shape | None) -> Int8Array:
         """int8 (C, H, W), of the shape that the network wants, if it wants one.
 
         Raises:
             InputError: a file that cannot be read or holds something else; another shape than the wanted one.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def batch(self, own: Int8Array, count: int) -> BatchInputs:
         """``own``, which :meth:`activations` gave, and further inputs, ``count`` in all.
 
         Raises:
             InputError: there are not so many.
         """
-        raise NotImplementedError
 
 
 class NetworkKind(Section, frozen=True):
@@ -52,10 +53,10 @@ class NetworkKind(Section, frozen=True):
         """(C, H, W) that the network takes; None: whatever the input gives."""
         return None
 
+    @abstractmethod
     def add_to(self, builder: NetworkBuilder) -> None:
         """Add the layers, calibrated on the builder's input where the file does not give their requantisation.
 
         Raises:
             InputError: keys or files that do not fit each other or the input.
         """
-        raise NotImplementedError

@@ -93,6 +93,13 @@ class SramBase(Module, ABC):
         return view
 
 
+def fault_of(payload: MemoryPayload, words: int, word_bytes: int) -> Response | None:
+    """How an SRAM answers an access to one word that it does not have, or with data of another size; else None."""
+    if not 0 <= payload.address < words:
+        return Response.ADDRESS_ERROR
+    return None if len(payload.data) == word_bytes else Response.BURST_ERROR
+
+
 _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
 
 

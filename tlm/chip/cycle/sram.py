@@ -11,7 +11,7 @@ Constraints: reading a word that was never written is an error.
 
 from __future__ import annotations
 
-from tlm.chip.base.sram import SramBase, pass_of
+from tlm.chip.base.sram import SramBase, fault_of, pass_of
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
@@ -38,11 +38,9 @@ class Sram(SramBase):
         if priority:
             yield self.clock.slot(priority)
         address, now = payload.address, self.clock.now
-        if not 0 <= address < self.words:
-            payload.status = Response.ADDRESS_ERROR
-            return
-        if len(payload.data) != self.word_bytes:
-            payload.status = Response.BURST_ERROR
+        fault = fault_of(payload, self.words, self.word_bytes)
+        if fault is not None:
+            payload.status = fault
             return
         bank = address % self.banks
         cycle, earlier = self._grants[bank]

@@ -14,6 +14,7 @@ from typing import Any
 import cffi  # type: ignore[import-untyped]
 from simpy import Event
 
+from tlm.chip.base.sram import fault_of
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
@@ -114,11 +115,9 @@ class RtlSram(Module):
     def _access(self, port: Port, slot: int, payload: MemoryPayload) -> Activity:
         yield self.clock.slot(slot)
         address, circuit = payload.address, self._engine.circuit
-        if not 0 <= address < self.words:
-            payload.status = Response.ADDRESS_ERROR
-            return
-        if len(payload.data) != self.word_bytes:
-            payload.status = Response.BURST_ERROR
+        fault = fault_of(payload, self.words, self.word_bytes)
+        if fault is not None:
+            payload.status = fault
             return
         if payload.command is Command.WRITE:
             granted = circuit.load(self.sram, address, payload.data)
