@@ -243,9 +243,23 @@ def test_malformed_and_unreadable_files(tmp_path: Path) -> None:
     assert refused("run", ".", cwd=tmp_path) == ".: cannot be read (Is a directory)"
 
 
+@pytest.mark.parametrize("missing", [("amaranth",), ("pyosys",), ("amaranth", "pyosys")])
+def test_without_the_packages_of_the_circuit(small: Path, missing: tuple[str, ...]) -> None:
+    code = (
+        "import sys, importlib.util; find = importlib.util.find_spec; importlib.util.find_spec = lambda name, *rest: "
+        f"None if name in {missing!r} else object() if name in ('amaranth', 'pyosys') else find(name, *rest); "
+        f"from tlm.cli import main; sys.exit(main(['run', {str(small)!r}, '--fidelity', 'rtl']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    names = " and ".join(missing)
+    wanted = f"tlm: fidelity 'rtl' needs the Python packages {names}: python -m pip install 'cartesian-tlm[rtl]'\n"
+    assert done.stderr == wanted
+
+
 def test_options_blame_themselves(small: Path) -> None:
     cwd = small.parent
-    assert refused("run", small, "--fidelity", "rtl").startswith('--fidelity rtl: fidelity: "rtl" is not allowed')
+    assert refused("run", small, "--fidelity", "gate").startswith('--fidelity gate: fidelity: "gate" is not allowed')
     wanted = "--set chip.lanes=12: chip.lanes: 12 is not one of 8, 16, 32, 64"
     assert refused("run", small, "--set", "chip.lanes=12") == wanted
     assert refused("run", small, "-o", "small.toml", cwd=cwd) == "-o: small.toml is a file; give a directory"

@@ -216,7 +216,7 @@ def test_without_matplotlib(results: Path, tmp_path: Path) -> None:
     values = (
         "from pathlib import Path; from tlm.plots import cause_bars, energy, levels, roofline, timeline, sources; "
         f"(one,) = sources.load_sources([Path({result!r})]); "
-        "causes.causes_of(one), energy.energy_of(one), roofline.roofline_of(one), timeline.timeline_of(one)"
+        "cause_bars.causes_of(one), energy.energy_of(one), roofline.roofline_of(one), timeline.timeline_of(one)"
     )
     assert without_matplotlib(values, tmp_path).stderr == ""
 

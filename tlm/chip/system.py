@@ -116,7 +116,14 @@ class System:
 
 
 def _rtl_engine() -> Callable[[str, Module, ChipConfig], Engine]:
-    """Imported late: it needs optional packages."""
+    """Imported late: it needs optional packages.
+
+    Raises:
+        InputError: they are not installed.
+    """
+    from tlm.chip.rtl.build import require
+
+    require()
     from tlm.chip.rtl.coupling import RtlEngine
 
     return RtlEngine
