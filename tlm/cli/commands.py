@@ -182,8 +182,14 @@ COMMANDS = {
         ),
     ),
     "compare": Command(
-        "show two results side by side, with differences",
-        (_path("a", metavar="A", help=_RESULT), _path("b", metavar="B", help=_RESULT)),
+        "show results side by side, with differences",
+        (
+            _path("a", metavar="A", help=_RESULT),
+            _path("others", metavar="B", nargs="+", help="the same; several may follow"),
+            _switch("--all", "show figures that are equal, too"),
+            _switch("--json", "print all figures as JSON, and nothing else"),
+            _switch("--csv", "print all figures as CSV, a row for each"),
+        ),
     ),
     "reproduce": Command(
         "show every published figure beside the simulated one",
