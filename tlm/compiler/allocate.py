@@ -7,7 +7,7 @@ address in each bank for every output, and takes the fastest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from dataclasses import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.operations import Buffer, Run
@@ -46,9 +46,7 @@ class Allocator:
         Raises:
             DoesNotFitError: no attempt finds room.
         """
-        try:
-            self._place_fastest(cost)
-        except DoesNotFitError:
+        if self._place(self._buffers, lambda buffer, bases: self._fastest(buffer, bases, cost)):
             self._place_hardest_first()
             self._improve(cost)
         return {buffer: Place(buffer.window, self.bases[buffer]) for buffer in self._buffers}
@@ -62,24 +60,31 @@ class Allocator:
         if len(bases) != len(self._buffers):
             raise DoesNotFitError
         for buffer, base in zip(self._buffers, bases, strict=True):
-            first, end = base, base + buffer.window.size_words
-            partners = {other for other in self._partners(buffer) if self.bases[other] == base}
-            taken = [self._span(other) for other in self._living(buffer) if other not in partners]
-            if first < 0 or end > self._words or any(first < stop and begin < end for begin, stop in taken):
+            if base < 0 or not self._may_lie(buffer, base):
                 raise DoesNotFitError
             self.bases[buffer] = base
         return {buffer: Place(buffer.window, base) for buffer, base in self.bases.items()}
 
-    def _place_fastest(self, cost: Cost) -> None:
-        """One buffer after another from the bottom, each in the bank where the runs that write it are fastest."""
-        for buffer in self._buffers:
-            self.bases[buffer] = self._fastest(buffer, self._candidates(buffer), cost)
+    def _place(self, order: Sequence[Buffer], choose: Callable[[Buffer, Sequence[int]], int]) -> Buffer | None:
+        """Place buffers one after another; returns the first that finds no room."""
+        self.bases.clear()
+        for buffer in order:
+            bases = self._candidates(buffer)
+            if not bases:
+                return buffer
+            self.bases[buffer] = choose(buffer, bases)
+        return None
 
     def _fastest(self, buffer: Buffer, bases: Sequence[int], cost: Cost) -> int:
+        """The base with which the runs that write a buffer are fastest.
+
+        Runs of later bands do not count whose inputs have no places yet.
+        """
         costs = [0] * len(bases)
         if len(bases) > 1:
-            for run in filter(self._is_placed, buffer.writers):
-                costs = [sum(pair) for pair in zip(costs, cost(run, bases, self.bases), strict=True)]
+            for run in buffer.writers:
+                if run.source in self.bases and (run.residual is None or run.residual in self.bases):
+                    costs = [sum(pair) for pair in zip(costs, cost(run, bases, self.bases), strict=True)]
         return min(zip(costs, bases, strict=True))[1]
 
     def _place_hardest_first(self) -> None:
@@ -90,16 +95,11 @@ class Allocator:
         """
         for order in (list(self._buffers), sorted(self._buffers, key=lambda buffer: -buffer.window.size_words)):
             for _ in range(_ATTEMPTS):
-                self.bases.clear()
-                for buffer in order:
-                    bases = self._candidates(buffer, refuse=False)
-                    if not bases:
-                        break
-                    self.bases[buffer] = min(bases)
-                else:
+                homeless = self._place(order, lambda _, bases: min(bases))
+                if homeless is None:
                     return
-                order.remove(buffer)
-                order.insert(0, buffer)
+                order.remove(homeless)
+                order.insert(0, homeless)
         raise DoesNotFitError
 
     def _improve(self, cost: Cost) -> None:
@@ -107,32 +107,32 @@ class Allocator:
         for buffer in self._buffers:
             base = self.bases[buffer]
             if buffer.writers and all(self.bases[partner] != base for partner in self._partners(buffer)):
-                bases = sorted({base, *self._candidates(buffer, refuse=False)})
-                self.bases[buffer] = self._fastest(buffer, bases, cost)
-
-    def _is_placed(self, run: Run) -> bool:
-        """Whether the buffers that a run reads have their places; those of later bands may have none yet."""
-        return run.source in self.bases and (run.residual is None or run.residual in self.bases)
+                self.bases[buffer] = self._fastest(buffer, sorted({base, *self._candidates(buffer)}), cost)
 
     # -- candidates -----------------------------------------------------------------------------------------------
 
-    def _candidates(self, buffer: Buffer, refuse: bool = True) -> list[int]:
-        """For each bank the lowest free base in it, and those of buffers that it may share its words with.
+    def _candidates(self, buffer: Buffer) -> list[int]:
+        """For each bank the lowest free base in it, and those of buffers that it may share its words with."""
+        words, banks = buffer.window.size_words, self._banks
+        taken = [self._span(other) for other in self._living(buffer)]
+        ends = sorted({0, *(end for _, end in taken)})
+        bases: set[int] = set()
+        for bank in range(banks):
+            for base in (end + (bank - end) % banks for end in ends):
+                if base + words <= self._words and all(base >= end or base + words <= first for first, end in taken):
+                    bases.add(base)
+                    break
+        shared = {self.bases[partner] for partner in self._partners(buffer)}
+        return sorted(bases | {base for base in shared if self._may_lie(buffer, base)})
 
-        Raises:
-            DoesNotFitError: there are none, and ``refuse`` is set.
-        """
-        words = buffer.window.size_words
-        living = self._living(buffer)
-        bases = self._free_bases([self._span(other) for other in living], words)
-        partners = self._partners(buffer)
-        for base in sorted({self.bases[partner] for partner in partners} - set(bases)):
-            others = (self._span(other) for other in living if other not in partners or self.bases[other] != base)
-            if base + words <= self._words and all(end <= base or base + words <= first for first, end in others):
-                bases.append(base)
-        if refuse and not bases:
-            raise DoesNotFitError
-        return bases
+    def _may_lie(self, buffer: Buffer, base: int) -> bool:
+        """Whether a buffer may have a base: words that nothing else needs, or those of its partners there."""
+        end, partners = base + buffer.window.size_words, self._partners(buffer)
+        return end <= self._words and all(
+            end <= first or stop <= base or (first == base and other in partners)
+            for other in self._living(buffer)
+            for first, stop in [self._span(other)]
+        )
 
     def _living(self, buffer: Buffer) -> list[Buffer]:
         """Placed buffers that are needed when this one is."""
@@ -146,17 +146,6 @@ class Allocator:
         outputs = {run.output for run in buffer.readers if run.residual is buffer}
         partners = {other for other in outputs if overlaid(other) is buffer} | {overlaid(buffer)}
         return {partner for partner in partners if partner in self.bases}
-
-    def _free_bases(self, taken: Sequence[tuple[int, int]], words: int) -> list[int]:
-        """For each bank the lowest base in it at which ``words`` words are free."""
-        banks, last = self._banks, self._words - words
-        ends = sorted({0, *(end for _, end in taken)})
-        bases: list[int] = []
-        for bank in range(banks):
-            found = (end + (bank - end) % banks for end in ends)
-            free = (b for b in found if b <= last and all(b >= end or b + words <= first for first, end in taken))
-            bases += islice(free, 1)
-        return sorted(bases)
 
 
 def _contemporaries(buffers: Sequence[Buffer]) -> dict[Buffer, list[Buffer]]:
@@ -183,11 +172,7 @@ def overlaid(output: Buffer) -> Buffer | None:
     residual = residuals.pop()
     if residual is None or residual.drained or output.filled:
         return None
-    one, other = output.window, residual.window
-    same = (one.first_plane, one.planes, one.first_word, one.words) == (
-        other.first_plane, other.planes, other.first_word, other.words,
-    )  # fmt: skip
-    if not same:
+    if replace(output.window, tensor=residual.window.tensor) != residual.window:
         return None
     first = output.writers[0].moment
     for reader in residual.readers:

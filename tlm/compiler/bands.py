@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tlm.chip.format.band import input_words
-from tlm.compiler.places import tensor_plane_words
+from tlm.compiler.workload import Workload
 from tlm.network.layers import Layer
-from tlm.network.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +34,12 @@ class Span:
         return Span(self.first - self.first % grain, self.end)
 
 
-def source_span(network: Network, layer: Layer, tiles: Span, lanes: int) -> Span:
+def source_span(work: Workload, layer: Layer, tiles: Span) -> Span:
     """Words of each input plane that must be there for a range of a layer's output tiles.
 
     Whole rows of pixels, as the engine checks them; one word where the tiles see nothing but padding.
     """
-    source, output = network.input_of(layer), network.tensors[layer.name]
+    source, output = work.network.input_of(layer), work.network.tensors[layer.name]
     first, end = input_words(
         height=source.shape[1],
         width=source.shape[2],
@@ -52,46 +51,40 @@ def source_span(network: Network, layer: Layer, tiles: Span, lanes: int) -> Span
         dilation_y=layer.dilation[0],
         first_tile=tiles.first,
         tile_count=tiles.words,
-        lanes=lanes,
+        lanes=work.config.lanes,
     )
     return Span(first, end) if end > first else Span(0, 1)
 
 
-def segment_spans(
-    network: Network, layers: Sequence[Layer], bands: Sequence[Span], lanes: int
-) -> list[Mapping[str, Span]]:
-    """For each band: tensor -> words that layers in a row need or make for a range of the last one's tiles.
+def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> list[Mapping[str, Span]]:
+    """For each band of the last layer's tiles: tensor -> words that layers in a row need or make.
 
     The bands together cover each layer's whole output: rows that no later layer reads are computed too, with the first
     band behind them.
 
     Args:
+        work: the layers' network.
         layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.
-        bands: all of them, in order.
+        tiles_per_band: of the last layer.
     """
     done = dict.fromkeys((layer.name for layer in layers), 0)
+    tiles = work.plane_words[layers[-1].name]
     found: list[Mapping[str, Span]] = []
-    for band in bands:
-        spans: dict[str, Span] = {layers[-1].name: band}
+    for first in range(0, tiles, tiles_per_band):
+        end = min(first + tiles_per_band, tiles)
+        spans: dict[str, Span] = {layers[-1].name: Span(first, end)}
         for layer in reversed(layers):
             own = spans[layer.name]
-            if done[layer.name] < own.first:
-                own = Span(done[layer.name], own.end)
-            if band is bands[-1]:
-                own = Span(own.first, output_tiles(network, layer, lanes))
+            last = work.plane_words[layer.name] if end == tiles else own.end
+            own = Span(min(own.first, done[layer.name]), last)
             spans[layer.name] = own
             done[layer.name] = max(done[layer.name], own.end)
-            source = network.input_of(layer).name
-            spans[source] = source_span(network, layer, own, lanes).joined(spans.get(source))
+            source = work.network.inputs[layer.name]
+            spans[source] = source_span(work, layer, own).joined(spans.get(source))
             if layer.residual is not None:
                 spans[layer.residual] = own.joined(spans.get(layer.residual))
         found.append(spans)
     return found
-
-
-def tile_bands(tiles: int, tiles_per_band: int) -> list[Span]:
-    """A layer's tiles in bands."""
-    return [Span(first, min(first + tiles_per_band, tiles)) for first in range(0, tiles, tiles_per_band)]
 
 
 def band_sizes(tiles: int, grain: int) -> list[int]:
@@ -106,8 +99,3 @@ def band_sizes(tiles: int, grain: int) -> list[int]:
         if size <= grain:
             return sizes
         bands += 1 if bands < 8 else bands // 4
-
-
-def output_tiles(network: Network, layer: Layer, lanes: int) -> int:
-    """Tiles of a whole layer: P of its output."""
-    return tensor_plane_words(network.tensors[layer.name], lanes)

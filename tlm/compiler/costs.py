@@ -11,11 +11,9 @@ from functools import lru_cache
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import HEADER_WORDS
-from tlm.compiler.places import planes_per_channel
-from tlm.compiler.tiling import GroupRange
-from tlm.compiler.weights import LayerWeights
-from tlm.network.layers import Layer, MaxPool2d
-from tlm.network.network import TensorInfo
+from tlm.compiler.tiling import GroupRange, split_groups
+from tlm.compiler.workload import Workload
+from tlm.network.layers import MaxPool2d
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +28,29 @@ class LayerCosts:
     """The groups as WMem and IMem divide them."""
     own_inputs: bool
     """Each group reads only its own input channels (max pooling, grouped convolutions)."""
-    weight_words: int
-    weight_bytes: int
     instruction_bytes: int
 
 
-def layer_costs(
-    layer: Layer, output: TensorInfo, weights: LayerWeights, ranges: list[GroupRange], config: ChipConfig
-) -> LayerCosts:
-    """The figures of a layer on a chip."""
+def layer_costs(work: Workload, index: int, share: int) -> LayerCosts:
+    """The figures of a layer whose parts take this share of WMem and IMem.
+
+    Raises:
+        CompileError: as :func:`tlm.compiler.tiling.split_groups`.
+    """
+    layer, weights, config = work.network.layers[index], work.weights[index], work.config
+    ranges, per_channel = split_groups(work, index, share), work.per_channel[layer.name]
     emptying = config.pipeline_cycles + 1 + config.pass_gap_cycles
-    slots = [
-        min(config.columns, layer.out_channels - g * config.columns) * planes_per_channel(output)
-        for g in range(weights.groups)
-    ]
-    passes = sum(
-        max(weights.sequencer_cycles(g) + emptying, slots[g] + config.requantiser_cycles + 1)
-        for g in range(weights.groups)
-    )
-    part = HEADER_WORDS + 2 * slots[0] + config.pipeline_cycles + config.requantiser_cycles
-    words = sum(one.weight_words for one in ranges)
-    instructions = sum(one.instruction_words for one in ranges)
+    passes = 0
+    for group in range(weights.groups):
+        slots = min(config.columns, layer.out_channels - group * config.columns) * per_channel
+        passes += max(weights.sequencer_cycles(group) + emptying, slots + config.requantiser_cycles + 1)
+    part = HEADER_WORDS + 2 * work.group_slots(layer) + config.pipeline_cycles + config.requantiser_cycles
     return LayerCosts(
         pass_cycles=passes,
         part_cycles=part + restart_cycles(config),
-        ranges=tuple(ranges),
+        ranges=ranges,
         own_inputs=isinstance(layer, MaxPool2d) or weights.channels is not None,
-        weight_words=words,
-        weight_bytes=words * config.wmem_word_bytes,
-        instruction_bytes=instructions * config.imem_word_bytes,
+        instruction_bytes=sum(one.instruction_words for one in ranges) * config.imem_word_bytes,
     )
 
 
@@ -66,6 +58,8 @@ def load_cycles(size_bytes: int, config: ChipConfig, rows: int = 1) -> int:
     """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of bursts.
 
     Args:
+        size_bytes: of all rows.
+        config: the chip.
         rows: of the transfer, equally long; where they begin within a burst's bytes is taken as random.
     """
     return _transfer_cycles(size_bytes, config, rows, burst_cycles=0)

@@ -17,17 +17,18 @@ from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
 from tlm.compiler.costs import load_cycles, restart_cycles
-from tlm.compiler.emit import part_instructions
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
-from tlm.compiler.parts import Part
-from tlm.compiler.places import Place, Window, planes_per_channel
-from tlm.compiler.residency import Blocks, Piece, StoreUses, Uses
-from tlm.compiler.weights import LayerWeights
-from tlm.network.network import Network
+from tlm.compiler.parts import Part, part_instructions
+from tlm.compiler.places import Place, Window
+from tlm.compiler.residency import Blocks, StoreUses, Uses
+from tlm.compiler.workload import Workload
 
 _SMALL = 8
 """A job of several parts takes at most this fraction of WMem and of IMem."""
+
+PartBytes = Mapping[int, int]
+"""Tag of a part -> bytes of a transfer that belong to it; in sum the transfer's bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,39 +75,47 @@ class Job:
     """Store that must have ended before; -1 if none."""
 
 
+def transfer_bytes(transfer: Transfer, config: ChipConfig) -> int:
+    """What a descriptor moves."""
+    return transfer.rows * transfer.row_words * sram_size(transfer.sram, config)[1]
+
+
 class JobPlanner:
     """Turns operations into jobs, loads and stores.
 
     Args:
-        network, config: what is compiled for what.
+        work: what is compiled.
         places: of every buffer.
         parts: by tag, in the order of their runs.
         part_cycles: predicted compute cycles of each part.
-        weights: of each layer.
         image: takes up weights, instructions and tensors that lie off-chip.
+
+    Attributes:
+        jobs, loads, stores: in the order in which each unit does them.
+        job_cycles: predicted, of each job from start to interrupt.
+        load_uses: of each load; instructions belong to their part (END to a job's last), weights to the first part that
+            they are loaded for, activations to the first part that reads them.
+        store_uses: of each store; its bytes belong to the last part that made some of them.
     """
 
     def __init__(
         self,
-        network: Network,
-        config: ChipConfig,
+        work: Workload,
         places: Mapping[Buffer, Place],
         parts: Sequence[Part],
         part_cycles: Sequence[int],
-        weights: Sequence[LayerWeights],
         image: MemoryImage,
     ) -> None:
-        self._network = network
-        self._config = config
+        self._work = work
+        self._config = work.config
         self._places = places
         self._image = image
         self._parts = parts
         self._part_cycles = part_cycles
-        self._weights = weights
-        self._job_uses = {sram: Uses(sram_size(sram, config)[0]) for sram in SramName}
-        self._wmem = Blocks(config.wmem_words, self._job_uses[SramName.WMEM])
-        self._imem = Blocks(config.imem_words, self._job_uses[SramName.IMEM])
-        self._store_uses = StoreUses(config.amem_words)
+        self._job_uses = {sram: Uses(sram_size(sram, self._config)[0]) for sram in SramName}
+        self._wmem = Blocks(self._config.wmem_words, self._job_uses[SramName.WMEM])
+        self._imem = Blocks(self._config.imem_words, self._job_uses[SramName.IMEM])
+        self._reads_of_stores = StoreUses(self._config.amem_words)
         self._last_store: dict[str, int] = {}
         self._blocks: dict[bytes, int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
@@ -117,8 +126,11 @@ class JobPlanner:
         """Compute cycles of the last job that was closed."""
         self._fills: list[Fill] = []
         self.jobs: list[Job] = []
+        self.job_cycles: list[int] = []
         self.loads: list[Load] = []
+        self.load_uses: list[PartBytes] = []
         self.stores: list[Store] = []
+        self.store_uses: list[PartBytes] = []
 
     def plan(self, operations: Sequence[Operation]) -> None:
         """Go through all operations, once.
@@ -128,19 +140,20 @@ class JobPlanner:
         """
         self._uses_left.update(map(self._key_of, self._parts))
         for operation in operations:
+            if not (isinstance(operation, Run) and self._joins(operation.moment)):
+                self._close()
             match operation:
                 case Run():
-                    if self._open and not self._joins(operation.moment):
-                        self._close()
                     self._open.append(operation.moment)
                 case Fill():
-                    self._close()
                     self._fills.append(operation)
                 case Drain():
-                    self._close()
                     self._drain(operation)
         self._close()
-        self._place_tensors()
+        names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
+        self._image.place_tensors(name for name in names if name is not None)
+        self.loads = [replace(one, transfer=self._image.moved(one.transfer, one.tensor)) for one in self.loads]
+        self.stores = [replace(one, transfer=self._image.moved(one.transfer, one.tensor)) for one in self.stores]
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
@@ -155,11 +168,11 @@ class JobPlanner:
         together = [*before, part]
         blocks = {self._key_of(one): one.weight_words for one in together}
         weights, instructions = sum(blocks.values()), sum(one.instruction_words for one in together) + 1
-        if weights > config.wmem_words or instructions > config.imem_words:
+        if not before or weights > config.wmem_words or instructions > config.imem_words:
             return False
         missing = {key: words for key, words in blocks.items() if self._wmem.find(key) is None}
         own = part.instruction_words * config.imem_word_bytes
-        if self._key_of(part) in missing and all(self._key_of(one) != self._key_of(part) for one in before):
+        if self._key_of(part) in missing.keys() - set(map(self._key_of, before)):
             own += part.weight_words * config.wmem_word_bytes
         if load_cycles(own, config) <= restart_cycles(config):
             return True
@@ -171,30 +184,29 @@ class JobPlanner:
         """End the open job, if any: load what it needs, and note what it uses."""
         if not self._open:
             return
-        tags, job = self._open, len(self.jobs)
-        self._open = []
-        self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
+        tags, job, self._open = self._open, len(self.jobs), []
         parts = [self._parts[tag] for tag in tags]
-        wmem_words, loaded, weight_loads = self._place_weights(parts)
+        weight_load, wmem_words, loaded = self._place_weights(parts)
         pieces = [
-            part_instructions(self._network, part, tag, wmem_word, self._weights[part.layer_index], self._config)
+            part_instructions(self._work, part, tag, wmem_word)
             for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True)
         ]
         instructions = np.concatenate([*pieces, np.array([END_WORD], np.uint64)])
-        imem_word = self._imem.take(len(instructions), lambda _: False)
+        imem_word = self._imem.take(len(instructions))
         label, data = f"instructions of {self._names(parts)}", instructions.astype("<u8").tobytes()
-        for transfer in (self._image.chunk(SramName.IMEM, imem_word, data, label), *weight_loads):
-            self._load(transfer, job)
+        words = {tag: part.instruction_words + (tag == tags[-1]) for tag, part in zip(tags, parts, strict=True)}
+        self._load(self._image.chunk(SramName.IMEM, imem_word, data, label), job, words)
+        if weight_load is not None:
+            self._load(weight_load, job, {tags[at]: part.weight_words for at, part in enumerate(parts) if loaded[at]})
         for fill in self._fills:
-            self._fill(fill, job)
+            place = self._places[fill.buffer]
+            words = {fill.buffer.readers[0].moment: place.words}
+            self._load(self._image.tensor_transfer(place, fill.window), job, words, fill.window.tensor)
         self._fills = []
-        after_store = max(
-            self._store_uses.last(part.output.base_word, part.output.end_word, self._written(part)) for part in parts
-        )
+        after_store = max(self._reads_of_stores.last_before(part.output, self._written(part)) for part in parts)
         for part, wmem_word in zip(parts, wmem_words, strict=True):
-            for place in (part.source, part.output, part.residual):
-                if place is not None:
-                    self._job_uses[SramName.AMEM].add(place.base_word, place.end_word, job)
+            for place in filter(None, (part.source, part.output, part.residual)):
+                self._job_uses[SramName.AMEM].add(place.base_word, place.end_word, job)
             self._job_uses[SramName.WMEM].add(wmem_word, wmem_word + part.weight_words, job)
         self._job_uses[SramName.IMEM].add(imem_word, imem_word + len(instructions), job)
         self.jobs.append(
@@ -208,16 +220,24 @@ class JobPlanner:
                 after_store=after_store,
             )
         )
+        self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
+        self.job_cycles.append(2 + self._cycles_before + sum(map(self._start_cycles, parts)))
 
-    def _place_weights(self, parts: Sequence[Part]) -> tuple[list[int], list[bool], list[Transfer]]:
-        """First WMem word of each part's weights, which are loaded, and their loads; new ones lie side by side."""
+    def _start_cycles(self, part: Part) -> int:
+        """Header, parameters of the first group, its first pattern word."""
+        layer = self._work.network.layers[part.layer_index]
+        slots = min(part.channels, self._config.columns) * self._work.per_channel[layer.name]
+        return part.header_words + slots + 1
+
+    def _place_weights(self, parts: Sequence[Part]) -> tuple[Transfer | None, list[int], list[bool]]:
+        """Weights that are not there yet, side by side: their load, each part's first WMem word, which are loaded."""
         wanted: dict[int, Part] = {}
         for part in parts:
             self._uses_left[self._key_of(part)] -= 1
             if part.weight_words:
                 wanted.setdefault(self._key_of(part), part)
         missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
-        transfers = []
+        transfer = None
         if missing:
             first = self._take_wmem(missing, wanted)
             if any(self._wmem.find(key) is None for key in wanted if key not in missing):
@@ -229,10 +249,9 @@ class JobPlanner:
                 at += part.weight_words
             data = b"".join(map(self._weight_words, missing.values()))
             label = f"weights of {self._names(missing.values())}"
-            transfers.append(self._image.chunk(SramName.WMEM, first, data, label, tuple(missing)))
-        words = [self._wmem.find(self._key_of(part)) if part.weight_words else 0 for part in parts]
-        loaded = [part is missing.get(self._key_of(part)) for part in parts]
-        return [0 if word is None else word for word in words], loaded, transfers
+            transfer = self._image.chunk(SramName.WMEM, first, data, label, tuple(missing))
+        words = [self._wmem.find(self._key_of(part)) or 0 for part in parts]  # 0 where there are none
+        return transfer, words, [part is missing.get(self._key_of(part)) for part in parts]
 
     def _take_wmem(self, missing: Mapping[int, Part], wanted: Mapping[int, Part]) -> int:
         """Room for what is missing, if possible beside all else that the job wants or that is used later."""
@@ -247,30 +266,28 @@ class JobPlanner:
         return self._keys[where]
 
     def _weight_words(self, part: Part) -> bytes:
-        return b"".join(self._weights[part.layer_index].words[part.first_group : part.first_group + part.groups])
+        groups = self._work.weights[part.layer_index].words[part.first_group : part.first_group + part.groups]
+        return b"".join(groups)
 
     def _names(self, parts: Iterable[Part]) -> str:
-        return "+".join(dict.fromkeys(self._network.layers[part.layer_index].name for part in parts))
+        return "+".join(dict.fromkeys(self._work.network.layers[part.layer_index].name for part in parts))
 
-    def _written(self, part: Part) -> Piece:
+    def _written(self, part: Part) -> Window:
         """What a part writes of its output's buffer."""
-        info = self._network.tensors[part.output.window.tensor]
-        planes = planes_per_channel(info)
-        window = Window(info.name, part.first_channel * planes, part.channels * planes, part.first_tile, part.tiles)
-        return Piece(part.output, window)
+        name = part.output.window.tensor
+        planes = self._work.per_channel[name]
+        return Window(name, part.first_channel * planes, part.channels * planes, part.first_tile, part.tiles)
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
-    def _load(self, transfer: Transfer, job: int, tensor: str | None = None) -> None:
+    def _load(self, transfer: Transfer, job: int, words: Mapping[int, int], tensor: str | None = None) -> None:
         first, end = _sram_span(transfer)
-        after_store = -1 if tensor is None else self._last_store.get(tensor, -1)
-        if transfer.sram is SramName.AMEM:
-            after_store = max(after_store, self._store_uses.last(first, end))
+        after_store = -1
+        if tensor is not None:
+            after_store = max(self._last_store.get(tensor, -1), self._reads_of_stores.last(first, end))
         self.loads.append(Load(transfer, job, tensor, self._job_uses[transfer.sram].last(first, end), after_store))
-
-    def _fill(self, fill: Fill, job: int) -> None:
-        place = self._places[fill.buffer]
-        self._load(self._image.tensor_transfer(place, place.window), job, place.window.tensor)
+        word_bytes = sram_size(transfer.sram, self._config)[1]
+        self.load_uses.append({tag: count * word_bytes for tag, count in words.items() if count})
 
     def _drain(self, drain: Drain) -> None:
         place, tensor = self._places[drain.buffer], drain.window.tensor
@@ -278,19 +295,8 @@ class JobPlanner:
         first, end = _sram_span(transfer)
         self._last_store[tensor] = len(self.stores)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self._store_uses.add(first, end, Piece(place, drain.window))
-
-    def _place_tensors(self) -> None:
-        """Tensors get their places off-chip, and their transfers the offsets that follow."""
-        names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
-        self._image.place_tensors(name for name in names if name is not None)
-        self.loads = [
-            load if load.tensor is None else replace(load, transfer=self._image.moved(load.transfer, load.tensor))
-            for load in self.loads
-        ]
-        self.stores = [
-            replace(store, transfer=self._image.moved(store.transfer, store.tensor)) for store in self.stores
-        ]
+        self.store_uses.append({drain.writer.moment: transfer_bytes(transfer, self._config)})
+        self._reads_of_stores.add_store(first, end, place, drain.window)
 
 
 def _sram_span(transfer: Transfer) -> tuple[int, int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from tlm.chip.config import ChipConfig
+from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
-from tlm.compiler.places import OffChipTensor, Place, Window, planes_per_channel, tensor_plane_words, tensor_planes
+from tlm.compiler.places import OffChipTensor, Place, Window
+from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
-from tlm.network.network import Network
 
 _ALIGNMENT_BYTES = 256
 """Pieces start at multiples of the longest burst that a chip can have."""
@@ -28,21 +28,21 @@ class Chunk:
 class MemoryImage:
     """Gives pieces their places: first what is there before a run, then what the run writes.
 
+    Where parts of planes are moved, or channels that begin at no multiple of the bus width, the planes of that tensor
+    begin at multiples of the bus width. Planes of the others lie one behind the other.
+
     Args:
-        network, config: what is compiled for what.
-        windowed: tensors of which parts are moved that whole planes one behind the other would not align; their planes
-            begin at multiples of the bus width.
+        work: what is compiled.
+        moved: all windows that transfers move.
     """
 
-    def __init__(self, network: Network, config: ChipConfig, windowed: Iterable[str]) -> None:
-        self._config = config
-        self._word_bytes = config.amem_word_bytes
-        self._infos = network.tensors
-        self._output = network.output.name
-        self._plane_words = {name: tensor_plane_words(info, config.lanes) for name, info in network.tensors.items()}
-        self._plane_bytes = {name: words * self._word_bytes for name, words in self._plane_words.items()}
-        for name in windowed:
-            self._plane_bytes[name] = -(-self._plane_bytes[name] // config.bus_bytes) * config.bus_bytes
+    def __init__(self, work: Workload, moved: Iterable[Window]) -> None:
+        self._work, config = work, work.config
+        self._plane_bytes = {name: words * config.amem_word_bytes for name, words in work.plane_words.items()}
+        for window in moved:
+            words, name = work.plane_words[window.tensor], window.tensor
+            if window.words != words or window.first_plane * words * config.amem_word_bytes % config.bus_bytes:
+                self._plane_bytes[name] = -(-self._plane_bytes[name] // config.bus_bytes) * config.bus_bytes
         self._known: dict[object, int] = {}
         self.chunks: list[Chunk] = []
         self.tensors: dict[str, OffChipTensor] = {}
@@ -50,25 +50,23 @@ class MemoryImage:
 
     def chunk(self, sram: SramName, word: int, data: bytes, label: str, key: object = None) -> Transfer:
         """Put data into the image; returns how to load them. Data of a known key are there already."""
-        offset = self._known.get(key) if key is not None else None
-        if offset is None:
-            offset = self._reserve(len(data))
-            self.chunks.append(Chunk(offset, data, label))
-            if key is not None:
-                self._known[key] = offset
-        word_bytes = {SramName.WMEM: self._config.wmem_word_bytes, SramName.IMEM: self._config.imem_word_bytes}[sram]
-        return Transfer(sram, word, offset, len(data) // word_bytes, label=label)
+        if key is None or key not in self._known:
+            self._known[key] = self._reserve(len(data))
+            self.chunks.append(Chunk(self._known[key], data, label))
+        return Transfer(sram, word, self._known[key], len(data) // sram_size(sram, self._work.config)[1], label=label)
 
     def tensor_transfer(self, place: Place, window: Window) -> Transfer:
         """How to move a window of a tensor; the offset counts from the tensor's own place (see :meth:`moved`)."""
-        name, planes = window.tensor, window.planes
-        plane_words, plane_bytes = self._plane_words[name], self._plane_bytes[name]
-        offset = window.first_plane * plane_bytes + window.first_word * self._word_bytes
+        plane_words, plane_bytes = self._work.plane_words[window.tensor], self._plane_bytes[window.tensor]
+        word_bytes = self._work.config.amem_word_bytes
+        offset = window.first_plane * plane_bytes + window.first_word * word_bytes
         word, label = place.address(window.first_plane, window.first_word), self._label(window)
-        dense = plane_bytes == plane_words * self._word_bytes and place.window.words == window.words == plane_words
-        if dense or planes == 1:
-            return Transfer(SramName.AMEM, word, offset, planes * window.words, label=label)
-        return Transfer(SramName.AMEM, word, offset, window.words, planes, plane_bytes, place.window.words, label)
+        dense = plane_bytes == plane_words * word_bytes and place.window.words == window.words == plane_words
+        if dense or window.planes == 1:
+            return Transfer(SramName.AMEM, word, offset, window.size_words, label=label)
+        return Transfer(
+            SramName.AMEM, word, offset, window.words, window.planes, plane_bytes, place.window.words, label
+        )  # fmt: skip
 
     def place_tensors(self, names: Iterable[str]) -> None:
         """Give tensors their places, behind the chunks: the network's input, its output, then the others.
@@ -76,18 +74,19 @@ class MemoryImage:
         Raises:
             CompileError: not everything fits the memory.
         """
-        for name in dict.fromkeys([INPUT, self._output, *names]):
-            planes = tensor_planes(self._infos[name])
-            size_bytes = planes * self._plane_bytes[name]
-            self.tensors[name] = OffChipTensor(self._reserve(size_bytes), planes, self._plane_bytes[name])
-        if self.size_bytes > self._config.memory_bytes:
+        for name in dict.fromkeys([INPUT, self._work.network.output.name, *names]):
+            planes, plane_bytes = self._work.planes[name], self._plane_bytes[name]
+            self.tensors[name] = OffChipTensor(self._reserve(planes * plane_bytes), planes, plane_bytes)
+        if self.size_bytes > self._work.config.memory_bytes:
             raise CompileError(
                 f"network: weights, instructions and tensors take {self.size_bytes} bytes off-chip, "
-                f"but chip.memory_bytes is {self._config.memory_bytes}; enlarge it"
+                f"but chip.memory_bytes is {self._work.config.memory_bytes}; enlarge it"
             )
 
-    def moved(self, transfer: Transfer, tensor: str) -> Transfer:
-        """The transfer of a tensor that has its place now."""
+    def moved(self, transfer: Transfer, tensor: str | None) -> Transfer:
+        """The transfer of a tensor that has its place now; others stay as they are."""
+        if tensor is None:
+            return transfer
         return replace(transfer, memory_offset_bytes=transfer.memory_offset_bytes + self.tensors[tensor].offset_bytes)
 
     def _reserve(self, size_bytes: int) -> int:
@@ -96,10 +95,8 @@ class MemoryImage:
         return offset
 
     def _label(self, window: Window) -> str:
-        info = self._infos[window.tensor]
-        name = "output" if window.tensor == self._output else window.tensor
-        per_channel = planes_per_channel(info)
-        part = "" if window.words == self._plane_words[window.tensor] else f" words {window.first_word}.."
-        if window.tensor == self._output or window.planes < tensor_planes(info):
-            return f"{name} from channel {window.first_plane // per_channel}{part}"
-        return f"{name}{part}"
+        name, is_output = window.tensor, window.tensor == self._work.network.output.name
+        text = "output" if is_output else name
+        if is_output or window.planes < self._work.planes[name]:
+            text += f" from channel {window.first_plane // self._work.per_channel[name]}"
+        return text if window.words == self._work.plane_words[name] else f"{text} words {window.first_word}.."

@@ -1,14 +1,20 @@
-"""Parts: what the engine runs as a layer of its own, with the places of its tensors."""
+"""Parts: what the engine runs as a layer of its own, with the places of its tensors, and its instruction words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS
+import numpy as np
+import numpy.typing as npt
+
+from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
+from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, Band, LayerHeader
+from tlm.chip.kernels.geometry import LayerKind
 from tlm.compiler.operations import Buffer, Run
-from tlm.compiler.places import Place, tensor_plane_words
-from tlm.network.network import Network
+from tlm.compiler.places import Place
+from tlm.compiler.workload import Workload
+from tlm.network.layers import Conv2d, Layer, MaxPool2d
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,17 @@ class Part:
     @property
     def header_words(self) -> int:
         """IMem words of its header."""
-        return _header_words(self.banded)
+        return BANDED_HEADER_WORDS if self.banded else HEADER_WORDS
 
 
-def make_part(network: Network, run: Run, part_index: int, places: Mapping[Buffer, Place], lanes: int) -> Part:
+def make_part(work: Workload, run: Run, part_index: int, places: Mapping[Buffer, Place]) -> Part:
     """The part that a run is."""
-    banded = is_banded(network, run, lanes)
-    groups = run.groups
+    layer, groups = work.network.layers[run.layer_index], run.groups
+    output, residual = places[run.output], None if run.residual is None else places[run.residual]
+    words = {work.plane_words[layer.name], run.tiles.words, output.window.words}
+    if residual is not None:
+        words.add(residual.window.words)
+    banded = len(words) > 1 or run.source.window.words != work.plane_words[work.network.inputs[layer.name]]
     return Part(
         layer_index=run.layer_index,
         part_index=part_index,
@@ -58,22 +68,82 @@ def make_part(network: Network, run: Run, part_index: int, places: Mapping[Buffe
         first_tile=run.tiles.first,
         tiles=run.tiles.words,
         weight_words=groups.weight_words,
-        instruction_words=_header_words(banded) + groups.instruction_words,
+        instruction_words=(BANDED_HEADER_WORDS if banded else HEADER_WORDS) + groups.instruction_words,
         banded=banded,
         source=places[run.source],
-        output=places[run.output],
-        residual=None if run.residual is None else places[run.residual],
+        output=output,
+        residual=residual,
     )
 
 
-def is_banded(network: Network, run: Run, lanes: int) -> bool:
-    """Whether a tensor is not whole, so that the header needs its band words."""
-    layer = network.layers[run.layer_index]
-    words = {tensor_plane_words(network.tensors[layer.name], lanes), run.tiles.words, run.output.window.words}
-    if run.residual is not None:
-        words.add(run.residual.window.words)
-    return len(words) > 1 or run.source.window.words != tensor_plane_words(network.input_of(layer), lanes)
+def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) -> LayerHeader:
+    """The header of a part: the whole layer's geometry with only the part's channels and tiles."""
+    layer = work.network.layers[part.layer_index]
+    source, residual = work.network.input_of(layer), work.network.residual_of(layer)
+    own, kept = part.source.window, part.residual
+    band = Band(
+        first_tile=part.first_tile,
+        tile_count=part.tiles,
+        output_plane_words=part.output.window.words,
+        input_first_word=own.first_word,
+        input_plane_words=own.words,
+        residual_plane_words=0 if kept is None else kept.window.words,
+    )
+    return LayerHeader(
+        kind=LayerKind.MAX_POOLING if isinstance(layer, MaxPool2d) else LayerKind.CONVOLUTION,
+        input_signed=source.signed,
+        output_signed=layer.signed_output,
+        accumulator_output=layer.accumulator_output,
+        has_residual=residual is not None,
+        residual_signed=residual is not None and residual.signed,
+        tag=tag,
+        channels=part.in_channels,
+        out_channels=part.channels,
+        height=source.shape[1],
+        width=source.shape[2],
+        kernel_h=layer.kernel[0],
+        kernel_w=layer.kernel[1],
+        stride_y=layer.stride[0],
+        stride_x=layer.stride[1],
+        pad_top=layer.pads.top,
+        pad_bottom=layer.pads.bottom,
+        pad_left=layer.pads.left,
+        pad_right=layer.pads.right,
+        dilation_y=layer.dilation[0],
+        dilation_x=layer.dilation[1],
+        input_base_word=part.source.address(part.first_in_channel, own.first_word),
+        output_base_word=part.output.address(part.first_channel * work.per_channel[layer.name], part.first_tile),
+        residual_base_word=0 if kept is None else kept.address(part.first_channel, part.first_tile),
+        weight_base_word=weight_word,
+        residual_multiplier=layer.residual_multiplier,
+        band=band if part.banded else None,
+    )
 
 
-def _header_words(banded: bool) -> int:
-    return BANDED_HEADER_WORDS if banded else HEADER_WORDS
+def part_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> npt.NDArray[np.uint64]:
+    """Header words, then for each group its parameters and patterns."""
+    layer, columns = work.network.layers[part.layer_index], work.config.columns
+    pieces = [np.array(encode_header(part_header(work, part, tag, weight_word)), np.uint64)]
+    for group in range(part.first_group, part.first_group + part.groups):
+        pieces.append(_parameters(layer, group * columns, min((group + 1) * columns, layer.out_channels)))
+        patterns = work.weights[part.layer_index].patterns[group]
+        pieces.append(np.uint64(Opcode.PATTERN << PAYLOAD_BITS) | patterns)
+    return np.concatenate(pieces)
+
+
+def _parameters(layer: Layer, first: int, end: int) -> npt.NDArray[np.uint64]:
+    """The PARAMETER words of channels first .. end - 1; pooling passes its maxima on as they are."""
+    if isinstance(layer, Conv2d):
+        own = slice(first, end)
+        values = {
+            "bias": layer.bias[own] & 0xFFFFFF, "multiplier": layer.multiplier[own], "shift": layer.shift[own]
+        }  # fmt: skip
+    else:
+        ones = np.ones(end - first, np.int64)
+        values = {"bias": 0 * ones, "multiplier": ones, "shift": 0 * ones}
+    words = np.full(end - first, Opcode.PARAMETER << PAYLOAD_BITS, np.uint64)
+    position = 0
+    for name, bits in FIELDS[Opcode.PARAMETER]:
+        words |= values[name].astype(np.uint64) << np.uint64(position)
+        position += bits
+    return words

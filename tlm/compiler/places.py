@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlm.chip.config import ChipConfig
 from tlm.chip.format.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.network.network import TensorInfo
 
@@ -33,6 +32,15 @@ class Window:
     def size_words(self) -> int:
         """All words of the window."""
         return self.planes * self.words
+
+    def meets(self, other: Window) -> bool:
+        """Whether two windows of a tensor have a word in common."""
+        return (
+            self.first_plane < other.first_plane + other.planes
+            and other.first_plane < self.first_plane + self.planes
+            and self.first_word < other.end_word
+            and other.first_word < self.end_word
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +79,9 @@ class OffChipTensor:
         return self.planes * self.plane_bytes
 
 
-def load_grain(config: ChipConfig) -> int:
-    """AMem words from one to the next at which a load can begin: a transfer starts at a multiple of the bus width."""
-    return max(1, config.bus_bytes // config.amem_word_bytes)
+def planes_per_channel(tensor: TensorInfo) -> int:
+    """1, or 6 for accumulator output."""
+    return ACCUMULATOR_PLANES if tensor.accumulator else 1
 
 
 def tensor_planes(tensor: TensorInfo) -> int:
@@ -81,21 +89,11 @@ def tensor_planes(tensor: TensorInfo) -> int:
     return tensor.shape[0] * planes_per_channel(tensor)
 
 
-def planes_per_channel(tensor: TensorInfo) -> int:
-    """1, or 6 for accumulator output."""
-    return ACCUMULATOR_PLANES if tensor.accumulator else 1
-
-
 def tensor_plane_words(tensor: TensorInfo, lanes: int) -> int:
     """P: AMem words of a plane."""
     return plane_words(tensor.shape[1], tensor.shape[2], lanes)
 
 
-def whole(tensor: TensorInfo, lanes: int) -> Window:
-    """All of a tensor."""
-    return Window(tensor.name, 0, tensor_planes(tensor), 0, tensor_plane_words(tensor, lanes))
-
-
 def tensor_words(tensor: TensorInfo, lanes: int) -> int:
     """AMem words that a whole tensor occupies."""
-    return whole(tensor, lanes).size_words
+    return tensor_planes(tensor) * tensor_plane_words(tensor, lanes)

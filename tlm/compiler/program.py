@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,12 +13,11 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
 from tlm.chip.format.isa import disassemble_word
 from tlm.chip.format.packing import pack_tensor
-from tlm.compiler.jobs import Job, Load, Store
+from tlm.compiler.jobs import Job, Load, PartBytes, Store
 from tlm.compiler.memory_image import Chunk
 from tlm.compiler.parts import Part
 from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
-from tlm.compiler.transfer_uses import Uses, transfer_bytes, uses_of_loads, uses_of_stores
 from tlm.core.errors import InputError
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import INPUT
@@ -58,6 +57,10 @@ class Program:
     jobs: tuple[Job, ...]
     loads: tuple[Load, ...]
     stores: tuple[Store, ...]
+    load_uses: tuple[PartBytes, ...]
+    """For each load the parts that use it, and how many bytes of it."""
+    store_uses: tuple[PartBytes, ...]
+    """For each store the part that completed what it stores."""
     places: Mapping[str, Place]
     """Tensors that lie whole at one place in AMem while they are needed."""
     predicted_total_cycles: int
@@ -137,16 +140,6 @@ class Program:
         return f"{name}[{part.part_index}]" if len(self.parts_of_layer[part.layer_index]) > 1 else name
 
     @cached_property
-    def load_uses(self) -> tuple[Uses, ...]:
-        """For each load the parts that use it, and how many bytes of it."""
-        return uses_of_loads(self.loads, self.jobs, self.parts, self.config)
-
-    @cached_property
-    def store_uses(self) -> tuple[Uses, ...]:
-        """For each store the part that completed what it stores."""
-        return uses_of_stores(self.stores, self.jobs, self.parts, self.config)
-
-    @cached_property
     def _loaded_bytes(self) -> Counter[tuple[SramName, int]]:
         """(SRAM, layer index) -> bytes that are loaded for the layer."""
         found: Counter[tuple[SramName, int]] = Counter()
@@ -157,15 +150,15 @@ class Program:
 
     def load_bytes_of_layer(self, index: int) -> tuple[int, int, int]:
         """Bytes that are loaded for a layer: weights, instructions (END with a job's last part), activations."""
-        weights, instructions, activations = (
-            self._loaded_bytes[sram, index] for sram in (SramName.WMEM, SramName.IMEM, SramName.AMEM)
-        )
-        return weights, instructions, activations
+        found = self._loaded_bytes
+        return found[SramName.WMEM, index], found[SramName.IMEM, index], found[SramName.AMEM, index]
 
     def moved_bytes(self, unit: Unit, tensor: str | None = None) -> int:
         """Bytes that the loads or the stores move by their descriptors; of one tensor or of all."""
-        transfers = self.loads if unit is Unit.LOAD else self.stores
-        return sum(transfer_bytes(one.transfer, self.config) for one in transfers if tensor in (None, one.tensor))
+        uses = {Unit.LOAD: self.load_uses, Unit.STORE: self.store_uses}[unit]
+        transfers: Sequence[Load | Store] = self.loads if unit is Unit.LOAD else self.stores
+        moved = zip(transfers, uses, strict=True)
+        return sum(sum(own.values()) for one, own in moved if tensor in (None, one.tensor))
 
     def disassemble(self) -> str:
         """The driver's steps and every job's instructions as text, one line each."""

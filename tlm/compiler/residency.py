@@ -3,28 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tlm.compiler.places import Place, Window
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A window of what lies at a place."""
-
-    place: Place
-    window: Window
-
-    def apart(self, other: Piece) -> bool:
-        """Whether the other is a piece of the same place, and has no word in common."""
-        one, two = self.window, other.window
-        planes = one.first_plane < two.first_plane + two.planes and two.first_plane < one.first_plane + one.planes
-        return self.place == other.place and not (
-            planes and one.first_word < two.end_word and two.first_word < one.end_word
-        )
 
 
 class Uses:
@@ -51,30 +34,27 @@ class Uses:
         return found
 
 
-class StoreUses:
-    """The stores that read words of AMem, by number.
-
-    Args:
-        words: of AMem.
-    """
+class StoreUses(Uses):
+    """The stores that read words of AMem, by number."""
 
     def __init__(self, words: int) -> None:
-        self._uses = Uses(words)
-        self._spans: list[tuple[int, int, Piece]] = []
+        super().__init__(words)
+        self._stored: list[tuple[int, int, Place, Window]] = []
 
-    def add(self, first: int, end: int, piece: Piece) -> None:
-        """The next store reads a piece, which lies in words first .. end - 1."""
-        self._uses.add(first, end, len(self._spans))
-        self._spans.append((first, end, piece))
+    def add_store(self, first: int, end: int, place: Place, window: Window) -> None:
+        """The next store reads a window of what lies at a place, in words first .. end - 1."""
+        self.add(first, end, len(self._stored))
+        self._stored.append((first, end, place, window))
 
-    def last(self, first: int, end: int, piece: Piece | None = None) -> int:
-        """The last store that reads any of these words, or of a piece of them."""
-        newest = self._uses.last(first, end)
-        if piece is None:
-            return newest
-        for index in range(newest, -1, -1):
-            begin, stop, other = self._spans[index]
-            if begin < end and first < stop and not piece.apart(other):
+    def last_before(self, place: Place, window: Window) -> int:
+        """The last store that a job must wait for before it writes a window of what is to lie at a place.
+
+        It need not wait for stores of other windows at the same place.
+        """
+        for index in range(self.last(place.base_word, place.end_word), -1, -1):
+            first, end, other, stored = self._stored[index]
+            apart = place == other and not window.meets(stored)
+            if first < place.end_word and place.base_word < end and not apart:
                 return index
         return -1
 
@@ -97,7 +77,7 @@ class Blocks:
         """Where a block still lies."""
         return self._spans[key][0] if key in self._spans else None
 
-    def take(self, words: int, needed: Callable[[int], bool]) -> int:
+    def take(self, words: int, needed: Callable[[int], bool] = lambda key: False) -> int:
         """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
         last = self._words - words
         edges = sorted(edge for first, end in self._spans.values() for edge in (end, first - words))

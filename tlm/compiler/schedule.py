@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.descriptor import sram_size
-from tlm.chip.format.driver import DriverStep, StartEngine, StartTransfer, Transfer, Unit, Wait
+from tlm.chip.format.driver import DriverStep, StartEngine, StartTransfer, Unit, Wait
 from tlm.compiler.costs import access_cycles, interrupt_cycles, load_cycles, store_cycles
-from tlm.compiler.jobs import Job, Load, Store
+from tlm.compiler.jobs import Job, Load, Store, transfer_bytes
 
 _START_ACCESSES: Mapping[Unit, int] = {Unit.ENGINE: 2, Unit.LOAD: 5, Unit.STORE: 5}
 """The host's register accesses to start a unit; units in the order in which they are started."""
@@ -50,14 +49,15 @@ def schedule(
         job_cycles: of each job, from start to interrupt.
     """
 
-    def transfer(unit: Unit, moved: Transfer, after: Mapping[Unit, int]) -> _Task:
-        word_bytes = sram_size(moved.sram, config)[1]
-        size_bytes = moved.row_words * moved.rows * word_bytes
-        if unit is Unit.LOAD:
-            cycles = load_cycles(size_bytes, config, moved.rows)
-        else:
-            cycles = store_cycles(size_bytes, config, word_bytes, moved.rows)
-        return _Task(StartTransfer(unit, moved), cycles, after)
+    def load(one: Load) -> _Task:
+        cycles = load_cycles(transfer_bytes(one.transfer, config), config, one.transfer.rows)
+        after = {Unit.ENGINE: one.after_job, Unit.STORE: one.after_store}
+        return _Task(StartTransfer(Unit.LOAD, one.transfer), cycles, after)
+
+    def store(one: Store) -> _Task:
+        size_bytes = transfer_bytes(one.transfer, config)
+        cycles = store_cycles(size_bytes, config, config.amem_word_bytes, one.transfer.rows)
+        return _Task(StartTransfer(Unit.STORE, one.transfer), cycles, {Unit.ENGINE: one.after_job})
 
     def can_start(unit: Unit) -> bool:
         if unit in end_cycles or ended[unit] == len(tasks[unit]):
@@ -69,11 +69,8 @@ def schedule(
             _Task(StartEngine(job.imem_word), cycles, {Unit.LOAD: job.after_load, Unit.STORE: job.after_store})
             for job, cycles in zip(jobs, job_cycles, strict=True)
         ],
-        Unit.LOAD: [
-            transfer(Unit.LOAD, one.transfer, {Unit.ENGINE: one.after_job, Unit.STORE: one.after_store})
-            for one in loads
-        ],
-        Unit.STORE: [transfer(Unit.STORE, one.transfer, {Unit.ENGINE: one.after_job}) for one in stores],
+        Unit.LOAD: list(map(load, loads)),
+        Unit.STORE: list(map(store, stores)),
     }
     ended = dict.fromkeys(tasks, 0)  # how many tasks of each unit the driver has waited for
     end_cycles: dict[Unit, int] = {}  # of the units that are busy

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tlm.compiler.checks import check_parts
-from tlm.compiler.places import tensor_plane_words
+from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
 from tlm.network.network import Network
@@ -46,6 +46,7 @@ class Liveness:
     Attributes:
         consumers: tensor -> layers that read it, as input or residual, in order; the same one twice if both.
         produced: tensor -> its layer; -1 for the network's input.
+        live: for each layer, and for the end, the tensors that exist before it and are read by it or later ones.
     """
 
     def __init__(self, network: Network) -> None:
@@ -59,7 +60,7 @@ class Liveness:
         for name in self.consumers:
             for layer in range(self.produced[name] + 1, self.last_use(name) + 1):
                 live[layer].add(name)
-        self._live = tuple(map(frozenset, live))
+        self.live = tuple(map(frozenset, live))
 
     def last_use(self, tensor: str) -> int:
         """Last layer that reads it; -1 if none does."""
@@ -69,10 +70,6 @@ class Liveness:
         """First layer from ``layer`` on that reads it; beyond all layers if none does."""
         return next((index for index in self.consumers[tensor] if index >= layer), len(self.network.layers))
 
-    def live(self, layer: int) -> frozenset[str]:
-        """Tensors that exist before a layer and are read by it or later ones."""
-        return self._live[layer]
-
     def inputs(self, first: int, last: int) -> list[str]:
         """Tensors that layers first .. last read and do not make, in the order of their first use."""
         names = (name for index in range(first, last + 1) for name in reads(self.network, index))
@@ -80,8 +77,7 @@ class Liveness:
 
     def closed(self, first: int, last: int) -> bool:
         """Whether all that layers first .. last make, but for the last tensor, is read by them alone."""
-        names = [layer.name for layer in self.network.layers[first:last]]
-        return all(self.consumers[name] and self.consumers[name][-1] <= last for name in names)
+        return all(0 <= self.last_use(layer.name) <= last for layer in self.network.layers[first:last])
 
     def is_piecewise(self, first: int, last: int, tensor: str, own_inputs: bool) -> bool:
         """Whether each part of layer ``last`` needs only its own channels of a tensor that first .. last read.
@@ -90,7 +86,9 @@ class Liveness:
         alone and whose parts read different channels.
 
         Args:
-            own_inputs: whether the parts of layer ``last`` do.
+            first, last: layers that run together.
+            tensor: which is read.
+            own_inputs: whether the parts of layer ``last`` read different channels.
         """
         if sum(first <= index <= last for index in self.consumers[tensor]) != 1:
             return False
@@ -101,30 +99,26 @@ class Liveness:
 def reads(network: Network, index: int) -> Iterator[str]:
     """Tensors that a layer reads: its input, then its residual."""
     layer = network.layers[index]
-    yield network.input_of(layer).name
+    yield network.inputs[layer.name]
     if layer.residual is not None:
         yield layer.residual
 
 
-def check_segments(network: Network, lanes: int, grain: int, segments: Sequence[Segment]) -> None:
+def check_segments(work: Workload, segments: Sequence[Segment]) -> None:
     """Check segments that come from a file.
-
-    Args:
-        grain: AMem words at which a load can begin.
 
     Raises:
         CompileError: they are not all layers in order, or cut where no load can begin, or cut into too many bands.
     """
-    following, parts = 0, 0
+    layers, following, parts = work.network.layers, 0, 0
     for segment in segments:
-        if segment.first != following or not segment.first <= segment.last < len(network.layers):
+        if segment.first != following or not segment.first <= segment.last < len(layers):
             raise CompileError(f"network: layers {segment.first} to {segment.last} are no segment of it here")
-        tiles = tensor_plane_words(network.tensors[network.layers[segment.last].name], lanes)
-        cut = segment.tiles_per_band
-        if cut < 1 or (cut < tiles and cut % grain) or (segment.most_groups or 1) < 1:
+        tiles, cut = work.plane_words[layers[segment.last].name], segment.tiles_per_band
+        if cut < 1 or (cut < tiles and cut % work.grain) or (segment.most_groups or 1) < 1:
             raise CompileError(f"network: layers {segment.first} to {segment.last} cannot be cut as said")
         following = segment.last + 1
         parts += -(-tiles // cut) * (following - segment.first)
         check_parts(parts)
-    if following != len(network.layers):
+    if following != len(layers):
         raise CompileError(f"network: layers from {following} on are in no segment")

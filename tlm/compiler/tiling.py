@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tlm.chip.config import ChipConfig, allowed_range
+from tlm.chip.config import allowed_range
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS
-from tlm.compiler.weights import LayerWeights
+from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
-from tlm.network.layers import Layer, MaxPool2d
+from tlm.network.layers import MaxPool2d
 
 WHOLE = 1
 
@@ -29,12 +30,11 @@ class GroupRange:
     """Parameter and pattern words; header and END not counted."""
 
 
-def split_groups(
-    layer: Layer, weights: LayerWeights, config: ChipConfig, share: int = WHOLE, most: int | None = None
-) -> list[GroupRange]:
+def split_groups(work: Workload, index: int, share: int = WHOLE, most: int | None = None) -> tuple[GroupRange, ...]:
     """The groups of one layer in as few ranges as the memories allow.
 
     Args:
+        work, index: the layer.
         share: ranges take at most this fraction (1/share) of WMem and IMem, so that the next ones can be loaded while
             the present one computes. :data:`WHOLE`: a layer that fits the memories is one range, another is cut into
             ranges of at most half of them. Where a single group needs more, ranges are single groups.
@@ -43,23 +43,43 @@ def split_groups(
     Raises:
         CompileError: one group alone does not fit.
     """
-    sizes = [_group_size(g, layer, weights, config.columns) for g in range(weights.groups)]
-    limits = (config.wmem_words, config.imem_words - BANDED_HEADER_WORDS - 1)
+    layer, weights, columns = work.network.layers[index], work.weights[index], work.config.columns
+    channels = [min(columns, layer.out_channels - group * columns) for group in range(weights.groups)]
+    instructions = [own + len(patterns) for own, patterns in zip(channels, weights.patterns, strict=True)]
+    sizes = list(zip(weights.word_counts, instructions, strict=True))
+    limits = (work.config.wmem_words, work.config.imem_words - BANDED_HEADER_WORDS - 1)
     for group, size in enumerate(sizes):
         for needed, limit, memory in zip(size, limits, ("wmem", "imem"), strict=True):
             if needed > limit:
                 raise CompileError(
-                    f"layer {layer.name!r}: group {group} of {config.columns} output channels needs {needed} "
+                    f"layer {layer.name!r}: group {group} of {columns} output channels needs {needed} "
                     f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
-                    f"{_remedy(memory, needed, size[1] - weights.pattern_counts[group] > limit)}"
+                    f"{_remedy(memory, needed, channels[group] > limit)}"
                 )
     most = 1 if weights.channels is not None else most or len(sizes)
-    if share == WHOLE and most >= len(sizes) and all(sum(size[i] for size in sizes) <= limits[i] for i in (0, 1)):
-        counts = [len(sizes)]
-    else:
-        part = max(share, 2)
-        counts = _pack(sizes, (limits[0] // part, limits[1] // part), most)
-    return _ranges(layer, weights, sizes, counts, config.columns)
+    counts, part = [len(sizes)], max(share, 2)
+    if share > WHOLE or _greedy(sizes, limits, most) != counts:
+        counts = _even(sizes, (limits[0] // part, limits[1] // part), most)
+    ranges: list[GroupRange] = []
+    for count in counts:
+        first = ranges[-1].first + ranges[-1].count if ranges else 0
+        own, outputs = sizes[first : first + count], sum(channels[first : first + count])
+        inputs = (0, layer.in_channels) if weights.channels is None else weights.channels[first]
+        if isinstance(layer, MaxPool2d):
+            inputs = first * columns, first * columns + outputs
+        ranges.append(
+            GroupRange(
+                first=first,
+                count=count,
+                first_channel=first * columns,
+                channels=outputs,
+                first_in_channel=inputs[0],
+                in_channels=inputs[1] - inputs[0],
+                weight_words=sum(words for words, _ in own),
+                instruction_words=sum(words for _, words in own),
+            )
+        )
+    return tuple(ranges)
 
 
 def _remedy(memory: str, needed: int, by_parameters: bool) -> str:
@@ -72,60 +92,21 @@ def _remedy(memory: str, needed: int, by_parameters: bool) -> str:
     return f"{prune}{fewer}{' or enlarge the memory' if needed < most else ''}"
 
 
-def _group_size(group: int, layer: Layer, weights: LayerWeights, columns: int) -> tuple[int, int]:
-    """WMem words and IMem words of a group."""
-    channels = min(columns, layer.out_channels - group * columns)
-    return weights.word_counts[group], channels + weights.pattern_counts[group]
-
-
-def _pack(sizes: list[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
+def _even(sizes: Sequence[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
     """Numbers of consecutive groups, each within the limits or a single group, as even as their least number allows."""
-    counts = _greedy(sizes, limits, most)
-    least = len(counts)
-    for even_most in range(-(-len(sizes) // least), most + 1):
-        even = _greedy(sizes, limits, even_most)
-        if len(even) == least:
-            return even
-    return counts
+    least = len(_greedy(sizes, limits, most))
+    attempts = (_greedy(sizes, limits, fewer) for fewer in range(-(-len(sizes) // least), most + 1))
+    return next(counts for counts in attempts if len(counts) == least)
 
 
-def _greedy(sizes: list[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
+def _greedy(sizes: Sequence[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
     counts: list[int] = []
-    used = (0, 0)
+    words = instructions = 0
     for size in sizes:
-        total = (used[0] + size[0], used[1] + size[1])
-        if counts and counts[-1] < most and total[0] <= limits[0] and total[1] <= limits[1]:
+        words, instructions = words + size[0], instructions + size[1]
+        if counts and counts[-1] < most and words <= limits[0] and instructions <= limits[1]:
             counts[-1] += 1
-            used = total
         else:
             counts.append(1)
-            used = size
+            words, instructions = size
     return counts
-
-
-def _ranges(
-    layer: Layer, weights: LayerWeights, sizes: list[tuple[int, int]], counts: list[int], columns: int
-) -> list[GroupRange]:
-    ranges, first = [], 0
-    for count in counts:
-        own = sizes[first : first + count]
-        first_channel = first * columns
-        channels = min(count * columns, layer.out_channels - first_channel)
-        if isinstance(layer, MaxPool2d):
-            inputs = first_channel, first_channel + channels
-        else:
-            inputs = (0, layer.in_channels) if weights.channels is None else weights.channels[first]
-        ranges.append(
-            GroupRange(
-                first=first,
-                count=count,
-                first_channel=first_channel,
-                channels=channels,
-                first_in_channel=inputs[0],
-                in_channels=inputs[1] - inputs[0],
-                weight_words=sum(size[0] for size in own),
-                instruction_words=sum(size[1] for size in own),
-            )
-        )
-        first += count
-    return ranges

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import PAYLOAD_BITS
 from tlm.chip.format.packing import pack_nibbles
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import Conv2d, Layer, MaxPool2d
+
+_APART_CYCLES = 32
+"""Rough cost of one more layer, beside its parameters: header, emptying, the requantiser's depth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +28,8 @@ class LayerWeights:
     """How many words each group has."""
     step_counts: tuple[int, ...]
     """Steps of a pass of each group: its words, or the taps of its channels in pooling."""
-    patterns: npt.NDArray[np.uint64]
-    """60-bit payloads of the pattern words, (groups, patterns per group); behind a group's last one 0."""
-    pattern_counts: tuple[int, ...]
-    """How many pattern words each group has."""
+    patterns: tuple[npt.NDArray[np.uint64], ...]
+    """For each group the 60-bit payloads of its pattern words."""
     channels: tuple[tuple[int, int], ...] | None = None
     """First input channel and the one behind the last that each group's patterns speak of, where every group runs as a
     layer of its own; None: all channels, and groups may run together."""
@@ -43,42 +46,45 @@ class LayerWeights:
 
     def sequencer_cycles(self, group: int) -> int:
         """S of a pass of a group if every fetch takes one cycle: its steps, and one for each empty pattern word."""
-        patterns = self.patterns[group, : self.pattern_counts[group]]
+        patterns = self.patterns[group]
         return self.step_counts[group] + len(patterns) - int(np.count_nonzero(patterns))
 
 
-def pack_layer(layer: Layer, columns: int, tiles: int, large: bool) -> LayerWeights:
-    """Pack what a layer needs in WMem and IMem on an array of so many columns.
+def pack_layer(layer: Layer, config: ChipConfig, tiles: int, input_words: int) -> LayerWeights:
+    """Pack what a layer needs in WMem and IMem.
 
     The groups of a depth-wise or grouped convolution see only some input channels. Each can run as a layer of its own
     on these; that saves the cycle that each pattern word of other channels takes in every pass, and costs a header, and
-    the emptying of pipeline and requantiser once more.
+    the emptying of pipeline and requantiser once more. It also makes small parts, if the input may not fit AMem whole,
+    or the patterns of all its channels not IMem.
 
     Args:
+        layer, config: what to pack for what.
         tiles: of the output.
-        large: the input may not fit AMem whole, or the patterns of all its channels not IMem, so that parts had better
-            need only some of them.
+        input_words: AMem words of the whole input.
     """
     if isinstance(layer, MaxPool2d):
-        return _pooling(layer, columns)
-    if layer.groups > 1:
-        apart = pack_weights(layer, columns, apart=True)
-        if large:
-            return apart
-        together = pack_weights(layer, columns)
-        saved = sum(together.sequencer_cycles(g) - apart.sequencer_cycles(g) for g in range(apart.groups))
-        return apart if saved * tiles > apart.groups * (_APART_CYCLES + columns) else together
-    return pack_weights(layer, columns)
+        return _pooling(layer, config.columns)
+    if layer.groups == 1:
+        return pack_weights(layer, config.columns)
+    apart = pack_weights(layer, config.columns, apart=True)
+    patterns = -(-layer.in_channels // (PAYLOAD_BITS // prod(layer.kernel)))
+    if input_words * 4 > config.amem_words or patterns > config.imem_words:
+        return apart
+    together = pack_weights(layer, config.columns)
+    saved = sum(together.sequencer_cycles(g) - apart.sequencer_cycles(g) for g in range(apart.groups))
+    return apart if saved * tiles > apart.groups * (_APART_CYCLES + config.columns) else together
 
 
 def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeights:
     """Cut a layer's weights into words of ``columns`` output channels.
 
     Args:
+        layer: whose weights.
+        columns: of the array.
         apart: patterns speak only of the input channels that their group sees.
     """
-    taps = layer.kernel[0] * layer.kernel[1]
-    words, counts, spans, valid = [], [], [], []
+    words, counts, spans, patterns = [], [], [], []
     for first in range(0, layer.out_channels, columns):
         block, channel = _block(layer, first, min(first + columns, layer.out_channels))
         own = block.reshape(len(block), -1)
@@ -89,28 +95,10 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         words.append(pack_nibbles(np.ascontiguousarray(chosen.T)))
         counts.append(int(kept.sum()))
         spans.append((channel, channel + block.shape[1]))
-        valid.append(kept.reshape(-1, taps))
-    width = max(len(seen) for seen in valid) if apart else layer.in_channels
-    patterns = []
-    for seen, (channel, _) in zip(valid, spans, strict=True):  # one by one: together their bits would take gigabytes
-        first = 0 if apart else channel
-        placed = np.zeros((1, width, taps), bool)
-        placed[0, first : first + len(seen)] = seen
-        patterns.append(_patterns(placed))
-    per_word = PAYLOAD_BITS // taps
-    pattern_counts = tuple(-(-(len(seen) if apart else width) // per_word) for seen in valid)
-    return LayerWeights(
-        tuple(words),
-        tuple(counts),
-        tuple(counts),
-        np.concatenate(patterns),
-        pattern_counts,
-        tuple(spans) if apart else None,
-    )
-
-
-_APART_CYCLES = 32
-"""Rough cost of one more layer, beside its parameters: header, emptying, the requantiser's depth."""
+        seen = kept.reshape(block.shape[1], -1)
+        before, behind = (0, 0) if apart else (channel, layer.in_channels - spans[-1][1])
+        patterns.append(_patterns(np.pad(seen, ((before, behind), (0, 0)))))
+    return LayerWeights(tuple(words), tuple(counts), tuple(counts), tuple(patterns), tuple(spans) if apart else None)
 
 
 def _block(layer: Conv2d, first: int, end: int) -> tuple[Int8Array, int]:
@@ -120,36 +108,26 @@ def _block(layer: Conv2d, first: int, end: int) -> tuple[Int8Array, int]:
     outputs, inputs = layer.out_channels // layer.groups, layer.in_channels // layer.groups
     lowest, highest = first // outputs, (end - 1) // outputs
     block = np.zeros((end - first, (highest - lowest + 1) * inputs, *layer.kernel), np.int8)
-    for group in range(lowest, highest + 1):
-        rows = slice(max(first, group * outputs), min(end, (group + 1) * outputs))
-        channels = slice((group - lowest) * inputs, (group - lowest + 1) * inputs)
-        block[rows.start - first : rows.stop - first, channels] = layer.weights[rows]
+    for output in range(first, end):
+        channel = (output // outputs - lowest) * inputs
+        block[output - first, channel : channel + inputs] = layer.weights[output]
     return block, lowest * inputs
 
 
 def _pooling(layer: MaxPool2d, columns: int) -> LayerWeights:
     """All taps of each group's own channels; no weights."""
-    taps, channels = layer.kernel[0] * layer.kernel[1], layer.out_channels
-    groups, per_word = -(-channels // columns), PAYLOAD_BITS // taps
-    own = [min(columns, channels - group * columns) for group in range(groups)]
-    valid = np.arange(own[0])[None, :, None] < np.array(own)[:, None, None]
-    return LayerWeights(
-        words=(b"",) * groups,
-        word_counts=(0,) * groups,
-        step_counts=tuple(count * taps for count in own),
-        patterns=_patterns(np.repeat(valid, taps, axis=2)),
-        pattern_counts=tuple(-(-count // per_word) for count in own),
-    )
+    taps, channels = prod(layer.kernel), layer.out_channels
+    own = [min(columns, channels - first) for first in range(0, channels, columns)]
+    patterns = tuple(_patterns(np.ones((count, taps), bool)) for count in own)
+    return LayerWeights((b"",) * len(own), (0,) * len(own), tuple(count * taps for count in own), patterns)
 
 
 def _patterns(valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """Bit ``(c mod K) * taps + s`` of pattern word ``c // K``."""
-    groups, channels, taps = valid.shape
+    """Bit ``(c mod K) * taps + s`` of pattern word ``c // K`` where tap s of channel c is valid, (C, taps)."""
+    channels, taps = valid.shape
     per_word = PAYLOAD_BITS // taps
-    words = -(-channels // per_word)
-    bits = np.zeros((groups, words * per_word, taps), np.uint64)
-    bits[:, :channels] = valid
-    position = np.arange(per_word * taps, dtype=np.uint64).reshape(per_word, taps)
-    shifted = np.left_shift(bits.reshape(groups, words, per_word, taps), position)
-    patterns: npt.NDArray[np.uint64] = np.bitwise_or.reduce(shifted.reshape(groups, words, -1), axis=2)
+    bits = np.zeros((-(-channels // per_word) * per_word, taps), np.uint64)
+    bits[:channels] = valid
+    position = np.arange(per_word * taps, dtype=np.uint64)
+    patterns: npt.NDArray[np.uint64] = np.bitwise_or.reduce(bits.reshape(-1, per_word * taps) << position, axis=1)
     return patterns

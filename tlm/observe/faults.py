@@ -10,8 +10,8 @@ from functools import partial
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
+from tlm.compiler.jobs import transfer_bytes
 from tlm.compiler.program import Program
-from tlm.compiler.transfer_uses import transfer_bytes
 from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.core.kernel import Activity

@@ -1,0 +1,52 @@
+"""What is compiled: a network, the chip, the packed weights, and its tensors in the chip's words."""
+
+from __future__ import annotations
+
+from tlm.chip.config import ChipConfig
+from tlm.compiler.checks import check_accumulators, check_memory, check_planes
+from tlm.compiler.places import Window, planes_per_channel, tensor_plane_words, tensor_planes, tensor_words
+from tlm.compiler.weights import pack_layer
+from tlm.network.layers import Conv2d, Layer
+from tlm.network.network import Network
+
+
+class Workload:
+    """A network for a chip.
+
+    Attributes:
+        grain: AMem words from one to the next at which a load can begin; transfers start at multiples of the bus width.
+        per_channel: tensor -> planes of a channel: 1, or 6 for accumulator output.
+        planes: tensor -> all its planes.
+        plane_words: tensor -> AMem words of a plane, as many as tiles of the layer that makes it.
+        words: tensor -> AMem words of all of it.
+        weights: packed, of each layer.
+
+    Raises:
+        CompileError: an accumulator could overflow, or a number fits no instruction or not the off-chip memory.
+    """
+
+    def __init__(self, network: Network, config: ChipConfig) -> None:
+        for layer in network.layers:
+            if isinstance(layer, Conv2d):
+                check_accumulators(layer, network.input_of(layer).signed)
+        check_planes(network, config.lanes)
+        check_memory(network, config)
+        self.network, self.config = network, config
+        self.grain = max(1, config.bus_bytes // config.amem_word_bytes)
+        tensors = network.tensors.items()
+        self.per_channel = {name: planes_per_channel(tensor) for name, tensor in tensors}
+        self.planes = {name: tensor_planes(tensor) for name, tensor in tensors}
+        self.plane_words = {name: tensor_plane_words(tensor, config.lanes) for name, tensor in tensors}
+        self.words = {name: tensor_words(tensor, config.lanes) for name, tensor in tensors}
+        self.weights = [
+            pack_layer(layer, config, self.plane_words[layer.name], self.words[network.input_of(layer).name])
+            for layer in network.layers
+        ]
+
+    def group_slots(self, layer: Layer) -> int:
+        """Output planes that a whole group of a layer writes."""
+        return min(self.config.columns, layer.out_channels) * self.per_channel[layer.name]
+
+    def whole(self, tensor: str) -> Window:
+        """All of a tensor."""
+        return Window(tensor, 0, self.planes[tensor], 0, self.plane_words[tensor])
