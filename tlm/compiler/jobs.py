@@ -122,6 +122,8 @@ class JobPlanner:
         self._uses_left: Counter[int] = Counter()
         self._open: list[int] = []
         """Tags of the parts of the job that is being put together."""
+        self._wanted: dict[int, Part] = {}
+        """Key of weight words that they use -> the first of these parts."""
         self._cycles_before = 0
         """Compute cycles of the last job that was closed."""
         self._fills: list[Fill] = []
@@ -144,7 +146,9 @@ class JobPlanner:
                 self._close()
             match operation:
                 case Run():
+                    part = self._parts[operation.moment]
                     self._open.append(operation.moment)
+                    self._wanted.setdefault(self._key_of(part), part)
                 case Fill():
                     self._fills.append(operation)
                 case Drain():
@@ -163,20 +167,21 @@ class JobPlanner:
         It also does if all that the job then needs can be loaded while the job before it runs and is a small part of
         WMem and IMem, so that the next jobs' words have room beside it.
         """
-        config, part = self._config, self._parts[tag]
-        before = [self._parts[one] for one in self._open]
-        together = [*before, part]
-        blocks = {self._key_of(one): one.weight_words for one in together}
-        weights, instructions = sum(blocks.values()), sum(one.instruction_words for one in together) + 1
-        if not before or weights > config.wmem_words or instructions > config.imem_words:
+        if not self._open:
             return False
-        missing = {key: words for key, words in blocks.items() if self._wmem.find(key) is None}
+        config, part = self._config, self._parts[tag]
+        wanted = {self._key_of(part): part, **self._wanted}
+        weights = sum(one.weight_words for one in wanted.values())
+        instructions = sum(self._parts[one].instruction_words for one in (*self._open, tag)) + 1
+        if weights > config.wmem_words or instructions > config.imem_words:
+            return False
+        missing = [one for key, one in wanted.items() if self._wmem.find(key) is None]
         own = part.instruction_words * config.imem_word_bytes
-        if self._key_of(part) in missing.keys() - set(map(self._key_of, before)):
-            own += part.weight_words * config.wmem_word_bytes
+        own += sum(one.weight_words for one in missing if one is part) * config.wmem_word_bytes
         if load_cycles(own, config) <= restart_cycles(config):
             return True
-        total = sum(missing.values()) * config.wmem_word_bytes + instructions * config.imem_word_bytes
+        missing_words = sum(one.weight_words for one in missing)
+        total = missing_words * config.wmem_word_bytes + instructions * config.imem_word_bytes
         small = _SMALL * weights <= config.wmem_words and _SMALL * instructions <= config.imem_words
         return small and not self._fills and load_cycles(total, config) <= self._cycles_before
 
@@ -231,11 +236,9 @@ class JobPlanner:
 
     def _place_weights(self, parts: Sequence[Part]) -> tuple[Transfer | None, list[int], list[bool]]:
         """Weights that are not there yet, side by side: their load, each part's first WMem word, which are loaded."""
-        wanted: dict[int, Part] = {}
-        for part in parts:
-            self._uses_left[self._key_of(part)] -= 1
-            if part.weight_words:
-                wanted.setdefault(self._key_of(part), part)
+        self._uses_left.subtract(map(self._key_of, parts))
+        wanted = {key: part for key, part in self._wanted.items() if part.weight_words}
+        self._wanted = {}
         missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
         transfer = None
         if missing:
