@@ -191,34 +191,27 @@ class Planner:
         if segment.keep_output and not frame.overlays:
             words += self._work.words[output]
         elif not frame.overlays:
-            moving += extent.largest[output] * self._part_planes(segment)
+            moving += extent.largest[output] * self._largest_part(segment.last, segment.most_groups)[0]
         return words + moving * (2 if segment.double else 1) <= self._budget
 
     def _stream_planes(self, segment: Segment, name: str) -> int:
         """Planes of a streamed tensor that are there at the same time."""
         if not self._is_piecewise(segment, name):
             return self._work.planes[name]
-        if name == self._layers[segment.last].residual:
-            return self._part_planes(segment)
-        return self._part_inputs(segment.last, segment.most_groups)
+        outputs, inputs = self._largest_part(segment.last, segment.most_groups)
+        return outputs if name == self._layers[segment.last].residual else inputs
 
     def _is_piecewise(self, segment: Segment, name: str) -> bool:
         return self._live.is_piecewise(segment.first, segment.last, name, self._costs[segment.last].own_inputs)
 
-    def _part_planes(self, segment: Segment) -> int:
-        """Planes of the output that the largest part of the last layer writes."""
-        channels = max(one.channels for one in self._costs[segment.last].ranges)
-        if segment.most_groups is not None:
-            channels = min(channels, segment.most_groups * self._work.config.columns)
-        return channels * self._work.per_channel[self._layers[segment.last].name]
-
-    def _part_inputs(self, index: int, most_groups: int | None) -> int:
-        """Input planes that the largest part of a layer reads, if each reads its own."""
+    def _largest_part(self, index: int, most_groups: int | None) -> tuple[int, int]:
+        """Planes that the largest part of a layer writes, and reads if each part reads its own."""
         ranges = self._costs[index].ranges
-        channels = max(one.in_channels for one in ranges)
-        if most_groups is not None and max(one.count for one in ranges) > 1:  # pooling: as many as outputs
-            channels = min(channels, most_groups * self._work.config.columns)
-        return channels
+        outputs, inputs = max(one.channels for one in ranges), max(one.in_channels for one in ranges)
+        if most_groups is not None and max(one.count for one in ranges) > 1:  # pooling: as many inputs as outputs
+            limit = most_groups * self._work.config.columns
+            outputs, inputs = min(outputs, limit), min(inputs, limit)
+        return outputs * self._work.per_channel[self._layers[index].name], inputs
 
     def _extent(self, segment: Segment, size: int) -> _Extent:
         first, last = segment.first, segment.last
@@ -247,14 +240,19 @@ class Planner:
             parts = sum(-(-one.count // (limit or one.count)) for one in costs.ranges) * extent.bands
             compute += extent.total[name] * costs.pass_cycles + parts * costs.part_cycles
         weights = self._weight_cycles(segment, extent.bands)
-        reads_in = sum(self._stream_cycles(name, extent) for name in segment.stream)
+        reads_in = writes = 0
+        for name in segment.stream:
+            size_bytes, rows = self._moved(name, extent)
+            reads_in += load_cycles(size_bytes, config, rows)
+        if not segment.keep_output:
+            size_bytes, rows = self._moved(self._layers[segment.last].name, extent)
+            writes = store_cycles(size_bytes, config, config.amem_word_bytes, rows)
         ranges = len(self._costs[segment.last].ranges)
         if segment.first == segment.last and extent.bands > 1 and ranges > 1:
             once = self._weight_cycles(segment, 1)
             if once + reads_in * ranges < weights + reads_in:
                 segment = replace(segment, weights_outer=True)
                 weights, reads_in = once, reads_in * ranges
-        writes = 0 if segment.keep_output else self._store_cycles(self._layers[segment.last].name, extent)
         if segment.double:
             cost = max(compute, reads_in + weights, writes) + (reads_in + writes) / extent.bands
         else:
@@ -271,14 +269,10 @@ class Planner:
         instructions = sum(one.instruction_bytes for one in self._costs[layers])
         return load_cycles(words * config.wmem_word_bytes * times + instructions * bands, config)
 
-    def _stream_cycles(self, name: str, extent: _Extent) -> int:
-        config, rows = self._work.config, self._work.planes[name] * extent.bands
-        return load_cycles(extent.total[name] * self._work.planes[name] * config.amem_word_bytes, config, rows)
-
-    def _store_cycles(self, name: str, extent: _Extent) -> int:
-        config, rows = self._work.config, self._work.planes[name] * extent.bands
-        size_bytes = extent.total[name] * self._work.planes[name] * config.amem_word_bytes
-        return store_cycles(size_bytes, config, config.amem_word_bytes, rows)
+    def _moved(self, name: str, extent: _Extent) -> tuple[int, int]:
+        """Bytes and rows that transfers of all windows of a tensor move."""
+        planes = self._work.planes[name]
+        return extent.total[name] * planes * self._work.config.amem_word_bytes, planes * extent.bands
 
     # -- refusal --------------------------------------------------------------------------------------------------
 
@@ -287,7 +281,7 @@ class Planner:
         lanes, amem_words = work.config.lanes, work.config.amem_words
         source, alone = work.network.inputs[layer.name], Segment(index, index, work.grain)
         rows = self._extent(alone, work.grain).largest[source]
-        channels = self._part_inputs(index, 1) if self._is_piecewise(alone, source) else work.planes[source]
+        channels = self._largest_part(index, 1)[1] if self._is_piecewise(alone, source) else work.planes[source]
         band_words = min(work.grain, work.plane_words[layer.name])
         of_output = work.group_slots(layer) * band_words
         over = ", which lies over the residual's" if layer.residual not in (None, source) else ""
