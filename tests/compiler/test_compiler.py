@@ -18,7 +18,7 @@ from strategies import cases, random_weights
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.driver import StartEngine, StartTransfer, Unit, Wait
+from tlm.chip.format.driver import SramName, StartEngine, StartTransfer, Unit, Wait
 from tlm.compiler.parts import Part
 from tlm.compiler.program import Program
 from tlm.compiler.segments import Liveness
@@ -188,6 +188,35 @@ def test_loads_overlap_the_computation_where_two_parts_fit() -> None:
 
 
 # -- the program ------------------------------------------------------------------------------------------------------
+
+
+@examples(60)
+@given(networks(), chips(), SMALL_MEMORIES)
+def test_each_transfer_knows_its_parts(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
+    """Loads belong to the parts that use them first, stores to the last part that wrote the tensor before them."""
+    program = compiled(case, chip, memories)
+    parts, config = list(enumerate(program.parts)), program.config
+    for load, uses in zip(program.loads, program.load_uses, strict=True):
+        job = program.jobs[load.job]
+        if load.tensor is not None:
+            readers = [tag for tag, part in parts if load.tensor in tensors_read(part) and tag >= job.parts[0]]
+            assert uses == {readers[0]: load.transfer.rows * load.transfer.row_words * config.amem_word_bytes}
+        elif load.transfer.sram is SramName.IMEM:
+            sizes = {tag: program.parts[tag].instruction_words for tag in job.parts}
+            sizes[job.parts[-1]] += 1
+            assert uses == {tag: words * config.imem_word_bytes for tag, words in sizes.items()}
+        else:
+            loaded = [tag for tag, own in zip(job.parts, job.loads_weights, strict=True) if own]
+            assert uses == {tag: program.parts[tag].weight_words * config.wmem_word_bytes for tag in loaded}
+            assert sum(uses.values()) == load.transfer.row_words * config.wmem_word_bytes
+    for store, uses in zip(program.stores, program.store_uses, strict=True):
+        last = program.jobs[store.after_job].parts[-1]
+        writers = [tag for tag, part in parts if part.output.window.tensor == store.tensor and tag <= last]
+        assert uses == {writers[-1]: store.transfer.rows * store.transfer.row_words * config.amem_word_bytes}
+
+
+def tensors_read(part: Part) -> set[str]:
+    return {place.window.tensor for place in (part.source, part.residual) if place is not None}
 
 
 @examples(20)
