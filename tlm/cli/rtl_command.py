@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.rtl.build import require
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
-from tlm.hardware.verilog import design
+from tlm.hardware.recording import record
+from tlm.hardware.testbench import testbench
+from tlm.hardware.verilog import TOP, design
 from tlm.results.files import check_writable
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.checking import checked
@@ -41,12 +45,27 @@ def _chip(overrides: list[str]) -> ChipConfig:
 
 def _export(chip: ChipConfig, job: Job | None, output: Path) -> None:
     """Write the design and, with a job, its testbench; say how to simulate it."""
-    directory, stem = (output.parent, output.stem) if output.suffix == ".v" else (output, "engine")
-    names = [f"{stem}.v", f"{stem}_srams.v"]
-    check_writable(directory, "-o", *names)
+    directory, stem = (output.parent, output.stem) if output.suffix == ".v" else (output, TOP)
+    design_names = [f"{stem}.v", f"{stem}_srams.v"]
+    bench_names = [] if job is None else [f"{stem}_tb.v", f"{stem}_tb.hex"]
+    require()
+    check_writable(directory, "-o", *design_names, *bench_names)
     with progress("writing Verilog"):
-        texts = dict(zip(names, design(chip), strict=True))
-    for name, text in texts.items():
+        texts = [*design(chip)]
+    if job is not None:
+        program = tlm.compile(job.network, chip)
+        with progress(f"recording {job.name}"):
+            texts += testbench(record(program, job.activations), chip, bench_names[1])
+    for name, text in zip(design_names + bench_names, texts, strict=True):
         with whole_file(directory / name) as file:
             file.write_text(text)
-    print(f"wrote {', '.join(str(directory / name) for name in names)}")
+    print(f"wrote {', '.join(design_names + bench_names)} in {directory}")
+    if job is None:
+        print("with a scenario, `tlm rtl` also writes a testbench")
+    else:
+        print(f"check it in that directory, with any Verilog simulator; with Icarus:\n  {_icarus(stem)}")
+
+
+def _icarus(stem: str) -> str:
+    files = f"{stem}_tb.v {stem}.v {stem}_srams.v"
+    return f"iverilog -g2005 -o {stem}_sim {files}\n  vvp -N {stem}_sim"
