@@ -62,6 +62,7 @@ def _repeated(*names: str, **options: Any) -> Argument:
 _RESULT = "result.json, or the directory that holds it"
 _NAMED = "or the name of one that `tlm list` shows"
 _SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
+_CHIP_SETTING = "change a key of chip or energy, e.g. chip.amem_banks=8 (may be repeated)"
 _SCENARIO = (
     _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}"),
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
@@ -126,6 +127,23 @@ COMMANDS = {
         "Run every combination of the values, or a sample of them, on all cores or on a Dask cluster. Each result is "
         "stored in DIR/sweep.sqlite as its point ends. The same command, or `tlm sweep DIR`, continues an interrupted "
         "sweep. Values: 1,2,4,8 or 1..9 or pass,cycle. Expressions: 'chip.amem_banks * chip.amem_words <= 65536'.",
+    ),
+    "layers": Command(
+        "run every layer of a SCALE-Sim topology file, each alone",
+        (
+            _path("table", metavar="TABLE", help="topology file (.csv) of convolutions, or of GEMMs (M, N, K)"),
+            _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_CHIP_SETTING),
+            Argument(("--density",), {"type": float, "metavar": "SHARE", "help": "keep this share of the weights"}),
+            Argument(
+                ("--word-density",),
+                {"type": float, "metavar": "SHARE", "help": "keep this share of the weight words"},
+            ),
+            _number("--seed", least=0, help="seed of weights and inputs (default: 0)"),
+            _number("--processes", help="processes on this machine (default: one per core)"),
+            _path("-o", "--output", metavar="FILE", help="write a row for each layer there (.csv)"),
+        ),
+        "Run every layer of a topology file in the format of SCALE-Sim, each alone, with seeded weights and inputs, "
+        "and compare its outputs with the golden model. docs/coming-from-scale-sim.md says what the columns mean.",
     ),
     "report": Command(
         "write one HTML file with figures and tables of a run or sweep",

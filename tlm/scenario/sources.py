@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
@@ -16,6 +16,9 @@ from tlm.scenario.catalog import named
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+
+KEY = re.compile(r"[A-Za-z_][\w\-]*(\.[\w\-]+)*")
+"""A key of a scenario, such as ``network.layers.0.kernel``."""
 
 _BARE_WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./\-]*")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
@@ -89,6 +92,21 @@ def override_source(text: str) -> Source:
         except InputError:
             raise InputError(f"--set {text}: {key!r} is not a key; {remedy}") from None
     return Source(f"--set {text}", f"{key} = {value}", data)
+
+
+def override_of(key: str, value: Any) -> dict[str, Any]:
+    """The nested table that sets one key."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A value of Python code as TOML has it: without numpy's types, and paths as texts."""
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def merged(sources: Iterable[Source]) -> dict[str, Any]:
