@@ -24,7 +24,7 @@ from tlm.scenario.sources import merged, override_source
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options ask for, with the scenario's chip."""
     if arguments.output is None:
-        raise InputError("tlm rtl: -o is missing; give a directory, or a file that ends in .v")
+        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
     job = None if arguments.scenario is None else _job(arguments.scenario, arguments.overrides)
     chip = _chip(arguments.overrides) if job is None else job.chip
     _export(chip, job, arguments.output)
@@ -48,7 +48,7 @@ def _export(chip: ChipConfig, job: Job | None, output: Path) -> None:
     directory, stem = (output.parent, output.stem) if output.suffix == ".v" else (output, TOP)
     design_names = [f"{stem}.v", f"{stem}_srams.v"]
     bench_names = [] if job is None else [f"{stem}_tb.v", f"{stem}_tb.hex"]
-    require()
+    require("`tlm rtl`")
     check_writable(directory, "-o", *design_names, *bench_names)
     with progress("writing Verilog"):
         texts = [*design(chip)]

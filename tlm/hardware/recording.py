@@ -19,6 +19,7 @@ from tlm.compiler.program import Program
 from tlm.core.errors import DriverError
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket, Phase
+from tlm.observe.faults import BitFlip
 from tlm.observe.watched import Watched
 from tlm.runs.simulate import Observer, simulate
 
@@ -107,13 +108,13 @@ def _number(payload: MemoryPayload) -> int:
     return int.from_bytes(payload.data, "little")
 
 
-def record(program: Program, activations: npt.ArrayLike, observers: Sequence[Observer] = ()) -> Recording:
+def record(program: Program, activations: npt.ArrayLike, faults: Sequence[BitFlip] = ()) -> Recording:
     """Run a program and record it, up to the driver's end or to the error that stops the driver.
 
     Args:
         program: compiled.
         activations: int array (C, H, W), the network's input.
-        observers: see :func:`tlm.simulate`.
+        faults: bits of the off-chip memory to flip; those of SRAMs would flip unseen.
 
     Raises:
         SimulationError: the engine did what no register shows, such as reading a word that nobody has written.
@@ -121,5 +122,5 @@ def record(program: Program, activations: npt.ArrayLike, observers: Sequence[Obs
     recordings: list[Recording] = []
     own: Observer = lambda watched: recordings.append(Recording(watched))  # noqa: E731
     with suppress(DriverError):  # the host has read what went wrong, and so will the testbench
-        simulate(program, activations, fidelity=Fidelity.CYCLE.value, observers=[own, *observers])
+        simulate(program, activations, fidelity=Fidelity.CYCLE.value, faults=faults, observers=[own])
     return recordings[0]

@@ -83,6 +83,7 @@ def shared_modules(rtlil: str, macros: dict[str, str]) -> str:
         macros: paths of instances that are left to somebody else -> their module.
     """
     names, contents = dict(macros), dict[str, str]()
+    known: dict[tuple[str, str], str] = {}
     ports = dict.fromkeys(macros, _MACRO_PORTS)
 
     def cell(match: re.Match[str]) -> str:
@@ -101,7 +102,11 @@ def shared_modules(rtlil: str, macros: dict[str, str]) -> str:
         for old, new in ports[path].items():
             body = re.sub(rf"\\{re.escape(old)}(?=\s)", rf"\\{new}", body)
         body = _NUMBERED.sub(r"\\\1_\2", body)
-        names[path] = next(name for name in _short_names(path) if contents.setdefault(name, body) == body)
+        alike = (next(_short_names(path)), body)
+        if alike not in known:
+            known[alike] = next(name for name in _short_names(path) if name not in contents)
+            contents[known[alike]] = body
+        names[path] = known[alike]
     return "".join(f"module \\{name}\n{body}end\n" for name, body in reversed(contents.items()))
 
 
