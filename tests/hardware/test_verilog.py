@@ -91,6 +91,7 @@ def lint(texts: Design, folder: Path) -> set[str]:
 
 HARMLESS = {
     "CASEINCOMPLETE",  # the value for all other cases stands before the case
+    "CMPCONST",  # a value of the configuration makes a comparison always true
     "DECLFILENAME",  # one file has several modules
     "PROCASSINIT",  # registers have a start value
     "UNUSEDSIGNAL",  # signals keep their names, even where others took their place

@@ -16,7 +16,7 @@ from tlm.hardware.recording import Event, Interrupt, Recording, RegisterAccess, 
 _TEMPLATE = Path(__file__).with_name("engine_tb.v")
 _LOAD, _STORE, _INTERRUPT = 1, 4, 7
 _ANSWERS = (Response.OK, Response.ADDRESS_ERROR, Response.COMMAND_ERROR, Response.BURST_ERROR)
-"""In the order of :class:`tlm.chip.rtl.registers.Answer`."""
+"""In the order of the circuit's ``Answer``."""
 _HOST = {"clk": "clk", "rst": "rst", "valid": "valid", "write": "write", "offset": "offset", "data": "host_data",
          "cycle": "cycle", "read": "read", "answer": "answer", "irq": "irq"}  # fmt: skip
 

@@ -140,12 +140,14 @@ _SRAMS_HEADER = """// Behavioural models of the engine's SRAM macros, for simula
 
 def _models(config: ChipConfig) -> Iterator[str]:
     for words, bits in sorted({_bank_size(sram, config) for sram in SramName}):
+        # a macro of one word has no address
+        pin = f"\n  input [{(words - 1).bit_length() - 1}:0] address," if words > 1 else ""
+        word = "words[address]" if words > 1 else "words[0]"
         yield f"""
 module {_macro(words, bits)} (
   input clk,
   input enable,
-  input write,
-  input [{max(words - 1, 1).bit_length() - 1}:0] address,
+  input write,{pin}
   input [{bits - 1}:0] write_data,
   output reg [{bits - 1}:0] read_data
 );
@@ -153,8 +155,8 @@ module {_macro(words, bits)} (
 
   always @(posedge clk)
     if (enable && write)
-      words[address] <= write_data;
+      {word} <= write_data;
     else if (enable)
-      read_data <= words[address];
+      read_data <= {word};
 endmodule
 """
