@@ -31,6 +31,9 @@ LAYERS: dict[str, set[str]] = {
         "tlm.core", "tlm.inputs", "tlm.network", "tlm.networks", "tlm.chip", "tlm.compiler", "tlm.observe",
         "tlm.traces", "tlm.results", "tlm.runs",
     },
+    "tlm.hardware": {
+        "tlm.core", "tlm.network", "tlm.chip", "tlm.compiler", "tlm.observe", "tlm.runs", "tlm.hardware",
+    },
 }  # fmt: skip
 """What each lower part may import; whatever is not named here stands above all of them."""
 

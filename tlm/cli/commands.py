@@ -244,6 +244,21 @@ COMMANDS = {
     ),
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
     "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
+    "rtl": Command(
+        "write the engine's circuit as Verilog, with a testbench",
+        (
+            _argument(
+                "scenario",
+                metavar="SCENARIO",
+                nargs="?",
+                help=f"scenario file (.toml), {_NAMED}: its chip and a testbench (default: the default chip alone)",
+            ),
+            *_SCENARIO[1:],
+            _path("-o", "--output", metavar="PATH", help="write to this directory (engine.v ..) or file (.v)"),
+        ),
+        "Write the engine's circuit as Verilog-2005, its SRAM macros apart. With a scenario, also write a testbench "
+        "that checks its run in any simulator (docs/rtl.md). Needs: pip install 'cartesian-tlm[rtl]'",
+    ),
     "list": Command("list the scenarios in ./scenarios and in the package"),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),

@@ -116,15 +116,15 @@ def yosys(folder: Path, *commands: str) -> None:
     _run(folder, os.environ, sys.executable, "-c", _YOSYS, *commands)
 
 
-def require() -> None:
-    """Check that the optional packages are there.
+def require(what: str = "fidelity 'rtl'") -> None:
+    """Check that the optional packages are there, which ``what`` needs.
 
     Raises:
         InputError: names what is missing.
     """
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"fidelity 'rtl' needs the Python packages {' and '.join(missing)}: {EXTRA}")
+        raise InputError(f"{what} needs the Python packages {' and '.join(missing)}: {EXTRA}")
 
 
 def _key(config: ChipConfig) -> str:

@@ -52,17 +52,23 @@ def observed(config: ChipConfig) -> Signature:
 
 
 class EngineCircuit(Component):
-    """The top of the design."""
+    """The top of the design.
 
-    def __init__(self, config: ChipConfig) -> None:
-        self.config = config
+    Args:
+        config: of the chip.
+        is_observed: whether it has the port that shows observers what happens.
+    """
+
+    def __init__(self, config: ChipConfig, is_observed: bool = True) -> None:
+        self.config, self._is_observed = config, is_observed
         registers = Registers()
         members = {name: registers.signature.members[name] for name in (*HOST, "read", "answer", "irq", "cycle")}
         for sram in SramName:
             for port in DMA_PORTS:
                 members[f"{sram.name.lower()}_{port}"] = In(port_signature(sram, config))
             members[f"{sram.name.lower()}_read"] = Out(8 * sram_size(sram, config)[1]).array(sram_banks(sram, config))
-        members["observed"] = Out(observed(config))
+        if is_observed:
+            members["observed"] = Out(observed(config))
         super().__init__(members)
         self.registers = registers
         self.srams = {sram: Sram(sram, config) for sram in SramName}
@@ -84,7 +90,8 @@ class EngineCircuit(Component):
         self._instructions(m)
         self._activations(m)
         self._results(m)
-        self._observed(m)
+        if self._is_observed:
+            self._observed(m)
         return m
 
     def _host_and_dma(self, m: Module) -> None:

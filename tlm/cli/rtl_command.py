@@ -1,0 +1,71 @@
+"""``tlm rtl``: the engine's circuit as files for other tools."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.chip.rtl.build import require
+from tlm.cli.progress import progress
+from tlm.core.errors import InputError
+from tlm.core.files import whole_file
+from tlm.hardware.recording import record
+from tlm.hardware.testbench import testbench
+from tlm.hardware.verilog import TOP, design
+from tlm.results.files import check_writable
+from tlm.scenario.catalog import find_scenario
+from tlm.scenario.checking import checked
+from tlm.scenario.loading import Job, load_scenario
+from tlm.scenario.sources import merged, override_source
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options ask for, with the scenario's chip."""
+    if arguments.output is None:
+        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
+    job = None if arguments.scenario is None else _job(arguments.scenario, arguments.overrides)
+    chip = _chip(arguments.overrides) if job is None else job.chip
+    _export(chip, job, arguments.output)
+    return 0
+
+
+def _job(scenario: str, overrides: list[str]) -> Job:
+    path = find_scenario(scenario)
+    if path.suffix == ".py":
+        raise InputError(f"{path}: is a Python script; `tlm rtl` reads scenario files (.toml)")
+    return load_scenario(path, overrides).build()
+
+
+def _chip(overrides: list[str]) -> ChipConfig:
+    sources = [override_source(text) for text in overrides]
+    return checked(merged(sources), sources).chip
+
+
+def _export(chip: ChipConfig, job: Job | None, output: Path) -> None:
+    """Write the design and, with a job, its testbench; say how to simulate it."""
+    directory, stem = (output.parent, output.stem) if output.suffix == ".v" else (output, TOP)
+    design_names = [f"{stem}.v", f"{stem}_srams.v"]
+    bench_names = [] if job is None else [f"{stem}_tb.v", f"{stem}_tb.hex"]
+    require("`tlm rtl`")
+    check_writable(directory, "-o", *design_names, *bench_names)
+    with progress("writing Verilog"):
+        texts = [*design(chip)]
+    if job is not None:
+        program = tlm.compile(job.network, chip)
+        with progress(f"recording {job.name}"):
+            texts += testbench(record(program, job.activations), chip, bench_names[1])
+    for name, text in zip(design_names + bench_names, texts, strict=True):
+        with whole_file(directory / name) as file:
+            file.write_text(text)
+    print(f"wrote {', '.join(design_names + bench_names)} in {directory}")
+    if job is None:
+        print("with a scenario, `tlm rtl` also writes a testbench")
+    else:
+        print(f"check it in that directory, with any Verilog simulator; with Icarus:\n  {_icarus(stem)}")
+
+
+def _icarus(stem: str) -> str:
+    files = f"{stem}_tb.v {stem}.v {stem}_srams.v"
+    return f"iverilog -g2005 -o {stem}_sim {files}\n  vvp -N {stem}_sim"
