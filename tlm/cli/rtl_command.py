@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.rtl.build import require
-from tlm.cli.progress import progress
+from tlm.cli.progress import progress, status_line
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.hardware.recording import record
+from tlm.hardware.synthesis import gates_record, print_gates, synthesise
 from tlm.hardware.testbench import testbench
 from tlm.hardware.verilog import TOP, design
-from tlm.results.files import check_writable
+from tlm.results.files import check_writable, json_text
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.checking import checked
 from tlm.scenario.loading import Job, load_scenario
@@ -23,12 +25,35 @@ from tlm.scenario.sources import merged, override_source
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options ask for, with the scenario's chip."""
-    if arguments.output is None:
-        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
+    _check_options(arguments)
     job = None if arguments.scenario is None else _job(arguments.scenario, arguments.overrides)
     chip = _chip(arguments.overrides) if job is None else job.chip
-    _export(chip, job, arguments.output)
+    if arguments.synth:
+        _count(chip, arguments.liberty, arguments.json)
+    else:
+        _export(chip, job, arguments.output)
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    if arguments.synth:
+        if arguments.output is not None:
+            raise InputError("-o: is not allowed with --synth; do one after the other")
+        return
+    for option in ("liberty", "json"):
+        if getattr(arguments, option):
+            raise InputError(f"--{option}: needs --synth; add it, or leave --{option} out")
+    if arguments.output is None:
+        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
+
+
+def _count(chip: ChipConfig, liberty: Path | None, as_json: bool) -> None:
+    with status_line() as show:
+        found = synthesise(chip, liberty, show)
+    if as_json:
+        sys.stdout.write(json_text(gates_record(found, chip, liberty)))
+    else:
+        print_gates(found, chip)
 
 
 def _job(scenario: str, overrides: list[str]) -> Job:
