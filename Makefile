@@ -36,11 +36,11 @@ demo: install
 
 # Tests of training need torch and those of the circuit Verilator: they are part of test-all.
 test: $(VENV)/installed-test
-	$(PYTEST) -m "not slow" --ignore=tests/training --ignore=tests/chip/rtl
+	$(PYTEST) -m "not slow" --ignore=tests/training --ignore=tests/chip/rtl --ignore=tests/hardware
 
 # What `make test` leaves out, and its random tests with all their examples.
 test-slow: $(VENV)/installed-all
-	$(PYTEST) -m "not slow" tests/training tests/chip/rtl
+	$(PYTEST) -m "not slow" tests/training tests/chip/rtl tests/hardware
 	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough
 
 test-all: test test-slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,16 @@ def test_errors_in_one_line(tmp_path: Path) -> None:
     assert "script.py: is a Python script" in complaint("script.py", "-o", "out", cwd=tmp_path)
     assert "none.toml: no such scenario" in complaint("none.toml", "-o", "out", cwd=tmp_path)
     assert files(tmp_path) == ["big.toml", "file", "script.py"]
+
+
+def test_without_amaranth(tmp_path: Path) -> None:
+    code = (
+        "import sys, importlib.util; find = importlib.util.find_spec; importlib.util.find_spec = lambda name, *rest: "
+        "None if name == 'amaranth' else find(name, *rest); "
+        "from tlm.cli import main; sys.exit(main(['rtl', '-o', 'out']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    wanted = "tlm: `tlm rtl` needs the Python packages amaranth: python -m pip install 'cartesian-tlm[rtl]'\n"
+    assert done.stderr == wanted
+    assert files(tmp_path) == []

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -182,8 +184,14 @@ COMMANDS = {
         ),
     ),
     "compare": Command(
-        "show two results side by side, with differences",
-        (_path("a", metavar="A", help=_RESULT), _path("b", metavar="B", help=_RESULT)),
+        "show results side by side, with differences",
+        (
+            _path("a", metavar="A", help=_RESULT),
+            _path("others", metavar="B", nargs="+", help="the same; several may follow"),
+            _switch("--all", "show figures that are equal, too"),
+            _switch("--json", "print all figures as JSON, and nothing else"),
+            _switch("--csv", "print all figures as CSV, a row for each"),
+        ),
     ),
     "reproduce": Command(
         "show every published figure beside the simulated one",
@@ -235,6 +243,7 @@ COMMANDS = {
         (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
     ),
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
+    "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
     "rtl": Command(
         "write the engine's circuit as Verilog, or count its gates",
         (
@@ -295,6 +304,30 @@ def parser() -> argparse.ArgumentParser:
         for argument in command.arguments:
             (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
     return top
+
+
+def check_names(argv: Sequence[str]) -> None:
+    """Nothing if the command and the long options exist.
+
+    Raises:
+        InputError: with the nearest name that does.
+    """
+    if not argv or argv[0].startswith("-"):
+        return
+    if argv[0] not in COMMANDS:
+        raise InputError(f"{argv[0]!r} is not a command; {_near(argv[0], list(COMMANDS))}, see `tlm --help`")
+    known = ["--help", *(name for one in COMMANDS[argv[0]].arguments for name in one.names if name.startswith("--"))]
+    for text in argv[1:]:
+        option = text.partition("=")[0]
+        if option == "--":
+            return
+        if option.startswith("--") and not any(name.startswith(option) for name in known):
+            raise InputError(f"{option}: no such option; {_near(option, known)}, see `tlm {argv[0]} --help`")
+
+
+def _near(text: str, names: list[str]) -> str:
+    near = get_close_matches(text, names, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:

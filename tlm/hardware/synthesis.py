@@ -24,8 +24,6 @@ from tlm.core.errors import InputError
 from tlm.hardware import netlist
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
 from tlm.hardware.verilog import macros, shared_modules
-from tlm.reproduction.published import GATES_K, LOGIC_MM2, MEMORY_MBIT
-from tlm.results.console import facts, report_console, table_of
 
 AREA_SCRIPT = "+strash;dc2;amap"
 """Of ABC: for few gates, not for short paths."""
@@ -192,38 +190,3 @@ def _figures(gates: float, flip_flops: int, path: netlist.Path) -> dict[str, obj
 def sram_bits(chip: ChipConfig) -> int:
     """Bits of all SRAM macros."""
     return sum(8 * words * word_bytes for words, word_bytes in (sram_size(sram, chip) for sram in SramName))
-
-
-def print_gates(found: Synthesis, chip: ChipConfig) -> None:
-    """A table of the blocks, and the whole beside what is published."""
-    console = report_console()
-    rows = [
-        (
-            block.name,
-            f"{block.gates:,.0f}",
-            f"{block.gates / found.gates:.1%}",
-            f"{block.flip_flops:,}",
-            f"{block.path.delay:.1f}",
-        )
-        for block in found.blocks
-    ]
-    rows.append(("total", f"{found.gates:,.0f}", "", f"{found.flip_flops:,}", f"{found.path.delay:.1f}"))
-    headings = (
-        ("block", "left"),
-        ("gates", "right"),
-        ("share", "right"),
-        ("flip-flops", "right"),
-        ("path, NAND2s", "right"),
-    )
-    console.print(table_of(headings, rows))
-    mbit = sram_bits(chip) / (1 << 20)
-    console.print(
-        facts(
-            [
-                ("gates", f"{found.gates / 1000:,.0f} k [S]; published chip: {GATES_K} k [P], in {LOGIC_MM2} mm2 [P]"),
-                ("SRAM", f"{mbit:g} Mbit [S], not in the gates; published chip: {sum(MEMORY_MBIT.values())} Mbit [P]"),
-                ("path", f"the longest: from {found.path.start} to {found.path.end}"),
-                ("gate", f"the area of {found.library.nand2} of {found.library.name}: docs/rtl.md, Gates"),
-            ]
-        )
-    )
