@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command import tlm
 from rtl_chip import CHIP
 
+from tlm.chip.config import ChipConfig
 from tlm.chip.rtl import build
 from tlm.core.errors import InputError, SimulationError
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
 from tlm.hardware.netlist import longest_path, read_blif
 from tlm.hardware.synthesis import Synthesis, gates_record, mapped, synthesise
 from tlm.hardware.verilog import shared_modules
+from tlm.reproduction.circuit import counted_gates
 
 pytest.importorskip("amaranth")
 
@@ -22,6 +25,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.rtl.mac_array import ACCUMULATOR_BITS, Column, MacArray
+
+TOLERANCE = 0.02
+"""Of the stored gates against those counted anew: other versions of Yosys differ by this much."""
 
 pytestmark = pytest.mark.skipif(not DEBIAN_FILE.exists(), reason="needs Debian's qflow-tech-osu018")
 
@@ -177,3 +183,16 @@ def test_a_small_chip_by_the_command(tmp_path: Path) -> None:
     for key in ("gates", "flip_flops"):
         assert sum(block[key] for block in record["blocks"]) == pytest.approx(record["total"][key], abs=1)
     assert f"{record['total']['gates']:,.0f}" in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_stored_gates_are_those_of_today() -> None:
+    """On failure: tlm rtl --synth --json > tlm/reproduction/gates.json; then tlm reproduce -o docs/reproduction.md."""
+    stored: dict[str, Any] = counted_gates()
+    found = gates_record(synthesise(ChipConfig()), ChipConfig())
+    assert stored["chip"] == found["chip"]
+    assert stored["liberty"] == found["liberty"]
+    ours: dict[str, Any] = found["total"]  # type: ignore[assignment]
+    assert stored["total"]["flip_flops"] == pytest.approx(ours["flip_flops"], rel=TOLERANCE)
+    assert stored["total"]["gates"] == pytest.approx(ours["gates"], rel=TOLERANCE)
+    assert [block["name"] for block in stored["blocks"]] == [block["name"] for block in found["blocks"]]  # type: ignore[attr-defined]
