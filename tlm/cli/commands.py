@@ -245,7 +245,7 @@ COMMANDS = {
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
     "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
     "rtl": Command(
-        "write the engine's circuit as Verilog, with a testbench",
+        "write the engine's circuit as Verilog, or count its gates",
         (
             _argument(
                 "scenario",
@@ -255,9 +255,13 @@ COMMANDS = {
             ),
             *_SCENARIO[1:],
             _path("-o", "--output", metavar="PATH", help="write to this directory (engine.v ..) or file (.v)"),
+            _switch("--synth", "count gates, flip-flops and the longest path of each block, with Yosys"),
+            _path("--liberty", metavar="FILE", help="standard cells for --synth (default: Debian's qflow-tech-osu018)"),
+            _switch("--json", "print what --synth counts as JSON, and nothing else"),
         ),
         "Write the engine's circuit as Verilog-2005, its SRAM macros apart. With a scenario, also write a testbench "
-        "that checks its run in any simulator (docs/rtl.md). Needs: pip install 'cartesian-tlm[rtl]'",
+        "that checks its run in any simulator. With --synth, map the circuit to standard cells and count them "
+        "(docs/rtl.md). Needs: pip install 'cartesian-tlm[rtl]'",
     ),
     "list": Command("list the scenarios in ./scenarios and in the package"),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.rtl.build import require
-from tlm.cli.progress import progress
+from tlm.cli.progress import progress, status_line
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.hardware.recording import record
+from tlm.hardware.synthesis import Synthesis, gates_record, sram_bits, synthesise
 from tlm.hardware.testbench import testbench
 from tlm.hardware.verilog import TOP, design
-from tlm.results.files import check_writable
+from tlm.reproduction.published import GATES_K, LOGIC_MM2, MEMORY_MBIT
+from tlm.results.console import facts, report_console, table_of
+from tlm.results.files import check_writable, json_text
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.checking import checked
 from tlm.scenario.loading import Job, load_scenario
@@ -23,12 +27,70 @@ from tlm.scenario.sources import merged, override_source
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options ask for, with the scenario's chip."""
-    if arguments.output is None:
-        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
+    _check_options(arguments)
     job = None if arguments.scenario is None else _job(arguments.scenario, arguments.overrides)
     chip = _chip(arguments.overrides) if job is None else job.chip
-    _export(chip, job, arguments.output)
+    if arguments.synth:
+        _count(chip, arguments.liberty, arguments.json)
+    else:
+        _export(chip, job, arguments.output)
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    if arguments.synth:
+        if arguments.output is not None:
+            raise InputError("-o: is not allowed with --synth; do one after the other")
+        return
+    for option in ("liberty", "json"):
+        if getattr(arguments, option):
+            raise InputError(f"--{option}: needs --synth; add it, or leave --{option} out")
+    if arguments.output is None:
+        raise InputError("-o: is missing; give a directory, or a file that ends in .v")
+
+
+def _count(chip: ChipConfig, liberty: Path | None, as_json: bool) -> None:
+    with status_line() as show:
+        found = synthesise(chip, liberty, show)
+    if as_json:
+        sys.stdout.write(json_text(gates_record(found, chip, liberty)))
+    else:
+        _print_gates(found, chip)
+
+
+def _print_gates(found: Synthesis, chip: ChipConfig) -> None:
+    """A table of the blocks, and the whole beside what is published."""
+    console = report_console()
+    rows = [
+        (
+            block.name,
+            f"{block.gates:,.0f}",
+            f"{block.gates / found.gates:.1%}",
+            f"{block.flip_flops:,}",
+            f"{block.path.delay:.1f}",
+        )
+        for block in found.blocks
+    ]
+    rows.append(("total", f"{found.gates:,.0f}", "", f"{found.flip_flops:,}", f"{found.path.delay:.1f}"))
+    headings = (
+        ("block", "left"),
+        ("gates", "right"),
+        ("share", "right"),
+        ("flip-flops", "right"),
+        ("path, NAND2s", "right"),
+    )
+    console.print(table_of(headings, rows))
+    mbit = sram_bits(chip) / (1 << 20)
+    console.print(
+        facts(
+            [
+                ("gates", f"{found.gates / 1000:,.0f} k [S]; published chip: {GATES_K} k [P], in {LOGIC_MM2} mm2 [P]"),
+                ("SRAM", f"{mbit:g} Mbit [S], not in the gates; published chip: {sum(MEMORY_MBIT.values())} Mbit [P]"),
+                ("path", f"the longest: from {found.path.start} to {found.path.end}"),
+                ("gate", f"the area of {found.library.nand2} of {found.library.name}: docs/rtl.md, Gates"),
+            ]
+        )
+    )
 
 
 def _job(scenario: str, overrides: list[str]) -> Job:

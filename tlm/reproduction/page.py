@@ -12,6 +12,7 @@ from rich.text import Text
 
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V
 from tlm.core.labels import Label
+from tlm.reproduction.circuit import circuit_values
 from tlm.reproduction.figures import signed_percent, table
 from tlm.reproduction.measure import ALL_TAPS, Measurements
 from tlm.reproduction.published import CAPACITY_CHANGE
@@ -38,6 +39,7 @@ def page(measured: Measurements) -> str:
         **sparse_values(measured),
         **cycle_values(measured),
         **_capacity_values(measured),
+        **circuit_values(),
         min_voltage=f"{MIN_VOLTAGE_V:g}",
         max_voltage=f"{MAX_VOLTAGE_V:g}",
     )

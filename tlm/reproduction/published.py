@@ -28,6 +28,12 @@ SPARSE_TOPS_PER_W = "26.5"
 MULTIPLIERS = 32 * 32
 """Of the MAC array [P]."""
 
+GATES_K = 746
+"""Gates of the logic, thousands [P]."""
+
+LOGIC_MM2 = "0.9"
+"""Area of the logic [P]."""
+
 MEMORY_MBIT: Mapping[str, int] = {"amem": 2, "wmem": 2, "imem": 1}
 """Memory -> capacity, Mb of 2^20 bit [P]; 5 Mb together [P]."""
 

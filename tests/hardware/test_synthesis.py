@@ -1,0 +1,198 @@
+"""Gates counted: circuits whose count is known, a block against its closed form."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command import tlm
+from rtl_chip import CHIP
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.rtl import build
+from tlm.core.errors import InputError, SimulationError
+from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
+from tlm.hardware.netlist import longest_path, read_blif
+from tlm.hardware.synthesis import Synthesis, gates_record, mapped, synthesise
+from tlm.hardware.verilog import shared_modules
+from tlm.reproduction.circuit import counted_gates
+
+pytest.importorskip("amaranth")
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib.wiring import Component, In, Out
+
+from tlm.chip.rtl.mac_array import ACCUMULATOR_BITS, Column, MacArray
+
+TOLERANCE = 0.02
+"""Of the stored gates against those counted anew: other versions of Yosys differ by this much."""
+
+pytestmark = pytest.mark.skipif(not DEBIAN_FILE.exists(), reason="needs Debian's qflow-tech-osu018")
+
+
+class Pairs(Component):
+    """NAND gates and registers, as many as it has bits."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__({"a": In(bits), "b": In(bits), "nand": Out(bits), "kept": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        kept = Signal(self.bits, reset_less=True)
+        m.d.sync += kept.eq(self.a)
+        m.d.comb += [self.nand.eq(~(self.a & self.b)), self.kept.eq(kept)]
+        return m
+
+
+class Twice(Component):
+    """Two equal modules, one behind the other."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__({"a": In(bits), "nand": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.first = first = Pairs(self.bits)
+        m.submodules.second = second = Pairs(self.bits)
+        m.d.comb += [first.a.eq(self.a), first.b.eq(self.a), second.a.eq(first.kept), second.b.eq(first.kept)]
+        m.d.comb += self.nand.eq(second.kept)
+        return m
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return read_library(DEBIAN_FILE)
+
+
+def gates_of(circuit: Component, library: Library) -> Synthesis:
+    return mapped(shared_modules(build.rtlil(CHIP, circuit, "top"), {}), DEBIAN_FILE, library)
+
+
+def test_nands_and_registers_count_exactly(library: Library) -> None:
+    (block,) = gates_of(Pairs(7), library).blocks
+    assert block.cells == {"NAND2X1": 7, "DFFPOSX1": 7}
+    assert (block.gates, block.flip_flops) == (7 * 1.0 + 7 * 4.0, 7)
+
+
+def test_what_nobody_uses_does_not_count_and_equal_blocks_count_each(library: Library) -> None:
+    found = gates_of(Twice(5), library)
+    assert [(block.name, block.cells) for block in found.blocks] == [
+        ("first", {"DFFPOSX1": 5}),
+        ("second", {"DFFPOSX1": 5}),
+        ("between blocks", {}),
+    ]
+    assert (found.gates, found.flip_flops) == (40.0, 10)
+
+
+def test_a_mac_has_an_accumulator_and_a_finished_sum(library: Library) -> None:
+    assert gates_of(Column(3), library).flip_flops == 3 * 2 * ACCUMULATOR_BITS
+
+
+def test_the_columns_of_the_array_are_equal_and_add_up(library: Library) -> None:
+    found = gates_of(MacArray(CHIP), library)
+    columns = [block for block in found.blocks if block.name.startswith("column")]
+    assert len(columns) == CHIP.columns
+    assert len({block.gates for block in columns}) == 1
+    cells = [(library.gates(cell), count) for block in found.blocks for cell, count in block.cells.items()]
+    assert found.gates == pytest.approx(sum(gates * count for gates, count in cells))
+    assert found.path.delay >= max(block.path.delay for block in found.blocks)
+
+
+def test_a_chain_of_nands_takes_their_delays(library: Library) -> None:
+    chain = [f".gate NAND2X1 A=n{at} B=n{at} Y=n{at + 1}" for at in range(9)]
+    text = "\n".join([".model top", ".inputs n0", ".outputs n9", *chain, ".end"])
+    path = longest_path(read_blif(text), "top", library)
+    assert path == (pytest.approx(9 * library.nand2_delay), "n0", "n9")
+    loop = text.replace("A=n0 B=n0", "A=n0 B=n5")
+    with pytest.raises(SimulationError, match="combinational loop"):
+        longest_path(read_blif(loop), "top", library)
+
+
+def test_delays_are_interpolated_in_the_tables(tmp_path: Path) -> None:
+    """By hand: the load is 4 x 2 = 8, half way from 6 to 10; a transition of 3 lies half way from 2 to 4."""
+    table = 'index_1 ("6, 10"); index_2 ("2, 4"); values ("10, 20", "30, 40");'
+    flat = 'index_1 ("6, 10"); index_2 ("2, 4"); values ("3, 3", "3, 3");'
+    timing = f'timing () {{ related_pin : "A B"; cell_rise (t) {{ {table} }} rise_transition (t) {{ {flat} }} }}'
+    file = tmp_path / "small.lib"
+    file.write_text(
+        "library (small) { lu_table_template (t) { variable_1 : total_output_net_capacitance;"
+        " variable_2 : input_net_transition; }"
+        " cell (N) { area : 3; pin (A) { direction : input; capacitance : 2; }"
+        f' pin (B) {{ direction : input; }} pin (Y) {{ function : "!(A*B)"; {timing} }} }}'
+        " cell (F) { area : 12; ff (q, n) { clocked_on : C; } } }"
+    )
+    small = read_library(file)
+    assert (small.nand2, small.nand2_delay, small.gates("F")) == ("N", 25.0, 4.0)
+
+
+def test_liberty_files_that_do_not_serve_end_in_one_line(tmp_path: Path) -> None:
+    whole = DEBIAN_FILE.read_text()
+    damaged = {
+        "empty": "",
+        "cut": whole[: len(whole) // 2],
+        "no library": "cell (a) { area : 1; }",
+        "no nand": whole.replace("NAND2X1", "OTHER").replace("(!(A B))", "(A B)"),
+        "no flip-flop": whole.replace("ff (", "unknown ("),
+        "numbers": whole.replace("area : 24;", "area : large;"),
+        "words": "library is here",
+    }
+    for name, text in damaged.items():
+        (tmp_path / name).write_text(text)
+        with pytest.raises(
+            InputError, match=rf"^--liberty: .*/{name} is no complete liberty file \(.+\); name another"
+        ):
+            read_library(tmp_path / name)
+    done = tlm("rtl", "--synth", "--liberty", "none.lib", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "tlm: --liberty: none.lib cannot be read (No such file or directory); "
+        "name a liberty file, or install Debian's: apt install qflow-tech-osu018\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--json", "-o", "out"], "--json: needs --synth"),
+        (["--liberty", "a.lib", "-o", "out"], "--liberty: needs --synth"),
+        (["--synth", "-o", "out"], "-o: is not allowed with --synth"),
+    ],
+)
+def test_options_that_do_not_fit(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = tlm("rtl", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"tlm: {said}")
+
+
+@pytest.mark.slow
+def test_a_small_chip_by_the_command(tmp_path: Path) -> None:
+    small = [
+        f"--set=chip.{key}={getattr(CHIP, key)}"
+        for key in ("lanes", "columns", "amem_words", "wmem_words", "imem_words")
+    ]
+    shown, printed = (tlm("rtl", "--synth", *small, *more, cwd=tmp_path) for more in ([], ["--json"]))
+    assert (shown.returncode, shown.stderr, printed.returncode, printed.stderr) == (0, "", 0, "")
+    assert all(len(line) <= 80 for line in shown.stdout.splitlines())
+    record = json.loads(printed.stdout)
+    assert record == gates_record(synthesise(CHIP), CHIP)
+    assert record["sram_bits"] == 1024 * 32 + 512 * 32 + 512 * 64
+    for key in ("gates", "flip_flops"):
+        assert sum(block[key] for block in record["blocks"]) == pytest.approx(record["total"][key], abs=1)
+    assert f"{record['total']['gates']:,.0f}" in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_stored_gates_are_those_of_today() -> None:
+    """On failure: tlm rtl --synth --json > tlm/reproduction/gates.json; then tlm reproduce -o docs/reproduction.md."""
+    stored: dict[str, Any] = counted_gates()
+    found = gates_record(synthesise(ChipConfig()), ChipConfig())
+    assert stored["chip"] == found["chip"]
+    assert stored["liberty"] == found["liberty"]
+    ours: dict[str, Any] = found["total"]  # type: ignore[assignment]
+    assert stored["total"]["flip_flops"] == pytest.approx(ours["flip_flops"], rel=TOLERANCE)
+    assert stored["total"]["gates"] == pytest.approx(ours["gates"], rel=TOLERANCE)
+    assert [block["name"] for block in stored["blocks"]] == [block["name"] for block in found["blocks"]]  # type: ignore[attr-defined]
