@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chip_cases import NetworkCase, bank_offsets, both, networks
+from chip_cases import NetworkCase, all_models, bank_offsets, both, networks
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,7 +102,7 @@ def unflipped(name: str) -> npt.NDArray[Any]:
     return Machine(PROGRAMS[name], CASES[name].activations).run()
 
 
-@both
+@all_models
 @pytest.mark.parametrize("name", CASES)
 def test_without_a_flip_the_prediction_is_the_golden_model(fidelity: str, name: str) -> None:
     golden = tlm.reference.run(CASES[name].network, CASES[name].activations)["c"]
@@ -121,7 +121,7 @@ def flip_instruction_bits(fidelity: str, name: str, words: Sequence[int], every:
     return [check_flips(fidelity, program, activations, flip) for flip in flips]
 
 
-@both
+@all_models
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
 def test_header_bits(fidelity: str, name: str) -> None:
     """Signs, sizes, bases, multiplier and padding go through the golden model, the rest must be named.
@@ -133,7 +133,7 @@ def test_header_bits(fidelity: str, name: str) -> None:
     assert sum(outcome.startswith("error:") for outcome in outcomes) > 20
 
 
-@both
+@all_models
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
 def test_parameter_pattern_and_end_bits(fidelity: str, name: str) -> None:
     words = range(5, len(PROGRAMS[name].jobs[0].instructions))
@@ -151,7 +151,7 @@ def test_every_instruction_bit(fidelity: str, name: str) -> None:
     assert outcomes.count("outputs") > 10 * len(words)
 
 
-@both
+@all_models
 @pytest.mark.parametrize("sram", [SramName.AMEM, SramName.WMEM])
 @pytest.mark.parametrize("name", CASES)
 def test_activation_and_weight_bits_in_the_off_chip_image(fidelity: str, name: str, sram: SramName) -> None:
@@ -176,7 +176,7 @@ def cycle_before_the_engine(fidelity: str, name: str) -> int:
     return layer.start_cycle - (5 + slots + 1) - 5
 
 
-@both
+@all_models
 @pytest.mark.parametrize("target", SRAMS)
 @pytest.mark.parametrize("name", CASES)
 def test_bits_of_an_sram_after_its_load(fidelity: str, name: str, target: FaultTarget) -> None:
@@ -216,7 +216,7 @@ def simple(weights: npt.NDArray[np.int8], **keys: Any) -> tuple[Network, Program
     return network, tlm.compile(network, CHIP)
 
 
-@both
+@all_models
 def test_a_cleared_pattern_bit_shifts_the_weights_behind_it(fidelity: str) -> None:
     """Taps 1..8 of channel 0 then see the weights of taps 0..7."""
     rng = np.random.default_rng(8)
@@ -235,7 +235,7 @@ def test_a_cleared_pattern_bit_shifts_the_weights_behind_it(fidelity: str) -> No
     assert found.layers["c"].steps == 8 * 2
 
 
-@both
+@all_models
 def test_a_pattern_bit_beyond_the_last_channel_is_illegal(fidelity: str) -> None:
     _, program = simple(np.ones((8, 2, 1, 1), np.int8))
     pattern_word = loaded(program, SramName.IMEM)[0] + 8 * (5 + 8)
@@ -248,7 +248,7 @@ def test_a_pattern_bit_beyond_the_last_channel_is_illegal(fidelity: str) -> None
         )
 
 
-@both
+@all_models
 def test_a_flip_after_its_last_use_changes_nothing(fidelity: str) -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
     before = tlm.simulate(program, case.activations, fidelity=fidelity)
@@ -258,7 +258,7 @@ def test_a_flip_after_its_last_use_changes_nothing(fidelity: str) -> None:
     assert after.cycles == before.cycles
 
 
-@both
+@all_models
 def test_an_output_that_changes_before_it_is_stored_is_named(fidelity: str) -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
     end_cycle = tlm.simulate(program, case.activations, fidelity=fidelity).layers["c"].end_cycle
@@ -267,7 +267,7 @@ def test_an_output_that_changes_before_it_is_stored_is_named(fidelity: str) -> N
         tlm.simulate(program, case.activations, faults=[flip], fidelity=fidelity)
 
 
-@both
+@all_models
 @pytest.mark.parametrize("bit", [6, 5])
 def test_a_read_of_a_never_written_word_names_bank_address_and_cycle(fidelity: str, bit: int) -> None:
     """The header's input base is moved into a part of AMem that nobody writes; s_0 is the first fetch."""
@@ -291,19 +291,19 @@ def run_with_instruction_flips(fidelity: str, *places: tuple[int, int]) -> None:
     tlm.simulate(program, np.ones((2, 4, 4), np.int8), faults=flips, fidelity=fidelity)
 
 
-@both
+@all_models
 def test_never_written_weights_are_named(fidelity: str) -> None:
     with pytest.raises(TlmError, match=r"engine\.wmem bank 0: word 128 (was|is) read .*in cycle \d+"):
         run_with_instruction_flips(fidelity, (4, 7))
 
 
-@both
+@all_models
 def test_weights_outside_wmem_are_named(fidelity: str) -> None:
     with pytest.raises(TlmError, match=r"engine\.sequencer: weight fetch outside WMem at word 256 \(0x100\) in cycle"):
         run_with_instruction_flips(fidelity, (4, 8))
 
 
-@both
+@all_models
 def test_never_written_instructions_are_named(fidelity: str) -> None:
     """END (1) becomes LAYER (2); the header's second word was never loaded."""
     with pytest.raises(TlmError, match=r"engine\.imem bank 1: word 15 (was|is) read .*in cycle \d+"):
@@ -317,14 +317,14 @@ def flips_to_end(program: Program, word: int) -> list[BitFlip]:
     return [BitFlip(FaultTarget.MEMORY, first + bit // 8, bit % 8) for bit in range(64) if difference >> bit & 1]
 
 
-@both
+@all_models
 def test_an_output_that_was_never_computed_is_named(fidelity: str) -> None:
     case, program = CASES["sparse"], PROGRAMS["sparse"]
     with pytest.raises(TlmError, match=r"engine\.amem bank \d: word \d+ (was|is) read .*dma.store"):
         tlm.simulate(program, case.activations, faults=flips_to_end(program, 0), fidelity=fidelity)
 
 
-@both
+@all_models
 def test_parts_that_do_not_run_are_named(fidelity: str) -> None:
     """The output overlays the residual, so its words have been written when the engine ends before its first part."""
     case = CASES["two layers"]
@@ -335,13 +335,13 @@ def test_parts_that_do_not_run_are_named(fidelity: str) -> None:
         tlm.simulate(program, case.activations, faults=flips_to_end(program, 0), fidelity=fidelity)
 
 
-@both
+@all_models
 def test_a_wrong_tag_is_named(fidelity: str) -> None:
     with pytest.raises(TlmError, match=r"layer header decoded in cycle \d+ has tag 8, but part 0 of 1"):
         run_with_instruction_flips(fidelity, (0, 12))
 
 
-@both
+@all_models
 @pytest.mark.parametrize(
     "flip",
     [

@@ -59,6 +59,9 @@ class TinyEngine(Engine):
     def ports(self) -> Mapping[SramName, DmaPorts]:
         return self._ports
 
+    def written(self, sram: SramName, address: int) -> bool:
+        return bool(self._srams[sram].written[address])
+
     def program(self, address: int) -> Activity:
         for layer in UntimedEngine(self.config, self._srams).decode(address):
             yield self.clock.cycles(1)

@@ -30,6 +30,8 @@ from tlm.results.result import Result
 
 both = pytest.mark.parametrize("fidelity", ["cycle", "pass"])
 """Both transaction-level models must do the same; tests/chip/rtl compares the circuit with them."""
+all_models = pytest.mark.parametrize("fidelity", ["cycle", "pass", pytest.param("rtl", marks=pytest.mark.slow)])
+"""For tests of few chips: each needs a circuit of its own."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -11,17 +10,14 @@ from fidelities import assert_equal
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.engine import CycleEngine
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
-from tlm.chip.rtl.coupling import RtlEngine
 from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.core.errors import TlmError
-from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload
-from tlm.observe.watched import Watched
+from tlm.observe.faults import BitFlip
 from tlm.results.result import Result
 
 CHIP = ChipConfig(lanes=8, columns=8, amem_words=1024, wmem_words=512, imem_words=512, memory_bytes=1 << 20)
@@ -40,49 +36,22 @@ def assert_same_run(program: Program, activations: npt.ArrayLike) -> None:
     assert_equal(*(tlm.simulate(program, activations, fidelity=fidelity) for fidelity in ("cycle", "rtl")))
 
 
-@dataclass(frozen=True)
-class SramFlip:
-    """A bit of an SRAM word that changes at the start of a cycle, if the word was ever written."""
-
-    sram: SramName
-    word: int
-    bit: int
-    cycle: int
-
-    def watch(self, watched: Watched) -> None:
-        """Schedule it; an observer of :func:`tlm.simulate`."""
-        watched.system.simulation.add_process(partial(self._flip, watched.system))
-
-    def _flip(self, system: System) -> Activity:
-        yield system.simulation.clock.cycles(self.cycle)
-        engine = system.engine
-        if isinstance(engine, RtlEngine):
-            written = engine.circuit.written(self.sram, self.word)
-        else:
-            assert isinstance(engine, CycleEngine)
-            written = bool(engine.srams[self.sram].written[self.word])
-        if written:
-            socket, data = system.sram_socket(self.sram), bytearray(sram_size(self.sram, system.config)[1])
-            socket.debug_transport(MemoryPayload(Command.READ, self.word, data))
-            data[self.bit // 8] ^= 1 << self.bit % 8
-            socket.debug_transport(MemoryPayload(Command.WRITE, self.word, bytes(data)))
-
-
-def outcome(program: Program, activations: npt.ArrayLike, fidelity: str, flip: SramFlip) -> Result | str:
+def outcome(program: Program, activations: npt.ArrayLike, fidelity: str, flips: Sequence[BitFlip]) -> Result | str:
     """The result, or the error's text up to who asked for the word."""
     try:
-        return tlm.simulate(program, activations, fidelity=fidelity, observers=[flip.watch])
+        return tlm.simulate(program, activations, fidelity=fidelity, faults=flips)
     except TlmError as error:
         return f"{type(error).__name__}: {str(error).partition(' for ')[0].partition(', but was never')[0]}"
 
 
-def assert_same_outcome(program: Program, activations: npt.ArrayLike, flip: SramFlip) -> Result | str:
-    """With a flipped bit: the same result, or the same error at the same address in the same cycle."""
-    clear, circuit = (outcome(program, activations, fidelity, flip) for fidelity in ("cycle", "rtl"))
+def assert_same_outcome(program: Program, activations: npt.ArrayLike, *flips: BitFlip) -> Result | str:
+    """With flipped bits: the same result, or the same error at the same address in the same cycle."""
+    clear, circuit = (outcome(program, activations, fidelity, flips) for fidelity in ("cycle", "rtl"))
     if isinstance(clear, Result) and isinstance(circuit, Result):
+        assert (clear.fidelity, circuit.fidelity) == ("cycle", "rtl")
         assert_equal(clear, circuit)
     else:
-        assert clear == circuit, f"{flip}: {clear!s:.200} and {circuit!s:.200}"
+        assert clear == circuit, f"{flips}: {clear!s:.200} and {circuit!s:.200}"
     return clear
 
 

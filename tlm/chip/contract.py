@@ -149,3 +149,7 @@ class Engine(Module, ABC):
     @abstractmethod
     def ports(self) -> Mapping[SramName, DmaPorts]:
         """The DMA's ports of each SRAM."""
+
+    @abstractmethod
+    def written(self, sram: SramName, address: int) -> bool:
+        """Whether a word was ever written; for inspection, like the ports' debug transport."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tlm.chip.format import address_map as am
+from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
 from tlm.compiler.program import Program
@@ -52,6 +53,11 @@ class BitFlip:
             expect(f"fault.{key}", value, int)
             if abs(value) >> 63:
                 raise InputError(f"fault.{key}: {shown(value)} is beyond 64 bits")
+
+    @property
+    def sram(self) -> SramName | None:
+        """The SRAM that is meant; None for the off-chip memory."""
+        return None if self.target is FaultTarget.MEMORY else SramName[self.target.name]
 
 
 def whole_passes_show(faults: Sequence[BitFlip], program: Program) -> bool:
@@ -98,16 +104,10 @@ def arm(system: System, faults: Sequence[BitFlip]) -> None:
 
 def _place(system: System, fault: BitFlip) -> tuple[InitiatorSocket[MemoryPayload], int, int]:
     """Socket, base address and bytes of an addressed unit."""
-    config = system.config
-    match fault.target:
-        case FaultTarget.MEMORY:
-            return system.host.bus, am.MEMORY_BASE, 1
-        case FaultTarget.AMEM:
-            return system.sram_socket(SramName.AMEM), 0, config.amem_word_bytes
-        case FaultTarget.WMEM:
-            return system.sram_socket(SramName.WMEM), 0, config.wmem_word_bytes
-        case FaultTarget.IMEM:
-            return system.sram_socket(SramName.IMEM), 0, config.imem_word_bytes
+    sram = fault.sram
+    if sram is None:
+        return system.host.bus, am.MEMORY_BASE, 1
+    return system.sram_socket(sram), 0, sram_size(sram, system.config)[1]
 
 
 def _flip_at(system: System, fault: BitFlip) -> Activity:
@@ -117,7 +117,7 @@ def _flip_at(system: System, fault: BitFlip) -> Activity:
 
 def _flip(system: System, fault: BitFlip) -> None:
     socket, base, size_bytes = _place(system, fault)
-    if fault.target is not FaultTarget.MEMORY and not socket.direct_memory().written[fault.address]:
+    if fault.sram is not None and not system.engine.written(fault.sram, fault.address):
         return  # a word without a value has no bit to flip, and must stay unwritten
     word = bytearray(size_bytes)
     socket.debug_transport(MemoryPayload(Command.READ, base + fault.address, word))

@@ -54,8 +54,8 @@ def simulate(
         fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
             drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
             "cycle", which is the default then. "rtl": the engine is a circuit compiled by Verilator, with the same
-            values and cycles (docs/rtl.md). A run with faults is made at "cycle", whatever is asked for, unless all
-            of them change data off-chip before it begins; the result names the model that ran.
+            values and cycles (docs/rtl.md). A run with faults that asks for "pass" is made at "cycle", unless all of
+            them change data off-chip before it begins; the result names the model that ran.
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
@@ -73,7 +73,7 @@ def simulate(
     model = _fidelity(fidelity, trace)
     program, config = program_of(network, chip)
     values = program.network.check_activations(activations)
-    if not whole_passes_show(faults, program):
+    if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
     system = System(config, model)
     tensors = TensorCapture(system, program)

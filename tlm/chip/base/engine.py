@@ -35,6 +35,10 @@ class BlockEngine(Engine):
         """Those of the SRAMs."""
         return {name: sram.dma_ports for name, sram in self.srams.items()}
 
+    def written(self, sram: SramName, address: int) -> bool:
+        """As the SRAM knows."""
+        return bool(self.srams[sram].written[address])
+
     def bind_blocks(self, sequencer: Any, aligner: Any, mac_array: Any, requantiser: Any) -> None:
         """Bind the sockets of the data path; binding checks payload types, which differ between models."""
         amem, wmem, imem = (self.srams[name].ports for name in SramName)

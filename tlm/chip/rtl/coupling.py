@@ -322,3 +322,7 @@ class RtlEngine(Engine):
     def ports(self) -> Mapping[SramName, DmaPorts]:
         """Those of the circuit's SRAMs."""
         return {name: sram.dma_ports for name, sram in self.srams.items()}
+
+    def written(self, sram: SramName, address: int) -> bool:
+        """As the circuit's surroundings remember: an SRAM's macro does not know."""
+        return self.circuit.written(sram, address)
