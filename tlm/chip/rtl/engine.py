@@ -168,6 +168,7 @@ class EngineCircuit(Component):
             requantiser.residual_data.eq(amem.word_of(m, requantiser.residual.address, "residual")),
             array.channel.eq(requantiser.channel),
             requantiser.finished.eq(array.finished),
+            requantiser.excess.eq(array.excess),
             sequencer.busy.eq(requantiser.busy),
         ]
 

@@ -54,6 +54,7 @@ class Requantiser(Component):
                 # the channel that enters
                 "channel": Out(range(config.columns)),
                 "finished": In(ACCUMULATOR_BITS * config.lanes),
+                "excess": In(ACCUMULATOR_BITS),
                 # AMem
                 "write_back": Out(port_signature(SramName.AMEM, config)),
                 "residual": Out(port_signature(SramName.AMEM, config)),
@@ -154,7 +155,7 @@ class Requantiser(Component):
         )
         accumulators, signed_output = layer.accumulator_output, layer.output_signed
         for lane in range(self.config.lanes):
-            finished = self.finished.word_select(lane, ACCUMULATOR_BITS).as_signed()
+            finished = (self.finished.word_select(lane, ACCUMULATOR_BITS) - self.excess)[:ACCUMULATOR_BITS].as_signed()
             biased = self._moving(m, (finished + bias)[: ACCUMULATOR_BITS + 1].as_signed(), f"biased_{lane}")
             residual = residual_word.word_select(lane, NIBBLE)
             residual = Cat(residual, residual[-1] & layer.residual_signed).as_signed()
