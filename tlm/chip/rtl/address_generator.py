@@ -117,14 +117,14 @@ class AddressGenerator(Component):
             m.d.sync += [getattr(base, key).eq(getattr(following, key)) for key in KEYS]
             m.d.sync += [left.eq(first_left - lanes), self.pixels.eq(Mux(first_left > lanes, lanes, first_left))]
             for index, place in enumerate(places):
-                register = Place(*(Signal.like(getattr(place, key), name=f"at_{key}_{index}") for key in KEYS))
+                register = _data_registers(place, f"at_{{}}_{index}")
                 m.d.sync += [getattr(register, key).eq(getattr(place, key)) for key in KEYS]
                 registers.append(register)
         return registers
 
     def _registered(self, m: Module, name: str, place: Place) -> Place:
         """The same, a cycle later; these distances are constant while the layer's parameters are read."""
-        register = Place(*(Signal.like(getattr(place, key), name=f"{name}_{key}_held") for key in KEYS))
+        register = _data_registers(place, name + "_{}_held")
         m.d.sync += [getattr(register, key).eq(getattr(place, key)) for key in KEYS]
         return register
 
@@ -179,6 +179,10 @@ class AddressGenerator(Component):
             ]
             served |= self.served[bank]
         return served
+
+
+def _data_registers(place: Place, name: str) -> Place:
+    return Place(*(Signal.like(getattr(place, key), name=name.format(key), reset_less=True) for key in KEYS))
 
 
 KEYS = ("x", "y", "linear")

@@ -140,7 +140,7 @@ class Aligner(Component):
             for planes, arrive in zip(routed, arrives, strict=True):
                 with m.If(arrive[lane]):
                     m.d.comb += pixel.eq(Cat(plane[lane] for plane in planes))
-            masked = Signal(NIBBLE, name=f"masked_{lane}")
+            masked = Signal(NIBBLE, name=f"masked_{lane}", reset_less=True)
             with m.If(Cat(arrive[lane] for arrive in arrives).any()):
                 m.d.sync += masked.eq(pixel)
             with m.Elif(completes & ~inside[lane]):

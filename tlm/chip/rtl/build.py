@@ -21,6 +21,7 @@ from typing import Any
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
+from tlm.chip.rtl.interface import EVENTS, WORDS
 from tlm.core.errors import InputError
 
 CIRCUIT_KEYS = (
@@ -71,7 +72,7 @@ def library(config: ChipConfig, progress: Progress | None = None) -> Path:
         tell("RTL: Amaranth")
         (folder / "engine.il").write_text(rtlil(config))
         tell("RTL: Yosys")
-        yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc", "opt_clean", "memory_collect",
+        yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc -nomux", "opt_clean", "memory_collect",
               "write_verilog -norename engine.v")  # fmt: skip
         tell("RTL: Verilator")
         tools.verilate(folder)
@@ -144,9 +145,6 @@ def _digest(file: Path) -> str:
 
 def chip_header(config: ChipConfig) -> str:
     """What coupling.cpp must know of the circuit."""
-    from tlm.chip.rtl.engine import EVENTS
-    from tlm.chip.rtl.header import WORDS
-
     srams = [(int(sram), sram.name.lower(), sram_size(sram, config)[1]) for sram in SramName]
     banks = [
         (int(sram), sram.name.lower(), sram_banks(sram, config), bank)

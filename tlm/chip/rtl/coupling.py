@@ -23,9 +23,7 @@ from tlm.chip.format.isa import PAYLOAD_BITS, LayerHeader, decode_header, header
 from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, ErrorCode, UnitFaultError, UnitRegister
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.rtl import build
-from tlm.chip.rtl.engine import EVENTS
-from tlm.chip.rtl.header import WORDS
-from tlm.chip.rtl.registers import OFFSET_BITS, Answer
+from tlm.chip.rtl.interface import EVENTS, OFFSET_BITS, WORDS, Answer
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module

@@ -17,7 +17,8 @@ from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import PAYLOAD_BITS
 from tlm.chip.rtl.address_generator import AddressGenerator
 from tlm.chip.rtl.aligner import Aligner
-from tlm.chip.rtl.header import PLANE_BITS, WORDS, Header
+from tlm.chip.rtl.header import PLANE_BITS, Header
+from tlm.chip.rtl.interface import EVENTS, WORDS
 from tlm.chip.rtl.mac_array import MacArray
 from tlm.chip.rtl.primitives import delayed
 from tlm.chip.rtl.registers import ADDRESS_BITS, Registers
@@ -27,8 +28,6 @@ from tlm.chip.rtl.sram import Sram, port_signature, trace_signature
 
 DMA_PORTS = (Port.DMA_LOAD, Port.DMA_STORE)
 HOST = ("valid", "write", "offset", "data")
-EVENTS = ("program_ended", "layer_started", "layer_ended", "pass_started", "pass_fetched", "handed_over", "written")
-"""What a cycle may bring to those who listen to the engine's contract."""
 
 
 def observed(config: ChipConfig) -> Signature:
@@ -143,8 +142,8 @@ class EngineCircuit(Component):
             array.signed_input.eq(layer.input_signed),
             array.pooling.eq(self.header.pooling),
             array.clear.eq(sequencer.clear),
-            array.step.eq(delayed(m, sequencer.step_done, to_multipliers, "step")),
-            array.ends.eq(delayed(m, sequencer.ends, to_multipliers, "ends")),
+            array.step.eq(delayed(m, sequencer.step_done, to_multipliers, "step", reset=True)),
+            array.ends.eq(delayed(m, sequencer.ends, to_multipliers, "ends", reset=True)),
             array.row.eq(delayed(m, sequencer.row, to_multipliers, "row")),
             array.weights.eq(delayed(m, weights, to_multipliers - 1, "weights")),
             sequencer.done.eq(array.done),

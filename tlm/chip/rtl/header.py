@@ -15,12 +15,10 @@ from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
-from tlm.chip.format.isa import BAND_OPCODES, FIELDS, HEADER_OPCODES, PAYLOAD_BITS, Opcode
+from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode
 from tlm.chip.kernels.geometry import LayerKind
+from tlm.chip.rtl.interface import WORDS
 from tlm.chip.rtl.primitives import address_bits, count_bits, divided, named, smaller_power
-
-WORDS = HEADER_OPCODES + BAND_OPCODES
-"""The header's words in order; the last two only if the layer is banded."""
 
 MAX_EXTENT = 65_535
 MAX_PLANE_WORDS = 1 << 20

@@ -96,9 +96,9 @@ class MacArray(Component):
         """Operands, then columns, then the finished sums."""
         m, config = Module(), self.config
         lanes, columns, early = config.lanes, config.columns, config.multiply_cycles - 1
-        step = delayed(m, self.step, early, "step")
+        step = delayed(m, self.step, early, "step", reset=True)
         row = delayed(m, self.row, early, "row")
-        last = delayed(m, self.ends, early + config.accumulate_cycles, "last")
+        last = delayed(m, self.ends, early + config.accumulate_cycles, "last", reset=True)
         words = delayed(m, self.weights, early, "weights")
         with m.If(last):
             m.d.sync += self.done.eq(1)
@@ -139,7 +139,8 @@ class MacArray(Component):
         m.d.sync += stepping.eq(step)
         operands: list[Value] = []
         for lane, activation in enumerate(activations):
-            operand, top = Signal(NIBBLE, name=f"operand_{lane}"), Signal(NIBBLE, name=f"top_{lane}")
+            operand = Signal(NIBBLE, name=f"operand_{lane}", reset_less=True)
+            top = Signal(NIBBLE, name=f"top_{lane}", reset_less=True)
             highest = named(m, f"highest_{lane}", Mux(begins, 0, top))
             more = named(m, f"more_{lane}", operand - highest)
             m.d.sync += operand.eq(activation ^ sign)

@@ -33,10 +33,10 @@ def named(m: Module, name: str, value: Value) -> Signal:
     return signal
 
 
-def delayed(m: Module, value: Value, cycles: int, name: str) -> Value:
-    """A value as it was some cycles ago."""
+def delayed(m: Module, value: Value, cycles: int, name: str, reset: bool = False) -> Value:
+    """A value as it was some cycles ago; data need no reset, what starts something does."""
     for cycle in range(cycles):
-        register = Signal(Value.cast(value).shape(), name=f"{name}_{cycle + 1}")
+        register = Signal(Value.cast(value).shape(), name=f"{name}_{cycle + 1}", reset_less=not reset)
         m.d.sync += register.eq(value)
         value = register
     return value

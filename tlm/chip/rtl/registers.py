@@ -7,25 +7,14 @@ Constraints: the layout is that of :mod:`tlm.chip.format.registers`.
 
 from __future__ import annotations
 
-import enum
-
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, Status, UnitRegister
+from tlm.chip.rtl.interface import OFFSET_BITS, Answer
 
-OFFSET_BITS = 16
 ADDRESS_BITS = 32
 """Bits of PROGRAM that count, and of ERROR_ADDRESS."""
-
-
-class Answer(enum.IntEnum):
-    """How an access is answered."""
-
-    OK = 0
-    ADDRESS_ERROR = 1
-    COMMAND_ERROR = 2
-    BURST_ERROR = 3
 
 
 class Registers(Component):

@@ -131,7 +131,7 @@ class Requantiser(Component):
 
     def _moving(self, m: Module, value: Value, name: str) -> Value:
         """A register that stands still while the requantiser is frozen."""
-        register = Signal(Value.cast(value).shape(), name=name)
+        register = Signal(Value.cast(value).shape(), name=name, reset_less=True)
         with m.If(~self._frozen):
             m.d.sync += register.eq(value)
         return register
@@ -189,7 +189,7 @@ class Requantiser(Component):
 
     def _residual_word(self, m: Module) -> Value:
         """The word that was read as the channel in the first stage entered."""
-        fresh, kept = Signal(), Signal.like(self.residual_data, name="residual_kept")
+        fresh, kept = Signal(), Signal.like(self.residual_data, name="residual_kept", reset_less=True)
         m.d.sync += fresh.eq(self.residual.grant)
         word = named(m, "residual_now", Mux(fresh, self.residual_data, kept))
         m.d.sync += kept.eq(word)

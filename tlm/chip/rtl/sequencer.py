@@ -21,7 +21,8 @@ from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS
 from tlm.chip.format.registers import ErrorCode
-from tlm.chip.rtl.header import PLANE_BITS, WORDS, Header, count_of, payload_layout
+from tlm.chip.rtl.header import PLANE_BITS, Header, count_of, payload_layout
+from tlm.chip.rtl.interface import WORDS
 from tlm.chip.rtl.primitives import address_bits, divided, named
 from tlm.chip.rtl.registers import ADDRESS_BITS
 from tlm.chip.rtl.sram import port_signature
