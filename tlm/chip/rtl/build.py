@@ -209,6 +209,17 @@ class Tools:
             "--Mdir", "c", "--prefix", "Vengine",
         )  # fmt: skip
 
+    def lint(self, verilog: Path) -> None:
+        """Check Verilog by all of Verilator's rules but those that waivers.vlt gives a reason for.
+
+        Raises:
+            InputError: with the first warning.
+        """
+        self._run(
+            verilog.parent, str(self._verilator), "--lint-only", "-Wall", "--top-module", "engine",
+            str(HERE / "waivers.vlt"), verilog.name,
+        )  # fmt: skip
+
     def compile(self, folder: Path) -> None:
         """C++ to a shared library: one file with all that was generated, since most of the time goes into headers."""
         include = self._root / "include"
@@ -246,5 +257,5 @@ def _run(folder: Path, environment: Mapping[str, str], *command: str) -> None:
 
 def _errors(text: str) -> Iterator[str]:
     lines = text.splitlines()
-    yield from (line for line in lines if "rror" in line)
+    yield from (line for line in lines if "rror" in line and "Exiting due to" not in line)
     yield from lines
