@@ -15,7 +15,7 @@ class Mutation:
 
     rule: str
     model: str
-    """cycle, pass or shared."""
+    """cycle, pass, shared or rtl."""
     file: str
     """In the checkout; C files make kernels of their own."""
     old: str
@@ -118,8 +118,25 @@ CYCLE_ONLY = {
     "an illegal word is found in the cycle after its read": "pass decodes ahead and may find it earlier",
 }
 
+RTL = (
+    # each with a mutation that breaks a proof
+    "fixed priority decides who has a bank",
+    "a granted access is done",
+    "a network moves nibbles without changing their order",
+    "the mask gives padding its value",
+    "the formula of engine.md, Values",
+    "a refused access changes no value",
+    # others
+    "the mask keeps what earlier rounds brought",
+    "a group's parameters replace the last ones at its handover",
+)
+"""What the circuit does by structures of its own; it shares some rules of BOTH, too."""
+
+RTL_TOO = ("sram_read_cycles", "log2(lanes) routing stages", "mask_cycles")
+
 MODELS = {
-    **dict.fromkeys(BOTH, ("cycle", "pass")),
+    **{rule: ("cycle", "pass", *(["rtl"] if rule in RTL_TOO else [])) for rule in BOTH},
     **dict.fromkeys(SHARED, ("shared",)),
     **dict.fromkeys(CYCLE_ONLY, ("cycle",)),
+    **dict.fromkeys(RTL, ("rtl",)),
 }

@@ -26,6 +26,7 @@ from pathlib import Path
 import mutations_bands
 import mutations_cycle
 import mutations_pass
+import mutations_rtl
 import mutations_shared
 from mutation_rules import MODELS, Mutation
 
@@ -35,6 +36,7 @@ MUTATIONS = (
     *mutations_pass.MUTATIONS,
     *mutations_bands.MUTATIONS,
     *mutations_shared.MUTATIONS,
+    *mutations_rtl.MUTATIONS,
 )
 
 # in the order in which they run: benches of a block, then whole chips
@@ -47,9 +49,12 @@ BENCHES = (
 WHOLE_CHIPS = (
     *("dma_timing", "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands"),
 )
+RTL_PROOFS = ("rtl_proofs_sram", "rtl_proofs_aligner")
 SUITES = {
     "cycle": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     "pass": (*BENCHES, "fidelities", *WHOLE_CHIPS),
+    # blocks and proofs first: a whole circuit takes half a minute to build
+    "rtl": (*RTL_PROOFS, "rtl_equality"),
     "shared": (*BENCHES, *WHOLE_CHIPS),  # both fidelities change alike: to compare them shows nothing
 }
 SIDE_BY_SIDE = 2
@@ -150,7 +155,10 @@ def environment(mutation: Mutation, place: Path, kernels: Kernels) -> dict[str, 
     source = place.with_suffix(".py")
     source.write_text(mutated_text(mutation))
     module = mutation.file.removesuffix(".py").replace("/", ".")
-    return {"TLM_MUTATED_MODULE": module, "TLM_MUTATED_SOURCE": str(source)}
+    variables = {"TLM_MUTATED_MODULE": module, "TLM_MUTATED_SOURCE": str(source)}
+    if mutation.model == "rtl":
+        variables["XDG_CACHE_HOME"] = str(place)  # the cache knows circuits by the sources of the checkout
+    return variables
 
 
 def run_suite(suites: Sequence[str], variables: dict[str, str], limit_s: float | None) -> Outcome:

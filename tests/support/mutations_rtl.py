@@ -1,0 +1,89 @@
+"""What ``make mutations`` changes in the circuit (tlm/chip/rtl)."""
+
+from __future__ import annotations
+
+from mutation_rules import Mutation
+
+
+def _rtl(rule: str, file: str, old: str, new: str) -> Mutation:
+    return Mutation(rule, "rtl", f"tlm/chip/rtl/{file}.py", old, new)
+
+
+_SRAM = (
+    _rtl(
+        "fixed priority decides who has a bank",
+        "sram",
+        "for number, port in enumerate(PORTS[self.sram]):",
+        "for number, port in reversed(list(enumerate(PORTS[self.sram]))):",
+    ),
+    _rtl("fixed priority decides who has a bank", "sram", "wires.valid & of_bank & ~taken", "wires.valid & of_bank"),
+    _rtl(
+        "fixed priority decides who has a bank",
+        "sram",
+        "wires.valid & of_bank & ~taken",
+        "wires.valid & (~taken if port == 'dma_store' else of_bank & ~taken)",
+    ),
+    _rtl("a granted access is done", "sram", "Mux(served, wires.write, write)", "wires.write"),
+    _rtl("a granted access is done", "sram", "Mux(served, wires.data, data)", "wires.data"),
+)
+
+_ALIGNER = (
+    _rtl(
+        "a network moves nibbles without changing their order",
+        "aligner",
+        "zip(reversed(up), reversed(distances), strict=True)",
+        "zip(up, distances, strict=True)",
+    ),
+    _rtl(
+        "a network moves nibbles without changing their order",
+        "aligner",
+        "[plane & kept for plane in self.word]",
+        "list(self.word)",
+    ),
+    _rtl(
+        "a network moves nibbles without changing their order",
+        "aligner",
+        "delayed(m, move, 1 + index // 2,",
+        "delayed(m, move, 1 + (index + 1) // 2,",
+    ),
+    _rtl("the mask gives padding its value", "aligner", "masked.eq(self.fill)", "masked.eq(0)"),
+    _rtl("the mask gives padding its value", "aligner", "completes & ~inside[lane]", "~inside[lane] & 0"),
+    _rtl("the mask keeps what earlier rounds brought", "aligner", "completes & ~inside[lane]", "completes"),
+    _rtl("log2(lanes) routing stages", "aligner", "if index % 2:", "if index % 2 and index > 1:"),
+    _rtl("sram_read_cycles", "aligner", "word = delayed(m, read, wait,", "word = delayed(m, read, wait - 1,"),
+    _rtl("mask_cycles", "aligner", "config.mask_cycles - 1,", "config.mask_cycles,"),
+)
+
+_REQUANTISER = (
+    _rtl(
+        "the formula of engine.md, Values",
+        "requantiser",
+        "(Const(1, 1) << shift)[1:SCALED_BITS]",
+        "(Const(1, 1) << shift)",
+    ),
+    _rtl("the formula of engine.md, Values", "requantiser", "| (sign & ~signed_output)", ""),
+    _rtl(
+        "the formula of engine.md, Values",
+        "requantiser",
+        "Cat(residual, residual[-1] & layer.residual_signed).as_signed()",
+        "residual.as_signed()",
+    ),
+    _rtl(
+        "a refused access changes no value",
+        "requantiser",
+        "frozen.eq(valid[-1] & ~self.write_back.grant)",
+        "frozen.eq(0)",
+    ),
+    _rtl(
+        "a refused access changes no value", "requantiser", "Mux(fresh, self.residual_data, kept)", "self.residual_data"
+    ),
+    _rtl("a refused access changes no value", "requantiser", "(~layer.has_residual | self.residual.grant)", "1"),
+    _rtl(
+        "a group's parameters replace the last ones at its handover",
+        "requantiser",
+        "Cat(self.parameter_channel, ~current)",
+        "Cat(self.parameter_channel, current)",
+    ),
+)
+
+MUTATIONS = (*_SRAM, *_ALIGNER, *_REQUANTISER)
