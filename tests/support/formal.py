@@ -32,7 +32,12 @@ _TIMES = """\
 (define-fun times{0} ((a (_ BitVec {0})) (b (_ BitVec {0}))) (_ BitVec {0})
   (ite (= b (_ bv0 {0})) (_ bv0 {0}) (product{0} a b)))
 """
+EXACT_PRODUCT_BITS = 16
 _LIMIT_MS = 240_000
+
+
+def _multiplier(found: re.Match[str]) -> str:
+    return f"{found[1]} (times{found[2]} " if int(found[2]) > EXACT_PRODUCT_BITS else found[0]
 
 
 class Unrolled:
@@ -41,8 +46,8 @@ class Unrolled:
     What the circuit reads of ``header`` is an input, too: ``header__shape`` and the like. One bit is a truth value,
     more a bit vector. Without ``reset`` the registers are anything in cycle 0; inputs are anything in every cycle.
 
-    A multiplier is an unknown function with f(a, 0) = 0, the same as in :func:`product`: what holds for every function
-    holds for this one, and z3 cannot compare multipliers bit by bit.
+    A multiplier of more than EXACT_PRODUCT_BITS is an unknown function with f(a, 0) = 0, the same as in
+    :func:`product`: what holds for every function holds for this one, and z3 cannot compare wide multipliers.
     """
 
     def __init__(
@@ -53,7 +58,7 @@ class Unrolled:
             (folder / "top.il").write_text(rtlil.convert(circuit, "top", ports=ports(circuit, header), emit_src=False))
             yosys(folder, *_PASSES)
             model = (folder / "top.smt2").read_text()
-        model = re.sub(r"(\(_ BitVec (\d+)\)) \(bvmul ", r"\1 (times\2 ", model)
+        model = re.sub(r"(\(_ BitVec (\d\d)\)) \(bvmul ", _multiplier, model)
         widths = set(re.findall(r"\(times(\d+) ", model))
         model = "".join(_TIMES.format(width) for width in sorted(widths)) + model
         sorts = dict(re.findall(r"\(define-fun \|top_n (\S+)\| \(\(state \|top_s\|\)\) (.*?) \(", model))

@@ -126,13 +126,20 @@ RTL = (
     "the mask gives padding its value",
     "the formula of engine.md, Values",
     "a refused access changes no value",
+    "the sequencer goes on when all is there",
     # others
     "the mask keeps what earlier rounds brought",
     "a group's parameters replace the last ones at its handover",
 )
 """What the circuit does by structures of its own; it shares some rules of BOTH, too."""
 
-RTL_TOO = ("sram_read_cycles", "log2(lanes) routing stages", "mask_cycles")
+RTL_TOO = (
+    "sram_read_cycles",
+    "log2(lanes) routing stages",
+    "mask_cycles",
+    "a pass follows the handover after pass_gap_cycles",
+    "handover in the cycle after the last write of the pass before, if that is later",
+)
 
 MODELS = {
     **{rule: ("cycle", "pass", *(["rtl"] if rule in RTL_TOO else [])) for rule in BOTH},

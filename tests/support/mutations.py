@@ -49,7 +49,7 @@ BENCHES = (
 WHOLE_CHIPS = (
     *("dma_timing", "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands"),
 )
-RTL_PROOFS = ("rtl_proofs_sram", "rtl_proofs_aligner")
+RTL_PROOFS = tuple(f"rtl_proofs_{block}" for block in ("sram", "aligner", "sequencer", "requantiser"))
 SUITES = {
     "cycle": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     "pass": (*BENCHES, "fidelities", *WHOLE_CHIPS),

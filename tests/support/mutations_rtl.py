@@ -86,4 +86,24 @@ _REQUANTISER = (
     ),
 )
 
-MUTATIONS = (*_SRAM, *_ALIGNER, *_REQUANTISER)
+_GAP = "a pass follows the handover after pass_gap_cycles"
+_GOES_ON = "the sequencer goes on when all is there"
+_SEQUENCER = (
+    _rtl(_GAP, "sequencer", "self._gap.eq(config.pass_gap_cycles - 1)", "self._gap.eq(config.pass_gap_cycles - 2)"),
+    _rtl(_GAP, "sequencer", "State.GAP if config.pass_gap_cycles > 1 else State.PATTERN", "State.PATTERN"),
+    _rtl(
+        _GOES_ON,
+        "sequencer",
+        "(~self._any | self.last_round & ~self._others.any())",
+        "(self.last_round & self._any & ~self._others.any())",
+    ),
+    _rtl(_GOES_ON, "sequencer", "self.done & ~self.busy", "self.done & self.busy"),
+    _rtl(
+        "handover in the cycle after the last write of the pass before, if that is later",
+        "sequencer",
+        "self.done & ~self.busy",
+        "self.done",
+    ),
+)
+
+MUTATIONS = (*_SRAM, *_ALIGNER, *_REQUANTISER, *_SEQUENCER)

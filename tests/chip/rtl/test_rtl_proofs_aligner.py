@@ -112,6 +112,7 @@ def test_a_step_has_its_pixels_and_its_padding() -> None:
     assert step.at.allows(*step.legal(), step.at("inside") == 0x7E, step.at("served__0") == 0x2A)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", BROKEN_MASKS)
 def test_a_broken_mask_is_found(module: Any) -> None:
     step = Step(module.Aligner)

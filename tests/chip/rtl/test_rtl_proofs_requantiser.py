@@ -1,0 +1,175 @@
+"""Proofs of the requantiser: its arithmetic for every input, and what a refused access must not change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import z3
+from amaranth.hdl import Fragment
+from formal import Unrolled, bits, broken, product
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.isa import FIELDS, Opcode
+from tlm.chip.rtl.header import Header
+from tlm.chip.rtl.requantiser import Requantiser
+
+PARAMETER = FIELDS[Opcode.PARAMETER]
+DEPTH = 2
+CONFIG = ChipConfig(lanes=8, columns=8, amem_words=16, requantiser_cycles=DEPTH)
+HANDOVER = DEPTH
+"""The cycle of the handover; the cycles before empty the stages."""
+SUM_BITS = 43
+"""More than the formula needs: |product| < 2^24 * 2^16, residual < 2^20, rounding < 2^40."""
+NAMES = (
+    *("parameter_valid", "parameter_channel", "parameter", "handover", "new_group", "slots", "pixels"),
+    *("output_word", "residual_word", "busy", "last_write", "channel", "finished", "residual_data"),
+    *("write_back__valid", "write_back__grant", "write_back__address", "write_back__data"),
+    *("residual__valid", "residual__grant", "residual__address"),
+    *("header__layer", "header__operands", "header__pooling", "header__output_plane", "header__residual_plane"),
+)
+
+
+def field(opcode: Opcode, word: Any, name: str) -> Any:
+    """A field of a word of the program."""
+    low = 0
+    for key, count in FIELDS[opcode]:
+        if key == name:
+            return bits(word, low, count)
+        low += count
+    raise AssertionError(name)
+
+
+class Pass:
+    """A pass of up to two entry slots, from an empty requantiser; the values of the channels are anything."""
+
+    def __init__(self, cycles: int, circuit: Any = Requantiser) -> None:
+        self.cycles, header = cycles, Header(CONFIG)
+        Fragment.get(header, None)  # only its ports are read; Amaranth warns of what is never elaborated
+        self.at = at = Unrolled(circuit(CONFIG, header), cycles, NAMES, header=header)
+        self.sums = [z3.BitVec(f"sums_{i}", at("finished").size()) for i in range(2)]
+        self.residuals = [z3.BitVec(f"residual_{i}", at("residual_data").size()) for i in range(2)]
+        self.parameters = [at("parameter", i) for i in range(2)]
+        self.layer, self.operands = at("header__layer"), at("header__operands")
+
+    def flag(self, name: str) -> Any:
+        return field(Opcode.LAYER, self.layer, name) == 1
+
+    def around(self, slots: int) -> list[Any]:
+        """What sequencer, array, header and AMem do in such a pass."""
+        at, facts = self.at, []
+        for cycle in range(self.cycles):
+            facts.append(at("handover", cycle) == (cycle == HANDOVER))
+            facts.append(at("parameter_valid", cycle) == (cycle < 2))
+            facts += [at(name, cycle) == at(name) for name in NAMES if name.startswith("header__") and cycle]
+            facts.append(at("finished", cycle) == z3.If(at("channel", cycle) == 0, *self.sums))
+            valid, granted = at("write_back__valid", cycle), at("write_back__grant", cycle)
+            facts.append(z3.Implies(granted, valid))
+            facts.append(z3.Implies(at("residual__grant", cycle), at("residual__valid", cycle)))
+            if cycle <= HANDOVER:
+                facts += [z3.Not(at("busy", cycle)), z3.Not(valid)]
+            if cycle:
+                first = at("residual__address", cycle - 1) == at("residual_word", HANDOVER)
+                word = z3.If(first, *self.residuals)
+                facts.append(z3.Implies(at("residual__grant", cycle - 1), at("residual_data", cycle) == word))
+        facts += [at("parameter_channel", i) == i for i in range(2)]
+        facts += [at("new_group", HANDOVER), at("slots", HANDOVER) == slots]
+        facts.append(z3.UGT(at("pixels", HANDOVER), 0))
+        facts.append(at("header__residual_plane") == 1)
+        facts.append(z3.Not(z3.And(self.flag("has_residual"), self.flag("accumulator_output"))))
+        return facts
+
+    def value(self, channel: int) -> Any:
+        """Lane 0 of a channel's word (engine.md, Values)."""
+        parameter = {name: field(Opcode.PARAMETER, self.parameters[channel], name) for name, _ in PARAMETER}
+        biased = z3.SignExt(1, bits(self.sums[channel], 0, 24)) + z3.SignExt(1, parameter["bias"])
+        biased -= z3.If(z3.And(self.at("header__pooling"), self.flag("input_signed")), z3.BitVecVal(8, 25), 0)
+        residual = bits(self.residuals[channel], 0, 4)
+        residual = z3.If(self.flag("residual_signed"), z3.SignExt(1, residual), z3.ZeroExt(1, residual))
+        factor = field(Opcode.OPERANDS, self.at("header__operands"), "residual_multiplier")
+        factor = z3.If(self.flag("has_residual"), factor, 0)
+        shift = z3.ZeroExt(SUM_BITS - 6, parameter["shift"])
+        total = z3.SignExt(SUM_BITS - 41, product(biased, parameter["multiplier"]))
+        total += z3.SignExt(SUM_BITS - 21, product(residual, factor))
+        total += z3.If(shift == 0, z3.BitVecVal(0, SUM_BITS), z3.BitVecVal(1, SUM_BITS) << (shift - 1))
+        total >>= shift
+        signed = self.flag("output_signed")
+        low, high = z3.If(signed, z3.BitVecVal(-8, SUM_BITS), 0), z3.If(signed, z3.BitVecVal(7, SUM_BITS), 15)
+        return bits(z3.If(total < low, low, z3.If(total > high, high, total)), 0, 4)
+
+    def bounds(self) -> list[Any]:
+        """Shifts that the sequencer lets pass."""
+        return [z3.ULE(field(Opcode.PARAMETER, one, "shift"), 40) for one in self.parameters]
+
+    def grants_all(self) -> list[Any]:
+        """Nobody else wants the banks."""
+        at, cycles = self.at, range(self.cycles)
+        facts = [at("write_back__grant", cycle) == at("write_back__valid", cycle) for cycle in cycles]
+        return facts + [at("residual__grant", cycle) == at("residual__valid", cycle) for cycle in cycles]
+
+    def written_in_order(self) -> Any:
+        """The first granted write has the first channel's value and address, the next one the second's."""
+        claims, before = [], z3.BitVecVal(0, 2)
+        for cycle in range(HANDOVER + 1, self.cycles):
+            granted = self.at("write_back__grant", cycle)
+            for channel in range(2):
+                address = self.at("output_word", HANDOVER)
+                address = address + channel * bits(self.at("header__output_plane"), 0, address.size())
+                data = bits(self.at("write_back__data", cycle), 0, 4)
+                right = z3.And(data == self.value(channel), self.at("write_back__address", cycle) == address)
+                claims.append(z3.Implies(z3.And(granted, before == channel), right))
+            before = before + z3.If(granted, z3.BitVecVal(1, 2), 0)
+        return z3.And(claims)
+
+
+LAST = HANDOVER + 1 + DEPTH
+"""The cycle of the first write, if nothing is refused."""
+
+
+def check_arithmetic(circuit: Any = Requantiser) -> bool:
+    """Whether the one channel's value is written in its cycle, for every sum, parameter, residual and layer."""
+    case = Pass(LAST + 1, circuit)
+    facts = [*case.around(1), *case.bounds(), *case.grants_all(), z3.Not(case.flag("accumulator_output"))]
+    written = case.at("write_back__valid", LAST)
+    return case.at.proves(z3.And(written, bits(case.at("write_back__data", LAST), 0, 4) == case.value(0)), *facts)
+
+
+def refusals(residual: bool, circuit: Any = Requantiser) -> tuple[Pass, list[Any]]:
+    """Two channels of values that are told apart without a shift, and banks that refuse as they like."""
+    case = Pass(LAST + 3, circuit)
+    facts = [*case.around(2), z3.Not(case.flag("accumulator_output")), case.flag("output_signed")]
+    facts += [field(Opcode.PARAMETER, one, "shift") == 0 for one in case.parameters]
+    facts.append(case.flag("has_residual") == residual)
+    if residual:
+        facts.append(field(Opcode.OPERANDS, case.at("header__operands"), "residual_multiplier") == 1)
+        facts += [field(Opcode.PARAMETER, one, "multiplier") == 0 for one in case.parameters]
+    else:
+        facts += [field(Opcode.PARAMETER, one, "bias") == 0 for one in case.parameters]
+        facts.append(z3.Not(case.at("header__pooling")))
+    return case, facts
+
+
+def test_the_value_of_every_input() -> None:
+    assert check_arithmetic()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("residual", [False, True])
+def test_refusals_change_no_value_and_no_address(residual: bool) -> None:
+    case, facts = refusals(residual)
+    assert case.at.proves(case.written_in_order(), *facts)
+    held = [case.at("write_back__valid", LAST), z3.Not(case.at("write_back__grant", LAST))]
+    assert case.at.allows(*facts, *held, case.at("write_back__grant", LAST + 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", broken("the formula of engine.md, Values"))
+def test_broken_arithmetic_is_found(module: Any) -> None:
+    assert not check_arithmetic(module.Requantiser)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", broken("a refused access changes no value"))
+def test_a_broken_hold_is_found(module: Any) -> None:
+    case, facts = refusals(True, module.Requantiser)
+    assert not case.at.proves(case.written_in_order(), *facts)
