@@ -23,7 +23,7 @@ def small(tmp_path: Path) -> Path:
 
 
 def test_python_and_the_command_give_the_same_figures(small: Path) -> None:
-    result = tlm.run(small, {"chip.amem_banks": np.int64(2), "network.layers.0.taps": 2}, fidelity="cycle")
+    result = tlm.run(small, {"chip.amem_banks": np.int64(2), "network.layers[0].taps": 2}, fidelity="cycle")
     settings = ("--set", "chip.amem_banks=2", "--set", "network.layers.0.taps=2", "--fidelity", "cycle")
     printed = json.loads(command("run", small, *settings, "--json").stdout)
     assert result.fidelity == "cycle"

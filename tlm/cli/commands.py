@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -241,6 +243,7 @@ COMMANDS = {
         (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
     ),
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
+    "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
     "list": Command("list the scenarios in ./scenarios and in the package"),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),
@@ -282,6 +285,30 @@ def parser() -> argparse.ArgumentParser:
         for argument in command.arguments:
             (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
     return top
+
+
+def check_names(argv: Sequence[str]) -> None:
+    """Nothing if the command and the long options exist.
+
+    Raises:
+        InputError: with the nearest name that does.
+    """
+    if not argv or argv[0].startswith("-"):
+        return
+    if argv[0] not in COMMANDS:
+        raise InputError(f"{argv[0]!r} is not a command; {_near(argv[0], list(COMMANDS))}, see `tlm --help`")
+    known = ["--help", *(name for one in COMMANDS[argv[0]].arguments for name in one.names if name.startswith("--"))]
+    for text in argv[1:]:
+        option = text.partition("=")[0]
+        if option == "--":
+            return
+        if option.startswith("--") and not any(name.startswith(option) for name in known):
+            raise InputError(f"{option}: no such option; {_near(option, known)}, see `tlm {argv[0]} --help`")
+
+
+def _near(text: str, names: list[str]) -> str:
+    near = get_close_matches(text, names, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from tlm.runs.simulate import simulate
 from tlm.scenario.catalog import catalog, find_scenario
 from tlm.scenario.checking import value_text
 from tlm.scenario.loading import load_scenario
-from tlm.scenario.sources import KEY, Source, override_of, plain
+from tlm.scenario.sources import KEY, Source, dotted, override_of, plain
 
 
 def run(
@@ -61,6 +61,7 @@ def scenarios() -> dict[str, str]:
 
 
 def _source(key: Any, value: Any) -> Source:
-    if not isinstance(key, str) or not KEY.fullmatch(key):
+    if not isinstance(key, str) or not KEY.fullmatch(dotted(key)):
         raise InputError(f"settings: {key!r} is not a key; write them like chip.amem_banks")
+    key = dotted(key)
     return Source(f"--set {key}={value_text(value)}", f"{key} = {value_text(value)}", override_of(key, value))

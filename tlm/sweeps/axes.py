@@ -9,7 +9,7 @@ from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml
-from tlm.scenario.sources import KEY, plain
+from tlm.scenario.sources import KEY, dotted, plain
 
 REMEDY = "write KEY=VALUES, e.g. chip.amem_banks=1,2,4,8 or network.taps=1..9"
 
@@ -55,6 +55,7 @@ def parse_axis(text: str, option: str = "--over") -> Axis:
         InputError: no key, no values, or neither a TOML array, bare words nor a range; headed by ``option``.
     """
     key, equals, values = (part.strip() for part in text.partition("="))
+    key = dotted(key)
     if not equals or not values or not KEY.fullmatch(key):
         raise InputError(f"{option} {text}: {'the values are' if equals else 'KEY=VALUES is'} missing; {REMEDY}")
     return _axis(key, values, f"{option} {text}")
@@ -76,7 +77,7 @@ def axes_of(table: Mapping[str, Any], place: str) -> list[Axis]:
 
 def _flat(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        key = str(name)
+        key = dotted(str(name))
         if isinstance(value, Mapping):
             yield from _flat(value, (*path, key))
         else:
