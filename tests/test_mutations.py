@@ -60,6 +60,10 @@ def test_what_does_not_fit_is_reported(sources: Path, monkeypatch: pytest.Monkey
     assert "pass: no mutation for 'mask_cycles'; add one" not in found
 
 
+def test_every_mutation_fits_the_sources() -> None:
+    assert list(mutations.problems()) == []
+
+
 def test_every_rule_has_a_mutation_in_each_model_that_states_it() -> None:
     expected = {(rule, model) for rule, models in MODELS.items() for model in models}
     assert {(one.rule, one.model) for one in mutations.MUTATIONS} == expected

@@ -128,6 +128,7 @@ RTL = (
     "a refused access changes no value",
     "the sequencer goes on when all is there",
     # others
+    "every check of a header word is in the circuit, at its limit",
     "the mask keeps what earlier rounds brought",
     "a group's parameters replace the last ones at its handover",
 )

@@ -54,7 +54,7 @@ SUITES = {
     "cycle": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     "pass": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     # blocks and proofs first: a whole circuit takes half a minute to build
-    "rtl": (*RTL_PROOFS, "rtl_equality"),
+    "rtl": ("rtl_header", *RTL_PROOFS, "rtl_equality"),
     "shared": (*BENCHES, *WHOLE_CHIPS),  # both fidelities change alike: to compare them shows nothing
 }
 SIDE_BY_SIDE = 2

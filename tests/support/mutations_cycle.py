@@ -210,23 +210,28 @@ _REQUANTISER = (
 _BANKS = (
     _cycle(
         "aligner before write-back",
-        "engine.py",
+        "contract.py",
         "(Port.ALIGNER, Port.WRITE_BACK,",
         "(Port.WRITE_BACK, Port.ALIGNER,",
     ),
     _cycle(
         "write-back before residual read",
-        "engine.py",
+        "contract.py",
         "Port.WRITE_BACK, Port.RESIDUAL,",
         "Port.RESIDUAL, Port.WRITE_BACK,",
     ),
-    _cycle("engine before DMA at AMem", "engine.py", "Port.RESIDUAL, Port.DMA_LOAD,", "Port.DMA_LOAD, Port.RESIDUAL,"),
     _cycle(
-        "engine before DMA at WMem and IMem", "engine.py", "(Port.FETCH, Port.DMA_LOAD,", "(Port.DMA_LOAD, Port.FETCH,"
+        "engine before DMA at AMem", "contract.py", "Port.RESIDUAL, Port.DMA_LOAD,", "Port.DMA_LOAD, Port.RESIDUAL,"
+    ),
+    _cycle(
+        "engine before DMA at WMem and IMem",
+        "contract.py",
+        "(Port.FETCH, Port.DMA_LOAD,",
+        "(Port.DMA_LOAD, Port.FETCH,",
     ),
     _cycle(
         "load channel before store channel at a bank",
-        "engine.py",
+        "contract.py",
         "Port.RESIDUAL, Port.DMA_LOAD, Port.DMA_STORE",
         "Port.RESIDUAL, Port.DMA_STORE, Port.DMA_LOAD",
     ),
