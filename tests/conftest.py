@@ -1,5 +1,6 @@
 """What all tests share: repeatable random examples, a small scenario, pytest's tools for plugins, the wheel."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,13 @@ pytest_plugins = "pytester"
 register_profiles()
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_finish() -> None:
+    """Leave modules and collected tests out of garbage collection, which would look through them again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @pytest.fixture

@@ -137,7 +137,7 @@ def test_header_bits(fidelity: str, name: str) -> None:
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
 def test_parameter_pattern_and_end_bits(fidelity: str, name: str) -> None:
     words = range(5, len(PROGRAMS[name].jobs[0].instructions))
-    outcomes = flip_instruction_bits(fidelity, name, words, every=13)
+    outcomes = flip_instruction_bits(fidelity, name, words, every=23)
     assert outcomes.count("outputs") > len(words)
     assert any(outcome.startswith("error:") for outcome in outcomes)
 

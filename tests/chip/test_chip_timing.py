@@ -158,7 +158,9 @@ def split_case(kind: str, seed: int, columns: int) -> tuple[NetworkCase, ChipCon
 
 @both
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", ["pointwise", "standard", "residual", "accumulator"])
+@pytest.mark.parametrize(
+    "kind", ["pointwise", pytest.param("standard", marks=pytest.mark.slow), "residual", "accumulator"]
+)
 def test_parts_computed_beside_loads(fidelity: str, kind: str, seed: int) -> None:
     """DMA has the lowest priority: each part takes what it takes with resident data."""
     case, chip = split_case(kind, seed, columns=8)
@@ -188,7 +190,10 @@ def pointwise(channels: int, outputs: int, height: int, width: int, kernel: int 
 
 
 @both_models
-@pytest.mark.parametrize(("offset", "cycles"), [(0, 3520), (1, 4233), (2, 3520), (3, 3520)])
+@pytest.mark.parametrize(
+    ("offset", "cycles"),
+    [(0, 3520), (1, 4233), *(pytest.param(offset, 3520, marks=pytest.mark.slow) for offset in (2, 3))],
+)
 def test_the_worked_example_of_engine_md(tlm_simulate: Simulate, offset: int, cycles: int) -> None:
     """96 -> 32 at 32x32, published array [P], assumed banks [A]: P = 32 is a multiple of the banks."""
     case, chip = pointwise(96, 32, 32, 32), ChipConfig()

@@ -13,14 +13,18 @@ from command import REPOSITORY
 from tlm.core.labels import LEGEND, Label
 
 PACKAGE = REPOSITORY / "tlm"
+LABEL = re.compile(r"(?<!\w)\[[A-Z]\]")
 BRACKETED = {label.value for label in Label if label.value.startswith("[")}
 DERIVED_ALONE = ("tlm/reproduction/", "tlm/core/labels.py", "tlm/chip/operating_point.py")
 """Where figures are derived from published numbers by arithmetic alone; whatever a run gives is not."""
 
 
 def texts(path: Path) -> Iterator[str]:
-    """String literals of a source file, those of f-strings included, docstrings not."""
-    tree = ast.parse(path.read_text())
+    """String literals of a source file, those of f-strings included, docstrings not; none where no label stands."""
+    source = path.read_text()
+    if not LABEL.search(source):
+        return
+    tree = ast.parse(source)
     docs = {
         id(node.value)
         for body in (getattr(node, "body", []) for node in ast.walk(tree))
@@ -38,7 +42,7 @@ def test_every_printed_label_is_defined_and_none_is_derived_that_was_simulated()
     for path in PACKAGE.rglob("*.py"):
         name = path.relative_to(REPOSITORY).as_posix()
         for text in texts(path):
-            labels = {label for label in re.findall(r"(?<!\w)\[[A-Z]\]", text) if "A-Z" not in text}
+            labels = {label for label in LABEL.findall(text) if "A-Z" not in text}
             assert labels <= BRACKETED, f"{name}: {text!r}"
             assert "[D]" not in labels or name.startswith(DERIVED_ALONE), f"{name}: {text!r}"
             found |= labels

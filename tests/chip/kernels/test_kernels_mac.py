@@ -112,7 +112,7 @@ def test_extremes_equal_onnxruntime(name: str) -> None:
     check_sums(extremes()[name])
 
 
-@pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
+@pytest.mark.parametrize("total", [(1 << 23) - 1, pytest.param(-(1 << 23), marks=pytest.mark.slow)])
 def test_accumulators_wrap_like_24_bit_registers(total: int) -> None:
     one_more = 1 if total > 0 else -1
     wrapped = -(1 << 23) if total > 0 else (1 << 23) - 1
