@@ -42,7 +42,7 @@ def small(tmp_path: Path) -> Path:
 # -- streams ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("closed", [(2,), (0, 1, 2)])
+@pytest.mark.parametrize("closed", [pytest.param((2,), marks=pytest.mark.slow), (0, 1, 2)])
 def test_closed_streams_change_no_result(small: Path, tmp_path: Path, closed: tuple[int, ...]) -> None:
     def close() -> None:
         for descriptor in closed:
@@ -77,7 +77,7 @@ def test_a_full_device_under_standard_error_changes_nothing(
     assert (process.returncode, "golden model equal" in out) == (status, status == 0)
 
 
-@pytest.mark.parametrize(("more", "unbuffered"), [((), "1"), (("--json",), "")])
+@pytest.mark.parametrize(("more", "unbuffered"), [((), "1"), pytest.param(("--json",), "", marks=pytest.mark.slow)])
 def test_a_reader_that_goes_away_ends_a_run_silently(
     small: Path, tmp_path: Path, more: tuple[str, ...], unbuffered: str
 ) -> None:

@@ -14,6 +14,7 @@ from tlm.core.errors import InputError, TlmError
 
 NETWORK = tlm.Network((2, 4, 4), [tlm.Conv2d("c", np.ones((3, 2, 1, 1), np.int8))])
 PROGRAM = tlm.compile(NETWORK)
+EVALUATOR = tlm.Evaluator(NETWORK)
 VALUES = np.ones((2, 4, 4), np.int8)
 
 
@@ -68,9 +69,9 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "evaluate network": lambda v: tlm.evaluate(v, VALUES),
     "evaluate activations": lambda v: tlm.evaluate(NETWORK, v),
     "evaluate an input": lambda v: tlm.evaluate(NETWORK, [VALUES, v]),
-    "Evaluator.output": lambda v: tlm.Evaluator(NETWORK).output(v),
-    "Evaluator.outputs": lambda v: list(tlm.Evaluator(NETWORK).outputs(v)),
-    "Evaluator.tensors": lambda v: tlm.Evaluator(NETWORK).tensors(v),
+    "Evaluator.output": lambda v: EVALUATOR.output(v),
+    "Evaluator.outputs": lambda v: list(EVALUATOR.outputs(v)),
+    "Evaluator.tensors": lambda v: EVALUATOR.tensors(v),
     "reference.run network": lambda v: tlm.reference.run(v, VALUES),
     "reference.run activations": lambda v: tlm.reference.run(NETWORK, v),
     "save_program program": lambda v: tlm.save_program(v, "/nowhere/p"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -78,6 +80,16 @@ class Project:
         result = self.run("--tlm-vcd=never", *arguments)
         assert result.ret == 1, result.stdout.str()
         return errors(result.stdout.str())
+
+    def fail_each(self, tests: Sequence[str], imports: str = "") -> list[str]:
+        """Runs tests in one session, which all fail; the lines of each one's error."""
+        named = [test.replace("def test_one(", f"def test_{number}(") for number, test in enumerate(tests)]
+        self.write(imports + "\n".join(named))
+        result = self.run("--tlm-vcd=never")
+        assert result.ret == 1, result.stdout.str()
+        sections = re.split(r"^_+ test_(\d+) _+$", result.stdout.str(), flags=re.MULTILINE)[1:]
+        assert list(map(int, sections[::2])) == list(range(len(tests))), result.stdout.str()
+        return [errors(section) for section in sections[1::2]]
 
 
 def errors(printed: str) -> str:

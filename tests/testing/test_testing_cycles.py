@@ -35,25 +35,22 @@ def test_what_is_true_passes(project: Project) -> None:
     project.passes(body(*TRUE))
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("small.layer('c1').takes(cycles=24)", "layer 'c1' takes 25 cycles, expected exactly 24: 1 too many"),
-        ("small.layer('c1').takes(cycles=26)", "layer 'c1' takes 25 cycles, expected exactly 26: 1 too few"),
-        ("small.layer('c1').takes(20, within=4)", "layer 'c1' takes 25 cycles, expected about 20 within 4 (16 .. 24): 1 too many"),
-        ("small.takes(2600, within_percent=0.5)", "the run takes 2,576 cycles, expected about 2,600 within 13 (2,587 .. 2,613): 11 too few"),
-        ("small.takes(at_most=2000)", "the run takes 2,576 cycles, expected at most 2,000: 576 too many"),
-        ("small.takes(at_least=3000)", "the run takes 2,576 cycles, expected at least 3,000: 424 too few"),
-        ("small.layer('c2').passes[1].takes(99)", "pass 1 of layer 'c2' takes 100 cycles, expected exactly 99: 1 too many"),
-        ("small.transfer('input').takes(at_most=40)", "transfer 'input' takes 46 cycles, expected at most 40: 6 too many"),
-        ("small.layer('c1').energy_at_most(nj=5)", "layer 'c1' takes 36.209 nJ in the core, expected at most 5 nJ: 624.2 % too much"),
-    ],
+FOUND = (
+    ("small.layer('c1').takes(cycles=24)", "layer 'c1' takes 25 cycles, expected exactly 24: 1 too many"),
+    ("small.layer('c1').takes(cycles=26)", "layer 'c1' takes 25 cycles, expected exactly 26: 1 too few"),
+    ("small.layer('c1').takes(20, within=4)", "layer 'c1' takes 25 cycles, expected about 20 within 4 (16 .. 24): 1 too many"),
+    ("small.takes(2600, within_percent=0.5)", "the run takes 2,576 cycles, expected about 2,600 within 13 (2,587 .. 2,613): 11 too few"),
+    ("small.takes(at_most=2000)", "the run takes 2,576 cycles, expected at most 2,000: 576 too many"),
+    ("small.takes(at_least=3000)", "the run takes 2,576 cycles, expected at least 3,000: 424 too few"),
+    ("small.layer('c2').passes[1].takes(99)", "pass 1 of layer 'c2' takes 100 cycles, expected exactly 99: 1 too many"),
+    ("small.transfer('input').takes(at_most=40)", "transfer 'input' takes 46 cycles, expected at most 40: 6 too many"),
+    ("small.layer('c1').energy_at_most(nj=5)", "layer 'c1' takes 36.209 nJ in the core, expected at most 5 nJ: 624.2 % too much"),
 )  # fmt: skip
-def test_the_first_line_says_what_was_found_and_expected(project: Project, statement: str, message: str) -> None:
-    assert (
-        project.fails("import numpy as np\n" + body(f"assert {statement}")).splitlines()[0]
-        == f"AssertionError: {message}"
-    )
+
+
+def test_the_first_line_says_what_was_found_and_expected(project: Project) -> None:
+    texts = project.fail_each([body(f"assert {statement}") for statement, _ in FOUND])
+    assert [text.splitlines()[0] for text in texts] == [f"AssertionError: {message}" for _, message in FOUND]
 
 
 def test_a_layer_that_takes_too_long_says_where_its_cycles_went(project: Project) -> None:
@@ -217,24 +214,25 @@ def test_plain_numbers_are_left_alone(project: Project) -> None:
     assert "!=" in project.fails(body("assert small.cycles != 2576"))
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("small.layer('c3')", "layer: there is no 'c3'; there are: c1, c2"),
-        ("small.layer('weights')", "layer: there is no 'weights'; there are: c1, c2"),
-        ("small.transfer('weight of c2')", "transfer: there is no 'weight of c2'; did you mean 'weights of c2' or 'weights of c1'?"),
-        ("small.at('dma.load.memmory')", "socket: there is no 'dma.load.memmory'; did you mean 'dma.load.memory' or"),
-        ("small.takes()", "give one of cycles, at_most and at_least; here: none"),
-        ("small.takes(cycles=3, at_most=4)", "give one of cycles, at_most and at_least; here: cycles and at_most"),
-        ("small.takes(at_most=3, within=1)", "within: a tolerance belongs to cycles, but at_most was given; leave one of them out"),
-        ("small.takes(3, within=-1)", "within: -1 is not allowed; give a number, 0 or more"),
-        ("small.matches('at 0.8 V')", "matches: 'at 0.8 V' is no baseline; give the fixture tlm_baseline, then a name"),
-        ("small.energy_at_most()", "energy: give one of pj, nj, uj; here: none"),
-        ("small.energy_at_most(pj=1, uj=1)", "energy: give one of pj, nj, uj; here: pj and uj"),
-    ],
+MISTAKES = (
+    ("small.layer('c3')", "layer: there is no 'c3'; there are: c1, c2"),
+    ("small.layer('weights')", "layer: there is no 'weights'; there are: c1, c2"),
+    ("small.transfer('weight of c2')", "transfer: there is no 'weight of c2'; did you mean 'weights of c2' or 'weights of c1'?"),
+    ("small.at('dma.load.memmory')", "socket: there is no 'dma.load.memmory'; did you mean 'dma.load.memory' or"),
+    ("small.takes()", "give one of cycles, at_most and at_least; here: none"),
+    ("small.takes(cycles=3, at_most=4)", "give one of cycles, at_most and at_least; here: cycles and at_most"),
+    ("small.takes(at_most=3, within=1)", "within: a tolerance belongs to cycles, but at_most was given; leave one of them out"),
+    ("small.takes(3, within=-1)", "within: -1 is not allowed; give a number, 0 or more"),
+    ("small.matches('at 0.8 V')", "matches: 'at 0.8 V' is no baseline; give the fixture tlm_baseline, then a name"),
+    ("small.energy_at_most()", "energy: give one of pj, nj, uj; here: none"),
+    ("small.energy_at_most(pj=1, uj=1)", "energy: give one of pj, nj, uj; here: pj and uj"),
 )  # fmt: skip
-def test_mistakes_are_one_clear_line(project: Project, statement: str, message: str) -> None:
-    assert project.fails(body(statement)).splitlines()[0].startswith(f"tlm.core.errors.InputError: {message}")
+
+
+def test_mistakes_are_one_clear_line(project: Project) -> None:
+    texts = project.fail_each([body(statement) for statement, _ in MISTAKES])
+    for text, (_, message) in zip(texts, MISTAKES, strict=True):
+        assert text.splitlines()[0].startswith(f"tlm.core.errors.InputError: {message}")
 
 
 def test_an_explanation_that_fails_hides_no_failure(project: Project) -> None:

@@ -49,30 +49,30 @@ def test_what_is_true_passes(project: Project) -> None:
     project.passes(imports + body(*statements, fixtures="small, conflicts, tlm_simulate"))
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("small.at('interconnect.to_memory').latency.at_most(42)", "longest latency at interconnect.to_memory is 43 cycles, expected at most 42: 1 too many"),
-        ("small.trace.latency.at_most(42)", "longest latency of the run is 45 cycles, expected at most 42: 3 too many"),
-        ("small.at('host.bus').latency.exactly(3)", "longest latency at host.bus is 2 cycles, expected exactly 3: 1 too few"),
-        ("small.at('dma.load.memory').throughput().at_least(gb_per_s=2)", "throughput at dma.load.memory is 1.670 bytes a cycle (0.892 GB/s) in the emptiest window of 1,768 cycles, expected at least 3.745 bytes a cycle (2.000 GB/s)"),
-        ("small.at('dma.load.memory').between(0, 10**9).throughput().at_least(1.5)", "throughput at dma.load.memory, in cycles 0 .. 1,000,000,000 is 1.146 bytes a cycle (0.612 GB/s) in the emptiest window of 2,576 cycles, expected at least 1.500"),
-        ("small.bandwidth_below('memory.port', 5, window_cycles=16)", "throughput at interconnect.to_memory is 6.000 bytes a cycle (3.204 GB/s) in the fullest window of 16 cycles, expected at most 5.000 bytes a cycle (2.670 GB/s)"),
-        ("small.layer('c2').before(small.layer('c1'))", "layer 'c2' ends in cycle 2,167, expected before layer 'c1' begins in cycle 622"),
-        ("small.at('dma.load.memory').never_two_at_once()", "dma.load.memory: read of 8 bytes at 0x80000100 for transfer 0 > burst 0 > beat 0 and dma.load.memory: read of 8 bytes at 0x80000140 for transfer 0 > burst 1 > beat 0 are under way together in cycle 66, expected that they are never two at once"),
-        ("never_together(small.at('host.bus'), small.transfers)", "host.bus: write of 8 bytes at 0x40 and transfer 'instructions of c1' are under way together in cycle 65"),
-        ("small.no_stall('write_back')", "7 cycles are stalls of kind 'write_back' in the run, expected none"),
-        ("small.layer('c2').no_stall('parameters')", "6 cycles are stalls of kind 'parameters' in layer 'c2', expected none"),
-        ("conflicts.no_stall('bank_conflict', between=(748, 749))", "1 cycle is a stall of kind 'bank_conflict' between cycles 748 and 749, expected none"),
-        ("small.no_stall('weights', between=(1000, 1009))", "10 cycles are stalls of kind 'weights' between cycles 1,000 and 1,009, expected none"),
-        ("small.bank_never_conflicted('amem', 0)", "14 accesses found amem bank 0 taken, expected none"),
-        ("conflicts.bank_never_conflicted('amem')", "12 accesses found amem taken, expected none"),
-    ],
+FOUND = (
+    ("small.at('interconnect.to_memory').latency.at_most(42)", "longest latency at interconnect.to_memory is 43 cycles, expected at most 42: 1 too many"),
+    ("small.trace.latency.at_most(42)", "longest latency of the run is 45 cycles, expected at most 42: 3 too many"),
+    ("small.at('host.bus').latency.exactly(3)", "longest latency at host.bus is 2 cycles, expected exactly 3: 1 too few"),
+    ("small.at('dma.load.memory').throughput().at_least(gb_per_s=2)", "throughput at dma.load.memory is 1.670 bytes a cycle (0.892 GB/s) in the emptiest window of 1,768 cycles, expected at least 3.745 bytes a cycle (2.000 GB/s)"),
+    ("small.at('dma.load.memory').between(0, 10**9).throughput().at_least(1.5)", "throughput at dma.load.memory, in cycles 0 .. 1,000,000,000 is 1.146 bytes a cycle (0.612 GB/s) in the emptiest window of 2,576 cycles, expected at least 1.500"),
+    ("small.bandwidth_below('memory.port', 5, window_cycles=16)", "throughput at interconnect.to_memory is 6.000 bytes a cycle (3.204 GB/s) in the fullest window of 16 cycles, expected at most 5.000 bytes a cycle (2.670 GB/s)"),
+    ("small.layer('c2').before(small.layer('c1'))", "layer 'c2' ends in cycle 2,167, expected before layer 'c1' begins in cycle 622"),
+    ("small.at('dma.load.memory').never_two_at_once()", "dma.load.memory: read of 8 bytes at 0x80000100 for transfer 0 > burst 0 > beat 0 and dma.load.memory: read of 8 bytes at 0x80000140 for transfer 0 > burst 1 > beat 0 are under way together in cycle 66, expected that they are never two at once"),
+    ("never_together(small.at('host.bus'), small.transfers)", "host.bus: write of 8 bytes at 0x40 and transfer 'instructions of c1' are under way together in cycle 65"),
+    ("small.no_stall('write_back')", "7 cycles are stalls of kind 'write_back' in the run, expected none"),
+    ("small.layer('c2').no_stall('parameters')", "6 cycles are stalls of kind 'parameters' in layer 'c2', expected none"),
+    ("conflicts.no_stall('bank_conflict', between=(748, 749))", "1 cycle is a stall of kind 'bank_conflict' between cycles 748 and 749, expected none"),
+    ("small.no_stall('weights', between=(1000, 1009))", "10 cycles are stalls of kind 'weights' between cycles 1,000 and 1,009, expected none"),
+    ("small.bank_never_conflicted('amem', 0)", "14 accesses found amem bank 0 taken, expected none"),
+    ("conflicts.bank_never_conflicted('amem')", "12 accesses found amem taken, expected none"),
 )  # fmt: skip
-def test_the_first_line_says_what_was_found_and_expected(project: Project, statement: str, message: str) -> None:
+
+
+def test_the_first_line_says_what_was_found_and_expected(project: Project) -> None:
     imports = "from tlm.testing import before, never_together\n"
-    text = project.fails(imports + body(f"assert {statement}", fixtures="small, conflicts"))
-    assert text.splitlines()[0].startswith(f"AssertionError: {message}"), text
+    bodies = [body(f"assert {statement}", fixtures="small, conflicts") for statement, _ in FOUND]
+    for text, (_, message) in zip(project.fail_each(bodies, imports), FOUND, strict=True):
+        assert text.splitlines()[0].startswith(f"AssertionError: {message}"), text
 
 
 def test_a_latency_names_the_first_transaction_outside_and_who_waited(project: Project) -> None:
@@ -149,46 +149,49 @@ def test_bandwidth_names_the_first_window_and_the_worst(project: Project) -> Non
     ]
 
 
-@pytest.mark.parametrize(
-    ("statement", "message"),
-    [
-        ("small.no_stall('bank_conflicts')", "kind of stall: there is no 'bank_conflicts'; did you mean 'bank_conflict'?"),
-        ("small.no_stall('computing')", "kind of stall: there is no 'computing'; "),
-        ("small.no_stall('host', between=(7, 3))", "between: cycle 3 lies before 7; give the earlier moment first"),
-        ("small.no_stall('host', between=(2576, 9999))", "between: cycles 2,576 .. 9,999 lie outside of the run, which is cycles 0 .. 2,575; give moments of it"),
-        ("small.no_stall('host', between=(-9, -1))", "between: cycles -9 .. -1 lie outside of the run, which is cycles 0 .. 2,575; "),
-        ("small.no_stall('host', between=(float('nan'), 3))", "between: (nan, 3) is not two moments; give the first and the last cycle, such as "),
-        ("small.no_stall('host', between=7)", "between: 7 is not two moments; "),
-        ("small.no_stall('host', between=(1, 2, 3))", "between: (1, 2, 3) is not two moments; "),
-        ("small.no_stall('host', between=(small.layer('c1'), small.layer('c2')))", "between: (<layer 'c1': cycles 622 .. 646>, "),
-        ("small.at('host.bus').between(7, 3)", "between: cycle 3 lies before 7; give the earlier moment first"),
-        ("small.at('host.bus').between('a', 3)", "between: ('a', 3) is not two moments; "),
-        ("small.bank_never_conflicted('amem', 4)", "bank: amem has no bank 4; it has 4, from 0 on"),
-        ("small.bank_never_conflicted('amem', '2')", "bank: amem has no bank '2'; it has 4, from 0 on"),
-        ("small.bank_never_conflicted('sram')", "memory: there is no 'sram'; there are: amem, wmem, imem"),
-        ("small.at('engine.requantiser.residuals').latency", "latency: there is no transaction at engine.requantiser.residuals; choose others"),
-        ("small.at('host.bus').latency.percentile(101)", "percentile: 101 is not allowed; give 0..100"),
-        ("small.at('host.bus').throughput(0)", "window_cycles: 0 is not allowed; "),
-        ("small.at('host.bus').throughput().at_most()", "throughput: give one of bytes_per_cycle and gb_per_s"),
-        ("small.layer('c1').before('c2')", 'second: a str has no place in time; give a layer, a pass, a transfer or transactions of a run, such as run.layer("c1")'),
-        ("small.layer('c1').before([])", "second: it is empty ([]); choose something that happens"),
-        ("never_together([small])", "never_together: 1 things were given; give two or more, or a list to never_two_at_once"),
-        ("small.layer('c1').before(small.at('host.bus')[0])", "second: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]"),
-        ("small.layer('c2').before(other.layer('c1'))", "second: it is of another run, whose moments come neither before nor after those of the first; compare numbers"),
-        ("never_together(small.layer('c2'), other.layer('c1'))", "thing 2: it is of another run, "),
-        ("small.layer('c1').before([small.layer('c2'), other.layer('c1')])", "second: it is of another run, "),
-        ("small.trace.of_pass(3)", "pass: there is no pass 3 of the run; there are 3, from 0 on"),
-        ("small.trace.of_layer('c2').of_pass('1')", "pass: there is no pass '1' of layer 'c2'; there are 2, from 0 on"),
-        ("small.at('host.bus').of_pass(0)", "pass: there is no pass 0 at host.bus; passes have transactions of the engine alone"),
-        ("small.at('engine.sequencer.steps').throughput().at_most(5)", "throughput: no transaction at engine.sequencer.steps moves bytes; choose others"),
-        ("small.trace.of_layer('c9')", "layer: there is no 'c9'; there are: c1, c2"),
-    ],
+MISTAKES = (
+    ("small.no_stall('bank_conflicts')", "kind of stall: there is no 'bank_conflicts'; did you mean 'bank_conflict'?"),
+    ("small.no_stall('computing')", "kind of stall: there is no 'computing'; "),
+    ("small.no_stall('host', between=(7, 3))", "between: cycle 3 lies before 7; give the earlier moment first"),
+    ("small.no_stall('host', between=(2576, 9999))", "between: cycles 2,576 .. 9,999 lie outside of the run, which is cycles 0 .. 2,575; give moments of it"),
+    ("small.no_stall('host', between=(-9, -1))", "between: cycles -9 .. -1 lie outside of the run, which is cycles 0 .. 2,575; "),
+    ("small.no_stall('host', between=(float('nan'), 3))", "between: (nan, 3) is not two moments; give the first and the last cycle, such as "),
+    ("small.no_stall('host', between=7)", "between: 7 is not two moments; "),
+    ("small.no_stall('host', between=(1, 2, 3))", "between: (1, 2, 3) is not two moments; "),
+    ("small.no_stall('host', between=(small.layer('c1'), small.layer('c2')))", "between: (<layer 'c1': cycles 622 .. 646>, "),
+    ("small.at('host.bus').between(7, 3)", "between: cycle 3 lies before 7; give the earlier moment first"),
+    ("small.at('host.bus').between('a', 3)", "between: ('a', 3) is not two moments; "),
+    ("small.bank_never_conflicted('amem', 4)", "bank: amem has no bank 4; it has 4, from 0 on"),
+    ("small.bank_never_conflicted('amem', '2')", "bank: amem has no bank '2'; it has 4, from 0 on"),
+    ("small.bank_never_conflicted('sram')", "memory: there is no 'sram'; there are: amem, wmem, imem"),
+    ("small.at('engine.requantiser.residuals').latency", "latency: there is no transaction at engine.requantiser.residuals; choose others"),
+    ("small.at('host.bus').latency.percentile(101)", "percentile: 101 is not allowed; give 0..100"),
+    ("small.at('host.bus').throughput(0)", "window_cycles: 0 is not allowed; "),
+    ("small.at('host.bus').throughput().at_most()", "throughput: give one of bytes_per_cycle and gb_per_s"),
+    ("small.layer('c1').before('c2')", 'second: a str has no place in time; give a layer, a pass, a transfer or transactions of a run, such as run.layer("c1")'),
+    ("small.layer('c1').before([])", "second: it is empty ([]); choose something that happens"),
+    ("never_together([small])", "never_together: 1 things were given; give two or more, or a list to never_two_at_once"),
+    ("small.layer('c1').before(small.at('host.bus')[0])", "second: a single transaction cannot be ordered; give a slice, such as run.at(..)[3:4]"),
+    ("small.layer('c2').before(other.layer('c1'))", "second: it is of another run, whose moments come neither before nor after those of the first; compare numbers"),
+    ("never_together(small.layer('c2'), other.layer('c1'))", "thing 2: it is of another run, "),
+    ("small.layer('c1').before([small.layer('c2'), other.layer('c1')])", "second: it is of another run, "),
+    ("small.trace.of_pass(3)", "pass: there is no pass 3 of the run; there are 3, from 0 on"),
+    ("small.trace.of_layer('c2').of_pass('1')", "pass: there is no pass '1' of layer 'c2'; there are 2, from 0 on"),
+    ("small.at('host.bus').of_pass(0)", "pass: there is no pass 0 at host.bus; passes have transactions of the engine alone"),
+    ("small.at('engine.sequencer.steps').throughput().at_most(5)", "throughput: no transaction at engine.sequencer.steps moves bytes; choose others"),
+    ("small.trace.of_layer('c9')", "layer: there is no 'c9'; there are: c1, c2"),
 )  # fmt: skip
-def test_mistakes_are_one_clear_line(project: Project, statement: str, message: str) -> None:
+
+
+def test_mistakes_are_one_clear_line(project: Project) -> None:
     other = "other = tlm_simulate(SMALL, THREES, tlm.ChipConfig(memory_latency_ns=1200))"
-    used = [other, statement] if "other." in statement else [statement]
-    text = project.fails("from tlm.testing import never_together\n" + body(*used, fixtures="small, tlm_simulate"))
-    assert text.startswith(f"tlm.core.errors.InputError: {message}"), text
+    bodies = [
+        body(*([other] if "other." in statement else []), statement, fixtures="small, tlm_simulate")
+        for statement, _ in MISTAKES
+    ]
+    texts = project.fail_each(bodies, "from tlm.testing import never_together\n")
+    for text, (_, message) in zip(texts, MISTAKES, strict=True):
+        assert text.startswith(f"tlm.core.errors.InputError: {message}"), text
 
 
 @pytest.mark.parametrize("fidelity", ["cycle", "pass"])
