@@ -71,7 +71,7 @@ def test_a_slower_memory_never_shortens_a_run(
 
 @both
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_a_slower_memory_never_shortens_many_runs(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -199,7 +199,7 @@ def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, 
 
 
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_both_models_agree_on_many_runs(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_models_agree(case, chip, memories)

@@ -33,7 +33,7 @@ def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, 
 
 @both
 @pytest.mark.slow
-@settings(max_examples=1000)
+@settings(max_examples=500)
 @given(*ARGUMENTS)
 def test_many_generated_networks(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
