@@ -20,6 +20,8 @@ from tlm.results.result import Result as Result
 from tlm.runs.evaluate import Evaluator as Evaluator
 from tlm.runs.evaluate import evaluate as evaluate
 from tlm.runs.simulate import simulate as simulate
+from tlm.scenario.api import run as run
+from tlm.scenario.api import scenarios as scenarios
 from tlm.sweeps.api import sweep as sweep
 from tlm.traces.trace_options import TraceOptions as TraceOptions
 

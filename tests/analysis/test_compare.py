@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -31,18 +32,54 @@ def test_the_whole_text(results: Path) -> None:
 
 
 def test_a_result_equals_itself(results: Path) -> None:
-    lines = tlm("compare", "a", "a", cwd=results).stdout.splitlines()
-    assert "outputs: equal" in lines
+    assert tlm("compare", "a", "a", cwd=results).stdout == (
+        "A: small, fidelity pass\nB: small, fidelity pass\noutputs: equal\n\n"
+        "layers without a difference: c1, c2\nfigures that are equal are left out; --all shows them\n"
+    )
+    lines = tlm("compare", "a", "a", "--all", cwd=results).stdout.splitlines()
     rows = [line.split() for line in lines if line.startswith("  ") and line.split()[0] != "A"]
-    assert len(rows) > 30
-    assert all(row[-2:] == ["0", "="] for row in rows)
+    assert len(rows) > 40
+    assert all(row[-1] == "=" for row in rows)
 
 
 def test_layers_of_one_side_only(results: Path) -> None:
-    first, second = (tlm("compare", *pair, cwd=results).stdout for pair in (("a", "one"), ("one", "a")))
-    assert "Layer c2: only in A\n" in first
-    assert "Layer c2: only in B\n" in second
-    assert "network.layers[1].name: c2 -> absent" in first
+    text = tlm("compare", "a", "one", cwd=results).stdout
+    layer = text.split("Layer c2 ")[1].splitlines()
+    assert layer[1].split() == ["A", "B", "B", "to", "A"]
+    assert all(line.split()[-2:] == ["-", "-"] for line in layer[2:] if line.startswith("  "))
+    assert "network.layers[1].name: c2 -> absent" in text
+
+
+def test_three_results_fit_80_columns(results: Path) -> None:
+    lines = tlm("compare", "a", "b", "one", cwd=results).stdout.splitlines()
+    assert "network.seed: 1 -> 5 -> 1" in lines
+    assert ["A", "B", "C", "B", "to", "A", "C", "to", "A"] in [line.split() for line in lines]
+    assert max(len(line) for line in lines if line.startswith("  ")) <= 80
+
+
+def test_json_and_csv_have_all_figures_of_result_json(results: Path) -> None:
+    printed = tlm("compare", "a", "b", "one", "--json", cwd=results).stdout
+    record = json.loads(printed)
+    runs = [json.loads((results / name / "result.json").read_text()) for name in ("a", "b", "one")]
+    totals, energy, causes, *layers = record["sections"]
+    assert totals["figures"]["cycles"] == [run["cycles"] for run in runs]
+    assert totals["figures"]["total_bytes"] == [run["traffic_bytes"]["total"] for run in runs]
+    assert energy["figures"]["energy_uj"] == [run["energy"]["total_pj"] / 1e6 for run in runs]
+    assert energy["figures"]["power_mw"] == [run["energy"]["power_mw"] for run in runs]
+    parts = [
+        row for key, row in energy["figures"].items() if key.endswith("_uj") and key not in ("energy_uj", "off_chip_uj")
+    ]
+    assert [sum(column) for column in zip(*parts, strict=True)] == pytest.approx(energy["figures"]["energy_uj"])
+    assert [sum(column) for column in zip(*causes["figures"].values(), strict=True)] == totals["figures"]["cycles"]
+    assert layers[1]["figures"]["compute_cycles"][2] is None
+    rows = list(csv.reader(tlm("compare", "a", "b", "one", "--csv", cwd=results).stdout.splitlines()))
+    assert rows[0] == ["layer", "figure", "A", "B", "C"]
+    assert ["", "cycles", *(str(run["cycles"]) for run in runs)] in rows
+    assert len(rows) == 1 + sum(len(section["figures"]) for section in record["sections"])
+
+
+def test_json_beside_csv_is_refused(results: Path) -> None:
+    assert refused("compare", "a", "b", "--json", "--csv", cwd=results).startswith("--csv: given beside --json")
 
 
 def test_results_of_different_schemas_are_refused(results: Path, tmp_path: Path) -> None:

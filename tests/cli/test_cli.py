@@ -88,7 +88,9 @@ def test_info_finds_a_viewer(tmp_path: Path) -> None:
     viewer = tmp_path / "surfer"
     viewer.write_text("#!/bin/sh\n")
     viewer.chmod(0o755)
-    assert tlm("info", PATH=str(tmp_path)).stdout.splitlines()[-1].endswith("  surfer")
+    lines = tlm("info", PATH=str(tmp_path)).stdout.splitlines()
+    assert "waveform viewers  surfer" in lines
+    assert any(line.startswith("extra onnx        onnx ") for line in lines)
 
 
 def test_schema_is_json() -> None:
@@ -225,7 +227,10 @@ def test_an_error_in_a_script_is_a_message(tmp_path: Path) -> None:
 
 
 def test_usage() -> None:
-    assert refused("fly").startswith("argument COMMAND: invalid choice: 'fly'")
+    assert refused("swep") == "'swep' is not a command; did you mean sweep?, see `tlm --help`"
+    assert refused("fly").startswith("'fly' is not a command; there are run, eval, ")
+    assert refused("run", "--ouput", "x") == "--ouput: no such option; did you mean --output?, see `tlm run --help`"
+    assert refused("list", "--zzz") == "--zzz: no such option; there are --help, see `tlm list --help`"
     assert refused("run") == "the following arguments are required: SCENARIO; see `tlm run --help`"
 
 

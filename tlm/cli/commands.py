@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,6 +64,7 @@ def _repeated(*names: str, **options: Any) -> Argument:
 _RESULT = "result.json, or the directory that holds it"
 _NAMED = "or the name of one that `tlm list` shows"
 _SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
+_CHIP_SETTING = "change a key of chip or energy, e.g. chip.amem_banks=8 (may be repeated)"
 _SCENARIO = (
     _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}"),
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
@@ -127,6 +130,23 @@ COMMANDS = {
         "stored in DIR/sweep.sqlite as its point ends. The same command, or `tlm sweep DIR`, continues an interrupted "
         "sweep. Values: 1,2,4,8 or 1..9 or pass,cycle. Expressions: 'chip.amem_banks * chip.amem_words <= 65536'.",
     ),
+    "layers": Command(
+        "run every layer of a SCALE-Sim topology file, each alone",
+        (
+            _path("table", metavar="TABLE", help="topology file (.csv) of convolutions, or of GEMMs (M, N, K)"),
+            _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_CHIP_SETTING),
+            Argument(("--density",), {"type": float, "metavar": "SHARE", "help": "keep this share of the weights"}),
+            Argument(
+                ("--word-density",),
+                {"type": float, "metavar": "SHARE", "help": "keep this share of the weight words"},
+            ),
+            _number("--seed", least=0, help="seed of weights and inputs (default: 0)"),
+            _number("--processes", help="processes on this machine (default: one per core)"),
+            _path("-o", "--output", metavar="FILE", help="write a row for each layer there (.csv)"),
+        ),
+        "Run every layer of a topology file in the format of SCALE-Sim, each alone, with seeded weights and inputs, "
+        "and compare its outputs with the golden model. docs/coming-from-scale-sim.md says what the columns mean.",
+    ),
     "report": Command(
         "write one HTML file with figures and tables of a run or sweep",
         (
@@ -164,8 +184,14 @@ COMMANDS = {
         ),
     ),
     "compare": Command(
-        "show two results side by side, with differences",
-        (_path("a", metavar="A", help=_RESULT), _path("b", metavar="B", help=_RESULT)),
+        "show results side by side, with differences",
+        (
+            _path("a", metavar="A", help=_RESULT),
+            _path("others", metavar="B", nargs="+", help="the same; several may follow"),
+            _switch("--all", "show figures that are equal, too"),
+            _switch("--json", "print all figures as JSON, and nothing else"),
+            _switch("--csv", "print all figures as CSV, a row for each"),
+        ),
     ),
     "reproduce": Command(
         "show every published figure beside the simulated one",
@@ -217,6 +243,7 @@ COMMANDS = {
         (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
     ),
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
+    "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
     "list": Command("list the scenarios in ./scenarios and in the package"),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),
@@ -258,6 +285,30 @@ def parser() -> argparse.ArgumentParser:
         for argument in command.arguments:
             (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
     return top
+
+
+def check_names(argv: Sequence[str]) -> None:
+    """Nothing if the command and the long options exist.
+
+    Raises:
+        InputError: with the nearest name that does.
+    """
+    if not argv or argv[0].startswith("-"):
+        return
+    if argv[0] not in COMMANDS:
+        raise InputError(f"{argv[0]!r} is not a command; {_near(argv[0], list(COMMANDS))}, see `tlm --help`")
+    known = ["--help", *(name for one in COMMANDS[argv[0]].arguments for name in one.names if name.startswith("--"))]
+    for text in argv[1:]:
+        option = text.partition("=")[0]
+        if option == "--":
+            return
+        if option.startswith("--") and not any(name.startswith(option) for name in known):
+            raise InputError(f"{option}: no such option; {_near(option, known)}, see `tlm {argv[0]} --help`")
+
+
+def _near(text: str, names: list[str]) -> str:
+    near = get_close_matches(text, names, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from tlm.cli.commands import USAGE, check_numbers, parser
+from tlm.cli.commands import USAGE, check_names, check_numbers, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.interruption import stopped_by, termination_interrupts
@@ -70,6 +70,7 @@ def _run(argv: Sequence[str]) -> int:
 
 def _dispatch(argv: Sequence[str]) -> int:
     _refuse_empty(argv)
+    check_names(argv)
     try:
         arguments = parser().parse_args(argv)
     except SystemExit:  # after --help

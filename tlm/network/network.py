@@ -37,7 +37,7 @@ class TensorInfo:
     accumulator: bool = False
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Network:
     """Layers in the order of execution, and the tensors between them.
 
@@ -125,6 +125,23 @@ class Network:
         object.__setattr__(self, "signed_input", signed_input)
         object.__setattr__(self, "tensors", tensors)
         object.__setattr__(self, "inputs", inputs)
+
+    def __repr__(self) -> str:
+        """One line; ``summary`` has a line for each layer."""
+        shapes = " -> ".join("x".join(map(str, shape)) for shape in (self.input_shape, self.output.shape))
+        return f"<Network of {len(self.layers)} layers, {shapes}>"
+
+    def summary(self) -> str:
+        """A line for each layer: its name, what it reads, kernel, stride, output and weights that are not zero."""
+        rows: list[tuple[str, ...]] = [("layer", "reads", "kernel", "stride", "output", "weights")]
+        for layer in self.layers:
+            sizes = ("x".join(map(str, size)) for size in (layer.kernel, layer.stride, self.tensors[layer.name].shape))
+            reads = self.inputs[layer.name] + (f" + {layer.residual}" if layer.residual else "")
+            weights = f"{np.count_nonzero(layer.weights):,}" if isinstance(layer, Conv2d) else "none"
+            rows.append((layer.name, reads, *sizes, weights))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+        return "\n".join(line.rstrip() for line in lines)
 
     @property
     def output(self) -> TensorInfo:

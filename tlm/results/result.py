@@ -139,6 +139,14 @@ class LayerResult(LayerFigures, frozen=True, kw_only=True):
     energy: Energy = msgspec.field(default_factory=Energy)
     """Its parts', that of the waits before them, and that of its transfers [A] (docs/energy.md)."""
 
+    def __repr__(self) -> str:
+        """One line; the attributes have the rest."""
+        shapes = " -> ".join("x".join(map(str, shape)) for shape in (self.input_shape, self.output_shape))
+        return (
+            f"<LayerResult {self.name}: {self.kind}, {shapes}, {self.compute_cycles:,} compute cycles [S], "
+            f"utilisation {self.utilization:.1%} [S], {self.energy.total_pj / 1e6:.2f} uJ [A]>"
+        )
+
     @property
     def useful_macs(self) -> int:
         """Those of ``macs`` that the layer asks for: at most ``dense_macs``."""
@@ -196,7 +204,7 @@ class TransferOverlap:
     """While none did."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Result:
     """Values and figures of one simulated run; picklable.
 
@@ -238,6 +246,14 @@ class Result:
     """The same of the whole run."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
+
+    def __repr__(self) -> str:
+        """One line; the attributes have the rest, and ``tlm run`` prints a report."""
+        return (
+            f"<Result of {len(self.layers)} layers, fidelity {self.fidelity}: {self.cycles:,} cycles = "
+            f"{self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
+            f"{self.energy.total_pj / 1e6:,.2f} uJ [A]>"
+        )
 
     @property
     def outputs(self) -> Tensor:

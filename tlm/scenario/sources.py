@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
@@ -16,6 +16,10 @@ from tlm.scenario.catalog import named
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
 
 KeyPath: TypeAlias = tuple[str | int, ...]
+
+KEY = re.compile(r"[A-Za-z_][\w\-]*(\.[\w\-]+)*")
+"""A key of a scenario, such as ``network.layers.0.kernel``; see :func:`dotted`."""
+_ELEMENT = re.compile(r"\[(\d+)\]")
 
 _BARE_WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./\-]*")
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
@@ -76,6 +80,7 @@ def override_source(text: str) -> Source:
         InputError: no ``=``, or neither TOML nor a bare word.
     """
     key, equals, value = (part.strip() for part in text.partition("="))
+    key = dotted(key)
     remedy = "write KEY=VALUE with a TOML value, e.g. --set chip.voltage_v=0.8"
     if not equals or not key or not value:
         raise InputError(f"--set {text}: {'the value' if equals and key else 'KEY=VALUE'} is missing; {remedy}")
@@ -89,6 +94,26 @@ def override_source(text: str) -> Source:
         except InputError:
             raise InputError(f"--set {text}: {key!r} is not a key; {remedy}") from None
     return Source(f"--set {text}", f"{key} = {value}", data)
+
+
+def dotted(key: str) -> str:
+    """A key with elements of arrays as messages write them, ``layers[0].kernel``, as ``layers.0.kernel``."""
+    return _ELEMENT.sub(r".\1", key)
+
+
+def override_of(key: str, value: Any) -> dict[str, Any]:
+    """The nested table that sets one key."""
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    assert isinstance(value, dict)
+    return value
+
+
+def plain(value: Any) -> Any:
+    """A value of Python code as TOML has it: without numpy's types, and paths as texts."""
+    if isinstance(value, PurePath):
+        return str(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def merged(sources: Iterable[Source]) -> dict[str, Any]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml
+from tlm.scenario.sources import KEY, dotted, plain
 
 REMEDY = "write KEY=VALUES, e.g. chip.amem_banks=1,2,4,8 or network.taps=1..9"
 
 _NUMBER = r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})")
-_KEY = re.compile(r"[A-Za-z_][\w\-]*(\.[\w\-]+)*")
 _BARE_WORD = re.compile(r"[A-Za-z_./][A-Za-z0-9_./\-]*")
 _MAX_VALUES = 100_000
 _DIGITS = 6
@@ -56,7 +55,8 @@ def parse_axis(text: str, option: str = "--over") -> Axis:
         InputError: no key, no values, or neither a TOML array, bare words nor a range; headed by ``option``.
     """
     key, equals, values = (part.strip() for part in text.partition("="))
-    if not equals or not values or not _KEY.fullmatch(key):
+    key = dotted(key)
+    if not equals or not values or not KEY.fullmatch(key):
         raise InputError(f"{option} {text}: {'the values are' if equals else 'KEY=VALUES is'} missing; {REMEDY}")
     return _axis(key, values, f"{option} {text}")
 
@@ -69,30 +69,15 @@ def axes_of(table: Mapping[str, Any], place: str) -> list[Axis]:
     """
     found: list[Axis] = []
     for key, value in _flat(table, ()):
-        if not _KEY.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise InputError(f"{place}: {key!r} is not a key; {REMEDY}")
         found.append(_axis(key, value, f"{place}.{key}"))
     return found
 
 
-def override_of(key: str, value: Any) -> dict[str, Any]:
-    """The nested table that sets one key."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    assert isinstance(value, dict)
-    return value
-
-
-def _plain(value: Any) -> Any:
-    """Without numpy's types, and paths as texts."""
-    if isinstance(value, PurePath):
-        return str(value)
-    return value.tolist() if hasattr(value, "tolist") else value
-
-
 def _flat(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     for name, value in table.items():
-        key = str(name)
+        key = dotted(str(name))
         if isinstance(value, Mapping):
             yield from _flat(value, (*path, key))
         else:
@@ -101,12 +86,12 @@ def _flat(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str
 
 def _axis(key: str, given: Any, place: str) -> Axis:
     """The axis of a text, of any sequence, or of a numpy array; anything else is the only value."""
-    given = _plain(given)
+    given = plain(given)
     if isinstance(given, str):
         if ends := _RANGE.fullmatch(given):
             return _range(key, ends[1], ends[2], place)
         given = _listed(given, place)
-    values = [_plain(item) for item in given] if isinstance(given, (list, tuple, range)) else [given]
+    values = [plain(item) for item in given] if isinstance(given, (list, tuple, range)) else [given]
     unique = [value for index, value in enumerate(values) if not _in(value, values[:index])]
     if not unique:
         raise InputError(f"{place}: no values; {REMEDY}")

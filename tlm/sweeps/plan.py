@@ -17,8 +17,8 @@ from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.scenario.checking import checked, value_text
 from tlm.scenario.schema import DATACLASS_SECTIONS, PATH_KEYS, Scenario
-from tlm.scenario.sources import Source, merged, override_source, read_sources
-from tlm.sweeps.axes import Axis, axes_of, override_of, parse_axis
+from tlm.scenario.sources import Source, merged, override_of, override_source, read_sources
+from tlm.sweeps.axes import Axis, axes_of, parse_axis
 from tlm.sweeps.constraints import constraint
 from tlm.sweeps.sampling import Values, grid, sample
 from tlm.sweeps.task import VERSION

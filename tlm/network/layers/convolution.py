@@ -26,7 +26,7 @@ from tlm.network.layers.base import (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Conv2d:
     """One convolution of 4-bit integers, as the engine executes it.
 
@@ -88,6 +88,13 @@ class Conv2d:
         self._put("multiplier", self._per_channel("multiplier", self.multiplier, 0, (1 << MULTIPLIER_BITS) - 1))
         self._put("shift", self._per_channel("shift", self.shift, 0, MAX_SHIFT))
         self._check_residual()
+
+    def __repr__(self) -> str:
+        """One line; weights by their shape."""
+        return (
+            f"<Conv2d {self.name}: weights {'x'.join(map(str, self.weights.shape))}, stride {self.stride}, "
+            f"{self.pads}, dilation {self.dilation}, groups {self.groups}, residual {self.residual}>"
+        )
 
     @property
     def out_channels(self) -> int:

@@ -1,0 +1,1 @@
+"""Tables of layers in the format of SCALE-Sim's topology files; each layer runs alone."""

@@ -1,0 +1,67 @@
+"""``tlm.run`` and ``tlm.scenarios``: scenarios from Python, as the command runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlm.core.arguments import expect
+from tlm.core.errors import InputError, SimulationError
+from tlm.network.comparison import differing_layers
+from tlm.results.result import Result
+from tlm.runs.simulate import simulate
+from tlm.scenario.catalog import catalog, find_scenario
+from tlm.scenario.checking import value_text
+from tlm.scenario.loading import load_scenario
+from tlm.scenario.sources import KEY, Source, dotted, override_of, plain
+
+
+def run(
+    scenario: str | Path,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    fidelity: str | None = None,
+    wave: str | Path | None = None,
+    timeline: str | Path | None = None,
+    check: bool = True,
+) -> Result:
+    """Run a scenario and compare its outputs with the golden model, as ``tlm run`` does.
+
+    Args:
+        scenario: file, or the name of one that :func:`scenarios` lists.
+        settings: key -> value, for any key of a scenario file: ``{"chip.amem_banks": 8}``.
+        fidelity: model of the chip; by default the scenario's, or "pass".
+        wave: waveform to write, .vcd or .fst; by default what the scenario asks for.
+        timeline: trace for timeline viewers to write, .json or .json.gz; likewise.
+        check: False leaves the golden model out.
+
+    Raises:
+        InputError: anything wrong with the file or the settings, before anything runs.
+        SimulationError: something went wrong in the chip, or an output differs from the golden model's.
+    """
+    nothing = type(None)
+    expect("scenario", scenario, (str, Path))
+    expect("settings", settings, (Mapping, nothing))
+    given = dict(settings or {})
+    for key, value in (("fidelity", fidelity), ("trace.wave", wave), ("trace.timeline", timeline)):
+        if value is not None:
+            given[key] = value
+    sources = [_source(key, plain(value)) for key, value in given.items()]
+    job = load_scenario(find_scenario(str(scenario)), sources).build(golden=check)
+    result = simulate(job.network, job.activations, job.chip, job.fidelity, job.trace, energy=job.energy)
+    if job.golden is not None and (differing := differing_layers(job.golden, result.tensors)):
+        raise SimulationError(f"{job.name}: the outputs of {', '.join(differing)} differ from the golden model")
+    return result
+
+
+def scenarios() -> dict[str, str]:
+    """Name -> description of the scenarios in ./scenarios and in the package, as ``tlm list`` shows them."""
+    return {entry.name: entry.description for entry in catalog()}
+
+
+def _source(key: Any, value: Any) -> Source:
+    if not isinstance(key, str) or not KEY.fullmatch(dotted(key)):
+        raise InputError(f"settings: {key!r} is not a key; write them like chip.amem_banks")
+    key = dotted(key)
+    return Source(f"--set {key}={value_text(value)}", f"{key} = {value_text(value)}", override_of(key, value))
