@@ -10,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 from onnx_graphs import INT4, RNG, UINT4, Graph, added, clip, conv, f32, gemm, identity, pads, plain, signed
-
-import tlm
+from onnx_values import by_onnxruntime, check_values
 
 
 def unsigned(shape: tuple[int | str, ...] = (1, 2, 5, 6), **keys: Any) -> Graph:
@@ -156,13 +153,6 @@ def layout_of_weights() -> tuple[Graph, str]:
     return graph, graph.activations(graph.node("MatMul", ["q", shaped], "m"), "y", INT4, 1.0)
 
 
-def by_onnxruntime(model: onnx.ModelProto, images: Any) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options).run(None, {"x": images})[0]
-
-
 VALUES: dict[str, Callable[[], tuple[Graph, str]]] = {
     "conv, same upper": lambda: convolved(auto_pad="SAME_UPPER", strides=[2, 3]),
     "conv, same lower": lambda: convolved(auto_pad="SAME_LOWER", strides=[2, 1], kernel=(2, 4)),
@@ -228,16 +218,4 @@ VALUES: dict[str, Callable[[], tuple[Graph, str]]] = {
 @pytest.mark.parametrize("name", VALUES)
 def test_the_very_values_of_onnxruntime(tmp_path: Path, name: str) -> None:
     graph, output = VALUES[name]()
-    model = graph.model(output)
-    imported = graph.read(tmp_path, output)
-    network = imported.network
-    sizes = [size if isinstance(size, int) else 1 for size in graph.shape]
-    low = -8 if network.signed_input else 0
-    images = RNG.integers(low, low + 16, sizes).astype(np.int8)
-    real = np.float16 if graph.real == TensorProto.FLOAT16 else np.float32
-    right = by_onnxruntime(model, images.astype(real))
-    for image, expected in zip(images, right, strict=True):
-        outputs = tlm.reference.run(network, image.reshape(network.input_shape))[network.output.name]
-        found = outputs.reshape(-1).astype(np.float64) * imported.output.scale
-        assert found == pytest.approx(expected.reshape(-1).astype(np.float64), rel=1e-6)
-        assert np.unique(found).size > 1
+    check_values(graph.read(tmp_path, output), by_onnxruntime(graph.model(output)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_graphs import INT4, UINT4, Graph, added, clip, conv, f32, gemm, identity, pads, plain, signed
+from onnx_graphs import INT4, QONNX, UINT4, Graph, added, clip, conv, f32, gemm, identity, pads, plain, signed
 
 from tlm.core.errors import InputError
 
@@ -53,8 +54,7 @@ def other_zero_point() -> tuple[Graph, str]:
 
 def gigantic() -> tuple[Graph, str]:
     graph = signed()
-    graph.node("ConstantOfShape", [graph.constant("e", pads(70_000, 70_000))], "large")
-    return graph, conv(graph)
+    return sum_added(graph, graph.node("ConstantOfShape", [graph.constant("e", pads(70_000, 70_000))], "large"))
 
 
 def doubled() -> tuple[Graph, str]:
@@ -63,12 +63,30 @@ def doubled() -> tuple[Graph, str]:
     last = graph.constant("e", f32([1.0, 1.0]))
     for i in range(40):
         last = graph.node("Concat", [last, last], f"d{i}", axis=0)
-    return graph, conv(graph)
+    return sum_added(graph, last)
+
+
+def sum_added(graph: Graph, constant: str) -> tuple[Graph, str]:
+    """No node is a dead branch."""
+    return graph, graph.node("Add", [conv(graph), graph.node("ReduceSum", [constant], "all", keepdims=0)], "y")
 
 
 def scaled(value: float) -> tuple[Graph, str]:
     graph = signed()
     return graph, graph.node("Conv", ["q", graph.weights("w", np.ones((3, 2, 1, 1)), value)], "y")
+
+
+def joined(names: tuple[str, ...], *more: tuple[str, int], axis: int = 1) -> tuple[Graph, str]:
+    graph = signed()
+    for name, kind in more:
+        graph.activations(graph.node("Relu", [conv(graph, kernel=(1, 1))], f"{name}_r"), name, kind, 1.0)
+    return graph, graph.node("Concat", [*names], "j", axis=axis)
+
+
+def quant(bits: float = 4.0, **keys: Any) -> tuple[Graph, str]:
+    graph = signed()
+    inputs = [graph.reals(f"q_{i}", value) for i, value in enumerate((1.0, 0.0, bits))]
+    return graph, graph.node("Quant", [conv(graph), *inputs], "y", domain=QONNX, **keys)
 
 
 def along_rows() -> tuple[Graph, str]:
@@ -135,10 +153,12 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Graph, str]], str]] = {
         lambda: added(0.5, relu=True),
         "0.5 is added behind its ReLU, which is 0.5 levels of 1 each",
     ),
-    "clip in between": (lambda: clip(0.0, 9.0), "clipped to 9, which is 9 levels of 1 each, but must be at least 15"),
-    "clip below": (lambda: clip(-1.0, 15.0, INT4), "node Clip n_r: clips to -1..15 before quantisation"),
-    "softmax in the middle": (in_the_middle, "node Softmax n_s: is not the last node behind a layer"),
-    "softmax of pixels": (lambda: plain("Softmax", axis=3), "node Softmax n_y: axis is 3, but must be that of all"),
+    "clip without zero": (lambda: clip(1.0, 15.0), "node Clip n_r: clips to 1..15 before quantisation"),
+    "softmax in the middle": (in_the_middle, "node Softmax n_s: the engine cannot run it; the graph may hold"),
+    "softmax of pixels": (
+        lambda: (g := signed(), g.node("Softmax", [conv(g)], "y", axis=3)),
+        "node Softmax n_y: axis is 3, but must be that of all",
+    ),
     "training": (
         lambda: plain("Dropout", f32(0.5), np.array(True)),
         "node Dropout n_y: its training_mode is true, but must be false",
@@ -154,11 +174,49 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Graph, str]], str]] = {
     "gigantic constant": (gigantic, "at most 67108864 values are allowed"),
     "gigantic constant in small steps": (doubled, "at most 67108864 values are allowed"),
     "old operators": (lambda: plain("Relu", start=lambda: signed(opset=9)), "opset 9 is not allowed; must be 10 or"),
-    "unknown operator": (lambda: plain("Sigmoid"), "node Sigmoid n_y: the engine cannot run it; the graph may hold"),
+    "unknown operator": (lambda: plain("Erf"), "node Erf n_y: the engine cannot run it; the graph may hold"),
     "constant operator on what is computed": (
-        lambda: plain("Transpose", perm=[0, 2, 3, 1]),
-        "node Transpose n_y: the engine cannot run it; on what it computes it runs QuantizeLinear",
+        lambda: plain("Tile", pads(1, 1, 1, 2)),
+        "node Tile n_y: the engine cannot run it; on what it computes it runs ",
     ),
+    "transposed map": (
+        lambda: (g := signed(), conv(g, g.node("Transpose", ["q"], "t", perm=[0, 1, 3, 2]))),
+        "its input of shape (1, 2, 6, 5) mixes rows, columns and channels of the engine's maps",
+    ),
+    "part of a map": (
+        lambda: plain("Slice", pads(1), pads(3), pads(2)),
+        "node Slice n_y: its input of shape (1, 2, 5, 6) mixes rows, columns and channels",
+    ),
+    "part of a batch": (
+        lambda: plain("Slice", pads(0), pads(1), pads(0), start=lambda: signed((2, 2, 5, 6))),
+        "node Slice n_y: makes (1, 2, 5, 6) of (2, 2, 5, 6), but must keep the batch of 2 first",
+    ),
+    "joined rows": (lambda: joined(("q", "q"), axis=2), "node Concat n_j: axis is 2, but must be 1: the engine joins"),
+    "joined signs": (
+        lambda: joined(("q", "u"), ("u", UINT4)),
+        "node Concat n_j: joins signed and unsigned tensors; quantise its inputs alike",
+    ),
+    "product of two tensors": (
+        lambda: (g := signed(), g.node("Mul", ["q", "q"], "y")),
+        "node Mul n_y: needs a constant as its second input; the engine multiplies by weights only",
+    ),
+    "eight bits": (
+        lambda: (g := signed(), g.activations(conv(g), "y", TensorProto.INT8, 1.0)),
+        "node QuantizeLinear n_y_i: gives -128..127, but activations must be within 0..15 or -8..7",
+    ),
+    "bits cut off": (
+        lambda: (g := signed(), g.node("Trunc", ["q", *(g.reals(k, 8.0) for k in "szio")], "y", domain=QONNX)),
+        "node Trunc n_y: cuts bits off without rounding; the engine rounds: export",
+    ),
+    "signs of what is computed": (
+        lambda: (g := signed(), g.node("BipolarQuant", ["q", g.reals("s", 1.0)], "y", domain=QONNX)),
+        "node BipolarQuant n_y: makes -1 and 1 of what is computed; the engine has no such step",
+    ),
+    "other rounding": (
+        lambda: quant(rounding_mode="FLOOR"),
+        "node Quant n_y: rounding_mode is 'FLOOR', but must be 'ROUND'",
+    ),
+    "twelve bits": (lambda: quant(bits=12.0), "node Quant n_y: its bit width is 12, but must be 2 to 8, or 1"),
 }
 
 

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tlm.exchange.onnx_reader import Imported, read_onnx
 
+QONNX = "qonnx.custom_op.general"
 INT4, UINT4 = TensorProto.INT4, TensorProto.UINT4
 RNG = np.random.default_rng(3)
 
@@ -63,7 +64,9 @@ class Graph:
             [helper.make_tensor_value_info(output, self.real, None)],
             self.constants,
         )
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+        domains = {"": self.opset} | {node.domain: 1 for node in self.nodes if node.domain}
+        opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def read(self, tmp_path: Path, output: str) -> Imported:
         onnx.save(self.model(output), tmp_path / "g.onnx")

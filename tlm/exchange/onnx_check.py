@@ -20,6 +20,7 @@ from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import FloatArray
 from tlm.exchange.onnx_file import INPUT_TYPES
 from tlm.exchange.onnx_reader import Imported, require_onnx
+from tlm.exchange.onnx_values import Tensor
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network import golden
 from tlm.network.layers import INPUT, Layer
@@ -74,7 +75,7 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
                 held[layer.name] = own
                 if layer.name in imported.tensors:  # else it is one of several layers that a node needs
                     tensor = imported.tensors[layer.name]
-                    real = outputs[tensor.name][i].reshape(own.shape).astype(np.float64) / tensor.scale
+                    real = _in_order(outputs[tensor.name][i], tensor, own.shape).astype(np.float64) / tensor.scale
                     alone[layer.name].append(_levels_off(layer, real, own))
                     after[layer.name].append(_levels_off(layer, real, found[layer.name]))
                     held[layer.name] = np.clip(np.rint(np.nan_to_num(real)), -8, 15).astype(np.int8)
@@ -134,6 +135,8 @@ def _session(imported: Imported) -> Callable[[Int8Array], dict[str, npt.NDArray[
     def run(images: Int8Array) -> dict[str, npt.NDArray[Any]]:
         indices = np.minimum(np.arange(imported.batch), len(images) - 1)  # where they are fewer, the last one again
         real = images[indices].astype(np.float32) * np.float32(imported.input.scale)
+        if imported.input.order is not None:
+            real = real.reshape(len(real), -1)[:, imported.input.order.reshape(-1)]
         outputs = asked(session.run, list(tensors), {name: real.astype(INPUT_TYPES[kind]).reshape(shape)})
         for tensor, found in zip(tensors.values(), outputs, strict=True):
             if found.shape != tensor.shape:
@@ -144,6 +147,13 @@ def _session(imported: Imported) -> Callable[[Int8Array], dict[str, npt.NDArray[
         return dict(zip(tensors, outputs, strict=True))
 
     return run
+
+
+def _in_order(found: npt.NDArray[Any], tensor: Tensor, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """One image of a tensor as the engine holds it."""
+    if tensor.order is not None:
+        found = found.reshape(-1)[np.argsort(tensor.order, axis=None)]
+    return found.reshape(shape)
 
 
 def _levels_off(layer: Layer, real: FloatArray, own: npt.NDArray[Any]) -> FloatArray:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import MICROSOFT, ONNX_DOMAINS, SIZE_LIMIT, Shape
-from tlm.exchange.onnx_nodes import node_name
-from tlm.exchange.onnx_operators import OPERATORS
+from tlm.exchange.onnx_nodes import OPERATORS, node_name
+from tlm.exchange.onnx_prepare import prepare
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
@@ -31,6 +31,8 @@ CONSTANT_OPERATORS = {
 INPUT_TYPES = {1: "float32", 10: "float16"}
 """TensorProto's numbers of types."""
 
+_BEFORE_LAYERS = {"QuantizeLinear", "DequantizeLinear", "Clip", "Relu", "Identity", "Mul", "Div"}
+
 MAX_BYTES = (1 << 31) - 1
 """Of the file, and of its weights files together: what protobuf reads."""
 _NODES = 5_000
@@ -38,12 +40,15 @@ _OPSET = 10
 """The first with QuantizeLinear."""
 
 
-def load(data: bytes, directory: Path) -> ModelProto:
-    """The model, its weights included, as onnx's own checker finds it valid.
+def load(data: bytes, directory: Path) -> tuple[ModelProto, list[NodeProto]]:
+    """The model, its weights included, as onnx's own checker finds it valid, in the reader's form.
 
     Args:
         data: content of the file.
         directory: where it lies.
+
+    Returns:
+        The model, and the nodes at its end that were cut off: they change no class.
 
     Raises:
         InputError: damaged, invalid, or nothing that the importer reads.
@@ -59,8 +64,23 @@ def load(data: bytes, directory: Path) -> ModelProto:
         raise InputError("is no ONNX file, or its graph has no nodes")
     _check_structure(model)
     _load_weights(model, directory)
+    left_out = prepare(model)
+    for node in model.graph.node:
+        _check_operator(node)
     _check_model(model)
-    return model
+    return model, left_out
+
+
+def channels_last(model: ModelProto, name: str) -> bool:
+    """Whether a tensor of a graph is transposed to (N, C, H, W) before a layer reads it."""
+    for node in model.graph.node:
+        if name in node.input[:1]:
+            if node.op_type == "Transpose":
+                return [*node.attribute[0].ints] == [0, 3, 1, 2] if node.attribute else False
+            if node.op_type not in _BEFORE_LAYERS:
+                return False
+            name = node.output[0]
+    return False
 
 
 def input_of(model: ModelProto, known: Container[str]) -> tuple[str, int, Shape]:
@@ -78,7 +98,10 @@ def input_of(model: ModelProto, known: Container[str]) -> tuple[str, int, Shape]
     first, *sizes = [size.dim_value or None for size in kind.shape.dim] or [None]
     whole = tuple(size for size in sizes if size is not None)
     if len(sizes) not in (1, 3) or len(whole) != len(sizes):
-        raise InputError(f"input {name!r}: shape {[first, *sizes]} must be (N, C, H, W) or (N, C), fixed but for N")
+        raise InputError(
+            f"input {name!r}: shape {[first, *sizes]} must be (N, C, H, W) or (N, C), fixed but for N "
+            "(python -m onnxruntime.tools.make_dynamic_shape_fixed fixes sizes)"
+        )
     return name, kind.elem_type, (first or 1, *whole)
 
 
@@ -94,13 +117,12 @@ def _check_structure(model: ModelProto) -> None:
         if opset.domain in ONNX_DOMAINS and opset.version < _OPSET:
             raise InputError(f"opset {opset.version} is not allowed; must be {_OPSET} or later")
     for node in graph.node:
-        _check_operator(node)
+        _check_node(node)
     for tensor in _tensors(model):
         _check_size(tensor.name, list(tensor.dims))
 
 
-def _check_operator(node: NodeProto) -> None:
-    """Refuse what is no part of any graph that can be read, whatever its inputs are."""
+def _check_node(node: NodeProto) -> None:
     import onnx
 
     holders = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
@@ -108,6 +130,10 @@ def _check_operator(node: NodeProto) -> None:
         raise InputError(f"node {node_name(node)}: holds a graph of its own; the engine runs each node once, in order")
     if not node.output or not node.output[0]:
         raise InputError(f"node {node_name(node)}: has no output")
+
+
+def _check_operator(node: NodeProto) -> None:
+    """Refuse what is no part of any graph that can be read, whatever its inputs are."""
     operator = OPERATORS.get(node.op_type)
     domains = ONNX_DOMAINS if operator is None else operator.domains
     if node.domain not in domains or (operator is None and node.op_type not in CONSTANT_OPERATORS):

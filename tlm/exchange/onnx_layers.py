@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tlm.core.errors import InputError
+from tlm.exchange.onnx_constants import Array
 from tlm.exchange.onnx_values import Quantised, Sum, Tensor
 from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, with_pads
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
@@ -58,7 +60,7 @@ class LayerList:
 
     def as_sums(self, node: str, source: Quantised) -> Sum:
         """A tensor as sums, so that it can be requantised or added to; takes in what Pad nodes added to it."""
-        return replace(self.mean(node, source, (1, 1), UNIT), shape=source.shape)
+        return replace(self.mean(node, source, (1, 1), UNIT), shape=source.shape, order=source.order)
 
     def placed(self, node: str, source: Quantised, level: int = 0, pads: Pads | None = None) -> Quantised:
         """The tensor with what surrounds it as pixels of its own, where anything does.
@@ -85,6 +87,37 @@ class LayerList:
         name = self._conv(node, np.ones((channels, 1, 1, 1), np.int8), source, **around)
         return replace(source, name=name)
 
+    def joined(self, node: str, sources: Sequence[Quantised], chosen: Sequence[Array] | None = None) -> str:
+        """Channels of tensors, one tensor behind the other: point-wise layers of ones, each added to the one before.
+
+        Args:
+            node: what for.
+            sources: of equal height, width and sign.
+            chosen: channels of each, in their order; by default all.
+        """
+        if chosen is None:
+            chosen = [np.arange(self.shape(one.name)[0]) for one in sources]
+        end, name, total = sum(map(len, chosen)), None, sum(map(len, chosen))
+        for source, channels in zip(reversed(sources), reversed(chosen), strict=True):
+            begin = end - len(channels)
+            ones = np.zeros((total, self.shape(source.name)[0], 1, 1), np.int8)
+            ones[np.arange(begin, end), channels] = 1
+            before: dict[str, Any] = {} if name is None else {"residual": name, "residual_multiplier": 1}
+            name, end = self._conv(node, ones, source, signed_output=source.signed, **before), begin
+        return str(name)
+
+    def clamped(self, node: str, source: Quantised, low: int, high: int) -> str:
+        """A tensor cut to fewer levels than 4 bits have: moved to the end of the range, where it is cut, and back."""
+        least, most = activation_range(source.signed)
+        up, down = most - high, low - least
+        ones = np.ones((self.shape(source.name)[0], 1, 1, 1), np.int8)
+        keys: dict[str, Any] = {"groups": len(ones), "signed_output": source.signed}
+        for steps in (up, -up - down, down):
+            if steps:
+                name = self._conv(f"{node}_clamp", ones, source, bias=np.full(len(ones), steps, np.int64), **keys)
+                source = replace(source, name=name)
+        return source.name
+
     def as_linear(self, of: Sum) -> Sum | None:
         """Sums of a small map with an output channel, and so a bias, for each pixel; None if that is impossible.
 
@@ -92,7 +125,7 @@ class LayerList:
         """
         (channels, height, width), pixels = self.shape(of.source.name), prod(of.shape[2:])
         size = len(of.bias) * pixels * channels * height * width
-        if not of.plain or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
+        if not of.plain or of.order is not None or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
             return None
         layer = Conv2d("linear", of.weights.astype(np.int8), **of.geometry)
         rows, columns = np.indices(of.shape[2:]).reshape(2, -1)
@@ -108,20 +141,18 @@ class LayerList:
 
     # -- layers ---------------------------------------------------------------------------------------------------
 
-    def requantised(self, of: Sum, scale: float, signed: bool) -> str:
-        """The name of the layer that gives sums as whole numbers of 4 bits."""
+    def requantised(self, of: Sum, scale: float, low: int, high: int) -> str:
+        """The name of the layer that gives sums as whole numbers of 4 bits, in ``low..high``."""
+        signed = low < 0
+        if of.is_copy(scale, signed):
+            return self.clamped(of.node, of.source, low, high)
         of, coarser = of.with_fitting_biases()
-        top = activation_range(signed)[1]
-        if np.rint(of.highest / scale) < top:
-            raise InputError(
-                f"node {of.node}: clipped to {of.highest:g}, which is {of.highest / scale:.4g} levels of {scale:g} "
-                f"each, but must be at least {top}: the engine clips to 4 bits only"
-            )
+        low, high = max(low, round(max(of.lowest / scale, -8))), min(high, round(min(of.highest / scale, 15)))
         offset = np.zeros(len(of.bias)) if of.offset is None else of.offset
         if not signed:  # max(max(s, 0) + c, 0) is max(s + c, 0) for c below 0
             of, offset = replace(of, bias=of.bias + np.minimum(offset, 0.0)), np.maximum(offset, 0.0)
         steps = np.rint(offset / scale)
-        if np.abs(offset / scale - steps).max() > WHOLE or (np.isfinite(of.highest) and offset.any()):
+        if np.abs(offset / scale - steps).max() > WHOLE or (of.clipped and offset.any()):
             shown = offset[np.abs(offset / scale - steps).argmax()]
             raise InputError(
                 f"node {of.node}: {shown:g} is added behind its ReLU, which is {shown / scale:.4g} levels of {scale:g} "
@@ -140,7 +171,7 @@ class LayerList:
             name = self._conv(
                 f"{of.node}_behind", keep, before, groups=channels, bias=steps.astype(np.int64), signed_output=signed
             )
-        return name
+        return self.clamped(of.node, Quantised(name, scale, signed), low, high)
 
     def convolution(self, of: Sum, **keys: Any) -> str:
         """A layer for sums; the other arguments are Conv2d's."""

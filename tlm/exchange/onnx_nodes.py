@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlm.core.errors import InputError
-from tlm.exchange.onnx_constants import Array, Constant, FloatArray, Shape, shape_of
+from tlm.exchange.onnx_constants import ONNX_DOMAINS, Array, Constant, FloatArray, Shape, shape_of
 from tlm.exchange.onnx_layers import LayerList
-from tlm.exchange.onnx_values import Quantised, Value
+from tlm.exchange.onnx_values import Order, Quantised, Tensor, Value
 from tlm.network.layers import WEIGHT_MAX, WEIGHT_MIN
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ class Graph:
     held: dict[int, Quantised] = field(default_factory=dict)
     """By the identity of what a QuantizeLinear gave: the tensor of the engine."""
     input_scale: float = 0.0
-    left_out: str | None = None
-    """A node at the graph's end that is left to the host."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,27 @@ class Operator:
     attributes: Mapping[str, Any]
     """Name -> default, which has the attribute's type; or the list of the values that are read, the default first."""
     domains: tuple[str, ...]
+
+
+OPERATORS: dict[str, Operator] = {}
+
+
+def operator(
+    name: str, inputs: int, attributes: Mapping[str, Any] | None = None, domains: tuple[str, ...] = ONNX_DOMAINS
+) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
+    """Make a function the handler of an operator: it takes a node and gives its output. Arguments as of Operator."""
+
+    def register(handle: Callable[[Node], Value]) -> Callable[[Node], Value]:
+        OPERATORS[name] = Operator(handle, inputs, attributes or {}, domains)
+        return handle
+
+    return register
+
+
+def layer_output(node: Node, name: str, source: Quantised) -> Quantised:
+    """The output of a layer that keeps its input's scale."""
+    node.graph.layers.tensors[name] = Tensor(node.proto.output[0], source.scale, node.shape)
+    return Quantised(name, source.scale, source.signed)
 
 
 def node_name(node: NodeProto) -> str:
@@ -101,21 +120,41 @@ class Node:
         """A value as sums, if it can be."""
         return self.graph.layers.as_sums(self.name, value) if isinstance(value, Quantised) else value
 
-    def quantised(self) -> Quantised:
-        """The first input, which the engine holds."""
-        value = self.value()
+    def quantised(self, index: int = 0) -> Quantised:
+        """An input that the engine holds."""
+        value = self.value(index)
         if not isinstance(value, Quantised):
             raise InputError("its input is not quantised; put QuantizeLinear and DequantizeLinear before it")
         return value
 
-    def map(self) -> Quantised:
-        """The first input, which has the same shape in the graph and in the engine, but for the batch and Pad nodes."""
-        value = self.quantised()
+    def map(self, index: int = 0) -> Quantised:
+        """An input that has the same shape in the graph and in the engine, but for the batch and Pad nodes."""
+        value = self.quantised(index)
+        if value.order is not None:
+            value = self.chosen(value, value.order)
         channels, height, width = self.graph.layers.shape(value.name)
         rows, columns = height + sum(value.pads[0]), width + sum(value.pads[1])
         if value.shape != (self.graph.batch, channels, rows, columns):
             raise InputError(f"its input has shape {value.shape}, but must be the map {(channels, height, width)}")
         return value
+
+    def chosen(self, source: Quantised, order: Order) -> Quantised:
+        """Channels of a tensor in an order of their own, by a layer.
+
+        Args:
+            source: what holds them; its own order does not count.
+            order: see :data:`tlm.exchange.onnx_values.Order`.
+        """
+        _, height, width = self.graph.layers.shape(source.name)
+        channels = order.reshape(len(order), -1)[:, 0] // (height * width)
+        whole = channels[:, None, None] * (height * width) + np.arange(height * width).reshape(height, width)
+        if order.shape != whole.shape or (order != whole).any():
+            raise InputError(
+                f"its input of shape {source.shape} mixes rows, columns and channels of the engine's maps, which are "
+                "(C, H, W); transpose it back before, or take channels only"
+            )
+        name = self.graph.layers.joined(self.name, [source], [channels])
+        return Quantised(name, source.scale, source.signed, shape=(self.graph.batch, *order.shape))
 
     def constant(self, index: int, what: str) -> Constant:
         """An input that must be constant."""
@@ -169,13 +208,14 @@ class Node:
         return by_channel(given, shape, shape[-1])
 
 
-def by_channel(constant: FloatArray, shape: Shape, channels: int) -> FloatArray:
+def by_channel(constant: FloatArray, shape: Shape, channels: int, order: Order | None = None) -> FloatArray:
     """What ONNX adds to each value of a tensor as what the engine adds to each channel.
 
     Args:
         constant: aligned with the last axes of the tensor.
         shape: of the tensor; its first axis is the batch unless it has only channels.
         channels: output channels.
+        order: of the tensor.
     """
     try:
         full = np.broadcast_to(constant, shape)
@@ -183,7 +223,10 @@ def by_channel(constant: FloatArray, shape: Shape, channels: int) -> FloatArray:
         raise InputError(
             f"its constant has shape {constant.shape}, but must fit into {shape} without making it larger"
         ) from None
-    rows = full.reshape(shape[0] if len(shape) > 1 else 1, channels, -1)
+    flat = full.reshape(shape[0] if len(shape) > 1 else 1, -1)
+    if order is not None:
+        flat = flat[:, np.argsort(order, axis=None)]
+    rows = flat.reshape(len(flat), channels, -1)
     first: FloatArray = rows[0, :, 0].copy()
     if (rows != first[None, :, None]).any():
         raise InputError(

@@ -6,7 +6,7 @@ have. An operator, an attribute, an input or a domain that is not named here is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -16,9 +16,9 @@ import numpy as np
 from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import MICROSOFT, ONNX_DOMAINS, FloatArray
 from tlm.exchange.onnx_layers import WHOLE
-from tlm.exchange.onnx_nodes import Node, Operator, by_channel
+from tlm.exchange.onnx_nodes import Node, by_channel, layer_output, operator
 from tlm.exchange.onnx_quantisers import integer_range, quantiser_of
-from tlm.exchange.onnx_values import Levels, Quantised, Sum, Tensor, Unquantised, Value
+from tlm.exchange.onnx_values import Levels, Quantised, Sum, Tensor, Unquantised, Value, same_order
 from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, added, window, with_pads
 from tlm.network.layers import INPUT, activation_range
 
@@ -28,27 +28,11 @@ _WINDOW: Mapping[str, Any] = {
 _QUANTISERS = (*ONNX_DOMAINS, MICROSOFT)
 _FLOAT_TYPES = [0, 1, 10]
 """TensorProto: not said, FLOAT, FLOAT16."""
-_RANGES = {(0, 15): False, (-8, 7): True}
-
-OPERATORS: dict[str, Operator] = {}
-
-
-def _operator(
-    name: str, inputs: int, attributes: Mapping[str, Any] | None = None, domains: tuple[str, ...] = ONNX_DOMAINS
-) -> Callable[[Callable[[Node], Value]], Callable[[Node], Value]]:
-    """Make a function the handler of an operator: it takes a node and gives its output. Arguments as of Operator."""
-
-    def register(handle: Callable[[Node], Value]) -> Callable[[Node], Value]:
-        OPERATORS[name] = Operator(handle, inputs, attributes or {}, domains)
-        return handle
-
-    return register
-
 
 # -- quantisation -----------------------------------------------------------------------------------------------------
 
 
-@_operator(
+@operator(
     "QuantizeLinear",
     3,
     {"axis": 1, "output_dtype": 0, "block_size": [0], "saturate": [1, 0], "precision": _FLOAT_TYPES},
@@ -62,10 +46,10 @@ def _quantize_linear(node: Node) -> Value:
     if not isinstance(value, (Sum, Unquantised)):
         raise InputError("quantises what is quantised already")
     low, high = integer_range(quantiser.kind or "uint8")
-    return Levels(node.name, value, scale, zero, low - zero, high - zero)
+    return Levels(node.name, value, scale, zero, low - zero, high - zero, order=value.order)
 
 
-@_operator("DequantizeLinear", 3, {"axis": 1, "block_size": [0], "output_dtype": _FLOAT_TYPES}, _QUANTISERS)
+@operator("DequantizeLinear", 3, {"axis": 1, "block_size": [0], "output_dtype": _FLOAT_TYPES}, _QUANTISERS)
 def _dequantize_linear(node: Node) -> Value:
     """Whole numbers become a tensor that the engine holds, worth whatever this node says."""
     value, quantiser = node.value(), quantiser_of(node)
@@ -79,33 +63,42 @@ def _dequantize_linear(node: Node) -> Value:
         held[id(value)] = _held(node, value)
     found = replace(held[id(value)], scale=scale)
     if found.name != INPUT:
-        node.graph.layers.tensors.setdefault(found.name, Tensor(node.proto.output[0], scale, node.shape))
-    return found
+        node.graph.layers.tensors.setdefault(found.name, Tensor(node.proto.output[0], scale, node.shape, value.order))
+    return replace(found, order=value.order)
 
 
 def _held(node: Node, levels: Levels) -> Quantised:
     """The tensor of the engine; a layer of its own if it is not the network's input."""
     graph, layers = node.graph, node.graph.layers
-    signed = _RANGES.get((levels.low, levels.high))
-    if signed is None:
+    low, high, signed = levels.low, levels.high, levels.low < 0
+    if isinstance(levels.of, Sum):  # quantised already, and what quantises it again cuts nothing off
+        source = levels.of.source
+        least, most = activation_range(source.signed)
+        if low <= least and most <= high and levels.of.is_copy(levels.scale, source.signed):
+            return source
+    least, most = activation_range(signed)
+    if not least <= low <= 0 < high <= most or (low and not signed):
         zero = f" less its zero point {levels.zero}" if levels.zero else ""
         raise InputError(
-            f"node {levels.node}: gives {levels.low}..{levels.high}{zero}, but activations must be 0..15 or -8..7"
+            f"node {levels.node}: gives {low}..{high}{zero}, but activations must be within 0..15 or -8..7, which are "
+            "4 bits"
         )
     if isinstance(levels.of, Sum):
-        return Quantised(layers.requantised(levels.of, levels.scale, signed), levels.scale, signed)
+        return Quantised(layers.requantised(levels.of, levels.scale, low, high), levels.scale, signed)
     if levels.of.relu and signed:
         raise InputError(f"node {levels.node}: signed, behind a ReLU of the graph's input; make it unsigned")
-    if graph.input_scale and (signed, levels.scale) != (layers.signed_input, graph.input_scale):
+    input_scale = levels.scale / levels.of.factor
+    if graph.input_scale and (signed, input_scale) != (layers.signed_input, graph.input_scale):
         raise InputError(f"node {levels.node}: quantises the graph's input a second time, and differently")
-    layers.signed_input, graph.input_scale = signed, levels.scale
-    return Quantised(INPUT, levels.scale, signed)
+    layers.signed_input, graph.input_scale = signed, input_scale
+    source = Quantised(INPUT, levels.scale, signed)
+    return replace(source, name=layers.clamped(levels.node, source, low, high))
 
 
 # -- layers -----------------------------------------------------------------------------------------------------------
 
 
-@_operator("Conv", 3, {**_WINDOW, "group": 1})
+@operator("Conv", 3, {**_WINDOW, "group": 1})
 def _conv(node: Node) -> Value:
     source = node.map()
     whole, scale = node.weights()
@@ -121,21 +114,23 @@ def _conv(node: Node) -> Value:
     return Sum(node.name, source, whole, scale, node.bias((len(whole),), scale), geometry)
 
 
-@_operator("MatMul", 2)
-@_operator("Gemm", 3, {"transB": 0, "alpha": [1.0], "beta": [1.0], "transA": [0]})
+@operator("MatMul", 2)
+@operator("Gemm", 3, {"transB": 0, "alpha": [1.0], "beta": [1.0], "transA": [0]})
 def _linear(node: Node) -> Value:
     source = node.graph.layers.placed(node.name, node.quantised())
     whole, scale = node.weights()
-    if len(source.shape) != 2 or whole.ndim != 2:
+    if prod(source.shape[1:]) != source.shape[-1] or whole.ndim != 2:
         raise InputError(
             f"multiplies shape {source.shape} by {whole.shape}; the engine multiplies (batch, inputs) by (inputs, "
             "outputs)"
         )
     if not node.given.get("transB"):
         whole, scale = whole.T, scale.T
-    if whole.shape[1] != source.shape[1]:
-        raise InputError(f"its weights have {whole.shape[1]} inputs, but its input has {source.shape[1]}")
+    if whole.shape[1] != source.shape[-1]:
+        raise InputError(f"its weights have {whole.shape[1]} inputs, but its input has {source.shape[-1]}")
     scale = _per_output(scale) * source.scale
+    if source.order is not None:
+        whole = whole[:, np.argsort(source.order, axis=None)]
     kernel = whole.reshape(len(whole), *node.graph.layers.shape(source.name))
     return Sum(node.name, source, kernel, scale, node.bias((node.graph.batch, len(whole)), scale), UNIT)
 
@@ -149,7 +144,7 @@ def _per_output(scale: FloatArray) -> FloatArray:
     return first
 
 
-@_operator("Add", 2)
+@operator("Add", 2)
 def _add(node: Node) -> Value:
     constant = [i for i, name in enumerate(node.proto.input) if name in node.graph.known]
     values = [node.value(i) for i in range(2) if i not in constant]
@@ -162,27 +157,27 @@ def _add(node: Node) -> Value:
     second = values[1]
     if not isinstance(first, Sum) or not isinstance(second, Quantised) or not first.plain:
         raise InputError("adds what is not quantised; the engine adds one 4-bit tensor to a layer's sums")
-    if first.shape != second.shape:
-        raise InputError(f"adds shapes {first.shape} and {second.shape}, but must have equal ones")
+    if first.shape != second.shape or not same_order(first.order, second.order):
+        raise InputError(f"adds shapes {first.shape} and {second.shape}, but must have equal ones, in the same order")
     return replace(first, residual=node.graph.layers.placed(f"{node.name}_padded", second))
 
 
 def _with_constant(node: Node, value: Sum, constant: FloatArray) -> Sum:
     try:
-        more = by_channel(constant, value.shape, len(value.bias))
+        more = by_channel(constant, value.shape, len(value.bias), value.order)
     except InputError:
         linear = node.graph.layers.as_linear(value)
         if linear is None:
             raise
         return _with_constant(node, linear, constant)
-    if value.highest < np.inf:
+    if value.clipped:
         raise InputError("adds a constant behind a Clip; add it before")
     if value.relu:
         return replace(value, offset=more if value.offset is None else value.offset + more)
     return replace(value, bias=value.bias + more)
 
 
-@_operator("Relu", 1)
+@operator("Relu", 1)
 def _relu(node: Node) -> Value:
     value = node.value()
     if isinstance(value, Unquantised):
@@ -197,7 +192,7 @@ def _relu(node: Node) -> Value:
     return replace(value, relu=True)
 
 
-@_operator("Clip", 3)
+@operator("Clip", 3)
 def _clip(node: Node) -> Value:
     """Cuts whole numbers to 4 bits, or sums at zero and above what 4 bits hold."""
     value = node.value()
@@ -208,21 +203,19 @@ def _clip(node: Node) -> Value:
     if isinstance(value, Levels):
         least, most = max(value.low, low - value.zero), min(value.high, high - value.zero)
         return replace(value, low=int(least), high=int(most))
-    if low in (0.0, -np.inf) and isinstance(value, (Sum, Quantised)):
-        cut = value if low else _relu(node)
-        if high == np.inf:
+    if low <= 0 < high and isinstance(value, (Sum, Quantised)):
+        cut = _relu(node) if low == 0 else value
+        if low in (0.0, -np.inf) and high == np.inf:
             return cut
         cut = node.sums(cut)
-        if isinstance(cut, Sum) and cut.offset is None and high > 0:
-            return replace(cut, highest=min(cut.highest, high))
-    raise InputError(f"clips to {low:g}..{high:g} before quantisation; the engine clips to 4 bits only")
+        if isinstance(cut, Sum) and cut.offset is None:
+            return replace(cut, lowest=max(cut.lowest, low or -np.inf), highest=min(cut.highest, high))
+    raise InputError(f"clips to {low:g}..{high:g} before quantisation; the engine clips sums to a range around 0")
 
 
-@_operator("BatchNormalization", 5, {"epsilon": 1e-5, "momentum": 0.9, "training_mode": [0], "spatial": [1]})
+@operator("BatchNormalization", 5, {"epsilon": 1e-5, "momentum": 0.9, "training_mode": [0], "spatial": [1]})
 def _batch_normalization(node: Node) -> Value:
-    value = node.sums(node.value())
-    if not isinstance(value, Sum) or not value.plain:
-        raise InputError("its input must be the sums of a layer, or quantised, without ReLU or residual between")
+    value = _plain_sums(node)
     gamma, beta, mean, variance = (node.real(i, "parameter").reshape(-1) for i in range(1, 5))
     epsilon = node.given["epsilon"]
     if any(one.shape != value.bias.shape for one in (gamma, beta, mean, variance)):
@@ -230,25 +223,60 @@ def _batch_normalization(node: Node) -> Value:
     if (variance + epsilon <= 0).any():
         raise InputError(f"variance {variance.min():g} and epsilon {epsilon:g} must add up to more than 0")
     factor = gamma / np.sqrt(variance + epsilon)
+    return _affine(value, factor, beta - mean * factor)
+
+
+@operator("Sub", 2)
+@operator("Div", 2)
+@operator("Mul", 2)
+def _by_constant(node: Node) -> Value:
+    """Another scale, or another bias, of the sums; of the input, another scale."""
+    (index,) = [i for i, name in enumerate(node.proto.input) if name in node.graph.known] or [2]
+    if index == 2 or (index == 0 and node.proto.op_type == "Div"):
+        raise InputError("needs a constant as its second input; the engine multiplies by weights only")
+    value, constant = node.value(1 - index), node.real(index, "constant")
+    if node.proto.op_type == "Div":
+        if not constant.all():
+            raise InputError("its constant holds a 0")
+        constant = 1.0 / constant
+    if isinstance(value, Unquantised) and node.proto.op_type != "Sub" and constant.size == 1 and constant.item() > 0:
+        return replace(value, factor=value.factor * float(constant.item()))
+    value = _plain_sums(node, 1 - index)
+    every = by_channel(constant, value.shape, len(value.bias), value.order)
+    if node.proto.op_type == "Sub":
+        return _affine(value, np.full_like(every, 2 * index - 1), every * (1 - 2 * index))
+    return _affine(value, every, np.zeros_like(every))
+
+
+def _plain_sums(node: Node, index: int = 0) -> Sum:
+    value = node.sums(node.value(index))
+    if not isinstance(value, Sum) or not value.plain:
+        raise InputError("its input must be the sums of a layer, or quantised, without ReLU or residual between")
+    return value
+
+
+def _affine(value: Sum, factor: FloatArray, more: FloatArray) -> Sum:
+    """Sums times a factor, and more, one of each per channel."""
     sign = np.sign(factor).astype(np.int64)[:, None, None, None]  # the engine's multipliers have none
     scale = np.where(factor == 0, value.scale, value.scale * np.abs(factor))
-    return replace(value, weights=value.weights * sign, scale=scale, bias=(value.bias - mean) * factor + beta)
+    return replace(value, weights=value.weights * sign, scale=scale, bias=value.bias * factor + more)
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-@_operator("MaxPool", 1, {**_WINDOW, "ceil_mode": 0, "storage_order": [0]})
+@operator("MaxPool", 1, {**_WINDOW, "ceil_mode": 0, "storage_order": [0]})
 def _max_pool(node: Node) -> Value:
     source, kernel = node.map(), node.given["kernel_shape"]
     geometry = window(node.given, source.shape[2:], kernel)
     # Below unsigned pixels a zero changes nothing, as long as some pixel is in each window.
     if source.signed or max(map(max, source.pads)) >= min(kernel) or geometry["dilation"] != (1, 1):
         source = node.graph.layers.placed(f"{node.name}_padded", source)
-    return _layer(node, node.graph.layers.max_pool(node.name, kernel, source, with_pads(geometry, source.pads)), source)
+    name = node.graph.layers.max_pool(node.name, kernel, source, with_pads(geometry, source.pads))
+    return layer_output(node, name, source)
 
 
-@_operator("AveragePool", 1, {**_WINDOW, "ceil_mode": 0, "count_include_pad": 0})
+@operator("AveragePool", 1, {**_WINDOW, "ceil_mode": 0, "count_include_pad": 0})
 def _average_pool(node: Node) -> Value:
     source, kernel = node.map(), node.given["kernel_shape"]
     geometry = window(node.given, source.shape[2:], kernel)
@@ -261,13 +289,21 @@ def _average_pool(node: Node) -> Value:
     return _mean(node, source, kernel, geometry)
 
 
-@_operator("GlobalAveragePool", 1)
+@operator("GlobalMaxPool", 1)
+def _global_max_pool(node: Node) -> Value:
+    source = node.map()
+    source = node.graph.layers.placed(f"{node.name}_padded", source)
+    kernel = (source.shape[2], source.shape[3])
+    return layer_output(node, node.graph.layers.max_pool(node.name, kernel, source, UNIT), source)
+
+
+@operator("GlobalAveragePool", 1)
 def _global_average_pool(node: Node) -> Value:
     source = node.map()
     return _mean(node, source, (source.shape[2], source.shape[3]))
 
 
-@_operator("ReduceMean", 2, {"axes": (), "keepdims": 1, "noop_with_empty_axes": [0]})
+@operator("ReduceMean", 2, {"axes": (), "keepdims": 1, "noop_with_empty_axes": [0]})
 def _reduce_mean(node: Node) -> Value:
     axes, source = tuple(node.whole(1, "axes")) if node.has(1) else node.given["axes"], node.map()
     over = {axis % 4 if -4 <= axis < 4 else axis for axis in axes}
@@ -283,13 +319,7 @@ def _mean(node: Node, source: Quantised, kernel: tuple[int, int], geometry: Geom
     return node.graph.layers.mean(node.name, source, kernel, geometry)
 
 
-def _layer(node: Node, name: str, source: Quantised) -> Quantised:
-    """The output of a layer that keeps its input's scale."""
-    node.graph.layers.tensors[name] = Tensor(node.proto.output[0], source.scale, node.shape)
-    return Quantised(name, source.scale, source.signed)
-
-
-@_operator("Pad", 4, {"pads": (), "value": 0.0, "mode": ["constant"]})
+@operator("Pad", 4, {"pads": (), "value": 0.0, "mode": ["constant"]})
 def _pad(node: Node) -> Value:
     source, layers = node.map(), node.graph.layers
     pads = node.whole(1, "pads") if len(node.proto.input) > 1 else list(node.given["pads"])
@@ -313,47 +343,4 @@ def _pad(node: Node) -> Value:
         )
     inside = layers.placed(f"{node.name}_inside", source)
     placed = layers.placed(node.name, inside, round(level), border)
-    return _layer(node, placed.name, placed)
-
-
-# -- what changes no value --------------------------------------------------------------------------------------------
-
-
-@_operator("Unsqueeze", 2, {"axes": ()})
-@_operator("Squeeze", 2, {"axes": ()})
-@_operator("Reshape", 2, {"allowzero": 0})
-@_operator("Flatten", 1, {"axis": 1})
-def _flatten(node: Node) -> Value:
-    value, batch = node.value(), node.graph.batch
-    if node.shape[:1] != (batch,):
-        shown = ", ".join(f"{key} is {one}, which" for key, one in node.given.items() if key == "axis")
-        raise InputError(
-            f"{shown or 'it'} makes {node.shape} of {value.shape}, but must keep the batch of {batch} first"
-        )
-    return node.graph.layers.placed(f"{node.name}_padded", value) if isinstance(value, Quantised) else value
-
-
-@_operator("Identity", 1)
-def _identity(node: Node) -> Value:
-    return node.value()
-
-
-@_operator("Dropout", 3, {"ratio": 0.5, "seed": 0})
-def _dropout(node: Node) -> Value:
-    if node.has(2) and node.constant(2, "training_mode").value.any():
-        raise InputError("its training_mode is true, but must be false")
-    return node.value()
-
-
-@_operator("LogSoftmax", 1, {"axis": -1})
-@_operator("Softmax", 1, {"axis": -1})
-def _softmax(node: Node) -> Value:
-    """At a network's end it changes no class, and is left to the host."""
-    value, graph = node.value(), node.graph
-    if node.proto.output[0] != graph.model.graph.output[0].name or not isinstance(value, (Quantised, Sum)):
-        raise InputError("is not the last node behind a layer; the engine can leave it out only there")
-    axis, sizes = node.given["axis"] % len(value.shape), value.shape
-    if axis == 0 or prod(sizes[1:]) != sizes[axis]:
-        raise InputError(f"axis is {node.given['axis']}, but must be that of all scores in shape {sizes}")
-    graph.left_out, graph.output = node.name, node.proto.input[0]
-    return value
+    return layer_output(node, placed.name, placed)

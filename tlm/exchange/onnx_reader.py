@@ -12,7 +12,9 @@ import numpy as np
 
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
+from tlm.exchange import onnx_moves, onnx_operators  # noqa: F401  (they register their operators)
 from tlm.exchange.onnx_constants import (
+    ONNX_DOMAINS,
     SIZE_LIMIT,
     Constant,
     Shape,
@@ -22,10 +24,10 @@ from tlm.exchange.onnx_constants import (
     shape_of,
     tensor_type,
 )
-from tlm.exchange.onnx_file import CONSTANT_OPERATORS, INPUT_TYPES, MAX_BYTES, input_of, load
+from tlm.exchange.onnx_file import CONSTANT_OPERATORS, INPUT_TYPES, MAX_BYTES, channels_last, input_of, load
 from tlm.exchange.onnx_layers import LayerList
-from tlm.exchange.onnx_nodes import SAME_SCALE, Graph, Node, node_name
-from tlm.exchange.onnx_operators import OPERATORS
+from tlm.exchange.onnx_nodes import OPERATORS, SAME_SCALE, Graph, Node, node_name
+from tlm.exchange.onnx_prepare import check_scores
 from tlm.exchange.onnx_quantisers import folded
 from tlm.exchange.onnx_values import Quantised, Sum, Tensor, Unquantised, Value
 from tlm.exchange.onnx_windows import NO_PADS
@@ -57,7 +59,7 @@ class Imported:
     """Layer -> output channels whose biases are beyond the engine's registers in the graph's units of their sums, so
     that their weights were rounded to coarser ones."""
     left_out: str | None
-    """A node at the graph's end that changes no class."""
+    """Nodes at the graph's end that change no class."""
 
     @property
     def input_scale(self) -> float:
@@ -92,20 +94,24 @@ def read_onnx(path: str | Path) -> Imported:
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
     try:
-        return _imported(load(data, path.parent))
+        return _imported(*load(data, path.parent))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
 @np.errstate(all="ignore")  # scales at the ends of what a float holds
-def _imported(model: ModelProto) -> Imported:
+def _imported(model: ModelProto, left_out: list[NodeProto]) -> Imported:
     known = initialisers(model)
     name, kind, shape = input_of(model, known)
     channels, height, width = (*shape[1:], 1, 1)[:3]
+    order = None
+    if len(shape) == 4 and channels_last(model, name):
+        height, width, channels = shape[1:]
+        order = np.arange(prod(shape[1:])).reshape(channels, height, width).transpose(1, 2, 0)
     types = {name: tensor_type(one.value) for name, one in known.items()}
     types[name] = tensor_type(np.broadcast_to(np.zeros((), INPUT_TYPES[kind]), shape))
     graph = Graph(model, shape[0], LayerList((channels, height, width)), model.graph.output[0].name, known, types)
-    graph.values[name] = Unquantised(shape=shape)
+    graph.values[name] = Unquantised(shape=shape, order=order)
     constants_left = _CONSTANTS + _TIMES_HELD * sum(one.value.size for one in known.values())
     for node in model.graph.node:
         try:
@@ -116,15 +122,17 @@ def _imported(model: ModelProto) -> Imported:
         constants_left -= sum(one.value.size for one in found.values())
         known.update(found)
     network, output = _finished(graph)
+    opset = max(one.version for one in model.opset_import if one.domain in ONNX_DOMAINS)
+    check_scores(left_out, output.shape, opset)
     return Imported(
         network=network,
         model=model,
         batch=graph.batch,
-        input=Tensor(name, graph.input_scale, shape),
+        input=Tensor(name, graph.input_scale, shape, order),
         output=output,
         tensors=graph.layers.tensors,
         coarser=graph.layers.coarser,
-        left_out=graph.left_out,
+        left_out=", ".join(map(node_name, left_out)) or None,
     )
 
 
@@ -178,11 +186,11 @@ def _finished(graph: Graph) -> tuple[Network, Tensor]:
                 "residual, ReLU or Clip); quantise its weights per tensor, or its output"
             )
         name, scale = layers.convolution(value, accumulator_output=True), float(value.scale[0])
-        tensor = Tensor(output, scale, value.shape)
+        tensor = Tensor(output, scale, value.shape, value.order)
         _check_shape(Quantised(name, scale, signed=True, shape=value.shape), graph)
     elif isinstance(value, Quantised):
         value = layers.placed(f"Pad {output}", value)
-        name, tensor = value.name, Tensor(output, value.scale, value.shape)
+        name, tensor = value.name, Tensor(output, value.scale, value.shape, value.order)
     if layers.network is None or name != layers.network.output.name:
         raise InputError(f"output {output!r}: is not that of the last layer, or not quantised")
     layers.tensors.setdefault(name, tensor)

@@ -9,8 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.exchange.onnx_constants import FloatArray, Shape
-from tlm.exchange.onnx_windows import NO_PADS, Geometry, Pads
+from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads
 from tlm.network.layers import BIAS_BITS
+
+Order = npt.NDArray[np.int64]
+"""For each value of an image, in the graph's shape, its place in the engine's (C, H, W). Only tensors that the graph
+holds in another order, such as channels last, have one."""
+
+
+def same_order(one: Order | None, other: Order | None) -> bool:
+    """Whether two tensors have their values at the same places."""
+    return np.array_equal(one, other) if one is not None and other is not None else one is other
 
 
 class Tensor(NamedTuple):
@@ -20,6 +29,7 @@ class Tensor(NamedTuple):
     scale: float
     shape: Shape
     """The batch first."""
+    order: Order | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -28,6 +38,7 @@ class Value:
 
     shape: Shape = ()
     """In the graph, the batch first; the reader fills it in."""
+    order: Order | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +46,8 @@ class Unquantised(Value):
     """The graph's input."""
 
     relu: bool = False
+    factor: float = 1.0
+    """What it has been multiplied by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +78,26 @@ class Sum(Value):
     relu: bool = False
     offset: FloatArray | None = None
     """(O,), a real number that is added behind the ReLU."""
+    lowest: float = -np.inf
     highest: float = np.inf
-    """Where a Clip cuts them off, as a real number."""
+    """Where a Clip cuts them off, as real numbers."""
 
     @property
     def plain(self) -> bool:
         """Still what the weights make of the source, but for scale and bias."""
-        return self.residual is None and not self.relu and self.highest == np.inf
+        return self.residual is None and not self.relu and not self.clipped
+
+    @property
+    def clipped(self) -> bool:
+        """A Clip has cut them off."""
+        return bool(np.isfinite([self.lowest, self.highest]).any())
+
+    def is_copy(self, scale: float, signed: bool) -> bool:
+        """Whether requantising them with a scale gives the source again."""
+        same = self.source.signed == signed and np.allclose(self.scale, scale, rtol=1e-6, atol=0.0)
+        unchanged = self.plain and self.offset is None and not self.bias.any()
+        whole = self.geometry == {**UNIT, "groups": len(self.bias)} and self.weights.shape[1:] == (1, 1, 1)
+        return bool(same and unchanged and whole and (self.weights == 1).all())
 
     def with_fitting_biases(self) -> tuple[Sum, int]:
         """The same sums in units so coarse that each bias fits its register, and how many channels that changed.
