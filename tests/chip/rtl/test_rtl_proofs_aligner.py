@@ -99,11 +99,10 @@ def test_a_broken_network_is_found(module: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lanes", [16, 32])
-def test_more_lanes_have_every_legal_map(lanes: int) -> None:
-    routing = Routing(lanes)
+def test_sixteen_lanes_have_every_legal_map() -> None:
+    routing = Routing(16)
     assert routing.all_arrive()
-    assert routing.at.allows(routing.legal, rank(routing.served, lanes) == lanes // 2)
+    assert routing.at.allows(routing.legal, rank(routing.served, 16) == 8)
 
 
 def test_a_step_has_its_pixels_and_its_padding() -> None:
