@@ -61,7 +61,7 @@ sanitize: $(VENV)/installed-test
 	  $(PYTEST) -p other_kernels -m "not slow" --hypothesis-profile=thorough $(KERNEL_TESTS)
 
 # Each mutation runs the tests up to the first failure; nothing in the checkout is changed.
-mutations: $(VENV)/installed-test
+mutations: $(VENV)/installed-all
 	$(BIN)/python tests/support/mutations.py
 
 wheel: $(VENV)/installed
