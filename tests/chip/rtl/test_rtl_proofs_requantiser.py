@@ -23,7 +23,7 @@ SUM_BITS = 43
 """More than the formula needs: |product| < 2^24 * 2^16, residual < 2^20, rounding < 2^40."""
 NAMES = (
     *("parameter_valid", "parameter_channel", "parameter", "handover", "new_group", "slots", "pixels"),
-    *("output_word", "residual_word", "busy", "last_write", "channel", "finished", "residual_data"),
+    *("output_word", "residual_word", "busy", "last_write", "channel", "finished", "excess", "residual_data"),
     *("write_back__valid", "write_back__grant", "write_back__address", "write_back__data"),
     *("residual__valid", "residual__grant", "residual__address"),
     *("header__layer", "header__operands", "header__pooling", "header__output_plane", "header__residual_plane"),
@@ -48,6 +48,7 @@ class Pass:
         Fragment.get(header, None)  # only its ports are read; Amaranth warns of what is never elaborated
         self.at = at = Unrolled(circuit(CONFIG, header), cycles, NAMES, header=header)
         self.sums = [z3.BitVec(f"sums_{i}", at("finished").size()) for i in range(2)]
+        self.excesses = [z3.BitVec(f"excess_{i}", at("excess").size()) for i in range(2)]
         self.residuals = [z3.BitVec(f"residual_{i}", at("residual_data").size()) for i in range(2)]
         self.parameters = [at("parameter", i) for i in range(2)]
         self.layer, self.operands = at("header__layer"), at("header__operands")
@@ -63,6 +64,7 @@ class Pass:
             facts.append(at("parameter_valid", cycle) == (cycle < 2))
             facts += [at(name, cycle) == at(name) for name in NAMES if name.startswith("header__") and cycle]
             facts.append(at("finished", cycle) == z3.If(at("channel", cycle) == 0, *self.sums))
+            facts.append(at("excess", cycle) == z3.If(at("channel", cycle) == 0, *self.excesses))
             valid, granted = at("write_back__valid", cycle), at("write_back__grant", cycle)
             facts.append(z3.Implies(granted, valid))
             facts.append(z3.Implies(at("residual__grant", cycle), at("residual__valid", cycle)))
@@ -80,9 +82,10 @@ class Pass:
         return facts
 
     def value(self, channel: int) -> Any:
-        """Lane 0 of a channel's word (engine.md, Values)."""
+        """Lane 0 of a channel's word (engine.md, Values); the array's sums are biased by the excess."""
         parameter = {name: field(Opcode.PARAMETER, self.parameters[channel], name) for name, _ in PARAMETER}
-        biased = z3.SignExt(1, bits(self.sums[channel], 0, 24)) + z3.SignExt(1, parameter["bias"])
+        accumulated = bits(self.sums[channel], 0, 24) - self.excesses[channel]
+        biased = z3.SignExt(1, accumulated) + z3.SignExt(1, parameter["bias"])
         biased -= z3.If(z3.And(self.at("header__pooling"), self.flag("input_signed")), z3.BitVecVal(8, 25), 0)
         residual = bits(self.residuals[channel], 0, 4)
         residual = z3.If(self.flag("residual_signed"), z3.SignExt(1, residual), z3.ZeroExt(1, residual))
