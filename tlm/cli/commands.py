@@ -66,7 +66,7 @@ _NAMED = "or the name of one that `tlm list` shows"
 _SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
 _CHIP_SETTING = "change a key of chip or energy, e.g. chip.amem_banks=8 (may be repeated)"
 _SCENARIO = (
-    _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml), {_NAMED}"),
+    _argument("scenario", metavar="SCENARIO", help=f"scenario (.toml) or network (.onnx, .npz), {_NAMED}"),
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
 )
 _WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
@@ -85,10 +85,11 @@ COMMANDS = {
     "run": Command(
         "run a scenario and compare its outputs with the golden model",
         (
-            _argument("scenario", metavar="SCENARIO", help=f"scenario file (.toml) or Python script, {_NAMED}"),
+            _argument("scenario", metavar="SCENARIO", help=f"scenario, network (.onnx, .npz) or script, {_NAMED}"),
             *_SCENARIO[1:],
+            _path("--input", metavar="FILE", help="read this picture or array (.npy) instead"),
             _path("-o", "--output", metavar="DIR", help="write result.json and outputs.npz there"),
-            _argument("--fidelity", metavar="NAME", help="model of the chip: pass (fast; default) or cycle (detailed)"),
+            _argument("--fidelity", metavar="NAME", help="model of the chip: pass (fast; default), cycle or rtl"),
             *TRACES,
             _switch("--json", "print result.json to stdout, and nothing else"),
             _switch("--no-check", "do not run the golden model; the result says so"),

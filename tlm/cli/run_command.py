@@ -25,7 +25,7 @@ from tlm.runs.batch import Batch, BatchSummary
 from tlm.scenario.batch_inputs import BatchInputs
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
-from tlm.scenario.sources import Source
+from tlm.scenario.sources import Source, input_source
 from tlm.traces.trace_options import WAVE_SUFFIXES
 
 _OK, _DIFFERS, _FAILED = 0, 1, 1
@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     overrides: list[str | Source] = list(arguments.overrides)
     if arguments.fidelity is not None:
         overrides.append(Source(f"--fidelity {arguments.fidelity}", "", {"fidelity": arguments.fidelity}))
+    if arguments.input is not None:
+        overrides.append(input_source(arguments.input))
     loaded = load_scenario(path, overrides)
     job = loaded.build(golden=not arguments.no_check)
     inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")

@@ -16,6 +16,7 @@ from tlm.networks.stack import StackLayer, add_stack
 from tlm.networks.stored import StoredNetwork, load_network
 from tlm.scenario.blame import blaming
 from tlm.scenario.catalog import shipped
+from tlm.scenario.network_files import read_network
 from tlm.scenario.sections import TWO, NetworkKind, Seed, Shape, Share, Size
 
 Stride: TypeAlias = Annotated[int, Meta(ge=1, le=255)]
@@ -217,7 +218,8 @@ class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
     model: str | None = None
     """Name of a network that comes with the package; docs/training.md lists them."""
     file: str | None = None
-    """Instead of model: path of an .npz file that `tlm train` wrote, relative to this scenario file."""
+    """Instead of model: path of an .npz file that `tlm train` or `tlm import` wrote, or of a quantised .onnx file,
+    relative to this scenario file."""
 
     @property
     def input_shape(self) -> Shape | None:
@@ -242,7 +244,7 @@ class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
         if self.file is None:
             return load_network(shipped("networks", str(self.model), "network.model"))
         with blaming("network.file"):
-            return load_network(self.file)
+            return read_network(self.file)
 
 
 NetworkSection: TypeAlias = BlockNetwork | LayersNetwork | Resnet18Network | TrainedNetwork

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml, read_toml
 from tlm.scenario.catalog import named
+from tlm.scenario.network_files import SUFFIXES, settings_of
 from tlm.scenario.schema import DEFAULT_KINDS, PATH_KEYS
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -96,6 +97,12 @@ def override_source(text: str) -> Source:
     return Source(f"--set {text}", f"{key} = {value}", data)
 
 
+def input_source(file: Path) -> Source:
+    """What ``--input FILE`` says: an array (.npy) or a picture."""
+    kind = "npy" if file.suffix == ".npy" else "image"
+    return Source(f"--input {file}", "", {"input": {"kind": kind, "file": str(file)}})
+
+
 def dotted(key: str) -> str:
     """A key with elements of arrays as messages write them, ``layers[0].kernel``, as ``layers.0.kernel``."""
     return _ELEMENT.sub(r".\1", key)
@@ -155,6 +162,8 @@ def _extended(directory: Path, base: str) -> Path:
 
 
 def _read(path: Path, why: str) -> tuple[Source, str | None]:
+    if path.suffix in SUFFIXES:
+        return Source(str(path), "", settings_of(path)), None
     try:
         text, data = read_toml(path)
     except FileNotFoundError:
