@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx_graphs import INT4, QONNX, UINT4, Graph, added, clip, conv, f32, gemm, identity, pads, plain, signed
 
 from tlm.core.errors import InputError
+from tlm.exchange.onnx_reader import read_onnx
 
 
 def endless(kind: str) -> tuple[Graph, str]:
@@ -228,3 +230,15 @@ def test_what_cannot_be_honoured_is_refused_by_name(tmp_path: Path, name: str) -
         graph.read(tmp_path, output)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "edges", [[("b", "a"), ("a", "b")], [("x", "b"), ("b", "b")], [("b", "b")]], ids=["circle", "twice", "itself"]
+)
+def test_a_graph_that_goes_in_a_circle_is_refused(edges: list[tuple[str, str]], tmp_path: Path) -> None:
+    nodes = [helper.make_node("Relu", [source], [target], f"n_{index}") for index, (source, target) in enumerate(edges)]
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 2, 4, 4]) for name in ("x", "b")]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path / "g.onnx")
+    with pytest.raises(InputError, match="is no valid ONNX model"):
+        read_onnx(tmp_path / "g.onnx")
