@@ -17,6 +17,7 @@ from tlm.observe.faults import BitFlip as BitFlip
 from tlm.observe.faults import FaultTarget as FaultTarget
 from tlm.results.result import LayerResult as LayerResult
 from tlm.results.result import Result as Result
+from tlm.results.result_json import load_result as load_result
 from tlm.runs.evaluate import Evaluator as Evaluator
 from tlm.runs.evaluate import evaluate as evaluate
 from tlm.runs.simulate import simulate as simulate

@@ -76,10 +76,20 @@ def test_objects_show_themselves_in_a_line(small: Path) -> None:
     network = tlm.Network((3, 8, 9), [tlm.Conv2d("c", weights, stride=2), tlm.MaxPool2d("p", (2, 2))])
     assert repr(network) == "<Network of 2 layers, 3x8x9 -> 4x2x2>"
     assert repr(network.layers[0]).startswith("<Conv2d c: weights 4x3x2x2, stride (2, 2)")
-    for one in (result, layer, network, *network.layers, result.chip):
+    program = tlm.compile(network)
+    assert repr(program).startswith("<Program of 2 layers for 32x32 MACs: 2 parts in ")
+    for one in (program, result, layer, network, *network.layers, result.chip):
         assert len(repr(one)) < 500
     assert network.summary().splitlines() == [
         "layer  reads  kernel  stride  output  weights",
         "c      input  2x2     2x2     4x4x4   4",
         "p      c      2x2     2x2     4x2x2   none",
     ]
+
+
+def test_a_result_file_can_be_read_back(small: Path, tmp_path: Path) -> None:
+    command("run", small, "-o", tmp_path / "out")
+    stored, result = tlm.load_result(str(tmp_path / "out")), tlm.run(small)
+    assert (stored.name, stored.cycles, stored.outputs_sha256) == ("small", result.cycles, result.outputs_sha256)
+    assert [layer.compute_cycles for layer in stored.layers] == [one.compute_cycles for one in result.layers.values()]
+    assert repr(stored).startswith("<result of small, 2 layers, fidelity pass: ")

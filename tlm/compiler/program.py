@@ -42,7 +42,7 @@ class Choices:
     """Predicted compute cycles of each part where it lies."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Program:
     """A network compiled for a chip; picklable, reusable for any input.
 
@@ -76,6 +76,13 @@ class Program:
     unsplit_steps: tuple[int, ...]
     """Steps of each layer if it ran as a whole."""
     steps: tuple[DriverStep, ...]
+
+    def __repr__(self) -> str:
+        """One line; ``tlm compile`` prints the plan."""
+        return (
+            f"<Program of {len(self.network.layers)} layers for {self.config.lanes}x{self.config.columns} MACs: "
+            f"{len(self.parts)} parts in {len(self.jobs)} jobs, {self.predicted_total_cycles:,} cycles predicted [S]>"
+        )
 
     @property
     def segments(self) -> tuple[Segment, ...]:

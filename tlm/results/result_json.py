@@ -165,6 +165,13 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     chip: ChipConfig
     chip_labels: dict[str, str]
 
+    def __repr__(self) -> str:
+        """One line; the attributes have the rest."""
+        return (
+            f"<result of {self.name}, {len(self.layers)} layers, fidelity {self.fidelity}: {self.cycles:,} cycles = "
+            f"{self.time_us:,.2f} us [S], {self.energy.total_pj / 1e6:,.2f} uJ [A]>"
+        )
+
     @property
     def name(self) -> str:
         """How texts call it."""
@@ -291,13 +298,13 @@ def result_path(path: Path) -> Path:
     return path / RESULT_NAME if path.is_dir() else path
 
 
-def load_result(path: Path) -> RunRecord:
-    """Read a result file or the one in a directory.
+def load_result(path: str | Path) -> RunRecord:
+    """Read a result file or the one in a directory; its attributes are the keys of docs/result.md.
 
     Raises:
         InputError: missing or unreadable, not a result, of another schema, sums that do not close.
     """
-    file = result_path(path)
+    file = result_path(Path(path))
     remedy = f"give a {RESULT_NAME} that `tlm run -o DIR` wrote"
     try:
         data = msgspec.json.decode(read_file(file))
