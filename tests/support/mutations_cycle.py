@@ -347,20 +347,20 @@ _MEMORY = (
     _cycle(
         "beats follow each other at the memory's pace",
         "around/off_chip_memory.py",
-        "+= self._beat_cycles",
-        "+= self._beat_cycles + 1",
+        "+= self._beat_parts",
+        "+= self._beat_parts + 1",
     ),
     _cycle(
         "a beat is served in the cycle that its moment is rounded up to",
         "around/off_chip_memory.py",
-        "math.ceil(self._free_from)",
-        "math.floor(self._free_from)",
+        "-(-self._free_from_parts // self._parts)",
+        "self._free_from_parts // self._parts",
     ),
     _cycle(
         "the memory is free again at a fraction of a cycle",
         "around/off_chip_memory.py",
-        "max(self._free_from, Fraction(",
-        "max(Fraction(math.ceil(self._free_from)), Fraction(",
+        "max(self._free_from_parts, ",
+        "max(-(-self._free_from_parts // self._parts) * self._parts, ",
     ),
 )
 

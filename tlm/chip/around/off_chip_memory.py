@@ -3,15 +3,13 @@
 Request flow: bursts of bus beats, reads and writes alike, in the order in which their first beats arrive.
 Timing: a burst's first beat is served ``memory_latency_ns`` (rounded up to cycles) after its arrival, but not
 before the bursts ahead of it are served; beats follow each other at the memory's bandwidth, at most one per cycle.
-Beat times are kept as exact fractions and rounded up to the cycle, so no bandwidth is lost to rounding.
+Beat times are kept in whole parts of a cycle and rounded up to the cycle, so no bandwidth is lost to rounding.
 Constraints: beats are aligned to the bus width; reading a beat that was never written is an error.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from fractions import Fraction
 
 import numpy as np
 from simpy import Event
@@ -32,13 +30,14 @@ class OffChipMemory(Module):
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self.beat_bytes = config.bus_bytes
-        self._beat_cycles = config.memory_beat_cycles
+        self._beat_parts, self._parts = config.memory_beat_cycles.as_integer_ratio()
+        """A beat takes so many of the parts into which a cycle is divided."""
         self._latency_cycles = config.cycles_of_ns(config.memory_latency_ns)
         self.bytes = np.zeros(config.memory_bytes, np.uint8)  # the system commits a page only when it is touched
         self.written = np.zeros(-(-config.memory_bytes // config.bus_bytes), np.bool_)
         self._queue: deque[Event] = deque()
-        self._free_from = Fraction(0)
-        """When the next beat can be served, in cycles."""
+        self._free_from_parts = 0
+        """When the next beat can be served."""
         self.address = Probe(self, "address", 0)
         self.busy = Probe(self, "busy", False)
         self.port = TargetSocket(self, "port", MemoryPayload, self.serve, self._debug)
@@ -51,10 +50,10 @@ class OffChipMemory(Module):
             if payload.status is not Response.OK:
                 return
             yield from self._wait_for_turn()
-        cycle = math.ceil(self._free_from)
-        if cycle > self.clock.now:
-            yield self.clock.cycles(cycle - self.clock.now)
-        self._free_from += self._beat_cycles
+        wait_cycles = -(-self._free_from_parts // self._parts) - self.clock.now
+        if wait_cycles > 0:
+            yield self.clock.cycles(wait_cycles)
+        self._free_from_parts += self._beat_parts
         self.address.value = payload.address
         self._move(payload)
         payload.status = Response.OK
@@ -75,7 +74,7 @@ class OffChipMemory(Module):
         if self._queue[0] is turn:
             turn.succeed()
         yield turn
-        self._free_from = max(self._free_from, Fraction(arrival + self._latency_cycles))
+        self._free_from_parts = max(self._free_from_parts, (arrival + self._latency_cycles) * self._parts)
 
     def _next_burst(self) -> None:
         self._queue.popleft()
