@@ -60,14 +60,14 @@ def test_generated_networks(case: NetworkCase, around: dict[str, float]) -> None
 
 @pytest.mark.slow
 @given(case=networks(max_layers=5), around=SURROUNDINGS)
-@settings(max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_many_generated_networks(case: NetworkCase, around: dict[str, float]) -> None:
     check(case, replace(CHIP, **around))
 
 
 @pytest.mark.slow
 @given(case=networks(), around=SURROUNDINGS)
-@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_other_sides_banks_and_latencies(case: NetworkCase, around: dict[str, float]) -> None:
     check(case, replace(DEEP_CHIP, **around))
 
