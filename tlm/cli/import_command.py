@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         save_network(arguments.output, StoredNetwork(network, card))
         print(f"wrote {arguments.output}")
     file = arguments.output or arguments.model
-    print(f"next: tlm run {file} -o DIR      cycles, energy and traffic; --input FILE for a picture or an array")
-    print("      tlm explain DIR            what bounds each layer")
+    print(f"next: tlm run {file} -o DIR  (--input FILE: a picture or an array)")
+    print("      tlm explain DIR")
     return 0
 
 

@@ -67,8 +67,8 @@ def _cells(outcome: LayerOutcome) -> tuple[str, ...]:
 def _summary(outcomes: Sequence[LayerOutcome], ran: Sequence[LayerOutcome]) -> Iterator[str]:
     found = counts(outcomes)
     cycles, energy_pj = (sum(outcome.figures[key] for outcome in ran) for key in ("cycles", "energy_pj"))
-    equal = f"{found[OK]:,} of {len(outcomes):,} layers ran alone, with outputs equal to the golden model's"
-    yield f"{equal}: {cycles:,} cycles [S], {energy_pj / 1e6:,.2f} uJ [A] in sum"
+    yield f"{found[OK]:,} of {len(outcomes):,} layers ran alone, with outputs equal to the golden model's"
+    yield f"in sum {cycles:,} cycles [S], {energy_pj / 1e6:,.2f} uJ [A]"
     for outcome in outcomes:
         if outcome.status == DIFFERS:
             yield f"{outcome.row.name} (line {outcome.row.line}): {outcome.error}"

@@ -23,7 +23,7 @@ from tlm.chip.rtl import build
 from tlm.core.errors import InputError
 from tlm.hardware import netlist
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
-from tlm.hardware.verilog import macros, shared_modules
+from tlm.hardware.verilog import MODULE, macros, shared_modules
 
 AREA_SCRIPT = "+strash;dc2;amap"
 """Of ABC: for few gates, not for short paths."""
@@ -31,7 +31,6 @@ AREA_SCRIPT = "+strash;dc2;amap"
 BETWEEN = "between blocks"
 """Name of what is in no block."""
 
-_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)$", re.MULTILINE)
 
 
@@ -83,7 +82,7 @@ def synthesise(
         InputError: Amaranth, Yosys or the liberty file is missing, or the file does not serve.
         SimulationError: the circuit has a combinational loop.
     """
-    build.require()
+    build.require("`tlm rtl --synth`")
     file = liberty or DEBIAN_FILE
     library = read_library(file)
     progress("gates: Amaranth")
@@ -105,7 +104,7 @@ def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], N
         InputError: Yosys cannot use the file.
         SimulationError: the circuit has a combinational loop.
     """
-    modules = dict(_MODULE.findall(rtlil))
+    modules = dict(MODULE.findall(rtlil))
     top = next(iter(modules))
     blocks = {name: kind for kind, name in _CELL.findall(modules[top]) if kind in modules}
     times = Counter(kind for body in modules.values() for kind, _ in _CELL.findall(body) if kind in modules)

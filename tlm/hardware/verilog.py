@@ -18,7 +18,8 @@ from tlm.chip.format.driver import SramName
 from tlm.chip.rtl import build
 
 TOP = "engine"
-_MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
+MODULE = re.compile(r"^module \\(\S+)\n(.*?)^end$", re.MULTILINE | re.DOTALL)
+"""Name and contents of a module in RTLIL."""
 _CELL = re.compile(r"^  cell \\(\S+) \\(\S+)\n(.*?)^  end$", re.MULTILINE | re.DOTALL)
 _UNNAMED = re.compile(r"^  wire width \d+ (?:input|output) (\d+)  (?:signed )?\\(port\$\S+)$", re.MULTILINE)
 _NUMBERED = re.compile(r"\\\$?([a-z]\w*)\$(\d+)(?=\s)")
@@ -94,7 +95,7 @@ def shared_modules(rtlil: str, macros: dict[str, str]) -> str:
             connections = connections.replace(f"connect \\{old} ", f"connect \\{new} ")
         return f"  cell \\{names[path]} \\{name}\n{connections}  end"
 
-    for path, body in reversed(_MODULE.findall(rtlil)):  # instances stand behind those that contain them
+    for path, body in reversed(MODULE.findall(rtlil)):  # instances stand behind those that contain them
         if path in macros:
             continue
         ports[path] = {name: f"port_{number}" for number, name in _UNNAMED.findall(body)}
