@@ -93,7 +93,7 @@ COMMANDS = {
             *TRACES,
             _switch("--json", "print result.json to stdout, and nothing else"),
             _switch("--no-check", "do not run the golden model; the result says so"),
-            _number("--batch", least=1, help="evaluate N - 1 more inputs, exact but untimed (see tlm eval)"),
+            _number("--batch", least=1, help="run N images as one program: the input and more of its kind"),
         ),
     ),
     "eval": Command(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import TypeAlias
 
 from tlm.compiler.bands import Span, segment_spans, source_span
@@ -39,6 +41,8 @@ class Run:
 
     moment: int
     layer_index: int
+    part_index: int
+    """Which one of its layer."""
     groups: GroupRange
     tiles: Span
     source: Buffer
@@ -68,6 +72,8 @@ class Drain:
 
 
 Operation: TypeAlias = Fill | Run | Drain
+ImageOperation: TypeAlias = tuple[int, Operation]
+"""An operation for one image of a batch."""
 
 
 class Operations:
@@ -79,26 +85,49 @@ class Operations:
         segments: the plan.
         share: of WMem and IMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
         overlap: leave moments between a buffer's transfers and its use where the plan has room.
+        batch: images. The plan is written out for one, or for two that take turns: each has buffers of its own, so
+            that an image can be loaded while the one before is worked on.
 
     Raises:
         CompileError: the plan has more parts than headers can number.
     """
 
     def __init__(
-        self, work: Workload, costs: Sequence[LayerCosts], segments: Sequence[Segment], share: int, overlap: bool
+        self,
+        work: Workload,
+        costs: Sequence[LayerCosts],
+        segments: Sequence[Segment],
+        share: int,
+        overlap: bool,
+        batch: int = 1,
     ) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
         self._share = share
         self._live = Liveness(work.network)
-        self._resident: dict[str, Buffer] = {}
-        self._stored = {INPUT}
+        self._batch = batch
+        self._between_images = overlap and batch > 1
+        """Whether there are moments between an image's last run and the next one's first transfers."""
         self.operations: list[Operation] = []
         self.runs: list[Run] = []
         self.buffers: list[Buffer] = []
-        for segment in segments:
-            self._segment(segment, overlap)
+        self._turns: list[Sequence[Operation]] = []
+        for _ in range(min(batch, 2)):
+            self._resident: dict[str, Buffer] = {}
+            self._stored = {INPUT}
+            self._parts = Counter[int]()
+            begin = len(self.operations)
+            for segment in segments:
+                self._segment(segment, overlap)
+            self._turns.append(self.operations[begin:])
+        check_parts(len(self.runs) // len(self._turns) * batch, batch)
+
+    def of_images(self) -> Iterator[ImageOperation]:
+        """Those of image after image."""
+        for image, turn in zip(range(self._batch), cycle(self._turns), strict=False):
+            for operation in turn:
+                yield image, operation
 
     def _segment(self, segment: Segment, overlap: bool) -> None:
         for name in segment.evict:
@@ -172,14 +201,15 @@ class Operations:
         if kept is None:
             self._drain(buffer, piece, overlap)
         elif layer.name == self._work.network.output.name:
-            self._drain(buffer, piece, overlap=False)
+            self._drain(buffer, piece, self._between_images)
 
     def _run(self, index: int, groups: GroupRange, tiles: Span, here: Mapping[str, Buffer], output: Buffer) -> None:
         moment, layer = len(self.runs), self._layers[index]
         check_parts(moment + 1)
         source = here[self._work.network.inputs[layer.name]]
         residual = None if layer.residual is None else here[layer.residual]
-        run = Run(moment, index, groups, tiles, source, output, residual)
+        run = Run(moment, index, self._parts[index], groups, tiles, source, output, residual)
+        self._parts[index] += 1
         for buffer in {source, residual} - {None}:
             assert buffer is not None
             buffer.readers.append(run)
@@ -192,11 +222,12 @@ class Operations:
         self.operations.append(run)
 
     def _fill(self, window: Window, overlap: bool) -> Buffer:
-        """In front of the next run; if it is to overlap, already during the one before."""
+        """In front of the next run; if it is to overlap, already during the one before, even of the image before."""
         if window.tensor not in self._stored:
             raise CompileError(f"network: {window.tensor!r} is needed when it is neither on chip nor off it")
         buffer = self._new(window)
-        buffer.birth, buffer.filled = max(0, buffer.birth - overlap), True
+        early = overlap or (self._between_images and not self._parts)
+        buffer.birth, buffer.filled = max(0, buffer.birth - early), True
         self.operations.append(Fill(buffer))
         return buffer
 
