@@ -70,7 +70,7 @@ _SCENARIO = (
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
 )
 _WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
-_LEVELS = "pass (small; default) or cycle (everything; default with a window or in fidelity cycle)"
+_LEVELS = "pass (small; default), cycle (everything; default with a window or in fidelity cycle) or rtl (the circuit)"
 
 TRACES = (
     _path("--wave", "--vcd", metavar="FILE", help="write a waveform, .vcd or .fst, and a layout for GTKWave"),
