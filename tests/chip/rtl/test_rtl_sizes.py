@@ -1,4 +1,4 @@
-"""Every size that a configuration may have is a circuit; circuits of other sides, banks and latencies are equal."""
+"""Ends of the configuration's ranges give a circuit; circuits of other sides, banks and latencies are equal."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ def most(key: str) -> int:
 
 CORNERS: dict[str, dict[str, Any]] = {
     "smallest memories": {"amem_words": 8, "wmem_words": 8, "imem_words": 8, **EIGHT_BANKS},
-    "largest memories": {f"{sram}_words": most(f"{sram}_words") for sram in ("amem", "wmem", "imem")},
-    "many lanes, one bank": {"lanes": 64, "amem_banks": 1, "wmem_banks": 1, "imem_banks": 1},
-    "many columns": {"columns": 64, **EIGHT_BANKS},
     "shortest": dict.fromkeys((*STAGES, *GAPS), 1),
     "longest": {key: most(key) for key in (*STAGES, *GAPS)},
 }

@@ -101,7 +101,7 @@ def test_it_ends_where_it_has_grown_to_its_limit(tmp_path: Path) -> None:
 def test_a_run_that_fails_leaves_a_waveform_up_to_then(tmp_path: Path) -> None:
     begin = tlm.simulate(PROGRAM, VALUES).layers["p"].start_cycle
     with pytest.raises(TlmError, match=r"in cycle \d+"):
-        run(tmp_path / "w.vcd", faults=[BitFlip(FaultTarget.IMEM, 1, 63, begin - 12)])
+        run(tmp_path / "w.vcd", faults=[BitFlip(FaultTarget.IMEM, 1, 63, begin - 20)])
     cycles = Signals(tmp_path / "w.vcd").cycles()
     assert start_ps(begin - 20, CHIP.clock_khz) < cycles[-1] < start_ps(begin + 400, CHIP.clock_khz)
     assert [path.name for path in tmp_path.iterdir()] == ["w.vcd"]

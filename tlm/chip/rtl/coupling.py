@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from simpy import Event
 
@@ -24,7 +24,7 @@ from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, ErrorCode,
 from tlm.chip.passes.payloads import BulkPayload
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.rtl.interface import EVENTS, OFFSET_BITS, WORDS, Answer
-from tlm.chip.rtl.library import Circuit, ClockedDma
+from tlm.chip.rtl.library import Circuit, ClockedDma, Waves
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -41,16 +41,6 @@ _ANSWERS = {
     Answer.BURST_ERROR: Response.BURST_ERROR,
 }
 _EVENT_BIT = {name: 1 << bit for bit, name in enumerate((*EVENTS, "unwritten"))}
-
-
-class Waves(Protocol):
-    """Decides which cycles of the circuit are written to a waveform."""
-
-    shown: bool
-    """Whether the present cycle is."""
-
-    def before(self, cycle: int, cycles: int) -> int:
-        """Called before the circuit is clocked from ``cycle`` on; answers for how many of the ``cycles`` at most."""
 
 
 class RtlSram(Module):

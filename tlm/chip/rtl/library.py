@@ -12,6 +12,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.rtl import build
 from tlm.chip.rtl.interface import Answer
+from tlm.core.clock import Clock
 
 
 class ClockedDma(Protocol):
@@ -100,3 +101,24 @@ class Circuit:
 def _declarations() -> str:
     text = (build.HERE / "coupling.h").read_text()
     return "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+
+
+class Waves(Protocol):
+    """Decides which cycles of the circuit are written to a waveform."""
+
+    shown: bool
+    """Whether the present cycle is."""
+
+    def before(self, cycle: int, cycles: int) -> int:
+        """Called before the circuit is clocked from ``cycle`` on; answers for how many of the ``cycles`` at most."""
+
+
+class TracedEngine(Protocol):
+    """What a waveform needs of the engine."""
+
+    circuit: Circuit
+    waves: Waves | None
+    clock: Clock
+
+    def wake(self) -> None:
+        """Have the circuit clocked."""

@@ -11,8 +11,9 @@ import os
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
+from typing import cast
 
-from tlm.chip.rtl.coupling import RtlEngine
+from tlm.chip.rtl.library import TracedEngine
 from tlm.core.kernel import Activity
 from tlm.observe.watched import Watched
 from tlm.traces.trace_options import TraceOptions
@@ -25,9 +26,9 @@ _SIZE_CHECKED_CYCLES = 64
 
 
 class _Cycles:
-    """Which cycles are written; see :class:`tlm.chip.rtl.coupling.Waves`."""
+    """Which cycles are written; see :class:`tlm.chip.rtl.library.Waves`."""
 
-    def __init__(self, engine: RtlEngine, gate: WindowGate | None, file: Path, limit_bytes: int) -> None:
+    def __init__(self, engine: TracedEngine, gate: WindowGate | None, file: Path, limit_bytes: int) -> None:
         self.shown = False
         self.cut_cycle: int | None = None
         self.empty = True
@@ -60,8 +61,7 @@ def rtl_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractCon
         InputError: the file cannot be written there or the window is not in the program; on leaving, if the disk did
             not take it all.
     """
-    engine, clock = watched.system.engine, watched.system.simulation.clock
-    assert isinstance(engine, RtlEngine)
+    engine, clock = cast(TracedEngine, watched.system.engine), watched.system.simulation.clock
     gate = None if options.window is None else WindowGate(options.trace_window, watched)
     if options.trace_window.cycles is not None:
         watched.system.simulation.add_process(partial(_wake_at, engine, options.trace_window.cycles[0]))
@@ -81,7 +81,7 @@ def rtl_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractCon
     return file.around_run(finish)
 
 
-def _wake_at(engine: RtlEngine, cycle: int) -> Activity:
+def _wake_at(engine: TracedEngine, cycle: int) -> Activity:
     """Clock a circuit that stands still where the window begins."""
     if cycle:
         yield engine.clock.cycles(cycle)
