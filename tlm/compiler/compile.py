@@ -11,7 +11,7 @@ import numpy as np
 from tlm.chip.config import ChipConfig
 from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
-from tlm.compiler.costs import LayerCosts, layer_costs
+from tlm.compiler.costs import LayerCosts, layer_costs, shared_from
 from tlm.compiler.jobs import JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
@@ -105,13 +105,20 @@ class _Compiler:
         self._config = config
 
     def program(self) -> Program:
-        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
-        first = self._finished(*self._placed(self._plans(), WHOLE))
-        if self._waits_for_weights(first):
+        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner.
+
+        For a batch perhaps with layers at the end whose weights are loaded once for all images.
+        """
+        found = [self._finished(*self._placed(self._plans(), WHOLE))]
+        if self._waits_for_weights(found[0]):
             with suppress(CompileError):
-                other = self._finished(*self._placed([first.segments], _SHARE))
-                return min(first, other, key=lambda program: program.predicted_total_cycles)
-        return first
+                found.append(self._finished(*self._placed([found[0].segments], _SHARE)))
+            if self._batch > 1:
+                shared = shared_from(self._work, self._layer_costs(_SHARE), self._batch)
+                if shared is not None:
+                    with suppress(CompileError):
+                        found.append(self._finished(*self._placed(self._plans(shared), _SHARE)))
+        return min(found, key=lambda program: program.predicted_total_cycles)
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
@@ -173,8 +180,11 @@ class _Compiler:
     def _layer_costs(self, share: int) -> list[LayerCosts]:
         return [layer_costs(self._work, index, share) for index in range(len(self._work.network.layers))]
 
-    def _plans(self) -> Iterator[tuple[Segment, ...]]:
+    def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
         """Plans that use less and less of AMem.
+
+        Args:
+            shared: layer from which on a batch shares weights.
 
         Raises:
             CompileError: a layer does not fit even if the plan may use all of AMem.
@@ -182,7 +192,7 @@ class _Compiler:
         costs = self._layer_costs(WHOLE)
         for percent in _BUDGETS:
             try:
-                yield Planner(self._work, costs, self._config.amem_words * percent // 100).plan()
+                yield Planner(self._work, costs, self._config.amem_words * percent // 100, shared, self._batch).plan()
             except CompileError:
                 if percent == _BUDGETS[0]:
                     raise
