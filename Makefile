@@ -80,7 +80,8 @@ docs: $(VENV)/installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 wheel: $(VENV)/installed
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PIP) "build>=1,<2"
+	$(BIN)/python -m build --outdir dist .
 
 clean:
 	rm -rf $(VENV) build dist out .tlm-waves .pytest_cache .hypothesis .mypy_cache .ruff_cache
