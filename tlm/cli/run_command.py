@@ -6,6 +6,7 @@ import argparse
 import runpy
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import tlm
@@ -56,7 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     batch = None if inputs is None else _evaluate(program, inputs, result)
 
     matches = None if differing is None else not differing
-    record = result_record(result, scenario=job.name, settings=job.settings, matches_reference=matches)
+    result = replace(result, scenario=job.name, settings=job.settings, matches_reference=matches)
+    record = result_record(result)
     text = json_text(record if batch is None else record | {"batch": batch.record()})
     written = trace.files()
     if arguments.output is not None:

@@ -114,6 +114,16 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def evaluation_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """A row for each input: its name, its label, the best class with its score, the hashes."""
+    best = [one.top[0] if one.top else (None, None) for one in evaluation.inputs]
+    return [
+        {"input": one.name, "label": one.label, "class": index, "score": score}
+        | {"input_sha256": one.input_sha256, "output_sha256": one.output_sha256}
+        for one, (index, score) in zip(evaluation.inputs, best, strict=True)
+    ]
+
+
 def _scores(one: EvaluatedInput) -> list[dict[str, int]] | None:
     return None if one.top is None else [{"class": index, "score": score} for index, score in one.top]
 
