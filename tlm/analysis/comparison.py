@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from string import ascii_uppercase
+from textwrap import wrap
 from typing import Any
 
 from msgspec import structs
@@ -74,7 +75,7 @@ class Comparison:
         for section in self.sections:
             shown = section if everything else section.differing()
             if shown.rows:
-                sections.append([section.title, *_table(shown, self.letters)])
+                sections.append([*wrap(section.title, 80, subsequent_indent="  "), *_table(shown, self.letters)])
             elif section.layer:
                 equal_layers.append(section.layer)
         if not everything:
@@ -204,7 +205,9 @@ def _layer_figures(layer: LayerRecord) -> dict[str, float]:
 def _identity(comparison: Comparison) -> list[str]:
     named = zip(comparison.letters, comparison.results, strict=True)
     lines = [f"{letter}: {one.name}, fidelity {one.fidelity}" for letter, one in named]
-    lines += [f"{key}: {' -> '.join(map(str, values))}" for key, values in comparison.settings.items()]
+    for key, values in comparison.settings.items():
+        line = f"{key}: {' -> '.join(map(str, values))}"
+        lines += wrap(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [*lines, f"outputs: {'equal' if comparison.outputs_equal else 'different'}"]
 
 

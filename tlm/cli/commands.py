@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -214,6 +214,7 @@ COMMANDS = {
         (
             _path("-o", "--output", metavar="FILE", help="write the report there as Markdown instead of printing it"),
             _switch("--quick", "run only 9, 3 and 1 of 9 taps"),
+            _switch("--wide", "on a terminal, print tables as tables, however wide"),
         ),
     ),
     "train": Command(
@@ -286,6 +287,17 @@ COMMANDS = {
         "(docs/rtl.md). Needs: pip install 'cartesian-tlm[rtl]'",
     ),
     "list": Command("list the scenarios in ./scenarios and in the package", _formats("scenario")),
+    "init": Command(
+        "begin a project: a commented scenario and a first test",
+        (_path("directory", metavar="NAME", help="directory to make; its name is the scenario's"),),
+    ),
+    "completion": Command(
+        "print what makes a shell complete commands, options, scenarios and keys",
+        (_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"),),
+        "Print what makes a shell complete commands, options, scenarios and keys. Let bash read it from ~/.bashrc: "
+        '`eval "$(tlm completion bash)"`; zsh from ~/.zshrc, behind compinit: `eval "$(tlm completion zsh)"`; fish '
+        "from ~/.config/fish/config.fish: `tlm completion fish | source`.",
+    ),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),
 }
@@ -309,8 +321,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``command`` of what it parses is None without a command."""
+def parser(completers: Mapping[str, Callable[..., list[str]]] | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``command`` of what it parses is None without a command.
+
+    Args:
+        completers: by an argument's key, for argcomplete.
+    """
     top = _Parser(
         prog="tlm",
         description="Transaction-level co-simulator of a 4-bit sparse CNN engine with a\nCartesian-product MAC array.",
@@ -324,7 +340,9 @@ def parser() -> argparse.ArgumentParser:
         own = commands.add_parser(name, help=command.summary, description=description)
         traces = own.add_argument_group("traces (docs/waveforms.md)") if name == "run" else own
         for argument in command.arguments:
-            (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
+            action = (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
+            if completers and argument.key in completers:
+                action.completer = completers[argument.key]  # type: ignore[attr-defined]  # argcomplete's way
     return top
 
 

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         tensors = {evaluation.result.output_name: np.stack(outputs)}
         written = write_result(arguments.output, json_text(record), tensors, EVALUATION_NAME)
     if not print_as(arguments, lambda: record, lambda: evaluation_rows(evaluation)):
-        print_evaluation(evaluation, report_console(soft_wrap=True))
+        print_evaluation(evaluation, report_console())
         names = ", ".join(map(str, written))
         print(f"wrote {names}" if written else "nothing was written; -o DIR keeps eval.json and outputs.npz")
     if evaluation.differing:
@@ -88,7 +88,7 @@ def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> t
             count_one()
     print(
         f"host: {len(inputs):,} input{'s' if len(inputs) > 1 else ''} in {seconds:.2f} s, "
-        f"{len(inputs) / seconds:.1f} a second on this machine (a measurement, not a figure of the chip)",
+        f"{len(inputs) / seconds:.1f} a second on this machine (measured)",
         file=sys.stderr,
     )
     evaluation = Evaluation(

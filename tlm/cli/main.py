@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        import_module("tlm.cli.completion").complete()
     open_closed_streams()
     with escaped_streams(), termination_interrupts():
         status = _run(sys.argv[1:] if argv is None else argv)

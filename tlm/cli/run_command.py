@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tlm
 from tlm.cli.commands import options_given
-from tlm.cli.progress import progress
+from tlm.cli.progress import progress, simulation
 from tlm.cli.streams import OutputError, plain_streams
 from tlm.cli.trace_arguments import trace_messages, trace_options, traces_given
 from tlm.compiler.program import Program
@@ -51,8 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     trace = trace_options(given, job.trace, arguments.output or Path())
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip)
-    with progress(f"simulating {job.name}"), trace_messages(given, trace.files()):
-        result = tlm.simulate(program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy)
+    with simulation(job.name, program) as observers, trace_messages(given, trace.files()):
+        result = tlm.simulate(
+            program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, observers=observers
+        )
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
     batch = None if inputs is None else _evaluate(program, inputs, result)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 
 from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     if done(rows):
         report_console().print(table_of(_HEADINGS, front_cells(rows, plan.axes)))
     for line in failures(rows):
-        print(line)
+        print(fill(line, 80, subsequent_indent="  "))
     if counts.get(FAILED):
         print("failed points keep their messages (column error); --retry-failed runs them again")
     print(f"wrote {directory}; `tlm report {directory}` draws it")

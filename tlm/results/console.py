@@ -28,14 +28,10 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=escaped(segment.text))
 
 
-def report_console(soft_wrap: bool = False) -> Console:
-    """Standard output, as wide as the terminal but wide enough for a report.
-
-    Args:
-        soft_wrap: leave it to the terminal to wrap lines.
-    """
+def report_console() -> Console:
+    """Standard output, as wide as the terminal but wide enough for a report."""
     width = max(Terminal().width, _MIN_COLUMNS)
-    return Terminal(highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
+    return Terminal(highlight=False, markup=False, width=width)
 
 
 def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
