@@ -5,8 +5,8 @@
 #   make install    .venv with .venv/bin/tlm        make lint       ruff, mypy
 #   make warnings   C warnings as errors            make sanitize   kernels under the sanitizers
 #   make mutations  one rule of time broken after the other: does the suite notice?
-#   make wheel      dist/*.whl                      make develop    install what the tests need
-#   make clean
+#   make wheel      dist/*.whl, dist/*.tar.gz       make develop    install what the tests need
+#   make docs       build/site: the documentation   make clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 # Without bytecode files every process of a test would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install develop demo test test-slow test-all lint warnings sanitize mutations wheel clean check-tools
+.PHONY: install develop demo docs test test-slow test-all lint warnings sanitize mutations wheel clean check-tools
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -64,6 +64,10 @@ sanitize: $(VENV)/installed-test
 mutations: $(VENV)/installed-all
 	$(BIN)/python tests/support/mutations.py
 
+# Searching the site needs a server: python3 -m http.server -d build/site
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 wheel: $(VENV)/installed
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 
@@ -83,6 +87,10 @@ $(VENV)/installed-test: $(BUILD_INPUTS) | $(VENV)/python-ok
 $(VENV)/installed-all: $(BUILD_INPUTS) | $(VENV)/python-ok
 	$(PIP) --editable ".[test,test-all]"
 	@touch $(VENV)/installed $(VENV)/installed-test $@
+
+$(VENV)/installed-docs: $(BUILD_INPUTS) | $(VENV)/python-ok
+	$(PIP) --editable ".[plot,explore,docs]"
+	@touch $(VENV)/installed $@
 
 $(VENV)/python-ok:
 	@$(MAKE) --no-print-directory check-tools

@@ -35,7 +35,7 @@ _PACKAGES = ("amaranth", "pyosys")
 HERE = Path(__file__).parent
 """Where the sources of the circuit and its coupling are."""
 _SOURCES = (
-    *(file for file in sorted(HERE.glob("*.py")) if file.stem not in ("coupling", "build")),
+    *(file for file in sorted(HERE.glob("*.py")) if file.stem not in ("coupling", "dma", "build")),
     *sorted(HERE.glob("coupling.*")),
     *sorted((HERE.parent / "format").glob("*.py")),
 )

@@ -21,6 +21,10 @@ struct Rtl {
     std::vector<uint8_t> written[3];
     int64_t settled_cycles = 0;  // since the circuit was last active
     bool wires_set = false;
+    bool unwritten = false;  // the DMA's store reads such a word
+    RtlReport *report = nullptr;
+    int32_t (*advance_dma)(void *, int64_t) = nullptr;
+    void *dma = nullptr;
     uint32_t served[3][3][8] = {};
     uint32_t refused[2] = {};
     uint32_t steps = 0, fetch_cycles = 0;
@@ -171,7 +175,6 @@ int rtl_register(Rtl *rtl, int write, int offset, uint64_t *data) {
 int rtl_load(Rtl *rtl, int sram, int64_t address, const uint8_t *data) {
     auto &top = rtl->top;
     rtl->wires_set = true;
-    rtl->settled_cycles = 0;
     int grant = 0;
 #define X(number, name, bytes) \
     if (sram == number) { \
@@ -191,7 +194,6 @@ int rtl_load(Rtl *rtl, int sram, int64_t address, const uint8_t *data) {
 int rtl_store(Rtl *rtl, int sram, int64_t address, uint8_t *data) {
     auto &top = rtl->top;
     rtl->wires_set = true;
-    rtl->settled_cycles = 0;
     int grant = 0;
 #define X(number, name, bytes) \
     if (sram == number) { \
@@ -206,22 +208,45 @@ int rtl_store(Rtl *rtl, int sram, int64_t address, uint8_t *data) {
     return grant;
 }
 
-void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_edges, RtlReport *report) {
-    int64_t edges = 0;
-    uint32_t events = 0;
-    while (edges < most_edges && !events) {
-        rtl->top.cycle = cycle + edges;
-        edge(rtl);
-        ++edges;
-        events = observe(rtl, report);
-        if (rtl->top.observed___05Factive) {
-            rtl->settled_cycles = 0;
-        } else if (++rtl->settled_cycles > SETTLE_CYCLES) {
-            break;
-        }
+int32_t rtl_access(void *self, int32_t channel, int32_t sram, int32_t word, uint8_t *data) {
+    auto *rtl = static_cast<Rtl *>(self);
+    if (!channel) return rtl_load(rtl, sram, word, data);
+    int grant = rtl_store(rtl, sram, word, data);
+    if (grant && !rtl->written[sram][word]) {
+        rtl->unwritten = true;
+        rtl->report->unwritten_sram = sram;
+        rtl->report->unwritten_port = sram ? 2 : 4;  // the last one
+        rtl->report->unwritten_address = word;
     }
-    report->edges = edges;
+    return grant;
+}
+
+void rtl_connect(Rtl *rtl, int32_t (*advance)(void *, int64_t), void *dma) {
+    rtl->advance_dma = advance;
+    rtl->dma = dma;
+}
+
+// Until something happened in a cycle. What the DMA does in it comes before its edge, what the circuit shows behind.
+void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_cycles, int dma_busy, RtlReport *report) {
+    int64_t now = cycle;
+    uint32_t events = 0, completed = 0;
+    rtl->report = report;
+    while (now < cycle + most_cycles && !events) {
+        if (dma_busy) completed = rtl->advance_dma(rtl->dma, now + 1);
+        if (rtl->unwritten) events = 1u << EVENT_unwritten;
+        if (completed || events) break;
+        bool settled = rtl->settled_cycles > SETTLE_CYCLES;
+        if (settled && !dma_busy && !rtl->wires_set) break;
+        ++now;
+        if (settled && !rtl->wires_set) continue;  // nothing would move
+        rtl->top.cycle = now - 1;
+        edge(rtl);
+        events = observe(rtl, report);
+        rtl->settled_cycles = rtl->top.observed___05Factive ? 0 : rtl->settled_cycles + 1;
+    }
+    report->cycles = now - cycle;
     report->events = events;
-    report->asleep = rtl->settled_cycles > SETTLE_CYCLES;
+    report->completed = completed;
+    report->asleep = rtl->settled_cycles > SETTLE_CYCLES && !rtl->wires_set;
 }
 }

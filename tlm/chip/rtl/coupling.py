@@ -1,26 +1,28 @@
 """Fidelity "rtl": the verilated circuit behind the engine's contract.
 
 The circuit is clocked in spans that end where SimPy has its next event, or where a cycle brings an event of the
-contract. In between nobody could act on it, so skipping those cycles changes nothing. What asks in a cycle is answered
-by the circuit's own arbiters and registers; the clock's edge comes behind everything else in the cycle.
+contract. In between nobody but the DMA acts on it, in C (:mod:`tlm.chip.rtl.dma`), so skipping those cycles changes
+nothing. What asks in a cycle is answered by the circuit's own arbiters and registers; the clock's edge comes behind
+everything else in the cycle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import cffi  # type: ignore[import-untyped]
 from simpy import Event
 
-from tlm.chip.base.sram import fault_of
+from tlm.chip.base.sram import fault_of, words_of_banks
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import PAYLOAD_BITS, LayerHeader, decode_header, header_word_count
 from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, ErrorCode, UnitFaultError, UnitRegister
+from tlm.chip.passes.payloads import BulkPayload
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.rtl import build
 from tlm.chip.rtl.interface import EVENTS, OFFSET_BITS, WORDS, Answer
@@ -86,14 +88,35 @@ class Circuit:
         """Whether a word was ever written."""
         return bool(self._lib.rtl_written(self._rtl, sram, address))
 
-    def advance(self, cycle: int, most_edges: int) -> None:
+    def connect(self, dma: ClockedDma, started: Callable[[], None]) -> None:
+        """Advance a DMA with the clock; ``started`` is called when it has begun a transfer."""
+        access, circuit = (int(self._ffi.cast("intptr_t", one)) for one in (self._lib.rtl_access, self._rtl))
+        advance, state = dma.connect(access, circuit, started)
+        function = self._ffi.cast("int32_t (*)(void *, int64_t)", advance)
+        self._lib.rtl_connect(self._rtl, function, self._ffi.cast("void *", state))
+
+    def advance(self, cycle: int, most_cycles: int, dma_busy: bool) -> None:
         """Clock until something happened, or as often as given; ``report`` then says what and how far."""
-        self._lib.rtl_advance(self._rtl, cycle, most_edges, self.report)
+        self._lib.rtl_advance(self._rtl, cycle, most_cycles, dma_busy, self.report)
 
 
 def _declarations() -> str:
     text = (build.HERE / "coupling.h").read_text()
     return "\n".join(line for line in text.splitlines() if not line.startswith("//"))
+
+
+class ClockedDma(Protocol):
+    """A DMA that is advanced with the clock (:mod:`tlm.chip.rtl.dma`)."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transfer is under way."""
+
+    def connect(self, access: int, circuit: int, started: Callable[[], None]) -> tuple[int, int]:
+        """Ask a circuit for every access."""
+
+    def completed(self, channels: int) -> None:
+        """These channels make their last accesses in this cycle."""
 
 
 class RtlSram(Module):
@@ -111,6 +134,12 @@ class RtlSram(Module):
         return TargetSocket(self, port, MemoryPayload, partial(self._access, port, slot), self._debug)
 
     def _access(self, port: Port, slot: int, payload: MemoryPayload) -> Activity:
+        if isinstance(payload, BulkPayload):  # its words have moved, each in its cycle
+            count = len(payload.data) // self.word_bytes
+            served = words_of_banks(self.banks, payload.address, count, payload.stride_words)
+            self._engine.events.accessed(Accessed(self.sram, port, served, payload.refused, None))
+            payload.status = Response.OK
+            return
         yield self.clock.slot(slot)
         address, circuit = payload.address, self._engine.circuit
         fault = fault_of(payload, self.words, self.word_bytes)
@@ -208,7 +237,7 @@ class Sequencer(Module):
         return len(payload.data) if payload.status is Response.OK else 0
 
     def _tick(self) -> Activity:
-        clock, env, circuit = self.clock, self.clock.env, self._engine.circuit
+        clock, env, circuit, dma = self.clock, self.clock.env, self._engine.circuit, self._engine.dma
         while True:
             if self._asleep:
                 yield self._woken
@@ -218,14 +247,17 @@ class Sequencer(Module):
             span = _LONGEST_SPAN if following == float("inf") else int(following) - clock.now
             if self._program_start_cycle > clock.now:
                 span = 1  # the program's first cycle has an event of its own
-            circuit.advance(clock.now, span)
+            circuit.advance(clock.now, span, dma is not None and dma.busy)
             report = circuit.report
-            edges, events, asleep = report.edges, report.events, bool(report.asleep)
-            yield clock.cycles(edges)
+            events, completed, asleep = report.events, report.completed, bool(report.asleep)
+            yield clock.cycles(report.cycles)
             if self._program_start_cycle == clock.now:
                 self._engine.events.program_started(self._program())
             if events:
                 yield from self._tell(events, report)
+            if dma is not None:
+                dma.completed(completed)
+                asleep = asleep and not dma.busy
             self._asleep = asleep
 
     def _program(self) -> int:
@@ -297,14 +329,24 @@ class Sequencer(Module):
 
 
 class RtlEngine(Engine):
-    """The engine in fidelity "rtl"."""
+    """The engine in fidelity "rtl".
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    Args:
+        name: of the module.
+        parent: the system.
+        config: of the chip.
+        dma: whose accesses the circuit asks for; without it, they come one by one to ``ports``.
+    """
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig, dma: ClockedDma | None = None) -> None:
         super().__init__(name, parent)
+        self.dma = dma
         self.circuit = Circuit(config)
         self.srams = {sram: RtlSram(sram, self, config) for sram in SramName}
         self.sequencer = Sequencer("sequencer", self, config)
         self.wake = self.sequencer.wake
+        if dma is not None:
+            self.circuit.connect(dma, self.wake)
 
     @property
     def registers(self) -> TargetSocket[MemoryPayload]:
