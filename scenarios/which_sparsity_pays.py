@@ -30,7 +30,9 @@ def main() -> None:
         network = build_stack([layer], activations)
         figures = tlm.simulate(network, activations).layers["c1"]
         dense_cycles = dense_cycles or figures.compute_cycles
-        share = (network.layers[0].weights != 0).mean()
+        (conv,) = network.layers
+        assert isinstance(conv, tlm.Conv2d)
+        share = (conv.weights != 0).mean()
         speed_up = dense_cycles / figures.compute_cycles
         counts = f"{figures.density:6.1%} {figures.steps:7,} {figures.compute_cycles:7,}"
         print(f"{name:27} {share:8.1%} {counts} {speed_up:8.2f}")

@@ -43,6 +43,22 @@ def test_python_in_the_pages_runs_and_prints_what_they_say(
         assert printed.getvalue() == expected
 
 
+@pytest.mark.slow
+def test_python_in_the_pages_is_typed(tmp_path: Path) -> None:
+    """As code outside of this repository; only tests of the plugin's users need no annotations."""
+    for page in PAGES:
+        code = "\n".join(code for language, code in blocks(page) if language == "python")
+        (tmp_path / f"{page.stem.replace('-', '_').lower()}_page.py").write_text(code, encoding="utf-8")
+    own = [DOCS / "examples", REPOSITORY / "scenarios"]
+    for options, files in (
+        ((), [path for path in tmp_path.iterdir() if path.stem != "testing_page"]),
+        (("--allow-untyped-defs",), [tmp_path / "testing_page.py", *own]),
+    ):
+        command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", *options, *files]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 CONSOLE_PAGES = [page for page in PAGES if "console" in dict(blocks(page))]
 
 

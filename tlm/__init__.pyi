@@ -2,9 +2,6 @@
 
 from tlm import reference as reference
 from tlm.chip.config import ChipConfig as ChipConfig
-from tlm.compiler.compile import compile as compile
-from tlm.compiler.program import Program as Program
-from tlm.compiler.saved import load_program as load_program
 from tlm.compiler.saved import save_program as save_program
 from tlm.core.errors import TlmError as TlmError
 from tlm.network.layers import AvgPool2d as AvgPool2d
@@ -12,15 +9,19 @@ from tlm.network.layers import Conv2d as Conv2d
 from tlm.network.layers import MaxPool2d as MaxPool2d
 from tlm.network.network import Network as Network
 from tlm.networks.fuse import fuse_depthwise_pointwise as fuse_depthwise_pointwise
+from tlm.objects import Program as Program
+from tlm.objects import Result as Result
+from tlm.objects import StoredResult as StoredResult
+from tlm.objects import compile as compile
+from tlm.objects import load_program as load_program
+from tlm.objects import load_result as load_result
+from tlm.objects import simulate as simulate
 from tlm.observe.energy_table import EnergyConfig as EnergyConfig
 from tlm.observe.faults import BitFlip as BitFlip
 from tlm.observe.faults import FaultTarget as FaultTarget
 from tlm.results.result import LayerResult as LayerResult
-from tlm.results.result import Result as Result
-from tlm.results.result_json import load_result as load_result
 from tlm.runs.evaluate import Evaluator as Evaluator
 from tlm.runs.evaluate import evaluate as evaluate
-from tlm.runs.simulate import simulate as simulate
 from tlm.scenario.api import run as run
 from tlm.scenario.api import scenarios as scenarios
 from tlm.sweeps.api import sweep as sweep

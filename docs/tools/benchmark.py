@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
     from rich.console import Console
 
     import tlm
-    from tlm.results.files import write_result
     from tlm.results.report import print_report
-    from tlm.results.result_json import result_json
     from tlm.scenario.loading import load_scenario
 
     job = phases.measure("build", lambda: load_scenario(scenario).build(golden=True))
@@ -78,8 +77,8 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
     console = Console(file=io.StringIO(), width=80)
     phases.measure("report", lambda: print_report(result, console, job.name, job.description, differing))
     with tempfile.TemporaryDirectory() as directory:
-        text = result_json(result, scenario=job.name, settings=job.settings, matches_reference=not differing)
-        phases.measure("write", lambda: write_result(Path(directory), text, result.tensors))
+        record = replace(result, scenario=job.name, settings=job.settings, matches_reference=not differing)
+        phases.measure("write", lambda: record.save(directory))
     if differing:
         raise SystemExit(f"{scenario}: the outputs of {', '.join(differing)} differ from the golden model")
     figures = {"seconds": phases.seconds, "cpu_seconds": phases.cpu_seconds, "peak_mb": phases.peak_mb}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
@@ -15,8 +16,7 @@ from PIL import Image
 import tlm
 from tlm.plots.render import figures, render
 from tlm.plots.sources import load_sources
-from tlm.results.files import json_text, whole_file, write_result
-from tlm.results.result_json import result_record
+from tlm.results.files import whole_file
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 
@@ -36,9 +36,7 @@ def run(scenario: str, directory: Path) -> Path:
     if not target.exists():
         job = load_scenario(find_scenario(scenario)).build(golden=False)
         result = tlm.simulate(job.network, job.activations, job.chip, fidelity=job.fidelity, energy=job.energy)
-        target.mkdir()
-        text = json_text(result_record(result, scenario=job.name, settings=job.settings))
-        write_result(target, text, result.tensors)
+        replace(result, scenario=job.name, settings=job.settings).save(target)
     return target
 
 

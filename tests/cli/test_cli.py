@@ -56,7 +56,7 @@ def test_every_help_fits_80_columns(
 
 def test_list_shows_scenarios_and_scripts() -> None:
     done = tlm("list", cwd=SCENARIOS.parent)
-    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line[0] != " ")
     assert lines["resnet18_conv3_2_3of9"] == "PW-DW-PW block conv3_2, 128x28x28, 3 of 9 taps"
     assert lines["which_sparsity_pays"].startswith("Which pruning pays")
     assert set(lines) >= {path.stem for path in SCENARIOS.iterdir() if path.suffix in (".toml", ".py")}
@@ -230,7 +230,7 @@ def test_usage() -> None:
     assert refused("swep") == "'swep' is not a command; did you mean sweep?, see `tlm --help`"
     assert refused("fly").startswith("'fly' is not a command; there are run, eval, ")
     assert refused("run", "--ouput", "x") == "--ouput: no such option; did you mean --output?, see `tlm run --help`"
-    assert refused("list", "--zzz") == "--zzz: no such option; there are --help, see `tlm list --help`"
+    assert refused("list", "--zzz") == "--zzz: no such option; there are --help, --json, --csv, see `tlm list --help`"
     assert refused("run") == "the following arguments are required: SCENARIO; see `tlm run --help`"
 
 

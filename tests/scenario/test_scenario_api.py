@@ -67,7 +67,8 @@ def test_scenarios_are_those_of_the_catalog() -> None:
 def test_objects_show_themselves_in_a_line(small: Path) -> None:
     result = tlm.run(small)
     layer = result.layers["c2"]
-    assert repr(result).startswith("<Result of 2 layers, fidelity pass: ")
+    assert repr(result).startswith("<Result of small, 2 layers, on 32x32 MACs at 534 MHz, fidelity pass: ")
+    assert repr(result).endswith("golden model equal>")
     assert f"{result.cycles:,} cycles" in repr(result)
     assert repr(layer).startswith("<LayerResult c2: pointwise, 16x6x7 -> 16x6x7, ")
     assert f"{layer.compute_cycles:,} compute cycles" in repr(layer)
@@ -93,3 +94,60 @@ def test_a_result_file_can_be_read_back(small: Path, tmp_path: Path) -> None:
     assert (stored.name, stored.cycles, stored.outputs_sha256) == ("small", result.cycles, result.outputs_sha256)
     assert [layer.compute_cycles for layer in stored.layers] == [one.compute_cycles for one in result.layers.values()]
     assert repr(stored).startswith("<result of small, 2 layers, fidelity pass: ")
+
+
+def test_a_result_does_what_the_commands_do(small: Path, tmp_path: Path) -> None:
+    result, other = tlm.run(small), tlm.run(small, {"chip.amem_banks": 1})
+    printed = command("run", small, "-o", tmp_path / "command").stdout
+    assert result.summary().splitlines()[1:] == [line.rstrip() for line in printed.splitlines()[1:-1]]
+    for made in result.save(tmp_path / "saved"):
+        assert made.read_bytes() == (tmp_path / "command" / made.name).read_bytes()
+    other.save(tmp_path / "other")
+    for stored in (result, tlm.load_result(tmp_path / "saved")):
+        assert f"{stored.explain()}\n" == command("explain", "saved", cwd=tmp_path).stdout
+        assert f"{stored.compare(other)}\n" == command("compare", "saved", "other", cwd=tmp_path).stdout
+        assert f"<td>{stored.cycles:,} = " in stored._repr_html_()
+
+
+def test_a_result_of_a_network_explains_what_its_figures_say(tmp_path: Path) -> None:
+    network = tlm.Network((3, 8, 9), [tlm.Conv2d("c", np.ones((4, 3, 2, 2), np.int8))])
+    result = tlm.simulate(network, np.ones((3, 8, 9), np.int8))
+    assert "was not simulated" in str(result.explain())
+    assert "golden model not compared" in repr(result)
+    with pytest.raises(tlm.TlmError, match="compare: int is no result"):
+        result.compare(3)  # type: ignore[arg-type]
+
+
+def test_a_row_for_each_layer(small: Path) -> None:
+    frame = pytest.importorskip("pandas") and tlm.run(small).to_dataframe()
+    layer = tlm.run(small).layers["c2"]
+    row = frame.loc["c2"]
+    assert list(frame.index) == ["c1", "c2"]
+    assert (row["cycles"], row["main_cause"], row["density"]) == (layer.cycles, layer.main_cause, layer.density)
+    assert (row["output_shape"], row["energy.total_pj"]) == ("16x6x7", layer.energy.total_pj)
+    assert row["account.computing"] == layer.account.computing
+
+
+def test_pictures_and_pages(small: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("plotly")
+    result = tlm.run(small)
+    picture = result.plot("causes")
+    assert picture._repr_png_().startswith(b"\x89PNG")
+    assert picture.save(tmp_path / "causes.svg").read_text().startswith("<?xml")
+    result.save(tmp_path / "out")
+    command("plot", "out", "-o", ".", "--only", "causes", cwd=tmp_path)
+    assert picture._repr_png_() == (tmp_path / "causes.png").read_bytes()
+    command("report", "out", cwd=tmp_path)
+    page = result.report(tmp_path / "page.html")
+    assert page.read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
+    with pytest.raises(tlm.TlmError, match="plot: 'levels' is not one of timeline, causes, roofline, energy"):
+        result.plot("levels")
+    with pytest.raises(tlm.TlmError, match=r"ends with none of \.png, \.svg"):
+        picture.save("causes.pdf")
+
+
+def test_programs_in_files(tmp_path: Path) -> None:
+    program = tlm.compile(tlm.Network((3, 8, 9), [tlm.MaxPool2d("p", 2)]))
+    program.save(tmp_path / "p.program")
+    assert repr(tlm.Program.load(tmp_path / "p.program")) == repr(program)

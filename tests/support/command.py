@@ -4,15 +4,20 @@ Processes are forked from a server that has imported the command and what it nee
 runs of it.
 """
 
+import fcntl
 import multiprocessing
 import os
+import re
 import runpy
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+import termios
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +86,38 @@ def tlm(*arguments: object, cwd: Path | None = None, **environment: str) -> subp
     return done
 
 
+def on_terminal(*arguments: object, cwd: Path) -> list[str]:
+    """The lines that `tlm ARGUMENTS` leaves on a terminal of 80 columns, without colours; its status must be 0."""
+    ours, its = os.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    written = bytearray()
+
+    def read() -> None:
+        with suppress(OSError):  # when nobody has the other end open any more
+            while data := os.read(ours, 1 << 16):
+                written.extend(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    place = Path(os.ttyname(its))
+    environment = {"PATH": "/usr/bin:/bin", "TERM": "xterm-256color"}
+    process = FORKED.Process(target=_run, args=(["tlm", *map(str, arguments)], cwd, environment, place, place))
+    process.start()
+    process.join(timeout=300)
+    os.close(its)
+    reader.join()
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    assert process.exitcode == 0, text
+    return [part for line in text.split("\n") for part in line.split("\r") if part]
+
+
 def _run(command: list[str], cwd: Path, environment: dict[str, str], stdout: Path, stderr: Path) -> None:
     """In the forked process: what `python -m tlm` does."""
     for path, stream in ((os.devnull, 0), (stdout, 1), (stderr, 2)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), stream)
+    if os.isatty(1):  # Python's own streams remember that they were files
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, encoding="utf-8") for stream in (1, 2))
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(cwd)

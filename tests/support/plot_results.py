@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import tlm
 from tlm.plots.sources import Source, load_sources
-from tlm.results.files import json_text, write_result
-from tlm.results.result_json import result_record
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 
@@ -30,9 +29,7 @@ def write(directory: Path, scenario: str | Path, *overrides: str) -> Path:
     path = scenario if isinstance(scenario, Path) else find_scenario(scenario)
     job = load_scenario(path, list(overrides)).build(golden=False)
     result = tlm.simulate(job.network, job.activations, job.chip, fidelity=job.fidelity, energy=job.energy)
-    directory.mkdir()
-    text = json_text(result_record(result, scenario=job.name, settings=job.settings))
-    write_result(directory, text, result.tensors)
+    replace(result, scenario=job.name, settings=job.settings).save(directory)
     return directory
 
 
@@ -41,8 +38,7 @@ def write_network(directory: Path, network: tlm.Network, name: str | None = None
     import numpy as np
 
     result = tlm.simulate(network, np.ones(network.input_shape, np.int8))
-    directory.mkdir()
-    write_result(directory, json_text(result_record(result, scenario=name)), result.tensors)
+    replace(result, scenario=name).save(directory)
     return directory
 
 

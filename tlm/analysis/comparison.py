@@ -1,18 +1,27 @@
-"""Results side by side: the figures behind ``tlm compare``."""
+"""Results side by side: what ``tlm compare`` and ``Result.compare`` show."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from string import ascii_uppercase
+from textwrap import wrap
 from typing import Any
 
 from msgspec import structs
 
+from tlm.analysis.bars import columns
+from tlm.core.errors import InputError
 from tlm.results.result_json import LayerRecord, RunRecord, flat
 
 MOST = len(ascii_uppercase)
 """Results that have a letter."""
+
+_WIDE = 3
+"""Results from which on 80 columns have no room for changes in percent."""
+
+_WORDS = {"uj": "uJ", "mw": "mW", "macs": "MACs", "tops": "TOPS", "w": "W", "dma": "DMA"}
+"""Words of figures as they are printed."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,9 @@ class Section:
         return Section(self.title, {key: row for key, row in self.rows.items() if len(set(row)) > 1}, self.layer)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
-    """What results have in common and what not.
+    """What results have in common and what not; its ``str`` is what ``tlm compare`` prints.
 
     Attributes:
         results: in their order; the first is A.
@@ -55,9 +64,68 @@ class Comparison:
         """A, B, .. of the results."""
         return ascii_uppercase[: len(self.results)]
 
+    def text(self, everything: bool = False) -> str:
+        """The whole text, lines with a line feed each.
+
+        Args:
+            everything: figures that are equal, too.
+        """
+        sections = [_identity(self)]
+        equal_layers = []
+        for section in self.sections:
+            shown = section if everything else section.differing()
+            if shown.rows:
+                sections.append([*wrap(section.title, 80, subsequent_indent="  "), *_table(shown, self.letters)])
+            elif section.layer:
+                equal_layers.append(section.layer)
+        if not everything:
+            sections.append([*_equal(equal_layers), "figures that are equal are left out; --all shows them"])
+        return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
+
+    def __str__(self) -> str:
+        return self.text().removesuffix("\n")
+
+    __repr__ = __str__
+
+    def record(self) -> dict[str, Any]:
+        """All figures as plain values; those of docs/result.md by their names, a list with a value for each result."""
+        return {
+            "results": [
+                {"result": letter, "scenario": one.name, "fidelity": one.fidelity, "outputs_sha256": one.outputs_sha256}
+                for letter, one in zip(self.letters, self.results, strict=True)
+            ],
+            "outputs_equal": self.outputs_equal,
+            "settings": {key: list(values) for key, values in self.settings.items()},
+            "sections": [
+                {
+                    "title": one.title,
+                    "layer": one.layer or None,
+                    "figures": {key: list(row) for key, row in one.rows.items()},
+                }
+                for one in self.sections
+            ],
+        }
+
+    def rows(self, differing: bool = False) -> list[dict[str, Any]]:
+        """A row for each figure: layer (empty for the whole run), figure, and a value for each result.
+
+        Args:
+            differing: leave out those that are equal.
+        """
+        return [
+            {"layer": section.layer, "figure": figure, **dict(zip(self.letters, row, strict=True))}
+            for section in (one.differing() if differing else one for one in self.sections)
+            for figure, row in section.rows.items()
+        ]
+
 
 def compare(results: Sequence[RunRecord]) -> Comparison:
-    """Compare at least two results, and at most :data:`MOST`."""
+    """Compare at least two results.
+
+    Raises:
+        InputError: more than :data:`MOST`.
+    """
+    check_number(len(results))
     keys = [{**flat({"chip": asdict(one.chip)}), **flat(one.settings)} for one in results]
     names = dict.fromkeys(name for one in keys for name in one)
     settings = {name: tuple(one.get(name, "absent") for one in keys) for name in names}
@@ -129,3 +197,56 @@ def _layer_figures(layer: LayerRecord) -> dict[str, float]:
         **_cycles(layer.account.by_cause()),
         **_cycles(layer.waits.by_cause(), "wait_"),
     }
+
+
+# -- the text ---------------------------------------------------------------------------------------------------------
+
+
+def _identity(comparison: Comparison) -> list[str]:
+    named = zip(comparison.letters, comparison.results, strict=True)
+    lines = [f"{letter}: {one.name}, fidelity {one.fidelity}" for letter, one in named]
+    for key, values in comparison.settings.items():
+        line = f"{key}: {' -> '.join(map(str, values))}"
+        lines += wrap(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return [*lines, f"outputs: {'equal' if comparison.outputs_equal else 'different'}"]
+
+
+def _equal(layers: list[str]) -> Iterator[str]:
+    if layers:
+        yield f"layers without a difference: {', '.join(layers)}"
+
+
+def _table(section: Section, letters: str) -> list[str]:
+    changes = [] if len(letters) > _WIDE else [f"{letter} to A" for letter in letters[1:]]
+    rows = [["", *letters, *changes]]
+    for key, values in section.rows.items():
+        cells = [" ".join(_WORDS.get(word, word) for word in key.split("_")), *map(_number, values)]
+        rows.append(cells + [change(values[0], value) for value in values[1:]] * bool(changes))
+    return columns(rows)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3g}"
+
+
+def check_number(count: int) -> None:
+    """Nothing if each of so many results has a letter.
+
+    Raises:
+        InputError: they are too many.
+    """
+    if count > MOST:
+        raise InputError(f"compare: {count} results, but {MOST} are the most")
+
+
+def change(first: float | None, other: float | None) -> str:
+    """From one value to another in percent, ``=`` if there is none."""
+    if first is None or other is None:
+        return "-"
+    if first == other:
+        return "="
+    return f"{100 * (other - first) / first:+.1f} %" if first else "new"

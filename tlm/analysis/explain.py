@@ -1,13 +1,18 @@
-"""What bounds a run and each of its layers, and what changes would buy: the figures behind `tlm explain`."""
+"""What bounds a run and each of its layers, and what changes would buy: ``tlm explain`` and ``Result.explain``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
+from typing import Any
 
+from tlm.analysis.bars import bar, columns, fitted, percent, stacked
 from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
-from tlm.analysis.what_if import Outcome, changes, outcomes
+from tlm.analysis.what_if import Change, Outcome, changes, outcomes
+from tlm.observe.causes import CAUSES, words
+from tlm.results.result import Result
 from tlm.results.result_json import LayerRecord, RunRecord
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -21,6 +26,10 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "host": ("host",),
 }
 """What can bound a layer -> causes of the account (docs/account.md)."""
+
+_BAR_WIDTH = 18
+_LAYER_BAR_WIDTH = 60
+_LETTERS = dict(zip(GROUPS, "#bwpiWAh", strict=True))
 
 _TRANSFERS = ("weights", "activations", "instructions")
 
@@ -41,9 +50,9 @@ class Bound:
         return f"{self.group} ({self.kind})" if self.kind else self.group
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """A result, what bounds its layers, and what changes came to."""
+    """A result, what bounds its layers, and what changes came to; its ``str`` is what ``tlm explain`` prints."""
 
     stored: RunRecord
     bounds: Sequence[Bound]
@@ -52,6 +61,56 @@ class Explanation:
     """Largest gain first; empty if nothing was simulated."""
     fidelity: str = ""
     """Of the runs; empty if there were none."""
+
+    def text(self, wide: bool = False) -> str:
+        """Words, tables and bars in plain ASCII.
+
+        Args:
+            wide: all columns, also those beyond 80 characters.
+        """
+        width = 0 if wide else 80
+        sections = [_summary(self), _whole_run(self.stored), _layers(self, width), _what_if(self, width)]
+        return "\n\n".join("\n".join(section) for section in sections)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    __repr__ = __str__
+
+    def record(self) -> dict[str, Any]:
+        """The whole as plain values."""
+        stored = self.stored
+        return {
+            "schema": "tlm.explanation/1",
+            "scenario": stored.scenario,
+            "fidelity": stored.fidelity,
+            "cycles": stored.cycles,
+            "causes": stored.account.causes,
+            "layers": self.rows(),
+            "changes": [
+                {
+                    "key": f"chip.{one.change.key}",
+                    "value": one.change.value,
+                    "cycles": None if one.result is None else one.result.cycles,
+                    "problem": one.problem or None,
+                }
+                for one in self.outcomes
+            ],
+        }
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each layer: what bounds it, for what share of its cycles, and its cycles by group."""
+        return [
+            {
+                "layer": layer.name,
+                "bound_by": bound.group,
+                "kind": bound.kind,
+                "share": bound.share,
+                "cycles": layer.cycles,
+                **{f"{group.replace(' ', '_')}_cycles": count for group, count in grouped(layer.by_cause()).items()},
+            }
+            for layer, bound in zip(self.stored.layers, self.bounds, strict=True)
+        ]
 
 
 def grouped(by_cause: Mapping[str, int]) -> dict[str, int]:
@@ -109,3 +168,88 @@ def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
             gain = sum(getattr(layer.waits, cause) - getattr(after, cause) for cause in _TRANSFERS)
             gains[outcome.change.kind] = max(gains.get(outcome.change.kind, 0), gain)
     return max(gains, key=gains.__getitem__)
+
+
+# -- the text ---------------------------------------------------------------------------------------------------------
+
+
+def _done(explanation: Explanation) -> list[tuple[Change, Result]]:
+    return [(one.change, one.result) for one in explanation.outcomes if one.result is not None]
+
+
+def _summary(explanation: Explanation) -> Iterator[str]:
+    stored = explanation.stored
+    yield f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} us [S], fidelity {stored.fidelity}"
+    groups = grouped(stored.account.causes)
+    yield f"The array computes in {percent(groups.pop('array'), stored.cycles)} of all cycles."
+    loss = max(groups, key=groups.__getitem__)
+    if groups[loss]:
+        yield f"Most of the others, {percent(groups[loss], stored.cycles)}, go to {loss}."
+    for change, result in _done(explanation)[:1]:
+        if saved := max(0, stored.cycles - result.cycles):
+            yield f"Of the changes tried, {change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
+
+
+def _whole_run(stored: RunRecord) -> Iterator[str]:
+    yield "Where the cycles go [S]"
+    causes = stored.account.causes
+    rows = [
+        [words(cause), bar(count / stored.cycles, _BAR_WIDTH), CAUSES[cause].brief if cause in CAUSES else "",
+         f"{count:,}", percent(count, stored.cycles)]
+        for cause, count in causes.items() if count
+    ]  # fmt: skip
+    yield from columns([*rows, ["total", "", "", f"{stored.cycles:,}", percent(1, 1)]], left=3)
+    none = [words(cause) for cause, count in causes.items() if not count]
+    if none:
+        yield f"  none: {', '.join(none)}"
+    for name, channel in stored.account.dma.items():
+        shares = (f"{words(state)} {percent(count, stored.cycles)}" for state, count in channel.by_cause().items())
+        yield f"  DMA {name}: {', '.join(shares)}"
+
+
+def _layers(explanation: Explanation, width: int) -> Iterator[str]:
+    yield "What bounds each layer, the waits before it included [S]"
+    stored = explanation.stored
+    rows = [["layer", "bound by", "share", "cycles", "waits", "steps", "lanes", "columns", "util."]]
+    for layer, bound in zip(stored.layers, explanation.bounds, strict=True):
+        shares = (layer.step_utilization, layer.lane_utilization, layer.column_utilization)
+        rows.append([
+            layer.name, bound.text(), percent(bound.share, 1), f"{layer.cycles:,}",
+            f"{layer.cycles - layer.compute_cycles:,}", *(f"{share:.1%}" for share in shares),
+            "-" if layer.kind == "max-pool" else f"{layer.utilization:.1%}",
+        ])  # fmt: skip
+    head, *lines = fitted(rows, ["lanes", "columns", "steps", "waits"], width, left=2)
+    yield head
+    for line, layer in zip(lines, stored.layers, strict=True):
+        yield line
+        counts = {_LETTERS[group]: count for group, count in grouped(layer.by_cause()).items()}
+        yield f"    [{stacked(counts, _LAYER_BAR_WIDTH)}]"
+    letters = [f"{letter} {group}" for group, letter in _LETTERS.items()]
+    yield f"  {', '.join(letters[:4])},"
+    yield f"  {', '.join(letters[4:])}"
+    end = stored.account.waits_at_end
+    if end.total:
+        parts = ", ".join(f"{cause} {count:,}" for cause, count in end.by_cause().items() if count)
+        yield from wrap(f"  behind the last layer: {end.total:,} cycles ({parts})", 80, subsequent_indent="  ")
+
+
+def _what_if(explanation: Explanation, width: int) -> Iterator[str]:
+    stored = explanation.stored
+    if not explanation.fidelity:
+        yield "What a change would buy was not simulated (--no-runs)."
+        return
+    yield f"What a change would buy [S], compiled for it and simulated (fidelity {explanation.fidelity})"
+    rows = [["change", "mostly from", "and from", "cycles", "saved", "share"]]
+    for change, result in _done(explanation):
+        saved, after = stored.cycles - result.cycles, result.account.by_cause()
+        differences = {cause: after.get(cause, 0) - count for cause, count in stored.account.causes.items()}
+        main = sorted(differences, key=lambda cause: -abs(differences[cause]))[:2] if saved else []
+        why = [f"{words(cause)} {differences[cause]:+,}" for cause in main if differences[cause]]
+        rows.append([
+            change.text(stored.chip), *why, *[""] * (2 - len(why)), f"{result.cycles:,}", f"{saved:,}",
+            percent(saved, stored.cycles),
+        ])  # fmt: skip
+    yield from fitted(rows, ["and from", "mostly from"], width, left=3)
+    for outcome in explanation.outcomes:
+        if outcome.result is None:
+            yield f"  {outcome.change.text(stored.chip)}: not possible ({outcome.problem})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -61,6 +61,14 @@ def _repeated(*names: str, **options: Any) -> Argument:
     return Argument(names, {"action": "append", "default": [], **options})
 
 
+def _formats(rows: str) -> tuple[Argument, Argument]:
+    return (
+        _switch("--json", "print all of it as JSON, and nothing else"),
+        _switch("--csv", f"print CSV, and nothing else: a row for each {rows}"),
+    )
+
+
+_WIDE = _switch("--wide", "print all columns, also those beyond 80 characters")
 _RESULT = "result.json, or the directory that holds it"
 _NAMED = "or the name of one that `tlm list` shows"
 _SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
@@ -108,6 +116,7 @@ COMMANDS = {
                 "--check", metavar="K", least=0, default=1, help="check the first K by the golden model (default: 1)"
             ),
             _path("-o", "--output", metavar="DIR", help="write eval.json and outputs.npz there"),
+            *_formats("input"),
         ),
         "Evaluate many inputs exactly, and simulate the timing once. By default the inputs are the scenario's: seeds "
         "from input.seed on, variants of its image, or the images of its sample.",
@@ -126,6 +135,7 @@ COMMANDS = {
             _argument("--dask", metavar="ADDRESS", help="use the workers of a Dask scheduler; 'local' starts some"),
             _switch("--retry-failed", "run failed points again"),
             _repeated("--export", type=Path, metavar="FILE", help="write the table, .csv or .parquet"),
+            *_formats("point"),
         ),
         "Run every combination of the values, or a sample of them, on all cores or on a Dask cluster. Each result is "
         "stored in DIR/sweep.sqlite as its point ends. The same command, or `tlm sweep DIR`, continues an interrupted "
@@ -149,10 +159,14 @@ COMMANDS = {
         "and compare its outputs with the golden model. docs/coming-from-scale-sim.md says what the columns mean.",
     ),
     "report": Command(
-        "write one HTML file with figures and tables of a run or sweep",
+        "write one HTML file with figures and tables of runs or a sweep",
         (
             _path("path", metavar="PATH", help="directory of a run or a sweep, or its result.json or sweep.sqlite"),
-            _path("-o", "--output", metavar="FILE", help="file to write (default: report.html beside the results)"),
+            _path("others", metavar="RESULT", nargs="*", help="more runs, side by side on the same page"),
+            _path(
+                "-o", "--output", metavar="FILE",
+                help="file to write, - for standard output (default: report.html beside the first results)",
+            ),
         ),
         "Write one HTML file, which any browser shows without a network. Needs plotly: pip install "
         "'cartesian-tlm[explore]'",
@@ -182,16 +196,17 @@ COMMANDS = {
             _path("result", metavar="RESULT", help=_RESULT),
             _path("--files", metavar="DIR", help="directory of the files that the scenario reads"),
             _switch("--no-runs", "explain only what the file says; simulate nothing"),
+            *_formats("layer"),
+            _WIDE,
         ),
     ),
     "compare": Command(
-        "show results side by side, with differences",
+        "show results, or sweeps, side by side, with differences",
         (
-            _path("a", metavar="A", help=_RESULT),
+            _path("a", metavar="A", help=f"{_RESULT}; or the directory of a sweep"),
             _path("others", metavar="B", nargs="+", help="the same; several may follow"),
-            _switch("--all", "show figures that are equal, too"),
-            _switch("--json", "print all figures as JSON, and nothing else"),
-            _switch("--csv", "print all figures as CSV, a row for each"),
+            _switch("--all", "show what is equal, too"),
+            *_formats("figure, or for each point of sweeps"),
         ),
     ),
     "reproduce": Command(
@@ -199,6 +214,7 @@ COMMANDS = {
         (
             _path("-o", "--output", metavar="FILE", help="write the report there as Markdown instead of printing it"),
             _switch("--quick", "run only 9, 3 and 1 of 9 taps"),
+            _switch("--wide", "on a terminal, print tables as tables, however wide"),
         ),
     ),
     "train": Command(
@@ -222,6 +238,8 @@ COMMANDS = {
             _argument("networks", metavar="NETWORK", nargs="*", help="name of a network of the package, or .npz file"),
             _argument("--voltage", metavar="V", type=float, default=1.1, help="core supply (default: 1.1)"),
             _path("-o", "--output", metavar="DIR", help="write tradeoff.json and tradeoff.png there"),
+            *_formats("network"),
+            _WIDE,
         ),
         "Simulate trained networks and show the accuracy that their cards give beside cycles, energy, TOPS/W and "
         "weights; by default of every level of model 2. Needs matplotlib for -o: pip install 'cartesian-tlm[plot]'",
@@ -262,7 +280,11 @@ COMMANDS = {
     ),
     "compile": Command(
         "show how a scenario is tiled and placed, and save the program",
-        (*_SCENARIO, _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)")),
+        (
+            *_SCENARIO,
+            _path("-o", "--output", metavar="FILE", help="write the program (tlm.load_program)"),
+            *_formats("group of layers that runs together"),
+        ),
     ),
     "disasm": Command("print the instructions that a scenario compiles to", _SCENARIO),
     "show": Command("print all settings of a scenario, defaults included, with their labels", _SCENARIO),
@@ -285,7 +307,18 @@ COMMANDS = {
         "that checks its run in any simulator. With --synth, map the circuit to standard cells and count them "
         "(docs/rtl.md). Needs: pip install 'cartesian-tlm[rtl]'",
     ),
-    "list": Command("list the scenarios in ./scenarios and in the package"),
+    "list": Command("list the scenarios in ./scenarios and in the package", _formats("scenario")),
+    "init": Command(
+        "begin a project: a commented scenario and a first test",
+        (_path("directory", metavar="NAME", help="directory to make; its name is the scenario's"),),
+    ),
+    "completion": Command(
+        "print what makes a shell complete commands, options, scenarios and keys",
+        (_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"),),
+        "Print what makes a shell complete commands, options, scenarios and keys. Let bash read it from ~/.bashrc: "
+        '`eval "$(tlm completion bash)"`; zsh from ~/.zshrc, behind compinit: `eval "$(tlm completion zsh)"`; fish '
+        "from ~/.config/fish/config.fish: `tlm completion fish | source`.",
+    ),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),
     "schema": Command("print the JSON Schema of scenario files, for editors"),
 }
@@ -309,8 +342,12 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``command`` of what it parses is None without a command."""
+def parser(completers: Mapping[str, Callable[..., list[str]]] | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``command`` of what it parses is None without a command.
+
+    Args:
+        completers: by an argument's key, for argcomplete.
+    """
     top = _Parser(
         prog="tlm",
         description="Transaction-level co-simulator of a 4-bit sparse CNN engine with a\nCartesian-product MAC array.",
@@ -324,7 +361,9 @@ def parser() -> argparse.ArgumentParser:
         own = commands.add_parser(name, help=command.summary, description=description)
         traces = own.add_argument_group("traces (docs/waveforms.md)") if name == "run" else own
         for argument in command.arguments:
-            (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
+            action = (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
+            if completers and argument.key in completers:
+                action.completer = completers[argument.key]  # type: ignore[attr-defined]  # argcomplete's way
     return top
 
 
@@ -352,8 +391,8 @@ def _near(text: str, names: list[str]) -> str:
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 
 
-def check_numbers(arguments: argparse.Namespace) -> None:
-    """Nothing if no number of a parsed command line is too small.
+def check_values(arguments: argparse.Namespace) -> None:
+    """Nothing if no number of a parsed command line is too small, and one format is asked for at most.
 
     Raises:
         InputError: headed by the option.
@@ -362,6 +401,8 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, one.key)
         if one.least is not None and value is not None and value < one.least:
             raise InputError(f"{one.names[0]}: {value} is not allowed; give {one.least} or more")
+    if getattr(arguments, "json", False) and getattr(arguments, "csv", False):
+        raise InputError("--csv: given beside --json; leave one of them out")
 
 
 def options_given(arguments: argparse.Namespace) -> list[str]:

@@ -3,9 +3,10 @@
 import argparse
 
 import tlm
+from tlm.cli.formats import print_as
 from tlm.results.console import report_console
 from tlm.results.files import check_writable_file
-from tlm.results.plan_report import print_plan
+from tlm.results.plan_report import plan_record, plan_rows, print_plan
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 
@@ -19,6 +20,8 @@ def run(arguments: argparse.Namespace) -> int:
     program = tlm.compile(job.network, job.chip, job.batch)
     if arguments.output is not None:
         tlm.save_program(program, arguments.output)
+    if print_as(arguments, lambda: plan_record(program, job.name), lambda: plan_rows(program)):
+        return 0
     print_plan(program, report_console(), job.name)
     if arguments.output is not None:
         print(f"wrote {arguments.output}")

@@ -9,6 +9,7 @@ import time
 import numpy as np
 
 import tlm
+from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
 from tlm.network.comparison import differing_layers
@@ -16,7 +17,7 @@ from tlm.results.console import report_console
 from tlm.results.files import EVALUATION_NAME, OUTPUTS_NAME, check_writable, json_text, write_result
 from tlm.results.result import Tensor
 from tlm.runs.batch import Batch
-from tlm.runs.evaluation_result import Evaluation, evaluated_input, evaluation_record, print_evaluation
+from tlm.runs.evaluation_result import Evaluation, evaluated_input, evaluation_record, evaluation_rows, print_evaluation
 from tlm.scenario.batch_inputs import BatchInputs, fashion_mnist_inputs, image_inputs
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import Job, LoadedScenario, load_scenario
@@ -34,14 +35,14 @@ def run(arguments: argparse.Namespace) -> int:
     loaded = load_scenario(path, [*arguments.overrides, "batch=1"])
     job = loaded.build()
     evaluation, outputs = _evaluate(job, _inputs(arguments, loaded, job), arguments)
-    print_evaluation(evaluation, report_console(soft_wrap=True))
-    if arguments.output is None:
-        print("nothing was written; -o DIR keeps eval.json and outputs.npz")
-    else:
-        text = json_text(evaluation_record(evaluation))
+    record, written = evaluation_record(evaluation), []
+    if arguments.output is not None:
         tensors = {evaluation.result.output_name: np.stack(outputs)}
-        written = write_result(arguments.output, text, tensors, EVALUATION_NAME)
-        print(f"wrote {', '.join(map(str, written))}")
+        written = write_result(arguments.output, json_text(record), tensors, EVALUATION_NAME)
+    if not print_as(arguments, lambda: record, lambda: evaluation_rows(evaluation)):
+        print_evaluation(evaluation, report_console())
+        names = ", ".join(map(str, written))
+        print(f"wrote {names}" if written else "nothing was written; -o DIR keeps eval.json and outputs.npz")
     if evaluation.differing:
         names = ", ".join(evaluation.inputs[index].name for index in evaluation.differing)
         print(f"tlm: {job.name}: outputs for {names} differ from the golden model", file=sys.stderr)
@@ -87,7 +88,7 @@ def _evaluate(job: Job, inputs: BatchInputs, arguments: argparse.Namespace) -> t
             count_one()
     print(
         f"host: {len(inputs):,} input{'s' if len(inputs) > 1 else ''} in {seconds:.2f} s, "
-        f"{len(inputs) / seconds:.1f} a second on this machine (a measurement, not a figure of the chip)",
+        f"{len(inputs) / seconds:.1f} a second on this machine (measured)",
         file=sys.stderr,
     )
     evaluation = Evaluation(

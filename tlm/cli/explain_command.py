@@ -1,11 +1,10 @@
 """``tlm explain``: what bounds a run, and what changes would buy."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from tlm.analysis.explain import explain
-from tlm.analysis.explain_text import explain_text
+from tlm.cli.formats import print_as
 from tlm.cli.progress import status_line
 from tlm.core.errors import CompileError, InputError, SimulationError
 from tlm.results.result_json import load_result, result_path
@@ -23,5 +22,6 @@ def run(arguments: argparse.Namespace) -> int:
             explanation = explain(stored, directories, runs=not arguments.no_runs, progress=show)
     except (InputError, CompileError, SimulationError) as error:
         raise type(error)(f"{path}: {error}") from None
-    sys.stdout.write(explain_text(explanation))
+    if not print_as(arguments, explanation.record, explanation.rows):
+        print(explanation.text(arguments.wide))
     return 0

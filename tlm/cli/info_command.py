@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
+from textwrap import fill
 
 from tlm.chip.kernels import simd
 
@@ -29,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name:{width}}  {value}")
+        print(fill(value, 80, initial_indent=f"{name:{width}}  ", subsequent_indent=" " * (width + 2)))
     return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from tlm.cli.commands import USAGE, check_names, check_numbers, parser
+from tlm.cli.commands import USAGE, check_names, check_values, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.interruption import stopped_by, termination_interrupts
@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        import_module("tlm.cli.completion").complete()
     open_closed_streams()
     with escaped_streams(), termination_interrupts():
         status = _run(sys.argv[1:] if argv is None else argv)
@@ -84,7 +86,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     if arguments.command is None:
         parser().print_help()
         return USAGE
-    check_numbers(arguments)
+    check_values(arguments)
     try:
         status: int = import_module(f"tlm.cli.{arguments.command}_command").run(arguments)
     except CompileError as error:  # knows layers, not files

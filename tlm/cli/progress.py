@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from tlm.core.errors import one_line
 
+if TYPE_CHECKING:
+    from tlm.compiler.program import Program
+    from tlm.observe.watched import Watched
+
+    Observer = Callable[[Watched], None]
+
 
 @contextmanager
-def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]]:
-    """A spinner with the elapsed time, or a bar with the remaining time if there is a total; gives what counts one."""
+def progress(text: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """A spinner with the elapsed time, or a bar with the remaining time if there is a total.
+
+    Gives what counts one, or as many as it is told.
+    """
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda count=1: None
         return
     from rich import progress as columns
 
@@ -22,12 +33,42 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[[], None]
     known = total is not None
     bar = (columns.BarColumn(), columns.MofNCompleteColumn(), columns.TimeRemainingColumn()) if known else ()
     words = columns.TextColumn("{task.description}", markup=False)
-    console = Terminal(stderr=True)
+    # Given by name: Rich would look behind its own redirection of stderr alone, and find the stream that escapes.
+    console = Terminal(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr))
     with columns.Progress(
         columns.SpinnerColumn(), words, *bar, columns.TimeElapsedColumn(), console=console, transient=True
     ) as shown:
         task = shown.add_task(text, total=total)
-        yield lambda: shown.advance(task)
+        yield lambda count=1: shown.advance(task, count)
+
+
+@contextmanager
+def simulation(name: str, program: Program) -> Iterator[list[Observer]]:
+    """Progress by simulated cycles, of those that the compiler predicted, and at the end how fast it was.
+
+    Gives what has to observe the run: nothing where nobody watches.
+    """
+    if not sys.stderr.isatty():
+        yield []
+        return
+    now = 0
+    started = time.perf_counter()
+    with progress(f"simulating {name}, cycles", program.predicted_total_cycles) as advance:
+
+        def watch(watched: Watched) -> None:
+            clock = watched.system.simulation.clock
+
+            def show(_: object) -> None:
+                nonlocal now
+                before, now = now, clock.now
+                advance(now - before)
+
+            watched.system.engine.events.pass_written.listen(show)
+            watched.system.engine.events.program_ended.listen(show)
+
+        yield [watch]
+    seconds = time.perf_counter() - started
+    print(f"host: {now / seconds:,.0f} simulated cycles a second in {seconds:.2f} s (measured)", file=sys.stderr)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from tlm.reproduction.page import page, print_page
 from tlm.results.console import Terminal
 from tlm.results.files import check_writable_file
 
+_WIDE_COLUMNS = 400
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
@@ -22,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
             temporary.write_text(text, encoding="utf-8")
         print(f"wrote {arguments.output}")
     elif sys.stdout.isatty():
-        print_page(text, Terminal(highlight=False, markup=False))
+        print_page(text, Terminal(highlight=False, markup=False, width=_WIDE_COLUMNS if arguments.wide else None))
     else:
         sys.stdout.write(text)
     return 0

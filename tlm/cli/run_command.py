@@ -6,11 +6,12 @@ import argparse
 import runpy
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import tlm
 from tlm.cli.commands import options_given
-from tlm.cli.progress import progress
+from tlm.cli.progress import progress, simulation
 from tlm.cli.streams import OutputError, plain_streams
 from tlm.cli.trace_arguments import trace_messages, trace_options, traces_given
 from tlm.core.errors import InputError, TlmError
@@ -46,11 +47,14 @@ def run(arguments: argparse.Namespace) -> int:
     trace = trace_options(given, job.trace, arguments.output or Path())
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip, job.batch)
-    with progress(f"simulating {job.name}"), trace_messages(given, trace.files()):
-        result = tlm.simulate(program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy)
+    with simulation(job.name, program) as observers, trace_messages(given, trace.files()):
+        result = tlm.simulate(
+            program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, observers=observers
+        )
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
     matches = None if differing is None else not differing
-    text = result_json(result, scenario=job.name, settings=job.settings, matches_reference=matches)
+    result = replace(result, scenario=job.name, settings=job.settings, matches_reference=matches)
+    text = result_json(result)
     written = trace.files()
     if arguments.output is not None:
         written = [*write_result(arguments.output, text, result.tensors), *written]

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from textwrap import fill
 
+from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
+from tlm.results.console import report_console, table_of
 from tlm.scenario.catalog import find_scenario
 from tlm.sweeps.columns import DIFFERS, FAILED, PENDING
 from tlm.sweeps.executors import Workers, workers
+from tlm.sweeps.front import done, failures, front_cells
 from tlm.sweeps.plan import Plan, Request, make_plan
 from tlm.sweeps.runner import open_tasks, run_plan
 from tlm.sweeps.store import SNAPSHOT_NAME, Store, open_store, scenario_name
 from tlm.sweeps.table import check_export, export
 
 _OK, _DIFFERS = 0, 1
+_HEADINGS = (
+    ("settings", "left"), ("point", "right"), ("cycles [S]", "right"), ("time us [S]", "right"),
+    ("energy uJ [A]", "right"), ("", "left"),
+)  # fmt: skip
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -41,18 +49,25 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.retry_failed:
             store.forget_failed()
         _run(plan, store, ready, directory)
-        counts = store.counts()
+        counts, rows, about = store.counts(), store.rows(), store.about()
         for file in arguments.export:
-            export(store.rows(), file)
+            export(rows, file)
+    status = _DIFFERS if counts.get(DIFFERS) else _OK
+    if print_as(arguments, lambda: about | {"axes": list(plan.axes), "status": counts, "points": rows}, lambda: rows):
+        return status
     kinds = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1]))
     points = "1 point" if len(plan.points) == 1 else f"{len(plan.points):,} points"
     print(f"{plan.name}: {points} over {', '.join(plan.axes)}: {kinds}")
+    if done(rows):
+        report_console().print(table_of(_HEADINGS, front_cells(rows, plan.axes)))
+    for line in failures(rows):
+        print(fill(line, 80, subsequent_indent="  "))
     if counts.get(FAILED):
         print("failed points keep their messages (column error); --retry-failed runs them again")
     print(f"wrote {directory}; `tlm report {directory}` draws it")
     for file in arguments.export:
         print(f"wrote {file}")
-    return _DIFFERS if counts.get(DIFFERS) else _OK
+    return status
 
 
 def _run(plan: Plan, store: Store, ready: Workers, directory: Path) -> None:

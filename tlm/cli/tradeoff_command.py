@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tlm.analysis.bars import fitted
 from tlm.chip.config import ChipConfig
+from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
@@ -13,7 +15,7 @@ from tlm.inputs.labelled import load_sample
 from tlm.networks.stored import load_network
 from tlm.plots.style import require_matplotlib
 from tlm.results.files import check_writable, json_text
-from tlm.runs.tradeoff import TradeoffPoint, table_lines, tradeoff_point, tradeoff_record
+from tlm.runs.tradeoff import TradeoffPoint, tradeoff_point, tradeoff_record
 from tlm.scenario.catalog import shipped, shipped_files
 from tlm.scenario.inputs import DEFAULT_SAMPLE
 
@@ -35,11 +37,27 @@ def run(arguments: argparse.Namespace) -> int:
         with progress(f"simulating {path.stem}"):
             points.append(tradeoff_point(path, image, chip))
     points.sort(key=lambda point: (-(point.taps or 0), -point.accuracy))
-    print("\n".join(table_lines(points)))
-    print("accuracy measured (the cards'); cycles, weights [S]; energy and what follows from it [A] (docs/energy.md)")
-    if arguments.output is not None:
-        print(f"wrote {', '.join(map(str, _write(points, arguments.output)))}")
+    written = [] if arguments.output is None else _write(points, arguments.output)
+    record = tradeoff_record(points)
+    if print_as(arguments, lambda: record, lambda: record["points"]):
+        return 0
+    print("\n".join(_table(points, arguments.wide)))
+    print("accuracy measured (the cards'); cycles, weights [S]; energy and what follows [A]")
+    if written:
+        print(f"wrote {', '.join(map(str, written))}")
     return 0
+
+
+def _table(points: list[TradeoffPoint], wide: bool) -> list[str]:
+    """Best accuracy first where pruning levels are equal."""
+    rows = [["network", "taps", "accuracy", "cycles", "energy uJ", "TOPS/W", "dense-eq.", "weights B"]]
+    for point in points:
+        rows.append([
+            point.name, "-" if point.taps is None else f"{point.taps}/9", f"{point.accuracy:.2%}", f"{point.cycles:,}",
+            f"{point.energy_uj:.3f}", f"{point.tops_per_w:.2f}", f"{point.dense_tops_per_w:.2f}",
+            f"{point.weight_bytes:,}",
+        ])  # fmt: skip
+    return fitted(rows, ["dense-eq."], 0 if wide else 80, indent="")
 
 
 def _paths(names: list[str]) -> list[Path]:

@@ -32,7 +32,7 @@ class Phase(enum.Enum):
     """The initiator has the answer."""
 
 
-PhaseObserver: TypeAlias = "Callable[[Phase, InitiatorSocket[Any], Payload], None]"
+PhaseObserver: TypeAlias = "Callable[[Phase, InitiatorSocket[Any], P], None]"
 """Called in the cycle of the phase. An observer must not change anything; its exception stops the run."""
 
 
@@ -158,10 +158,10 @@ class InitiatorSocket(Socket, Generic[P]):
 
     def __init__(self, owner: Module, name: str, payload_type: type[P]) -> None:
         super().__init__(owner, name, payload_type)
-        self._begin_req: tuple[PhaseObserver, ...] = ()
-        self._end_req: tuple[PhaseObserver, ...] = ()
-        self._begin_resp: tuple[PhaseObserver, ...] = ()
-        self._end_resp: tuple[PhaseObserver, ...] = ()
+        self._begin_req: tuple[PhaseObserver[Any], ...] = ()
+        self._end_req: tuple[PhaseObserver[Any], ...] = ()
+        self._begin_resp: tuple[PhaseObserver[Any], ...] = ()
+        self._end_resp: tuple[PhaseObserver[Any], ...] = ()
         self._transport: Callable[[P], Activity] | None = None
         self._serve: Callable[[P], None] | None = None
         self._open = owner.kernel.open_transactions
@@ -191,7 +191,7 @@ class InitiatorSocket(Socket, Generic[P]):
         self._transport = target.transport
         self._serve = target.transport.serve if isinstance(target.transport, Immediate) else None
 
-    def observe(self, observer: PhaseObserver, phases: Iterable[Phase] = Phase) -> None:
+    def observe(self, observer: PhaseObserver[P], phases: Iterable[Phase] = Phase) -> None:
         """Call ``observer(phase, socket, payload)`` at these phases (all by default) of every transaction from here."""
         for phase in phases:
             key = f"_{phase.name.lower()}"

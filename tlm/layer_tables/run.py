@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.layer_tables.table import Row
 from tlm.observe.causes import CAUSES
+from tlm.results.files import csv_text
 from tlm.scenario.checking import checked
 from tlm.scenario.sources import Source, merged, override_source
 from tlm.sweeps.columns import COLUMNS, DIFFERS, FAILED, OK
@@ -136,17 +136,16 @@ def _outcome(row: Row, outcome: Outcome) -> LayerOutcome:
 
 def write_rows(outcomes: Sequence[LayerOutcome], path: Path) -> None:
     """Write a row for each layer (.csv), as a whole file."""
-    heading = ["LayerID", "Layer name", *SCALE_SIM_COLUMNS, "status", "bound", *_OWN, "error"]
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(heading)
-        for number, outcome in enumerate(outcomes):
-            figures = outcome.figures
-            theirs = [value(figures) if figures else None for value in SCALE_SIM_COLUMNS.values()]
-            own = [figures.get(name) for name in _OWN]
-            writer.writerow(
-                [number, outcome.row.name, *theirs, outcome.status, outcome.bound, *own, outcome.error]
-            )  # fmt: skip
+    rows = [
+        {"LayerID": number, "Layer name": outcome.row.name}
+        | {name: value(outcome.figures) if outcome.figures else None for name, value in SCALE_SIM_COLUMNS.items()}
+        | {"status": outcome.status, "bound": outcome.bound}
+        | {name: outcome.figures.get(name) for name in _OWN}
+        | {"error": outcome.error}
+        for number, outcome in enumerate(outcomes)
+    ]
+    with whole_file(path) as temporary:
+        temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
 
 
 def counts(outcomes: Sequence[LayerOutcome]) -> dict[str, int]:

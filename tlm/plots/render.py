@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tlm.core.arguments import shown as shown_value
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
 from tlm.plots import style
@@ -16,6 +19,11 @@ from tlm.plots.levels import levels_of_each
 from tlm.plots.roofline import Roofline, roofline_of
 from tlm.plots.sources import Source
 from tlm.plots.timeline import timeline_of
+from tlm.results.files import check_writable_file
+from tlm.results.result_json import RunRecord
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 OF_ONE: Mapping[str, Callable[[Source], Chart | Roofline]] = {
     "timeline": timeline_of, "causes": causes_of, "roofline": roofline_of, "energy": energy_of
@@ -46,6 +54,45 @@ def figures(sources: Sequence[Source], only: Sequence[str] = ()) -> dict[str, Ch
             )
     wanted = [name for name in allowed if not only or name in only]
     return {name: OF_ONE[name](sources[0]) if of_one else OF_SEVERAL[name](sources) for name in wanted}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure, which notebooks show."""
+
+    figure: Figure
+    """Of matplotlib, to be changed at will."""
+
+    def _repr_png_(self) -> bytes:
+        with style.style():
+            return style.content(self.figure, "png")
+
+    def save(self, file: str | Path) -> Path:
+        """Write it, as .png or .svg; gives the path.
+
+        Raises:
+            InputError: another suffix, or the file cannot be written.
+        """
+        path = Path(file)
+        if path.suffix not in (".png", ".svg"):
+            raise InputError(f"save: {path} ends with none of .png, .svg; give such a name")
+        check_writable_file(path, "save")
+        with style.style(), whole_file(path) as temporary:
+            style.save(self.figure, temporary, path.suffix[1:])
+        return path
+
+
+def picture(stored: RunRecord, kind: str) -> Picture:
+    """One figure of one result.
+
+    Raises:
+        InputError: there is no figure of this kind; matplotlib is missing.
+    """
+    style.require_matplotlib()
+    if kind not in OF_ONE:
+        raise InputError(f"plot: {shown_value(kind)} is not one of {', '.join(OF_ONE)}")
+    with style.style():
+        return Picture(draw(OF_ONE[kind](Source(Path("result"), stored))))
 
 
 def render(

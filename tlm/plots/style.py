@@ -53,9 +53,14 @@ def new_figure(width_inches: float, height_inches: float, title: str) -> Figure:
     return figure
 
 
-def save(figure: Figure, path: Path, format_name: str) -> None:
-    """Write a figure; to be called within :func:`style`, for the SVG backend reads settings when it writes."""
+def content(figure: Figure, format_name: str) -> bytes:
+    """A figure as a file's bytes; to be called within :func:`style`: the SVG backend reads settings when it writes."""
     dpi = min(_DPI, int(_MAX_PIXELS / max(figure.get_size_inches())))
-    content = io.BytesIO()  # whose errors would not be the system's
-    figure.savefig(content, format=format_name, dpi=dpi, metadata=_METADATA[format_name])
-    path.write_bytes(content.getvalue())
+    found = io.BytesIO()
+    figure.savefig(found, format=format_name, dpi=dpi, metadata=_METADATA[format_name])
+    return found.getvalue()
+
+
+def save(figure: Figure, path: Path, format_name: str) -> None:
+    """Write a figure; see :func:`content`."""
+    path.write_bytes(content(figure, format_name))

@@ -6,14 +6,17 @@ What a page says and where it draws is a template in assets; the script of the s
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
+from tlm.core.files import whole_file
 from tlm.core.labels import IN_RUNS
+from tlm.results.files import check_writable_file
 
 PJ_PER_UJ = 1e6
 
@@ -33,7 +36,23 @@ def require_plotly() -> None:
         raise InputError("report: plotly is not installed: pip install 'cartesian-tlm[explore]'") from None
 
 
-def page(kind: str, title: str, numbers: Iterable[Number], data: Mapping[str, Any], **texts: str) -> str:
+def write_page(file: Path, text: Callable[[], str], key: str) -> Path:
+    """Write what ``text`` makes as a whole file; gives its path.
+
+    Raises:
+        InputError: plotly is missing; the file cannot be written (headed by ``key``).
+    """
+    require_plotly()
+    check_writable_file(file, key)
+    made = text()
+    with whole_file(file) as temporary:
+        temporary.write_text(made, encoding="utf-8")
+    return file
+
+
+def page(
+    kind: str, title: str, numbers: Iterable[Number], data: Mapping[str, Any], script: str = "", **texts: str
+) -> str:
     """A whole page.
 
     Args:
@@ -41,6 +60,7 @@ def page(kind: str, title: str, numbers: Iterable[Number], data: Mapping[str, An
         title: of the window.
         numbers: the summary.
         data: what the script draws.
+        script: of another kind, if its own is that.
         texts: what else the template asks for.
     """
     from plotly.offline import get_plotlyjs
@@ -57,7 +77,7 @@ def page(kind: str, title: str, numbers: Iterable[Number], data: Mapping[str, An
         body=body,
         data=json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
         common=_asset("report.js"),
-        script=_asset(f"{kind}.js"),
+        script=_asset(f"{script or kind}.js"),
     )
 
 

@@ -1,19 +1,19 @@
-"""The report of a run, from its result.json. Its figures are those of tlm.plots."""
+"""The report of a run, or of several side by side. Its figures are those of tlm.plots."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log10
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from tlm.analysis.comparison import compare
 from tlm.observe.causes import words
 from tlm.plots.labels import Spot
 from tlm.plots.render import figures
 from tlm.plots.roofline import MACS_PER_BYTE, MACS_PER_CYCLE, Roofline
-from tlm.plots.sources import Source, load_sources, operating_point
+from tlm.plots.sources import Source, names, operating_point
 from tlm.report.page import PJ_PER_UJ, Number, energy_text, page
 from tlm.results.result_json import LayerRecord
 
@@ -41,13 +41,34 @@ _COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
 """Title, unit, label and value of the table of layers; a number stands before them."""
 
 
-def run_page(path: Path) -> str:
-    """The page of a result file or its directory.
+def run_page(sources: Sequence[Source]) -> str:
+    """The page of a result, or of several side by side.
 
     Raises:
-        InputError: see :func:`tlm.plots.sources.load_sources`; figures that contradict each other.
+        InputError: figures that contradict each other.
     """
-    (source,) = load_sources([path])
+    return _one(*sources) if len(sources) == 1 else _several(sources)
+
+
+def _several(sources: Sequence[Source]) -> str:
+    comparison = compare([source.stored for source in sources])
+    heads = ["layer", "figure", *comparison.letters]
+    listed = zip(comparison.letters, names(sources), sources, strict=True)
+    return page(
+        "runs",
+        f"{len(sources)} results - cartesian-tlm",
+        [(f"{letter}: {name}", f"{source.stored.cycles:,} cycles", "[S]") for letter, name, source in listed],
+        {
+            "figures": {name: msgspec.to_builtins(one) for name, one in figures(sources).items()},
+            "columns": [{"name": name, "title": name, "unit": "", "label": ""} for name in heads],
+            "rows": comparison.rows(differing=True),
+        },
+        script="run",
+        heading=f"{len(sources)} results side by side",
+    )
+
+
+def _one(source: Source) -> str:
     stored, chip = source.stored, source.stored.chip
     shown = {
         name: _roofline(one) if isinstance(one, Roofline) else msgspec.to_builtins(one)

@@ -10,6 +10,7 @@ from typing import Any
 from tlm.core.errors import InputError
 from tlm.report.page import PJ_PER_UJ, Number, energy_text, page
 from tlm.sweeps.columns import COLUMNS, OK
+from tlm.sweeps.front import done
 from tlm.sweeps.store import DATABASE_NAME, read_store
 
 _HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
@@ -34,7 +35,7 @@ def sweep_page(directory: Path) -> str:
     """
     with read_store(directory) as store:
         about, axes, rows, counts = store.about(), store.axes(), store.rows(), store.counts()
-    if not any(row["cycles"] is not None and row["energy_pj"] is not None for row in rows):
+    if not done(rows):
         raise InputError(f"{directory / DATABASE_NAME}: {_why_empty(directory, rows)}")
     return page(
         "sweep",
@@ -55,9 +56,9 @@ def _why_empty(directory: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def _summary(axes: list[str], rows: list[dict[str, Any]], counts: dict[str, int]) -> list[Number]:
-    done = [row for row in rows if row["cycles"] is not None and row["energy_pj"] is not None]
-    fastest = min(done, key=lambda row: (row["cycles"], row["point"]))
-    thrifty = min(done, key=lambda row: (row["energy_pj"], row["point"]))
+    found = done(rows)
+    fastest = min(found, key=lambda row: (row["cycles"], row["point"]))
+    thrifty = min(found, key=lambda row: (row["energy_pj"], row["point"]))
     rest = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items()) if status != OK)
     return [
         ("points", f"{len(rows):,}", ""),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.resources import files
 from string import Template
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -46,14 +49,14 @@ def page(measured: Measurements) -> str:
 
 
 def print_page(text: str, console: Console) -> None:
-    """Show a page; its tables fold at the terminal's width."""
+    """Show a page within the terminal's width."""
     for block in text.rstrip("\n").split("\n\n"):
         if block.startswith("#"):
             if block.startswith("## "):
                 console.print()
             console.print(Text(block.lstrip("# "), style="bold"))
         elif block.startswith("|"):
-            console.print(_rich(block))
+            _print_table(block, console)
         else:
             console.print(Text(block, style="dim" if block.endswith(":") else ""))
 
@@ -86,11 +89,20 @@ def _capacity_values(measured: Measurements) -> dict[str, str]:
     }
 
 
-def _rich(block: str) -> Table:
+def _print_table(block: str, console: Console) -> None:
+    """A table, or where it is too wide for the terminal, a paragraph for each row."""
     head, rule, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in block.splitlines())
     shown = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for title, alignment in zip(head, rule, strict=True):
-        shown.add_column(Text(title), justify="right" if alignment.endswith(":") else "left", overflow="fold")
+        shown.add_column(Text(title), justify="right" if alignment.endswith(":") else "left")
     for row in rows:
         shown.add_row(*map(Text, row))
-    return shown
+    if Measurement.get(console, console.options.update(max_width=sys.maxsize), shown).maximum <= console.width:
+        console.print(shown)
+        return
+    for first, *others in rows:
+        console.print()
+        console.print(Text(first))
+        cells = (f"{title}: {cell}" if title else cell for title, cell in zip(head[1:], others, strict=True) if cell)
+        console.print(Padding(Text("; ".join(cells)), (0, 0, 0, 2)))
+    console.print()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -26,14 +28,10 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=escaped(segment.text))
 
 
-def report_console(soft_wrap: bool = False) -> Console:
-    """Standard output, as wide as the terminal but wide enough for a report.
-
-    Args:
-        soft_wrap: leave it to the terminal to wrap lines.
-    """
+def report_console() -> Console:
+    """Standard output, as wide as the terminal but wide enough for a report."""
     width = max(Terminal().width, _MIN_COLUMNS)
-    return Terminal(highlight=False, markup=False, width=width, soft_wrap=soft_wrap)
+    return Terminal(highlight=False, markup=False, width=width)
 
 
 def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
@@ -49,6 +47,14 @@ def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]])
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def setting_text(settings: Mapping[str, Any]) -> str:
+    """``amem_banks=4, taps=[9, 3]``: keys without their sections, where that leaves them apart."""
+    short = [key.rpartition(".")[2] for key in settings]
+    names = short if len(set(short)) == len(short) else settings
+    values = (value if isinstance(value, str) else json.dumps(value) for value in settings.values())
+    return ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
 def facts(lines: Iterable[tuple[str, str]]) -> Table:

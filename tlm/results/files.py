@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,22 @@ def write_result(
 def json_text(record: Mapping[str, Any]) -> str:
     """A record as a file's text: keys in their order, so equal records give equal bytes."""
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as CSV, the keys first; lists, tables and Booleans as JSON, nothing for None."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(rows[0] if rows else ())
+    writer.writerows([json_unless(value, (str, int, float)) for value in row.values()] for row in rows)
+    return text.getvalue()
+
+
+def json_unless(value: Any, kinds: tuple[type, ...]) -> Any:
+    """A value as JSON, but not one of these kinds, nor None; a Boolean is no number."""
+    if value is None or (isinstance(value, kinds) and not isinstance(value, bool)):
+        return value
+    return json.dumps(value)
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.text import Text
 
@@ -46,7 +48,36 @@ def print_plan(program: Program, console: Console, name: str) -> None:
     console.print(Text(LEGEND, style="dim"))
 
 
+def plan_record(program: Program, name: str) -> dict[str, Any]:
+    """The plan as plain values."""
+    return {
+        "schema": "tlm.plan/1",
+        "scenario": name,
+        "predicted_cycles": program.predicted_total_cycles,
+        "predicted_layer_cycles": sum(program.predicted_cycles),
+        "unsplit_steps": sum(program.unsplit_steps),
+        "jobs": len(program.jobs),
+        "loads": len(program.loads),
+        "stores": len(program.stores),
+        "load_bytes": program.moved_bytes(Unit.LOAD),
+        "store_bytes": program.moved_bytes(Unit.STORE),
+        "image_bytes": program.image_bytes,
+        "memory_bytes": program.config.memory_bytes,
+        "groups": plan_rows(program),
+    }
+
+
+def plan_rows(program: Program) -> list[dict[str, Any]]:
+    """A row for each group of layers that runs together, as the table has it."""
+    keys = ("layers", "bands", "parts", "input", "output", "predicted_cycles")
+    return [dict(zip(keys, _values(program, segment), strict=True)) for segment in program.segments]
+
+
 def _cells(program: Program, segment: Segment) -> list[str]:
+    return [value if isinstance(value, str) else f"{value:,}" for value in _values(program, segment)]
+
+
+def _values(program: Program, segment: Segment) -> list[str | int]:
     layers = range(segment.first, segment.last + 1)
     tags = [tag for index in layers for tag in program.parts_of_layer[index]]
     bands = len({program.parts[tag].first_tile for tag in program.parts_of_layer[segment.last]})
@@ -54,9 +85,9 @@ def _cells(program: Program, segment: Segment) -> list[str]:
     inputs = [*(f"{name} by band" if bands > 1 else name for name in segment.stream), *segment.load]
     return [
         " + ".join(names),
-        f"{bands:,}",
-        f"{len(tags) // program.batch:,}",
+        bands,
+        len(tags) // program.batch,
         f"loads {', '.join(inputs)}" if inputs else "on chip",
         "stays" if names[-1] not in program.tensors else "stays, stored" if segment.keep_output else "stored",
-        f"{sum(program.predicted_cycles[tag] for tag in tags):,}",
+        sum(program.predicted_cycles[tag] for tag in tags),
     ]

@@ -30,6 +30,9 @@ from tlm.results.batch_figures import BatchFigures
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Count = Annotated[int, Meta(ge=0)]
 
+VERDICTS = {True: "equal", False: "DIFFERS", None: "not compared"}
+"""What ``matches_reference`` means."""
+
 PUBLISHED_CHIP_KEYS = frozenset({"lanes", "columns", "amem_words", "wmem_words", "imem_words"})
 """Keys of ChipConfig whose default is published [P]; a test compares this set with the labels in ChipConfig."""
 
@@ -131,6 +134,11 @@ class LayerFigures(Struct, frozen=True, kw_only=True):
         by_cause = self.by_cause()
         return max(by_cause, key=by_cause.__getitem__)
 
+    @property
+    def density(self) -> float:
+        """Stored weight words as a share of all: 0..1."""
+        return _share(self.weight_words, self.dense_weight_words)
+
 
 class LayerResult(LayerFigures, frozen=True, kw_only=True):
     """Figures of one layer."""
@@ -173,11 +181,6 @@ class LayerResult(LayerFigures, frozen=True, kw_only=True):
     def utilization(self) -> float:
         """``macs`` over the array's multiplier slots while the layer computed: 0..1."""
         return _share(self.macs, self.compute_cycles * self.peak_macs_per_cycle)
-
-    @property
-    def density(self) -> float:
-        """Stored weight words as a share of all: 0..1."""
-        return _share(self.weight_words, self.dense_weight_words)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,13 +253,21 @@ class Result:
     """When host, DMA channels and engine did what."""
     batch: BatchFigures | None = None
     """What each image took, if it was a batch; all other figures are those of all images."""
+    scenario: str | None = None
+    """Name of what ran; None for a network from Python."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The scenario's network and input, for the record."""
+    matches_reference: bool | None = None
+    """Whether every output equals the golden model's; None if they were not compared."""
 
     def __repr__(self) -> str:
-        """One line; the attributes have the rest, and ``tlm run`` prints a report."""
+        """One line; the attributes have the rest."""
+        chip = self.chip
         return (
-            f"<Result of {len(self.layers)} layers, fidelity {self.fidelity}: {self.cycles:,} cycles = "
+            f"<Result of {self.scenario or 'a network'}, {len(self.layers)} layers, on {chip.lanes}x{chip.columns} "
+            f"MACs at {chip.frequency_mhz:g} MHz, fidelity {self.fidelity}: {self.cycles:,} cycles = "
             f"{self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
-            f"{self.energy.total_pj / 1e6:,.2f} uJ [A]>"
+            f"{self.energy.total_pj / 1e6:,.2f} uJ [A]; golden model {VERDICTS[self.matches_reference]}>"
         )
 
     @property

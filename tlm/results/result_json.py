@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -150,6 +150,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     """All of result.json."""
 
     schema: str = SCHEMA
+    package_version: str | None = None
+    """Of cartesian-tlm, which wrote it; None in files of versions that did not say."""
     scenario: str | None
     settings: dict[str, Any]
     fidelity: str
@@ -200,29 +202,16 @@ class RunRecord(Struct, frozen=True, kw_only=True):
 Record = TypeVar("Record", bound=Struct)
 
 
-def result_record(
-    result: Result,
-    *,
-    scenario: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    matches_reference: bool | None = None,
-) -> dict[str, Any]:
-    """The content of result.json as plain Python values.
-
-    Args:
-        scenario: name of what ran; None for a run from the API.
-        settings: the scenario's resolved network and input sections, for the record.
-        matches_reference: whether every output equals the golden model's; None if checking was turned off.
-    """
+def result_record(result: Result) -> dict[str, Any]:
+    """The content of result.json as plain Python values."""
     account, traffic = result.account, result.traffic
     record = _record(
         RunRecord,
         result,
         schema=SCHEMA,
-        scenario=scenario,
-        settings=dict(settings or {}),
-        reference_checked=matches_reference is not None,
-        matches_reference=matches_reference,
+        package_version=version("cartesian-tlm"),
+        settings=dict(result.settings),
+        reference_checked=result.matches_reference is not None,
         traffic_bytes=TrafficRecord(load=traffic.load_bytes, store=traffic.store_bytes, total=traffic.total_bytes),
         bank_conflict_cycles=dict(sorted(result.bank_conflicts.items())),
         account=AccountRecord(
@@ -243,15 +232,9 @@ def result_record(
     return plain | {"timeline": _plain_timeline(result.timeline), "chip": asdict(result.chip)}
 
 
-def result_json(
-    result: Result,
-    *,
-    scenario: str | None = None,
-    settings: Mapping[str, Any] | None = None,
-    matches_reference: bool | None = None,
-) -> str:
-    """result.json as text: fixed key order, no date, no path, so equal runs give equal bytes (see result_record)."""
-    return json_text(result_record(result, scenario=scenario, settings=settings, matches_reference=matches_reference))
+def result_json(result: Result) -> str:
+    """result.json as text: fixed key order, no date, no path, so equal runs give equal bytes."""
+    return json_text(result_record(result))
 
 
 def _record(kind: type[Record], source: object, **values: Any) -> Record:
@@ -320,6 +303,16 @@ def _plain_timeline(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:
     for span in plain["transfers"]:
         span["part_bytes"] = {names[tag]: count for tag, count in span["part_bytes"].items()}
     return plain
+
+
+def layer_row(layer: LayerRecord) -> dict[str, Any]:
+    """A layer as a row of a table: nested keys with dots, tensors' shapes whole, without the histogram."""
+    plain = msgspec.to_builtins(layer) | {"histogram": None}
+    lists = {key: "x".join(map(str, value)) for key, value in plain.items() if isinstance(value, (list, tuple))}
+    derived = {"cycles": layer.cycles, "main_cause": layer.main_cause, "density": layer.density}
+    row = flat(plain | lists) | derived
+    del row["histogram"]
+    return row
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from tlm.results.console import facts
 from tlm.results.report import operating_point
 from tlm.results.result import Result, Tensor, chip_labels, tensor_sha256
 from tlm.results.scores import are_scores, best_classes
@@ -114,6 +115,16 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def evaluation_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """A row for each input: its name, its label, the best class with its score, the hashes."""
+    best = [one.top[0] if one.top else (None, None) for one in evaluation.inputs]
+    return [
+        {"input": one.name, "label": one.label, "class": index, "score": score}
+        | {"input_sha256": one.input_sha256, "output_sha256": one.output_sha256}
+        for one, (index, score) in zip(evaluation.inputs, best, strict=True)
+    ]
+
+
 def _scores(one: EvaluatedInput) -> list[dict[str, int]] | None:
     return None if one.top is None else [{"class": index, "score": score} for index, score in one.top]
 
@@ -129,16 +140,17 @@ def print_evaluation(evaluation: Evaluation, console: Console) -> None:
         _print_histogram(evaluation.histogram, console)
     result = evaluation.result
     style, verdict = _verdict(evaluation)
-    console.print(
-        Text(f"{'per image':12} {result.cycles:,} cycles = {result.time_us:,.2f} us [S], whatever its values")
-    )
-    console.print(Text(f"{'batch':12} {evaluation.batch.line(result)}"))
+    lines = facts([
+        ("per image", f"{result.cycles:,} cycles = {result.time_us:,.2f} us [S], whatever its values"),
+        ("batch", evaluation.batch.line(result)),
+    ])  # fmt: skip
     if evaluation.accuracy is not None:
         total = sum(one.label is not None for one in evaluation.inputs)
         text = f"{evaluation.accuracy:.2%} of {total:,} inputs: the best class is the label (measured)"
-        console.print(Text(f"{'accuracy':12} {text}"))
-    console.print(Text(f"{'outputs':12} SHA-256 {evaluation.batch.outputs_sha256}"))
-    console.print(Text(f"{'golden model':12} {verdict}", style=style))
+        lines.add_row("accuracy", text)
+    lines.add_row("outputs", f"SHA-256 {evaluation.batch.outputs_sha256}")
+    lines.add_row("golden model", Text(verdict, style=style))
+    console.print(lines)
 
 
 def _print_inputs(evaluation: Evaluation, console: Console) -> None:

@@ -71,19 +71,6 @@ def tradeoff_record(points: Iterable[TradeoffPoint]) -> dict[str, Any]:
     return {"schema": "tlm.tradeoff/1", "points": [asdict(point) for point in points]}
 
 
-def table_lines(points: Iterable[TradeoffPoint]) -> list[str]:
-    """The table as text, best accuracy first where pruning levels are equal."""
-    head = f"{'network':22} {'taps':>4} {'accuracy':>8} {'cycles':>9} {'energy uJ':>9} {'TOPS/W':>6} "
-    lines = [head + f"{'dense-eq.':>9} {'weights B':>9}"]
-    for point in points:
-        taps = "-" if point.taps is None else f"{point.taps}/9"
-        lines.append(
-            f"{point.name:22} {taps:>4} {point.accuracy:>8.2%} {point.cycles:>9,} {point.energy_uj:>9.3f} "
-            f"{point.tops_per_w:>6.2f} {point.dense_tops_per_w:>9.2f} {point.weight_bytes:>9,}"
-        )
-    return lines
-
-
 def _accuracy(stored: StoredNetwork, path: Path) -> float:
     accuracy = stored.card.get("accuracy")
     found = accuracy.get("engine") if isinstance(accuracy, dict) else None

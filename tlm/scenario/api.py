@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tlm.core.arguments import expect
 from tlm.core.errors import InputError, SimulationError
 from tlm.network.comparison import differing_layers
-from tlm.results.result import Result
-from tlm.runs.simulate import simulate
+from tlm.objects import Result, simulate
 from tlm.scenario.catalog import catalog, find_scenario
 from tlm.scenario.checking import value_text
 from tlm.scenario.loading import load_scenario
@@ -54,7 +54,7 @@ def run(
     result = simulate(job.network, job.activations, job.chip, job.fidelity, job.trace, energy=job.energy)
     if job.golden is not None and (differing := differing_layers(job.golden, result.tensors)):
         raise SimulationError(f"{job.name}: the outputs of {', '.join(differing)} differ from the golden model")
-    return result
+    return replace(result, scenario=job.name, settings=job.settings, matches_reference=True if check else None)
 
 
 def scenarios() -> dict[str, str]:

@@ -56,7 +56,7 @@ class Store:
         """
         with self._connection as write:
             write.executescript(_TABLES)
-            write.execute(f"SELECT {_FIGURES} FROM results LIMIT 0")  # fails at once if the file lacks a column
+            list(write.execute(f"SELECT status, error, {_FIGURES} FROM results"))  # fails at once on a damaged file
         about = self.about()
         _check_version(about.get("schema", SCHEMA), place)
         wanted = {"schema": SCHEMA, "scenario": plan.name, "base": plan.base_key}

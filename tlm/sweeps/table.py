@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
-from tlm.results.files import check_writable_file
+from tlm.results.files import check_writable_file, csv_text, json_unless
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,10 +49,7 @@ def export(rows: Sequence[Row], path: Path) -> None:
     """Write the rows as a whole file, in the format of its suffix; lists as JSON."""
     with whole_file(path) as temporary:
         if path.suffix == ".csv":
-            with temporary.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(rows[0])
-                writer.writerows([_json_unless(value, (str, int, float)) for value in row.values()] for row in rows)
+            temporary.write_text(csv_text(rows), encoding="utf-8", newline="")
         else:
             import pyarrow as pa
             import pyarrow.parquet as pq
@@ -69,12 +64,5 @@ def _alike(values: Sequence[Any]) -> Sequence[Any]:
     if kinds == {int, float}:
         return [None if value is None else float(value) for value in values]
     if len(kinds) > 1 or kinds & {list, dict}:
-        return [_json_unless(value, (str,)) for value in values]
+        return [json_unless(value, (str,)) for value in values]
     return values
-
-
-def _json_unless(value: Any, kinds: tuple[type, ...]) -> Any:
-    """A value as JSON, but not one of these kinds, nor none."""
-    if value is None or (isinstance(value, kinds) and not isinstance(value, bool)):
-        return value
-    return json.dumps(value)

@@ -6,11 +6,18 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from tlm.core.arguments import shown
 from tlm.core.errors import InputError
+
+Pair: TypeAlias = int | tuple[int, int]
+"""(y, x), or one number for both."""
+
+Sides: TypeAlias = Pair | tuple[tuple[int, int], tuple[int, int]]
+"""The same, or ((top, bottom), (left, right))."""
 
 INPUT = "input"
 """Name by which a layer refers to the network's own input tensor."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tlm.inputs.integer_arrays import Int8Array, IntArray, frozen, integers
 from tlm.network.layers.base import (
@@ -20,6 +21,8 @@ from tlm.network.layers.base import (
     WEIGHT_MIN,
     Checks,
     Padding,
+    Pair,
+    Sides,
     activation_range,
     check_values,
     output_size,
@@ -69,6 +72,26 @@ class Conv2d:
     residual_multiplier: int = None  # type: ignore[assignment]
     accumulator_output: bool = False
     pads: Padding = field(init=False)
+
+    if TYPE_CHECKING:  # wider than the attributes, which are what __post_init__ makes of the arguments
+
+        def __init__(
+            self,
+            name: str,
+            weights: npt.ArrayLike,
+            stride: Pair = ...,
+            padding: Sides = ...,
+            dilation: Pair = ...,
+            groups: int = ...,
+            bias: npt.ArrayLike = ...,
+            multiplier: npt.ArrayLike = ...,
+            shift: npt.ArrayLike = ...,
+            signed_output: bool = ...,
+            input: str | None = ...,
+            residual: str | None = ...,
+            residual_multiplier: int | None = ...,
+            accumulator_output: bool = ...,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         check = self._check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from tlm.network.layers.base import (
     STRIDE_LIMIT,
     Checks,
     Padding,
+    Pair,
+    Sides,
     activation_range,
     output_size,
 )
@@ -49,6 +51,20 @@ class MaxPool2d:
     channels: int = None  # type: ignore[assignment]
     signed_output: bool = None  # type: ignore[assignment]
     pads: Padding = field(init=False)
+
+    if TYPE_CHECKING:  # see Conv2d
+
+        def __init__(
+            self,
+            name: str,
+            kernel: Pair,
+            stride: Pair | None = ...,
+            padding: Sides = ...,
+            dilation: Pair = ...,
+            input: str | None = ...,
+            channels: int | None = ...,
+            signed_output: bool | None = ...,
+        ) -> None: ...
 
     residual: ClassVar[None] = None
     residual_multiplier: ClassVar[int] = 0
@@ -129,6 +145,20 @@ class AvgPool2d:
     shift: int = None  # type: ignore[assignment]
     input: str | None = None
 
+    if TYPE_CHECKING:  # see Conv2d
+
+        def __init__(
+            self,
+            name: str,
+            kernel: Pair,
+            stride: Pair | None = ...,
+            padding: Sides = ...,
+            bias: int = ...,
+            multiplier: int | None = ...,
+            shift: int | None = ...,
+            input: str | None = ...,
+        ) -> None: ...
+
     def __post_init__(self) -> None:
         check = Checks(self.name)
         check.tensor("input", self.input)
@@ -150,9 +180,9 @@ class AvgPool2d:
             stride=self.kernel if self.stride is None else self.stride,
             padding=self.padding,
             groups=channels,
-            bias=self.bias,  # type: ignore[arg-type]
-            multiplier=self.multiplier,  # type: ignore[arg-type]
-            shift=self.shift,  # type: ignore[arg-type]
+            bias=self.bias,
+            multiplier=self.multiplier,
+            shift=self.shift,
             signed_output=signed,
             input=self.input,
         )

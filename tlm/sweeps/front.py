@@ -1,0 +1,50 @@
+"""The points of a sweep that answer it: no other one is better in time and in energy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from tlm.results.console import setting_text
+from tlm.sweeps.columns import FAILED
+
+Row: TypeAlias = dict[str, Any]
+
+_MOST = 8
+"""Points, and failures, that a terminal shows."""
+
+
+def done(rows: Sequence[Row]) -> list[Row]:
+    """Those with figures."""
+    return [row for row in rows if row["cycles"] is not None and row["energy_pj"] is not None]
+
+
+def front(rows: Sequence[Row]) -> list[Row]:
+    """The fastest point first, the thriftiest last; of equal ones the first."""
+    found: list[Row] = []
+    for row in sorted(done(rows), key=lambda row: (row["time_us"], row["energy_pj"], row["point"])):
+        if not found or row["energy_pj"] < found[-1]["energy_pj"]:
+            found.append(row)
+    return found
+
+
+def front_cells(rows: Sequence[Row], axes: Sequence[str]) -> Iterator[list[str]]:
+    """Cells: settings, point, cycles, time in us, energy in uJ, what the point is; of many points only some between."""
+    found = front(rows)
+    last = len(found) - 1
+    shown = sorted({round(index * last / (_MOST - 1)) for index in range(_MOST)}) if last >= _MOST else range(last + 1)
+    for index in shown:
+        row = found[index]
+        names = [*(["fastest"] if index == 0 else []), *(["thriftiest"] if index == last else [])]
+        energy = f"{row['energy_pj'] / 1e6:,.3f}"
+        yield [setting_text({axis: row[axis] for axis in axes}), str(row["point"]), f"{row['cycles']:,}",
+               f"{row['time_us']:,.2f}", energy, ", ".join(names) or "between"]  # fmt: skip
+
+
+def failures(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each of the first points that failed."""
+    failed = [row for row in rows if row["status"] == FAILED]
+    for row in failed[:_MOST]:
+        yield f"point {row['point']} failed: {row['error']}"
+    if len(failed) > _MOST:
+        yield f"and {len(failed) - _MOST:,} more; the table has their messages (column error)"
