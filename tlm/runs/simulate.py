@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
@@ -15,6 +16,7 @@ from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
 from tlm.core.arguments import expect, expect_each, shown
 from tlm.core.errors import InputError
+from tlm.inputs.integer_arrays import integers
 from tlm.network.network import Network
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
@@ -48,7 +50,8 @@ def simulate(
 
     Args:
         network: layers, or a program that was compiled before (``tlm.compile``).
-        activations: int array (C, H, W), the network's input.
+        activations: int array (C, H, W), the network's input; or (N, C, H, W), a batch of N >= 2 images, which run
+            as one program. Then ``tensors`` are (N, O, H', W'), and ``Result.batch`` says what an image takes.
         chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
@@ -72,8 +75,9 @@ def simulate(
     expect_each("faults", faults, BitFlip)
     expect_each("observers", observers, Callable)  # type: ignore[arg-type]
     model = _fidelity(fidelity, trace)
-    program, config = program_of(network, chip)
-    values = program.network.check_activations(activations)
+    shape = np.shape(integers("activations", activations))
+    program, config = program_of(network, chip, shape[0] if len(shape) == 4 and shape[0] else 1)
+    values = program.check_activations(activations)
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
     shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
