@@ -131,6 +131,9 @@ RTL = (
     "every check of a header word is in the circuit, at its limit",
     "the mask keeps what earlier rounds brought",
     "a group's parameters replace the last ones at its handover",
+    "a cycle without a step leaves the sums as they are",
+    "the reference's sum is what every lane has too much",
+    "a beat moves its bytes in its own cycle",
 )
 """What the circuit does by structures of its own; it shares some rules of BOTH, too."""
 
@@ -138,6 +141,9 @@ RTL_TOO = (
     "sram_read_cycles",
     "log2(lanes) routing stages",
     "mask_cycles",
+    "multiply_cycles",
+    "accumulate_cycles",
+    "a step of max pooling keeps the maximum in its channel's row",
     "a pass follows the handover after pass_gap_cycles",
     "handover in the cycle after the last write of the pass before, if that is later",
 )

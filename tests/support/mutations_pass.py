@@ -46,20 +46,20 @@ _BANKS = (
     _kernel(
         "engine before DMA at AMem",
         "dma.c",
-        ">> bank & 1;\n    if (taken",
-        ">> bank & 1;\n    if (sram == 0) taken = 0;\n    if (taken",
+        "engine_banks(&d->calendars[sram], t) >> bank & 1",
+        "(sram && engine_banks(&d->calendars[sram], t) >> bank & 1)",
     ),
     _kernel(
         "engine before DMA at WMem and IMem",
         "dma.c",
-        ">> bank & 1;\n    if (taken",
-        ">> bank & 1;\n    if (sram) taken = 0;\n    if (taken",
+        "engine_banks(&d->calendars[sram], t) >> bank & 1",
+        "(!sram && engine_banks(&d->calendars[sram], t) >> bank & 1)",
     ),
     _kernel(
         "load channel before store channel at a bank",
         "dma.c",
-        "taken || (d->loaded_cycle == t && d->loaded_sram == sram && d->loaded_bank == bank)",
-        "taken",
+        "return loaded ||",
+        "return (loaded && 0) ||",
     ),
     _kernel(
         "a refused DMA access is tried again in the next cycle",

@@ -54,6 +54,27 @@ _ALIGNER = (
     _rtl("mask_cycles", "aligner", "config.mask_cycles - 1,", "config.mask_cycles,"),
 )
 
+_MAC_ARRAY = (
+    _rtl("multiply_cycles", "mac_array", "config.multiply_cycles - 1", "config.multiply_cycles"),
+    _rtl(
+        "accumulate_cycles", "mac_array", "early + config.accumulate_cycles,", "early + config.accumulate_cycles - 1,"
+    ),
+    _rtl("a cycle without a step leaves the sums as they are", "mac_array", "Mux(stepping, operand, 15)", "operand"),
+    _rtl("the reference's sum is what every lane has too much", "mac_array", "Mux(self.pooling, 0, sign)", "sign"),
+    _rtl(
+        "a step of max pooling keeps the maximum in its channel's row",
+        "mac_array",
+        "begins.eq(fresh | (row != last_row))",
+        "begins.eq(fresh)",
+    ),
+)
+
+_BEATS = "a beat moves its bytes in its own cycle"
+_DMA = (
+    Mutation(_BEATS, "rtl", "kernels/dma.c", "c->served_bytes = 0;", ""),
+    Mutation(_BEATS, "rtl", "kernels/dma.c", "int64_t row = c->served_bytes / row_bytes(d, x),", "int64_t row = 0,"),
+)
+
 _REQUANTISER = (
     _rtl(
         "the formula of engine.md, Values",
@@ -115,4 +136,4 @@ _HEADER = (
     _rtl(_CHECKS, "header", "return end > words", "return end >= words"),
 )
 
-MUTATIONS = (*_SRAM, *_ALIGNER, *_REQUANTISER, *_SEQUENCER, *_HEADER)
+MUTATIONS = (*_SRAM, *_ALIGNER, *_MAC_ARRAY, *_DMA, *_REQUANTISER, *_SEQUENCER, *_HEADER)

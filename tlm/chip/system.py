@@ -123,9 +123,7 @@ class System:
         self.simulation.run(lambda: self.host.run(steps))
 
 
-def _rtl(
-    simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], traced: bool
-) -> tuple[Dma, Engine]:
+def _rtl(simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], traced: bool) -> tuple[Dma, Engine]:
     """DMA and engine of fidelity "rtl", imported late: they need optional packages.
 
     Raises:

@@ -70,26 +70,33 @@ def library(config: ChipConfig, progress: Progress | None = None, traced: bool =
     found = place / "libengine.so"
     if found.exists():
         return found
+    import fcntl
+
     tools = Tools(traced)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _shown(progress) as tell, tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
+    place.mkdir(parents=True, exist_ok=True)
+    with _shown(progress) as tell, (place / "lock").open("w") as lock:
+        tell("RTL: another process builds this circuit")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.exists():
+            _build(config, tools, place, tell)
+    return found
+
+
+def _build(config: ChipConfig, tools: Tools, place: Path, tell: Progress) -> None:
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
         folder = Path(work)
         tell("RTL: Amaranth")
         (folder / "engine.il").write_text(rtlil(config))
         tell("RTL: Yosys")
         yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc -nomux", "opt_clean", "memory_collect",
-              f"write_verilog {_NAMES[traced]} engine.v")  # fmt: skip
+              f"write_verilog {_NAMES[tools.traced]} engine.v")  # fmt: skip
         tell("RTL: Verilator")
         tools.verilate(folder)
         (folder / "chip.h").write_text(chip_header(config))
         tell("RTL: C++")
         tools.compile(folder)
-        for name in ("libengine.so", "engine.v"):
-            os.replace(folder / name, folder / f"{name}.done")
-        place.mkdir(exist_ok=True)
-        for name in ("engine.v", "libengine.so"):
-            os.replace(folder / f"{name}.done", place / name)
-    return found
+        for name in ("engine.v", "libengine.so"):  # the library last: it says that all is there
+            os.replace(folder / name, place / name)
 
 
 @contextmanager
@@ -191,7 +198,7 @@ class Tools:
 
     def __init__(self, traced: bool = False) -> None:
         require()
-        self._traced = traced
+        self.traced = traced
         self._compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
         if self._compiler is None:
             raise InputError("fidelity 'rtl' needs a C++ compiler, such as g++ (Debian: apt install g++)")
@@ -215,7 +222,7 @@ class Tools:
         self._run(
             folder, str(self._verilator), "--cc", "engine.v", "--top-module", "engine", "-O3", "--x-assign", "fast",
             "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "0",
-            "--Mdir", "c", "--prefix", "Vengine", *(_TRACE if self._traced else ()),
+            "--Mdir", "c", "--prefix", "Vengine", *(_TRACE if self.traced else ()),
         )  # fmt: skip
 
     def lint(self, verilog: Path) -> None:
@@ -233,20 +240,20 @@ class Tools:
         """C++ to a shared library: one file with all that was generated, since most of the time goes into headers."""
         include = self._root / "include"
         flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
-        flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self._traced else []
+        flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else []
         generated = [f"c/{file.name}" for file in sorted((folder / "c").glob("*.cpp"))]
         (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*generated, "coupling.cpp")))
         runtime = self._runtime(flags)
-        self._run(folder, str(self._compiler), *flags, OPTIMISATION[self._traced], "-c", "all.cpp", "-o", "all.o")
+        self._run(folder, str(self._compiler), *flags, OPTIMISATION[self.traced], "-c", "all.cpp", "-o", "all.o")
         self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", "all.o", *runtime, "-lpthread")
 
     def _runtime(self, flags: list[str]) -> list[str]:
         """Verilator's own library, compiled once for all configurations."""
         version = _digest(self._root / "include" / "verilated.cpp")
-        folder = cache_directory() / f"runtime-{version}{'-traced' * self._traced}"
+        folder = cache_directory() / f"runtime-{version}{'-traced' * self.traced}"
         folder.mkdir(parents=True, exist_ok=True)
         objects = []
-        for name in ("verilated", "verilated_threads", *(["verilated_vcd_c"] * self._traced)):
+        for name in ("verilated", "verilated_threads", *(["verilated_vcd_c"] * self.traced)):
             target = folder / f"{name}.o"
             if not target.exists():
                 source, made = self._root / "include" / f"{name}.cpp", f"{name}.{os.getpid()}.o"
