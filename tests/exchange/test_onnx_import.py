@@ -86,7 +86,7 @@ def test_a_layer_two_levels_off_is_found(tmp_path: Path) -> None:
     one = imported(tmp_path)
     (layer,) = one.network.layers
     weights = layer.weights.copy()
-    weights[0, 0] = 2
+    weights[0, 0] = 0
     wrong = replace(one, network=type(one.network)((2, 4, 4), [replace(layer, weights=weights)]))
     image = ZERO.copy()
     image[0, 0, 0, 0] = 2
