@@ -70,7 +70,7 @@ _SCENARIO = (
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
 )
 _WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
-_LEVELS = "pass (small; default) or cycle (everything; default with a window or in fidelity cycle)"
+_LEVELS = "pass (small; default), cycle (everything; default with a window or in fidelity cycle) or rtl (the circuit)"
 
 TRACES = (
     _path("--wave", "--vcd", metavar="FILE", help="write a waveform, .vcd or .fst, and a layout for GTKWave"),
@@ -93,7 +93,7 @@ COMMANDS = {
             *TRACES,
             _switch("--json", "print result.json to stdout, and nothing else"),
             _switch("--no-check", "do not run the golden model; the result says so"),
-            _number("--batch", least=1, help="evaluate N - 1 more inputs, exact but untimed (see tlm eval)"),
+            _number("--batch", least=1, help="run N images as one program: the input and more of its kind"),
         ),
     ),
     "eval": Command(
