@@ -9,7 +9,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-NAMES = ("mobilenet_v2", "resnet50", "squeezenet1_1", "vgg16", "googlenet")
+NAMES = ("mobilenet_v2", "resnet50", "googlenet", "shufflenet_v2_x1_0", "regnet_x_400mf")
 """Those of docs/performance.md."""
 
 

@@ -19,6 +19,7 @@ from onnx.reference.op_run import OpRun
 from onnx_graphs import INT4, QONNX, RNG, UINT4, Graph, clip, conv, f32, gemm, pads, signed
 from onnx_values import by_onnxruntime, check_values
 
+from tlm.core.errors import InputError
 from tlm.exchange.onnx_reader import Imported, read_onnx
 
 Made = tuple[Graph, str]
@@ -298,3 +299,62 @@ def test_integer_operators(tmp_path: Path, per_channel: bool) -> None:
     imported = saved(model, tmp_path)
     assert [layer.name for layer in imported.network.layers]
     check_values(imported, by_onnxruntime(model))
+
+
+def of_integers(kind: str, shape: tuple[int, ...], *more: Any, times: int = 1, last: bool = False, **keys: Any) -> Any:
+    """The input in whole numbers of 4 bits, and one integer operator behind it.
+
+    Args:
+        kind: the operator.
+        shape: of the input.
+        more: its arrays behind input, scale and zero point.
+        times: how often the input is given.
+        last: the output's scale and zero point come first, as QLinearConcat has them.
+    """
+    own = ["QLinearMatMul"]
+    arrays = {"one": np.float32(1.0), "out": np.float32(3.0), "z": np.uint8(0), "end": np.uint8(15)}
+    arrays |= {f"m{i}": one for i, one in enumerate(more)}
+    given = ["q", "one", "z"] * times + [f"m{i}" for i in range(len(more))]
+    inputs = ["out", "z", *given] if last else [*given, "out", "z"]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "one", "z"], ["q8"]),
+        helper.make_node("Clip", ["q8", "z", "end"], ["q"]),
+        helper.make_node(kind, inputs, ["y8"], "n", domain="" if kind in own else "com.microsoft", **keys),
+        helper.make_node("Clip", ["y8", "z", "end"], ["y4"]),
+        helper.make_node("DequantizeLinear", ["y4", "out", "z"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in arrays.items()],
+    )
+    opsets = [helper.make_opsetid("", 13), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+
+INTEGERS: dict[str, Callable[[], Any]] = {
+    "QLinearMatMul": lambda: of_integers(
+        "QLinearMatMul", (2, 6), RNG.integers(-8, 8, (6, 5)).astype(np.int8), np.float32(1.0), np.int8(0)
+    ),
+    "QLinearConcat": lambda: of_integers("QLinearConcat", (1, 2, 4, 4), times=2, last=True, axis=1),
+    "QLinearAveragePool": lambda: of_integers("QLinearAveragePool", (1, 2, 4, 5), kernel_shape=[1, 5]),
+    "QLinearAveragePool with padding": lambda: of_integers(
+        "QLinearAveragePool", (1, 2, 5, 5), kernel_shape=[1, 5], pads=[0, 2, 0, 2], count_include_pad=1
+    ),
+    "QLinearGlobalAveragePool": lambda: of_integers("QLinearGlobalAveragePool", (1, 4, 5, 5)),
+}
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_an_integer_operator_alone(tmp_path: Path, name: str) -> None:
+    """The output's scale is 3, so no sum or mean of an odd number lies half-way between two levels."""
+    model = INTEGERS[name]()
+    check_values(saved(model, tmp_path), by_onnxruntime(model))
+
+
+def test_a_mean_that_leaves_padding_out_is_refused(tmp_path: Path) -> None:
+    model = of_integers("QLinearAveragePool", (1, 2, 5, 5), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    with pytest.raises(InputError, match=r"node AveragePool n: count_include_pad is 0, but must be 1 where there is"):
+        saved(model, tmp_path)

@@ -22,11 +22,11 @@ from tlm.networks.stored import load_network
 ZERO = np.zeros((1, 2, 4, 4), np.int8)
 
 
-def halves(path: Path) -> None:
+def halves(path: Path, bias: float = 0.5) -> None:
     """A bias of half a unit of the sums, which the engine does not have: every other value is one level off."""
     graph = Graph(scale=1.0)
     weights = graph.weights("w", np.ones((3, 2, 1, 1)), 1.0)
-    graph.node("Conv", ["q", weights, graph.reals("b", [0.5, 0.5, 0.5])], "c")
+    graph.node("Conv", ["q", weights, graph.reals("b", [bias] * 3)], "c")
     onnx.save(graph.model(graph.activations("c", "y", TensorProto.UINT4, 1.0)), path)
 
 
@@ -62,8 +62,8 @@ def test_the_help_states_the_rule(capsys: pytest.CaptureFixture[str]) -> None:
     assert "is at most one level off, and at least 95% of its values are equal" in text
 
 
-def imported(tmp_path: Path) -> Any:
-    halves(tmp_path / "h.onnx")
+def imported(tmp_path: Path, bias: float = 0.5) -> Any:
+    halves(tmp_path / "h.onnx", bias)
     return read_onnx(tmp_path / "h.onnx")
 
 
@@ -83,7 +83,7 @@ def test_what_onnxruntime_refuses_is_one_sentence(tmp_path: Path) -> None:
 
 def test_a_layer_two_levels_off_is_found(tmp_path: Path) -> None:
     """One value of many, whatever the share of equal ones."""
-    one = imported(tmp_path)
+    one = imported(tmp_path, 0.0)
     (layer,) = one.network.layers
     weights = layer.weights.copy()
     weights[0, 0] = 2

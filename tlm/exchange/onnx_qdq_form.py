@@ -171,6 +171,12 @@ def _quant(to: Rewriter, node: NodeProto) -> None:
     if rounding not in ("ROUND", "HALF_EVEN"):
         raise InputError(f"rounding_mode is {rounding!r}, but must be 'ROUND'")
     bits = float(to.array(node.input[3], "bit width").reshape(-1)[0])
+    if bits > 8 and node.input[0] in to.arrays:  # a bias
+        values, step = to.array(node.input[0], "constant"), to.array(node.input[1], "scale")
+        whole = to.constant(f"{node.output[0]}/whole", np.rint(values / step).astype(np.int32))
+        unit = to.constant(f"{node.output[0]}/scale", step.reshape(() if step.size == 1 else (-1,)).astype(np.float32))
+        to.node("DequantizeLinear", [whole, unit], node.output[0], node.name, **({"axis": 0} if step.size > 1 else {}))
+        return
     signed, narrow = bool(given.get("signed", 1)), bool(given.get("narrow", 0))
     if not (2 <= bits <= 8 or (bits == 1 and not signed)):
         raise InputError(f"its bit width is {bits:g}, but must be 2 to 8, or 1 where it is unsigned")

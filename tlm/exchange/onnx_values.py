@@ -10,7 +10,10 @@ import numpy.typing as npt
 
 from tlm.exchange.onnx_constants import FloatArray, Shape
 from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads
-from tlm.network.layers import BIAS_BITS
+from tlm.network.layers import BIAS_BITS, WEIGHT_MAX, WEIGHT_MIN
+
+_WHOLE = 1e-3
+"""How near to a whole unit a bias must be to be one."""
 
 Order = npt.NDArray[np.int64]
 """For each value of an image, in the graph's shape, its place in the engine's (C, H, W). Only tensors that the graph
@@ -98,6 +101,18 @@ class Sum(Value):
         unchanged = self.plain and self.offset is None and not self.bias.any()
         whole = self.geometry == {**UNIT, "groups": len(self.bias)} and self.weights.shape[1:] == (1, 1, 1)
         return bool(same and unchanged and whole and (self.weights == 1).all())
+
+    def with_finer_units(self) -> Sum:
+        """The same sums in the finest units that 4-bit weights allow, in channels whose bias is no whole unit.
+
+        Weights of 1 to 3 bits leave room: as multiples of themselves they make the engine's whole biases more exact.
+        """
+        units = self.bias / self.scale
+        rough = np.abs(units - np.rint(units)) > _WHOLE
+        rows = self.weights.reshape(len(self.weights), -1)
+        most, least = np.maximum(rows.max(axis=1), 1), np.maximum(-rows.min(axis=1), 1)
+        factor = np.where(rough, np.maximum(np.minimum(WEIGHT_MAX // most, -WEIGHT_MIN // least), 1), 1)
+        return replace(self, weights=self.weights * factor[:, None, None, None], scale=self.scale / factor)
 
     def with_fitting_biases(self) -> tuple[Sum, int]:
         """The same sums in units so coarse that each bias fits its register, and how many channels that changed.

@@ -5,11 +5,14 @@ Needs brevitas 0.13.4 and onnxoptimizer, on which the project does not depend.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import brevitas.nn as qnn
 import torch
-from brevitas.export import export_onnx_qcdq
+from brevitas.export import export_onnx_qcdq, export_qonnx
+from brevitas.quant import Int32Bias, SignedTernaryWeightPerTensorConst
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -73,13 +76,87 @@ class Residual(nn.Module):
         return self.fc(torch.flatten(self.qa(functional.avg_pool2d(maps, 7)), 1))
 
 
-def write(network: nn.Module, images: Callable[[], Tensor], path: Path) -> None:
+class Twice(nn.Module):
+    """Two branches that are added or joined."""
+
+    def __init__(self, joins: bool) -> None:
+        super().__init__()
+        self.q, self.joins, size = signed(), joins, 4 if joins else 8
+        self.a, self.b = conv(2, size), conv(2, size, 3, 1, 1)
+        self.branch, self.out = unsigned() if joins else signed(), unsigned()
+        self.fc = qnn.QuantLinear(8 * 4 * 4, 5, bias=True, weight_bit_width=4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.q(images)
+        a, b = self.a(images), self.b(images)
+        maps = torch.cat([self.branch(a), self.branch(b)], 1) if self.joins else self.out(self.branch(a) + b)
+        return self.fc(torch.flatten(maps, 1))
+
+
+def kinds() -> dict[str, nn.Module]:
+    """A small network for each kind of layer; those that the engine cannot run are refused by name."""
+    last = partial(qnn.QuantLinear, 8 * 4 * 4, 5, bias=True, weight_bit_width=4)
+
+    def network(*layers: nn.Module, inputs: nn.Module | None = None, classify: bool = True) -> nn.Module:
+        return nn.Sequential(inputs or signed(), *layers, *((nn.Flatten(), last()) if classify else ()))
+
+    def per_channel(**keys: Any) -> nn.Module:
+        return qnn.QuantConv2d(2, 8, 3, padding=1, weight_bit_width=4, weight_scaling_per_output_channel=True, **keys)
+
+    return {
+        "conv": network(conv(2, 8, 3, 1, 1), signed()),
+        "conv_per_channel": network(per_channel(bias=True), unsigned()),
+        "conv_bias_quant": network(
+            per_channel(bias=True, bias_quant=Int32Bias),
+            unsigned(),
+            inputs=qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+        ),
+        "conv_depthwise": network(conv(2, 8), unsigned(), conv(8, 8, 3, 1, 1, groups=8), signed()),
+        "conv_dilated": network(qnn.QuantConv2d(2, 8, 3, padding=2, dilation=2, weight_bit_width=4), unsigned()),
+        "conv_batch_norm": network(conv(2, 8, 3, 1, 1, bias=False), nn.BatchNorm2d(8), unsigned()),
+        "conv_batch_norm_quant": network(conv(2, 8), unsigned(), qnn.BatchNorm2dToQuantScaleBias(8), signed()),
+        "conv_weights_2_bits": network(qnn.QuantConv2d(2, 8, 1, weight_bit_width=2), unsigned()),
+        "conv_weights_ternary": network(
+            qnn.QuantConv2d(2, 8, 1, weight_quant=SignedTernaryWeightPerTensorConst), unsigned()
+        ),
+        "conv_weights_8_bits": network(qnn.QuantConv2d(2, 8, 1, weight_bit_width=8), unsigned()),
+        "conv_transpose": network(qnn.QuantConvTranspose2d(2, 8, 1, weight_bit_width=4), unsigned()),
+        "relu_3_bits": network(conv(2, 8), qnn.QuantReLU(bit_width=3)),
+        "relu_8_bits": network(conv(2, 8), qnn.QuantReLU(bit_width=8)),
+        "hard_tanh": network(conv(2, 8), qnn.QuantHardTanh(bit_width=4, max_val=1.0, min_val=-1.0)),
+        "sigmoid": network(conv(2, 8), qnn.QuantSigmoid(bit_width=4)),
+        "tanh": network(conv(2, 8), qnn.QuantTanh(bit_width=4)),
+        "max_pool": network(conv(2, 8), unsigned(), nn.MaxPool2d(3, 1, 1)),
+        "avg_pool": network(conv(2, 8), unsigned(), nn.AvgPool2d(3, 1, 1), unsigned()),
+        "trunc_avg_pool": nn.Sequential(
+            *(signed(), conv(2, 8), qnn.QuantReLU(bit_width=4, return_quant_tensor=True), qnn.TruncAvgPool2d(2, 2)),
+            *(nn.Flatten(), qnn.QuantLinear(8 * 2 * 2, 5, bias=True, weight_bit_width=4)),
+        ),
+        "adaptive_avg_pool": nn.Sequential(
+            signed(), conv(2, 8), unsigned(), nn.AdaptiveAvgPool2d(1), unsigned(), conv(8, 5)
+        ),
+        "add": Twice(joins=False),
+        "cat": Twice(joins=True),
+        "dropout": network(conv(2, 8), unsigned(), nn.Dropout(0.5)),
+        "linear": nn.Sequential(nn.Flatten(), signed(), qnn.QuantLinear(32, 10, bias=True, weight_bit_width=4)),
+        "linear_relu_linear": network(
+            nn.Flatten(),
+            qnn.QuantLinear(32, 16, bias=True, weight_bit_width=4),
+            unsigned(),
+            qnn.QuantLinear(16, 4, bias=True, weight_bit_width=4),
+            classify=False,
+        ),
+        "upsample": network(conv(2, 2), unsigned(), nn.Upsample(scale_factor=2), conv(2, 8, 3, 2, 1), unsigned()),
+    }
+
+
+def write(network: nn.Module, images: Callable[[], Tensor], path: Path, export: Any = export_onnx_qcdq) -> None:
     network.train()
     with torch.no_grad():
         for _ in range(6):  # ranges of activations
             network(images())
     network.eval()
-    export_onnx_qcdq(network, args=images()[:1], export_path=str(path), opset_version=21, dynamo=False)
+    export(network, args=images()[:1], export_path=str(path), opset_version=21, dynamo=False)
     print(path)
 
 
@@ -90,6 +167,12 @@ def main() -> None:
     torch.manual_seed(0)
     write(Plain(), lambda: torch.rand(4, 3, 16, 16), arguments.directory / "brevitas_plain.onnx")
     write(Residual(), lambda: torch.rand(4, 1, 28, 28), arguments.directory / "brevitas_residual.onnx")
+    kinds_directory = arguments.directory / "brevitas"
+    kinds_directory.mkdir(exist_ok=True)
+    for name, export in (("qcdq", export_onnx_qcdq), ("qonnx", export_qonnx)):
+        torch.manual_seed(1)
+        for kind, network in kinds().items():
+            write(network, lambda: torch.randn(4, 2, 4, 4), kinds_directory / f"{kind}.{name}.onnx", export)
 
 
 if __name__ == "__main__":
