@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -288,6 +289,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
 
 
+@cache
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line; ``command`` of what it parses is None without a command."""
     top = _Parser(
