@@ -54,7 +54,7 @@ def test_generated_pooling(case: BandCase) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=250, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_many_generated_bands(case: BandCase) -> None:
     check(case)

@@ -71,7 +71,7 @@ def test_a_slower_memory_never_shortens_a_run(
 
 @both
 @pytest.mark.slow
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_a_slower_memory_never_shortens_many_runs(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
@@ -199,7 +199,7 @@ def test_both_models_agree_on_every_figure(case: NetworkCase, chip: ChipConfig, 
 
 
 @pytest.mark.slow
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_both_models_agree_on_many_runs(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_models_agree(case, chip, memories)
@@ -225,7 +225,9 @@ sys.stdout.write(result_json(result))
 """
 
 
-@pytest.mark.parametrize(("fidelity", "hash_seed"), [("cycle", "0"), ("pass", "4711")])
+@pytest.mark.parametrize(
+    ("fidelity", "hash_seed"), [("cycle", "0"), pytest.param("pass", "4711", marks=pytest.mark.slow)]
+)
 def test_a_pickled_program_runs_alike_in_another_process(fidelity: str, tmp_path: Path, hash_seed: str) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)

@@ -130,7 +130,7 @@ def test_generated_layers(fidelity: str, kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, settings(max_examples=150))
+    check_kind(fidelity, kind, settings(max_examples=50))
 
 
 # -- DMA beside the computation -----------------------------------------------------------------------------------
@@ -159,7 +159,11 @@ def split_case(kind: str, seed: int, columns: int) -> tuple[NetworkCase, ChipCon
 @both
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "kind", ["pointwise", pytest.param("standard", marks=pytest.mark.slow), "residual", "accumulator"]
+    "kind",
+    [
+        "pointwise",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("standard", "residual", "accumulator")),
+    ],
 )
 def test_parts_computed_beside_loads(fidelity: str, kind: str, seed: int) -> None:
     """DMA has the lowest priority: each part takes what it takes with resident data."""

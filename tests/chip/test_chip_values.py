@@ -33,7 +33,7 @@ def test_generated_networks(fidelity: str, case: NetworkCase, chip: ChipConfig, 
 
 @both
 @pytest.mark.slow
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(*ARGUMENTS)
 def test_many_generated_networks(
     fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]

@@ -50,7 +50,7 @@ def test_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | No
 
 @pytest.mark.slow
 @given(case=networks(max_layers=5), chip=chips(), words=SMALL_WMEM)
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, words: int | None) -> None:
     check(case, with_wmem(chip, words))
 

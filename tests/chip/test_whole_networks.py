@@ -98,7 +98,7 @@ def test_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, sha
 
 @pytest.mark.slow
 @given(case=deep_networks(max_side=40), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 def test_many_small_memories_change_no_value(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     check(case, chip, share)
 
@@ -122,7 +122,7 @@ def test_small_memories_for_weights_and_instructions_change_no_value(
 
 @pytest.mark.slow
 @given(case=deep_networks(), chip=chips(**MEMORIES), groups=FEW_GROUPS, share=SHARES)
-@settings(max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 def test_many_small_memories_for_weights_and_instructions_change_no_value(
     case: NetworkCase, chip: ChipConfig, groups: Mapping[str, int], share: float
 ) -> None:
@@ -138,7 +138,7 @@ def test_both_models_agree_on_whole_networks(case: NetworkCase, chip: ChipConfig
 
 @pytest.mark.slow
 @given(case=deep_networks(max_side=16), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_both_models_agree_on_many_whole_networks(case: NetworkCase, chip: ChipConfig, share: float) -> None:
     _, program = program_between(case, chip, share)
     assert_equal(*both(program, case.activations))

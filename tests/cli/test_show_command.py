@@ -9,7 +9,13 @@ import pytest
 from command import SMALL, refused, tlm
 
 
-@pytest.mark.parametrize("name", ["resnet18_3of9", "photograph_conv1", "standard_3x3_64", "model2_3of9"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18_conv3_2_3of9", "photograph_conv1", "standard_3x3_64", "model2_3of9"),
+        pytest.param("resnet18_3of9", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_shown_is_the_same_scenario(name: str, tmp_path: Path) -> None:
     shown = tlm("show", name, cwd=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")

@@ -247,6 +247,7 @@ def test_the_full_simulation_gives_what_eval_gives(name: str, fidelity: str) -> 
         assert np.array_equal(tlm.simulate(program, activations, fidelity=fidelity).outputs, scores)
 
 
+@pytest.mark.slow
 def test_the_table_of_the_training_page_is_current() -> None:
     done = subprocess.run([sys.executable, "docs/tools/make_training_table.py", "--check"], cwd=REPOSITORY, check=False)
     assert done.returncode == 0, "run: python docs/tools/make_training_table.py"

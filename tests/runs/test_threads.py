@@ -72,7 +72,7 @@ def test_threads_share_a_program(network: tlm.Network, fidelity: str) -> None:
     inputs = np.random.default_rng(2).integers(0, 16, (4, 6, 4, 6))
     program = tlm.compile(small, tlm.ChipConfig(amem_words=64))
     alone = [tlm.simulate(program, one, fidelity=fidelity) for one in inputs]
-    found = in_threads(lambda index: tlm.simulate(program, inputs[index % 4], fidelity=fidelity), 12)
+    found = in_threads(lambda index: tlm.simulate(program, inputs[index % 4], fidelity=fidelity), 6)
     for index, result in enumerate(found):
         expected = tlm.reference.run(small, inputs[index % 4])
         assert result.cycles == alone[index % 4].cycles

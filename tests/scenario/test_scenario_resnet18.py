@@ -83,10 +83,15 @@ def test_patterns_from_a_file() -> None:
     assert len(job.settings["network"]["patterns_sha256"]) == 64
 
 
-WHOLE_NETWORKS = [path for path in SCENARIOS.glob("resnet18_*.toml") if "conv" not in path.stem]
+WHOLE_NETWORKS = [path for path in sorted(SCENARIOS.glob("resnet18_*.toml")) if "conv" not in path.stem]
+BETWEEN = [f"resnet18_{taps}of9" for taps in range(2, 9)]
 
 
-@pytest.mark.parametrize("path", sorted(WHOLE_NETWORKS), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=[pytest.mark.slow] * (path.stem in BETWEEN)) for path in WHOLE_NETWORKS],
+    ids=lambda path: path.stem,
+)
 def test_each_scenario_builds_what_its_name_says(path: Path) -> None:
     job = load_scenario(path).build()
     assert job.network.input_shape == (3, 224, 224)

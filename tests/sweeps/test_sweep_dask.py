@@ -187,6 +187,7 @@ def listening_addresses(root: int) -> set[str]:
     return {line[1].partition(":")[0] for line in lines if line[3] == "0A" and f"socket:[{line[9]}]" in sockets}
 
 
+@pytest.mark.slow
 def test_a_local_cluster_listens_on_loopback_alone() -> None:
     with workers(1, "local") as ready:
         ready.make_executor().submit(os.getpid).result()

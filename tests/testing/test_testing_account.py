@@ -34,7 +34,7 @@ def run_of(tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig) -> Run:
         raise
 
 
-@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(24, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=networks(), chip=chips())
 def test_stalls_told_apart_cycle_by_cycle_are_the_account(
     tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig
@@ -81,7 +81,7 @@ def test_a_layer_in_bands_has_its_own_stalls_alone(tlm_simulate: Simulate) -> No
             assert int(layer.no_stall(cause).explanation.split()[0].replace(",", "")) <= cycles
 
 
-@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(24, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=networks(), chip=chips())
 def test_refused_and_moved_is_what_the_result_counts(
     tlm_simulate: Simulate, case: NetworkCase, chip: ChipConfig

@@ -297,6 +297,7 @@ def test_workers_add_up(project: Project) -> None:
     assert re.search(r"^tlm: 15,456 cycles simulated in 6 runs, \d+\.\d M cycles/s$", printed, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_worker_explains_itself(project: Project) -> None:
     project.write(body("assert small.layer('c1').takes(cycles=24)"))
     printed = project.run("-n1").stdout.str()

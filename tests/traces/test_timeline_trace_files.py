@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -29,13 +30,12 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 def test_two_runs_give_the_same_bytes(run: Run, tmp_path: Path) -> None:
     contents = []
-    for name in ("another name.json", "one.json.gz", "two.json.gz"):
+    for name in ("another name.json", "one.json.gz"):
         path = tmp_path / name
         tlm.simulate(run.program, run.activations, fidelity=run.fidelity, trace=tlm.TraceOptions(timeline=str(path)))
         contents.append(path.read_bytes())
         assert Trace(path).events == run.trace.events
-    assert contents[0] == run.path.read_bytes()
-    assert contents[1] == contents[2]
+    assert contents[0] == run.path.read_bytes() == gzip.decompress(contents[1])
     assert contents[1][:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # neither a name nor a date
     assert str(tmp_path).encode() not in contents[0]
 

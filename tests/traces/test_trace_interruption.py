@@ -92,6 +92,7 @@ def test_a_run_that_is_ended_leaves_its_waveform(
     assert re.fullmatch(r"#\d+", (tmp_path / "w.vcd").read_text().splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_ended_keeps_its_points(small: Path, tmp_path: Path) -> None:
     process = start(
         "sweep", small, "--over", "input.seed=0..999", "--processes", 1, "--export", "t.csv", "-o", "out", cwd=tmp_path

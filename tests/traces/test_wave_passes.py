@@ -336,6 +336,6 @@ def test_any_network(case: NetworkCase, chip: tlm.ChipConfig, share: float, tmp_
 
 @pytest.mark.slow
 @given(case=deep_networks(max_side=16), chip=chips(**MEMORIES), share=SHARES)
-@settings(max_examples=80, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 def test_any_network_at_length(case: NetworkCase, chip: tlm.ChipConfig, share: float, tmp_path_factory: Any) -> None:
     check_both_levels(case, chip, share, tmp_path_factory.mktemp("any"))

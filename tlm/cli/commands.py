@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -342,8 +343,14 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
 
 
-def parser(completers: Mapping[str, Callable[..., list[str]]] | None = None) -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``command`` of what it parses is None without a command.
+@cache
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; ``command`` of what it parses is None without a command."""
+    return make_parser({})
+
+
+def make_parser(completers: Mapping[str, Callable[..., list[str]]]) -> argparse.ArgumentParser:
+    """The same, made anew.
 
     Args:
         completers: by an argument's key, for argcomplete.
@@ -362,7 +369,7 @@ def parser(completers: Mapping[str, Callable[..., list[str]]] | None = None) -> 
         traces = own.add_argument_group("traces (docs/waveforms.md)") if name == "run" else own
         for argument in command.arguments:
             action = (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
-            if completers and argument.key in completers:
+            if argument.key in completers:
                 action.completer = completers[argument.key]  # type: ignore[attr-defined]  # argcomplete's way
     return top
 

@@ -39,7 +39,7 @@ def sample(axes: Sequence[Axis], count: int, method: str, seed: int) -> list[Val
     """So many draws, the same for the same seed.
 
     Raises:
-        InputError: fewer than 1, too many, a negative seed, an unknown method, or scipy is missing.
+        InputError: fewer than 1, too many, a negative seed, or an unknown method.
     """
     if not 1 <= count <= MAX_POINTS:
         raise InputError(f"--sample: {shown(count)} is not allowed; give 1..{MAX_POINTS}")
@@ -53,11 +53,8 @@ def sample(axes: Sequence[Axis], count: int, method: str, seed: int) -> list[Val
     if method == "random":
         shares = random.random((count, len(axes)))
     else:
-        try:
-            from scipy.stats.qmc import LatinHypercube
-        except ImportError:
-            raise InputError(
-                "--method lhs: scipy is not installed: pip install 'cartesian-tlm[explore]', or take --method random"
-            ) from None
-        shares = LatinHypercube(len(axes), rng=random).random(count)
+        random = random.spawn(1)[0]  # as scipy's LatinHypercube does, so the draws are the same
+        within = random.random((count, len(axes)))
+        strips = [random.permutation(count) + 1 for _ in axes]
+        shares = (np.stack(strips, axis=1) - within) / count
     return [tuple(axis.at(float(share)) for axis, share in zip(axes, row, strict=True)) for row in shares]

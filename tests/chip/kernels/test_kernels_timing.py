@@ -173,7 +173,7 @@ def test_every_pass_equals_the_oracle(layer: Layer) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=500, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(layers())
 def test_every_pass_of_many_layers_equals_the_oracle(layer: Layer) -> None:
     check_passes(layer)
