@@ -26,7 +26,7 @@ from tlm.observe.watched import Watched
 from tlm.results.capture import TensorCapture
 from tlm.results.result import Result
 from tlm.results.result_builder import ResultBuilder
-from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.tracing import traced
 
 Observer: TypeAlias = Callable[[Watched], None]
@@ -56,9 +56,10 @@ def simulate(
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
             drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
-            "cycle", which is the default then. "rtl": the engine is a circuit compiled by Verilator, with the same
-            values and cycles (docs/rtl.md). A run with faults that asks for "pass" is made at "cycle", unless all of
-            them change data off-chip before it begins; the result names the model that ran.
+            "cycle", which is the default then, and one of the circuit's signals "rtl". "rtl": the engine is a circuit
+            compiled by Verilator, with the same values and cycles (docs/rtl.md). A run with faults that asks for "pass"
+            is made at "cycle", unless all of them change data off-chip before it begins; the result names the model
+            that ran.
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
@@ -79,7 +80,8 @@ def simulate(
     values = program.check_activations(activations)
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
-    system = System(config, model)
+    shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
+    system = System(config, model, traced=shows_circuit)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     table = energy or EnergyConfig()
@@ -96,14 +98,15 @@ def simulate(
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
-    needs_cycles = trace is not None and trace.needs_every_cycle()
-    if name is None:
-        return Fidelity.CYCLE if needs_cycles else Fidelity.PASS
-    if not isinstance(name, str) or name not in FIDELITIES:
+    if name is not None and (not isinstance(name, str) or name not in FIDELITIES):
         raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}{renamed(name)}")
-    if needs_cycles and name != Fidelity.CYCLE.value:
+    asked = None if name is None else Fidelity(name)
+    level = WaveLevel.PASS if trace is None or trace.wave is None else trace.wave_level(asked)
+    needed = level.fidelity
+    if asked is not None and needed not in (None, asked):
+        what = "every cycle" if needed is Fidelity.CYCLE else "the circuit's signals"
         raise InputError(
-            f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "
-            "use 'cycle', leave fidelity out, or take level 'pass'"
+            f"trace: a waveform of level {level.value!r} shows {what}, but fidelity is {name!r}; "
+            f"use {level.value!r}, leave fidelity out, or take level 'pass'"
         )
-    return Fidelity(name)
+    return asked or needed or Fidelity.PASS

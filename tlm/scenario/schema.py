@@ -38,9 +38,10 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     wave: str | None = None
     """Waveform to write, .vcd or .fst; a layout for GTKWave is written beside it."""
-    level: Literal["pass", "cycle"] | None = None
-    """What the waveform shows: "pass" (cheap), or "cycle" (everything, in fidelity "cycle"); by default "pass", but
-    "cycle" with a window or in fidelity "cycle"."""
+    level: Literal["pass", "cycle", "rtl"] | None = None
+    """What the waveform shows: "pass" (cheap), "cycle" (everything, in fidelity "cycle") or "rtl" (the circuit's
+    signals, in fidelity "rtl"); by default "pass", but "cycle" with a window or in
+    fidelity "cycle", and "rtl" with a window in fidelity "rtl"."""
     window: str | None = None
     """Which cycles a waveform of every cycle shows: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B."""
     limit_mb: Annotated[int, Meta(ge=1)] = 256
