@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,13 +82,13 @@ def check(network: tlm.Network, chip: ChipConfig, count: int, fidelity: str = "p
 
 
 @given(case=networks(), count=st.integers(2, 4))
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 def test_generated_networks(case: NetworkCase, count: int) -> None:
     check(case.network, CHIP, count)
 
 
 @given(case=deep_networks(max_side=7), count=st.integers(2, 4))
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=2, deadline=None, derandomize=True)
 def test_small_memories(case: NetworkCase, count: int) -> None:
     """Bands, parts, spilled tensors; a batch needs no more AMem than an image."""
     check(case.network, smallest_program(case.network, CHIP).config, count)
@@ -95,7 +96,8 @@ def test_small_memories(case: NetworkCase, count: int) -> None:
 
 @pytest.mark.parametrize("fidelity", ["cycle", pytest.param("rtl", marks=pytest.mark.slow)])
 def test_fidelities_agree(fidelity: str) -> None:
-    wanted, found = check(NETWORK, CHIP, 3), check(NETWORK, CHIP, 3, fidelity)
+    chip = replace(CHIP, amem_words=1024, wmem_words=512, imem_words=512)  # whose circuit other tests build, too
+    wanted, found = check(NETWORK, chip, 3), check(NETWORK, chip, 3, fidelity)
     assert result_json(found).replace(f'"{fidelity}"', '"pass"', 1) == result_json(wanted)
 
 
