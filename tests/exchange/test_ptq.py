@@ -113,16 +113,17 @@ def test_equalisation_changes_no_value_of_the_float_network(whole: tuple[Path, I
 
 
 def test_a_clip_before_equalised_channels_is_the_range_of_4_bits(tmp_path: Path) -> None:
-    """ReLU6 with one channel beyond 6 and one far below: both come out as the clip says."""
+    """ReLU6: no level stands for more than 6 in any channel, however its range is shared out."""
     g = Floats((1, 1, 1, 1))
-    cut = g.node("Clip", g.node("Conv", "x", np.array([9.0, 0.1], np.float32).reshape(2, 1, 1, 1)), f32(0), f32(6))
-    deep = g.node("Conv", cut, np.array([1.0, 60.0], np.float32).reshape(2, 1, 1, 1), group=2)
-    path = g.save(tmp_path / "g.onnx", deep)
-    images = np.linspace(0, 1, 16, dtype=np.float32).reshape(16, 1, 1, 1)
-    done = PostTraining(images, percentile=100.0, correct=False)
-    imported = read_onnx(path, done)
-    ours = np.array([golden.run(imported.network, one)["conv2"].reshape(-1) for one in levels(imported, images)])
-    assert np.abs(ours * imported.output.scale - done.scores.reshape(16, 2)).max() < 0.5
+    cut = g.node("Clip", g.node("Conv", "x", np.full((2, 1, 1, 1), 9, np.float32)), f32(0), f32(6))
+    model = g.model(g.node("Conv", cut, np.array([60.0, 2.0], np.float32).reshape(1, 2, 1, 1)))
+    make_plain(model, 1)
+    places = Places(model)
+    samples, means, _ = ptq._float_run(model, places, [np.full((1, 1, 1, 1), x, np.float32) for x in (0.1, 1.0)], [])
+    ptq._equalise(places, samples, means)
+    (scaled,) = (array.reshape(-1) for array in places.arrays.values() if array.shape == (2, 1, 1, 1))
+    assert samples["clip1"].values.max() * (9 / scaled).max() == pytest.approx(6)
+    assert [node.op_type for node in places.nodes] == ["Conv", "Relu", "Conv"]
 
 
 def f32(value: float) -> Any:
