@@ -49,16 +49,18 @@ def first_shown(cycle: int, cycles: float, lead: float, round_to: int, end_cycle
 
 
 def marks(watched: Watched, first_cycle: int = 0) -> list[tuple[int, str]]:
-    """Where parts of layers begin, from a cycle on; if there are more than markers, where layers begin. With names."""
+    """Cycle and name of the parts of layers from a cycle on; if there are more than markers, of layers or images."""
+    program = watched.program
     parts = [part for part in watched.recorder.parts.values() if part.passes and part.first_cycle >= first_cycle]
-    names = {part.tag: watched.program.part_name(part.tag) for part in parts}
+    names = [program.part_name(part.tag) for part in parts]
     if len(parts) > len(string.ascii_lowercase):
-        layers: dict[int, PartRecord] = {}
+        first: dict[str, PartRecord] = {}
         for part in parts:
-            layers.setdefault(watched.program.parts[part.tag].layer_index, part)
-        parts = list(layers.values())
-        names = {part.tag: watched.program.network.layers[index].name for index, part in layers.items()}
-    return [(part.first_cycle, names[part.tag]) for part in parts[: len(string.ascii_lowercase)]]
+            layer = program.network.layers[program.parts[part.tag].layer_index].name
+            first.setdefault(f"image {program.runs[part.tag][0]}" if program.batch > 1 else layer, part)
+        parts, names = list(first.values()), list(first)
+    cycles = (part.first_cycle for part in parts)
+    return list(zip(cycles, names, strict=True))[: len(string.ascii_lowercase)]
 
 
 def save_file_text(dump: str, labels: str, signals: Sequence[Signal], view: View, clock_khz: int) -> str:
