@@ -61,6 +61,9 @@ def test_the_page_of_a_run(made: Path) -> None:
 def test_the_page_of_a_sweep(made: Path) -> None:
     with report_pages.opened(made / "sweep" / "report.html") as report:
         report.check("pareto", "effect0", "effect1", "effect2")
+        lines = report.evaluate("document.getElementById('effect0').data.map((line) => [line.mode, line.x.length])")
+        assert len(lines) > 1, "a line for each value of another parameter"
+        assert {mode for mode, _ in lines} == {"lines+markers"}
         assert report.texts("#count") == [f"24 of 24 points, {len(report.texts('#front tbody tr'))} on the front"]
         rows = report.evaluate("data.rows")
         done = [row for row in rows if row["status"] == "ok"]

@@ -33,6 +33,7 @@ class Layout:
     start_ps: int
     ps_per_pixel: float
     markers_ps: tuple[int, ...]
+    marker_names: tuple[str, ...]
     lines: tuple[Line, ...]
     label_files: frozenset[str]
 
@@ -63,6 +64,7 @@ def read_layout(path: Path) -> Layout:
         start_ps=int(start[1]),
         ps_per_pixel=2 ** -float(zoom[1]) / PIXELS_PER_ZOOM_FRAME,
         markers_ps=tuple(int(marker) for marker in zoom[2].split() if marker != "-1"),
+        marker_names=tuple(re.findall(r"^\[markername\] [A-Z](.*)$", text, re.MULTILINE)),
         lines=tuple(lines),
         label_files=frozenset(re.findall(r"^\^\d+ (.*)$", text, re.MULTILINE)),
     )

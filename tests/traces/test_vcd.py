@@ -371,4 +371,5 @@ def test_every_name_of_the_layout_is_in_the_dump_and_the_view_in_its_time(
     assert set(names) <= declared(path)
     assert len(set(names)) == len(names)
     first = start_ps(min(c for c, v in waves.changes("clock.cycle") if c or window is None), CHIP.clock_khz)
+    assert window is None or layout.start_ps == first
     assert first <= layout.start_ps < start_ps(waves.last_cycle, CHIP.clock_khz)

@@ -15,6 +15,8 @@ from layouts import read_layout
 from waves import CHIP, Waves, small_network
 
 import tlm
+from tlm.chip.contract import PORTS
+from tlm.chip.format.driver import SramName
 from tlm.traces.waves.signal_kinds import start_ps
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")]
@@ -63,10 +65,13 @@ def test_a_waveform_of_every_cycle(tmp_path: Path, display: str, window: str | N
     result = tlm.simulate(network, activations, CHIP, trace=trace)
     at = result.passes["res"][3].first_cycle + 2
     waves = Waves(dump)
-    seen = values_at(at, dump, display, ("trace", "aligner", "engine.sequencer.pass", "write_back"))
+    seen = values_at(at, dump, display, ("trace", "bank 0", "engine.sequencer.pass", "bank 1"))
     check(dump, seen)
-    banks = [f"{waves.each_cycle(f'engine.amem.{port}')[at]:X}" for port in ("aligner", "write_back")]
-    assert seen.values == ("recording", banks[0], "3", banks[1])
+    owners = [
+        next((port for port in PORTS[SramName.AMEM] if waves.each_cycle(f"engine.amem.{port}")[at] >> bank & 1), "-")
+        for bank in (0, 1)
+    ]
+    assert seen.values == ("recording", owners[0], "3", owners[1])
     declared = {name.split("[")[0] for name in seen.signals}
     assert declared == waves.names
 

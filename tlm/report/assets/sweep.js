@@ -96,17 +96,30 @@ function drawPareto(rows, found, x, y, colour) {
   } });
 }
 
-function drawEffect(index, { name }, rows, y) {
+const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+
+function drawEffect(index, { name }, rows, y, colour) {
   const values = valuesOf(name), few = values.length <= FEW, numeric = isNumeric(name);
   const ends = rows.map((r) => r[y]), low = -largest(ends.map((v) => -v), 0), high = largest(ends, 0), air = 0.05 * (high - low);
   const layout = { height: 300, margin: { t: 30, r: 10, l: 70 }, showlegend: false,
-    xaxis: { title: { text: byName[name].title }, type: few || !numeric ? "category" : undefined },
+    xaxis: { title: { text: byName[name].title }, type: few || !numeric ? "category" : undefined,
+      ...(few ? { categoryorder: "array", categoryarray: values.map(plain) } : {}) },
     yaxis: { title: { text: axisTitle(y) }, tickformat: ",", range: high > low ? [low && low - air, high && high + air] : undefined } };
-  const traces = few ? values.map((value) => ({
-    type: "box", name: plain(value), y: rows.filter((r) => JSON.stringify(r[name]) === JSON.stringify(value)).map((r) => r[y]),
-    boxpoints: "all", jitter: 0.4, pointpos: 0, marker: { size: 4, color: PALETTE[0] }, line: { color: PALETTE[0], width: 1 },
-    fillcolor: "rgba(0,114,178,0.15)",
-  })) : [{ type: "scatter", mode: "markers", y: rows.map((r) => r[y]),
+  // A line for each value of another parameter: lines that are not parallel are an interaction.
+  const others = parameters.map((p) => p.name).filter((p) => p !== name && valuesOf(p).length > 1 && valuesOf(p).length <= PALETTE.length);
+  const other = others.includes(colour) ? colour : others[0];
+  const lines = (other ? valuesOf(other) : [undefined]).map((value, at) => ({ value, at,
+    members: rows.filter((r) => !other || same(r[other], value)) })).filter(({ members }) => members.length);
+  layout.showlegend = few && other !== undefined;
+  layout.legend = { title: { text: other && byName[other].title } };
+  const traces = few ? lines.map(({ value, at, members }) => {
+    const found = values.map((x) => members.filter((r) => same(r[name], x)).map((r) => r[y])).map((ys, i) => ({ x: values[i], ys }))
+      .filter(({ ys }) => ys.length).map(({ x, ys }) => ({ x: plain(x), mean: ys.reduce((sum, v) => sum + v, 0) / ys.length,
+        most: largest(ys, -Infinity), least: -largest(ys.map((v) => -v), -Infinity) }));
+    return { type: "scatter", mode: "lines+markers", name: plain(value), x: found.map((f) => f.x), y: found.map((f) => f.mean),
+      error_y: { type: "data", symmetric: false, thickness: 1, array: found.map((f) => f.most - f.mean), arrayminus: found.map((f) => f.mean - f.least) },
+      marker: { size: 7, symbol: at % 8, color: PALETTE[at] }, line: { width: 1, color: PALETTE[at] } };
+  }) : [{ type: "scatter", mode: "markers", y: rows.map((r) => r[y]),
     x: rows.map((r) => (numeric ? r[name] : plain(r[name]))), text: rows.map(hover), hovertemplate: "%{text}<extra></extra>", marker: { size: 5, color: PALETTE[0] } }];
   draw(`effect${index}`, { data: traces, layout });
 }
@@ -119,7 +132,7 @@ function update() {
   element("count").textContent = `${whole.format(shown.length)} of ${whole.format(data.rows.length)} points, `
     + `${found.length} on the front`;
   drawPareto(rows, found, x, y, colour);
-  parameters.forEach((parameter, index) => drawEffect(index, parameter, rows, y));
+  parameters.forEach((parameter, index) => drawEffect(index, parameter, rows, y, colour));
   const chosen = [...parameters, byName[x], byName[y]];
   fill("front", [byName.point, ...new Set(chosen)], found);
   fill("points", data.columns.filter((c) => c.name !== "outputs_sha256"), shown, new Set(found));

@@ -258,7 +258,7 @@ def _channel(dump: Dump, watched: Watched, unit: Unit) -> Iterator[Signal]:
 
 
 def _sram(dump: Dump, watched: Watched, sram: SramName, probes: Probes) -> Iterator[Signal]:
-    """For each port the banks that it has in a cycle (bit = bank), and those where it was refused and waits."""
+    """The port that has a bank in a cycle; for each port its banks (bit = bank), and those that it waits for."""
     scope, banks = f"engine.{sram.name.lower()}", sram_banks(sram, watched.system.config)
     group = Group.AMEM if sram is SramName.AMEM else _MORE
     present: dict[Port, tuple[int, int]] = {}
@@ -275,6 +275,8 @@ def _sram(dump: Dump, watched: Watched, sram: SramName, probes: Probes) -> Itera
         present[port] = cycle, 1 << bank | (before if last_cycle == cycle else 0)
         served_words += 1
         dump.pulse(f"{scope}.{port}", present[port][1])
+        dump.set(f"{scope}.bank_{bank}", str(port))
+        dump.set_at(cycle + 1, f"{scope}.bank_{bank}", "-")
         dump.set(f"{scope}.word", address)
         dump.set(f"{scope}.accesses", served_words)
         # what a block's access says of the block
@@ -288,8 +290,10 @@ def _sram(dump: Dump, watched: Watched, sram: SramName, probes: Probes) -> Itera
 
     yield Signal(f"{scope}.word", _NUMBER)
     yield Signal(f"{scope}.accesses", _NUMBER)
+    for bank in range(banks):
+        yield Signal(f"{scope}.bank_{bank}", Kind.TEXT, group, f"bank {bank}", Colour.NAME, init="-")
     for port in PORTS[sram]:
-        yield Signal(f"{scope}.{port}", _BITS, group, port, _MOVE, width=banks)
+        yield Signal(f"{scope}.{port}", _BITS, _MORE, port, _MOVE, width=banks)
         yield Signal(f"{scope}.{port}_wait", _BITS, group, f"{port} refused", _STALL, width=banks)
     _see(probes, f"{scope}.last_access", see)
 

@@ -17,7 +17,7 @@ from tlm.traces.waves.cycle_averages import Averages
 from tlm.traces.waves.cycle_causes import CauseWatcher
 from tlm.traces.waves.cycle_signals import watch
 from tlm.traces.waves.dump import RULER_CYCLES, Dump
-from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
+from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marks
 from tlm.traces.waves.wave_file import WaveFile
 from tlm.traces.waves.window_gate import WindowGate
 
@@ -56,7 +56,7 @@ def cycle_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractC
 
     def finish(error: BaseException | None) -> None:
         dump.close()
-        file.finish(_view(watched, dump, options.moment_cycle))
+        file.finish(_view(watched, dump, options))
         if isinstance(error, OSError):  # nothing in a run but this file touches the system
             raise error
         warn_of_missing(watched, path, options, dump.cut_cycle, empty=not dump.recorded_cycles)
@@ -78,9 +78,12 @@ def warn_of_missing(watched: Watched, path: Path, options: TraceOptions, cut_cyc
         warnings.warn(f"trace: {path.name} {missing}", TraceWarning, stacklevel=3)
 
 
-def _view(watched: Watched, dump: Dump, moment_cycle: int | None) -> View:
-    """Around the moment that was asked for, or the end of a pass, if possible of one that waits."""
+def _view(watched: Watched, dump: Dump, options: TraceOptions) -> View:
+    """Around the moment that was asked for, else from the beginning of a window, else at a pass that waits."""
+    moment_cycle = options.moment_cycle
     first, last = dump.first_recorded_cycle, dump.last_recorded_cycle
+    if moment_cycle is None and options.window is not None:
+        return View(first, WAVES_PIXELS / _CYCLE_PIXELS, marks(watched, first), first)
     moment = moment_cycle
     if moment is None:
         passes = [one for part in watched.recorder.parts.values() for one in part.passes]
@@ -90,4 +93,4 @@ def _view(watched: Watched, dump: Dump, moment_cycle: int | None) -> View:
         moment = next((one.last_fetch_cycle for one in (*waiting, *ends)), first)
     cycles = WAVES_PIXELS / _CYCLE_PIXELS
     shown = max(first, first_shown(moment, cycles, _LEAD, RULER_CYCLES, last + 1))
-    return View(shown, cycles, marked_cycles(watched, first), moment_cycle)
+    return View(shown, cycles, marks(watched, first), moment_cycle)

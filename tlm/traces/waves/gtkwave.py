@@ -16,9 +16,9 @@ from tlm.traces.waves.signal_kinds import Group, Kind, Signal, start_ps
 
 WINDOW = (1400, 900)
 """Size of the window in pixels."""
-NAMES_PIXELS = 190
-"""Width of the column of names."""
-WAVES_PIXELS = 1130
+NAMES_PIXELS = 300
+"""Width of the columns of names and values."""
+WAVES_PIXELS = 1020
 """Width of what is left for waves, at least."""
 _ZOOM_PIXELS = 200
 """The zoom factor z of a save file means 2^-z units of time for so many pixels."""
@@ -34,8 +34,8 @@ class View:
     first_cycle: int
     cycles: float
     """As many as fill the width of the window."""
-    marked_cycles: Sequence[int] = ()
-    """Markers A, B, ..; the first 26 are used."""
+    marks: Sequence[tuple[int, str]] = ()
+    """(Cycle, name) of the markers A, B, ..; the first 26 are used."""
     cursor_cycle: int | None = None
 
 
@@ -48,16 +48,19 @@ def first_shown(cycle: int, cycles: float, lead: float, round_to: int, end_cycle
     return first - first % round_to
 
 
-def marked_cycles(watched: Watched, first_cycle: int = 0) -> list[int]:
-    """Where parts of layers begin, from a cycle on; if there are more than markers, where layers or images begin."""
+def marks(watched: Watched, first_cycle: int = 0) -> list[tuple[int, str]]:
+    """Cycle and name of the parts of layers from a cycle on; if there are more than markers, of layers or images."""
+    program = watched.program
     parts = [part for part in watched.recorder.parts.values() if part.passes and part.first_cycle >= first_cycle]
+    names = [program.part_name(part.tag) for part in parts]
     if len(parts) > len(string.ascii_lowercase):
-        program, first = watched.program, dict[int, PartRecord]()
+        first: dict[str, PartRecord] = {}
         for part in parts:
-            image, layer = program.runs[part.tag][0], program.parts[part.tag].layer_index
-            first.setdefault(image if program.batch > 1 else layer, part)
-        parts = list(first.values())
-    return [part.first_cycle for part in parts[: len(string.ascii_lowercase)]]
+            layer = program.network.layers[program.parts[part.tag].layer_index].name
+            first.setdefault(f"image {program.runs[part.tag][0]}" if program.batch > 1 else layer, part)
+        parts, names = list(first.values()), list(first)
+    cycles = (part.first_cycle for part in parts)
+    return list(zip(cycles, names, strict=True))[: len(string.ascii_lowercase)]
 
 
 def save_file_text(dump: str, labels: str, signals: Sequence[Signal], view: View, clock_khz: int) -> str:
@@ -74,10 +77,13 @@ def save_file_text(dump: str, labels: str, signals: Sequence[Signal], view: View
     save = GTKWSave(text)
     save.dumpfile(dump, abspath=False)
     save.timestart(start_ps(view.first_cycle, clock_khz))
-    markers = zip(string.ascii_lowercase, (start_ps(cycle, clock_khz) for cycle in view.marked_cycles), strict=False)
+    begins = (start_ps(cycle, clock_khz) for cycle, _ in view.marks)
+    markers = dict(zip(string.ascii_lowercase, begins, strict=False))
     cursor = -1 if view.cursor_cycle is None else start_ps(view.cursor_cycle, clock_khz)
     ps_per_pixel = start_ps(1, clock_khz) * view.cycles / WAVES_PIXELS
-    save.zoom_markers(-math.log2(ps_per_pixel * _ZOOM_PIXELS), cursor, **dict(markers))
+    save.zoom_markers(-math.log2(ps_per_pixel * _ZOOM_PIXELS), cursor, **markers)
+    for letter, (_, name) in zip(string.ascii_uppercase, view.marks, strict=False):
+        text.write(f"[markername] {letter}{name}\n")
     save.size(*WINDOW)
     save.signals_width(NAMES_PIXELS)
     save.sst_expanded(False)

@@ -51,7 +51,7 @@ def _engine() -> Iterator[Signal]:
     more, engine, number = Group.MORE, Group.ENGINE, Kind.NUMBER
     yield Signal("engine.running", Kind.BITS, more, colour=Colour.CONTROL)
     yield state("engine.activity", Group.TIME, "array", "host")
-    yield state("engine.cause", Group.FINER, "cause", "host")
+    yield state("engine.cause", Group.TIME, "cause", "host")
     yield Signal("engine.sequencer.layer", Kind.TEXT, Group.TIME, colour=Colour.NAME, init="-")
     yield state("engine.sequencer.state", Group.FINER, "sequencer", "idle")
     yield Signal("engine.sequencer.pass", number, engine, colour=Colour.CONTROL, init=None)

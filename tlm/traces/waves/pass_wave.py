@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tlm.observe.watched import Watched
 from tlm.traces.trace_options import TraceOptions, WaveLevel
-from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cycles
+from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marks
 from tlm.traces.waves.pass_changes import pass_changes
 from tlm.traces.waves.pass_signals import pass_signals
 from tlm.traces.waves.signal_kinds import Value, start_ps
@@ -22,7 +22,9 @@ from tlm.traces.waves.wave_file import WaveFile
 _SHOWN_PASSES = 9
 """So many passes fill the first view."""
 _LEAD = 0.3
-"""Where in the first view what it is about begins."""
+"""Where in the first view the moment that was asked for is."""
+_MARGIN = 0.15
+"""Share of the first view that is left on both sides of the longest wait."""
 _RULER_PIXELS = 90
 
 
@@ -32,7 +34,7 @@ def pass_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractCo
     Args:
         watched: the run.
         path: .vcd or .fst; an older file is replaced.
-        options: where the waveform opens; by default at the end of the longest wait between two parts.
+        options: where the waveform opens; by default at the longest wait between two parts.
 
     Raises:
         InputError: the file cannot be written there; on leaving, if the disk did not take it all.
@@ -58,20 +60,23 @@ def _write(watched: Watched, file: WaveFile, moment_cycle: int | None) -> None:
 
 
 def _view(watched: Watched, moment_cycle: int | None) -> View:
-    """Around the moment that was asked for, or the end of the longest wait between two parts."""
+    """Around the moment that was asked for, or the whole of the longest wait between two parts, its end marked."""
     parts = [part for part in watched.recorder.parts.values() if part.passes]
     passes = [one for part in parts for one in part.passes]
     end_cycle, moment = watched.recorder.recorded_cycles, moment_cycle
     if not passes:  # the run has failed before
         return View(0, end_cycle, cursor_cycle=moment)
     if moment is None:
-        waits = [(after.first_cycle - part.last_seen_cycle, after) for part, after in pairwise(parts)]
-        moment = max(waits, key=itemgetter(0), default=(0, parts[0]))[1].first_cycle
+        waits = [(part.last_seen_cycle, after.first_cycle) for part, after in pairwise(parts)]
+        begin, moment = max(waits, key=lambda wait: wait[1] - wait[0], default=(0, parts[0].first_cycle))
+        cycles = float(min((moment - begin) / (1 - 2 * _MARGIN), end_cycle))
+        first_cycle = first_shown(begin, cycles, _MARGIN, _ruler_cycles(cycles), end_cycle)
+        return View(first_cycle, cycles, marks(watched), begin)
     shown = min(passes, key=lambda one: abs(one.first_cycle - moment))
     length = max(shown.handover_cycle, shown.last_fetch_cycle) + 1 - shown.first_cycle
     cycles = float(min(_SHOWN_PASSES * length, end_cycle))
     first_cycle = first_shown(moment, cycles, _LEAD, _ruler_cycles(cycles), end_cycle)
-    return View(first_cycle, cycles, marked_cycles(watched), moment_cycle)
+    return View(first_cycle, cycles, marks(watched), moment_cycle)
 
 
 def _ruler_cycles(cycles: float) -> int:

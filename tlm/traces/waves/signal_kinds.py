@@ -47,12 +47,12 @@ class Colour(enum.Enum):
     """Yellow: what is being done."""
     WORK = 4
     """Green: progress."""
-    MOVE = 5
-    """Blue: data on their way."""
+    MOVE = 2
+    """Orange: data on their way, as GTKWave's blue is too dark on black."""
     STALL = 1
     """Red: lost cycles."""
-    FIGURE = 2
-    """Orange: quantities over time."""
+    FIGURE = 0
+    """GTKWave's own: quantities over time."""
     CONTROL = 7
     """Violet: instructions and registers."""
 
