@@ -41,6 +41,7 @@ class System:
         config: the parameters of all blocks.
         fidelity: which model of engine and DMA runs.
         engine: for fidelity "cycle", another model of the engine behind the same contract.
+        traced: for fidelity "rtl", whether the circuit's signals can be written to a waveform.
     """
 
     host: Host
@@ -54,6 +55,7 @@ class System:
         config: ChipConfig,
         fidelity: Fidelity = Fidelity.CYCLE,
         engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
+        traced: bool = False,
     ) -> None:
         self.config = config
         self.fidelity = fidelity
@@ -82,7 +84,7 @@ class System:
                     self.dma = dma = PassDma("dma", simulation, config)
                     self.engine = PassEngine("engine", simulation, config, dma)
                 else:
-                    self.dma, self.engine = _rtl(simulation, config, self.memory.bytes)
+                    self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, traced)
         self._bind()
 
     def _bind(self) -> None:
@@ -121,7 +123,9 @@ class System:
         self.simulation.run(lambda: self.host.run(steps))
 
 
-def _rtl(simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8]) -> tuple[Dma, Engine]:
+def _rtl(
+    simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], traced: bool
+) -> tuple[Dma, Engine]:
     """DMA and engine of fidelity "rtl", imported late: they need optional packages.
 
     Raises:
@@ -134,4 +138,4 @@ def _rtl(simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint
     from tlm.chip.rtl.dma import Dma as RtlDma
 
     dma = RtlDma("dma", simulation, config, memory)
-    return dma, RtlEngine("engine", simulation, config, dma)
+    return dma, RtlEngine("engine", simulation, config, dma, traced)

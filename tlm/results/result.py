@@ -19,12 +19,12 @@ from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
-from tlm.network.layers import Layer, MaxPool2d
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
+from tlm.results.batch_figures import BatchFigures
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Count = Annotated[int, Meta(ge=0)]
@@ -45,7 +45,7 @@ class LayerFigures(Struct, frozen=True, kw_only=True):
     name: str
     """The layer's name in the network."""
     kind: str
-    """See :func:`layer_kind`."""
+    """See :func:`tlm.results.result_builder.layer_kind`."""
     input_shape: tuple[Count, Count, Count]
     """(C, H, W)."""
     output_shape: tuple[Count, Count, Count]
@@ -215,7 +215,8 @@ class Result:
     """
 
     tensors: Mapping[str, Tensor]
-    """Every layer's output by name: int8 (O, H', W'), int32 where the layer has accumulator output."""
+    """Every layer's output by name: int8 (O, H', W'), int32 where the layer has accumulator output; (N, O, H', W') of
+    a batch."""
     layers: Mapping[str, LayerResult]
     """By layer name."""
     cycles: int
@@ -255,6 +256,8 @@ class Result:
     """The scenario's network and input, for the record."""
     matches_reference: bool | None = None
     """Whether every output equals the golden model's; None if they were not compared."""
+    batch: BatchFigures | None = None
+    """What each image took, if it was a batch; all other figures are those of all images."""
 
     def __repr__(self) -> str:
         """One line; the attributes have the rest."""
@@ -275,6 +278,22 @@ class Result:
     def output_name(self) -> str:
         """The last layer's name."""
         return list(self.layers)[-1]
+
+    @property
+    def images(self) -> int:
+        """Of the batch; 1 without."""
+        return 1 if self.batch is None else self.batch.count
+
+    @property
+    def images_per_s(self) -> float:
+        """Over the whole run, the first loads and the last store included."""
+        return 1e6 * self.images / self.time_us
+
+    @property
+    def steady_images_per_s(self) -> float:
+        """As if every image took what those behind a batch's first do."""
+        cycles = self.cycles if self.batch is None else self.batch.steady_cycles_per_image
+        return self.chip.clock_khz * 1000 / cycles
 
     @property
     def time_us(self) -> float:
@@ -335,28 +354,6 @@ class Result:
     def outputs_sha256(self) -> str:
         """:func:`tensor_sha256` of ``outputs``."""
         return tensor_sha256(self.outputs)
-
-
-def layer_kind(layer: Layer, input_shape: tuple[int, int, int]) -> str:
-    """The field's name for a layer.
-
-    "max-pool", "average-pool" (depth-wise, all weights 1), "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise"
-    (one input and one output channel a group), "shift" (a larger kernel of which each input channel uses at most one
-    tap), "grouped", "fused-depthwise" (taps are chosen per input channel: some channel leaves out a tap for all its
-    output channels), else "standard".
-    """
-    if isinstance(layer, MaxPool2d):
-        return "max-pool"
-    if layer.kernel == (1, 1):
-        return "linear" if input_shape[1:] == (1, 1) else "pointwise"
-    if layer.groups > 1:
-        if not layer.groups == layer.in_channels == layer.out_channels:
-            return "grouped"
-        return "average-pool" if (layer.weights == 1).all() else "depthwise"
-    taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
-    if taps_of_channel.max() <= 1:
-        return "shift"
-    return "fused-depthwise" if taps_of_channel.min() < layer.kernel[0] * layer.kernel[1] else "standard"
 
 
 def tensor_sha256(tensor: npt.NDArray[Any]) -> str:

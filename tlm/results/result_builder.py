@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +11,15 @@ from msgspec.structs import replace
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
 from tlm.compiler.program import Program
-from tlm.network.layers import Conv2d, activation_range
+from tlm.network.layers import Conv2d, Layer, MaxPool2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
 from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
-from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
+from tlm.results.batch_figures import BatchFigures
+from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,18 @@ class ResultBuilder:
             compute_events=energy.compute_events,
             events=energy.events,
             timeline=timeline(self.recorder, self.program),
+            batch=self._batch(),
         )
+
+    def _batch(self) -> BatchFigures | None:
+        """What each image of a batch took."""
+        if self.program.batch == 1:
+            return None
+        causes: list[Counter[str]] = [Counter() for _ in range(self.program.batch)]
+        waits = self.recorder.waits_before()
+        for tag, (image, _) in enumerate(self.program.runs):
+            causes[image].update({**self.recorder.array_account(tag).by_cause(), **waits[tag].by_cause()})
+        return BatchFigures(tuple(map(dict, causes)))
 
     def _passes(self, index: int) -> tuple[PassRecord, ...]:
         tags = self.program.parts_of_layer[index]
@@ -83,9 +96,10 @@ class ResultBuilder:
         records = [self.recorder.parts[tag] for tag in tags]
         passes, waits = self._passes(index), self.recorder.waits_before()
         places = program.places
-        base_words = {name: place.base_word for name, place in places.items()} if len(tags) == 1 else {}
+        parts = len({program.parts[tag].part_index for tag in tags})
+        base_words = {name: place.base_word for name, place in places.items()} if parts == 1 else {}
         weight_bytes, instruction_bytes, activation_bytes = program.load_bytes_of_layer(index)
-        pixels = output.shape[1] * output.shape[2]
+        pixels = output.shape[1] * output.shape[2] * program.batch
         weights = layer.weights.size if isinstance(layer, Conv2d) else 0
         macs = sum(one.macs for one in passes)
         computed = sum(one.pixels for one in passes) // -(-output.shape[0] // config.columns)
@@ -113,7 +127,7 @@ class ResultBuilder:
             start_cycle=records[0].first_cycle,
             end_cycle=records[-1].last_write_cycle,
             predicted_compute_cycles=sum(program.predicted_cycles[tag] for tag in tags),
-            parts=len(tags),
+            parts=parts,
             bands=len({program.parts[tag].first_tile for tag in tags}),
             stays_on_chip=layer.name not in program.tensors,
             input_base_word=base_words.get(source.name),
@@ -160,3 +174,25 @@ def structural_zeros(layer: Conv2d, columns: int) -> int:
             own = layer.weights[max(first, group * outputs) : min(end, (group + 1) * outputs)]
             found += int(np.count_nonzero(own.any(axis=0))) * (end - first - len(own))
     return found
+
+
+def layer_kind(layer: Layer, input_shape: tuple[int, int, int]) -> str:
+    """The field's name for a layer.
+
+    "max-pool", "average-pool" (depth-wise, all weights 1), "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise"
+    (one input and one output channel a group), "shift" (a larger kernel of which each input channel uses at most one
+    tap), "grouped", "fused-depthwise" (taps are chosen per input channel: some channel leaves out a tap for all its
+    output channels), else "standard".
+    """
+    if isinstance(layer, MaxPool2d):
+        return "max-pool"
+    if layer.kernel == (1, 1):
+        return "linear" if input_shape[1:] == (1, 1) else "pointwise"
+    if layer.groups > 1:
+        if not layer.groups == layer.in_channels == layer.out_channels:
+            return "grouped"
+        return "average-pool" if (layer.weights == 1).all() else "depthwise"
+    taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
+    if taps_of_channel.max() <= 1:
+        return "shift"
+    return "fused-depthwise" if taps_of_channel.min() < layer.kernel[0] * layer.kernel[1] else "standard"

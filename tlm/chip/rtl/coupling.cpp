@@ -7,6 +7,8 @@
 #include "chip.h"  // generated: sizes, and lists of SRAMs, banks, events and header words
 #include "verilated.h"
 
+#include "coupling_waves.h"
+
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -18,6 +20,7 @@ extern "C" {
 struct Rtl {
     VerilatedContext context;
     Vengine top{&context};
+    Waves waves;
     std::vector<uint8_t> written[3];
     int64_t settled_cycles = 0;  // since the circuit was last active
     bool wires_set = false;
@@ -235,11 +238,12 @@ void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_cycles, int dma_busy, Rtl
         if (dma_busy) completed = rtl->advance_dma(rtl->dma, now + 1);
         if (rtl->unwritten) events = 1u << EVENT_unwritten;
         if (completed || events) break;
-        bool settled = rtl->settled_cycles > SETTLE_CYCLES;
-        if (settled && !dma_busy && !rtl->wires_set) break;
+        bool still = rtl->settled_cycles > SETTLE_CYCLES && !rtl->wires_set && !rtl->waves.shows(now);
+        if (still && !dma_busy) break;
         ++now;
-        if (settled && !rtl->wires_set) continue;  // nothing would move
+        if (still) continue;
         rtl->top.cycle = now - 1;
+        rtl->waves.show(rtl->top, now - 1);
         edge(rtl);
         events = observe(rtl, report);
         rtl->settled_cycles = rtl->top.observed___05Factive ? 0 : rtl->settled_cycles + 1;
@@ -249,4 +253,27 @@ void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_cycles, int dma_busy, Rtl
     report->completed = completed;
     report->asleep = rtl->settled_cycles > SETTLE_CYCLES && !rtl->wires_set;
 }
+
+#ifdef TRACED
+int rtl_waves_open(Rtl *rtl, const char *path, int64_t clock_khz) {
+    rtl->waves.clock_khz = clock_khz;
+    rtl->context.traceEverOn(true);
+    rtl->top.trace(&rtl->waves.dump, 99);
+    rtl->waves.dump.open(path);
+    return rtl->waves.dump.isOpen();
+}
+
+void rtl_waves_show(Rtl *rtl, int64_t first, int64_t end) {
+    rtl->waves.first = first;
+    rtl->waves.end = end;
+}
+
+int rtl_waves_close(Rtl *rtl, int64_t cycle) {
+    rtl->waves.show(rtl->top, cycle);
+    rtl->waves.dump.flush();
+    int whole = rtl->waves.dump.isOpen();  // it closes itself if the disk does not take all
+    rtl->waves.dump.close();
+    return whole;
+}
+#endif
 }

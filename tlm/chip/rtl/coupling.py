@@ -8,11 +8,10 @@ everything else in the cycle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import cffi  # type: ignore[import-untyped]
 from simpy import Event
 
 from tlm.chip.base.sram import fault_of, words_of_banks
@@ -24,8 +23,8 @@ from tlm.chip.format.isa import PAYLOAD_BITS, LayerHeader, decode_header, header
 from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, ErrorCode, UnitFaultError, UnitRegister
 from tlm.chip.passes.payloads import BulkPayload
 from tlm.chip.payloads import InterruptPayload
-from tlm.chip.rtl import build
 from tlm.chip.rtl.interface import EVENTS, OFFSET_BITS, WORDS, Answer
+from tlm.chip.rtl.library import Circuit, ClockedDma, Waves
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -42,81 +41,6 @@ _ANSWERS = {
     Answer.BURST_ERROR: Response.BURST_ERROR,
 }
 _EVENT_BIT = {name: 1 << bit for bit, name in enumerate((*EVENTS, "unwritten"))}
-
-
-class Circuit:
-    """The library's functions for one circuit.
-
-    Args:
-        config: of the chip; the library is built if it is not in the cache.
-    """
-
-    def __init__(self, config: ChipConfig) -> None:
-        self._ffi = cffi.FFI()
-        library = build.library(config)
-        self._ffi.cdef(_declarations())
-        self._lib: Any = self._ffi.dlopen(str(library))
-        self._rtl = self._ffi.gc(self._lib.rtl_new(), self._lib.rtl_delete)
-        self._word = self._ffi.new("uint64_t *")
-        self.report: Any = self._ffi.new("RtlReport *")
-
-    def register(self, write: bool, offset: int, data: int) -> tuple[Answer, int]:
-        """A register access in the present cycle: its answer, and what was read."""
-        self._word[0] = data
-        answer = Answer(self._lib.rtl_register(self._rtl, write, offset, self._word))
-        return answer, int(self._word[0])
-
-    def load(self, sram: SramName, address: int, data: bytes | bytearray | memoryview) -> bool:
-        """The load channel asks to write a word in the present cycle; whether that was granted."""
-        return bool(self._lib.rtl_load(self._rtl, sram, address, self._ffi.from_buffer(data)))
-
-    def store(self, sram: SramName, address: int, data: bytearray | memoryview) -> bool:
-        """The store channel asks to read a word in the present cycle; whether that was granted."""
-        return bool(self._lib.rtl_store(self._rtl, sram, address, self._ffi.from_buffer(data)))
-
-    def peek(self, sram: SramName, address: int, size_bytes: int) -> bytes:
-        """A word, as it is."""
-        data = self._ffi.new("uint8_t[]", size_bytes)
-        self._lib.rtl_peek(self._rtl, sram, address, data)
-        return bytes(data)
-
-    def poke(self, sram: SramName, address: int, data: bytes) -> None:
-        """Change a word."""
-        self._lib.rtl_poke(self._rtl, sram, address, data)
-
-    def written(self, sram: SramName, address: int) -> bool:
-        """Whether a word was ever written."""
-        return bool(self._lib.rtl_written(self._rtl, sram, address))
-
-    def connect(self, dma: ClockedDma, started: Callable[[], None]) -> None:
-        """Advance a DMA with the clock; ``started`` is called when it has begun a transfer."""
-        access, circuit = (int(self._ffi.cast("intptr_t", one)) for one in (self._lib.rtl_access, self._rtl))
-        advance, state = dma.connect(access, circuit, started)
-        function = self._ffi.cast("int32_t (*)(void *, int64_t)", advance)
-        self._lib.rtl_connect(self._rtl, function, self._ffi.cast("void *", state))
-
-    def advance(self, cycle: int, most_cycles: int, dma_busy: bool) -> None:
-        """Clock until something happened, or as often as given; ``report`` then says what and how far."""
-        self._lib.rtl_advance(self._rtl, cycle, most_cycles, dma_busy, self.report)
-
-
-def _declarations() -> str:
-    text = (build.HERE / "coupling.h").read_text()
-    return "\n".join(line for line in text.splitlines() if not line.startswith("//"))
-
-
-class ClockedDma(Protocol):
-    """A DMA that is advanced with the clock (:mod:`tlm.chip.rtl.dma`)."""
-
-    @property
-    def busy(self) -> bool:
-        """Whether a transfer is under way."""
-
-    def connect(self, access: int, circuit: int, started: Callable[[], None]) -> tuple[int, int]:
-        """Ask a circuit for every access."""
-
-    def completed(self, channels: int) -> None:
-        """These channels make their last accesses in this cycle."""
 
 
 class RtlSram(Module):
@@ -247,6 +171,9 @@ class Sequencer(Module):
             span = _LONGEST_SPAN if following == float("inf") else int(following) - clock.now
             if self._program_start_cycle > clock.now:
                 span = 1  # the program's first cycle has an event of its own
+            waves = self._engine.waves
+            if waves is not None:
+                span = waves.before(clock.now, span)
             circuit.advance(clock.now, span, dma is not None and dma.busy)
             report = circuit.report
             events, completed, asleep = report.events, report.completed, bool(report.asleep)
@@ -258,7 +185,8 @@ class Sequencer(Module):
             if dma is not None:
                 dma.completed(completed)
                 asleep = asleep and not dma.busy
-            self._asleep = asleep
+            # in a waveform the clock goes on as long as there is somebody whose end can be waited for
+            self._asleep = asleep and not (waves is not None and waves.shown and env.peek() < float("inf"))
 
     def _program(self) -> int:
         _, value = self._engine.circuit.register(False, EngineRegister.PROGRAM, 0)
@@ -336,12 +264,17 @@ class RtlEngine(Engine):
         parent: the system.
         config: of the chip.
         dma: whose accesses the circuit asks for; without it, they come one by one to ``ports``.
+        traced: whether the circuit's signals can be written to a waveform.
     """
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig, dma: ClockedDma | None = None) -> None:
+    def __init__(
+        self, name: str, parent: Module, config: ChipConfig, dma: ClockedDma | None = None, traced: bool = False
+    ) -> None:
         super().__init__(name, parent)
         self.dma = dma
-        self.circuit = Circuit(config)
+        self.waves: Waves | None = None
+        """Whoever writes the circuit's signals; it needs an engine that is ``traced``."""
+        self.circuit = Circuit(config, traced)
         self.srams = {sram: RtlSram(sram, self, config) for sram in SramName}
         self.sequencer = Sequencer("sequencer", self, config)
         self.wake = self.sequencer.wake
