@@ -24,9 +24,9 @@ from tlm.results.result import (
     Result,
     Traffic,
     chip_labels,
-    layer_kind,
     tensor_sha256,
 )  # fmt: skip
+from tlm.results.result_builder import layer_kind
 from tlm.results.result_json import result_json
 from tlm.scenario.json_schema import attribute_docs
 

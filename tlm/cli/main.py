@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from tlm.cli.commands import USAGE, check_names, check_values, parser
+from tlm.cli.checks import check_names, check_values
+from tlm.cli.commands import USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.interruption import stopped_by, termination_interrupts

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tlm
-from tlm.cli.commands import options_given
+from tlm.cli.checks import options_given
 from tlm.cli.progress import progress, simulation
 from tlm.cli.streams import OutputError, plain_streams
 from tlm.cli.trace_arguments import trace_messages, trace_options, traces_given

@@ -19,7 +19,6 @@ from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
-from tlm.network.layers import Layer, MaxPool2d
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
@@ -46,7 +45,7 @@ class LayerFigures(Struct, frozen=True, kw_only=True):
     name: str
     """The layer's name in the network."""
     kind: str
-    """See :func:`layer_kind`."""
+    """See :func:`tlm.results.result_builder.layer_kind`."""
     input_shape: tuple[Count, Count, Count]
     """(C, H, W)."""
     output_shape: tuple[Count, Count, Count]
@@ -251,14 +250,14 @@ class Result:
     """The same of the whole run."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
-    batch: BatchFigures | None = None
-    """What each image took, if it was a batch; all other figures are those of all images."""
     scenario: str | None = None
     """Name of what ran; None for a network from Python."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The scenario's network and input, for the record."""
     matches_reference: bool | None = None
     """Whether every output equals the golden model's; None if they were not compared."""
+    batch: BatchFigures | None = None
+    """What each image took, if it was a batch; all other figures are those of all images."""
 
     def __repr__(self) -> str:
         """One line; the attributes have the rest."""
@@ -355,28 +354,6 @@ class Result:
     def outputs_sha256(self) -> str:
         """:func:`tensor_sha256` of ``outputs``."""
         return tensor_sha256(self.outputs)
-
-
-def layer_kind(layer: Layer, input_shape: tuple[int, int, int]) -> str:
-    """The field's name for a layer.
-
-    "max-pool", "average-pool" (depth-wise, all weights 1), "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise"
-    (one input and one output channel a group), "shift" (a larger kernel of which each input channel uses at most one
-    tap), "grouped", "fused-depthwise" (taps are chosen per input channel: some channel leaves out a tap for all its
-    output channels), else "standard".
-    """
-    if isinstance(layer, MaxPool2d):
-        return "max-pool"
-    if layer.kernel == (1, 1):
-        return "linear" if input_shape[1:] == (1, 1) else "pointwise"
-    if layer.groups > 1:
-        if not layer.groups == layer.in_channels == layer.out_channels:
-            return "grouped"
-        return "average-pool" if (layer.weights == 1).all() else "depthwise"
-    taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
-    if taps_of_channel.max() <= 1:
-        return "shift"
-    return "fused-depthwise" if taps_of_channel.min() < layer.kernel[0] * layer.kernel[1] else "standard"
 
 
 def tensor_sha256(tensor: npt.NDArray[Any]) -> str:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
 from tlm.compiler.program import Program
-from tlm.network.layers import Conv2d, activation_range
+from tlm.network.layers import Conv2d, Layer, MaxPool2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
 from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_table import EnergyConfig
@@ -19,7 +19,7 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
 from tlm.results.batch_figures import BatchFigures
-from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
+from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
 @dataclass(frozen=True)
@@ -174,3 +174,25 @@ def structural_zeros(layer: Conv2d, columns: int) -> int:
             own = layer.weights[max(first, group * outputs) : min(end, (group + 1) * outputs)]
             found += int(np.count_nonzero(own.any(axis=0))) * (end - first - len(own))
     return found
+
+
+def layer_kind(layer: Layer, input_shape: tuple[int, int, int]) -> str:
+    """The field's name for a layer.
+
+    "max-pool", "average-pool" (depth-wise, all weights 1), "linear" (1x1 on 1x1 maps), "pointwise" (1x1), "depthwise"
+    (one input and one output channel a group), "shift" (a larger kernel of which each input channel uses at most one
+    tap), "grouped", "fused-depthwise" (taps are chosen per input channel: some channel leaves out a tap for all its
+    output channels), else "standard".
+    """
+    if isinstance(layer, MaxPool2d):
+        return "max-pool"
+    if layer.kernel == (1, 1):
+        return "linear" if input_shape[1:] == (1, 1) else "pointwise"
+    if layer.groups > 1:
+        if not layer.groups == layer.in_channels == layer.out_channels:
+            return "grouped"
+        return "average-pool" if (layer.weights == 1).all() else "depthwise"
+    taps_of_channel = (layer.weights != 0).any(axis=0).reshape(layer.in_channels, -1).sum(axis=1)
+    if taps_of_channel.max() <= 1:
+        return "shift"
+    return "fused-depthwise" if taps_of_channel.min() < layer.kernel[0] * layer.kernel[1] else "standard"
