@@ -5,7 +5,8 @@
 #   make install    .venv with .venv/bin/tlm        make lint       ruff, mypy
 #   make warnings   C warnings as errors            make sanitize   kernels under the sanitizers
 #   make mutations  one rule of time broken after the other: does the suite notice?
-#   make wheel      dist/*.whl                      make develop    install what the tests need
+#   make wheel      dist/*.whl, dist/*.tar.gz       make develop    install what the tests need
+#   make docs       build/site: the documentation   make arm        the kernels on an emulated 64-bit Arm
 #   make clean
 
 PYTHON ?= python3
@@ -18,13 +19,16 @@ KERNEL_TESTS := $(wildcard tests/chip/kernels/test_*.py)
 # The editable install lists the packages that there are, so a new one calls for another.
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/* tlm/*/__init__.py)
 C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+REPLAY := -std=c11 -O3 -Wall -Wextra -Werror -Ibuild/arm -Ikernels tests/support/replay.c $(wildcard kernels/*.c)
+ARM_CC := aarch64-linux-gnu-gcc
+ARM_RUN := qemu-aarch64
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 # Without bytecode files every process of a test would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install develop demo test test-slow test-all lint warnings sanitize mutations wheel clean check-tools
+.PHONY: install develop demo docs test test-slow test-all lint warnings sanitize arm mutations wheel clean check-tools
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -60,12 +64,24 @@ sanitize: $(VENV)/installed-test
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
 	  $(PYTEST) -p other_kernels -m "not slow" --hypothesis-profile=thorough $(KERNEL_TESTS)
 
+# Recorded calls of every kernel have to leave the same bytes behind on this machine and on the other.
+arm: $(VENV)/installed
+	@mkdir -p build/arm
+	$(BIN)/python tests/support/recorded_kernels.py build/arm/calls.bin build/arm/calls.h
+	$(CC) $(REPLAY) -o build/arm/here && build/arm/here build/arm/calls.bin >/dev/null
+	$(ARM_CC) $(REPLAY) -static -o build/arm/there && $(ARM_RUN) build/arm/there build/arm/calls.bin
+
 # Each mutation runs the tests up to the first failure; nothing in the checkout is changed.
 mutations: $(VENV)/installed-all
 	$(BIN)/python tests/support/mutations.py
 
+# Searching the site needs a server: python3 -m http.server -d build/site
+docs: $(VENV)/installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
+
 wheel: $(VENV)/installed
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
+	$(PIP) "build>=1,<2"
+	$(BIN)/python -m build --outdir dist .
 
 clean:
 	rm -rf $(VENV) build dist out .tlm-waves .pytest_cache .hypothesis .mypy_cache .ruff_cache
@@ -83,6 +99,10 @@ $(VENV)/installed-test: $(BUILD_INPUTS) | $(VENV)/python-ok
 $(VENV)/installed-all: $(BUILD_INPUTS) | $(VENV)/python-ok
 	$(PIP) --editable ".[test,test-all]"
 	@touch $(VENV)/installed $(VENV)/installed-test $@
+
+$(VENV)/installed-docs: $(BUILD_INPUTS) | $(VENV)/python-ok
+	$(PIP) --editable ".[plot,explore,docs]"
+	@touch $(VENV)/installed $@
 
 $(VENV)/python-ok:
 	@$(MAKE) --no-print-directory check-tools

@@ -64,6 +64,20 @@ static uint32_t engine_banks(const tlm_dma_calendar *calendar, int64_t t)
     return k >= 0 && k < calendar->cycles ? calendar->banks[k] : 0;
 }
 
+static int taken_by_calendar(const tlm_dma *d, int32_t sram, int32_t bank, int64_t t)
+{
+    int loaded = d->loaded_cycle == t && d->loaded_sram == sram && d->loaded_bank == bank;
+    return loaded || engine_banks(&d->calendars[sram], t) >> bank & 1;
+}
+
+static int taken_by_engine(const tlm_dma *d, int32_t channel, int32_t word)
+{
+    const tlm_dma_channel *c = &d->channels[channel];
+    const tlm_dma_transfer *x = &c->transfer;
+    int64_t index = (int64_t)c->word_row * x->row_words + c->word_in_row;
+    return !d->engine.access(d->engine.self, channel, x->sram, word, x->data + index * d->config.word_bytes[x->sram]);
+}
+
 /* Ask for the channel's next word in cycle t; 0: refused. */
 static int access_word(tlm_dma *d, int32_t channel, int64_t t)
 {
@@ -72,8 +86,7 @@ static int access_word(tlm_dma *d, int32_t channel, int64_t t)
     int32_t word = x->sram_word + c->word_row * x->sram_stride_words + c->word_in_row;
     int32_t sram = x->sram, bank = word & (d->config.banks[sram] - 1);
     c->last_attempt_cycle[sram] = t;
-    int taken = engine_banks(&d->calendars[sram], t) >> bank & 1;
-    if (taken || (d->loaded_cycle == t && d->loaded_sram == sram && d->loaded_bank == bank)) {
+    if (d->engine.access ? taken_by_engine(d, channel, word) : taken_by_calendar(d, sram, bank, t)) {
         c->refused++;
         c->refusals[sram][bank]++;
         return 0;
@@ -179,12 +192,26 @@ static void request(tlm_dma *d, int64_t t)
 
 static int64_t serve_cycle(const tlm_dma *d) { return d->queued ? d->free_cycle + (d->free_numerator > 0) : NEVER; }
 
+/* A beat of consecutive bytes: bursts are cut at multiples of the bus width and at the row's end. */
+static void move_beat(const tlm_dma *d, tlm_dma_channel *c, int32_t channel)
+{
+    const tlm_dma_transfer *x = &c->transfer;
+    int64_t row = c->served_bytes / row_bytes(d, x), position = c->served_bytes % row_bytes(d, x);
+    int64_t bytes = earlier(d->config.bus_bytes, row_bytes(d, x) - position);
+    uint8_t *inside = x->data + c->served_bytes;
+    uint8_t *outside = d->engine.memory + x->memory_offset_bytes + row * x->memory_stride_bytes + position;
+    if (channel == TLM_DMA_LOAD) memcpy(inside, outside, bytes);
+    else memcpy(outside, inside, bytes);
+    c->served_bytes += bytes;
+}
+
 static void serve(tlm_dma *d, int64_t t)
 {
     if (serve_cycle(d) > t) return;
     tlm_dma_burst *burst = &d->queue[d->first_queued];
     tlm_dma_channel *c = &d->channels[burst->channel];
     c->beats++;
+    if (d->engine.access) move_beat(d, c, burst->channel);
     if (burst->channel == TLM_DMA_LOAD) c->served_beats++;
     d->free_cycle += d->config.beat_cycles;
     d->free_numerator += d->config.beat_numerator;
@@ -275,6 +302,7 @@ void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer
     c->arriving_bytes = c->arriving.size_bytes;
     c->next_request_cycle = c->next_word_cycle = transfer->first_cycle;
     c->word_row = c->word_in_row = c->collected_bytes = 0;
+    c->served_bytes = 0;
 }
 
 int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle)

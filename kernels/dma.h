@@ -1,5 +1,6 @@
 /* The DMA's two channels, the interconnect's lane to the off-chip memory and that memory, advanced together cycle by
- * cycle against the engine's bank calendars (occupancy.h). Only times and counts: no byte is moved here.
+ * cycle. A model of the engine answers each SRAM access, if it is asked in its cycle (tlm_dma_engine); bytes then move,
+ * too. Otherwise the engine's bank calendars (occupancy.h) answer, and there are only times and counts.
  *
  * In a cycle t, in this order (docs/timing.md) [A]:
  *   load     handles the beats that the memory served before t and writes one complete word to its SRAM; a burst's
@@ -28,7 +29,14 @@ typedef struct tlm_dma_transfer {        /* addresses count SRAM words and off-c
     int64_t first_cycle;                 /* in which the channel begins to move */
     int64_t memory_offset_bytes, memory_stride_bytes;
     int32_t sram, sram_word, row_words, rows, sram_stride_words; /* sram: 0 AMem, 1 WMem, 2 IMem */
+    uint8_t *data;                       /* the transfer's bytes on their way, row by row; only with an engine */
 } tlm_dma_transfer;
+
+typedef struct tlm_dma_engine {          /* a model of the engine, and the off-chip memory's bytes */
+    int32_t (*access)(void *self, int32_t channel, int32_t sram, int32_t word, uint8_t *data); /* 0: refused */
+    void *self;
+    uint8_t *memory;
+} tlm_dma_engine;
 
 typedef struct tlm_dma_cursor {          /* a burst of a transfer */
     int64_t position_bytes;              /* where it begins, from the start of its row */
@@ -56,6 +64,7 @@ typedef struct tlm_dma_channel {
     int32_t arriving_bytes;              /*       its bytes not yet handled, */
     int32_t ends_burst;                  /*       and: all handled, but not every word that ends in it is written */
     int64_t served_beats;                /* load: served by the memory and not yet handled */
+    int64_t served_bytes;                /* of this transfer, by the memory */
     int32_t holds_buffer;                /* store: for next_burst */
     tlm_dma_burst sends[64];             /* store: collected bursts, a ring, oldest first */
     int32_t first_send, send_count;
@@ -72,6 +81,7 @@ typedef struct tlm_dma_calendar {        /* the engine's banks from first_cycle 
 typedef struct tlm_dma {
     tlm_dma_config config;
     int64_t now;                         /* everything in earlier cycles has happened */
+    tlm_dma_engine engine;               /* access: null without one */
     tlm_dma_channel channels[2];         /* load, store */
     tlm_dma_calendar calendars[3];
     int64_t loaded_cycle;                /* of the load's last SRAM access, */

@@ -33,12 +33,16 @@ def small(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from this checkout."""
+    """The wheel, built from the source distribution of this checkout."""
     directory = tmp_path_factory.mktemp("wheel")
+    code = f"from scikit_build_core.build import build_sdist; build_sdist({str(directory)!r})"
+    made = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False, cwd=ROOT)
+    assert made.returncode == 0, made.stderr
+    (sources,) = directory.glob("*.tar.gz")
     command = [
         *(sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps"),
         *("--no-build-isolation", "--no-index", "--wheel-dir", str(directory), "--config-settings"),
-        *(f"build-dir={directory / 'build'}", str(ROOT)),
+        *(f"build-dir={directory / 'build'}", str(sources)),
     ]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
 import io
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,20 @@ def test_python_in_the_pages_runs_and_prints_what_they_say(
         following = found[index + 1] if index + 1 < len(found) else ("", "")
         expected = following[1] if following[0] == "text" else ""
         assert printed.getvalue() == expected
+
+
+CONSOLE_PAGES = [page for page in PAGES if "console" in dict(blocks(page))]
+
+
+@pytest.mark.parametrize("page", CONSOLE_PAGES, ids=lambda page: page.name)
+def test_commands_in_the_pages_print_what_they_say(page: Path, tmp_path: Path) -> None:
+    """In ```console blocks a line "$ tlm .." is a command, what follows is what it prints; "..." is anything."""
+    for text in (text for language, text in blocks(page) if language == "console"):
+        for command, expected in re.findall(r"^\$ tlm (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
+            done = tlm(*shlex.split(command), cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            how = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            assert doctest.OutputChecker().check_output(expected, done.stdout, how), f"{command}:\n{done.stdout}"
 
 
 SCRIPTS = ("make_timing_tables.py", "make_stall_timelines.py", "make_waveforms.py", "make_testing_page.py")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -69,6 +70,27 @@ def test_an_installed_copy_runs_outside_the_checkout(wheel: Path, tmp_path: Path
     ran = run(sys.executable, "-S", "-c", code, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.split()[1].startswith(str(target))
+
+
+def pythons() -> list[str]:
+    """The oldest and the newest Python at hand that the wheel is for."""
+    found = [path for minor in range(11, 20) if (path := shutil.which(f"python3.{minor}"))]
+    working = [path for path in found if run(path, "-c", "import venv, ensurepip").returncode == 0] or [sys.executable]
+    return sorted({working[0], working[-1]})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", pythons())
+def test_the_wheel_is_installed_in_a_fresh_environment(wheel: Path, tmp_path: Path, python: str) -> None:
+    """With two of its extras."""
+    here = tmp_path / "bin"
+    assert run(python, "-m", "venv", str(tmp_path)).returncode == 0
+    pip = (str(here / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    made = run(*pip, f"{wheel}[plot,pytest]", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    for command in ("run resnet18_conv5_2_1of9 -o out", "plot out --only causes", "explain out --no-runs", "list"):
+        done = run(str(here / "tlm"), *command.split(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_version_is_told_once() -> None:

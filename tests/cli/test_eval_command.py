@@ -208,22 +208,33 @@ def test_scores_are_sums_of_several_classes() -> None:
 
 
 def test_run_with_a_batch(small: Path) -> None:
+    """One program; the same by option and by key; `tlm explain` runs it again; `tlm eval` keeps to one image."""
     plain = json.loads(tlm("run", "small.toml", "--json", cwd=small).stdout)
-    record = json.loads(tlm("run", "small.toml", "--batch", "3", "--json", cwd=small).stdout)
+    assert "batch" not in plain
+    done = tlm("run", "small.toml", "--batch", "3", "-o", "out", cwd=small)
+    text = (small / "out/result.json").read_text()
+    assert tlm("run", "small.toml", "--set", "batch=3", "--json", cwd=small).stdout == text
+    record = json.loads(text)
     outputs = golden(small / "small.toml", *(seeded_activations((8, 6, 7), seed) for seed in (2, 3, 4)))
-    batch = record.pop("batch")
-    assert record == plain
-    assert batch == {
-        "count": 3,
-        "outputs_sha256": tensor_sha256(outputs),
-        "cycles_per_image": plain["cycles"],
-        "total_cycles": 3 * plain["cycles"],
-    }
+    assert record["outputs_sha256"] == tensor_sha256(outputs)
+    assert record["output_shape"] == [3, *plain["output_shape"]]
+    batch = record["batch"]
+    assert batch["count"] == record["settings"]["batch"] == 3
+    first, second, third = batch["image_cycles"]
+    assert (batch["first_image_cycles"], batch["steady_cycles_per_image"]) == (first, (second + third) / 2)
+    assert sum(batch["image_cycles"]) + sum(record["account"]["waits_at_end"].values()) == record["cycles"]
+    assert batch["steady_cycles_per_image"] < plain["cycles"]
+    assert batch["images_per_s"] == pytest.approx(3e6 / record["time_us"])
+    assert batch["energy_pj_per_image"] == pytest.approx(record["energy"]["total_pj"] / 3)
     documented = (SCENARIOS.parent / "docs" / "result.md").read_text()
     for key in ("batch", *batch):
         assert f"`{key}`" in documented
-    done = tlm("run", "small.toml", "--batch", "3", cwd=small)
-    assert f"batch        3 inputs one after another: {3 * plain['cycles']:,} cycles" in done.stdout
+    each = f"{batch['steady_cycles_per_image']:,.0f} each further one"
+    assert f"batch        3 images: {first:,} cycles the first, {each}" in done.stdout
+    assert "golden model equal, bit for bit" in done.stdout
+    assert tlm("explain", "out", cwd=small).returncode == 0
+    evaluated = tlm("eval", "small.toml", "--set", "batch=3", cwd=small).stdout
+    assert evaluated == tlm("eval", "small.toml", cwd=small).stdout
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -242,7 +253,8 @@ def test_more_inputs_than_there_are(small: Path, scores: Path) -> None:
     message = refused("eval", "small.toml", "--count", "3", "--set", f"input.seed={seed}", cwd=small)
     assert message == f"--count: 3 inputs from input.seed {seed} on pass the last seed, {seed + 1}; give less"
     message = refused("run", "scores.toml", "--batch", "163", cwd=scores)
-    assert message.startswith("--batch: 163 inputs, but an image of 32x32 has 162 variants; give less, or image files")
+    wanted = "--batch 163: batch: 163 inputs, but an image of 32x32 has 162 variants; give less, or image files"
+    assert message.startswith(wanted)
     np.save(small / "x.npy", np.ones((8, 6, 7), np.int8))
     changed = "--set", "input.kind=npy", "--set", "input.file=x.npy"
     message = refused("eval", "small.toml", "--count", "2", *changed, cwd=small)

@@ -173,8 +173,8 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Graph, str]], str]] = {
     "scale that is no number": (lambda: scaled(float("nan")), "its scale is [nan], but must be finite and above 0"),
     "endless Loop": (lambda: endless("Loop"), "node Loop n_n: holds a graph of its own"),
     "If": (lambda: endless("If"), "node If n_n: holds a graph of its own"),
-    "gigantic constant": (gigantic, "at most 67108864 values are allowed"),
-    "gigantic constant in small steps": (doubled, "at most 67108864 values are allowed"),
+    "gigantic constant": (gigantic, "at most 134217728 values are allowed"),
+    "gigantic constant in small steps": (doubled, "at most 134217728 values are allowed"),
     "old operators": (lambda: plain("Relu", start=lambda: signed(opset=9)), "opset 9 is not allowed; must be 10 or"),
     "unknown operator": (lambda: plain("Erf"), "node Erf n_y: the engine cannot run it; the graph may hold"),
     "constant operator on what is computed": (

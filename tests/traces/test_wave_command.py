@@ -90,11 +90,15 @@ REFUSALS = {
         "which always shows the whole run; leave one of them out"
     ),
     ("--wave-level", "pass"): "--wave-level: 'pass' needs a waveform; give --wave, too",
-    ("--wave", "a.vcd", "--wave-level", "all"): "--wave-level: 'all' is not one of pass, cycle",
+    ("--wave", "a.vcd", "--wave-level", "all"): "--wave-level: 'all' is not one of pass, cycle, rtl",
     ("--wave", "a.vcd", "--wave-limit-mb", "0"): "--wave-limit-mb: 0 is not allowed; give 1 or more",
     ("--wave", "a.vcd", "--wave-level", "cycle", "--fidelity", "pass"): (
         "trace: a waveform of level 'cycle' shows every cycle, but fidelity is 'pass'; "
         "use 'cycle', leave fidelity out, or take level 'pass'"
+    ),
+    ("--wave", "a.vcd", "--wave-level", "rtl", "--fidelity", "cycle"): (
+        "trace: a waveform of level 'rtl' shows the circuit's signals, but fidelity is 'cycle'; "
+        "use 'rtl', leave fidelity out, or take level 'pass'"
     ),
     ("--timeline", "a.vcd"): "--timeline: a.vcd ends in none of .json, .json.gz, which say the kind of file",
 }

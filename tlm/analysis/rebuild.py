@@ -63,11 +63,11 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     shape = settings["input"].pop("shape", None)
     try:
         shape = msgspec.convert(shape, tuple[Size, Size, Size] | None)
-        config = msgspec.convert(settings, Scenario)
-        activations = config.input.activations(config.network.input_shape or shape)
-        builder = NetworkBuilder(activations, config.input.signed)
+        config = msgspec.convert(settings | {"batch": stored.settings.get("batch", 1)}, Scenario)
+        own = config.input.activations(config.network.input_shape or shape)
+        builder = NetworkBuilder(own, config.input.signed)
         config.network.add_to(builder)
-        network = builder.network()
+        network, activations = builder.network(), config.inputs(own)
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"settings: cannot be built again ({error}); run the scenario again, or {_WITHOUT}") from None
     found_sha256 = tensor_sha256(activations)

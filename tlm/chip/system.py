@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from tlm.chip.around.host import Host, UnitAddress
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
@@ -38,6 +41,7 @@ class System:
         config: the parameters of all blocks.
         fidelity: which model of engine and DMA runs.
         engine: for fidelity "cycle", another model of the engine behind the same contract.
+        traced: for fidelity "rtl", whether the circuit's signals can be written to a waveform.
     """
 
     host: Host
@@ -51,6 +55,7 @@ class System:
         config: ChipConfig,
         fidelity: Fidelity = Fidelity.CYCLE,
         engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
+        traced: bool = False,
     ) -> None:
         self.config = config
         self.fidelity = fidelity
@@ -67,16 +72,19 @@ class System:
         }
         self.host = Host("host", simulation, config, units, am.MEMORY_BASE)
         match fidelity:
-            case Fidelity.CYCLE | Fidelity.RTL:
+            case Fidelity.CYCLE:
                 self.memory = OffChipMemory("memory", simulation, config)
                 self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
                 self.dma = CycleDma("dma", simulation, config)
-                self.engine = (_rtl_engine() if fidelity is Fidelity.RTL else engine)("engine", simulation, config)
-            case Fidelity.PASS:
+                self.engine = engine("engine", simulation, config)
+            case Fidelity.PASS | Fidelity.RTL:
                 self.memory = PassOffChipMemory("memory", simulation, config)
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
-                self.dma = dma = PassDma("dma", simulation, config)
-                self.engine = PassEngine("engine", simulation, config, dma)
+                if fidelity is Fidelity.PASS:
+                    self.dma = dma = PassDma("dma", simulation, config)
+                    self.engine = PassEngine("engine", simulation, config, dma)
+                else:
+                    self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, traced)
         self._bind()
 
     def _bind(self) -> None:
@@ -115,8 +123,10 @@ class System:
         self.simulation.run(lambda: self.host.run(steps))
 
 
-def _rtl_engine() -> Callable[[str, Module, ChipConfig], Engine]:
-    """Imported late: it needs optional packages.
+def _rtl(
+    simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], traced: bool
+) -> tuple[Dma, Engine]:
+    """DMA and engine of fidelity "rtl", imported late: they need optional packages.
 
     Raises:
         InputError: they are not installed.
@@ -125,5 +135,7 @@ def _rtl_engine() -> Callable[[str, Module, ChipConfig], Engine]:
 
     require()
     from tlm.chip.rtl.coupling import RtlEngine
+    from tlm.chip.rtl.dma import Dma as RtlDma
 
-    return RtlEngine
+    dma = RtlDma("dma", simulation, config, memory)
+    return dma, RtlEngine("engine", simulation, config, dma, traced)

@@ -71,7 +71,7 @@ _SCENARIO = (
     _repeated("--set", dest="overrides", metavar="KEY=VALUE", help=_SETTING),
 )
 _WINDOWS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
-_LEVELS = "pass (small; default) or cycle (everything; default with a window or in fidelity cycle)"
+_LEVELS = "pass (small; default), cycle (everything; default with a window or in fidelity cycle) or rtl (the circuit)"
 
 TRACES = (
     _path("--wave", "--vcd", metavar="FILE", help="write a waveform, .vcd or .fst, and a layout for GTKWave"),
@@ -94,7 +94,7 @@ COMMANDS = {
             *TRACES,
             _switch("--json", "print result.json to stdout, and nothing else"),
             _switch("--no-check", "do not run the golden model; the result says so"),
-            _number("--batch", least=1, help="evaluate N - 1 more inputs, exact but untimed (see tlm eval)"),
+            _number("--batch", least=1, help="run N images as one program: the input and more of its kind"),
         ),
     ),
     "eval": Command(
@@ -228,17 +228,38 @@ COMMANDS = {
         "weights; by default of every level of model 2. Needs matplotlib for -o: pip install 'cartesian-tlm[plot]'",
     ),
     "import": Command(
-        "read a quantised ONNX network (needs onnx)",
+        "read an ONNX network, or quantise a float one to 4 bits (needs onnx)",
         (
             _path("model", metavar="MODEL", help="ONNX file"),
             _path("-o", "--output", metavar="FILE", help="write the network there (.npz)"),
-            _number("--check", least=0, default=8, help="compare N random inputs with onnxruntime (default: 8)"),
+            _number("--check", least=0, help="compare N random inputs with onnxruntime (default: 8; 1 of --quantize)"),
             _switch("--accept-difference", "write the network even if it differs by more than rounding"),
+            _switch("--quantize", "quantise a float or 8-bit network to 4 bits, without training"),
+            _path("--calibrate", metavar="PATH", help="directory of pictures, .npy or .npz file (default: noise)"),
+            _path("--labels", metavar="FILE", help="file of the samples' classes, a line each, for the accuracy"),
+            _argument("--mean", metavar="R,G,B", help="take this away from pictures of 0..1 (default: 0,0,0)"),
+            _argument("--std", metavar="R,G,B", help="divide pictures by this, then (default: 1,1,1)"),
+            _argument(
+                "--percentile",
+                metavar="P",
+                type=float,
+                help="keep P %% of the activations in range (default: range of least squared error)",
+            ),
+            _switch("--no-equalization", "leave cross-layer equalisation out"),
+            _switch("--no-bias-correction", "leave bias correction out"),
+            _number("--taps", least=1, help="keep the N largest taps of each depth-wise kernel, without retraining"),
+            _argument(
+                "--word-density",
+                metavar="SHARE",
+                type=float,
+                help="keep this share of other layers' weight words, without retraining",
+            ),
         ),
         "Read an ONNX graph of QuantizeLinear and DequantizeLinear nodes (4-bit types, or 8-bit ones clipped to 4 "
         "bits) and compare it with onnxruntime. Only rounding may differ: each layer alone, fed with onnxruntime's "
         "own input of that layer, is at most one level off, and at least 95% of its values are equal. Otherwise the "
-        "exit status is 1 and nothing is written. Needs: pip install 'cartesian-tlm[onnx]'",
+        "exit status is 1 and nothing is written. With --quantize, a float or 8-bit graph becomes one of 4 bits first "
+        "(docs/import.md). Needs: pip install 'cartesian-tlm[onnx]'",
     ),
     "compile": Command(
         "show how a scenario is tiled and placed, and save the program",

@@ -16,7 +16,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         check_writable_file(arguments.output, "-o")
     job = loaded.build()
-    program = tlm.compile(job.network, job.chip)
+    program = tlm.compile(job.network, job.chip, job.batch)
     if arguments.output is not None:
         tlm.save_program(program, arguments.output)
     print_plan(program, report_console(), job.name)

@@ -10,5 +10,5 @@ from tlm.scenario.loading import load_scenario
 def run(arguments: argparse.Namespace) -> int:
     """Compile and print."""
     job = load_scenario(find_scenario(arguments.scenario), arguments.overrides).build()
-    print(tlm.compile(job.network, job.chip).disassemble().rstrip("\n"))
+    print(tlm.compile(job.network, job.chip, job.batch).disassemble().rstrip("\n"))
     return 0

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{path}: a Python script decides for itself; `tlm eval` takes .toml scenarios")
     if arguments.output is not None:
         check_writable(arguments.output, "-o", EVALUATION_NAME, OUTPUTS_NAME)
-    loaded = load_scenario(path, arguments.overrides)
+    loaded = load_scenario(path, [*arguments.overrides, "batch=1"])
     job = loaded.build()
     evaluation, outputs = _evaluate(job, _inputs(arguments, loaded, job), arguments)
     print_evaluation(evaluation, report_console(soft_wrap=True))

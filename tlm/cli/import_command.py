@@ -1,27 +1,40 @@
-"""``tlm import``: a quantised ONNX file becomes a network that scenarios can name."""
+"""``tlm import``: an ONNX file becomes a network that scenarios can name."""
 
 from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
+from tlm.cli.import_quantisation import Quantisation, quantisation
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError, TlmError
 from tlm.exchange.onnx_check import Compared, compare
 from tlm.exchange.onnx_reader import Imported, read_onnx, require_onnx
+from tlm.network.network import Network
+from tlm.networks.pruning import pruned
 from tlm.networks.seeded import seeded_activations
 from tlm.networks.stored import StoredNetwork, save_network
+
+_CHECKED, _CHECKED_QUANTISED = 8, 1
+"""Random inputs that are compared with onnxruntime by default: fewer of a graph that this command wrote itself."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, compare, write."""
     if arguments.output is not None and arguments.output.suffix != ".npz":
         raise InputError(f"-o: {arguments.output} must end in .npz")
-    if arguments.check:
+    if arguments.word_density is not None and not 0.0 < arguments.word_density <= 1.0:
+        raise InputError(f"--word-density: {arguments.word_density:g} is not allowed; give a share above 0, up to 1")
+    if arguments.check is None:
+        arguments.check = _CHECKED_QUANTISED if arguments.quantize else _CHECKED
+    if arguments.check or arguments.quantize:
         require_onnx("onnxruntime")
-    imported = read_onnx(arguments.model)
+    quantised = quantisation(arguments)
+    with progress("import"):
+        imported = read_onnx(arguments.model, None if quantised is None else quantised.change)
     compared = _compare(imported, arguments) if arguments.check else None
     network = imported.network
     print(f"{arguments.model.name}: {len(network.layers)} layers, {network.input_shape} to {network.output.shape}")
@@ -35,23 +48,47 @@ def run(arguments: argparse.Namespace) -> int:
     if compared is None:
         print("nothing was compared with onnxruntime (--check 0)")
     else:
-        _print(compared)
+        _print(compared, short=quantised is not None)
         _judge(compared, arguments)
+    card: dict[str, Any] = {
+        "source": arguments.model.name,
+        "input_scale": imported.input_scale,
+        "output_scale": imported.output.scale,
+        "coarser": imported.coarser,
+        "left_out": imported.left_out,
+        "onnxruntime": None if compared is None else asdict(compared),
+    }
+    network = _pruned(network, arguments, card)
+    if quantised is not None:
+        card["quantisation"] = quantised.report(imported, network)
     if arguments.output is not None:
-        card = {
-            "source": arguments.model.name,
-            "input_scale": imported.input_scale,
-            "output_scale": imported.output.scale,
-            "coarser": imported.coarser,
-            "left_out": imported.left_out,
-            "onnxruntime": None if compared is None else asdict(compared),
-        }
         save_network(arguments.output, StoredNetwork(network, card))
         print(f"wrote {arguments.output}")
-    file = arguments.output or arguments.model
-    print(f"next: tlm run {file} -o DIR  (--input FILE: a picture or an array)")
-    print("      tlm explain DIR")
+    _print_next(arguments, quantised)
     return 0
+
+
+def _pruned(network: Network, arguments: argparse.Namespace, card: dict[str, Any]) -> Network:
+    if arguments.taps is None and arguments.word_density is None:
+        return network
+    found = pruned(network, arguments.taps, arguments.word_density)
+    card["pruned"] = {"taps": arguments.taps, "word_density": arguments.word_density, "retrained": False}
+    parts = []
+    if arguments.taps is not None:
+        parts.append(f"{arguments.taps} taps a channel in {found.by_taps} depth-wise layers")
+    if arguments.word_density is not None:
+        parts.append(f"{arguments.word_density:.1%} of the weight words in {found.by_words} layers")
+    print(f"pruned without retraining: {', '.join(parts)}")
+    return found.network
+
+
+def _print_next(arguments: argparse.Namespace, quantised: Quantisation | None) -> None:
+    changed = quantised is not None or arguments.taps is not None or arguments.word_density is not None
+    if changed and arguments.output is None:
+        print("nothing was written; -o NET.npz keeps the network for `tlm run`")
+        return
+    print(f"next: tlm run {arguments.output or arguments.model} -o DIR  (--input FILE: a picture or an array)")
+    print("      tlm explain DIR")
 
 
 def _compare(imported: Imported, arguments: argparse.Namespace) -> Compared:
@@ -64,7 +101,12 @@ def _compare(imported: Imported, arguments: argparse.Namespace) -> Compared:
             raise InputError(f"{arguments.model}: {error}") from None
 
 
-def _print(compared: Compared) -> None:
+def _print(compared: Compared, short: bool) -> None:
+    if short:
+        least = min(compared.alone.values())
+        print(f"4-bit graph in onnxruntime and in the engine, {compared.images} random inputs: each layer")
+        print(f"alone at least {least:.3%} equal, best class equal for {compared.best:.1%}; measured")
+        return
     width = max(map(len, compared.layers))
     print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs")
     for layer, share in compared.layers.items():

@@ -115,7 +115,7 @@ def _export(chip: ChipConfig, job: Job | None, output: Path) -> None:
     with progress("writing Verilog"):
         texts = [*design(chip)]
     if job is not None:
-        program = tlm.compile(job.network, chip)
+        program = tlm.compile(job.network, chip, job.batch)
         with progress(f"recording {job.name}"):
             texts += testbench(record(program, job.activations), chip, bench_names[1])
     for name, text in zip(design_names + bench_names, texts, strict=True):

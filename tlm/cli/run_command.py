@@ -13,16 +13,12 @@ from tlm.cli.commands import options_given
 from tlm.cli.progress import progress
 from tlm.cli.streams import OutputError, plain_streams
 from tlm.cli.trace_arguments import trace_messages, trace_options, traces_given
-from tlm.compiler.program import Program
 from tlm.core.errors import InputError, TlmError
 from tlm.network.comparison import differing_layers
 from tlm.results.console import report_console
-from tlm.results.files import OUTPUTS_NAME, RESULT_NAME, check_writable, json_text, write_result
+from tlm.results.files import OUTPUTS_NAME, RESULT_NAME, check_writable, write_result
 from tlm.results.report import print_report
-from tlm.results.result import Result
-from tlm.results.result_json import result_record
-from tlm.runs.batch import Batch, BatchSummary
-from tlm.scenario.batch_inputs import BatchInputs
+from tlm.results.result_json import result_json
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 from tlm.scenario.sources import Source, input_source
@@ -39,25 +35,22 @@ def run(arguments: argparse.Namespace) -> int:
     overrides: list[str | Source] = list(arguments.overrides)
     if arguments.fidelity is not None:
         overrides.append(Source(f"--fidelity {arguments.fidelity}", "", {"fidelity": arguments.fidelity}))
+    if arguments.batch is not None:
+        overrides.append(Source(f"--batch {arguments.batch}", "", {"batch": arguments.batch}))
     if arguments.input is not None:
         overrides.append(input_source(arguments.input))
-    loaded = load_scenario(path, overrides)
-    job = loaded.build(golden=not arguments.no_check)
-    inputs = None if arguments.batch is None else loaded.inputs(job, arguments.batch, "--batch")
+    job = load_scenario(path, overrides).build(golden=not arguments.no_check)
     given = traces_given(arguments)
     if arguments.output is not None:
         check_writable(arguments.output, "-o", RESULT_NAME, OUTPUTS_NAME)
     trace = trace_options(given, job.trace, arguments.output or Path())
     with progress(f"compiling {job.name}"):
-        program = tlm.compile(job.network, job.chip)
+        program = tlm.compile(job.network, job.chip, job.batch)
     with progress(f"simulating {job.name}"), trace_messages(given, trace.files()):
         result = tlm.simulate(program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy)
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
-    batch = None if inputs is None else _evaluate(program, inputs, result)
-
     matches = None if differing is None else not differing
-    record = result_record(result, scenario=job.name, settings=job.settings, matches_reference=matches)
-    text = json_text(record if batch is None else record | {"batch": batch.record()})
+    text = result_json(result, scenario=job.name, settings=job.settings, matches_reference=matches)
     written = trace.files()
     if arguments.output is not None:
         written = [*write_result(arguments.output, text, result.tensors), *written]
@@ -65,22 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text)
     else:
         print_report(result, report_console(), job.name, job.description, differing)
-        if batch is not None:
-            print(f"{'batch':12} {batch.line(result)}")
         _print_written(written)
     if differing:
         print(f"tlm: {job.name}: the outputs of {', '.join(differing)} differ from the golden model", file=sys.stderr)
         return _DIFFERS
     return _OK
-
-
-def _evaluate(program: Program, inputs: BatchInputs, result: Result) -> BatchSummary:
-    batch, evaluator = Batch(result, len(inputs)), tlm.Evaluator(program)
-    with progress("evaluating the batch", len(inputs)) as count_one:
-        for index in range(len(inputs)):
-            batch.add(evaluator.output(inputs[index]))
-            count_one()
-    return batch.summary()
 
 
 def _print_written(written: list[Path]) -> None:

@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _lines(config: Scenario) -> Iterator[str]:
     yield f"description = {value_text(config.description)}"
     yield f"fidelity = {value_text(config.fidelity or 'pass')}"
+    yield f"batch = {config.batch}"
     names = ("network", "input", "trace", "sweep")
     plain = {name: _given(msgspec.to_builtins(getattr(config, name))) for name in names}
     for section, key in PATH_KEYS:

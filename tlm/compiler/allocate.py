@@ -31,13 +31,16 @@ class Allocator:
     Args:
         config: AMem's words and banks.
         buffers: with their lifetimes, in the order in which they come to be.
+        circular: keep what the first run needs beside what the last one leaves, for the next image of a batch.
     """
 
-    def __init__(self, config: ChipConfig, buffers: Sequence[Buffer]) -> None:
+    def __init__(self, config: ChipConfig, buffers: Sequence[Buffer], circular: bool = False) -> None:
         self._words = config.amem_words
         self._banks = config.amem_banks
         self._buffers = sorted(buffers, key=lambda buffer: buffer.birth)
         self._contemporaries = _contemporaries(self._buffers)
+        if circular:
+            self._close_circle()
         self.bases: dict[Buffer, int] = {}
 
     def place_all(self, cost: Cost) -> dict[Buffer, Place]:
@@ -50,6 +53,16 @@ class Allocator:
             self._place_hardest_first()
             self._improve(cost)
         return {buffer: Place(buffer.window, self.bases[buffer]) for buffer in self._buffers}
+
+    def _close_circle(self) -> None:
+        """The first run's buffers and those of the last one become contemporaries, if they are not."""
+        end = max(buffer.death for buffer in self._buffers)
+        last = [buffer for buffer in self._buffers if buffer.death == end]
+        for buffer in (one for one in self._buffers if one.birth == 0):
+            for other in last:
+                if other is not buffer and other not in self._contemporaries[buffer]:
+                    self._contemporaries[buffer].append(other)
+                    self._contemporaries[other].append(buffer)
 
     def place_at(self, bases: Sequence[int]) -> dict[Buffer, Place]:
         """Place every buffer where an earlier compilation did.

@@ -54,8 +54,12 @@ def check_memory(network: Network, config: ChipConfig) -> None:
         )
 
 
-def check_parts(parts: int) -> None:
+def check_parts(parts: int, images: int = 1) -> None:
     """Check that every part can have a number.
+
+    Args:
+        parts: of all images.
+        images: of the batch.
 
     Raises:
         CompileError: there are too many.
@@ -63,7 +67,7 @@ def check_parts(parts: int) -> None:
     if parts > MAX_PARTS:
         raise CompileError(
             f"network: cut so that it fits, it has {parts} parts, but layer headers number only {MAX_PARTS}; "
-            "enlarge the memories or use smaller maps"
+            f"enlarge the memories or use smaller maps{', or fewer images' if images > 1 else ''}"
         )
 
 

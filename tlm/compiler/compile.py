@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from tlm.chip.config import ChipConfig
 from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
-from tlm.compiler.costs import LayerCosts, layer_costs
+from tlm.compiler.costs import LayerCosts, layer_costs, shared_from
 from tlm.compiler.jobs import JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
@@ -25,7 +24,7 @@ from tlm.compiler.segments import Segment, check_segments
 from tlm.compiler.tiling import WHOLE
 from tlm.compiler.workload import Workload
 from tlm.core.arguments import expect
-from tlm.core.errors import CompileError
+from tlm.core.errors import CompileError, InputError
 from tlm.network.network import Network
 
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
@@ -38,21 +37,33 @@ _LOST_SHARE = 32
 """Smaller parts are tried if at least 1/32 of all cycles lies outside layers."""
 
 
-def compile_network(network: Network, chip: ChipConfig | None = None) -> Program:
+def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
     """Compile a network for a chip, by default the published one.
 
+    Args:
+        network, chip: what runs on what.
+        batch: images that the program computes, one after another; the loads of each overlap the one before.
+
     Raises:
-        InputError: arguments of another kind.
+        InputError: arguments of another kind, or a batch below 1.
         CompileError: an accumulator could overflow, a number does not fit its field of an instruction, or this compiler
             finds no way to fit the network into the memories.
     """
     expect("network", network, Network, _no_network(network))
     expect("chip", chip, (ChipConfig, type(None)))
-    return _Compiler(network, chip or ChipConfig()).program()
+    expect("batch", batch, int)
+    if batch < 1:
+        raise InputError(f"batch: {batch} is not allowed; give 1 or more images")
+    return _Compiler(network, chip or ChipConfig(), batch).program()
 
 
-def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Program, ChipConfig]:
+def program_of(network: Network | Program, chip: ChipConfig | None, batch: int = 1) -> tuple[Program, ChipConfig]:
     """The program of a network or of an earlier compilation, and the chip that runs it.
+
+    Args:
+        network: what runs.
+        chip: by default the published one, or a program's own.
+        batch: images for which a network is compiled; a program keeps its own.
 
     Raises:
         InputError: arguments of another kind, or a program that cannot run on the chip.
@@ -60,7 +71,7 @@ def program_of(network: Network | Program, chip: ChipConfig | None) -> tuple[Pro
     """
     expect("network", network, (Network, Program), _no_network(network))
     expect("chip", chip, (ChipConfig, type(None)))
-    program = network if isinstance(network, Program) else compile_network(network, chip)
+    program = network if isinstance(network, Program) else compile_network(network, chip, batch)
     config = program.config if chip is None else chip
     program.check_chip(config)
     return program, config
@@ -76,30 +87,38 @@ def _no_network(given: object) -> str:
     )
 
 
-def rebuild(network: Network, chip: ChipConfig, choices: Choices) -> Program:
+def rebuild(network: Network, chip: ChipConfig, choices: Choices, batch: int) -> Program:
     """Compile again with the choices of an earlier compilation, without the search.
 
     Raises:
         CompileError: there is no such program.
     """
-    return _Compiler(network, chip).rebuilt(choices)
+    return _Compiler(network, chip, batch).rebuilt(choices)
 
 
 class _Compiler:
     """Intermediate results of one compilation."""
 
-    def __init__(self, network: Network, config: ChipConfig) -> None:
+    def __init__(self, network: Network, config: ChipConfig, batch: int) -> None:
         self._work = Workload(network, config)
+        self._batch = batch
         self._config = config
 
     def program(self) -> Program:
-        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner."""
-        first = self._finished(*self._placed(self._plans(), WHOLE))
-        if self._waits_for_weights(first):
+        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner.
+
+        For a batch perhaps with layers at the end whose weights are loaded once for all images.
+        """
+        found = [self._finished(*self._placed(self._plans(), WHOLE))]
+        if self._waits_for_weights(found[0]):
             with suppress(CompileError):
-                other = self._finished(*self._placed([first.segments], _SHARE))
-                return min(first, other, key=lambda program: program.predicted_total_cycles)
-        return first
+                found.append(self._finished(*self._placed([found[0].segments], _SHARE)))
+            if self._batch > 1:
+                shared = shared_from(self._work, self._layer_costs(_SHARE), self._batch)
+                if shared is not None:
+                    with suppress(CompileError):
+                        found.append(self._finished(*self._placed(self._plans(shared), _SHARE)))
+        return min(found, key=lambda program: program.predicted_total_cycles)
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
@@ -107,7 +126,7 @@ class _Compiler:
             raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
         check_segments(self._work, choices.segments)
         costs = self._layer_costs(choices.share)
-        written = Operations(self._work, costs, choices.segments, choices.share, choices.overlap)
+        written = Operations(self._work, costs, choices.segments, choices.share, choices.overlap, self._batch)
         if len(choices.cycles) != len(written.runs) or min(choices.cycles) < 0:
             raise CompileError("network: the predicted cycles are not one number for each part")
         try:
@@ -124,16 +143,20 @@ class _Compiler:
 
     def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
         """Everything that follows from the places of the buffers."""
-        work, parts = self._work, self._parts(written, places)
-        image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)])
-        made = JobPlanner(work, places, parts, choices.cycles, image)
-        made.plan(written.operations)
+        work, operations, of_image = self._work, list(written.of_images()), self._parts(written, places)
+        runs = tuple((image, one.moment) for image, one in operations if isinstance(one, Run))
+        parts, cycles = [of_image[moment] for _, moment in runs], [choices.cycles[moment] for _, moment in runs]
+        image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
+        made = JobPlanner(work, places, parts, cycles, image)
+        made.plan(operations)
         driver = schedule(self._config, made.jobs, made.loads, made.stores, made.job_cycles)
         return Program(
             network=work.network,
             config=self._config,
             choices=choices,
+            batch=self._batch,
             parts=tuple(parts),
+            runs=runs,
             jobs=tuple(made.jobs),
             loads=tuple(made.loads),
             stores=tuple(made.stores),
@@ -146,7 +169,7 @@ class _Compiler:
             image_bytes=image.size_bytes,
             weight_words=tuple(weights.word_count for weights in work.weights),
             unsplit_steps=tuple(
-                sum(weights.step_counts) * work.plane_words[layer.name]
+                sum(weights.step_counts) * work.plane_words[layer.name] * self._batch
                 for layer, weights in zip(work.network.layers, work.weights, strict=True)
             ),
             steps=driver.steps,
@@ -157,8 +180,11 @@ class _Compiler:
     def _layer_costs(self, share: int) -> list[LayerCosts]:
         return [layer_costs(self._work, index, share) for index in range(len(self._work.network.layers))]
 
-    def _plans(self) -> Iterator[tuple[Segment, ...]]:
+    def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
         """Plans that use less and less of AMem.
+
+        Args:
+            shared: layer from which on a batch shares weights.
 
         Raises:
             CompileError: a layer does not fit even if the plan may use all of AMem.
@@ -166,7 +192,7 @@ class _Compiler:
         costs = self._layer_costs(WHOLE)
         for percent in _BUDGETS:
             try:
-                yield Planner(self._work, costs, self._config.amem_words * percent // 100).plan()
+                yield Planner(self._work, costs, self._config.amem_words * percent // 100, shared, self._batch).plan()
             except CompileError:
                 if percent == _BUDGETS[0]:
                     raise
@@ -189,10 +215,12 @@ class _Compiler:
             if segments in tried:
                 continue
             tried.add(segments)
-            for overlap in (True, False):
-                written = Operations(self._work, costs, segments, share, overlap)
+            for overlap, circular in ((True, True), (True, False), (False, False)):
+                if circular and self._batch == 1:
+                    continue
+                written = Operations(self._work, costs, segments, share, overlap, self._batch)
                 with suppress(DoesNotFitError):
-                    places = Allocator(self._config, written.buffers).place_all(self._run_costs)
+                    places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
                     bases = tuple(place.base_word for place in places.values())
                     parts = self._parts(written, places)
                     cycles = tuple(self._costs_at(part, [part.output.base_word])[0] for part in parts)
@@ -217,7 +245,7 @@ class _Compiler:
         """Predicted cycles of a run for candidate bases of its output buffer."""
         places = {buffer: Place(buffer.window, placed[buffer]) for buffer in (run.source, run.residual) if buffer}
         places[run.output] = Place(run.output.window, 0)
-        return self._costs_at(make_part(self._work, run, 0, places), bases)
+        return self._costs_at(make_part(self._work, run, places), bases)
 
     def _costs_at(self, part: Part, bases: Sequence[int]) -> Sequence[int]:
         """Predicted compute cycles of a part for each of these bases of its output's buffer."""
@@ -242,13 +270,8 @@ class _Compiler:
         )
 
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
-        """The part of each run, by tag."""
-        counts: Counter[int] = Counter()  # of the parts of each layer
-        parts = []
-        for run in written.runs:
-            parts.append(make_part(self._work, run, counts[run.layer_index], places))
-            counts[run.layer_index] += 1
-        return parts
+        """The part of each run that is written out."""
+        return [make_part(self._work, run, places) for run in written.runs]
 
 
 compile = compile_network

@@ -6,6 +6,7 @@ their places (:mod:`tlm.chip.kernels.timing`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,6 +53,27 @@ def layer_costs(work: Workload, index: int, share: int) -> LayerCosts:
         own_inputs=isinstance(layer, MaxPool2d) or weights.channels is not None,
         instruction_bytes=sum(one.instruction_words for one in ranges) * config.imem_word_bytes,
     )
+
+
+def shared_from(work: Workload, costs: Sequence[LayerCosts], batch: int) -> int | None:
+    """The layer from which on a batch should load each part's weights once for all images, instead of once for each.
+
+    The activations then move for every part. None if that gains nothing.
+    """
+    config, gains = work.config, list[float]()
+    for layer, weights, own in zip(work.network.layers, work.weights, costs, strict=True):
+        compute = own.pass_cycles * work.plane_words[layer.name] + own.part_cycles * len(own.ranges)
+        load = load_cycles(weights.word_count * config.wmem_word_bytes + own.instruction_bytes, config)
+        times = 1 if own.own_inputs else len(own.ranges)
+        words = work.words[work.network.inputs[layer.name]] * times
+        words += 0 if layer.residual is None else work.words[layer.residual]
+        moved = load_cycles(words * config.amem_word_bytes, config) + load / batch
+        gains.append(max(compute, load) - max(compute, moved))
+    total, best = 0.0, (0.0, len(gains))
+    for index in range(len(gains) - 1, -1, -1):
+        total += gains[index]
+        best = max(best, (total, index))
+    return best[1] if best[0] > 0 else None
 
 
 def load_cycles(size_bytes: int, config: ChipConfig, rows: int = 1) -> int:

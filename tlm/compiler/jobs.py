@@ -18,7 +18,7 @@ from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
 from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.memory_image import MemoryImage
-from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Run
+from tlm.compiler.operations import Buffer, Drain, Fill, ImageOperation, Run
 from tlm.compiler.parts import Part, part_instructions
 from tlm.compiler.places import Place, Window
 from tlm.compiler.residency import Blocks, StoreUses, Uses
@@ -116,17 +116,25 @@ class JobPlanner:
         self._wmem = Blocks(self._config.wmem_words, self._job_uses[SramName.WMEM])
         self._imem = Blocks(self._config.imem_words, self._job_uses[SramName.IMEM])
         self._reads_of_stores = StoreUses(self._config.amem_words)
-        self._last_store: dict[str, int] = {}
+        self._last_store: dict[tuple[int, str], int] = {}
+        """(image, tensor) -> the last store of it."""
         self._blocks: dict[bytes, int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
-        self._uses_left: Counter[int] = Counter()
+        self._uses: Counter[tuple[int, int]] = Counter()
+        """(image, key of weight words) -> parts of the image that need them."""
+        self._uses_left: Counter[tuple[int, int]] = Counter()
+        """The same of those parts that are in no job yet."""
         self._open: list[int] = []
         """Tags of the parts of the job that is being put together."""
         self._wanted: dict[int, Part] = {}
         """Key of weight words that they use -> the first of these parts."""
         self._cycles_before = 0
         """Compute cycles of the last job that was closed."""
-        self._fills: list[Fill] = []
+        self._fills: list[tuple[int, Fill]] = []
+        self._tags: dict[tuple[int, int], int] = {}
+        """(image, moment of a run) -> its part."""
+        self._images: list[int] = []
+        """Of each part."""
         self.jobs: list[Job] = []
         self.job_cycles: list[int] = []
         self.loads: list[Load] = []
@@ -134,25 +142,31 @@ class JobPlanner:
         self.stores: list[Store] = []
         self.store_uses: list[PartBytes] = []
 
-    def plan(self, operations: Sequence[Operation]) -> None:
+    def plan(self, operations: Sequence[ImageOperation]) -> None:
         """Go through all operations, once.
 
         Raises:
             CompileError: the off-chip memory is too small.
         """
-        self._uses_left.update(map(self._key_of, self._parts))
-        for operation in operations:
-            if not (isinstance(operation, Run) and self._joins(operation.moment)):
+        runs = [(image, one.moment) for image, one in operations if isinstance(one, Run)]
+        self._tags = {run: tag for tag, run in enumerate(runs)}
+        self._images = [image for image, _ in runs]
+        self._uses.update(zip(self._images, map(self._key_of, self._parts), strict=True))
+        self._uses_left.update(self._uses)
+        for image, operation in operations:
+            tag = self._tags[image, operation.moment] if isinstance(operation, Run) else None
+            if tag is None or not self._joins(tag):
                 self._close()
             match operation:
                 case Run():
-                    part = self._parts[operation.moment]
-                    self._open.append(operation.moment)
+                    assert tag is not None
+                    part = self._parts[tag]
+                    self._open.append(tag)
                     self._wanted.setdefault(self._key_of(part), part)
                 case Fill():
-                    self._fills.append(operation)
+                    self._fills.append((image, operation))
                 case Drain():
-                    self._drain(operation)
+                    self._drain(image, operation)
         self._close()
         names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
         self._image.place_tensors(name for name in names if name is not None)
@@ -191,7 +205,7 @@ class JobPlanner:
             return
         tags, job, self._open = self._open, len(self.jobs), []
         parts = [self._parts[tag] for tag in tags]
-        weight_load, wmem_words, loaded = self._place_weights(parts)
+        weight_load, wmem_words, loaded = self._place_weights(parts, self._images[tags[0]])
         pieces = [
             part_instructions(self._work, part, tag, wmem_word)
             for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True)
@@ -203,10 +217,11 @@ class JobPlanner:
         self._load(self._image.chunk(SramName.IMEM, imem_word, data, label), job, words)
         if weight_load is not None:
             self._load(weight_load, job, {tags[at]: part.weight_words for at, part in enumerate(parts) if loaded[at]})
-        for fill in self._fills:
-            place = self._places[fill.buffer]
-            words = {fill.buffer.readers[0].moment: place.words}
-            self._load(self._image.tensor_transfer(place, fill.window), job, words, fill.window.tensor)
+        for image, fill in self._fills:
+            place, tensor = self._places[fill.buffer], fill.window.tensor
+            words = {self._tags[image, fill.buffer.readers[0].moment]: place.words}
+            stored = self._last_store.get((image, tensor), -1)
+            self._load(self._image.tensor_transfer(place, fill.window, image), job, words, tensor, stored)
         self._fills = []
         after_store = max(self._reads_of_stores.last_before(part.output, self._written(part)) for part in parts)
         for part, wmem_word in zip(parts, wmem_words, strict=True):
@@ -234,18 +249,18 @@ class JobPlanner:
         slots = min(part.channels, self._config.columns) * self._work.per_channel[layer.name]
         return part.header_words + slots + 1
 
-    def _place_weights(self, parts: Sequence[Part]) -> tuple[Transfer | None, list[int], list[bool]]:
+    def _place_weights(self, parts: Sequence[Part], image: int) -> tuple[Transfer | None, list[int], list[bool]]:
         """Weights that are not there yet, side by side: their load, each part's first WMem word, which are loaded."""
-        self._uses_left.subtract(map(self._key_of, parts))
+        self._uses_left.subtract((image, self._key_of(part)) for part in parts)
         wanted = {key: part for key, part in self._wanted.items() if part.weight_words}
         self._wanted = {}
         missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
         transfer = None
         if missing:
-            first = self._take_wmem(missing, wanted)
+            first = self._take_wmem(missing, wanted, image)
             if any(self._wmem.find(key) is None for key in wanted if key not in missing):
                 missing = wanted  # the new ones overwrote others that this job needs
-                first = self._take_wmem(missing, wanted)
+                first = self._take_wmem(missing, wanted, image)
             at = first
             for key, part in missing.items():
                 self._wmem.put(key, at, part.weight_words)
@@ -256,10 +271,14 @@ class JobPlanner:
         words = [self._wmem.find(self._key_of(part)) or 0 for part in parts]  # 0 where there are none
         return transfer, words, [part is missing.get(self._key_of(part)) for part in parts]
 
-    def _take_wmem(self, missing: Mapping[int, Part], wanted: Mapping[int, Part]) -> int:
-        """Room for what is missing, if possible beside all else that the job wants or that is used later."""
+    def _take_wmem(self, missing: Mapping[int, Part], wanted: Mapping[int, Part], image: int) -> int:
+        """Room for what is missing, if possible beside all else that the job wants or that the image will use again."""
+
+        def needed(key: int) -> bool:
+            return key in wanted or 0 < self._uses_left[image, key] < self._uses[image, key]
+
         words = sum(part.weight_words for part in missing.values())
-        return self._wmem.take(words, lambda key: self._uses_left[key] > 0 or key in wanted)
+        return self._wmem.take(words, needed)
 
     def _key_of(self, part: Part) -> int:
         """Same key, same weight words: those of different parts may be equal too."""
@@ -283,22 +302,23 @@ class JobPlanner:
 
     # -- transfers ------------------------------------------------------------------------------------------------
 
-    def _load(self, transfer: Transfer, job: int, words: Mapping[int, int], tensor: str | None = None) -> None:
+    def _load(
+        self, transfer: Transfer, job: int, words: Mapping[int, int], tensor: str | None = None, after_store: int = -1
+    ) -> None:
         first, end = _sram_span(transfer)
-        after_store = -1
         if tensor is not None:
-            after_store = max(self._last_store.get(tensor, -1), self._reads_of_stores.last(first, end))
+            after_store = max(after_store, self._reads_of_stores.last(first, end))
         self.loads.append(Load(transfer, job, tensor, self._job_uses[transfer.sram].last(first, end), after_store))
         word_bytes = sram_size(transfer.sram, self._config)[1]
         self.load_uses.append({tag: count * word_bytes for tag, count in words.items() if count})
 
-    def _drain(self, drain: Drain) -> None:
+    def _drain(self, image: int, drain: Drain) -> None:
         place, tensor = self._places[drain.buffer], drain.window.tensor
-        transfer = self._image.tensor_transfer(place, drain.window)
+        transfer = self._image.tensor_transfer(place, drain.window, image)
         first, end = _sram_span(transfer)
-        self._last_store[tensor] = len(self.stores)
+        self._last_store[image, tensor] = len(self.stores)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self.store_uses.append({drain.writer.moment: transfer_bytes(transfer, self._config)})
+        self.store_uses.append({self._tags[image, drain.writer.moment]: transfer_bytes(transfer, self._config)})
         self._reads_of_stores.add_store(first, end, place, drain.window)
 
 

@@ -7,13 +7,10 @@ from dataclasses import dataclass, replace
 
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
-from tlm.compiler.places import OffChipTensor, Place, Window
+from tlm.compiler.places import OffChipTensor, Place, Window, aligned_bytes
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
-
-_ALIGNMENT_BYTES = 256
-"""Pieces start at multiples of the longest burst that a chip can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +31,11 @@ class MemoryImage:
     Args:
         work: what is compiled.
         moved: all windows that transfers move.
+        images: of the batch; each has its own tensors, all share weights and instructions.
     """
 
-    def __init__(self, work: Workload, moved: Iterable[Window]) -> None:
-        self._work, config = work, work.config
+    def __init__(self, work: Workload, moved: Iterable[Window], images: int) -> None:
+        self._work, config, self._images = work, work.config, images
         self._plane_bytes = {name: words * config.amem_word_bytes for name, words in work.plane_words.items()}
         for window in moved:
             words, name = work.plane_words[window.tensor], window.tensor
@@ -55,12 +53,13 @@ class MemoryImage:
             self.chunks.append(Chunk(self._known[key], data, label))
         return Transfer(sram, word, self._known[key], len(data) // sram_size(sram, self._work.config)[1], label=label)
 
-    def tensor_transfer(self, place: Place, window: Window) -> Transfer:
-        """How to move a window of a tensor; the offset counts from the tensor's own place (see :meth:`moved`)."""
+    def tensor_transfer(self, place: Place, window: Window, image: int) -> Transfer:
+        """How to move a window of an image's tensor; the offset counts from the first image's (see :meth:`moved`)."""
         plane_words, plane_bytes = self._work.plane_words[window.tensor], self._plane_bytes[window.tensor]
         word_bytes = self._work.config.amem_word_bytes
-        offset = window.first_plane * plane_bytes + window.first_word * word_bytes
-        word, label = place.address(window.first_plane, window.first_word), self._label(window)
+        offset = image * aligned_bytes(self._work.planes[window.tensor] * plane_bytes)
+        offset += window.first_plane * plane_bytes + window.first_word * word_bytes
+        word, label = place.address(window.first_plane, window.first_word), self._label(window, image)
         dense = plane_bytes == plane_words * word_bytes and place.window.words == window.words == plane_words
         if dense or window.planes == 1:
             return Transfer(SramName.AMEM, word, offset, window.size_words, label=label)
@@ -76,11 +75,13 @@ class MemoryImage:
         """
         for name in dict.fromkeys([INPUT, self._work.network.output.name, *names]):
             planes, plane_bytes = self._work.planes[name], self._plane_bytes[name]
-            self.tensors[name] = OffChipTensor(self._reserve(planes * plane_bytes), planes, plane_bytes)
+            size_bytes = aligned_bytes(planes * plane_bytes) * (self._images - 1) + planes * plane_bytes
+            self.tensors[name] = OffChipTensor(self._reserve(size_bytes), planes, plane_bytes)
         if self.size_bytes > self._work.config.memory_bytes:
             raise CompileError(
                 f"network: weights, instructions and tensors take {self.size_bytes} bytes off-chip, "
                 f"but chip.memory_bytes is {self._work.config.memory_bytes}; enlarge it"
+                f"{', or take fewer images' if self._images > 1 else ''}"
             )
 
     def moved(self, transfer: Transfer, tensor: str | None) -> Transfer:
@@ -91,12 +92,13 @@ class MemoryImage:
 
     def _reserve(self, size_bytes: int) -> int:
         offset = self.size_bytes
-        self.size_bytes = -(-(offset + size_bytes) // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
+        self.size_bytes = aligned_bytes(offset + size_bytes)
         return offset
 
-    def _label(self, window: Window) -> str:
+    def _label(self, window: Window, image: int) -> str:
         name, is_output = window.tensor, window.tensor == self._work.network.output.name
         text = "output" if is_output else name
         if is_output or window.planes < self._work.planes[name]:
             text += f" from channel {window.first_plane // self._work.per_channel[name]}"
-        return text if window.words == self._work.plane_words[name] else f"{text} words {window.first_word}.."
+        text = text if window.words == self._work.plane_words[name] else f"{text} words {window.first_word}.."
+        return f"{text} of image {image}" if self._images > 1 else text

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import TypeAlias
 
 from tlm.compiler.bands import Span, segment_spans, source_span
 from tlm.compiler.checks import check_parts
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Window
-from tlm.compiler.segments import Liveness, Segment
+from tlm.compiler.segments import Liveness, Segment, shared_from
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
@@ -39,6 +41,8 @@ class Run:
 
     moment: int
     layer_index: int
+    part_index: int
+    """Which one of its layer."""
     groups: GroupRange
     tiles: Span
     source: Buffer
@@ -68,6 +72,8 @@ class Drain:
 
 
 Operation: TypeAlias = Fill | Run | Drain
+ImageOperation: TypeAlias = tuple[int, Operation]
+"""An operation for one image of a batch."""
 
 
 class Operations:
@@ -79,45 +85,99 @@ class Operations:
         segments: the plan.
         share: of WMem and IMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
         overlap: leave moments between a buffer's transfers and its use where the plan has room.
+        batch: images. The plan is written out for one, or for two that take turns: each has buffers of its own, so
+            that an image can be loaded while the one before is worked on. Image after image runs, except for segments
+            at the end that can be shared (:func:`tlm.compiler.segments.shared_from`): of these every part runs for all
+            images before the next part does.
 
     Raises:
         CompileError: the plan has more parts than headers can number.
     """
 
     def __init__(
-        self, work: Workload, costs: Sequence[LayerCosts], segments: Sequence[Segment], share: int, overlap: bool
+        self,
+        work: Workload,
+        costs: Sequence[LayerCosts],
+        segments: Sequence[Segment],
+        share: int,
+        overlap: bool,
+        batch: int = 1,
     ) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
-        self._share = share
+        self._share_of_memory = share
         self._live = Liveness(work.network)
-        self._resident: dict[str, Buffer] = {}
-        self._stored = {INPUT}
+        self._batch = batch
+        self._between_images = overlap and batch > 1
+        """Whether there are moments between an image's last run and the next one's first transfers."""
         self.operations: list[Operation] = []
         self.runs: list[Run] = []
         self.buffers: list[Buffer] = []
-        for segment in segments:
-            self._segment(segment, overlap)
+        self._parts: list[Counter[int]] = []
+        """For each turn layer -> its parts until now."""
+        shared = shared_from(work.network, segments) if batch > 1 else len(segments)
+        self._rounds: list[list[Sequence[Operation]]] = [[]]
+        """What runs for all images before the next round does: for each turn its operations."""
+        for _ in range(min(batch, 2)):
+            self._resident: dict[str, Buffer] = {}
+            self._stored = {INPUT}
+            self._parts.append(Counter())
+            self._turn, begin = len(self._parts) - 1, len(self.operations)
+            for segment in segments[:shared]:
+                self._segment(segment, overlap)
+            if shared < len(segments):
+                self._evict(segments[shared], overlap)
+            self._rounds[0].append(self.operations[begin:])
+        for segment in segments[shared:]:
+            self._share(segment, overlap)
+        check_parts(len(self.runs) // len(self._parts) * batch, batch)
 
-    def _segment(self, segment: Segment, overlap: bool) -> None:
+    def of_images(self) -> Iterator[ImageOperation]:
+        """Those of all images in the order of execution."""
+        for turns in self._rounds:
+            for image, turn in zip(range(self._batch), cycle(turns), strict=False):
+                for operation in turn:
+                    yield image, operation
+
+    def _share(self, segment: Segment, overlap: bool) -> None:
+        """A segment whose parts need nothing from AMem but what they load, in a round for each part."""
+        layers = self._layers[segment.first : segment.last + 1]
+        for groups, spans in self._pieces(segment):
+            turns: list[Sequence[Operation]] = []
+            for turn in range(len(self._parts)):
+                self._turn, begin = turn, len(self.operations)
+                self._band(segment, layers, spans, None, groups, overlap and segment.double)
+                turns.append(self.operations[begin:])
+            self._rounds.append(turns)
+        self._stored.add(layers[-1].name)
+
+    def _evict(self, segment: Segment, overlap: bool) -> None:
         for name in segment.evict:
             buffer = self._resident.pop(name)
             if name not in self._stored:
                 self._drain(buffer, buffer.window, overlap)
                 self._stored.add(name)
+
+    def _pieces(self, segment: Segment) -> Iterator[tuple[Sequence[GroupRange], Mapping[str, Span]]]:
+        """The last layer's groups and the bands' windows, in the order of the loops."""
+        bands = segment_spans(self._work, self._layers[segment.first : segment.last + 1], segment.tiles_per_band)
+        ranges: Sequence[GroupRange] = self._costs[segment.last].ranges
+        if segment.most_groups is not None:
+            ranges = split_groups(self._work, segment.last, self._share_of_memory, segment.most_groups)
+        for groups in [[one] for one in ranges] if segment.weights_outer else [ranges]:
+            for spans in bands:
+                yield groups, spans
+
+    def _segment(self, segment: Segment, overlap: bool) -> None:
+        self._evict(segment, overlap)
         for name in segment.load:
             self._resident[name] = self._fill(self._work.whole(name), overlap)
         layers = self._layers[segment.first : segment.last + 1]
         output = layers[-1].name
-        bands = segment_spans(self._work, layers, segment.tiles_per_band)
-        ranges: Sequence[GroupRange] = self._costs[segment.last].ranges
-        if segment.most_groups is not None:
-            ranges = split_groups(self._work, segment.last, self._share, segment.most_groups)
         kept = self._new(self._work.whole(output)) if segment.keep_output else None
-        for groups in [[one] for one in ranges] if segment.weights_outer else [ranges]:
-            for spans in bands:
-                self._band(segment, layers, spans, kept, groups, overlap and segment.double)
+        for groups, spans in self._pieces(segment):
+            self._band(segment, layers, spans, kept, groups, overlap and segment.double)
         if kept is None:
             self._stored.add(output)
         else:
@@ -172,14 +232,16 @@ class Operations:
         if kept is None:
             self._drain(buffer, piece, overlap)
         elif layer.name == self._work.network.output.name:
-            self._drain(buffer, piece, overlap=False)
+            self._drain(buffer, piece, self._between_images)
 
     def _run(self, index: int, groups: GroupRange, tiles: Span, here: Mapping[str, Buffer], output: Buffer) -> None:
         moment, layer = len(self.runs), self._layers[index]
         check_parts(moment + 1)
         source = here[self._work.network.inputs[layer.name]]
         residual = None if layer.residual is None else here[layer.residual]
-        run = Run(moment, index, groups, tiles, source, output, residual)
+        parts = self._parts[self._turn]
+        run = Run(moment, index, parts[index], groups, tiles, source, output, residual)
+        parts[index] += 1
         for buffer in {source, residual} - {None}:
             assert buffer is not None
             buffer.readers.append(run)
@@ -192,11 +254,12 @@ class Operations:
         self.operations.append(run)
 
     def _fill(self, window: Window, overlap: bool) -> Buffer:
-        """In front of the next run; if it is to overlap, already during the one before."""
+        """In front of the next run; if it is to overlap, already during the one before, even of the image before."""
         if window.tensor not in self._stored:
             raise CompileError(f"network: {window.tensor!r} is needed when it is neither on chip nor off it")
         buffer = self._new(window)
-        buffer.birth, buffer.filled = max(0, buffer.birth - overlap), True
+        early = overlap or (self._between_images and not self._parts[self._turn])
+        buffer.birth, buffer.filled = max(0, buffer.birth - early), True
         self.operations.append(Fill(buffer))
         return buffer
 

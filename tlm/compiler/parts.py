@@ -48,7 +48,7 @@ class Part:
         return BANDED_HEADER_WORDS if self.banded else HEADER_WORDS
 
 
-def make_part(work: Workload, run: Run, part_index: int, places: Mapping[Buffer, Place]) -> Part:
+def make_part(work: Workload, run: Run, places: Mapping[Buffer, Place]) -> Part:
     """The part that a run is."""
     layer, groups = work.network.layers[run.layer_index], run.groups
     output, residual = places[run.output], None if run.residual is None else places[run.residual]
@@ -58,7 +58,7 @@ def make_part(work: Workload, run: Run, part_index: int, places: Mapping[Buffer,
     banded = len(words) > 1 or run.source.window.words != work.plane_words[work.network.inputs[layer.name]]
     return Part(
         layer_index=run.layer_index,
-        part_index=part_index,
+        part_index=run.part_index,
         first_group=groups.first,
         groups=groups.count,
         first_channel=groups.first_channel,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from tlm.chip.format.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.network.network import TensorInfo
 
+_ALIGNMENT_BYTES = 256
+"""Pieces start at multiples of the longest burst that a chip can have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -67,9 +70,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class OffChipTensor:
-    """A tensor's place in the off-chip memory: whole planes, ``plane_bytes`` from one to the next."""
+    """A tensor's place in the off-chip memory: whole planes, ``plane_bytes`` from one to the next.
+
+    A batch has a place for each image, one behind the other.
+    """
 
     offset_bytes: int
+    """Of the first image."""
     planes: int
     plane_bytes: int
 
@@ -77,6 +84,15 @@ class OffChipTensor:
     def size_bytes(self) -> int:
         """All planes."""
         return self.planes * self.plane_bytes
+
+    def offset_of(self, image: int) -> int:
+        """Where the tensor of an image of a batch lies."""
+        return self.offset_bytes + image * aligned_bytes(self.size_bytes)
+
+
+def aligned_bytes(size_bytes: int) -> int:
+    """Up to where the next piece of the off-chip memory can begin."""
+    return -(-size_bytes // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES
 
 
 def planes_per_channel(tensor: TensorInfo) -> int:

@@ -57,13 +57,24 @@ class Planner:
         work: what is planned.
         costs: of each layer.
         budget_words: AMem words that may be used; fewer than there are leave room for gaps between tensors.
+        shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
+        batch: images.
     """
 
-    def __init__(self, work: Workload, costs: Sequence[LayerCosts], budget_words: int) -> None:
+    def __init__(
+        self,
+        work: Workload,
+        costs: Sequence[LayerCosts],
+        budget_words: int,
+        shared_from: int | None = None,
+        batch: int = 1,
+    ) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
         self._budget = budget_words
+        self._shared_from = len(self._layers) if shared_from is None else shared_from
+        self._batch = batch
         self._live = Liveness(work.network)
         self._extents: dict[tuple[int, int, int], _Extent] = {}
 
@@ -101,8 +112,15 @@ class Planner:
 
     def _options(self, first: int, state: _State) -> Iterator[tuple[Segment, float]]:
         """Segments that may begin with a layer, each with its cost."""
+        if first >= self._shared_from:
+            evict, stream = tuple(sorted(state)), tuple(sorted(self._live.inputs(first, first)))
+            shared = Segment(first, first, 0, evict, (), stream, keep_output=False, weights_outer=True)
+            found = self._cheapest_cut(_Frame(shared, 0, self._overlays(first, first, frozenset(), False)))
+            if found is not None:
+                yield found
+            return
         in_turn = 0
-        for last in range(first, min(first + MAX_LAYERS, len(self._layers))):
+        for last in range(first, min(first + MAX_LAYERS, self._shared_from)):
             in_turn += in_turn == last - first and self._fits_in_turn(first, last, state)
             easy = in_turn == last - first + 1
             if last > first and (easy or not self._live.closed(first, last)):
@@ -248,13 +266,17 @@ class Planner:
             size_bytes, rows = self._moved(self._layers[segment.last].name, extent)
             writes = store_cycles(size_bytes, config, config.amem_word_bytes, rows)
         ranges = len(self._costs[segment.last].ranges)
-        if segment.first == segment.last and extent.bands > 1 and ranges > 1:
+        moves = extent.bands
+        if segment.weights_outer:  # shared: weights are loaded once for all images
+            weights, reads_in = self._weight_cycles(segment, 1) // self._batch, reads_in * ranges
+            moves *= self._batch * ranges
+        elif segment.first == segment.last and extent.bands > 1 and ranges > 1:
             once = self._weight_cycles(segment, 1)
             if once + reads_in * ranges < weights + reads_in:
                 segment = replace(segment, weights_outer=True)
                 weights, reads_in = once, reads_in * ranges
         if segment.double:
-            cost = max(compute, reads_in + weights, writes) + (reads_in + writes) / extent.bands
+            cost = max(compute, reads_in + weights, writes) + (reads_in + writes) / moves
         else:
             cost = max(compute, weights) + reads_in + writes
         moved = [name for name in segment.evict if name != INPUT] + list(segment.load)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
@@ -52,8 +53,12 @@ class Program:
     network: Network
     config: ChipConfig
     choices: Choices
+    batch: int
+    """Images that one run computes."""
     parts: tuple[Part, ...]
     """By tag, the number in a layer header."""
+    runs: tuple[tuple[int, int], ...]
+    """For each part its image, and the run that it comes from (``Choices.cycles``)."""
     jobs: tuple[Job, ...]
     loads: tuple[Load, ...]
     stores: tuple[Store, ...]
@@ -80,7 +85,8 @@ class Program:
     def __repr__(self) -> str:
         """One line; ``tlm compile`` prints the plan."""
         return (
-            f"<Program of {len(self.network.layers)} layers for {self.config.lanes}x{self.config.columns} MACs: "
+            f"<Program of {len(self.network.layers)} layers for {self.config.lanes}x{self.config.columns} MACs"
+            f"{f', {self.batch} images' if self.batch > 1 else ''}: "
             f"{len(self.parts)} parts in {len(self.jobs)} jobs, {self.predicted_total_cycles:,} cycles predicted [S]>"
         )
 
@@ -92,7 +98,7 @@ class Program:
     @property
     def predicted_cycles(self) -> tuple[int, ...]:
         """Compute cycles of each part, predicted when its place was chosen."""
-        return self.choices.cycles
+        return tuple(self.choices.cycles[moment] for _, moment in self.runs)
 
     @property
     def input_offset_bytes(self) -> int:
@@ -104,24 +110,41 @@ class Program:
         """Where the network's output lies off-chip."""
         return self.tensors[self.network.output.name].offset_bytes
 
+    def check_activations(self, activations: npt.ArrayLike) -> Int8Array:
+        """The input as a read-only int8 array: (C, H, W), or (N, C, H, W) for a batch of N images.
+
+        Raises:
+            InputError: as :meth:`tlm.network.network.Network.check_activations`, or not as many images.
+        """
+        if self.batch == 1:
+            return self.network.check_activations(activations)
+        images = np.asarray(activations)
+        if images.ndim != 4 or len(images) != self.batch:
+            raise InputError(
+                f"activations: shape is {images.shape}, but the program was compiled for a batch of {self.batch}; "
+                f"give ({self.batch}, C, H, W), or compile it for another batch"
+            )
+        return np.stack([self.network.check_activations(image) for image in images])
+
     def image(self, activations: Int8Array) -> bytes:
-        """The off-chip memory before a run, up to where the output begins."""
+        """The off-chip memory before a run, up to where the output begins; for what :meth:`check_activations` gave."""
         image = np.zeros(self.output_offset_bytes, np.uint8)
-        for chunk in (*self.chunks, self.input_chunk(activations)):
+        inputs = [activations] if self.batch == 1 else activations
+        for chunk in (*self.chunks, *(self.input_chunk(own, number) for number, own in enumerate(inputs))):
             image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
         return image.tobytes()
 
-    def input_chunk(self, activations: Int8Array) -> Chunk:
-        """The part of the off-chip image that another input changes."""
+    def input_chunk(self, activations: Int8Array, image: int = 0) -> Chunk:
+        """The part of the off-chip memory that another input (C, H, W) of an image changes."""
         place = self.tensors[INPUT]
         planes = np.frombuffer(pack_tensor(activations, self.config.lanes), np.uint8).reshape(place.planes, -1)
         tensor = np.zeros((place.planes, place.plane_bytes), np.uint8)
         tensor[:, : planes.shape[1]] = planes
-        return Chunk(place.offset_bytes, tensor.tobytes(), INPUT)
+        return Chunk(place.offset_of(image), tensor.tobytes(), INPUT)
 
     @cached_property
     def parts_of_layer(self) -> Mapping[int, tuple[int, ...]]:
-        """Layer index -> tags of its parts, in the order of execution."""
+        """Layer index -> tags of its parts, in the order of execution; those of all images."""
         tags: dict[int, list[int]] = {index: [] for index in range(len(self.network.layers))}
         for tag, part in enumerate(self.parts):
             tags[part.layer_index].append(tag)
@@ -141,10 +164,12 @@ class Program:
                 )
 
     def part_name(self, tag: int) -> str:
-        """A layer's name, with the part's number if the layer is split."""
+        """A layer's name, with the part's number if the layer is split, and the image's in a batch."""
         part = self.parts[tag]
         name = self.network.layers[part.layer_index].name
-        return f"{name}[{part.part_index}]" if len(self.parts_of_layer[part.layer_index]) > 1 else name
+        if len(self.parts_of_layer[part.layer_index]) > self.batch:
+            name = f"{name}[{part.part_index}]"
+        return f"{name} of image {self.runs[tag][0]}" if self.batch > 1 else name
 
     @cached_property
     def _loaded_bytes(self) -> Counter[tuple[SramName, int]]:

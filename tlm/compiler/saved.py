@@ -14,7 +14,7 @@ import math
 import struct
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -47,7 +47,7 @@ class _Layer(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any]
 
 
-class _Content(msgspec.Struct, forbid_unknown_fields=True):
+class _Content(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What a file holds."""
 
     input_shape: tuple[int, int, int]
@@ -57,6 +57,7 @@ class _Content(msgspec.Struct, forbid_unknown_fields=True):
     choices: Choices
     made: bytes
     """Digest of all that followed from it, so that another version of the compiler cannot make something else of it."""
+    batch: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 def save_program(program: Program, path: str | Path) -> None:
@@ -72,7 +73,7 @@ def save_program(program: Program, path: str | Path) -> None:
         _Content(
             network.input_shape, network.signed_input, tuple(map(_described, network.layers)),
             {item.name: getattr(program.config, item.name) for item in fields(ChipConfig)},
-            program.choices, _made(program),
+            program.choices, _made(program), program.batch,
         ),
         enc_hook=_encoded,
     )  # fmt: skip
@@ -96,7 +97,7 @@ def load_program(path: str | Path) -> Program:
         found = msgspec.msgpack.decode(content, type=_Content, ext_hook=_array)
         layers = [_KINDS[layer.kind](**layer.arguments) for layer in found.layers]
         network = Network(found.input_shape, layers, found.signed_input)
-        program = rebuild(network, ChipConfig(**found.chip), found.choices)
+        program = rebuild(network, ChipConfig(**found.chip), found.choices, found.batch)
         made = _made(program)
     except Exception as error:  # whatever a file that nobody saved makes of them
         reason = str(error) if isinstance(error, TlmError) else f"{type(error).__name__}: {error}"

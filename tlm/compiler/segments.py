@@ -104,6 +104,23 @@ def reads(network: Network, index: int) -> Iterator[str]:
         yield layer.residual
 
 
+def shared_from(network: Network, segments: Sequence[Segment]) -> int:
+    """The first of the segments at the end whose parts a batch can run for all images, one part after another.
+
+    Each is a single layer. It leaves nothing in AMem, and finds nothing there but what it loads for each part.
+    """
+    first = len(segments)
+    for index in range(len(segments) - 1, -1, -1):
+        one = segments[index]
+        alone = one.first == one.last and one.weights_outer and not (one.keep_output or one.load)
+        if not alone or set(reads(network, one.first)) - set(one.stream):
+            break
+        first = index
+        if one.evict:
+            break
+    return first
+
+
 def check_segments(work: Workload, segments: Sequence[Segment]) -> None:
     """Check segments that come from a file.
 

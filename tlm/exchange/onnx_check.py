@@ -20,6 +20,7 @@ from tlm.core.errors import InputError
 from tlm.exchange.onnx_constants import FloatArray
 from tlm.exchange.onnx_file import INPUT_TYPES
 from tlm.exchange.onnx_reader import Imported, require_onnx
+from tlm.exchange.onnx_runtime import session
 from tlm.exchange.onnx_values import Tensor
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network import golden
@@ -103,41 +104,24 @@ def compare(imported: Imported, batch: Int8Array) -> Compared:
 def _session(imported: Imported) -> Callable[[Int8Array], dict[str, npt.NDArray[Any]]]:
     """What runs onnxruntime: from as many images as the graph takes, or fewer, to every tensor that is compared."""
     require_onnx("onnxruntime")
-    import onnx
     import onnxruntime  # type: ignore[import-untyped]
 
     tensors = {tensor.name: tensor for tensor in (imported.output, *imported.tensors.values())}
     values = sum(prod(tensor.shape) for tensor in tensors.values())
     if values > _VALUES:
         raise InputError(f"comparing takes {values} values at once, but at most {_VALUES} are allowed; --check 0")
-    model = onnx.ModelProto()
-    model.CopyFrom(imported.model)
-    kept = {one.name for one in model.graph.output}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in tensors if name not in kept)
     name, shape = imported.input.name, imported.input.shape
-    (kind,) = (one.type.tensor_type.elem_type for one in model.graph.input if one.name == name)
+    (kind,) = (one.type.tensor_type.elem_type for one in imported.model.graph.input if one.name == name)
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it runs by turns
-    options.log_severity_level = 4  # fatal errors; the others are raised as well, and are one sentence here
-
-    def asked(call: Callable[..., Any], *arguments: Any, **keys: Any) -> Any:
-        try:
-            return call(*arguments, **keys)
-        except Exception as error:
-            text = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"onnxruntime refuses the graph ({text})") from None
-
-    session = asked(
-        onnxruntime.InferenceSession, model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    ask = session(imported.model, options, list(tensors))
 
     def run(images: Int8Array) -> dict[str, npt.NDArray[Any]]:
         indices = np.minimum(np.arange(imported.batch), len(images) - 1)  # where they are fewer, the last one again
         real = images[indices].astype(np.float32) * np.float32(imported.input.scale)
         if imported.input.order is not None:
             real = real.reshape(len(real), -1)[:, imported.input.order.reshape(-1)]
-        outputs = asked(session.run, list(tensors), {name: real.astype(INPUT_TYPES[kind]).reshape(shape)})
+        outputs = ask(list(tensors), {name: real.astype(INPUT_TYPES[kind]).reshape(shape)})
         for tensor, found in zip(tensors.values(), outputs, strict=True):
             if found.shape != tensor.shape:
                 raise InputError(

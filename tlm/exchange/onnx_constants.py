@@ -24,7 +24,7 @@ ONNX_DOMAINS = ("", "ai.onnx")
 MICROSOFT = "com.microsoft"
 """Domain of onnxruntime's own QuantizeLinear and DequantizeLinear."""
 
-SIZE_LIMIT = 1 << 26
+SIZE_LIMIT = 1 << 27
 """Values of a tensor: the importer and onnxruntime hold whole tensors."""
 
 _SHAPES_SIZE = 4096

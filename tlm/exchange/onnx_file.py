@@ -5,7 +5,7 @@ What could keep onnx or onnxruntime busy without end (graphs inside nodes, tenso
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from itertools import chain
 from math import prod
 from pathlib import Path
@@ -40,12 +40,15 @@ _OPSET = 10
 """The first with QuantizeLinear."""
 
 
-def load(data: bytes, directory: Path) -> tuple[ModelProto, list[NodeProto]]:
+def load(
+    data: bytes, directory: Path, change: Callable[[ModelProto], None] | None = None
+) -> tuple[ModelProto, list[NodeProto]]:
     """The model, its weights included, as onnx's own checker finds it valid, in the reader's form.
 
     Args:
         data: content of the file.
         directory: where it lies.
+        change: what is made of a valid model, in place, such as a quantised one.
 
     Returns:
         The model, and the nodes at its end that were cut off: they change no class.
@@ -65,9 +68,10 @@ def load(data: bytes, directory: Path) -> tuple[ModelProto, list[NodeProto]]:
     _check_structure(model)
     _load_weights(model, directory)
     left_out = prepare(model)
-    for node in model.graph.node:
-        _check_operator(node)
-    _check_model(model)
+    _check_nodes(model)
+    if change is not None:
+        change(model)
+        _check_nodes(model)
     return model, left_out
 
 
@@ -130,6 +134,12 @@ def _check_node(node: NodeProto) -> None:
         raise InputError(f"node {node_name(node)}: holds a graph of its own; the engine runs each node once, in order")
     if not node.output or not node.output[0]:
         raise InputError(f"node {node_name(node)}: has no output")
+
+
+def _check_nodes(model: ModelProto) -> None:
+    for node in model.graph.node:
+        _check_operator(node)
+    _check_model(model)
 
 
 def _check_operator(node: NodeProto) -> None:

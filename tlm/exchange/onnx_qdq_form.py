@@ -26,8 +26,8 @@ _MOVING = {"MaxPool", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze",
 """On whole numbers, in graphs of integer operators, as on the real ones that they stand for (with zero point 0)."""
 
 
-class _Rewriter:
-    """Writes the nodes of a graph anew."""
+class Rewriter:
+    """Writes the nodes of a graph anew; :meth:`finish` puts them in the place of the old ones."""
 
     def __init__(self, model: ModelProto) -> None:
         import onnx
@@ -46,6 +46,12 @@ class _Rewriter:
         """Write a node."""
         self.nodes.append(self._make(kind, inputs, [output], name=name or output, **keys))
         return self.nodes[-1]
+
+    def finish(self) -> None:
+        """The graph has the written nodes from now on."""
+        nodes = [*self.nodes]
+        del self.model.graph.node[:]
+        self.model.graph.node.extend(nodes)
 
     def array(self, name: str, what: str) -> Array:
         """A constant of the file."""
@@ -85,10 +91,37 @@ class _Rewriter:
             return [scale, self.constant(f"{zero}/of/{scale}", zeros.reshape(scales.shape))]
         return [scale, self.constant(f"{zero}/of/{scale}", np.broadcast_to(zeros.reshape(-1), scales.shape).copy())]
 
+    def quantised(
+        self, source: str, output: str, scale: Array, zero: Array, bounds: tuple[float, float], name: str, **keys: Any
+    ) -> None:
+        """Q, Clip and DQ in the 8-bit type of the zero point: whole numbers in ``bounds``, as real numbers."""
+        step, start = self.constant(f"{output}/scale", scale), self.constant(f"{output}/zero", zero)
+        self.node("QuantizeLinear", [source, step, start], f"{output}/whole", **keys)
+        ends = [self.constant(f"{output}/end{i}", np.array(end, zero.dtype)) for i, end in enumerate(bounds)]
+        self.node("Clip", [f"{output}/whole", *ends], f"{output}/cut")
+        self.node("DequantizeLinear", [f"{output}/cut", step, start], output, name, **keys)
+
     def whole(self, source: str, scale: str, zero: str, output: str) -> None:
         """Quantise; ``output`` is an integer tensor of an integer operator from now on."""
         self.node("QuantizeLinear", [source, *self._per_axis(scale, zero)], output)
         self.integers[output] = (scale, zero)
+
+
+def to_opset_with_axes(model: ModelProto) -> None:
+    """Convert a graph in place, if need be, to an opset whose DequantizeLinear has scales per channel.
+
+    Raises:
+        InputError: onnx cannot convert it.
+    """
+    import onnx
+
+    versions = [one for one in model.opset_import if one.domain in ONNX_DOMAINS]
+    if versions and versions[0].version < _OPSET:
+        try:
+            model.CopyFrom(onnx.version_converter.convert_version(model, _OPSET))
+        except Exception as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"cannot be converted to opset {_OPSET} ({text}); export it in a later opset") from None
 
 
 def to_qdq_form(model: ModelProto) -> None:
@@ -101,14 +134,8 @@ def to_qdq_form(model: ModelProto) -> None:
 
     if not any(node.op_type in _FORMS for node in model.graph.node):
         return
-    versions = [one for one in model.opset_import if one.domain in ONNX_DOMAINS]
-    if versions and versions[0].version < _OPSET:
-        try:
-            model.CopyFrom(onnx.version_converter.convert_version(model, _OPSET))
-        except Exception as error:
-            text = " ".join(str(error).split())
-            raise InputError(f"cannot be converted to opset {_OPSET} ({text}); export it in a later opset") from None
-    rewriter = _Rewriter(model)
+    to_opset_with_axes(model)
+    rewriter = Rewriter(model)
     for node in model.graph.node:
         form = _FORMS.get(node.op_type)
         try:
@@ -125,10 +152,8 @@ def to_qdq_form(model: ModelProto) -> None:
         except (InputError, IndexError, ValueError) as error:
             text = str(error) if isinstance(error, InputError) else "has too few inputs, or inputs that do not fit"
             raise InputError(f"node {node_name(node)}: {text}") from None
-    nodes = [*rewriter.nodes]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    if not any(node.domain == MICROSOFT for node in nodes):
+    rewriter.finish()
+    if not any(node.domain == MICROSOFT for node in model.graph.node):
         kept = [one for one in model.opset_import if one.domain in ONNX_DOMAINS]
         del model.opset_import[:]
         model.opset_import.extend(kept or [onnx.helper.make_opsetid("", _OPSET)])
@@ -137,7 +162,7 @@ def to_qdq_form(model: ModelProto) -> None:
 # -- QONNX ------------------------------------------------------------------------------------------------------------
 
 
-def _quant(to: _Rewriter, node: NodeProto) -> None:
+def _quant(to: Rewriter, node: NodeProto) -> None:
     """Quant(x, scale, zero point, bits) as Q, Clip, DQ in 8 bits: the whole numbers are cut to what the bits hold."""
     import onnx
 
@@ -156,16 +181,12 @@ def _quant(to: _Rewriter, node: NodeProto) -> None:
     name, kind = node.output[0], np.int8 if signed else np.uint8
     zeros = np.broadcast_to(np.rint(zero.reshape(-1)), scale.size).astype(kind)
     shape = () if scale.size == 1 else (-1,)
-    step = to.constant(f"{name}/scale", scale.reshape(shape).astype(np.float32))
-    start = to.constant(f"{name}/zero", zeros.reshape(shape))
+    step, start = scale.reshape(shape).astype(np.float32), zeros.reshape(shape)
     keys: dict[str, Any] = {"axis": axis} if scale.size > 1 else {}
-    to.node("QuantizeLinear", [node.input[0], step, start], f"{name}/whole", **keys)
-    bounds = [to.constant(f"{name}/{key}", np.array(end, kind)) for key, end in (("low", low), ("high", low + levels))]
-    to.node("Clip", [f"{name}/whole", *bounds], f"{name}/cut")
-    to.node("DequantizeLinear", [f"{name}/cut", step, start], name, node.name, **keys)
+    to.quantised(node.input[0], name, step, start, (low, low + levels), node.name, **keys)
 
 
-def _bipolar_quant(to: _Rewriter, node: NodeProto) -> None:
+def _bipolar_quant(to: Rewriter, node: NodeProto) -> None:
     if node.input[0] not in to.arrays:
         raise InputError("makes -1 and 1 of what is computed; the engine has no such step: quantise to 2 bits or more")
     name, scale = node.output[0], to.array(node.input[1], "scale")
@@ -184,8 +205,8 @@ def _axis(scale: Array) -> int:
     return several[0] if several else 0
 
 
-def _refused(reason: str) -> Callable[[_Rewriter, NodeProto], None]:
-    def refuse(to: _Rewriter, node: NodeProto) -> None:
+def _refused(reason: str) -> Callable[[Rewriter, NodeProto], None]:
+    def refuse(to: Rewriter, node: NodeProto) -> None:
         raise InputError(reason)
 
     return refuse
@@ -194,10 +215,10 @@ def _refused(reason: str) -> Callable[[_Rewriter, NodeProto], None]:
 # -- integer operators ------------------------------------------------------------------------------------------------
 
 
-def _weighted(kind: str, *, weights: int, bias: int, result: int, axis: int) -> Callable[[_Rewriter, NodeProto], None]:
+def _weighted(kind: str, *, weights: int, bias: int, result: int, axis: int) -> Callable[[Rewriter, NodeProto], None]:
     """A form of QLinearConv, QLinearMatMul and QGemm; the arguments are indices of inputs."""
 
-    def form(to: _Rewriter, node: NodeProto) -> None:
+    def form(to: Rewriter, node: NodeProto) -> None:
         inputs, name = [*node.input, "", "", ""], node.output[0]
         turned = kind == "Gemm" and any(one.name == "transB" and one.i for one in node.attribute)
         given = [
@@ -213,27 +234,27 @@ def _weighted(kind: str, *, weights: int, bias: int, result: int, axis: int) -> 
     return form
 
 
-def _on_one(kind: str) -> Callable[[_Rewriter, NodeProto], None]:
-    def form(to: _Rewriter, node: NodeProto) -> None:
+def _on_one(kind: str) -> Callable[[Rewriter, NodeProto], None]:
+    def form(to: Rewriter, node: NodeProto) -> None:
         inputs = [*node.input]
         _result(to, node, kind, [to.real(inputs[:3], f"{node.output[0]}/real")], *inputs[3:5])
 
     return form
 
 
-def _linear_add(to: _Rewriter, node: NodeProto) -> None:
+def _linear_add(to: Rewriter, node: NodeProto) -> None:
     inputs, name = [*node.input], node.output[0]
     given = [to.real(inputs[i : i + 3], f"{name}/real{i}") for i in (0, 3)]
     _result(to, node, "Add", given, *inputs[6:8])
 
 
-def _linear_concat(to: _Rewriter, node: NodeProto) -> None:
+def _linear_concat(to: Rewriter, node: NodeProto) -> None:
     inputs, name = [*node.input], node.output[0]
     given = [to.real(inputs[i : i + 3], f"{name}/real{i}") for i in range(2, len(inputs), 3)]
     _result(to, node, "Concat", given, *inputs[:2])
 
 
-def _result(to: _Rewriter, node: NodeProto, kind: str, given: list[str], scale: str, zero: str = "") -> None:
+def _result(to: Rewriter, node: NodeProto, kind: str, given: list[str], scale: str, zero: str = "") -> None:
     """The plain operator, and what quantises its result, unless it is given as a real number."""
     name = node.output[0]
     if any(one.name == "channels_last" and one.i for one in node.attribute):
@@ -244,7 +265,7 @@ def _result(to: _Rewriter, node: NodeProto, kind: str, given: list[str], scale: 
         to.whole(f"{name}/sums", scale, zero, name)
 
 
-def _moving(to: _Rewriter, node: NodeProto) -> None:
+def _moving(to: Rewriter, node: NodeProto) -> None:
     scale, zero = to.integers[node.input[0]]
     name = node.output[0]
     source = to.real((node.input[0], scale, zero), f"{name}/real")
@@ -252,7 +273,7 @@ def _moving(to: _Rewriter, node: NodeProto) -> None:
     to.whole(f"{name}/moved", scale, zero, name)
 
 
-_QLINEAR: dict[str, Callable[[_Rewriter, NodeProto], None]] = {
+_QLINEAR: dict[str, Callable[[Rewriter, NodeProto], None]] = {
     "QLinearConv": _weighted("Conv", weights=3, bias=8, result=6, axis=0),
     "QLinearMatMul": _weighted("MatMul", weights=3, bias=0, result=6, axis=1),
     "QGemm": _weighted("Gemm", weights=3, bias=6, result=7, axis=1),
@@ -263,7 +284,7 @@ _QLINEAR: dict[str, Callable[[_Rewriter, NodeProto], None]] = {
     "QLinearSigmoid": _on_one("Sigmoid"),
     "QLinearSoftmax": _on_one("Softmax"),
 }
-_FORMS: dict[str, Callable[[_Rewriter, NodeProto], None]] = {
+_FORMS: dict[str, Callable[[Rewriter, NodeProto], None]] = {
     "Quant": _quant,
     "IntQuant": _quant,
     "BipolarQuant": _bipolar_quant,

@@ -87,7 +87,7 @@ def folded(proto: NodeProto, graph: Graph, operator: Operator | None) -> dict[st
         node = Node(proto, graph, operator)
         quantiser = quantiser_of(node)
         if proto.op_type == "DequantizeLinear" and first is not None:
-            return {proto.output[0]: _dequantised(first.value, quantiser, node.given["axis"])}
+            return {proto.output[0]: dequantised(first.value, quantiser, node.given["axis"])}
     arrays = {name: one.value for name, one in inputs.items()}
     outputs = computed(graph.model, proto, arrays)
     found = {name: Constant(array) for name, array in zip(filter(None, proto.output), outputs, strict=False)}
@@ -99,7 +99,12 @@ def folded(proto: NodeProto, graph: Graph, operator: Operator | None) -> dict[st
     return found
 
 
-def _dequantised(array: Array, quantiser: Quantiser, axis: int) -> Constant:
+def dequantised(array: Array, quantiser: Quantiser, axis: int) -> Constant:
+    """What a DequantizeLinear makes of a constant; the axis counts only for several scales.
+
+    Raises:
+        InputError: no whole numbers, or scales that do not fit them.
+    """
     if not _INTEGERS.fullmatch(str(array.dtype)):
         raise InputError(f"its whole numbers are of type {array.dtype}, but must be of an integer type")
     scale, zero = (_spread(one, axis, array.shape) for one in (quantiser.scale, quantiser.zero))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from math import prod
@@ -78,11 +79,12 @@ def require_onnx(*modules: str) -> None:
             raise InputError(f"this needs {name}, which is not installed; pip install 'cartesian-tlm[onnx]'")
 
 
-def read_onnx(path: str | Path) -> Imported:
+def read_onnx(path: str | Path, change: Callable[[ModelProto], None] | None = None) -> Imported:
     """The network of a graph of Q and DQ nodes, in 4-bit types or in 8-bit ones clipped to 4 bits.
 
     Args:
         path: ONNX file; one input (N, C, H, W) or (N, C) with fixed sizes but for N, one output.
+        change: what is made of it before it is read (:class:`tlm.exchange.ptq.PostTraining`).
 
     Raises:
         InputError: unreadable, or something that the engine cannot run; names the node.
@@ -94,7 +96,7 @@ def read_onnx(path: str | Path) -> Imported:
     except FileNotFoundError:
         raise InputError(f"{path}: does not exist") from None
     try:
-        return _imported(*load(data, path.parent))
+        return _imported(*load(data, path.parent, change))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 

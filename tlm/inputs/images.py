@@ -59,13 +59,18 @@ def load_image(path: str | Path, height: int, width: int) -> Int8Array:
         InputError: no such file, unreadable, no image, truncated, without pixels, too large, samples that are neither
             of 8 nor of 16 bits; a height or width out of range.
     """
+    return quantised(load_pixels(path, height, width))
+
+
+def load_pixels(path: str | Path, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """The same before it is quantised: uint8 (3, height, width)."""
     _check_target(height, width)
     file = Path(path)
     with warnings.catch_warnings():
         # Pillow warns of odd metadata, which does not matter here, and of large images, which are refused below
         warnings.simplefilter("ignore")
         samples = np.asarray(_fitted(_decoded(file), height, width))
-    return quantised(samples.transpose(2, 0, 1))
+    return samples.transpose(2, 0, 1)
 
 
 def load_images(paths: str | Path | Iterable[str | Path], height: int, width: int) -> Int8Array:

@@ -29,7 +29,7 @@ class TensorCapture(PartTensors):
         system.engine.events.layer_started.listen(self._check_tag)  # before anyone looks a tag up
 
     def check_stored_output(self) -> None:
-        """The network's output as the store channel left it off-chip is what counts.
+        """Each image's output as the store channel left it off-chip is what counts.
 
         Raises:
             SimulationError: it differs from what AMem held when the layer ended, or not every part ran.
@@ -37,12 +37,14 @@ class TensorCapture(PartTensors):
         self._order.check_end()
         name = self._program.network.output.name
         place = self._program.tensors[name]
-        stored = stored_output(self._program, self._system.read_memory(place.offset_bytes, place.size_bytes))
-        if not np.array_equal(stored, self.tensors[name]):
-            raise SimulationError(
-                f"dma.store: the stored output {name!r} differs from what the last layer wrote to AMem"
-            )
-        self.tensors[name] = stored
+        for image, tensors in enumerate(self.found):
+            data = self._system.read_memory(place.offset_of(image), place.size_bytes)
+            stored = stored_output(self._program, data)
+            if not np.array_equal(stored, tensors[name]):
+                raise SimulationError(
+                    f"dma.store: the stored output {name!r} differs from what the last layer wrote to AMem"
+                )
+            tensors[name] = stored
 
     def _check_tag(self, header: LayerHeader) -> None:
         self._order.check(header.tag, f"in cycle {self._system.simulation.clock.now - 1} ")

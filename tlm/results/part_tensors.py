@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +31,28 @@ class PartTensors:
     def __init__(self, program: Program, read_amem: ReadAmem) -> None:
         self._program = program
         self._read_amem = read_amem
-        self._parts_left = {index: len(tags) for index, tags in program.parts_of_layer.items()}
-        self._images: dict[int, npt.NDArray[np.uint8]] = {}
-        """Layer -> AMem image of its output as far as it is known, (planes, P, bytes of a word)."""
-        self.tensors: dict[str, Tensor] = {}
-        """Complete outputs by layer name."""
+        self._parts_left = Counter(map(self._run, range(len(program.parts))))
+        self._images: dict[tuple[int, int], npt.NDArray[np.uint8]] = {}
+        """(image, layer) -> AMem words of its output as far as they are known, (planes, P, bytes of a word)."""
+        self.found: list[dict[str, Tensor]] = [{} for _ in range(program.batch)]
+        """For each image of the batch complete outputs by layer name."""
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Outputs by layer name; (N, O, H', W') of a batch."""
+        if len(self.found) == 1:
+            return self.found[0]
+        stacked: dict[str, Any] = {name: np.stack([one[name] for one in self.found]) for name in self.found[0]}
+        return stacked
+
+    def _run(self, tag: int) -> tuple[int, int]:
+        return self._program.runs[tag][0], self._program.parts[tag].layer_index
 
     def part_done(self, tag: int) -> None:
         """A part's last word was written."""
         program, part = self._program, self._program.parts[tag]
-        index, place = part.layer_index, part.output
-        info = program.network.tensors[program.network.layers[index].name]
+        index, place = self._run(tag), part.output
+        info = program.network.tensors[program.network.layers[part.layer_index].name]
         if index not in self._images:
             size = tensor_planes(info), tensor_plane_words(info, program.config.lanes), program.config.amem_word_bytes
             self._images[index] = np.zeros(size, np.uint8)
@@ -51,7 +64,7 @@ class PartTensors:
         self._images[index][first : first + planes, start : start + part.tiles] = words[:, offset : offset + part.tiles]
         self._parts_left[index] -= 1
         if not self._parts_left[index]:
-            self.tensors[info.name] = _unpacked(self._images.pop(index).tobytes(), info, program)
+            self.found[index[0]][info.name] = _unpacked(self._images.pop(index).tobytes(), info, program)
 
 
 class PartOrder:
@@ -96,11 +109,11 @@ class PartOrder:
 
 
 def stored_output(program: Program, data: Image) -> Tensor:
-    """The network's output as it lies off-chip.
+    """An image's output as it lies off-chip.
 
     Args:
         program: what ran.
-        data: the bytes from ``program.output_offset_bytes`` on, all planes of the output.
+        data: all planes of the output.
     """
     output = program.network.output
     place = program.tensors[output.name]

@@ -35,13 +35,14 @@ def print_plan(program: Program, console: Console, name: str) -> None:
     lines = [
         ("predicted", f"{program.predicted_total_cycles:,} cycles, of these {predicted:,} in layers [S]"),
         ("steps", f"{sum(program.unsplit_steps):,} if no layer were cut [S]"),
+        ("batch", f"{program.batch:,} images one after another; all figures are theirs together"),
         ("driver", f"{', '.join(counts)} [S]"),
         ("DMA", f"{loads:,} bytes loaded, {stores:,} bytes stored [S]"),
         ("off-chip", f"{program.image_bytes:,} of {config.memory_bytes:,} bytes used [S]"),
     ]
     console.print(Text(f"{name}: compiled for {array_size(config)}", style="bold"))
     console.print(table_of(_HEADINGS, (_cells(program, segment) for segment in program.segments)))
-    console.print(facts(lines))
+    console.print(facts(line for line in lines if line[0] != "batch" or program.batch > 1))
     console.print(Text(LEGEND, style="dim"))
 
 
@@ -54,7 +55,7 @@ def _cells(program: Program, segment: Segment) -> list[str]:
     return [
         " + ".join(names),
         f"{bands:,}",
-        f"{len(tags):,}",
+        f"{len(tags) // program.batch:,}",
         f"loads {', '.join(inputs)}" if inputs else "on chip",
         "stays" if names[-1] not in program.tensors else "stays, stored" if segment.keep_output else "stored",
         f"{sum(program.predicted_cycles[tag] for tag in tags):,}",

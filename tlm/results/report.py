@@ -128,8 +128,6 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         for channel, one in result.overlap.items()
         if one.hidden_cycles + one.exposed_cycles
     ]
-    scores = best_classes(result.outputs, _BEST_CLASSES) if are_scores(result.outputs) else ()
-    best = ", ".join(f"{index} ({score:,})" for index, score in scores)
     lines = {
         **_plan(result),
         "total": f"{result.cycles:,} cycles = {result.time_us:,.2f} us [S], host start to last interrupt",
@@ -147,9 +145,33 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         f"off-chip {energy.off_chip_pj / _PJ_PER_UJ:,.2f} uJ apart [A]",
         "of which": f"{_shares(energy.core.by_component_pj(), energy.total_pj)} [A]",
         "TOPS/W": f"{_efficiency(result)} [A]",
-        "best classes": f"{best}: index (score) [S]" if best else "",
+        **_batch(result),
+        "best classes": _best_classes(result),
     }
     return [(heading, text) for heading, text in lines.items() if text]
+
+
+def _batch(result: Result) -> dict[str, str]:
+    """What an image took; nothing without a batch."""
+    batch = result.batch
+    if batch is None:
+        return {}
+    each, off_chip = (one / batch.count / _PJ_PER_UJ for one in (result.energy.total_pj, result.energy.off_chip_pj))
+    return {
+        "batch": f"{batch.count:,} images: {batch.first_image_cycles:,} cycles the first, "
+        f"{batch.steady_cycles_per_image:,.0f} each further one [S]",
+        "images/s": f"{result.images_per_s:,.1f}, {result.steady_images_per_s:,.1f} in steady state [S]",
+        "an image": f"{each:,.2f} uJ, off-chip {off_chip:,.2f} uJ apart [A]",
+    }
+
+
+def _best_classes(result: Result) -> str:
+    """Of one input the best classes, of a batch the best one of each image; empty if outputs are no scores."""
+    images, most = (result.outputs, 1) if result.batch else (result.outputs[None], _BEST_CLASSES)
+    if not are_scores(images[0]):
+        return ""
+    best = ", ".join(f"{index} ({score:,})" for one in images for index, score in best_classes(one, most))
+    return f"{best}: index (score) [S]"
 
 
 def _plan(result: Result) -> dict[str, str]:

@@ -25,6 +25,7 @@ from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
+from tlm.results.batch_figures import BatchFigures
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Count = Annotated[int, Meta(ge=0)]
@@ -212,7 +213,8 @@ class Result:
     """
 
     tensors: Mapping[str, Tensor]
-    """Every layer's output by name: int8 (O, H', W'), int32 where the layer has accumulator output."""
+    """Every layer's output by name: int8 (O, H', W'), int32 where the layer has accumulator output; (N, O, H', W') of
+    a batch."""
     layers: Mapping[str, LayerResult]
     """By layer name."""
     cycles: int
@@ -246,6 +248,8 @@ class Result:
     """The same of the whole run."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
+    batch: BatchFigures | None = None
+    """What each image took, if it was a batch; all other figures are those of all images."""
 
     def __repr__(self) -> str:
         """One line; the attributes have the rest, and ``tlm run`` prints a report."""
@@ -264,6 +268,22 @@ class Result:
     def output_name(self) -> str:
         """The last layer's name."""
         return list(self.layers)[-1]
+
+    @property
+    def images(self) -> int:
+        """Of the batch; 1 without."""
+        return 1 if self.batch is None else self.batch.count
+
+    @property
+    def images_per_s(self) -> float:
+        """Over the whole run, the first loads and the last store included."""
+        return 1e6 * self.images / self.time_us
+
+    @property
+    def steady_images_per_s(self) -> float:
+        """As if every image took what those behind a batch's first do."""
+        cycles = self.cycles if self.batch is None else self.batch.steady_cycles_per_image
+        return self.chip.clock_khz * 1000 / cycles
 
     @property
     def time_us(self) -> float:

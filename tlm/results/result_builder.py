@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
+from tlm.results.batch_figures import BatchFigures
 from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap, layer_kind
 
 
@@ -69,7 +71,18 @@ class ResultBuilder:
             compute_events=energy.compute_events,
             events=energy.events,
             timeline=timeline(self.recorder, self.program),
+            batch=self._batch(),
         )
+
+    def _batch(self) -> BatchFigures | None:
+        """What each image of a batch took."""
+        if self.program.batch == 1:
+            return None
+        causes: list[Counter[str]] = [Counter() for _ in range(self.program.batch)]
+        waits = self.recorder.waits_before()
+        for tag, (image, _) in enumerate(self.program.runs):
+            causes[image].update({**self.recorder.array_account(tag).by_cause(), **waits[tag].by_cause()})
+        return BatchFigures(tuple(map(dict, causes)))
 
     def _passes(self, index: int) -> tuple[PassRecord, ...]:
         tags = self.program.parts_of_layer[index]
@@ -83,9 +96,10 @@ class ResultBuilder:
         records = [self.recorder.parts[tag] for tag in tags]
         passes, waits = self._passes(index), self.recorder.waits_before()
         places = program.places
-        base_words = {name: place.base_word for name, place in places.items()} if len(tags) == 1 else {}
+        parts = len({program.parts[tag].part_index for tag in tags})
+        base_words = {name: place.base_word for name, place in places.items()} if parts == 1 else {}
         weight_bytes, instruction_bytes, activation_bytes = program.load_bytes_of_layer(index)
-        pixels = output.shape[1] * output.shape[2]
+        pixels = output.shape[1] * output.shape[2] * program.batch
         weights = layer.weights.size if isinstance(layer, Conv2d) else 0
         macs = sum(one.macs for one in passes)
         computed = sum(one.pixels for one in passes) // -(-output.shape[0] // config.columns)
@@ -113,7 +127,7 @@ class ResultBuilder:
             start_cycle=records[0].first_cycle,
             end_cycle=records[-1].last_write_cycle,
             predicted_compute_cycles=sum(program.predicted_cycles[tag] for tag in tags),
-            parts=len(tags),
+            parts=parts,
             bands=len({program.parts[tag].first_tile for tag in tags}),
             stays_on_chip=layer.name not in program.tensors,
             input_base_word=base_words.get(source.name),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
@@ -16,6 +16,7 @@ from tlm.core.input_files import read_file
 from tlm.observe.account import ChannelAccount, SramAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
+from tlm.results.batch_figures import BatchFigures
 from tlm.results.files import RESULT_NAME, json_text
 from tlm.results.result import Count, LayerFigures, LayerResult, Result, TransferOverlap, chip_labels, tensor_sha256
 
@@ -131,6 +132,20 @@ class TrafficRecord(Struct, frozen=True, kw_only=True):
     total: Count
 
 
+class BatchRecord(Struct, frozen=True, kw_only=True):
+    """What an image of a batch took; energy [A], without off-chip memory unless it is named."""
+
+    count: Count
+    first_image_cycles: Count
+    steady_cycles_per_image: float
+    images_per_s: float
+    steady_images_per_s: float
+    energy_pj_per_image: Picojoules
+    off_chip_pj_per_image: Picojoules
+    image_cycles: list[Count]
+    image_causes: list[Cycles]
+
+
 class RunRecord(Struct, frozen=True, kw_only=True):
     """All of result.json."""
 
@@ -164,6 +179,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     layers: list[LayerRecord]
     chip: ChipConfig
     chip_labels: dict[str, str]
+    batch: BatchRecord | UnsetType = UNSET
+    """Only of a batch."""
 
     def __repr__(self) -> str:
         """One line; the attributes have the rest."""
@@ -220,6 +237,7 @@ def result_record(
         output_dtype=result.outputs.dtype.name,
         layers=[_layer(layer, result) for layer in result.layers.values()],
         chip_labels=chip_labels(result.chip),
+        batch=UNSET if result.batch is None else _batch(result.batch, result),
     )
     plain: dict[str, Any] = msgspec.to_builtins(record)
     return plain | {"timeline": _plain_timeline(result.timeline), "chip": asdict(result.chip)}
@@ -248,6 +266,20 @@ def _layer(layer: LayerResult, result: Result) -> LayerRecord:
         layer,
         energy=EnergyRecord(**_energy(layer.energy, layer.macs, layer.dense_macs)),
         outputs_sha256=tensor_sha256(result.tensors[layer.name]),
+    )
+
+
+def _batch(batch: BatchFigures, result: Result) -> BatchRecord:
+    return BatchRecord(
+        count=batch.count,
+        first_image_cycles=batch.first_image_cycles,
+        steady_cycles_per_image=batch.steady_cycles_per_image,
+        images_per_s=result.images_per_s,
+        steady_images_per_s=result.steady_images_per_s,
+        energy_pj_per_image=result.energy.total_pj / batch.count,
+        off_chip_pj_per_image=result.energy.off_chip_pj / batch.count,
+        image_cycles=list(batch.image_cycles),
+        image_causes=[dict(own) for own in batch.causes],
     )
 
 
@@ -325,6 +357,9 @@ def load_result(path: str | Path) -> RunRecord:
         raise InputError(f"{file}: not a whole result ({error}); run the scenario again") from None
     sums = {"account.causes": (sum(record.account.causes.values()), record.cycles)}
     sums |= {f"layers[{i}].account": (one.account.total, one.compute_cycles) for i, one in enumerate(record.layers)}
+    if isinstance(record.batch, BatchRecord):
+        images = sum(sum(own.values()) for own in record.batch.image_causes)
+        sums["batch.image_causes"] = (images + record.account.waits_at_end.total, record.cycles)
     for key, (found, wanted) in sums.items():
         if found != wanted:
             raise InputError(f"{file}: {key}: sums to {found}, not {wanted} cycles; the file was edited: run it again")

@@ -42,6 +42,8 @@ class Evaluator:
 
     def __init__(self, network: Network | Program, chip: ChipConfig | None = None) -> None:
         self.program, self._config = program_of(network, chip)
+        if self.program.batch > 1:
+            raise InputError("network: a program for a batch runs by tlm.simulate; give the network, or compile for 1")
         self._turn = threading.Lock()
         self._chip = UntimedChip(self._config, self.program.steps)
         for chunk in self.program.chunks:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
@@ -15,6 +16,7 @@ from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
 from tlm.core.arguments import expect, expect_each, shown
 from tlm.core.errors import InputError
+from tlm.inputs.integer_arrays import integers
 from tlm.network.network import Network
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
@@ -24,7 +26,7 @@ from tlm.observe.watched import Watched
 from tlm.results.capture import TensorCapture
 from tlm.results.result import Result
 from tlm.results.result_builder import ResultBuilder
-from tlm.traces.trace_options import TraceOptions
+from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.tracing import traced
 
 Observer: TypeAlias = Callable[[Watched], None]
@@ -48,14 +50,16 @@ def simulate(
 
     Args:
         network: layers, or a program that was compiled before (``tlm.compile``).
-        activations: int array (C, H, W), the network's input.
+        activations: int array (C, H, W), the network's input; or (N, C, H, W), a batch of N >= 2 images, which run
+            as one program. Then ``tensors`` are (N, O, H', W'), and ``Result.batch`` says what an image takes.
         chip: parameters; by default the published chip, or the one that a program was compiled for. A program may run
             on another chip than its own as long as lanes, columns and bus are the same and no memory is smaller.
         fidelity: "pass", the default: a pass and a transfer are one transaction each; "cycle": every access, step,
             drained word and bus beat is one. Both give the same values and cycles; a waveform of every cycle needs
-            "cycle", which is the default then. "rtl": the engine is a circuit compiled by Verilator, with the same
-            values and cycles (docs/rtl.md). A run with faults that asks for "pass" is made at "cycle", unless all of
-            them change data off-chip before it begins; the result names the model that ran.
+            "cycle", which is the default then, and one of the circuit's signals "rtl". "rtl": the engine is a circuit
+            compiled by Verilator, with the same values and cycles (docs/rtl.md). A run with faults that asks for "pass"
+            is made at "cycle", unless all of them change data off-chip before it begins; the result names the model
+            that ran.
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
@@ -71,11 +75,13 @@ def simulate(
     expect_each("faults", faults, BitFlip)
     expect_each("observers", observers, Callable)  # type: ignore[arg-type]
     model = _fidelity(fidelity, trace)
-    program, config = program_of(network, chip)
-    values = program.network.check_activations(activations)
+    shape = np.shape(integers("activations", activations))
+    program, config = program_of(network, chip, shape[0] if len(shape) == 4 and shape[0] else 1)
+    values = program.check_activations(activations)
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
-    system = System(config, model)
+    shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
+    system = System(config, model, traced=shows_circuit)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     table = energy or EnergyConfig()
@@ -92,14 +98,15 @@ def simulate(
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:
-    needs_cycles = trace is not None and trace.needs_every_cycle()
-    if name is None:
-        return Fidelity.CYCLE if needs_cycles else Fidelity.PASS
-    if not isinstance(name, str) or name not in FIDELITIES:
+    if name is not None and (not isinstance(name, str) or name not in FIDELITIES):
         raise InputError(f"fidelity: {shown(name)} is not one of {', '.join(FIDELITIES)}{renamed(name)}")
-    if needs_cycles and name != Fidelity.CYCLE.value:
+    asked = None if name is None else Fidelity(name)
+    level = WaveLevel.PASS if trace is None or trace.wave is None else trace.wave_level(asked)
+    needed = level.fidelity
+    if asked is not None and needed not in (None, asked):
+        what = "every cycle" if needed is Fidelity.CYCLE else "the circuit's signals"
         raise InputError(
-            f"trace: a waveform of level 'cycle' shows every cycle, but fidelity is {name!r}; "
-            "use 'cycle', leave fidelity out, or take level 'pass'"
+            f"trace: a waveform of level {level.value!r} shows {what}, but fidelity is {name!r}; "
+            f"use {level.value!r}, leave fidelity out, or take level 'pass'"
         )
-    return Fidelity(name)
+    return asked or needed or Fidelity.PASS

@@ -22,6 +22,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     *,
     fidelity: str | None = None,
+    batch: int | None = None,
     wave: str | Path | None = None,
     timeline: str | Path | None = None,
     check: bool = True,
@@ -32,6 +33,7 @@ def run(
         scenario: file, or the name of one that :func:`scenarios` lists.
         settings: key -> value, for any key of a scenario file: ``{"chip.amem_banks": 8}``.
         fidelity: model of the chip; by default the scenario's, or "pass".
+        batch: images that run as one program; by default the scenario's, or 1.
         wave: waveform to write, .vcd or .fst; by default what the scenario asks for.
         timeline: trace for timeline viewers to write, .json or .json.gz; likewise.
         check: False leaves the golden model out.
@@ -44,7 +46,7 @@ def run(
     expect("scenario", scenario, (str, Path))
     expect("settings", settings, (Mapping, nothing))
     given = dict(settings or {})
-    for key, value in (("fidelity", fidelity), ("trace.wave", wave), ("trace.timeline", timeline)):
+    for key, value in (("fidelity", fidelity), ("batch", batch), ("trace.wave", wave), ("trace.timeline", timeline)):
         if value is not None:
             given[key] = value
     sources = [_source(key, plain(value)) for key, value in given.items()]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
+from tlm import reference
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
@@ -35,6 +37,7 @@ class Job:
     description: str
     network: Network
     activations: Int8Array
+    """(C, H, W), or (N, C, H, W) of a batch."""
     chip: ChipConfig
     fidelity: str | None
     trace: TraceOptions
@@ -43,6 +46,11 @@ class Job:
     """The resolved network and input sections for result.json; files by name and SHA-256."""
     golden: Mapping[str, OutputArray] | None = None
     """Every layer's output by the golden model, where they were asked for."""
+
+    @property
+    def batch(self) -> int:
+        """Images that run as one program."""
+        return len(self.activations) if self.activations.ndim == 4 else 1
 
 
 @dataclass(frozen=True)
@@ -65,10 +73,10 @@ class LoadedScenario:
         """
         config = self.config
         try:
-            activations = config.input.activations(config.network.input_shape)
-            builder = NetworkBuilder(activations, config.input.signed)
+            own = config.input.activations(config.network.input_shape)
+            builder = NetworkBuilder(own, config.input.signed)
             config.network.add_to(builder)
-            network = builder.network()
+            network, activations = builder.network(), config.inputs(own)
             trace = config.trace.options()
         except InputError as error:
             raise placed(error, self.sources) from None
@@ -82,14 +90,14 @@ class LoadedScenario:
             trace=trace,
             energy=config.energy,
             settings=_settings(config, activations),
-            golden=builder.tensors() if golden else None,
+            golden=_golden(builder, network, activations) if golden else None,
         )
 
     def inputs(self, job: Job, count: int, key: str) -> BatchInputs:
         """The job's own input and count - 1 further ones of its kind.
 
         Args:
-            job: from :meth:`build`.
+            job: from :meth:`build`, no batch.
             count: inputs in all, at least 1.
             key: the option that gave ``count``, for messages.
 
@@ -116,10 +124,21 @@ def load_scenario(path: str | Path, overrides: Sequence[str | Source] = ()) -> L
     return LoadedScenario(path.stem, checked(merged(sources), sources), sources)
 
 
+def _golden(builder: NetworkBuilder, network: Network, activations: Int8Array) -> Mapping[str, OutputArray]:
+    """Every layer's output for the input with which the network was built, or for each of a batch that it begins."""
+    first = builder.tensors()
+    if activations.ndim == 3:
+        return first
+    images = [first, *(reference.run(network, one) for one in activations[1:])]
+    return {name: np.stack([tensors[name] for tensors in images]) for name in first}
+
+
 def _settings(config: Scenario, activations: Int8Array) -> dict[str, Any]:
     sections = {"network": config.network, "input": config.input}
     settings: dict[str, Any] = {name: msgspec.to_builtins(section) for name, section in sections.items()}
-    settings["input"]["shape"] = list(activations.shape)
+    if config.batch > 1:
+        settings["batch"] = config.batch
+    settings["input"]["shape"] = list(activations.shape[-3:])
     settings["input"]["sha256"] = tensor_sha256(activations)
     for section, key in PATH_KEYS:
         file = settings[section].get(key)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from msgspec import Meta, Struct, field, structs
 
 from tlm.chip.config import ChipConfig
+from tlm.compiler.checks import MAX_PARTS
+from tlm.inputs.integer_arrays import Int8Array
 from tlm.observe.energy_table import EnergyConfig
+from tlm.scenario.blame import blaming
 from tlm.scenario.inputs import InputSection, RandomInput
 from tlm.scenario.networks import BlockNetwork, NetworkSection
 from tlm.scenario.sections import Seed
@@ -34,9 +38,10 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     wave: str | None = None
     """Waveform to write, .vcd or .fst; a layout for GTKWave is written beside it."""
-    level: Literal["pass", "cycle"] | None = None
-    """What the waveform shows: "pass" (cheap), or "cycle" (everything, in fidelity "cycle"); by default "pass", but
-    "cycle" with a window or in fidelity "cycle"."""
+    level: Literal["pass", "cycle", "rtl"] | None = None
+    """What the waveform shows: "pass" (cheap), "cycle" (everything, in fidelity "cycle") or "rtl" (the circuit's
+    signals, in fidelity "rtl"); by default "pass", but "cycle" with a window or in
+    fidelity "cycle", and "rtl" with a window in fidelity "rtl"."""
     window: str | None = None
     """Which cycles a waveform of every cycle shows: layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B."""
     limit_mb: Annotated[int, Meta(ge=1)] = 256
@@ -76,6 +81,9 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fidelity: Literal["cycle", "pass", "rtl"] | None = None
     """Which model of the chip runs: "pass" has one transaction per pass and transfer, "cycle" one per SRAM access, step
     and bus beat, with the same cycles; by default "pass", or "cycle" where a waveform is asked for."""
+    batch: Annotated[int, Meta(ge=1, le=MAX_PARTS)] = 1
+    """So many images run as one program: the input and further ones of its kind. The loads of each overlap the image
+    before; weights that fit stay on chip."""
     chip: ChipConfig = field(default_factory=ChipConfig)
     """The chip and what surrounds it; the default is the published chip at 1.1 V."""
     network: NetworkSection = field(default_factory=BlockNetwork)
@@ -88,3 +96,15 @@ class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is recorded. Paths are relative to the output directory (-o), or to the current one without."""
     sweep: SweepSection = field(default_factory=SweepSection)
     """What `tlm sweep` varies; other commands ignore it."""
+
+    def inputs(self, own: Int8Array) -> Int8Array:
+        """The input (C, H, W) itself, or that of the whole batch (N, C, H, W).
+
+        Raises:
+            InputError: its kind has not as many.
+        """
+        if self.batch == 1:
+            return own
+        with blaming("batch"):
+            images = self.input.batch(own, self.batch)
+        return np.stack([images[index] for index in range(self.batch)])

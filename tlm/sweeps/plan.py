@@ -23,7 +23,7 @@ from tlm.sweeps.constraints import constraint
 from tlm.sweeps.sampling import Values, grid, sample
 from tlm.sweeps.task import VERSION
 
-_MATTERS = ("fidelity", "chip", "network", "input", "energy")
+_MATTERS = ("fidelity", "batch", "chip", "network", "input", "energy")
 """Sections and keys that a result follows from."""
 
 
@@ -118,7 +118,7 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
         keys = _keys(config)
         if holds(keys):
             _by_content(keys)
-            group = _sha256({"network": keys["network"], "input": keys["input"]})
+            group = _sha256({name: keys[name] for name in ("batch", "network", "input")})
             points.append(Point(len(points), _sha256({"version": VERSION, **keys}), parameters, config, group))
     if not points:
         raise InputError(f"--where: none of the {len(rows):,} points meets {' and '.join(texts)}; relax one of them")

@@ -38,7 +38,7 @@ class Task:
         key: of the point.
         name: the scenario's, for messages.
         config: the whole scenario.
-        group: equal where network and input are.
+        group: equal where network, input and batch are.
     """
 
     key: str
@@ -129,4 +129,5 @@ def _job(group: Keyed[Task]) -> Job:
 
 @lru_cache(_PROGRAMS)
 def _program(group: Keyed[Task], chip: Keyed[ChipConfig]) -> Program:
-    return compile_network(_job(group).network, chip.value)
+    job = _job(group)
+    return compile_network(job.network, chip.value, job.batch)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlm.chip.fidelity import Fidelity
 from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 from tlm.traces.trace_window import TraceWindow
@@ -22,6 +23,13 @@ class WaveLevel(enum.Enum):
     """States, transfers and figures of each pass: cheap, in every fidelity."""
     CYCLE = "cycle"
     """Every access, step and word: fidelity "cycle", a window of the run as a rule."""
+    RTL = "rtl"
+    """Every signal of the circuit: fidelity "rtl", a window of the run as a rule."""
+
+    @property
+    def fidelity(self) -> Fidelity | None:
+        """The only one that can show it; None if all can."""
+        return None if self is WaveLevel.PASS else Fidelity(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,11 +39,12 @@ class TraceOptions:
     Args:
         wave: waveform to write: .vcd, or .fst where GTKWave's converter is installed. Beside it NAME.gtkw (a layout for
             GTKWave) and NAME.labels.txt (names of the states).
-        level: "pass" or "cycle"; by default "pass", but "cycle" with a window, or where the run's fidelity is "cycle".
-        window: what a waveform of level "cycle" is written for, such as "layer:conv3_2.pw2" (docs/waveforms.md); by
-            default the whole run.
+        level: "pass", "cycle" or "rtl"; by default "pass", but "cycle" with a window, or where the run's fidelity is
+            "cycle". In fidelity "rtl" a window means level "rtl".
+        window: what a waveform of level "cycle" or "rtl" is written for, such as "layer:conv3_2.pw2"
+            (docs/waveforms.md); by default the whole run.
         moment_cycle: the cycle that a waveform opens at, under the cursor; by default one where something happens.
-        limit_mb: a waveform of level "cycle" ends when it has grown to so many megabytes, and says so.
+        limit_mb: a waveform of these levels ends when it has grown to so many megabytes, and says so.
         timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
 
     Raises:
@@ -100,15 +109,13 @@ class TraceOptions:
         """``window``, or everything."""
         return TraceWindow() if self.window is None else TraceWindow.parse(self.window)
 
-    def wave_level(self, every_cycle: bool) -> WaveLevel:
-        """The level: as said, else by the window and by whether the fidelity has every cycle."""
+    def wave_level(self, fidelity: Fidelity | None) -> WaveLevel:
+        """The level: as said, else by the run's fidelity, if it is known, and by whether there is a window."""
         if self.level is not None:
             return WaveLevel(self.level)
-        return WaveLevel.CYCLE if every_cycle or self.window is not None else WaveLevel.PASS
-
-    def needs_every_cycle(self) -> bool:
-        """Whether only fidelity "cycle" can show what is asked for."""
-        return self.wave is not None and self.wave_level(every_cycle=False) is WaveLevel.CYCLE
+        if fidelity is Fidelity.RTL and self.window is not None:
+            return WaveLevel.RTL
+        return WaveLevel.CYCLE if fidelity is Fidelity.CYCLE or self.window is not None else WaveLevel.PASS
 
 
 def _check_suffix(key: str, path: Path | str | None, suffixes: tuple[str, ...]) -> None:

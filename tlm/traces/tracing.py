@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from tlm.chip.fidelity import Fidelity
 from tlm.core.interruption import interruption_waits
 from tlm.observe.watched import Watched
 from tlm.traces.trace_options import TraceOptions, WaveLevel
@@ -27,11 +26,13 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
     with ExitStack() as stack:
         with interruption_waits():  # until somebody is there to remove or finish a file that was opened
             if wave is not None:  # pyvcd is needed only here
-                from tlm.traces.waves.cycle_wave import cycle_wave
-                from tlm.traces.waves.pass_wave import pass_wave
-
-                level = options.wave_level(watched.system.fidelity is Fidelity.CYCLE)
-                make = cycle_wave if level is WaveLevel.CYCLE else pass_wave
+                level = options.wave_level(watched.system.fidelity)
+                if level is WaveLevel.RTL:
+                    from tlm.traces.waves.rtl_wave import rtl_wave as make
+                elif level is WaveLevel.CYCLE:
+                    from tlm.traces.waves.cycle_wave import cycle_wave as make
+                else:
+                    from tlm.traces.waves.pass_wave import pass_wave as make
                 stack.enter_context(make(watched, wave, options))
             if timeline is not None:
                 from tlm.traces.timeline.timeline_trace import timeline_trace

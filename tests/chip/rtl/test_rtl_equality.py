@@ -10,11 +10,14 @@ from chip_cases import NetworkCase, networks
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from rtl_cases import NAMED
-from rtl_chip import CHIP, DEEP_CHIP, assert_same_outcome, assert_same_run, final_srams
+from rtl_chip import CHIP, DEEP_CHIP, assert_same_outcome, assert_same_run, observed
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.contract import Port
 from tlm.chip.fidelity import Fidelity
+from tlm.chip.rtl.coupling import RtlEngine
+from tlm.chip.system import System
 from tlm.core.errors import CompileError
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.faults import BitFlip, FaultTarget
@@ -72,13 +75,24 @@ def test_other_sides_banks_and_latencies(case: NetworkCase, around: dict[str, fl
     check(case, replace(DEEP_CHIP, **around))
 
 
-@pytest.mark.parametrize("name", ["residual overlaid by the output", "class scores"])
-def test_every_sram_word_at_the_end(name: str) -> None:
-    network, _ = NAMED[name]
-    program = tlm.compile(network, CHIP)
+@pytest.mark.parametrize("name", ["residual overlaid by the output", "class scores", "loads beside the computation"])
+def test_every_word_interrupt_and_refusal_of_three_systems(name: str) -> None:
+    """Fidelity "cycle", its DMA beside the circuit, and the circuit's own."""
+    network, around = NAMED[name]
+    program = tlm.compile(network, replace(CHIP, **around))
     values = seeded_activations(network.input_shape, 3, signed=network.signed_input)
-    clear, circuit = (final_srams(program, values, fidelity) for fidelity in (Fidelity.CYCLE, Fidelity.RTL))
-    assert clear == circuit
+    clear = observed(System(program.config), program, values)
+    assert len(clear.interrupts) > 3
+    for system in (System(program.config, engine=RtlEngine), System(program.config, Fidelity.RTL)):
+        assert observed(system, program, values) == clear
+
+
+def test_a_refused_word_is_one_of_them() -> None:
+    network, around = NAMED["loads beside the computation"]
+    program = tlm.compile(network, replace(CHIP, **around))
+    values = seeded_activations(network.input_shape, 3)
+    refusals = observed(System(program.config, Fidelity.RTL), program, values).refusals
+    assert refusals[Port.DMA_LOAD] > 0
 
 
 def random_flip(chance: random.Random, program: tlm.Program, started_cycle: int, cycles: int) -> BitFlip:

@@ -100,6 +100,14 @@ def fault_of(payload: MemoryPayload, words: int, word_bytes: int) -> Response | 
     return None if len(payload.data) == word_bytes else Response.BURST_ERROR
 
 
+def words_of_banks(banks: int, address: int, words: int, stride_words: int) -> list[int]:
+    """How many of the words from ``address`` on lie in each bank."""
+    served = [0] * banks
+    for first in range(min(words, banks)):  # the banks repeat after that many words
+        served[(address + first * stride_words) % banks] += -(-(words - first) // banks)
+    return served
+
+
 _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
 
 

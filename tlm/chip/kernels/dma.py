@@ -2,13 +2,14 @@
 
 A second derivation of fidelity "cycle"'s timing (docs/timing.md), which shares no code with its blocks; the rules stand
 in kernels/dma.h. The engine's accesses are given as bank calendars (:mod:`tlm.chip.kernels.occupancy`): it has the
-higher priority at every bank, so nothing that the DMA does changes them.
+higher priority at every bank, so nothing that the DMA does changes them. Or a model of the engine in C is asked in each
+cycle, and bytes move with it.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,13 +51,31 @@ class DmaTimeline:
         self._words = {
             SramName.AMEM: config.amem_words, SramName.WMEM: config.wmem_words, SramName.IMEM: config.imem_words
         }  # fmt: skip
-        self._state = ffi.new("tlm_dma *")
+        self._state: Any = ffi.new("tlm_dma *")
         self._ahead = ffi.new("tlm_dma *")
         """The state at some cycle up to the next completion, if that is known."""
         self._calendars: dict[SramName, CData] = {}  # what the state points to must live
+        self._data: dict[Channel, CData] = {}
         self._next: tuple[int, Channel] | None = None
         self._next_is_known = True
         lib.tlm_dma_reset(self._state, _c_config(config))
+
+    def connect(self, access: int, engine: int, memory: npt.NDArray[np.uint8]) -> tuple[int, int]:
+        """Ask a model of the engine for every SRAM access, instead of calendars, and move the bytes.
+
+        Args:
+            access: address of its C function (kernels/dma.h, tlm_dma_engine).
+            engine: address that the function is called with.
+            memory: the off-chip memory's bytes, contiguous.
+
+        Returns:
+            Addresses of the C function that lets time advance (tlm_dma_advance), and of what it is called with.
+        """
+        self._memory = ffi.from_buffer("uint8_t[]", memory, require_writable=True)
+        function = ffi.cast("int32_t (*)(void *, int32_t, int32_t, int32_t, uint8_t *)", access)
+        self._state.engine = {"access": function, "self": ffi.cast("void *", engine), "memory": self._memory}
+        advance, state = (ffi.cast("intptr_t", one) for one in (ffi.addressof(lib, "tlm_dma_advance"), self._state))
+        return int(advance), int(state)
 
     @property
     def now(self) -> int:
@@ -74,6 +93,7 @@ class DmaTimeline:
         rows: int,
         memory_stride_bytes: int,
         sram_stride_words: int,
+        data: bytearray | None = None,
     ) -> None:
         """Have a channel begin a transfer in ``cycle``: the load may ask for a burst in it, the store read a word.
 
@@ -87,6 +107,7 @@ class DmaTimeline:
             rows: how many rows.
             memory_stride_bytes: off-chip bytes from row to row.
             sram_stride_words: SRAM words from row to row.
+            data: room for the bytes of all rows, if a model of the engine is asked.
 
         Raises:
             KernelError: the channel is busy, the cycle is past, or a number is out of range.
@@ -108,7 +129,8 @@ class DmaTimeline:
         row_bytes = row_words * self._state.config.word_bytes[sram]
         self._check_memory_end(memory_offset_bytes + (rows - 1) * memory_stride_bytes + row_bytes)
         place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
-        transfer = ffi.new("tlm_dma_transfer *", (cycle, *place))
+        self._data[channel] = ffi.NULL if data is None else ffi.from_buffer("uint8_t[]", data)
+        transfer = ffi.new("tlm_dma_transfer *", (cycle, *place, self._data[channel]))
         lib.tlm_dma_start(self._state, channel, transfer)
         self._next_is_known = False
 

@@ -11,6 +11,8 @@ Constraints: as fidelity "cycle"'s; a transfer that leaves the off-chip memory f
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterable
 from functools import partial
 
 from simpy import Event
@@ -38,7 +40,7 @@ _SETTLE_SLOT = 8
 class PassChannel(dma.DmaChannel):
     """One of the two channels: the transfer that is under way."""
 
-    def __init__(self, name: str, parent: Dma, config: ChipConfig, channel: Channel) -> None:
+    def __init__(self, name: str, parent: TimelineDma, config: ChipConfig, channel: Channel) -> None:
         super().__init__(name, parent, config)
         self._dma = parent
         self.channel = channel
@@ -68,8 +70,8 @@ class PassChannel(dma.DmaChannel):
         """All bytes of the transfer, in no time."""
         size_bytes = descriptor.row_words * sram_size(descriptor.sram, self.config)[1]
         for row in range(descriptor.rows):
-            data = bytearray(size_bytes)
             outside = descriptor.memory_address + row * descriptor.memory_stride_bytes
+            data = self._dma.row_data(outside, size_bytes)
             inside = descriptor.sram_word + row * descriptor.sram_stride_words
             memory = partial(BulkPayload, address=outside, data=data, origin=origin)
             sram = partial(BulkPayload, address=inside, data=data, refused=0 if row else refused, origin=origin)
@@ -88,7 +90,7 @@ class PassChannel(dma.DmaChannel):
             raise UnitFaultError(ErrorCode.MEMORY_ADDRESS, payload.address)
 
 
-class Dma(dma.Dma):
+class TimelineDma(dma.Dma):
     """Two channels and the timeline that they share."""
 
     load: PassChannel
@@ -97,17 +99,13 @@ class Dma(dma.Dma):
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self.config = config
-        self._timeline = DmaTimeline(config)
-        self._news: Event = Event(self.clock.env)
+        self.timeline = DmaTimeline(config)
         self.load = PassChannel("load", self, config, Channel.LOAD)
         self.store = PassChannel("store", self, config, Channel.STORE)
-        self.calendars = {
-            sram: TargetSocket(
-                self, f"calendar_{sram.name.lower()}", ReservationPayload, immediate(partial(self._reserve, sram))
-            )
-            for sram in SramName
-        }
-        self.add_process(self._settle)
+
+    @abstractmethod
+    def announce(self) -> None:
+        """A transfer has started in this cycle."""
 
     def in_memory(self, first: int, end: int) -> bool:
         """Whether these addresses are all off-chip memory."""
@@ -116,24 +114,53 @@ class Dma(dma.Dma):
     def start(self, channel: Channel, descriptor: Descriptor) -> None:
         """A channel begins to move in this cycle."""
         now = self.clock.now
-        self._timeline.advance(now)
-        self._timeline.start(
+        self.timeline.advance(now)
+        self.timeline.start(
             channel, now, descriptor.memory_address - MEMORY_BASE, descriptor.sram, descriptor.sram_word,
             descriptor.row_words, descriptor.rows, descriptor.memory_stride_bytes, descriptor.sram_stride_words,
+            self.room(descriptor),
         )  # fmt: skip
-        self._announce()
+        self.announce()
+
+    def room(self, descriptor: Descriptor) -> bytearray | None:
+        """Room for a transfer's bytes on their way, if they move with the timeline."""
+        return None
+
+    def row_data(self, memory_address: int, size_bytes: int) -> bytearray:
+        """Room for the bytes of a row, or those that the timeline has moved to or from this address."""
+        return bytearray(size_bytes)
+
+    def complete(self, channels: Iterable[Channel]) -> None:
+        """These transfers' last accesses happen in this cycle."""
+        for channel in channels:
+            (self.load if channel is Channel.LOAD else self.store).complete()
 
     def refused(self, channel: Channel) -> int:
         """SRAM accesses of a channel that were refused so far."""
-        return self._timeline.refused(channel)
+        return self.timeline.refused(channel)
+
+
+class Dma(TimelineDma):
+    """Against the calendars of the engine's banks."""
+
+    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+        super().__init__(name, parent, config)
+        self._news: Event = Event(self.clock.env)
+        self.calendars = {
+            sram: TargetSocket(
+                self, f"calendar_{sram.name.lower()}", ReservationPayload, immediate(partial(self._reserve, sram))
+            )
+            for sram in SramName
+        }
+        self.add_process(self._settle)
 
     def _reserve(self, sram: SramName, payload: ReservationPayload) -> None:
-        self._timeline.advance(self.clock.now)
-        self._timeline.set_calendar(sram, payload.first_cycle, payload.banks)
-        self._announce()
+        self.timeline.advance(self.clock.now)
+        self.timeline.set_calendar(sram, payload.first_cycle, payload.banks)
+        self.announce()
         payload.status = Response.OK
 
-    def _announce(self) -> None:
+    def announce(self) -> None:
         """Something new is known: the estimate has to be made anew."""
         if not self._news.triggered:
             self._news.succeed()
@@ -141,7 +168,7 @@ class Dma(dma.Dma):
     def _settle(self) -> Activity:
         """Wake up where the next transfer seems to complete, and complete it if nothing new came in between."""
         while True:
-            earliest = self._timeline.earliest_completion()
+            earliest = self.timeline.earliest_completion()
             if earliest is None:
                 yield self._news
                 self._news = Event(self.clock.env)
@@ -151,9 +178,9 @@ class Dma(dma.Dma):
                 if self._news.triggered:
                     self._news = Event(self.clock.env)
                 else:
-                    self._timeline.advance(self.clock.now)
+                    self.timeline.advance(self.clock.now)
                 continue
-            completion = self._timeline.next_completion()
+            completion = self.timeline.next_completion()
             assert completion is not None
             cycle = completion[0]
             estimate = self.clock.cycles(cycle - self.clock.now)
@@ -162,6 +189,5 @@ class Dma(dma.Dma):
                 self._news = Event(self.clock.env)
                 continue
             yield self.clock.slot(_SETTLE_SLOT)
-            if self._timeline.next_completion() == completion:
-                for _, channel in self._timeline.advance(cycle + 1):
-                    (self.load if channel is Channel.LOAD else self.store).complete()
+            if self.timeline.next_completion() == completion:
+                self.complete(channel for _, channel in self.timeline.advance(cycle + 1))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tlm.chip.base.sram import SramBase, pass_of
+from tlm.chip.base.sram import SramBase, pass_of, words_of_banks
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
@@ -39,7 +39,8 @@ class Sram(SramBase):
         assert isinstance(payload, BulkPayload)
         payload.status = self._move(payload, port)
         if payload.status is Response.OK:
-            served = self._words_of_banks(payload.address, len(payload.data) // self.word_bytes, payload.stride_words)
+            words = len(payload.data) // self.word_bytes
+            served = words_of_banks(self.banks, payload.address, words, payload.stride_words)
             self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
         yield from ()
 
@@ -60,12 +61,6 @@ class Sram(SramBase):
         assert not isinstance(payload.data, bytes)
         payload.data[:] = self._word_rows[places].tobytes()
         return Response.OK
-
-    def _words_of_banks(self, address: int, words: int, stride_words: int) -> list[int]:
-        served = [0] * self.banks
-        for first in range(min(words, self.banks)):  # the banks repeat after that many words
-            served[(address + first * stride_words) % self.banks] += -(-(words - first) // self.banks)
-        return served
 
     def _reserve(self, payload: ReservationPayload) -> Activity:
         onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, origin=payload.origin)

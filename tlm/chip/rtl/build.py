@@ -35,13 +35,17 @@ _PACKAGES = ("amaranth", "pyosys")
 HERE = Path(__file__).parent
 """Where the sources of the circuit and its coupling are."""
 _SOURCES = (
-    *(file for file in sorted(HERE.glob("*.py")) if file.stem not in ("coupling", "build")),
-    *sorted(HERE.glob("coupling.*")),
+    *(file for file in sorted(HERE.glob("*.py")) if file.stem not in ("coupling", "dma", "library")),
+    *sorted(HERE.glob("coupling*.[ch]*")),
     *sorted((HERE.parent / "format").glob("*.py")),
 )
 
-OPTIMISATION = "-O1"
-"""Of the generated C++: higher levels compile for longer than they save."""
+_NAMES = ("-norename", "")
+"""Yosys' option for the wires without a name: kept, or, for a waveform, so that Verilator leaves them out."""
+_TRACE = ("--trace", "--trace-max-width", "4096", "--timescale", "1ps/1ps")
+
+OPTIMISATION = ("-O1", "-O0")
+"""Of the generated C++, and of that which writes waveforms: higher levels compile for longer than they save."""
 
 Progress = Callable[[str], None]
 
@@ -51,21 +55,22 @@ def cache_directory() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cartesian-tlm" / "rtl"
 
 
-def library(config: ChipConfig, progress: Progress | None = None) -> Path:
+def library(config: ChipConfig, progress: Progress | None = None, traced: bool = False) -> Path:
     """The shared library of a configuration's circuit, built if the cache does not have it.
 
     Args:
         config: of the chip.
         progress: told of each step of a build; by default a spinner shows them where a person watches.
+        traced: whether it can write the circuit's signals to a file; it is slower, and built apart.
 
     Raises:
         InputError: a tool is missing, or a build failed; says what to install.
     """
-    place = cache_directory() / _key(config)
+    place = cache_directory() / (_key(config) + "-traced" * traced)
     found = place / "libengine.so"
     if found.exists():
         return found
-    tools = Tools()
+    tools = Tools(traced)
     place.parent.mkdir(parents=True, exist_ok=True)
     with _shown(progress) as tell, tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
         folder = Path(work)
@@ -73,7 +78,7 @@ def library(config: ChipConfig, progress: Progress | None = None) -> Path:
         (folder / "engine.il").write_text(rtlil(config))
         tell("RTL: Yosys")
         yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc -nomux", "opt_clean", "memory_collect",
-              "write_verilog -norename engine.v")  # fmt: skip
+              f"write_verilog {_NAMES[traced]} engine.v")  # fmt: skip
         tell("RTL: Verilator")
         tools.verilate(folder)
         (folder / "chip.h").write_text(chip_header(config))
@@ -177,12 +182,16 @@ def _x_macro(name: str, rows: list[Any]) -> str:
 class Tools:
     """Verilator and the C++ compiler.
 
+    Args:
+        traced: whether the library can write the circuit's signals to a file.
+
     Raises:
         InputError: one is missing; says how to get it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, traced: bool = False) -> None:
         require()
+        self._traced = traced
         self._compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
         if self._compiler is None:
             raise InputError("fidelity 'rtl' needs a C++ compiler, such as g++ (Debian: apt install g++)")
@@ -206,7 +215,7 @@ class Tools:
         self._run(
             folder, str(self._verilator), "--cc", "engine.v", "--top-module", "engine", "-O3", "--x-assign", "fast",
             "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "0",
-            "--Mdir", "c", "--prefix", "Vengine",
+            "--Mdir", "c", "--prefix", "Vengine", *(_TRACE if self._traced else ()),
         )  # fmt: skip
 
     def lint(self, verilog: Path) -> None:
@@ -224,18 +233,20 @@ class Tools:
         """C++ to a shared library: one file with all that was generated, since most of the time goes into headers."""
         include = self._root / "include"
         flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
+        flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self._traced else []
         generated = [f"c/{file.name}" for file in sorted((folder / "c").glob("*.cpp"))]
         (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*generated, "coupling.cpp")))
         runtime = self._runtime(flags)
-        self._run(folder, str(self._compiler), *flags, OPTIMISATION, "-c", "all.cpp", "-o", "all.o")
+        self._run(folder, str(self._compiler), *flags, OPTIMISATION[self._traced], "-c", "all.cpp", "-o", "all.o")
         self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", "all.o", *runtime, "-lpthread")
 
     def _runtime(self, flags: list[str]) -> list[str]:
         """Verilator's own library, compiled once for all configurations."""
-        folder = cache_directory() / f"runtime-{_digest(self._root / 'include' / 'verilated.cpp')}"
+        version = _digest(self._root / "include" / "verilated.cpp")
+        folder = cache_directory() / f"runtime-{version}{'-traced' * self._traced}"
         folder.mkdir(parents=True, exist_ok=True)
         objects = []
-        for name in ("verilated", "verilated_threads"):
+        for name in ("verilated", "verilated_threads", *(["verilated_vcd_c"] * self._traced)):
             target = folder / f"{name}.o"
             if not target.exists():
                 source, made = self._root / "include" / f"{name}.cpp", f"{name}.{os.getpid()}.o"

@@ -7,6 +7,8 @@
 #include "chip.h"  // generated: sizes, and lists of SRAMs, banks, events and header words
 #include "verilated.h"
 
+#include "coupling_waves.h"
+
 #include <cstdint>
 #include <cstring>
 #include <vector>
@@ -18,9 +20,14 @@ extern "C" {
 struct Rtl {
     VerilatedContext context;
     Vengine top{&context};
+    Waves waves;
     std::vector<uint8_t> written[3];
     int64_t settled_cycles = 0;  // since the circuit was last active
     bool wires_set = false;
+    bool unwritten = false;  // the DMA's store reads such a word
+    RtlReport *report = nullptr;
+    int32_t (*advance_dma)(void *, int64_t) = nullptr;
+    void *dma = nullptr;
     uint32_t served[3][3][8] = {};
     uint32_t refused[2] = {};
     uint32_t steps = 0, fetch_cycles = 0;
@@ -171,7 +178,6 @@ int rtl_register(Rtl *rtl, int write, int offset, uint64_t *data) {
 int rtl_load(Rtl *rtl, int sram, int64_t address, const uint8_t *data) {
     auto &top = rtl->top;
     rtl->wires_set = true;
-    rtl->settled_cycles = 0;
     int grant = 0;
 #define X(number, name, bytes) \
     if (sram == number) { \
@@ -191,7 +197,6 @@ int rtl_load(Rtl *rtl, int sram, int64_t address, const uint8_t *data) {
 int rtl_store(Rtl *rtl, int sram, int64_t address, uint8_t *data) {
     auto &top = rtl->top;
     rtl->wires_set = true;
-    rtl->settled_cycles = 0;
     int grant = 0;
 #define X(number, name, bytes) \
     if (sram == number) { \
@@ -206,22 +211,69 @@ int rtl_store(Rtl *rtl, int sram, int64_t address, uint8_t *data) {
     return grant;
 }
 
-void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_edges, RtlReport *report) {
-    int64_t edges = 0;
-    uint32_t events = 0;
-    while (edges < most_edges && !events) {
-        rtl->top.cycle = cycle + edges;
-        edge(rtl);
-        ++edges;
-        events = observe(rtl, report);
-        if (rtl->top.observed___05Factive) {
-            rtl->settled_cycles = 0;
-        } else if (++rtl->settled_cycles > SETTLE_CYCLES) {
-            break;
-        }
+int32_t rtl_access(void *self, int32_t channel, int32_t sram, int32_t word, uint8_t *data) {
+    auto *rtl = static_cast<Rtl *>(self);
+    if (!channel) return rtl_load(rtl, sram, word, data);
+    int grant = rtl_store(rtl, sram, word, data);
+    if (grant && !rtl->written[sram][word]) {
+        rtl->unwritten = true;
+        rtl->report->unwritten_sram = sram;
+        rtl->report->unwritten_port = sram ? 2 : 4;  // the last one
+        rtl->report->unwritten_address = word;
     }
-    report->edges = edges;
-    report->events = events;
-    report->asleep = rtl->settled_cycles > SETTLE_CYCLES;
+    return grant;
 }
+
+void rtl_connect(Rtl *rtl, int32_t (*advance)(void *, int64_t), void *dma) {
+    rtl->advance_dma = advance;
+    rtl->dma = dma;
+}
+
+// Until something happened in a cycle. What the DMA does in it comes before its edge, what the circuit shows behind.
+void rtl_advance(Rtl *rtl, int64_t cycle, int64_t most_cycles, int dma_busy, RtlReport *report) {
+    int64_t now = cycle;
+    uint32_t events = 0, completed = 0;
+    rtl->report = report;
+    while (now < cycle + most_cycles && !events) {
+        if (dma_busy) completed = rtl->advance_dma(rtl->dma, now + 1);
+        if (rtl->unwritten) events = 1u << EVENT_unwritten;
+        if (completed || events) break;
+        bool still = rtl->settled_cycles > SETTLE_CYCLES && !rtl->wires_set && !rtl->waves.shows(now);
+        if (still && !dma_busy) break;
+        ++now;
+        if (still) continue;
+        rtl->top.cycle = now - 1;
+        rtl->waves.show(rtl->top, now - 1);
+        edge(rtl);
+        events = observe(rtl, report);
+        rtl->settled_cycles = rtl->top.observed___05Factive ? 0 : rtl->settled_cycles + 1;
+    }
+    report->cycles = now - cycle;
+    report->events = events;
+    report->completed = completed;
+    report->asleep = rtl->settled_cycles > SETTLE_CYCLES && !rtl->wires_set;
+}
+
+#ifdef TRACED
+int rtl_waves_open(Rtl *rtl, const char *path, int64_t clock_khz) {
+    rtl->waves.clock_khz = clock_khz;
+    rtl->context.traceEverOn(true);
+    rtl->top.trace(&rtl->waves.dump, 99);
+    rtl->waves.dump.open(path);
+    return rtl->waves.dump.isOpen();
+}
+
+void rtl_waves_show(Rtl *rtl, int64_t first, int64_t end) {
+    rtl->waves.first = first;
+    rtl->waves.end = end;
+}
+
+int rtl_waves_close(Rtl *rtl, int64_t cycle) {
+    rtl->waves.show(rtl->top, cycle);
+    rtl->waves.dump.flush();
+    int whole = rtl->waves.dump.isOpen();  // it closes itself if the disk does not take all
+    rtl->waves.dump.close();
+    return whole;
+}
+#endif
 }

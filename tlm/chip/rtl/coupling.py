@@ -1,8 +1,9 @@
 """Fidelity "rtl": the verilated circuit behind the engine's contract.
 
 The circuit is clocked in spans that end where SimPy has its next event, or where a cycle brings an event of the
-contract. In between nobody could act on it, so skipping those cycles changes nothing. What asks in a cycle is answered
-by the circuit's own arbiters and registers; the clock's edge comes behind everything else in the cycle.
+contract. In between nobody but the DMA acts on it, in C (:mod:`tlm.chip.rtl.dma`), so skipping those cycles changes
+nothing. What asks in a cycle is answered by the circuit's own arbiters and registers; the clock's edge comes behind
+everything else in the cycle.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import cffi  # type: ignore[import-untyped]
 from simpy import Event
 
-from tlm.chip.base.sram import fault_of
+from tlm.chip.base.sram import fault_of, words_of_banks
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, Accessed, DmaPorts, Engine, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import PAYLOAD_BITS, LayerHeader, decode_header, header_word_count
 from tlm.chip.format.registers import REGISTER_BYTES, EngineRegister, ErrorCode, UnitFaultError, UnitRegister
+from tlm.chip.passes.payloads import BulkPayload
 from tlm.chip.payloads import InterruptPayload
-from tlm.chip.rtl import build
 from tlm.chip.rtl.interface import EVENTS, OFFSET_BITS, WORDS, Answer
+from tlm.chip.rtl.library import Circuit, ClockedDma, Waves
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -42,60 +43,6 @@ _ANSWERS = {
 _EVENT_BIT = {name: 1 << bit for bit, name in enumerate((*EVENTS, "unwritten"))}
 
 
-class Circuit:
-    """The library's functions for one circuit.
-
-    Args:
-        config: of the chip; the library is built if it is not in the cache.
-    """
-
-    def __init__(self, config: ChipConfig) -> None:
-        self._ffi = cffi.FFI()
-        library = build.library(config)
-        self._ffi.cdef(_declarations())
-        self._lib: Any = self._ffi.dlopen(str(library))
-        self._rtl = self._ffi.gc(self._lib.rtl_new(), self._lib.rtl_delete)
-        self._word = self._ffi.new("uint64_t *")
-        self.report: Any = self._ffi.new("RtlReport *")
-
-    def register(self, write: bool, offset: int, data: int) -> tuple[Answer, int]:
-        """A register access in the present cycle: its answer, and what was read."""
-        self._word[0] = data
-        answer = Answer(self._lib.rtl_register(self._rtl, write, offset, self._word))
-        return answer, int(self._word[0])
-
-    def load(self, sram: SramName, address: int, data: bytes | bytearray | memoryview) -> bool:
-        """The load channel asks to write a word in the present cycle; whether that was granted."""
-        return bool(self._lib.rtl_load(self._rtl, sram, address, self._ffi.from_buffer(data)))
-
-    def store(self, sram: SramName, address: int, data: bytearray | memoryview) -> bool:
-        """The store channel asks to read a word in the present cycle; whether that was granted."""
-        return bool(self._lib.rtl_store(self._rtl, sram, address, self._ffi.from_buffer(data)))
-
-    def peek(self, sram: SramName, address: int, size_bytes: int) -> bytes:
-        """A word, as it is."""
-        data = self._ffi.new("uint8_t[]", size_bytes)
-        self._lib.rtl_peek(self._rtl, sram, address, data)
-        return bytes(data)
-
-    def poke(self, sram: SramName, address: int, data: bytes) -> None:
-        """Change a word."""
-        self._lib.rtl_poke(self._rtl, sram, address, data)
-
-    def written(self, sram: SramName, address: int) -> bool:
-        """Whether a word was ever written."""
-        return bool(self._lib.rtl_written(self._rtl, sram, address))
-
-    def advance(self, cycle: int, most_edges: int) -> None:
-        """Clock until something happened, or as often as given; ``report`` then says what and how far."""
-        self._lib.rtl_advance(self._rtl, cycle, most_edges, self.report)
-
-
-def _declarations() -> str:
-    text = (build.HERE / "coupling.h").read_text()
-    return "\n".join(line for line in text.splitlines() if not line.startswith("//"))
-
-
 class RtlSram(Module):
     """An SRAM's ports for the DMA; words and arbiters are the circuit's."""
 
@@ -111,6 +58,12 @@ class RtlSram(Module):
         return TargetSocket(self, port, MemoryPayload, partial(self._access, port, slot), self._debug)
 
     def _access(self, port: Port, slot: int, payload: MemoryPayload) -> Activity:
+        if isinstance(payload, BulkPayload):  # its words have moved, each in its cycle
+            count = len(payload.data) // self.word_bytes
+            served = words_of_banks(self.banks, payload.address, count, payload.stride_words)
+            self._engine.events.accessed(Accessed(self.sram, port, served, payload.refused, None))
+            payload.status = Response.OK
+            return
         yield self.clock.slot(slot)
         address, circuit = payload.address, self._engine.circuit
         fault = fault_of(payload, self.words, self.word_bytes)
@@ -208,7 +161,7 @@ class Sequencer(Module):
         return len(payload.data) if payload.status is Response.OK else 0
 
     def _tick(self) -> Activity:
-        clock, env, circuit = self.clock, self.clock.env, self._engine.circuit
+        clock, env, circuit, dma = self.clock, self.clock.env, self._engine.circuit, self._engine.dma
         while True:
             if self._asleep:
                 yield self._woken
@@ -218,15 +171,22 @@ class Sequencer(Module):
             span = _LONGEST_SPAN if following == float("inf") else int(following) - clock.now
             if self._program_start_cycle > clock.now:
                 span = 1  # the program's first cycle has an event of its own
-            circuit.advance(clock.now, span)
+            waves = self._engine.waves
+            if waves is not None:
+                span = waves.before(clock.now, span)
+            circuit.advance(clock.now, span, dma is not None and dma.busy)
             report = circuit.report
-            edges, events, asleep = report.edges, report.events, bool(report.asleep)
-            yield clock.cycles(edges)
+            events, completed, asleep = report.events, report.completed, bool(report.asleep)
+            yield clock.cycles(report.cycles)
             if self._program_start_cycle == clock.now:
                 self._engine.events.program_started(self._program())
             if events:
                 yield from self._tell(events, report)
-            self._asleep = asleep
+            if dma is not None:
+                dma.completed(completed)
+                asleep = asleep and not dma.busy
+            # in a waveform the clock goes on as long as there is somebody whose end can be waited for
+            self._asleep = asleep and not (waves is not None and waves.shown and env.peek() < float("inf"))
 
     def _program(self) -> int:
         _, value = self._engine.circuit.register(False, EngineRegister.PROGRAM, 0)
@@ -297,14 +257,29 @@ class Sequencer(Module):
 
 
 class RtlEngine(Engine):
-    """The engine in fidelity "rtl"."""
+    """The engine in fidelity "rtl".
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    Args:
+        name: of the module.
+        parent: the system.
+        config: of the chip.
+        dma: whose accesses the circuit asks for; without it, they come one by one to ``ports``.
+        traced: whether the circuit's signals can be written to a waveform.
+    """
+
+    def __init__(
+        self, name: str, parent: Module, config: ChipConfig, dma: ClockedDma | None = None, traced: bool = False
+    ) -> None:
         super().__init__(name, parent)
-        self.circuit = Circuit(config)
+        self.dma = dma
+        self.waves: Waves | None = None
+        """Whoever writes the circuit's signals; it needs an engine that is ``traced``."""
+        self.circuit = Circuit(config, traced)
         self.srams = {sram: RtlSram(sram, self, config) for sram in SramName}
         self.sequencer = Sequencer("sequencer", self, config)
         self.wake = self.sequencer.wake
+        if dma is not None:
+            self.circuit.connect(dma, self.wake)
 
     @property
     def registers(self) -> TargetSocket[MemoryPayload]:

@@ -111,7 +111,9 @@ class AvgPool2d:
         kernel: (y, x) or one number; at most 60 taps.
         stride: (y, x) or one number, 1..255; default the kernel.
         padding: (y, x), one number, or ((top, bottom), (left, right)).
-        bias, multiplier, shift: one number each for all channels; multiplier and shift are given together.
+        bias: one number for all channels.
+        multiplier: likewise; given together with ``shift``.
+        shift: likewise.
         input: name of the layer that is read; default the layer before, or the network's input.
 
     Raises:

@@ -47,7 +47,8 @@ def _part_args(view: RunView, part: PartView) -> dict[str, Any]:
     return {
         "layer": program.network.layers[layer].name,
         "part": program.parts[record.tag].part_index,
-        "parts": len(program.parts_of_layer[layer]),
+        "parts": len(program.parts_of_layer[layer]) // program.batch,
+        **({"image": program.runs[record.tag][0]} if program.batch > 1 else {}),
         "passes": len(record.passes),
         "steps": record.steps,
         "fetch_cycles": record.fetch_cycles,

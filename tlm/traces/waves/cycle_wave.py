@@ -21,7 +21,7 @@ from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marked_cyc
 from tlm.traces.waves.wave_file import WaveFile
 from tlm.traces.waves.window_gate import WindowGate
 
-_BYTES_PER_MB = 10**6
+BYTES_PER_MB = 10**6
 _CYCLE_PIXELS = 16
 """Width of a cycle in the first view: a hexadecimal digit fits."""
 _LEAD = 0.2
@@ -44,7 +44,7 @@ def cycle_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractC
     """
     config, clock = watched.system.config, watched.system.simulation.clock
     gate = None if options.window is None else WindowGate(options.trace_window, watched)
-    dump = Dump(clock, config.clock_khz, options.limit_mb * _BYTES_PER_MB, gate, Averages(watched))
+    dump = Dump(clock, config.clock_khz, options.limit_mb * BYTES_PER_MB, gate, Averages(watched))
     signals = watch(dump, watched)
     CauseWatcher(dump, watched)
     file = WaveFile(path, config)
@@ -59,23 +59,23 @@ def cycle_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractC
         file.finish(_view(watched, dump, options.moment_cycle))
         if isinstance(error, OSError):  # nothing in a run but this file touches the system
             raise error
-        if missing := _missing(watched, dump, options):
-            warnings.warn(f"trace: {path.name} {missing}", TraceWarning, stacklevel=2)
+        warn_of_missing(watched, path, options, dump.cut_cycle, empty=not dump.recorded_cycles)
 
     return file.around_run(finish)
 
 
-def _missing(watched: Watched, dump: Dump, options: TraceOptions) -> str | None:
-    """What is not in the file although it was asked for."""
-    end = watched.recorder.recorded_cycles
-    if dump.cut_cycle is not None:
-        return (
-            f"was cut in cycle {dump.cut_cycle} of {end}, where it had grown to {options.limit_mb} MB; "
+def warn_of_missing(watched: Watched, path: Path, options: TraceOptions, cut_cycle: int | None, empty: bool) -> None:
+    """Say what is not in the file although it was asked for."""
+    end, missing = watched.recorder.recorded_cycles, ""
+    if cut_cycle is not None:
+        missing = (
+            f"was cut in cycle {cut_cycle} of {end}, where it had grown to {options.limit_mb} MB; "
             "give a window (trace.window) or another trace.limit_mb"
         )
-    if not dump.recorded_cycles:
-        return f"is empty: the run ended with cycle {end - 1}, before the window {options.window!r} began"
-    return None
+    elif empty:
+        missing = f"is empty: the run ended with cycle {end - 1}, before the window {options.window!r} began"
+    if missing:
+        warnings.warn(f"trace: {path.name} {missing}", TraceWarning, stacklevel=3)
 
 
 def _view(watched: Watched, dump: Dump, moment_cycle: int | None) -> View:

@@ -49,13 +49,14 @@ def first_shown(cycle: int, cycles: float, lead: float, round_to: int, end_cycle
 
 
 def marked_cycles(watched: Watched, first_cycle: int = 0) -> list[int]:
-    """Where parts of layers begin, from a cycle on; if there are more than markers, where layers begin."""
+    """Where parts of layers begin, from a cycle on; if there are more than markers, where layers or images begin."""
     parts = [part for part in watched.recorder.parts.values() if part.passes and part.first_cycle >= first_cycle]
     if len(parts) > len(string.ascii_lowercase):
-        layers: dict[int, PartRecord] = {}
+        program, first = watched.program, dict[int, PartRecord]()
         for part in parts:
-            layers.setdefault(watched.program.parts[part.tag].layer_index, part)
-        parts = list(layers.values())
+            image, layer = program.runs[part.tag][0], program.parts[part.tag].layer_index
+            first.setdefault(image if program.batch > 1 else layer, part)
+        parts = list(first.values())
     return [part.first_cycle for part in parts[: len(string.ascii_lowercase)]]
 
 

@@ -68,16 +68,25 @@ class WaveFile(TraceFile):
             InputError: the converter failed.
         """
         self.stream.close()
-        if self.path.suffix == ".fst":
-            self._convert()
-        else:
-            self.take_place()
+        self.place()
         label_file = self.path.with_suffix(".labels.txt")
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
         layout = save_file_text(self.path.name, label_file.name, self._signals, view, self._config.clock_khz)
         with whole_file(self.path.with_suffix(".gtkw")) as temporary:
             temporary.write_text(layout)
+
+    def place(self) -> None:
+        """Put the closed dump in its place, alone.
+
+        Raises:
+            OSError: the disk did not take it all.
+            InputError: the converter failed.
+        """
+        if self.path.suffix == ".fst":
+            self._convert()
+        else:
+            self.take_place()
 
     def _convert(self) -> None:
         made = self.temporary.with_name(f"{self.temporary.name}.fst")

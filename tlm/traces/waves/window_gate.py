@@ -48,6 +48,11 @@ class WindowGate:
         """Whether it is recorded."""
         return any(first <= cycle <= last for first, last in self._spans)
 
+    def until(self, cycle: int) -> float:
+        """The first cycle behind ``cycle`` for which the answer is another one, unless an event comes before."""
+        edges = [edge for first, last in self._spans for edge in (first, last + 1)]
+        return min((edge for edge in edges if edge > cycle), default=float("inf"))
+
     @property
     def _is_open(self) -> bool:
         return bool(self._spans) and self._spans[-1][1] == float("inf")
