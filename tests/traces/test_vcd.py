@@ -343,7 +343,7 @@ def test_what_a_trace_lacks_is_said(run: Run, tmp_path: Path) -> None:
 
 def test_a_waveform_ends_at_its_limit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.vcd"
-    monkeypatch.setattr("tlm.traces.waves.cycle_wave._BYTES_PER_MB", 100_000)
+    monkeypatch.setattr("tlm.traces.waves.cycle_wave.BYTES_PER_MB", 100_000)
     with pytest.warns(TraceWarning, match=r"was cut in cycle \d+ of \d+, where it had grown to 1 MB; give") as seen:
         tlm.simulate(run.program, run.activations, trace=cycles_to(path, limit_mb=1))
     cut = int(str(seen[0].message).partition("cut in cycle ")[2].split()[0])
