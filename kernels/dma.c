@@ -200,8 +200,8 @@ static void move_beat(const tlm_dma *d, tlm_dma_channel *c, int32_t channel)
     int64_t bytes = earlier(d->config.bus_bytes, row_bytes(d, x) - position);
     uint8_t *inside = x->data + c->served_bytes;
     uint8_t *outside = d->engine.memory + x->memory_offset_bytes + row * x->memory_stride_bytes + position;
-    if (channel == TLM_DMA_LOAD) memcpy(inside, outside, bytes);
-    else memcpy(outside, inside, bytes);
+    if (channel == TLM_DMA_LOAD) memcpy(inside, outside, (size_t)bytes);
+    else memcpy(outside, inside, (size_t)bytes);
     c->served_bytes += bytes;
 }
 
