@@ -15,8 +15,8 @@ static int check_ranges(const tlm_geometry *g, const tlm_timing_params *t)
     return in_range(g->lanes, 1, TLM_MAX_LANES) && in_range(g->columns, 1, TLM_MAX_COLUMNS) &&
            in_range(g->channels, 1, most) && in_range(g->height, 1, most) && in_range(g->width, 1, most) &&
            in_range(g->out_channels, 1, most) && in_range(g->out_height, 1, most) && in_range(g->out_width, 1, most) &&
-           in_range(g->kernel_h, 1, TLM_MAX_TAPS) && in_range(g->kernel_w, 1, TLM_MAX_TAPS) &&
-           g->kernel_h * g->kernel_w <= TLM_MAX_TAPS && in_range(t->amem_banks, 1, TLM_MAX_BANKS) &&
+           in_range(g->kernel_h, 1, TLM_MAX_KERNEL) && in_range(g->kernel_w, 1, TLM_MAX_KERNEL) &&
+           in_range(t->amem_banks, 1, TLM_MAX_BANKS) &&
            in_range(t->pipeline_cycles, 0, MAX_DURATION) && in_range(t->pass_gap_cycles, 0, MAX_DURATION) &&
            in_range(t->requantiser_cycles, 1, MAX_DURATION) &&
            (t->words_per_channel == 1 || t->words_per_channel == 6) && in_range(t->output_plane_words, 1, most) &&
@@ -29,7 +29,7 @@ int tlm_describe_layer(tlm_layer *l)
 {
     const tlm_geometry *g = l->g;
     if (!check_ranges(g, l->t)) return TLM_E_RANGE;
-    l->taps = g->kernel_h * g->kernel_w;
+    l->taps = tlm_taps(g);
     l->groups = tlm_groups(g);
     l->tiles = g->tile_count;
     l->input_plane_bank = g->input_plane_words % l->t->amem_banks;
@@ -116,23 +116,24 @@ static void append_step(tlm_calendar *cal, const uint8_t *fetch, int32_t turn, i
 int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int32_t tile)
 {
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
-    const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
-    int32_t taps = l->taps, banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group);
+    int32_t banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group);
     int32_t turn = tlm_modulo((int64_t)tlm_first_channel(l->g, group) * l->input_plane_bank, banks);
     cal->banks.size = cal->steps = cal->empty = 0;
     for (int32_t p = 0; p < words; p++) {
-        if (reserve(&cal->banks, (int64_t)TLM_MAX_TAPS * l->g->lanes)) return TLM_E_MEMORY;
+        if (reserve(&cal->banks, (int64_t)TLM_PATTERN_BITS * l->g->lanes)) return TLM_E_MEMORY;
         if (!pattern[p]) {
             cal->banks.at[cal->banks.size++] = 0;
             cal->empty++;
         }
+        const int32_t taps = tlm_taps_of_pattern(l->g, p), first_tap = tlm_first_tap_of_pattern(l->g, p);
+        const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps + first_tap;
         for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
             for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
                 int32_t tap = tlm_lowest_bit(bits);
-                if (!fetch_of[tap] && work_out_fetch(l, cal, tile, tap)) return TLM_E_MEMORY;
+                if (!fetch_of[tap] && work_out_fetch(l, cal, tile, first_tap + tap)) return TLM_E_MEMORY;
                 append_step(cal, cal->fetches.at + fetch_of[tap], turn, banks);
             }
-            turn = tlm_turned(turn, l->input_plane_bank, banks);
+            if (first_tap + taps == l->taps) turn = tlm_turned(turn, l->input_plane_bank, banks); /* else: same channel */
         }
     }
     return 0;

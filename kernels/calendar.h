@@ -98,8 +98,6 @@ static inline int32_t tlm_lowest_bit(uint64_t bits)
 #endif
 }
 
-static inline uint64_t tlm_low_bits(int32_t count) { return (UINT64_C(1) << count) - 1; } /* count <= 60 */
-
 /* Banks turned by `turn`. */
 static inline uint8_t tlm_turned_banks(uint32_t set, int32_t turn, int32_t banks)
 {

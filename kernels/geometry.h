@@ -13,7 +13,7 @@
 
 /* cdef begin */
 enum { TLM_MAX_LANES = 64, TLM_MAX_COLUMNS = 64, TLM_MAX_BANKS = 8 }; /* what the kernels' own arrays hold */
-enum { TLM_MAX_TAPS = 60 };                                           /* bits of a pattern word */
+enum { TLM_PATTERN_BITS = 60, TLM_MAX_KERNEL = 63 };                  /* of a pattern word; rows or columns of a kernel */
 
 typedef struct tlm_geometry {
     int32_t lanes, columns;
@@ -37,7 +37,7 @@ int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t 
 enum { TLM_ACCUMULATOR_BITS = 24 };
 
 /* Negative return codes of the kernels; tlm/chip/kernels/geometry.py turns them into messages. */
-enum { TLM_E_AMEM = -1, TLM_E_WMEM = -2, TLM_E_PATTERN = -3, TLM_E_WINDOW = -4 };
+enum { TLM_E_AMEM = -1, TLM_E_WMEM = -2, TLM_E_PATTERN = -3, TLM_E_WINDOW = -4, TLM_E_TAPS = -5 };
 
 enum { TLM_CONVOLUTION = 0, TLM_MAX_POOLING = 1 }; /* kinds of layers */
 
@@ -68,30 +68,57 @@ static inline int32_t tlm_channels_of_group(const tlm_geometry *g, int32_t group
     return g->kind == TLM_MAX_POOLING ? tlm_group_channels(g, group) : g->channels;
 }
 
-/* K: how many of them share a pattern word. */
+static inline int32_t tlm_taps(const tlm_geometry *g) { return g->kernel_h * g->kernel_w; }
+
+/* K: how many of them share a pattern word; 1 where a channel takes several words, in order of taps. */
 static inline int32_t tlm_channels_per_pattern(const tlm_geometry *g)
 {
-    return TLM_MAX_TAPS / (g->kernel_h * g->kernel_w);
+    return tlm_taps(g) > TLM_PATTERN_BITS ? 1 : TLM_PATTERN_BITS / tlm_taps(g);
+}
+
+static inline int32_t tlm_patterns_per_channel(const tlm_geometry *g)
+{
+    return (tlm_taps(g) - 1) / TLM_PATTERN_BITS + 1;
 }
 
 static inline int32_t tlm_patterns_of_group(const tlm_geometry *g, int32_t group)
 {
-    return (tlm_channels_of_group(g, group) - 1) / tlm_channels_per_pattern(g) + 1;
+    return ((tlm_channels_of_group(g, group) - 1) / tlm_channels_per_pattern(g) + 1) * tlm_patterns_per_channel(g);
+}
+
+/* Of a channel in pattern word `index` of a group: the word's first tap, how many it has, and its first channel's
+ * place in the group. */
+static inline int32_t tlm_first_tap_of_pattern(const tlm_geometry *g, int32_t index)
+{
+    return index % tlm_patterns_per_channel(g) * TLM_PATTERN_BITS;
+}
+
+static inline int32_t tlm_taps_of_pattern(const tlm_geometry *g, int32_t index)
+{
+    const int32_t left = tlm_taps(g) - tlm_first_tap_of_pattern(g, index);
+    return left < TLM_PATTERN_BITS ? left : TLM_PATTERN_BITS;
+}
+
+static inline int32_t tlm_first_channel_of_pattern(const tlm_geometry *g, int32_t index)
+{
+    return index / tlm_patterns_per_channel(g) * tlm_channels_per_pattern(g);
 }
 
 /* Input channels in pattern word `index` of a group, 0 behind its last. */
 static inline int32_t tlm_channels_of_pattern(const tlm_geometry *g, int32_t group, int32_t index)
 {
     const int32_t most = tlm_channels_per_pattern(g);
-    const int64_t left = tlm_channels_of_group(g, group) - (int64_t)index * most;
+    const int64_t left = tlm_channels_of_group(g, group) - (int64_t)tlm_first_channel_of_pattern(g, index);
     return left < 0 ? 0 : left < most ? (int32_t)left : most;
 }
 
 /* No bit is set beyond the word's last channel and tap. */
 static inline int tlm_pattern_is_legal(const tlm_geometry *g, int32_t group, int32_t index, uint64_t pattern)
 {
-    return pattern >> (tlm_channels_of_pattern(g, group, index) * g->kernel_h * g->kernel_w) == 0;
+    return pattern >> (tlm_channels_of_pattern(g, group, index) * tlm_taps_of_pattern(g, index)) == 0;
 }
+
+static inline uint64_t tlm_low_bits(int32_t count) { return (UINT64_C(1) << count) - 1; } /* count <= 60 */
 
 /* Two's complement wrap to the accumulator's 24 bits. */
 static inline int32_t tlm_wrap24(int32_t value)

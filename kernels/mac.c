@@ -1,5 +1,6 @@
 #include "mac.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "taps.h"
@@ -179,9 +180,6 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_t
 static int64_t run_pass(const tlm_geometry *g, const memories *m, const tlm_tap_source *taps, int64_t first_weight_word,
                         const uint64_t *patterns, int32_t pattern_count, int32_t *acc)
 {
-    const int32_t tap_count = g->kernel_h * g->kernel_w;
-    const int32_t channels_per_word = tlm_channels_per_pattern(g);
-    const uint64_t tap_mask = ((uint64_t)1 << tap_count) - 1;
     int64_t weight_word = first_weight_word;
     step_block block = {.steps = 0};
 
@@ -197,8 +195,10 @@ static int64_t run_pass(const tlm_geometry *g, const memories *m, const tlm_tap_
         if (!tlm_pattern_is_legal(g, 0, index, pattern)) {
             return TLM_E_PATTERN;
         }
-        for (int32_t c = index * channels_per_word; pattern; ++c, pattern >>= tap_count) {
-            weight_word = run_channel(g, m, taps, c, pattern & tap_mask, weight_word, &block, acc);
+        const int32_t tap_count = tlm_taps_of_pattern(g, index);
+        const tlm_tap_source *sources = taps + tlm_first_tap_of_pattern(g, index);
+        for (int32_t c = tlm_first_channel_of_pattern(g, index); pattern; ++c, pattern >>= tap_count) {
+            weight_word = run_channel(g, m, sources, c, pattern & tlm_low_bits(tap_count), weight_word, &block, acc);
             if (weight_word < 0) {
                 return weight_word;
             }
@@ -214,10 +214,12 @@ int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_wo
                      int32_t tile, int32_t *acc)
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
-    tlm_tap_source taps[TLM_MAX_TAPS];
+    tlm_tap_source *taps = tlm_new_taps(g);
     const int32_t status = tlm_find_taps(g, tile, taps);
+    const int64_t used = status ? status : run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
 
-    return status ? status : run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
+    free(taps);
+    return used;
 }
 
 int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
@@ -226,23 +228,20 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
     int64_t consumed = 0;
-    tlm_tap_source taps[TLM_MAX_TAPS];
+    tlm_tap_source *taps = tlm_new_taps(g);
     int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
 
     /* Tiles outside, groups inside (the engine does it the other way round, the values are the same): the sources of
      * a tile are found once, and the groups' weight words follow each other. */
-    for (int32_t tile = 0; tile < g->tile_count; ++tile) {
-        const int32_t status = tlm_find_taps(g, tile, taps);
-        if (status) {
-            return status;
-        }
-        consumed = 0;
-        for (int32_t group = 0; group < tlm_groups(g); ++group) {
+    for (int32_t tile = 0; consumed >= 0 && tile < g->tile_count; ++tile) {
+        consumed = tlm_find_taps(g, tile, taps);
+        for (int32_t group = 0; consumed >= 0 && group < tlm_groups(g); ++group) {
             const int32_t first = group * g->columns;
             const int64_t used = run_pass(g, &m, taps, first_weight_word + consumed,
                                           patterns + (int64_t)group * patterns_per_group, patterns_per_group, pass_acc);
             if (used < 0) {
-                return used;
+                consumed = used;
+                break;
             }
             consumed += used;
             for (int32_t row = 0; row < tlm_group_channels(g, group); ++row) {
@@ -251,6 +250,7 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
             }
         }
     }
+    free(taps);
     return consumed;
 }
 

@@ -72,7 +72,6 @@ static void mark_words(const marking *m, const tlm_calendar *cal, int32_t group,
 {
     const tlm_layer *l = m->l;
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
-    const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps;
     const int has_weights = m->o->weight_base_word >= 0;
     const int32_t words = tlm_patterns_of_group(l->g, group);
     cursor word = instructions(m, m->parameter_word + tlm_group_channels(l->g, group));
@@ -82,8 +81,10 @@ static void mark_words(const marking *m, const tlm_calendar *cal, int32_t group,
         next_word(&word);
         if (p + 1 < words) take(&word, cycle);
         if (!pattern[p]) cycle++;
+        const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps + tlm_first_tap_of_pattern(l->g, p);
+        const int32_t taps = tlm_taps_of_pattern(l->g, p);
         for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
-            for (uint64_t bits = pattern[p] >> (i * l->taps) & tlm_low_bits(l->taps); bits; bits &= bits - 1) {
+            for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
                 cycle += cal->fetches.at[fetch_of[tlm_lowest_bit(bits)]]; /* r */
                 if (!has_weights) continue;
                 take(&weight, cycle - 1);

@@ -1,5 +1,7 @@
 #include "taps.h"
 
+#include <stdlib.h>
+
 /* Whether the pixels of all lanes but padding follow each other, and where they begin. */
 static void find_run(tlm_tap_source *source, int32_t lanes)
 {
@@ -19,11 +21,16 @@ static void find_run(tlm_tap_source *source, int32_t lanes)
     source->first_byte = (shift - source->odd) / 2;
 }
 
+tlm_tap_source *tlm_new_taps(const tlm_geometry *g) { return malloc((size_t)tlm_taps(g) * sizeof(tlm_tap_source)); }
+
 int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps)
 {
     int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
 
-    for (int32_t tap = 0; tap < g->kernel_h * g->kernel_w; ++tap) {
+    if (!taps) {
+        return TLM_E_TAPS;
+    }
+    for (int32_t tap = 0; tap < tlm_taps(g); ++tap) {
         tlm_tap_source *source = &taps[tap];
         const int32_t count = tlm_tap_words(g, tile, tap, words, select);
         source->empty = count == 0;

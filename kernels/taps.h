@@ -20,7 +20,11 @@ typedef struct tlm_tap_source {
     bool empty;         /* all padding: nothing is read */
 } tlm_tap_source;
 
-/* The source of every tap. Returns 0, or TLM_E_WINDOW if a pixel lies outside what AMem holds of the plane. */
+/* Room for the source of every tap, to be freed; NULL if there is no memory left. */
+tlm_tap_source *tlm_new_taps(const tlm_geometry *g);
+
+/* The source of every tap. Returns 0, TLM_E_WINDOW if a pixel lies outside what AMem holds of the plane, or TLM_E_TAPS
+ * if there are no sources to fill in. */
 int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps);
 
 /* One step's nibbles, 0..15; 0 where the pixel is padding. The channel's plane begins at amem + plane_byte. Contiguous

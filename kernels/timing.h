@@ -43,7 +43,8 @@ typedef struct tlm_placement {
 } tlm_placement;
 
 /* Cycles from s_0 to the last write, inclusive. patterns: [groups][patterns_per_group] 60-bit payloads, bit
- * (c mod K)*kernel_h*kernel_w + tap of word c / K set = step present, K = 60 / (kernel_h*kernel_w); in max pooling c
+ * (c mod K)*kernel_h*kernel_w + tap of word c / K set = step present, K = 60 / (kernel_h*kernel_w); with more than 60
+ * taps bit tap % 60 of word c * ceil(taps / 60) + tap / 60. In max pooling c
  * counts within the group, and a last group with fewer words has zeros behind them. passes may be NULL, else it has room
  * for groups*tile_count entries: for each group, for each tile. Returns -1 for a number outside
  * its range, -2 if memory ran out, -3 for a pattern bit beyond the last channel or tap or a wrong number of patterns. */

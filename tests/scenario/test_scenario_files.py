@@ -257,9 +257,8 @@ REFUSALS = {
         ":2: input.shape: shape [1, 28, 28] does not fit the network, which takes [128, 28, 28]",
     ),
     "too many taps": (
-        LAYERS + "kernel = 9",
-        ": layer 'layer1': kernel size is (9, 9), but must be at most 60 taps: a pattern word has 60 bits; "
-        "use a smaller kernel",
+        LAYERS + "kernel = 64",
+        "kernel: 64 is too large; allowed",
     ),
     "no layers": (
         '[network]\nkind = "layers"\nlayers = []',

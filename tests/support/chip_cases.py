@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 from cycle_oracle import Pass, play
 from hypothesis import strategies as st
+from images import pattern_word_count
 from oracles import conv_integer, max_pool
 from strategies import ARRAY_SIZES, fitting_requantisation, random_activations, random_weights
 
@@ -106,7 +107,7 @@ def _layers(
     kind = draw(st.sampled_from(KINDS))
     if kind.endswith("pool"):
         return _pooling(draw, kind, f"l{index}", source, (height, width))
-    kernel = (1, 1) if kind == "pointwise" else draw(st.sampled_from(((3, 3), (3, 3), (2, 2), (1, 4), (5, 3))))
+    kernel = (1, 1) if kind == "pointwise" else draw(st.sampled_from(((3, 3), (3, 3), (2, 2), (1, 4), (5, 3), (9, 7))))
     groups = _groups(draw, kind, channels)
     out_channels = groups * draw(st.integers(1, max(1, 40 // groups)))
     alike = [name for name, shape in shapes.items() if shape[1:] == (height, width) and shape[0] % groups == 0]
@@ -215,15 +216,15 @@ def room_for(network: Network, columns: int, groups: int) -> dict[str, int]:
     """WMem and IMem that hold so many of a network's largest group of output channels, and hardly more."""
     weights = instructions = 1
     for layer in network.layers:
-        per_word = 60 // (layer.kernel[0] * layer.kernel[1])
+        taps = layer.kernel[0] * layer.kernel[1]
         if isinstance(layer, MaxPool2d):
             channels = min(columns, layer.channels)
-            instructions = max(instructions, channels - (-channels // per_word))
+            instructions = max(instructions, channels + pattern_word_count(channels, taps))
             continue
         dense = dense_weights(layer)
         words = [int(np.any(dense[g : g + columns] != 0, axis=0).sum()) for g in range(0, len(dense), columns)]
         weights = max(weights, *words)
-        instructions = max(instructions, min(columns, len(dense)) - (-dense.shape[1] // per_word))
+        instructions = max(instructions, min(columns, len(dense)) + pattern_word_count(dense.shape[1], taps))
     sizes = {"wmem_words": groups * weights, "imem_words": groups * instructions + 8}
     return {key: -(-words // 8) * 8 for key, words in sizes.items()}
 

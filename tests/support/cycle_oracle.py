@@ -4,6 +4,7 @@ Plain numbers and integer weights in, s_0 = cycle 0. Max pooling has "weights" (
 is valid, groups=O and pooling=True. A band is a range of tiles and three plane strides; tiles count from its first.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -63,12 +64,13 @@ def play(
         return {input_base + c * plane_in + (y * width + x) // lanes - input_first for y, x in inside}
 
     def sequencer(now: Pass) -> Iterator[set[int]]:  # for each cycle s .. e the banks that the aligner occupies
-        per_word, spoken_of = 60 // (kh * kw), range(per_group * groups)
+        per_word, spoken_of = max(60 // (kh * kw), 1), range(per_group * groups)
         if pooling:  # the words of a group speak of its own channels only
             spoken_of = range(now.group * columns, min((now.group + 1) * columns, out_channels))
-        for first in range(spoken_of.start, spoken_of.stop, per_word):  # a pattern word
-            some = range(first, min(first + per_word, spoken_of.stop))
-            steps = [(c, tap) for c in some for tap in range(kh * kw) if stored(now, c, tap)]
+        words_of = itertools.product(range(spoken_of.start, spoken_of.stop, per_word), range(0, kh * kw, 60))
+        for first, first_tap in words_of:  # a pattern word
+            some, taps = range(first, min(first + per_word, spoken_of.stop)), range(kh * kw)[first_tap : first_tap + 60]
+            steps = [(c, tap) for c in some for tap in taps if stored(now, c, tap)]
             now.counts.update(steps=len(steps), empty_words=not steps)
             if not steps:
                 yield set()  # costs one cycle

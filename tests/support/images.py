@@ -41,15 +41,27 @@ def amem_image(tensor: npt.NDArray[Any], lanes: int, base: int, rng: np.random.G
     return bytes(image)
 
 
+def pattern_place(channel: int, tap: int, taps: int) -> tuple[int, int]:
+    """Pattern word of a group, and bit in it, of a channel's tap (engine.md, Layout)."""
+    if taps > 60:
+        return channel * -(-taps // 60) + tap // 60, tap % 60
+    per_word = 60 // taps
+    return channel // per_word, channel % per_word * taps + tap
+
+
+def pattern_word_count(channels: int, taps: int) -> int:
+    """Pattern words of so many channels."""
+    return pattern_place(channels - 1, taps - 1, taps)[0] + 1
+
+
 def weight_image(layer: Conv2d, columns: int) -> tuple[bytes, npt.NDArray[np.uint64]]:
     """The stored weight words of all groups in the order of use, and pattern payloads (groups, words a group)."""
     weights = layer.full_weights()
     taps = layer.kernel[0] * layer.kernel[1]
-    channels_per_word = 60 // taps
     image = bytearray()
     patterns = []
     for first in range(0, layer.out_channels, columns):
-        row = [0] * -(-layer.in_channels // channels_per_word)
+        row = [0] * pattern_word_count(layer.in_channels, taps)
         for channel in range(layer.in_channels):
             for tap in range(taps):
                 values = weights[
@@ -57,7 +69,8 @@ def weight_image(layer: Conv2d, columns: int) -> tuple[bytes, npt.NDArray[np.uin
                 ].tolist()
                 if any(values):
                     image += word(values + [0] * (columns - len(values)))
-                    row[channel // channels_per_word] |= 1 << (channel % channels_per_word * taps + tap)
+                    index, bit = pattern_place(channel, tap, taps)
+                    row[index] |= 1 << bit
         patterns.append(row)
     return bytes(image), np.array(patterns, np.uint64)
 

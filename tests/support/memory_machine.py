@@ -145,7 +145,7 @@ class Machine:
             parameters += [_parameter(self._instruction(address + i, PARAMETER)[1]) for i in range(count)]
             address += count
             spoken_of = range(first, first + count) if h.kind else range(h.channels)
-            pattern_words = -(-len(spoken_of) // (60 // h.taps))
+            pattern_words = -(-len(spoken_of) // (60 // h.taps or 1)) * -(-h.taps // 60)
             for channel, tap in self._steps(h, address, pattern_words, spoken_of):
                 h.touch(channel, tap)
                 if h.kind:
@@ -158,15 +158,18 @@ class Machine:
         return address
 
     def _steps(self, h: Any, address: int, pattern_words: int, spoken_of: range) -> list[tuple[int, int]]:
-        steps, per_word = [], 60 // h.taps
+        # the words as one row of bits: a word holds whole channels, or a channel takes whole words
+        steps, per_channel = [], 60 * -(-h.taps // 60) if h.taps > 60 else h.taps
+        per_word = 60 if h.taps > 60 else 60 // h.taps * h.taps
         for index in range(pattern_words):
             payload = self._instruction(address + index, PATTERN)[1]
             for bit in range(60):
                 if payload >> bit & 1:
-                    channel = spoken_of.start + index * per_word + bit // h.taps
-                    if bit >= per_word * h.taps or channel not in spoken_of:
+                    channel, tap = divmod(index * per_word + bit, per_channel)
+                    channel += spoken_of.start
+                    if bit >= per_word or tap >= h.taps or channel not in spoken_of:
                         raise ExpectedError("a pattern bit beyond the last channel or tap")
-                    steps.append((channel, bit % h.taps))
+                    steps.append((channel, tap))
         return steps
 
     def _compute(self, h: Any, weights: npt.NDArray[np.int8], parameters: Sequence[tuple[int, int, int]]) -> None:

@@ -10,9 +10,11 @@ from tlm.network.layers import Conv2d, MaxPool2d
 from tlm.network.network import Network
 
 
-def layer(name: str, shape: tuple[int, int, int, int], density: float = 1.0, **keys: object) -> Conv2d:
+def layer(name: str, shape: tuple[int, int, int, int], density: float = 1.0, empty: int = 0, **keys: object) -> Conv2d:
+    """Its taps ``empty .. 2 * empty - 1`` are 0."""
     rng = np.random.default_rng(sum(shape))
     weights = (rng.integers(-8, 8, shape) * (rng.random(shape) < density)).astype(np.int8)
+    weights.reshape(*shape[:2], -1)[:, :, empty : 2 * empty] = 0
     return Conv2d(name, weights, multiplier=300, shift=14, **keys)  # type: ignore[arg-type]
 
 
@@ -38,6 +40,15 @@ NAMED: Mapping[str, tuple[Network, dict[str, float]]] = {
     "loads beside the computation": (
         Network((16, 9, 9), [layer("c", (40, 16, 3, 3), padding=(1, 1))]),
         {"memory_gb_per_s": 12.8},
+    ),
+    "several pattern words a channel": (
+        Network((3, 14, 13), [layer("c", (10, 3, 9, 8), 0.2, stride=(2, 1), padding=(4, 3))]),
+        {},
+    ),
+    "max pooling of several pattern words": (Network((10, 17, 16), [MaxPool2d("p", (16, 8), stride=4, padding=3)]), {}),
+    "an empty pattern word within a channel": (
+        Network((2, 5, 70), [layer("c", (9, 2, 3, 63), padding=(1, 0), empty=60)]),
+        {},
     ),
     "bands": (Network((6, 40, 40), [layer("c", (6, 6, 3, 3), padding=(1, 1))]), {}),
 }

@@ -14,7 +14,7 @@ from tlm.network.layers import Conv2d, activation_range
 from tlm.network.network import Network
 
 ARRAY_SIZES = (8, 16, 32, 64)
-KERNELS = ((1, 1), (3, 3), (1, 3), (3, 1), (2, 2), (5, 5), (7, 7), (6, 10), (1, 60), (4, 3), (2, 5))
+KERNELS = ((1, 1), (3, 3), (1, 3), (3, 1), (2, 2), (5, 5), (7, 7), (6, 10), (1, 60), (4, 3), (2, 5), (9, 7), (11, 11))
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,6 +174,9 @@ def extremes() -> dict[str, Case]:
         "last partial tile and group": _extreme((8, 5, 13), (37, 8, 3, 3), padding=1),
         "60 taps in one word": _extreme((3, 12, 14), (9, 3, 6, 10), padding=(2, 4)),
         "60 taps in a row": _extreme((2, 3, 70), (9, 2, 1, 60), padding=(0, 7)),
+        "61 taps in a row": _extreme((2, 3, 70), (9, 2, 1, 61), padding=(0, 7)),
+        "11x11 with stride 4": _extreme((3, 39, 39), (40, 3, 11, 11), stride=4, padding=2, multiplier=200, density=0.3),
+        "63x63 taps": _extreme((1, 64, 66), (3, 1, 63, 63), multiplier=40, density=0.05),
         "padding larger than the kernel": _extreme((4, 6, 6), (8, 4, 3, 3), padding=((7, 5), (9, 4))),
         "stride larger than the kernel": _extreme((4, 17, 19), (8, 4, 2, 2), stride=(5, 4)),
         "dilation larger than the input": _extreme((4, 6, 6), (8, 4, 3, 3), dilation=9, padding=9),

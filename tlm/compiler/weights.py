@@ -68,7 +68,8 @@ def pack_layer(layer: Layer, config: ChipConfig, tiles: int, input_words: int) -
     if layer.groups == 1:
         return pack_weights(layer, config.columns)
     apart = pack_weights(layer, config.columns, apart=True)
-    patterns = -(-layer.in_channels // (PAYLOAD_BITS // prod(layer.kernel)))
+    taps = prod(layer.kernel)
+    patterns = -(-layer.in_channels // max(PAYLOAD_BITS // taps, 1)) * -(-taps // PAYLOAD_BITS)
     if input_words * 4 > config.amem_words or patterns > config.imem_words:
         return apart
     together = pack_weights(layer, config.columns)
@@ -123,7 +124,13 @@ def _pooling(layer: MaxPool2d, columns: int) -> LayerWeights:
 
 
 def _patterns(valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
-    """Bit ``(c mod K) * taps + s`` of pattern word ``c // K`` where tap s of channel c is valid, (C, taps)."""
+    """Bit ``(c mod K) * taps + s`` of pattern word ``c // K`` where tap s of channel c is valid, (C, taps).
+
+    More than 60 taps: bit ``s mod 60`` of word ``c * ceil(taps / 60) + s // 60``.
+    """
+    if valid.shape[1] > PAYLOAD_BITS:
+        # the words of a channel are like channels of 60 taps each
+        valid = np.pad(valid, ((0, 0), (0, -valid.shape[1] % PAYLOAD_BITS))).reshape(-1, PAYLOAD_BITS)
     channels, taps = valid.shape
     per_word = PAYLOAD_BITS // taps
     bits = np.zeros((-(-channels // per_word) * per_word, taps), np.uint64)

@@ -15,7 +15,7 @@ from tlm.exchange.onnx_constants import Array
 from tlm.exchange.onnx_values import Quantised, Sum, Tensor
 from tlm.exchange.onnx_windows import NO_PADS, UNIT, Geometry, Pads, with_pads
 from tlm.network.layers import BIAS_BITS, INPUT, WEIGHT_MAX, WEIGHT_MIN, Conv2d, Layer, MaxPool2d, activation_range
-from tlm.network.layers.base import MAX_TAPS
+from tlm.network.layers.base import KERNEL_LIMIT
 from tlm.network.network import Network
 from tlm.networks.fixed_point import requantisation
 
@@ -125,7 +125,8 @@ class LayerList:
         """
         (channels, height, width), pixels = self.shape(of.source.name), prod(of.shape[2:])
         size = len(of.bias) * pixels * channels * height * width
-        if not of.plain or of.order is not None or pixels == 1 or height * width > MAX_TAPS or size > _LINEAR_SIZE:
+        too_large = max(height, width) > KERNEL_LIMIT or size > _LINEAR_SIZE
+        if not of.plain or of.order is not None or pixels == 1 or too_large:
             return None
         layer = Conv2d("linear", of.weights.astype(np.int8), **of.geometry)
         rows, columns = np.indices(of.shape[2:]).reshape(2, -1)

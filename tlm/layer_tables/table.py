@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
-from tlm.network.layers.base import MAX_TAPS
+from tlm.network.layers.base import KERNEL_LIMIT
 
 CONVOLUTION: tuple[str, ...] = (
     "Layer name", "IFMAP Height", "IFMAP Width", "Filter Height", "Filter Width", "Channels", "Num Filter", "Strides",
@@ -154,7 +154,7 @@ def _convolution(sizes: Sequence[int]) -> TableLayer:
             f"the filter of {kernel_h}x{kernel_w} is larger than the map of {height}x{width}; SCALE-Sim's maps "
             "include their padding"
         )
-    if (height, width) == (kernel_h, kernel_w) and kernel_h * kernel_w > MAX_TAPS:
+    if (height, width) == (kernel_h, kernel_w) and max(kernel_h, kernel_w) > KERNEL_LIMIT:
         # the window sees all of the map once: a fully connected layer, whose pixels are as good as channels
         return TableLayer((channels * height * width, 1, 1), filters)
     return TableLayer((channels, height, width), filters, (kernel_h, kernel_w), (strides[0], strides[-1]))

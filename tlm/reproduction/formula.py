@@ -49,14 +49,16 @@ def sequencer_cycles(weights: Int8Array, columns: int) -> list[int]:
         columns: output channels of a group.
 
     Returns:
-        For each group the sum over its pattern words of max(1, weight words): a word speaks of 60 // (kh kw) channels.
+        For each group the sum over its pattern words of max(1, weight words): a word speaks of 60 // (kh kw) channels,
+        or of 60 taps of one channel.
     """
-    outputs, inputs, height, width = weights.shape
-    channels = _PATTERN_BITS // (height * width)
+    taps = weights.shape[2] * weights.shape[3]
+    bits = _PATTERN_BITS // taps * taps or _PATTERN_BITS
     found = []
-    for first in range(0, outputs, columns):
-        valid = (weights[first : first + columns] != 0).any(axis=0).reshape(inputs, -1).sum(axis=1)
-        found.append(sum(max(1, int(valid[c : c + channels].sum())) for c in range(0, inputs, channels)))
+    for first in range(0, len(weights), columns):
+        valid = (weights[first : first + columns] != 0).any(axis=0).reshape(-1, taps)
+        rows = valid if taps > _PATTERN_BITS else valid.reshape(1, -1)
+        found.append(sum(max(1, int(row[i : i + bits].sum())) for row in rows for i in range(0, len(row), bits)))
     return found
 
 

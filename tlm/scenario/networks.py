@@ -21,7 +21,7 @@ from tlm.scenario.sections import TWO, NetworkKind, Seed, Shape, Share, Size
 
 Stride: TypeAlias = Annotated[int, Meta(ge=1, le=255)]
 Pad: TypeAlias = Annotated[int, Meta(ge=0, le=1023)]
-KernelSize: TypeAlias = Annotated[int, Meta(ge=1, le=60)]
+KernelSize: TypeAlias = Annotated[int, Meta(ge=1, le=63)]
 Dilation: TypeAlias = Annotated[int, Meta(ge=1, le=1023)]
 Sides: TypeAlias = Pad | Annotated[tuple[Pad, ...], TWO]
 Taps: TypeAlias = Annotated[int, Meta(ge=1, le=9)]
@@ -92,7 +92,7 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     out_channels: Size = 32
     """Output channels."""
     kernel: KernelSize | Annotated[tuple[KernelSize, ...], TWO] = 1
-    """Kernel size, or [y, x]; at most 60 taps."""
+    """Kernel size, or [y, x]."""
     stride: Stride | Annotated[tuple[Stride, ...], TWO] = 1
     """Stride: one number, or [y, x]."""
     padding: Pad | Annotated[tuple[Sides, ...], TWO] | None = None
@@ -101,7 +101,7 @@ class LayerSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Dilation: one number, or [y, x]."""
     groups: Size = 1
     """Groups of channels; equal to the channels for a depth-wise layer."""
-    taps: Annotated[int, Meta(ge=0, le=60)] | None = None
+    taps: Annotated[int, Meta(ge=0, le=3969)] | None = None
     """Keep this many kernel taps per input channel, the same for all output channels; default all."""
     density: Share | None = None
     """Keep this share of the single weights, at random (unstructured pruning); default all."""

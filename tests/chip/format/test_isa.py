@@ -168,7 +168,7 @@ def test_patterns_survive_the_round_trip(data: st.DataObject, taps: int, channel
     steps = sorted(data.draw(st.sets(st.sampled_from(every))))
     pattern = sum(1 << (c % per_word) * taps + s for c, s in steps)
     assert header.pattern_words(0, 32) == -(-channels // per_word)
-    assert decode_pattern(encode_pattern(pattern), header.pattern_channels(0, index, 32), taps) == steps
+    assert decode_pattern(encode_pattern(pattern), header.pattern_channels(0, index, 32), range(taps)) == steps
 
 
 @pytest.mark.parametrize(
@@ -179,19 +179,36 @@ def test_patterns_survive_the_round_trip(data: st.DataObject, taps: int, channel
         (60, 2, 1, 60),
         (1, 61, 1, 1),
         (7, 8, 0, 56),
+        (61, 2, 2, 60),  # a channel takes two words,
+        (61, 2, 3, 1),  # and one tap is left for the second
     ],
 )
 def test_a_pattern_bit_beyond_the_last_channel_or_tap_is_refused(
     taps: int, channels: int, index: int, legal_bits: int
 ) -> None:
-    spoken_of = replace(HEADER, kernel_h=1, kernel_w=taps, channels=channels).pattern_channels(0, index, 32)
+    header = replace(HEADER, kernel_h=1, kernel_w=taps, channels=channels)
+    spoken_of, own_taps = header.pattern_channels(0, index, 32), header.pattern_taps(index)
     for bit in range(60):
         word = encode_pattern(1 << bit)
         if bit < legal_bits:
-            assert len(decode_pattern(word, spoken_of, taps)) == 1
+            assert len(decode_pattern(word, spoken_of, own_taps)) == 1
         else:
             with pytest.raises(IllegalInstructionError, match="a pattern bit beyond the last channel or tap"):
-                decode_pattern(word, spoken_of, taps)
+                decode_pattern(word, spoken_of, own_taps)
+
+
+@pytest.mark.parametrize(("taps", "words"), [((1, 60), 3), ((1, 61), 6), ((2, 60), 6), ((11, 11), 9), ((63, 63), 201)])
+def test_a_kernel_of_more_than_60_taps_takes_several_words_a_channel(taps: tuple[int, int], words: int) -> None:
+    """ceil(taps / 60) for each of three channels, in order of taps: engine.md, Layout."""
+    header = replace(HEADER, kernel_h=taps[0], kernel_w=taps[1], channels=3)
+    assert header.pattern_words(0, 32) == words
+    spoken_of = [
+        (channel, tap)
+        for index in range(words)
+        for channel in header.pattern_channels(0, index, 32)
+        for tap in header.pattern_taps(index)
+    ]
+    assert spoken_of == [(channel, tap) for channel in range(3) for tap in range(taps[0] * taps[1])]
 
 
 # -- headers ------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ class Draw:
         return values
 
     def patterns(self, g: Geometry, shape: tuple[int, ...]) -> Any:
-        taps, channels = g.taps, g.channels_per_pattern
+        taps, channels = min(g.taps, 60), g.channels_per_pattern
         last = g.channels % g.columns or g.columns if g.kind is LayerKind.MAX_POOLING else g.channels
         bits = taps * min(channels, last % channels or channels)
         found = self.numpy.integers(0, 1 << bits, shape, np.uint64)

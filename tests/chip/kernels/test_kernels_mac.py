@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 import pytest
 from examples import examples
 from hypothesis import given, seed, settings
-from images import Images, aligned, geometry_of
+from images import Images, aligned, geometry_of, pattern_place
 from oracles import conv_integer
 from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 
@@ -64,12 +66,8 @@ def by_step(images: Images) -> npt.NDArray[np.int32]:
 def steps(images: Images, group: int) -> list[tuple[int, int]]:
     """(channel, tap) of each set pattern bit, in order."""
     g = images.geometry
-    found = []
-    for index, payload in enumerate(images.patterns[group].tolist()):
-        for bit in range(60):
-            if payload >> bit & 1:
-                found.append((index * g.channels_per_pattern + bit // g.taps, bit % g.taps))
-    return found
+    patterns, order = images.patterns[group].tolist(), itertools.product(range(g.channels), range(g.taps))
+    return [step for step in order if patterns[(at := pattern_place(*step, g.taps))[0]] >> at[1] & 1]
 
 
 def check_sums(case: Case) -> None:

@@ -11,6 +11,7 @@ from cycle_oracle import Pass, play
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from images import pattern_place, pattern_word_count
 
 from tlm._kernels import ffi
 from tlm.chip.kernels.geometry import Geometry, KernelError
@@ -56,12 +57,12 @@ class Layer:
         """Valid patterns as engine.md lays them into 60-bit words, (groups, words)."""
         outputs, _, kh, kw = self.weights.shape
         taps, dense = kh * kw, self.dense_weights()
-        per_word = 60 // taps
-        words = np.zeros((-(-outputs // self.columns), -(-self.channels // per_word)), np.uint64)
+        words = np.zeros((-(-outputs // self.columns), pattern_word_count(self.channels, taps)), np.uint64)
         for g in range(len(words)):
             valid = dense[g * self.columns : (g + 1) * self.columns].any(axis=0).reshape(self.channels, taps)
-            for c, tap in np.argwhere(valid):
-                words[g, c // per_word] |= np.uint64(1 << (int(c) % per_word * taps + int(tap)))
+            for c, tap in np.argwhere(valid).tolist():
+                index, bit = pattern_place(c, tap, taps)
+                words[g, index] |= np.uint64(1 << bit)
         return words
 
     def geometry(self) -> Geometry:
@@ -204,6 +205,10 @@ NAMED = {
     "strided fetches of several cycles": (
         Layer(ones(16, 8, 3), 24, 24, stride=(2, 2), banks=1, pads=(1, 1, 1, 1)),
         "refused_writes",
+    ),
+    "several pattern words a channel": (
+        Layer(random_weights((16, 3, 11, 11), 0.02, 4), 14, 14, stride=(2, 2), pads=(4, 4, 5, 5)),
+        "empty_pattern_cycles",
     ),
     "empty pattern words": (Layer(random_weights((32, 200, 1, 1), 0.005, 3), 8, 8), "empty_pattern_cycles"),
 }

@@ -38,8 +38,8 @@ POOLING = {"kind": 1, "out_channels": 4}
 CHOICES: dict[str, tuple[int, ...]] = {
     "kind": (0, 1, 2), "input_signed": (0, 1), "output_signed": (0, 1), "accumulator_output": (0, 1),
     "has_residual": (0, 1), "residual_signed": (0, 1), "channels": (0, 1, 2, 9), "out_channels": (0, 1, 4, 9, 20),
-    "height": (0, 1, 5, 9, 17, 300), "width": (0, 1, 3, 7, 16, 33, 65_535), "kernel_h": (0, 1, 2, 5, 60),
-    "kernel_w": (0, 1, 2, 5, 7, 12, 20), "stride_y": (0, 2, 3, 255), "stride_x": (0, 2, 3), "pad_top": (0, 3, 1023),
+    "height": (0, 1, 5, 9, 17, 300), "width": (0, 1, 3, 7, 16, 33, 65_535), "kernel_h": (0, 1, 2, 5, 60, 63),
+    "kernel_w": (0, 1, 2, 5, 7, 12, 63), "stride_y": (0, 2, 3, 255), "stride_x": (0, 2, 3), "pad_top": (0, 3, 1023),
     "pad_bottom": (0, 3), "pad_left": (0, 3, 9), "pad_right": (0, 3), "dilation_y": (0, 2, 9), "dilation_x": (0, 2),
     "input_base_word": (3, 896, 897), "output_base_word": (0, 768, 769, 1020), "residual_base_word": (9, 500),
     "residual_multiplier": (1, 65_535), "first_tile": (0, 16, 24, 25), "tile_count": (0, 1, 9, 24, 25),
@@ -47,6 +47,9 @@ CHOICES: dict[str, tuple[int, ...]] = {
     "residual_plane_words": (8,),
 }  # fmt: skip
 """Values around the limits that LAYER and BAND leave, and extremes."""
+
+LARGE = ((1, 61), (63, 63))
+"""Kernels of more than 60 taps."""
 
 Words = list[int]
 
@@ -59,6 +62,7 @@ def words_of(values: dict[str, int]) -> Words:
 def changed_alone() -> list[Words]:
     """LAYER, one of pooling and a band; then with each field at each of its choices."""
     cases = [words_of(LAYER | {"kernel_h": 5, "kernel_w": 12})]  # as many taps as a pattern word has bits
+    cases += [words_of(LAYER | {"kernel_h": h, "kernel_w": w, "pad_top": 63, "pad_left": 63}) for h, w in LARGE]
     for base in (LAYER, LAYER | POOLING, LAYER | BAND, LAYER | {"has_residual": 1, "residual_base_word": 640}):
         cases.append(words_of(base))
         cases += [words_of(base | {key: value}) for key in base if key in CHOICES for value in CHOICES[key]]
@@ -91,6 +95,7 @@ def expected(header: LayerHeader) -> dict[str, int]:
         "out_pixels": header.out_pixels,
         "channels_per_pattern": header.channels_per_pattern,
         "taps": header.taps,
+        "word_taps": min(header.taps, 60),
         "start_x": first_pixel % header.out_width * header.stride_x,
         "start_y": first_pixel // header.out_width * header.stride_y,
         "row_x": header.out_width * header.stride_x,

@@ -19,7 +19,7 @@ CONFIG = ChipConfig(lanes=8, columns=8, amem_words=64, wmem_words=64, imem_words
 NAMES = (
     *("start", "active", "finish", "handover", "pass_started", "step", "step_done", "ends", "last_round", "done"),
     *("busy", "fetch__valid", "layer_ended", "layer_started", "header__layer", "header__illegal", "header__pooling"),
-    *("header__taps", "header__channels_per_pattern", "header__tiles"),
+    *("header__taps", "header__word_taps", "header__channels_per_pattern", "header__tiles"),
 )
 
 
@@ -58,7 +58,8 @@ def small_layer(at: Unrolled) -> list[Any]:
     """From reset a layer of two tiles, one channel and one tap; what it reads from IMem is anything."""
     one_channel = sum(1 << low for low in offsets("channels", "out_channels"))
     facts = [at("start", cycle) == (cycle == 0) for cycle in range(END_CYCLE)]
-    for name, value in (("layer", one_channel), ("taps", 1), ("channels_per_pattern", 60), ("tiles", 2)):
+    numbers = {"layer": one_channel, "taps": 1, "word_taps": 1, "channels_per_pattern": 60, "tiles": 2}
+    for name, value in numbers.items():
         facts += [at(f"header__{name}", cycle) == value for cycle in range(END_CYCLE)]
     for name in ("illegal", "pooling"):
         facts += [z3.Not(at(f"header__{name}", cycle)) for cycle in range(END_CYCLE)]

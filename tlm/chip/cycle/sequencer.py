@@ -148,7 +148,7 @@ class Sequencer(SequencerBase):
         step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
-            steps = self._pattern(word, header, header.pattern_channels(group, index, columns), address + index)
+            steps = self._pattern(word, header, group, index, address + index)
             if index < last:
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
@@ -178,9 +178,10 @@ class Sequencer(SequencerBase):
         self.state.value = SequencerState.GAP
         return step_count
 
-    def _pattern(self, word: int, header: LayerHeader, channels: range, address: int) -> list[tuple[int, int]]:
+    def _pattern(self, word: int, header: LayerHeader, group: int, index: int, address: int) -> list[tuple[int, int]]:
+        channels = header.pattern_channels(group, index, self.config.columns)
         try:
-            return decode_pattern(word, channels, header.taps)
+            return decode_pattern(word, channels, header.pattern_taps(index))
         except IllegalInstructionError:
             raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
 

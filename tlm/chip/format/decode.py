@@ -152,6 +152,8 @@ def decode_patterns(
         IllegalInstructionError: its second argument is the index of the first illegal word.
     """
     patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
-    used_bits = np.array([len(header.pattern_channels(group, i, columns)) * header.taps for i in range(len(words))])
+    used_bits = np.array(
+        [len(header.pattern_channels(group, i, columns)) * len(header.pattern_taps(i)) for i in range(len(words))]
+    )
     _refuse(patterns >> used_bits.astype(np.uint64) != 0, "a pattern bit beyond the last channel or tap")
     return patterns

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.band import input_words
-from tlm.chip.format.layer_header import PAYLOAD_BITS, Band, LayerHeader
+from tlm.chip.format.layer_header import Band, LayerHeader
 
 _MAX_EXTENT = 65_535
 """Rows or columns that the array's counters can hold, padding included in the output's [A]."""
@@ -26,8 +26,6 @@ def check_header(h: LayerHeader, config: ChipConfig) -> None:
     sizes = (h.channels, h.out_channels, h.height, h.width, h.kernel_h, h.kernel_w, h.stride_y, h.stride_x)
     if 0 in sizes or 0 in (h.dilation_y, h.dilation_x):
         raise IllegalInstructionError("a size, stride or dilation is 0")
-    if h.taps > PAYLOAD_BITS:
-        raise IllegalInstructionError(f"a kernel of {h.taps} taps")
     if h.out_height < 1 or h.out_width < 1:
         raise IllegalInstructionError("the kernel does not fit into the padded input")
     if max(h.out_height, h.out_width) > _MAX_EXTENT:

@@ -1,7 +1,8 @@
 """The instruction format: 64-bit IMem words, a 4-bit opcode (bits 63..60) and 60 bits.
 
 A program is a chain of layers and an END word. A layer is five header words (seven if it is banded), then for each
-group of output channels one PARAMETER word per channel and one PATTERN word per K = 60 // (kh * kw) input channels.
+group of output channels one PARAMETER word per channel and one PATTERN word per K = 60 // (kh * kw) input channels,
+or ceil(kh * kw / 60) PATTERN words per input channel if it has more than 60 taps.
 The widths of the fields are assumptions [A]; the 4 + 60 split and the pattern word are engine.md's.
 """
 
@@ -212,21 +213,21 @@ def decode_parameter(word: int) -> Parameter:
     return Parameter(bias - (1 << 24) if bias >> 23 else bias, values["multiplier"], values["shift"])
 
 
-def decode_pattern(word: int, channels: range, taps: int) -> list[tuple[int, int]]:
+def decode_pattern(word: int, channels: range, taps: range) -> list[tuple[int, int]]:
     """The steps of a PATTERN word, in order: (input channel, tap).
 
     Args:
         word: the 64 bits.
         channels: the input channels of which it speaks (:meth:`LayerHeader.pattern_channels`).
-        taps: kh * kw.
+        taps: of each of them (:meth:`LayerHeader.pattern_taps`).
 
     Raises:
         IllegalInstructionError: a bit beyond the last channel or tap.
     """
     pattern = decode(word, Opcode.PATTERN)["pattern"]
-    if pattern >> (len(channels) * taps):
+    if pattern >> (len(channels) * len(taps)):
         raise IllegalInstructionError("a pattern bit beyond the last channel or tap")
-    return [(channels[i // taps], i % taps) for i in _set_bits(pattern)]
+    return [(channels[i // len(taps)], taps[i % len(taps)]) for i in _set_bits(pattern)]
 
 
 def _set_bits(pattern: int) -> Iterator[int]:

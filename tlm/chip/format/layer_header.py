@@ -87,8 +87,13 @@ class LayerHeader:
 
     @property
     def channels_per_pattern(self) -> int:
-        """K: consecutive input channels whose valid patterns share a word."""
-        return PAYLOAD_BITS // self.taps
+        """K: consecutive input channels whose valid patterns share a word; 1 where a channel takes several."""
+        return max(PAYLOAD_BITS // self.taps, 1)
+
+    @property
+    def patterns_per_channel(self) -> int:
+        """Pattern words of a channel: more than 1 in a kernel of more than 60 taps, in order of taps."""
+        return -(-self.taps // PAYLOAD_BITS)
 
     @property
     def input_range(self) -> tuple[int, int]:
@@ -149,9 +154,9 @@ class LayerHeader:
         return min(columns, self.out_channels - group * columns)
 
     def pattern_words(self, group: int, columns: int) -> int:
-        """PATTERN words of a group: ceil(C / K); in max pooling ceil(n / K) for its n channels."""
+        """PATTERN words of a group: ceil(C / K) * ceil(taps / 60); in max pooling its n channels count as C."""
         channels = self.group_channels(group, columns) if self.pooling else self.channels
-        return -(-channels // self.channels_per_pattern)
+        return -(-channels // self.channels_per_pattern) * self.patterns_per_channel
 
     def pattern_channels(self, group: int, index: int, columns: int) -> range:
         """The input channels of which pattern word ``index`` of a group speaks."""
@@ -159,8 +164,13 @@ class LayerHeader:
         if self.pooling:
             first = group * columns
             end = first + self.group_channels(group, columns)
-        first += index * self.channels_per_pattern
+        first += index // self.patterns_per_channel * self.channels_per_pattern
         return range(first, min(first + self.channels_per_pattern, end))
+
+    def pattern_taps(self, index: int) -> range:
+        """The taps of which pattern word ``index`` of a group speaks, in each of its channels."""
+        first = index % self.patterns_per_channel * PAYLOAD_BITS
+        return range(first, min(first + PAYLOAD_BITS, self.taps))
 
     def input_plane_words(self, lanes: int) -> int:
         """From one input channel's words in AMem to the next one's: P of the input without a band."""

@@ -13,7 +13,8 @@ from tlm.chip.kernels.buffers import KernelError, check_sizes, in_range
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
-_MAX_TAPS: int = lib.TLM_MAX_TAPS
+_PATTERN_BITS: int = lib.TLM_PATTERN_BITS
+_MAX_KERNEL: int = lib.TLM_MAX_KERNEL
 _EXTENT_LIMIT = 65_535
 _PIXEL_LIMIT = (1 << 31) - 1
 
@@ -78,9 +79,10 @@ class Geometry:
             value, low = getattr(self, item.name), -_EXTENT_LIMIT if item.name.startswith("pad") else 1
             if not low <= value <= _EXTENT_LIMIT:
                 raise KernelError(f"geometry: {item.name} is {value}, but must be in {low}..{_EXTENT_LIMIT}")
-        if self.taps > _MAX_TAPS:
+        if max(self.kernel_h, self.kernel_w) > _MAX_KERNEL:
             raise KernelError(
-                f"geometry: {self.kernel_h}x{self.kernel_w} taps, but a pattern word has {_MAX_TAPS} bits"
+                f"geometry: a kernel of {self.kernel_h}x{self.kernel_w}, but at most {_MAX_KERNEL} rows and columns "
+                "are possible"
             )
         for what, pixels in (("input", self.height * self.width), ("output", self.out_pixels)):
             if pixels > _PIXEL_LIMIT:
@@ -126,14 +128,18 @@ class Geometry:
 
     @property
     def channels_per_pattern(self) -> int:
-        """K = 60 // taps."""
-        return _MAX_TAPS // self.taps
+        """K = 60 // taps; 1 where a channel takes several words."""
+        return max(_PATTERN_BITS // self.taps, 1)
 
     @property
     def patterns_per_group(self) -> int:
-        """ceil(channels / K); in max pooling the channels of a full group, the last may have fewer words."""
+        """ceil(channels / K), for each of the ceil(taps / 60) words of a channel.
+
+        In max pooling the channels of a full group; the last group may have fewer words.
+        """
         pooling = self.kind is LayerKind.MAX_POOLING
-        return -(-(min(self.columns, self.channels) if pooling else self.channels) // self.channels_per_pattern)
+        channels = min(self.columns, self.channels) if pooling else self.channels
+        return -(-channels // self.channels_per_pattern) * -(-self.taps // _PATTERN_BITS)
 
     @cached_property
     def pointer(self) -> CData:
@@ -188,7 +194,7 @@ def select_lanes(select: Select, lanes: int) -> list[int]:
     return list(select.pointer[0:lanes])
 
 
-_ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN, _ERROR_WINDOW = -1, -2, -3, -4
+_ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN, _ERROR_WINDOW, _ERROR_TAPS = -1, -2, -3, -4, -5
 
 
 def refuse(code: int, geometry: Geometry, amem_words: int, wmem_words: int = 0, first_weight_word: int = 0) -> NoReturn:
@@ -211,6 +217,8 @@ def refuse(code: int, geometry: Geometry, amem_words: int, wmem_words: int = 0, 
         raise KernelError(
             f"AMem holds words {geometry.input_first_word}..{end - 1} of each input channel, but the tiles see others"
         )
+    if code == _ERROR_TAPS:
+        raise KernelError(f"no memory for {geometry.taps} taps")
     assert code == _ERROR_PATTERN, code
     raise KernelError(
         f"illegal pattern word: a bit is set beyond channel {geometry.channels - 1} or tap {geometry.taps - 1}"

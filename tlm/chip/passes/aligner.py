@@ -62,8 +62,9 @@ class Aligner(Module):
         geometry = header.geometry(self._config.lanes, self._config.columns)
         for index, pattern in enumerate(payload.patterns.tolist()):
             channels = header.pattern_channels(payload.group, index, self._config.columns)
+            taps = header.pattern_taps(index)
             for bit in (bit for bit in range(pattern.bit_length()) if pattern >> bit & 1):
-                channel, tap = channels[bit // header.taps], bit % header.taps
+                channel, tap = channels[bit // len(taps)], taps[bit % len(taps)]
                 for word in kernels.tap_words(geometry, payload.tile, tap)[0]:
                     address = header.input_base_word + channel * plane + word
                     if not view.written[address]:

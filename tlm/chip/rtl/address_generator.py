@@ -18,7 +18,7 @@ from amaranth.lib.wiring import Component, In, Out
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.rtl.header import EXTENT_BITS, Header
-from tlm.chip.rtl.primitives import address_bits, bank_bits, count_bits, named
+from tlm.chip.rtl.primitives import address_bits, bank_bits, count_bits, divided, named
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class AddressGenerator(Component):
                 # a step
                 "step": In(1),
                 "first_round": In(1),
-                "tap": In(6),
+                "tap": In(12),
                 "channel_word": In(word_bits),
                 "last_round": Out(1),
                 # to AMem
@@ -132,9 +132,9 @@ class AddressGenerator(Component):
         """Each lane's AMem word for the tap, and which lanes have a pixel inside the input."""
         header, config = self.header, self.config
         shape, window = header.shape, header.window
-        row, column = self.tap // shape.kernel_w, self.tap % shape.kernel_w
-        down = named(m, "tap_down", row[:6] * window.dilation_y - window.pad_top)
-        right = named(m, "tap_right", column[:6] * window.dilation_x - window.pad_left)
+        row, column = divided(m, self.tap, shape.kernel_w, 6, "tap")
+        down = named(m, "tap_down", row * window.dilation_y - window.pad_top)
+        right = named(m, "tap_right", column * window.dilation_x - window.pad_left)
         offset = named(m, "tap_offset", (down * shape.width + right)[: header.linear_bits])
         # a window that begins before these has its pixel above, or left of the input; from those on, below or right
         first_y, end_y = named(m, "first_y", -down), named(m, "end_y", shape.height - down)

@@ -47,7 +47,8 @@ class Header(Component):
             "illegal": Out(1),
             "raw": Out(PAYLOAD_BITS).array(len(WORDS)),
             "pooling": Out(1),
-            "taps": Out(6),
+            "taps": Out(12),
+            "word_taps": Out(6),
             "channels_per_pattern": Out(6),
             "tiles": Out(PLANE_BITS),
             "input_plane": Out(PLANE_BITS),
@@ -102,10 +103,12 @@ class Header(Component):
     def _sizes(self, m: Module) -> None:
         """The output's size, planes, tiles and what the address generator starts from."""
         layer, shape, window = self.layer, self.shape, self.window
-        taps = named(m, "taps_12", shape.kernel_h * shape.kernel_w)
-        self._many_taps = taps > PAYLOAD_BITS
-        m.d.comb += [self.taps.eq(taps), self.pooling.eq(layer.kind == LayerKind.MAX_POOLING)]
-        per_pattern, _ = divided(m, Const(PAYLOAD_BITS, 12), self.taps, 6, "per_pattern")
+        m.d.comb += [
+            self.taps.eq(shape.kernel_h * shape.kernel_w),
+            self.word_taps.eq(Mux(self.taps > PAYLOAD_BITS, PAYLOAD_BITS, self.taps)),
+            self.pooling.eq(layer.kind == LayerKind.MAX_POOLING),
+        ]
+        per_pattern, _ = divided(m, Const(PAYLOAD_BITS, 12), self.word_taps, 6, "per_pattern")
         m.d.sync += self.channels_per_pattern.eq(per_pattern)
 
         spans = []
@@ -167,7 +170,6 @@ class Header(Component):
         return [
             layer.kind > max(LayerKind),
             Cat(size == 0 for size in sizes).any(),
-            self._many_taps,
             self._span_y < 0,
             self._span_x < 0,
             self._out_height > MAX_EXTENT,

@@ -75,7 +75,7 @@ class Sequencer(Component):
                 "advance": Out(1),
                 "step": Out(1),
                 "first_round": Out(1),
-                "tap": Out(6),
+                "tap": Out(12),
                 "channel_word": Out(word_bits),
                 "last_round": In(1),
                 # what follows the step through aligner and array
@@ -237,7 +237,7 @@ class Sequencer(Component):
         kept, rest = Signal(64), Signal(PAYLOAD_BITS)
         self._kept, self._rest = kept, rest
         whole = named(m, "pattern_word", Mux(self._word_arrives, self.word, kept))
-        self._channels_to_go = Signal(16)
+        self._channels_to_go, self._first_tap = Signal(16), Signal(12)
         pattern = self._pattern_now = named(m, "pattern", Mux(self._word_first, whole[:PAYLOAD_BITS], rest))
         lowest = named(m, "lowest", pattern & (~pattern + 1)[:PAYLOAD_BITS])
         index = Signal(6, name="lowest_index")
@@ -245,13 +245,17 @@ class Sequencer(Component):
             index[bit].eq(Cat(lowest[i] for i in range(PAYLOAD_BITS) if i >> bit & 1).any()) for bit in range(6)
         ]
         self._any, self._others = named(m, "any_step", pattern.any()), named(m, "others", pattern & ~lowest)
-        channel, tap = divided(m, Cat(index, Signal(6)), header.taps, 6, "step")
+        channel, tap = divided(m, Cat(index, Signal(6)), header.word_taps, 6, "step")
         self._channel = named(m, "step_channel", channel)
-        m.d.comb += self.tap.eq(tap)
-        per_word = header.channels_per_pattern
-        self._word_last = named(m, "word_last", self._channels_to_go <= per_word)
-        covered = named(m, "covered", Mux(self._word_last, self._channels_to_go, per_word)[:6])
-        used = named(m, "used_bits", (covered * header.taps)[:6])
+        m.d.comb += self.tap.eq(self._first_tap + tap)
+        # a channel of more than 60 taps takes several words
+        per_word, taps_to_go = header.channels_per_pattern, named(m, "taps_to_go", (header.taps - self._first_tap)[:12])
+        self._channel_last = named(m, "channel_last", taps_to_go <= PAYLOAD_BITS)
+        channels_last = named(m, "channels_last", self._channels_to_go <= per_word)
+        self._word_last = named(m, "word_last", channels_last & self._channel_last)
+        covered = named(m, "covered", Mux(channels_last, self._channels_to_go, per_word)[:6])
+        taps = named(m, "covered_taps", Mux(self._channel_last, taps_to_go, PAYLOAD_BITS)[:6])
+        used = named(m, "used_bits", (covered * taps)[:6])
         wrong = (whole[PAYLOAD_BITS:] != Opcode.PATTERN) | (whole[:PAYLOAD_BITS] >> used).any()
         self._bad_pattern = named(m, "bad_pattern", (self._state == State.STEPS) & self._word_first & wrong)
         self._illegal.append((self._bad_pattern, self._pattern))
@@ -294,6 +298,7 @@ class Sequencer(Component):
                     self._state.eq(State.STEPS),
                     self._pattern.eq(self._first_pattern),
                     self._channels_to_go.eq(Mux(pooling, self._channels, layer.channels)),
+                    self._first_tap.eq(0),
                     self._word_first.eq(1),
                     self._word_arrives.eq(1),
                     in_round.eq(0),
@@ -315,6 +320,10 @@ class Sequencer(Component):
                 with m.If(word_done):
                     m.d.sync += [
                         self._pattern.eq(self._pattern + 1),
+                        self._first_tap.eq(Mux(self._channel_last, 0, self._first_tap + PAYLOAD_BITS)),
+                    ]
+                with m.If(word_done & self._channel_last):
+                    m.d.sync += [
                         self._channels_to_go.eq(self._channels_to_go - header.channels_per_pattern),
                         input_word.eq(input_word + header.channels_per_pattern * header.input_plane),
                         row.eq(row + header.channels_per_pattern),

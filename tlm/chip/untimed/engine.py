@@ -156,9 +156,9 @@ class UntimedLayer:
         taps_of_channel: list[set[int]] = [set() for _ in range(header.channels)]
         for group, patterns in enumerate(decoded.patterns.tolist()):
             for index, pattern in enumerate(patterns):
-                channels = header.pattern_channels(group, index, geometry.columns)
+                channels, taps = header.pattern_channels(group, index, geometry.columns), header.pattern_taps(index)
                 for bit in (bit for bit in range(pattern.bit_length()) if pattern >> bit & 1):
-                    taps_of_channel[channels[bit // header.taps]].add(bit % header.taps)
+                    taps_of_channel[channels[bit // len(taps)]].add(taps[bit % len(taps)])
         words_of_tap = {
             tap: {word for tile in range(geometry.tiles) for word in kernels.tap_words(geometry, tile, tap)[0]}
             for tap in set().union(*taps_of_channel)

@@ -23,8 +23,8 @@ INPUT = "input"
 """Name by which a layer refers to the network's own input tensor."""
 
 WEIGHT_MIN, WEIGHT_MAX = -8, 7
-MAX_TAPS = 60
-"""A pattern word has 60 bits, so a kernel has at most 60 taps (engine.md, Layout)."""
+KERNEL_LIMIT = 63
+"""Rows, or columns, of a kernel: 6 bits each in a layer's header."""
 
 BIAS_BITS, MULTIPLIER_BITS, MAX_SHIFT = 24, 16, 40
 ACCUMULATOR_BITS = 24
@@ -117,12 +117,7 @@ class Checks:
 
     def kernel(self, value: object) -> tuple[int, int]:
         """(kh, kw) of a window without weights."""
-        kernel = self.pair("kernel", value, 1, MAX_TAPS)
-        if kernel[0] * kernel[1] > MAX_TAPS:
-            raise self.error(
-                "kernel", kernel, f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; pool in two layers"
-            )
-        return kernel
+        return self.pair("kernel", value, 1, KERNEL_LIMIT)
 
 
 def output_size(

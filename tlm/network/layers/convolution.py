@@ -12,8 +12,8 @@ from tlm.inputs.integer_arrays import Int8Array, IntArray, frozen, integers
 from tlm.network.layers.base import (
     BIAS_BITS,
     DILATION_LIMIT,
+    KERNEL_LIMIT,
     MAX_SHIFT,
-    MAX_TAPS,
     MULTIPLIER_BITS,
     SIZE_LIMIT,
     STRIDE_LIMIT,
@@ -39,7 +39,7 @@ class Conv2d:
 
     Args:
         name: letters, digits, ``_ . -``; unique in its network, and not ``"input"``.
-        weights: int array (O, C // groups, kh, kw), -8..7, kh * kw <= 60.
+        weights: int array (O, C // groups, kh, kw), -8..7, kh and kw at most 63.
         stride: (y, x) or one number, 1..255.
         padding: (y, x), one number, or ((top, bottom), (left, right)); 0..1023 a side.
         dilation: (y, x) or one number, 1..1023.
@@ -168,12 +168,9 @@ class Conv2d:
         w = integers(f"layer {self.name!r}: weights", self.weights)
         if w.ndim != 4 or 0 in w.shape:
             raise self._check.error("weights' shape", w.shape, "(O, C // groups, kh, kw), no zero among them")
-        if w.shape[2] * w.shape[3] > MAX_TAPS:
-            raise self._check.error(
-                "kernel size",
-                w.shape[2:],
-                f"at most {MAX_TAPS} taps: a pattern word has {MAX_TAPS} bits; use a smaller kernel",
-            )
+        if max(w.shape[2:]) > KERNEL_LIMIT:
+            limit = f"at most {KERNEL_LIMIT} rows and columns, 6 bits each in a layer's header"
+            raise self._check.error("kernel size", w.shape[2:], f"{limit}; use a smaller kernel")
         if max(w.shape[:2]) > SIZE_LIMIT:
             raise self._check.error("weights' shape", w.shape, f"at most {SIZE_LIMIT} channels")
         check_values(f"layer {self.name!r}: weights", w.shape)

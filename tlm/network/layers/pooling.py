@@ -30,7 +30,7 @@ class MaxPool2d:
 
     Args:
         name: as of :class:`Conv2d`.
-        kernel: (y, x) or one number; at most 60 taps.
+        kernel: (y, x) or one number, 1..63.
         stride: (y, x) or one number, 1..255; default the kernel.
         padding: (y, x), one number, or ((top, bottom), (left, right)).
         dilation: (y, x) or one number, 1..1023.
@@ -124,7 +124,7 @@ class AvgPool2d:
 
     Args:
         name: as of :class:`Conv2d`.
-        kernel: (y, x) or one number; at most 60 taps.
+        kernel: (y, x) or one number, 1..63.
         stride: (y, x) or one number, 1..255; default the kernel.
         padding: (y, x), one number, or ((top, bottom), (left, right)).
         bias: one number for all channels.
