@@ -125,7 +125,7 @@ def test_the_output_has_the_size_that_scale_sim_gives_it(
 TABLE = f"""{HEADER}
 conv, 10, 10, 3, 3, 8, 8, 1,
 again, 10, 10, 3, 3, 8, 8, 1,
-large, 224, 224, 11, 11, 3, 96, 4,
+large, 70, 70, 64, 3, 3, 96, 4,
 pw, 6, 6, 1, 1, 8, 40, 1,
 """
 
@@ -135,7 +135,8 @@ def test_the_command_writes_a_row_for_each_layer(tmp_path: Path) -> None:
     ended = tlm("layers", "t.csv", "-o", "out.csv", "--processes", 1, cwd=tmp_path)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert "3 of 4 layers ran alone, with outputs equal to the golden model's" in ended.stdout
-    assert "large (line 5) did not run: kernel size is (11, 11), but must be at most 60 taps" in ended.stdout
+    refused = "large (line 5) did not run: network.layers[0].kernel: [64, 3] is not allowed; give an integer in 1..63"
+    assert refused in ended.stdout
     assert max(map(len, ended.stdout.split("3 of 4")[0].splitlines())) <= 80
     conv, again, large, pw = rows(tmp_path / "out.csv")
     assert [row["LayerID"] for row in (conv, again, large, pw)] == ["0", "1", "2", "3"]

@@ -258,7 +258,8 @@ REFUSALS = {
     ),
     "too many taps": (
         LAYERS + "kernel = 64",
-        "kernel: 64 is too large; allowed",
+        ":4: network.layers[0].kernel: 64 is not allowed; give an integer in 1..63 or [an integer in 1..63, "
+        "an integer in 1..63]",
     ),
     "no layers": (
         '[network]\nkind = "layers"\nlayers = []',

@@ -129,7 +129,6 @@ _SEQUENCER = (
 
 _CHECKS = "every check of a header word is in the circuit, at its limit"
 _HEADER = (
-    _rtl(_CHECKS, "header", "self._many_taps = taps > PAYLOAD_BITS", "self._many_taps = taps >= PAYLOAD_BITS"),
     _rtl(_CHECKS, "header", "end_word > self._whole_plane", "end_word >= self._whole_plane"),
     _rtl(_CHECKS, "header", "band.first_tile + band.tile_count > self", "band.first_tile + band.tile_count >= self"),
     _rtl(_CHECKS, "header", "last_word >= end_word", "last_word > end_word"),

@@ -50,5 +50,9 @@ NAMED: Mapping[str, tuple[Network, dict[str, float]]] = {
         Network((2, 5, 70), [layer("c", (9, 2, 3, 63), padding=(1, 0), empty=60)]),
         {},
     ),
+    "a map of one row in bands": (
+        Network((6, 1, 1500), [layer("c", (6, 6, 1, 5), stride=(1, 2), padding=((0, 0), (2, 3)))]),
+        {},
+    ),
     "bands": (Network((6, 40, 40), [layer("c", (6, 6, 3, 3), padding=(1, 1))]), {}),
 }

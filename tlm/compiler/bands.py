@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tlm.chip.format.band import input_words
 from tlm.compiler.workload import Workload
 from tlm.network.layers import Layer
+from tlm.network.layers.base import Padding
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +35,47 @@ class Span:
         return Span(self.first - self.first % grain, self.end)
 
 
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A layer's geometry as its header words have it: (rows, columns) each, and the padding."""
+
+    size: tuple[int, int]
+    out_size: tuple[int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+    pads: Padding
+
+
+def raster_of(work: Workload, layer: Layer) -> Raster:
+    """The rows and columns of a layer.
+
+    A map of one row is a column where no window has a second row: its pixels lie in the same words, and a band then
+    holds those that its windows see, instead of the whole row.
+    """
+    size, out_size = work.network.input_of(layer).shape[1:], work.network.tensors[layer.name].shape[1:]
+    pads = layer.pads
+    if size[0] > 1 or size[1] == 1 or layer.kernel[0] > 1 or pads.top or pads.bottom:
+        return Raster(size, out_size, layer.kernel, layer.stride, layer.dilation, pads)
+    column = Padding(pads.left, pads.right, 0, 0)
+    return Raster(size[::-1], out_size[::-1], layer.kernel[::-1], layer.stride[::-1], layer.dilation[::-1], column)
+
+
 def source_span(work: Workload, layer: Layer, tiles: Span) -> Span:
     """Words of each input plane that must be there for a range of a layer's output tiles.
 
     Whole rows of pixels, as the engine checks them; one word where the tiles see nothing but padding.
     """
-    source, output = work.network.input_of(layer), work.network.tensors[layer.name]
+    raster = raster_of(work, layer)
     first, end = input_words(
-        height=source.shape[1],
-        width=source.shape[2],
-        out_width=output.shape[2],
-        out_pixels=output.shape[1] * output.shape[2],
-        kernel_h=layer.kernel[0],
-        stride_y=layer.stride[0],
-        pad_top=layer.pads.top,
-        dilation_y=layer.dilation[0],
+        height=raster.size[0],
+        width=raster.size[1],
+        out_width=raster.out_size[1],
+        out_pixels=raster.out_size[0] * raster.out_size[1],
+        kernel_h=raster.kernel[0],
+        stride_y=raster.stride[0],
+        pad_top=raster.pads.top,
+        dilation_y=raster.dilation[0],
         first_tile=tiles.first,
         tile_count=tiles.words,
         lanes=work.config.lanes,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, Band, LayerHeader
 from tlm.chip.kernels.geometry import LayerKind
+from tlm.compiler.bands import raster_of
 from tlm.compiler.operations import Buffer, Run
 from tlm.compiler.places import Place
 from tlm.compiler.workload import Workload
@@ -79,7 +80,7 @@ def make_part(work: Workload, run: Run, places: Mapping[Buffer, Place]) -> Part:
 def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) -> LayerHeader:
     """The header of a part: the whole layer's geometry with only the part's channels and tiles."""
     layer = work.network.layers[part.layer_index]
-    source, residual = work.network.input_of(layer), work.network.residual_of(layer)
+    source, residual, raster = work.network.input_of(layer), work.network.residual_of(layer), raster_of(work, layer)
     own, kept = part.source.window, part.residual
     band = Band(
         first_tile=part.first_tile,
@@ -99,18 +100,18 @@ def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) 
         tag=tag,
         channels=part.in_channels,
         out_channels=part.channels,
-        height=source.shape[1],
-        width=source.shape[2],
-        kernel_h=layer.kernel[0],
-        kernel_w=layer.kernel[1],
-        stride_y=layer.stride[0],
-        stride_x=layer.stride[1],
-        pad_top=layer.pads.top,
-        pad_bottom=layer.pads.bottom,
-        pad_left=layer.pads.left,
-        pad_right=layer.pads.right,
-        dilation_y=layer.dilation[0],
-        dilation_x=layer.dilation[1],
+        height=raster.size[0],
+        width=raster.size[1],
+        kernel_h=raster.kernel[0],
+        kernel_w=raster.kernel[1],
+        stride_y=raster.stride[0],
+        stride_x=raster.stride[1],
+        pad_top=raster.pads.top,
+        pad_bottom=raster.pads.bottom,
+        pad_left=raster.pads.left,
+        pad_right=raster.pads.right,
+        dilation_y=raster.dilation[0],
+        dilation_x=raster.dilation[1],
         input_base_word=part.source.address(part.first_in_channel, own.first_word),
         output_base_word=part.output.address(part.first_channel * work.per_channel[layer.name], part.first_tile),
         residual_base_word=0 if kept is None else kept.address(part.first_channel, part.first_tile),

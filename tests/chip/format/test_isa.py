@@ -295,7 +295,6 @@ def test_a_size_of_0_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kernel_h": 6, "kernel_w": 11}, "a kernel of 66 taps"),
         ({"height": 2, "pad_top": 0, "pad_bottom": 0}, "the kernel does not fit into the padded input"),
         ({"width": 1, "pad_left": 0}, "the kernel does not fit into the padded input"),
         ({"has_residual": False}, "residual fields are set in a layer without a residual"),
