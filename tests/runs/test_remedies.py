@@ -27,12 +27,12 @@ def compiled(chip: dict[str, Any], taken: int = 1, **changed: Any) -> tlm.ChipCo
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 WMEM: dict[str, Change] = {
-    "prune the layer": lambda chip: {"chip": chip, "taken": 64},
+    "prune the layer to 22 % of each group's weight words": lambda chip: {"chip": chip, "taken": 5},
     "fewer input channels": lambda chip: {"chip": chip, "inputs": 8},
     "smaller kernel": lambda chip: {"chip": chip, "kernel": 1},
     "enlarge the memory": lambda chip: {"chip": dict.fromkeys(chip, 1024)},
 }
-IMEM = {key: change for key, change in WMEM.items() if key != "prune the layer"}
+IMEM = {key: change for key, change in WMEM.items() if not key.startswith("prune")}
 AMEM: dict[str, Change] = {
     "narrower maps": lambda chip: {"chip": chip, "width": 4},
     "fewer input channels": lambda chip: {"chip": chip, "inputs": 2},

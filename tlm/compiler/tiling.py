@@ -54,7 +54,7 @@ def split_groups(work: Workload, index: int, share: int = WHOLE, most: int | Non
                 raise CompileError(
                     f"layer {layer.name!r}: group {group} of {columns} output channels needs {needed} "
                     f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
-                    f"{_remedy(memory, needed, channels[group] > limit)}"
+                    f"{_remedy(memory, needed, limit, channels[group])}"
                 )
     most = 1 if weights.channels is not None else most or len(sizes)
     counts, part = [len(sizes)], max(share, 2)
@@ -82,12 +82,13 @@ def split_groups(work: Workload, index: int, share: int = WHOLE, most: int | Non
     return tuple(ranges)
 
 
-def _remedy(memory: str, needed: int, by_parameters: bool) -> str:
+def _remedy(memory: str, needed: int, limit: int, parameters: int) -> str:
     """How to make a group fit. The engine cannot add partial sums, so input channels cannot be split."""
-    if by_parameters and memory == "imem":  # a word for each output channel
+    if parameters > limit and memory == "imem":  # a word for each output channel
         return "give the layer fewer output channels or enlarge the memory"
     fewer = "give the layer fewer input channels or a smaller kernel"
-    prune = "prune the layer, " if memory == "wmem" else ""  # patterns speak of pruned channels too
+    share = f"prune the layer to {100 * limit // needed} % of each group's weight words, "
+    prune = share if memory == "wmem" else ""  # patterns speak of pruned channels too
     _, most = allowed_range(f"{memory}_words") or (0, 0)
     return f"{prune}{fewer}{' or enlarge the memory' if needed < most else ''}"
 
