@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from band_programs import FAST, BandCase, BandProgram, Outcome, generated, seen_rows
+from band_programs import FAST, BandCase, BandProgram, Outcome, generated, generated_for_circuits, seen_rows
+from chip_cases import all_models
 from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,9 +23,9 @@ def figures(outcome: Outcome) -> list[tuple[int, int, int, int]]:
     return [tuple(cycle - passes[0].first_cycle for cycle in moment) for moment in moments]  # type: ignore[misc]
 
 
-def check(case: BandCase) -> None:
+def check(case: BandCase, *models: str) -> None:
     program, golden, expected = BandProgram(case), case.golden(), case.oracle()
-    outcomes = {fidelity: program.run(fidelity) for fidelity in ("cycle", "pass")}
+    outcomes = {fidelity: program.run(fidelity) for fidelity in models or ("cycle", "pass")}
     for fidelity, outcome in outcomes.items():
         np.testing.assert_array_equal(outcome.output[:, : golden.shape[1]], golden, err_msg=fidelity)
         assert not outcome.output[:, golden.shape[1] :].any(), "lanes beyond the last pixel are 0"
@@ -58,6 +59,13 @@ def test_generated_pooling(case: BandCase) -> None:
 @given(generated())
 def test_many_generated_bands(case: BandCase) -> None:
     check(case)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(generated_for_circuits())
+def test_many_generated_bands_in_the_circuit(case: BandCase) -> None:
+    check(case, "pass", "rtl")
 
 
 @examples(15, suppress_health_check=list(HealthCheck))
@@ -103,11 +111,12 @@ def test_input_words_by_hand() -> None:
     assert input_words(**{**keys, "pad_top": 100}, first_tile=0, lanes=16) == (0, 0)
 
 
-@pytest.mark.parametrize("fidelity", ["cycle", "pass"])
+@all_models
 def test_header_words_of_a_banded_layer_are_read_one_a_cycle(fidelity: str) -> None:
     """Words 0 .. 6, n parameters, pattern word 0, then s_0 in cycle 7 + n + 1 of the program; START reaches the engine
     one cycle before."""
-    case = one_by_one(ChipConfig(**{**FAST, "lanes": 8, "columns": 8}))  # type: ignore[arg-type]
+    config = {**FAST, "lanes": 8, "columns": 8, "amem_words": 16_384}
+    case = one_by_one(ChipConfig(**config))  # type: ignore[arg-type]
     plain, banded = (BandProgram(one).run(fidelity) for one in (case, replace_band(case)))
     later = banded.part.first_cycle - plain.part.first_cycle
     loaded = 2  # two instruction words more: one beat each at this memory

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import islice, pairwise, product
 from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import NetworkCase, bank_offsets, both, chips, closed_form, dense_weights, oracle_passes
+from chip_cases import (
+    MODELS,
+    NetworkCase,
+    all_models,
+    bank_offsets,
+    both,
+    chips_of,
+    closed_form,
+    dense_weights,
+    oracle_passes,
+)
 from cycle_oracle import Pass
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +35,8 @@ from tlm.results.result import Result
 from tlm.testing import Run
 
 Simulate = Callable[..., Run]
-both_models = pytest.mark.fidelity("cycle", "pass")
+all_simulated = pytest.mark.parametrize("tlm_fidelity", MODELS)
+"""For tests that simulate by the fixture."""
 KINDS = ("pointwise", "standard", "strided", "residual", "accumulator", "patterns")
 DENSITIES = {"patterns": (0.0, 0.01, 0.1, 0.3)}
 SLOTS = {True: 6, False: 1}
@@ -113,7 +124,7 @@ def check_layer(fidelity: str, case: NetworkCase, chip: ChipConfig, offsets: dic
 
 def check_kind(fidelity: str, kind: str, number: settings) -> None:
     @number
-    @given(layers(kind), chips())
+    @given(layers(kind), chips_of(fidelity))
     def check(case: tuple[NetworkCase, dict[str, int]], chip: ChipConfig) -> None:
         check_layer(fidelity, case[0], chip, case[1])
 
@@ -126,7 +137,7 @@ def test_generated_layers(fidelity: str, kind: str) -> None:
     check_kind(fidelity, kind, settings(max_examples=4))
 
 
-@both
+@all_models
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_generated_layers(fidelity: str, kind: str) -> None:
@@ -156,15 +167,16 @@ def split_case(kind: str, seed: int, columns: int) -> tuple[NetworkCase, ChipCon
     return NetworkCase(network, random_activations(rng, network.input_shape, False)), chip
 
 
-@both
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "pointwise",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("standard", "residual", "accumulator")),
-    ],
-)
+SPLIT_KINDS = ("pointwise", "standard", "residual", "accumulator")
+SPLIT = [
+    pytest.param(fidelity, kind, seed, marks=() if quick and fidelity != "rtl" else pytest.mark.slow)
+    for fidelity, kind, seed in product(("cycle", "pass", "rtl"), SPLIT_KINDS, range(3))
+    if (quick := (kind, seed) == ("pointwise", 0)) or fidelity != "rtl" or seed == 0
+]
+"""Of the circuit one seed: each case has a WMem of its own."""
+
+
+@pytest.mark.parametrize(("fidelity", "kind", "seed"), SPLIT)
 def test_parts_computed_beside_loads(fidelity: str, kind: str, seed: int) -> None:
     """DMA has the lowest priority: each part takes what it takes with resident data."""
     case, chip = split_case(kind, seed, columns=8)
@@ -193,7 +205,7 @@ def pointwise(channels: int, outputs: int, height: int, width: int, kernel: int 
     return NetworkCase(Network((channels, height, width), [layer]), activations)
 
 
-@both_models
+@all_simulated
 @pytest.mark.parametrize(
     ("offset", "cycles"),
     [(0, 3520), (1, 4233), *(pytest.param(offset, 3520, marks=pytest.mark.slow) for offset in (2, 3))],
@@ -209,7 +221,7 @@ def test_the_worked_example_of_engine_md(tlm_simulate: Simulate, offset: int, cy
     assert (refused(run.result) > 0) == (cycles == 4233)
 
 
-@both_models
+@all_simulated
 def test_the_compiler_avoids_the_starving_placement(tlm_simulate: Simulate) -> None:
     case = pointwise(96, 32, 32, 32)
     run = tlm_simulate(case.network, case.activations)
@@ -217,7 +229,7 @@ def test_the_compiler_avoids_the_starving_placement(tlm_simulate: Simulate) -> N
     assert run.at("engine.requantiser.writes").latency.exactly(0)
 
 
-@both_models
+@all_simulated
 @pytest.mark.parametrize(("channels", "kernel", "steps"), [(64, 3, 576), (512, 1, 512)])
 def test_passes_follow_each_other_at_s_plus_13(tlm_simulate: Simulate, channels: int, kernel: int, steps: int) -> None:
     """97.8 % and 97.5 % of the peak [S] in the steady state of dense passes."""
@@ -229,7 +241,7 @@ def test_passes_follow_each_other_at_s_plus_13(tlm_simulate: Simulate, channels:
         assert after.begin == now.begin + steps + 13
 
 
-@both_models
+@all_simulated
 @pytest.mark.parametrize(("outputs", "accumulator"), [(40, False), (5, False), (3, True)])
 def test_a_following_layer_starts_in_the_cycle_after_the_last_write(
     tlm_simulate: Simulate, outputs: int, accumulator: bool
@@ -244,7 +256,7 @@ def test_a_following_layer_starts_in_the_cycle_after_the_last_write(
     assert run.layer("b").begin == run.layer("a").end + 1 + 5 + min(outputs, 32) * SLOTS[accumulator] + 1
 
 
-@both_models
+@all_simulated
 def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word(tlm_simulate: Simulate) -> None:
     """130 channels, 3 pattern words: S = 3, h = 2 + 10, last write h + 3 + 8; the bias is written."""
     layer = Conv2d("c", np.zeros((8, 130, 1, 1), np.int8), bias=7)
@@ -255,7 +267,7 @@ def test_a_layer_without_a_valid_tap_takes_one_cycle_per_pattern_word(tlm_simula
     assert set(run.outputs.ravel().tolist()) == {7}
 
 
-@both_models
+@all_simulated
 def test_stride_two_fetches_in_two_cycles_where_its_words_share_a_bank(tlm_simulate: Simulate) -> None:
     """16 pixels of a row: words 0 and 2 hold the even ones at 8 lanes, both in bank 0 of 2."""
     layer = Conv2d("c", np.ones((8, 1, 1, 1), np.int8), stride=(2, 2))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import MEMORIES, NetworkCase, both, check_values, chips, compiled, networks
+from chip_cases import MEMORIES, NetworkCase, all_models, both, check_values, chips, circuits, compiled, networks
 from hypothesis import given, settings
 
 import tlm
@@ -41,6 +41,13 @@ def test_many_generated_networks(
     run_case(fidelity, case, chip, memories)
 
 
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(networks(), circuits())
+def test_many_generated_networks_in_the_circuit(case: NetworkCase, chip: ChipConfig) -> None:
+    run_case("rtl", case, chip, {})
+
+
 def random_layer(name: str, shape: tuple[int, ...], seed: int, **keys: Any) -> Conv2d:
     rng = np.random.default_rng(seed)
     weights = rng.integers(-8, 8, shape).astype(np.int8)
@@ -62,7 +69,7 @@ def block(signed: bool) -> Network:
     )
 
 
-@both
+@all_models
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize(("lanes", "columns"), [(8, 64), (64, 8), (16, 32), (32, 32)])
 def test_residual_block_to_class_scores(fidelity: str, signed: bool, lanes: int, columns: int) -> None:
@@ -76,14 +83,12 @@ def test_residual_block_to_class_scores(fidelity: str, signed: bool, lanes: int,
     )
 
 
-@both
+@all_models
 @pytest.mark.parametrize("key", ["lanes", "columns"])
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
 def test_one_pixel_and_channel_more_than_the_array(fidelity: str, key: str, size: int) -> None:
     """The last tile holds one pixel, the last group one channel."""
     layer = random_layer("c", (size + 1, 3, 1, 1), size)
-    network = Network((3, 1, size + 1), [layer])
+    network, chip = Network((3, 1, size + 1), [layer]), ChipConfig(**{"lanes": 8, "columns": 8, key: size})
     activations = np.random.default_rng(size).integers(0, 16, network.input_shape)
-    check_values(
-        network, activations, tlm.simulate(network, activations, chip=ChipConfig(**{key: size}), fidelity=fidelity)
-    )
+    check_values(network, activations, tlm.simulate(network, activations, chip, fidelity=fidelity))

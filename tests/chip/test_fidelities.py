@@ -110,23 +110,35 @@ def test_named_cases(name: str) -> None:
     assert_equal(*both(tlm.compile(network, chip), values))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMED)
+def test_named_cases_of_the_circuit(name: str) -> None:
+    """On the smallest array, but for the case that names another."""
+    network, keys = NAMED[name]
+    program = tlm.compile(network, ChipConfig(**{"lanes": 8, "columns": 8, **keys}))  # type: ignore[arg-type]
+    values = seeded_activations(network.input_shape, 3, signed=False)
+    assert_equal(*(tlm.simulate(program, values, fidelity=fidelity) for fidelity in ("pass", "rtl")))
+
+
 @pytest.mark.parametrize("taps", [1, *(pytest.param(taps, marks=pytest.mark.slow) for taps in (3, 9))])
 @pytest.mark.parametrize("stage", ["conv3_2"])
 def test_the_main_job(stage: str, taps: int) -> None:
-    _check_block(resnet18_block(stage, taps))
+    _check_block(resnet18_block(stage, taps), "cycle")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fidelity", ["cycle", "rtl"])
 @pytest.mark.parametrize("taps", [1, 3, 9])
 @pytest.mark.parametrize("stage", ["conv2_2", "conv4_2", "conv5_2"])
-def test_a_block_of_each_stage(stage: str, taps: int) -> None:
-    _check_block(resnet18_block(stage, taps))
+def test_a_block_of_each_stage(stage: str, taps: int, fidelity: str) -> None:
+    _check_block(resnet18_block(stage, taps), fidelity)
 
 
-def _check_block(block: PwDwPw) -> None:
+def _check_block(block: PwDwPw, fidelity: str) -> None:
     values = seeded_activations(block.input_shape, 0, signed=False)
     network = build_block(block, values, seed=0, signed_input=False)
-    assert_equal(*both(tlm.compile(network, ChipConfig()), values))
+    program = tlm.compile(network, ChipConfig())
+    assert_equal(*(tlm.simulate(program, values, fidelity=model) for model in (fidelity, "pass")))
 
 
 def _transactions(taps: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from chip_cases import chips
+from chip_cases import chips, circuits
 from cycle_oracle import Pass, play
 from hypothesis import strategies as st
 from images import pattern_place, pattern_word_count, weight_image, word
@@ -351,3 +351,8 @@ FAST = {
 def generated(draw: st.DrawFn, pooling: bool | None = None, banded: bool = True) -> BandCase:
     config = draw(chips(**FAST, lanes=draw(st.sampled_from((8, 16, 32))), columns=draw(st.sampled_from((8, 16)))))
     return draw(band_cases(config, pooling, banded))
+
+
+@st.composite
+def generated_for_circuits(draw: st.DrawFn) -> BandCase:
+    return draw(band_cases(draw(circuits(**{key: value for key, value in FAST.items() if key != "amem_words"}))))

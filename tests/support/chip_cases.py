@@ -30,9 +30,11 @@ from tlm.network.network import Network
 from tlm.results.result import Result
 
 both = pytest.mark.parametrize("fidelity", ["cycle", "pass"])
-"""Both transaction-level models must do the same; tests/chip/rtl compares the circuit with them."""
-all_models = pytest.mark.parametrize("fidelity", ["cycle", "pass", pytest.param("rtl", marks=pytest.mark.slow)])
-"""For tests of few chips: each needs a circuit of its own."""
+"""Both transaction-level models must do the same; for tests of many chips, each of which needs a circuit of its own."""
+MODELS = ("cycle", "pass", pytest.param("rtl", marks=pytest.mark.slow))
+"""A circuit takes long to build."""
+all_models = pytest.mark.parametrize("fidelity", MODELS)
+"""For tests of few chips."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,25 @@ def chips(draw: st.DrawFn, /, **fixed: Any) -> ChipConfig:
         "memory_bytes": 1 << 20,
     }
     return ChipConfig(**{**keys, **fixed})
+
+
+_CIRCUIT_KEYS = (
+    *("lanes", "columns", "amem_banks", "wmem_banks", "imem_banks", "sram_read_cycles", "mask_cycles"),
+    *("multiply_cycles", "accumulate_cycles", "requantiser_cycles", "pass_gap_cycles"),
+)
+_CIRCUITS = ((8, 8, 4, 4, 2, 1, 1, 1, 1, 3, 3), (16, 8, 8, 8, 8, 2, 1, 3, 2, 1, 5), (8, 16, 1, 1, 1, 3, 2, 1, 2, 2, 1))
+"""The published one but for its sides, and others with the most and the fewest banks."""
+
+
+def circuits(**fixed: Any) -> st.SearchStrategy[ChipConfig]:
+    """Generated chips of three circuits, with the published capacities: only what lies around them varies."""
+    choices = [dict(zip(_CIRCUIT_KEYS, values, strict=True)) for values in _CIRCUITS]
+    return st.sampled_from(choices).flatmap(lambda keys: chips(**fixed, **keys))
+
+
+def chips_of(fidelity: str, **fixed: Any) -> st.SearchStrategy[ChipConfig]:
+    """Generated chips for a model."""
+    return circuits(**fixed) if fidelity == "rtl" else chips(**fixed)
 
 
 KINDS = ("pointwise", "standard", "depthwise", "grouped", "shift", "max-pool", "average-pool")

@@ -1,7 +1,7 @@
 """Breaks one rule of time after the other in one of the two fidelities, and asks the suite to notice: `make mutations`.
 
     python tests/support/mutations.py            all mutations
-    python tests/support/mutations.py WORD ..    those whose rule or file contains one of the words
+    python tests/support/mutations.py WORD ..    those whose model, rule or file contains one of the words
 
 Nothing in the checkout is changed: a mutated module is compiled from its changed text (mutated_source.py), mutated
 kernels are built in a temporary directory (other_kernels.py). Two run side by side. Exit status 1 if a mutation
@@ -189,14 +189,19 @@ def main(words: Sequence[str]) -> int:
     found = list(problems())
     for problem in found:
         print(problem)
-    chosen = [one for one in MUTATIONS if not words or any(word in one.rule or word in one.file for word in words)]
+    chosen = [
+        one
+        for one in MUTATIONS
+        if not words or any(word in text for word in words for text in (one.model, one.rule, one.file))
+    ]
     if found or not chosen:
         return 1
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         kernels = Kernels(place)
         begin = time.monotonic()
-        control = run_suite(SUITES["cycle"], {"TLM_OTHER_KERNELS": str(kernels.build(None, place / "none.so"))}, None)
+        suites = dict.fromkeys(suite for one in chosen for suite in SUITES[one.model])
+        control = run_suite([*suites], {"TLM_OTHER_KERNELS": str(kernels.build(None, place / "none.so"))}, None)
         if control.killed:
             print(f"without any mutation {control.text} fails; mend that first")
             return 1

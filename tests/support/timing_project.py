@@ -16,7 +16,15 @@ import tlm.traces.waves
 for package in (tlm.testing, tlm.traces.waves):
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
-for name in ("objects", "scenario.loading", "scenario.catalog", "networks.builder", "inputs.images"):
+for name in (
+    "chip.rtl.coupling",
+    "chip.rtl.dma",
+    "objects",
+    "scenario.loading",
+    "scenario.catalog",
+    "networks.builder",
+    "inputs.images",
+):
     importlib.import_module(f"tlm.{name}")
 
 CONFTEST = """

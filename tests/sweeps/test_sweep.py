@@ -19,6 +19,7 @@ import pytest
 from command import points_in, refused, tlm
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.rtl.build import cache_directory
 from tlm.compiler.compile import compile_network
 from tlm.core.errors import InputError
 from tlm.scenario.loading import load_scenario
@@ -206,6 +207,25 @@ def test_outputs_that_differ_from_the_golden_model_are_found(small: Path, monkey
     assert [row["status"] for row in rows] == ["differs", "differs"]
     assert {row["error"] for row in rows} == {"the outputs of c2 differ from the golden model"}
     assert all(row["cycles"] > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_the_circuit_is_a_value_like_another(small: Path, tmp_path: Path) -> None:
+    """Two processes that need the same circuit; rows differ from those of "pass" in the fidelity's name alone."""
+    sides = ("--set", "chip.lanes=8", "--set", "chip.columns=8")
+    over = ("--over", "fidelity=pass,rtl", "--over", "chip.memory_latency_ns=0,100")
+    cache = str(cache_directory().parents[1])
+    command = ("sweep", small, *sides, *over, "--processes", 2, "--export", "t.csv")
+    done = tlm(*command, cwd=tmp_path, XDG_CACHE_HOME=cache)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = (tmp_path / "t.csv").read_text().splitlines()
+    keys, *rows = [line.split(",") for line in lines]
+    at = {key: index for index, key in enumerate(keys)}
+    assert [row[at["fidelity"]] for row in rows] == ["pass", "pass", "rtl", "rtl"]
+    assert {row[at["status"]] for row in rows} == {OK}
+    assert rows[0][at["cycles"]] < rows[1][at["cycles"]]
+    kept = [index for key, index in at.items() if key not in ("fidelity", "point")]
+    assert [[row[index] for index in kept] for row in rows[:2]] == [[row[index] for index in kept] for row in rows[2:]]
 
 
 CHANGES = {

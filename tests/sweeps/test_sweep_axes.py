@@ -22,7 +22,7 @@ from tlm.sweeps.sampling import grid, sample
         ("chip.voltage_v=[0.8, 0.9, 1.0, 1.1]", (0.8, 0.9, 1.0, 1.1)),
         ("network.taps=[[9, 9, 3, 3, 3, 3, 1, 1]]", ([9, 9, 3, 3, 3, 3, 1, 1],)),
         ("chip.voltage_v=0.8", (0.8,)),
-        ("fidelity=cycle,pass", ("cycle", "pass")),
+        ("fidelity=cycle,pass,rtl", ("cycle", "pass", "rtl")),
         ("network.residual=true,false", (True, False)),
         ("network.taps=3,[9, 9, 3, 3, 3, 3, 1, 1]", (3, [9, 9, 3, 3, 3, 3, 1, 1])),
         ('network.stage="a,b","c"', ("a,b", "c")),

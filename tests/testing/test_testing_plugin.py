@@ -99,6 +99,20 @@ def test_fidelity_makes_a_test_of_each_model(project: Project) -> None:
     assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[cycle]", "test_one[pass]"]
 
 
+@pytest.mark.slow
+def test_the_circuit_is_one_of_them(project: Project) -> None:
+    overrides = "@pytest.fixture(scope='session')\ndef tlm_chip_overrides():\n    return dict(lanes=8, columns=8)\n\n"
+    test = "@pytest.mark.fidelity('pass', 'rtl')\n" + body(
+        "assert small.result.fidelity == tlm_fidelity",
+        "assert small.takes(3889)",
+        "assert small.layer('c1').no_stall('bank_conflict')",
+        "assert len(small.at('engine.requantiser.writes')) == 282",
+        fixtures="small, tlm_fidelity",
+    )
+    printed = project.passes(overrides + test, "-v")
+    assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[pass]", "test_one[rtl]"]
+
+
 def test_a_fidelity_named_twice_is_one_test(project: Project) -> None:
     printed = project.passes("@pytest.mark.fidelity('cycle', 'cycle')\n" + body("assert small"), "-v")
     assert re.findall(r"test_it.py::(\S+) PASSED", printed) == ["test_one[cycle]"]

@@ -57,7 +57,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the markers, and the summary in the process that has the reports of all tests."""
     config.addinivalue_line("markers", "max_cycles(n): no run of the test may take more than n cycles (cartesian-tlm)")
     config.addinivalue_line(
-        "markers", "fidelity(name, ..): run the test with each of these models, 'cycle' and 'pass' (cartesian-tlm)"
+        "markers", "fidelity(name, ..): run the test with each of these models: 'cycle', 'pass', 'rtl' (cartesian-tlm)"
     )
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Summary(), "tlm-summary")
