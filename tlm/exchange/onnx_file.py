@@ -93,12 +93,16 @@ def input_of(model: ModelProto, known: Container[str]) -> tuple[str, int, Shape]
     Raises:
         InputError: several inputs or outputs, or another type or shape.
     """
+    import onnx
+
     inputs = [one for one in model.graph.input if one.name not in known]
     if len(inputs) != 1 or len(model.graph.output) != 1:
         raise InputError(f"{len(inputs)} inputs and {len(model.graph.output)} outputs; the engine has one of each")
     name, kind = inputs[0].name, inputs[0].type.tensor_type
     if kind.elem_type not in INPUT_TYPES:
-        raise InputError(f"input {name!r}: is of type {kind.elem_type}, but must be float or float16")
+        types = {number: word.lower() for word, number in onnx.TensorProto.DataType.items()}
+        given = types.get(kind.elem_type, kind.elem_type)
+        raise InputError(f"input {name!r}: is of type {given}, but must be float or float16")
     first, *sizes = [size.dim_value or None for size in kind.shape.dim] or [None]
     whole = tuple(size for size in sizes if size is not None)
     if len(sizes) not in (1, 3) or len(whole) != len(sizes):

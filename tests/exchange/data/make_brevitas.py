@@ -93,6 +93,99 @@ class Twice(nn.Module):
         return self.fc(torch.flatten(maps, 1))
 
 
+class Applied(nn.Module):
+    """A layer that takes more than one tensor, or gives more than one: on (N, 2, 16), a sequence of two."""
+
+    def __init__(self, layer: nn.Module, inputs: int = 1) -> None:
+        super().__init__()
+        self.q, self.layer, self.inputs = signed(), layer, inputs
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.layer(*[self.q(images.flatten(2))] * self.inputs)
+        return found[0] if isinstance(found, tuple) else found
+
+
+class Added(nn.Module):
+    """Two branches that a layer of Brevitas adds."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.q, self.layer = signed(), layer
+        self.a, self.b = conv(2, 8), conv(2, 8, 3, 1, 1)
+        self.fc = qnn.QuantLinear(8 * 4 * 4, 5, bias=True, weight_bit_width=4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = self.q(images)
+        return self.fc(torch.flatten(self.layer(self.a(images), self.b(images)), 1))
+
+
+def further_kinds() -> dict[str, nn.Module]:
+    """What Brevitas has beside the layers of ordinary classifiers.
+
+    Not here, as Brevitas 0.13.4 exports them in neither form: QuantCat, QuantRNN, QuantScaledDotProductAttention.
+    """
+
+    def network(*layers: nn.Module, size: int = 8 * 4 * 4) -> nn.Module:
+        return nn.Sequential(signed(), *layers, nn.Flatten(), qnn.QuantLinear(size, 5, bias=True, weight_bit_width=4))
+
+    def flat(*layers: nn.Module) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), signed(), *layers, qnn.QuantLinear(16, 4, bias=True, weight_bit_width=4))
+
+    def linear() -> nn.Module:
+        return qnn.QuantLinear(32, 16, bias=True, weight_bit_width=4)
+
+    def tensor() -> nn.Module:
+        return qnn.QuantReLU(bit_width=4, return_quant_tensor=True)
+
+    weights_only = dict.fromkeys(
+        ("io_quant", "gate_acc_quant", "sigmoid_quant", "tanh_quant", "cell_state_quant", "bias_quant")
+    )
+    return {
+        "scale_bias": network(conv(2, 8), unsigned(), qnn.ScaleBias(8, bias=False), signed()),
+        "quant_scale_bias": network(
+            conv(2, 8), unsigned(), qnn.QuantScaleBias(8, bias=True, weight_bit_width=4), signed()
+        ),
+        "linear_batch_norm": flat(linear(), nn.BatchNorm1d(16), unsigned()),
+        "conv_1d_batch_norm_quant": network(
+            nn.Flatten(2), qnn.QuantConv1d(2, 8, 1, weight_bit_width=4), qnn.BatchNorm1dToQuantScaleBias(8), signed()
+        ),
+        "quant_eltwise_add": Added(qnn.QuantEltwiseAdd(input_bit_width=4, output_bit_width=4)),
+        "conv_1d": nn.Sequential(
+            signed(), nn.Flatten(2), qnn.QuantConv1d(2, 8, 3, padding=1, weight_bit_width=4), unsigned()
+        ),
+        "conv_3d": nn.Sequential(
+            signed(), nn.Unflatten(1, (2, 1)), qnn.QuantConv3d(2, 8, 1, weight_bit_width=4), unsigned()
+        ),
+        "conv_transpose_1d": nn.Sequential(
+            signed(), nn.Flatten(2), qnn.QuantConvTranspose1d(2, 8, 1, weight_bit_width=4), unsigned()
+        ),
+        "conv_transpose_3d": nn.Sequential(
+            signed(), nn.Unflatten(1, (2, 1)), qnn.QuantConvTranspose3d(2, 8, 1, weight_bit_width=4), unsigned()
+        ),
+        "hard_swish": network(conv(2, 8), qnn.QuantHardSwish(bit_width=4)),
+        "trunc_adaptive_avg_pool": nn.Sequential(
+            *(signed(), conv(2, 8), tensor()),
+            *(qnn.TruncAdaptiveAvgPool2d(1), nn.Flatten(), qnn.QuantLinear(8, 5, bias=True, weight_bit_width=4)),
+        ),
+        "quant_upsample": network(conv(2, 2), tensor(), qnn.QuantUpsample(scale_factor=2), unsigned()),
+        "quant_upsampling_nearest": network(
+            conv(2, 2), tensor(), qnn.QuantUpsamplingNearest2d(scale_factor=2), unsigned()
+        ),
+        "quant_upsampling_bilinear": network(
+            conv(2, 2), tensor(), qnn.QuantUpsamplingBilinear2d(scale_factor=2), unsigned()
+        ),
+        "embedding": qnn.QuantEmbedding(8, 4, weight_bit_width=4),
+        "lstm": Applied(qnn.QuantLSTM(16, 4, batch_first=True)),
+        "lstm_weights": Applied(qnn.QuantLSTM(16, 4, batch_first=True, **weights_only)),
+        "attention": Applied(qnn.QuantMultiheadAttention(16, 2, batch_first=True), 3),
+        "hadamard": nn.Sequential(
+            nn.Flatten(),
+            qnn.QuantIdentity(bit_width=4, return_quant_tensor=True),
+            qnn.HadamardClassifier(32, 8, return_quant_tensor=True),
+        ),
+    }
+
+
 def kinds() -> dict[str, nn.Module]:
     """A small network for each kind of layer; those that the engine cannot run are refused by name."""
     last = partial(qnn.QuantLinear, 8 * 4 * 4, 5, bias=True, weight_bit_width=4)
@@ -160,6 +253,10 @@ def write(network: nn.Module, images: Callable[[], Tensor], path: Path, export: 
     print(path)
 
 
+def maps() -> Tensor:
+    return torch.randn(4, 2, 4, 4)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
@@ -172,7 +269,13 @@ def main() -> None:
     for name, export in (("qcdq", export_onnx_qcdq), ("qonnx", export_qonnx)):
         torch.manual_seed(1)
         for kind, network in kinds().items():
-            write(network, lambda: torch.randn(4, 2, 4, 4), kinds_directory / f"{kind}.{name}.onnx", export)
+            write(network, maps, kinds_directory / f"{kind}.{name}.onnx", export)
+        torch.manual_seed(1)
+        for kind, network in further_kinds().items():
+            if (kind, name) == ("lstm", "qcdq"):
+                continue  # Brevitas writes it as QONNX only
+            images = (lambda: torch.randint(8, (4, 3))) if kind == "embedding" else maps
+            write(network, images, kinds_directory / f"{kind}.{name}.onnx", export)
 
 
 if __name__ == "__main__":
