@@ -172,6 +172,8 @@ static void begin_burst(tlm_dma *d)
 
 static void send(tlm_dma *d, int64_t t, int32_t channel, int32_t beats)
 {
+    tlm_dma_channel *c = &d->channels[channel];
+    c->transfer.arrival_cycles[c->requested_bursts++] = t + 1;
     d->queue[(d->first_queued + d->queued) % QUEUE] = (tlm_dma_burst){t + 1, beats, channel};
     if (!d->queued++) begin_burst(d);
 }
@@ -301,7 +303,7 @@ void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer
     c->next_burst = c->arriving = burst_at(d, c, 0, 0);
     c->arriving_bytes = c->arriving.size_bytes;
     c->next_request_cycle = c->next_word_cycle = transfer->first_cycle;
-    c->word_row = c->word_in_row = c->collected_bytes = 0;
+    c->word_row = c->word_in_row = c->collected_bytes = c->requested_bursts = 0;
     c->served_bytes = 0;
 }
 

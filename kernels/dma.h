@@ -9,7 +9,8 @@
  *   request  one burst crosses to the memory, the load's before the store's, and arrives in t + 1
  *   memory   serves at most one beat, of the burst that arrived first
  * Nothing that a stage does is seen by another one before t + 1, but for the load's SRAM access and request. Cycles in
- * which nothing can happen are skipped. The state is a plain struct: a copy of it is what a look ahead works on.
+ * which nothing can happen are skipped. The state is a plain struct: a copy of it is what a look ahead works on. Only
+ * arrival_cycles is shared with the copy: what a look ahead writes there is written again when it happens.
  */
 #ifndef TLM_DMA_H
 #define TLM_DMA_H
@@ -30,6 +31,7 @@ typedef struct tlm_dma_transfer {        /* addresses count SRAM words and off-c
     int64_t memory_offset_bytes, memory_stride_bytes;
     int32_t sram, sram_word, row_words, rows, sram_stride_words; /* sram: 0 AMem, 1 WMem, 2 IMem */
     uint8_t *data;                       /* the transfer's bytes on their way, row by row; only with an engine */
+    int64_t *arrival_cycles;             /* room for one of each burst: its arrival at the memory */
 } tlm_dma_transfer;
 
 typedef struct tlm_dma_engine {          /* a model of the engine, and the off-chip memory's bytes */
@@ -57,6 +59,7 @@ typedef struct tlm_dma_channel {
     int32_t first_free, free_buffers;
     tlm_dma_cursor next_burst;           /* load: to be requested; store: to be collected */
     int64_t next_request_cycle;          /* load: the earliest */
+    int32_t requested_bursts;            /* of this transfer */
     int64_t next_word_cycle;             /* the earliest for the next SRAM access: one a cycle */
     int32_t word_row, word_in_row;       /* the next SRAM word */
     int32_t collected_bytes;             /* load: received and not yet written; store: read and not yet sent */

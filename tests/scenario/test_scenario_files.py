@@ -205,8 +205,8 @@ REFUSALS = {
     "unknown section": ("[ship]\nx = 1", ":1: ship: unknown key; did you mean chip?"),
     "key outside its section": ("voltage_v = 1.0", ":1: voltage_v: unknown key; did you mean chip.voltage_v?"),
     "nothing near": (
-        "[trace]\nzzz = 1",
-        ":2: trace.zzz: unknown key; known keys: wave, level, window, limit_mb, timeline",
+        "[sweep]\nzzz = 1",
+        ":2: sweep.zzz: unknown key; known keys: over, sample, method, seed, where",
     ),
     "key of another kind": (
         '[input]\nfile = "x.npy"',

@@ -23,7 +23,7 @@ from tlm.results.result_json import result_json
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 from tlm.scenario.sources import Source, input_source
-from tlm.traces.trace_options import WAVE_SUFFIXES
+from tlm.traces.trace_options import WAVE_SUFFIXES, DramFormat, TraceOptions
 
 _OK, _DIFFERS, _FAILED = 0, 1, 1
 
@@ -63,6 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print_report(result, report_console(), job.name, job.description, differing)
         _print_written(written)
+        if trace.dram is not None:
+            print(_dram_times(trace))
     if differing:
         print(f"tlm: {job.name}: the outputs of {', '.join(differing)} differ from the golden model", file=sys.stderr)
         return _DIFFERS
@@ -76,6 +78,13 @@ def _print_written(written: list[Path]) -> None:
         print("nothing was written; -o DIR keeps result.json and outputs.npz")
     if any(path.suffix in WAVE_SUFFIXES for path in written):
         print("`tlm wave FILE` opens a waveform")
+
+
+def _dram_times(trace: TraceOptions) -> str:
+    if trace.dram_format_of_file is DramFormat.RAMULATOR2:
+        return "ramulator2's format holds no times: requests stand in order of arrival"
+    label = "[A]" if trace.dram_clock_mhz is None else "as given"
+    return f"arrivals count cycles of a {trace.dram_clock_of_file_mhz:g} MHz clock {label} from the first host access"
 
 
 def _run_script(path: Path, arguments: argparse.Namespace) -> int:

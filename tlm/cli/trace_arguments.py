@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ def trace_options(given: Given, section: TraceOptions, directory: Path) -> Trace
     Raises:
         InputError: an option or the section asks for what cannot be.
     """
-    paths = {"wave": section.wave, "timeline": section.timeline}
+    paths = {"wave": section.wave, "timeline": section.timeline, "dram": section.dram}
     placed = {key: directory / path for key, path in paths.items() if path is not None}
     with _naming_options(given):
         options = replace(section, **{**placed, **given})
@@ -48,6 +49,8 @@ def trace_options(given: Given, section: TraceOptions, directory: Path) -> Trace
         check_writable_file(path, "--wave")
     if options.timeline_path is not None:
         check_writable_file(options.timeline_path, "--timeline")
+    if options.dram_path is not None:
+        check_writable_file(options.dram_path, "--dram-trace")
     return options
 
 
@@ -84,9 +87,7 @@ def _naming_options(given: Given) -> Iterator[None]:
 
 def _with_flags(message: str, given: Given) -> str:
     """A message that names flags instead of keys of the section, if flags were given at all."""
-    for key, flag in _FLAGS.items() if given else ():
-        message = message.replace(f"trace.{key}", flag)
-    return message
+    return re.sub(r"trace\.(\w+)", lambda match: _FLAGS.get(match[1], match[0]), message) if given else message
 
 
 def _written(path: Path) -> tuple[int, int] | None:

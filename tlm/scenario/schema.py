@@ -48,6 +48,14 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """A waveform of every cycle ends where it has grown to so many megabytes."""
     timeline: str | None = None
     """Trace for timeline viewers (Perfetto) to write, .json or .json.gz."""
+    dram: str | None = None
+    """Trace of the requests to the off-chip memory to write, for a DRAM simulator."""
+    dram_format: Literal["dramsim3", "ramulator2"] | None = None
+    """Whose format that trace has; by default "dramsim3"."""
+    dram_clock_mhz: Annotated[float, Meta(ge=1, le=10_000)] | None = None
+    """The clock that "dramsim3" counts arrival times in, MHz; by default 800."""
+    dram_burst_bytes: Literal[8, 16, 32, 64, 128, 256] | None = None
+    """What a request of that simulator moves, bytes; by default the chip's burst_bytes."""
 
     def options(self) -> TraceOptions:
         """The same for a run.

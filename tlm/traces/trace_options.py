@@ -15,6 +15,21 @@ from tlm.traces.trace_window import TraceWindow
 WAVE_SUFFIXES = (".vcd", ".fst")
 TIMELINE_SUFFIXES = (".json", ".json.gz")
 
+DRAM_CLOCK_MHZ = 800.0
+"""What a DRAM trace counts its times in by default, MHz: the clock of LPDDR3-1600 and of DDR3-1600 [A]."""
+
+DRAM_BURST_BYTES = (8, 16, 32, 64, 128, 256)
+"""What a request of a DRAM simulator may move: bus width x burst length."""
+
+
+class DramFormat(enum.Enum):
+    """Whose trace format."""
+
+    DRAMSIM3 = "dramsim3"
+    """Each line has an address, READ or WRITE, and the DRAM cycle of its arrival."""
+    RAMULATOR2 = "ramulator2"
+    """Each line has LD or ST and an address; the order of the lines is all that it tells of time."""
+
 
 class WaveLevel(enum.Enum):
     """How much a waveform shows."""
@@ -46,9 +61,13 @@ class TraceOptions:
         moment_cycle: the cycle that a waveform opens at, under the cursor; by default one where something happens.
         limit_mb: a waveform of these levels ends when it has grown to so many megabytes, and says so.
         timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
+        dram: trace of the requests to the off-chip memory to write, for a DRAM simulator (docs/dram-trace.md).
+        dram_format: whose format: "dramsim3", the default, or "ramulator2".
+        dram_clock_mhz: the clock that "dramsim3" counts arrival times in, 800 MHz by default.
+        dram_burst_bytes: what a request of that simulator moves; by default the chip's burst_bytes.
 
     Raises:
-        InputError: a path, level, window or limit that is not one.
+        InputError: a path, level, window, limit, format or clock that is not one.
     """
 
     wave: Path | str | None = None
@@ -57,6 +76,10 @@ class TraceOptions:
     moment_cycle: int | None = None
     limit_mb: int = 256
     timeline: Path | str | None = None
+    dram: Path | str | None = None
+    dram_format: str | None = None
+    dram_clock_mhz: float | None = None
+    dram_burst_bytes: int | None = None
 
     def __post_init__(self) -> None:
         nothing = type(None)
@@ -68,6 +91,7 @@ class TraceOptions:
         expect("trace.limit_mb", self.limit_mb, int)
         _check_suffix("wave", self.wave, WAVE_SUFFIXES)
         _check_suffix("timeline", self.timeline, TIMELINE_SUFFIXES)
+        self._check_dram()
         levels = [level.value for level in WaveLevel]
         if self.level not in (None, *levels):
             raise InputError(f"trace.level: {self.level!r} is not one of {', '.join(levels)}")
@@ -85,6 +109,32 @@ class TraceOptions:
             if text is not None and self.wave is None:
                 raise InputError(f"trace.{key}: {text!r} needs a waveform; give trace.wave, too")
 
+    def _check_dram(self) -> None:
+        nothing = type(None)
+        expect("trace.dram", self.dram, (str, Path, nothing))
+        expect("trace.dram_format", self.dram_format, (str, nothing))
+        expect("trace.dram_clock_mhz", self.dram_clock_mhz, (int, float, nothing))
+        expect("trace.dram_burst_bytes", self.dram_burst_bytes, (int, nothing))
+        formats = [one.value for one in DramFormat]
+        if self.dram_format not in (None, *formats):
+            raise InputError(f"trace.dram_format: {self.dram_format!r} is not one of {', '.join(formats)}")
+        clock = self.dram_clock_mhz
+        if clock is not None and not 1 <= clock <= 10_000:
+            raise InputError(f"trace.dram_clock_mhz: {shown(clock)} is outside 1..10000 MHz; give the DRAM's clock")
+        burst_bytes = self.dram_burst_bytes
+        if burst_bytes not in (None, *DRAM_BURST_BYTES):
+            allowed = ", ".join(map(str, DRAM_BURST_BYTES))
+            raise InputError(f"trace.dram_burst_bytes: {shown(burst_bytes)} is not one of {allowed}")
+        given = {"dram_format": self.dram_format, "dram_clock_mhz": clock, "dram_burst_bytes": burst_bytes}
+        for key, value in given.items():
+            if value is not None and self.dram is None:
+                raise InputError(f"trace.{key}: {value!r} needs a DRAM trace; give trace.dram, too")
+        if clock is not None and self.dram_format_of_file is DramFormat.RAMULATOR2:
+            raise InputError(
+                f"trace.dram_clock_mhz: {clock!r} is of no use, as the format 'ramulator2' holds no times; "
+                "leave it out or take trace.dram_format 'dramsim3'"
+            )
+
     @property
     def wave_path(self) -> Path | None:
         """``wave`` as a path."""
@@ -95,6 +145,21 @@ class TraceOptions:
         """``timeline`` as a path."""
         return None if self.timeline is None else Path(self.timeline)
 
+    @property
+    def dram_path(self) -> Path | None:
+        """``dram`` as a path."""
+        return None if self.dram is None else Path(self.dram)
+
+    @property
+    def dram_format_of_file(self) -> DramFormat:
+        """``dram_format``, or its default."""
+        return DramFormat(self.dram_format or DramFormat.DRAMSIM3.value)
+
+    @property
+    def dram_clock_of_file_mhz(self) -> float:
+        """``dram_clock_mhz``, or its default."""
+        return DRAM_CLOCK_MHZ if self.dram_clock_mhz is None else self.dram_clock_mhz
+
     def wave_files(self) -> list[Path]:
         """The waveform and the two files beside it: layout and names of states."""
         wave = self.wave_path
@@ -102,7 +167,7 @@ class TraceOptions:
 
     def files(self) -> list[Path]:
         """What is written, without the files beside a waveform."""
-        return [path for path in (self.wave_path, self.timeline_path) if path is not None]
+        return [path for path in (self.wave_path, self.timeline_path, self.dram_path) if path is not None]
 
     @property
     def trace_window(self) -> TraceWindow:

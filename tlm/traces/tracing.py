@@ -22,7 +22,7 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
         InputError: on entry, if a file cannot be written or a window is not in the program; on leaving, if the disk did
             not take it all.
     """
-    wave, timeline = options.wave_path, options.timeline_path
+    wave, timeline, dram = options.wave_path, options.timeline_path, options.dram_path
     with ExitStack() as stack:
         with interruption_waits():  # until somebody is there to remove or finish a file that was opened
             if wave is not None:  # pyvcd is needed only here
@@ -38,4 +38,8 @@ def traced(watched: Watched, options: TraceOptions) -> Iterator[None]:
                 from tlm.traces.timeline.timeline_trace import timeline_trace
 
                 stack.enter_context(timeline_trace(watched, timeline))
+            if dram is not None:
+                from tlm.traces.dram_trace import dram_trace
+
+                stack.enter_context(dram_trace(watched.system, dram, options))
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from chip_cases import NetworkCase, networks
@@ -29,6 +30,15 @@ def test_named_cases(name: str) -> None:
     network, around = NAMED[name]
     program = tlm.compile(network, replace(CHIP, **around))
     assert_same_run(program, seeded_activations(network.input_shape, 3, signed=network.signed_input))
+
+
+def test_the_dram_trace_is_that_of_fidelity_pass(tmp_path: Path) -> None:
+    network, around = NAMED["loads beside the computation"]
+    program = tlm.compile(network, replace(CHIP, **around))
+    activations = seeded_activations(network.input_shape, 3)
+    for fidelity in ("pass", "rtl"):
+        tlm.simulate(program, activations, fidelity=fidelity, trace=tlm.TraceOptions(dram=tmp_path / fidelity))
+    assert (tmp_path / "pass").read_bytes() == (tmp_path / "rtl").read_bytes() != b""
 
 
 def test_the_case_of_bands_has_bands() -> None:

@@ -29,6 +29,11 @@ class Descriptor:
             yield from range(first, first + self.row_words)
 
 
+def burst_addresses(address: int, size_bytes: int, burst_bytes: int) -> range:
+    """Where the bursts begin that hold these bytes, each at a multiple of the burst length."""
+    return range(address // burst_bytes * burst_bytes, address + size_bytes, burst_bytes)
+
+
 def sram_size(sram: SramName, config: ChipConfig) -> tuple[int, int]:
     """(words, bytes of a word)."""
     match sram:

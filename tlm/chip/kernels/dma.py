@@ -56,6 +56,7 @@ class DmaTimeline:
         """The state at some cycle up to the next completion, if that is known."""
         self._calendars: dict[SramName, CData] = {}  # what the state points to must live
         self._data: dict[Channel, CData] = {}
+        self._arrivals: dict[Channel, npt.NDArray[np.int64]] = {}
         self._next: tuple[int, Channel] | None = None
         self._next_is_known = True
         lib.tlm_dma_reset(self._state, _c_config(config))
@@ -130,7 +131,9 @@ class DmaTimeline:
         self._check_memory_end(memory_offset_bytes + (rows - 1) * memory_stride_bytes + row_bytes)
         place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
         self._data[channel] = ffi.NULL if data is None else ffi.from_buffer("uint8_t[]", data)
-        transfer = ffi.new("tlm_dma_transfer *", (cycle, *place, self._data[channel]))
+        self._arrivals[channel] = np.zeros(rows * (row_bytes // self._config.burst_bytes + 2), np.int64)
+        arrivals = ffi.from_buffer("int64_t[]", self._arrivals[channel])
+        transfer = ffi.new("tlm_dma_transfer *", (cycle, *place, self._data[channel], arrivals))
         lib.tlm_dma_start(self._state, channel, transfer)
         self._next_is_known = False
 
@@ -209,6 +212,10 @@ class DmaTimeline:
         """
         cycle = int(lib.tlm_dma_earliest_completion(self._state))
         return None if cycle < 0 else cycle
+
+    def arrival_cycles(self, channel: Channel) -> npt.NDArray[np.int64]:
+        """When the bursts of a channel's transfer arrived at the off-chip memory, int64 (bursts that did,)."""
+        return self._arrivals[channel][: self._state.channels[channel].requested_bursts]
 
     def refused(self, channel: Channel) -> int:
         """SRAM accesses of a channel that were refused so far; each was asked for again in the next cycle."""

@@ -20,7 +20,7 @@ from simpy import Event
 from tlm.chip.base import dma
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.address_map import MEMORY_BASE
-from tlm.chip.format.descriptor import Descriptor, sram_size
+from tlm.chip.format.descriptor import Descriptor, burst_addresses, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.dma import Channel, DmaTimeline
@@ -69,11 +69,14 @@ class PassChannel(dma.DmaChannel):
     def _move(self, descriptor: Descriptor, origin: Origin, refused: int) -> Activity:
         """All bytes of the transfer, in no time."""
         size_bytes = descriptor.row_words * sram_size(descriptor.sram, self.config)[1]
+        arrivals, arrived = self._dma.timeline.arrival_cycles(self.channel), 0
         for row in range(descriptor.rows):
             outside = descriptor.memory_address + row * descriptor.memory_stride_bytes
+            bursts = len(burst_addresses(outside, size_bytes, self.config.burst_bytes))
+            of_row, arrived = arrivals[arrived : arrived + bursts], arrived + bursts
             data = self._dma.row_data(outside, size_bytes)
             inside = descriptor.sram_word + row * descriptor.sram_stride_words
-            memory = partial(BulkPayload, address=outside, data=data, origin=origin)
+            memory = partial(BulkPayload, address=outside, data=data, arrival_cycles=of_row, origin=origin)
             sram = partial(BulkPayload, address=inside, data=data, refused=0 if row else refused, origin=origin)
             if self.channel is Channel.LOAD:
                 yield from self._access(self.memory, memory(Command.READ))

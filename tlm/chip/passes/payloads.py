@@ -27,6 +27,8 @@ class BulkPayload(MemoryPayload):
     stride_words: int = 1
     refused: int = 0
     """How often a bank would have refused one of them."""
+    arrival_cycles: npt.NDArray[np.int64] | None = None
+    """At the off-chip memory: when each of its bursts arrived there, (bursts,)."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,171 @@
+"""Energy of off-chip DRAM from its supply currents, after Micron's technical notes TN-41-01 and TN-46-12.
+
+A pure function of what the DRAM did (docs/energy.md, Off-chip DRAM). Energies are whole attojoules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from importlib import resources
+from typing import Protocol
+
+import msgspec
+
+_AJ_PER_MA_V_PS = 1000
+"""mA x V x ps = 1e-15 J."""
+_AJ_PER_PJ = 10**6
+
+
+class DramActivity(Protocol):
+    """What a DRAM did: commands, and clocks of a rank in each state, summed over ranks and channels."""
+
+    @property
+    def activates(self) -> int:
+        """ACT commands; each row that is opened is closed again."""
+
+    @property
+    def reads(self) -> int:
+        """RD commands, a burst each."""
+
+    @property
+    def writes(self) -> int:
+        """WR commands, a burst each."""
+
+    @property
+    def active_clocks(self) -> int:
+        """With a row open."""
+
+    @property
+    def precharged_clocks(self) -> int:
+        """With no row open, refreshes included."""
+
+    @property
+    def refresh_clocks(self) -> int:
+        """Those of ``precharged_clocks`` within tRFC after a REF."""
+
+
+class DramTiming(Protocol):
+    """What of a DRAM's parameters decides its energy."""
+
+    @property
+    def tck_ps(self) -> int:
+        """A DRAM clock, ps."""
+
+    @property
+    def tras_clocks(self) -> int:
+        """ACT to PRE, the shortest."""
+
+    @property
+    def trp_clocks(self) -> int:
+        """PRE to ACT."""
+
+    @property
+    def burst_length(self) -> int:
+        """Transfers of a burst, two a clock."""
+
+    @property
+    def width_bits(self) -> int:
+        """Of the data bus."""
+
+
+class Rail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A supply of a device and its currents, as dram_currents.toml explains them."""
+
+    volts: float
+    idd0_ma: float
+    idd2n_ma: float
+    idd3n_ma: float
+    idd4r_ma: float
+    idd4w_ma: float
+    idd5_ma: float
+
+
+class DramPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of dram_currents.toml, which says what the fields mean."""
+
+    part: str
+    source: str
+    uncertainty_percent: int
+    uncertainty: str
+    io_read_pj_per_bit: float
+    io_write_pj_per_bit: float
+    io_source: str
+    rails: tuple[Rail, ...]
+
+
+def _parts() -> Mapping[str, DramPart]:
+    text = resources.files("tlm.observe").joinpath("dram_currents.toml").read_text(encoding="utf-8")
+    return msgspec.toml.decode(text, type=dict[str, DramPart])
+
+
+DRAM_PARTS: Mapping[str, DramPart] = _parts()
+"""Preset of the DRAM model -> currents of a part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DramEnergy:
+    """Where a DRAM's energy went, attojoules (1e-18 J)."""
+
+    background: int = 0
+    """Stand-by, with a row open or without."""
+    activate: int = 0
+    """Opening and closing rows, above stand-by."""
+    read: int = 0
+    """Bursts read, above stand-by."""
+    write: int = 0
+    """Bursts written, above stand-by."""
+    refresh: int = 0
+    """Above stand-by without an open row."""
+    io: int = 0
+    """Drivers and termination of the data bus."""
+
+    @property
+    def total(self) -> int:
+        """Sum of all, attojoules."""
+        return sum(getattr(self, item.name) for item in fields(self))
+
+
+def dram_energy(part: DramPart, timing: DramTiming, activity: DramActivity) -> DramEnergy:
+    """What a DRAM took.
+
+    For each rail, with I in mA, V in volts and t in clocks (TN-41-01, "DDR3 Power Calculations")::
+
+        background = V (IDD3N t_active + IDD2N t_precharged)
+        activate   = V (IDD0 tRC - IDD3N tRAS - IDD2N tRP) for each ACT, tRC = tRAS + tRP
+        read       = V (IDD4R - IDD3N) BL/2                for each RD; write likewise
+        refresh    = V (IDD5 - IDD2N) t_refresh
+
+    The note takes IDD3N as the background of a refresh, and IDD5 - IDD3N for it; the sum of both is the same.
+
+    Args:
+        part: currents of one device; its width is ``timing.width_bits``, so a channel has one device a rank.
+        timing: of the DRAM.
+        activity: what it did.
+    """
+    a, tras, trp, burst = activity, timing.tras_clocks, timing.trp_clocks, timing.burst_length // 2
+    background = activate = read = write = refresh = Fraction()
+    for rail in part.rails:
+        volts = Fraction(str(rail.volts))
+        idd0, idd2n, idd3n, idd4r, idd4w, idd5 = (
+            volts * Fraction(str(one))
+            for one in (rail.idd0_ma, rail.idd2n_ma, rail.idd3n_ma, rail.idd4r_ma, rail.idd4w_ma, rail.idd5_ma)
+        )
+        background += idd3n * a.active_clocks + idd2n * a.precharged_clocks
+        activate += (idd0 * (tras + trp) - idd3n * tras - idd2n * trp) * a.activates
+        read += (idd4r - idd3n) * burst * a.reads
+        write += (idd4w - idd3n) * burst * a.writes
+        refresh += (idd5 - idd2n) * a.refresh_clocks
+    burst_bits = timing.burst_length * timing.width_bits
+    read_io, write_io = Fraction(str(part.io_read_pj_per_bit)), Fraction(str(part.io_write_pj_per_bit))
+    io = (read_io * a.reads + write_io * a.writes) * burst_bits
+    aj_per_clock = timing.tck_ps * _AJ_PER_MA_V_PS
+    return DramEnergy(
+        background=round(background * aj_per_clock),
+        activate=round(activate * aj_per_clock),
+        read=round(read * aj_per_clock),
+        write=round(write * aj_per_clock),
+        refresh=round(refresh * aj_per_clock),
+        io=round(io * _AJ_PER_PJ),
+    )

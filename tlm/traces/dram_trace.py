@@ -1,0 +1,136 @@
+"""The requests to the off-chip memory in the trace formats of DRAM simulators (docs/dram-trace.md)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tlm.chip.config import ChipConfig
+from tlm.chip.format.descriptor import burst_addresses
+from tlm.chip.passes.payloads import BulkPayload
+from tlm.chip.payloads import BurstBeat
+from tlm.chip.system import System
+from tlm.core.errors import InputError
+from tlm.core.payload import Command, Payload
+from tlm.core.sockets import InitiatorSocket, Phase
+from tlm.traces.trace_file import TraceFile
+from tlm.traces.trace_options import DramFormat, TraceOptions
+
+
+class DramRequest(NamedTuple):
+    """A burst of the DRAM, or the part of it that is wanted, as it arrives at the off-chip memory."""
+
+    cycle: int
+    """Of the core clock."""
+    address: int
+    """Of its first byte, from the start of the memory; a multiple of the DRAM's burst."""
+    is_write: bool
+
+
+class RequestRecorder:
+    """Notes every burst that arrives at the off-chip memory, in each fidelity.
+
+    Args:
+        system: what is watched.
+        dram_burst_bytes: what a request moves: the DMA's bursts are cut at its multiples.
+    """
+
+    def __init__(self, system: System, dram_burst_bytes: int) -> None:
+        self._clock = system.simulation.clock
+        self._config = system.config
+        self._dram_burst_bytes = dram_burst_bytes
+        self._requests: list[DramRequest] = []
+        system.interconnect.targets["memory"].observe(self._see, (Phase.BEGIN_REQ,))
+
+    @property
+    def requests(self) -> list[DramRequest]:
+        """In the order of arrival: the interconnect lets at most one burst of the DMA through per cycle."""
+        return sorted(self._requests)
+
+    def _see(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
+        if isinstance(payload, BulkPayload):
+            assert payload.arrival_cycles is not None  # the DMA's, which knows
+            first, end, burst_bytes = payload.address, payload.address + len(payload.data), self._config.burst_bytes
+            bursts = burst_addresses(first, len(payload.data), burst_bytes)
+            for cycle, burst in zip(payload.arrival_cycles.tolist(), bursts, strict=True):
+                self._add(payload.command, cycle, max(first, burst), min(end, burst + burst_bytes))
+        elif isinstance(payload, BurstBeat) and payload.beat == 0:
+            end = payload.address + payload.beats * self._config.bus_bytes
+            self._add(payload.command, self._clock.now, payload.address, end)
+
+    def _add(self, command: Command, cycle: int, first: int, end: int) -> None:
+        """A burst of the DMA."""
+        for address in burst_addresses(first, end - first, self._dram_burst_bytes):
+            self._requests.append(DramRequest(cycle, address, command is Command.WRITE))
+
+
+@dataclass(frozen=True)
+class DramClock:
+    """From core cycles to cycles of a DRAM's clock; both count from the first host access.
+
+    Args:
+        config: the core's clock.
+        frequency_mhz: the DRAM's.
+    """
+
+    config: ChipConfig
+    frequency_mhz: float
+
+    def cycle(self, core_cycle: int) -> int:
+        """The first one that does not begin before a core cycle does: ceil(cycle x DRAM clock / core clock), exact."""
+        return math.ceil(core_cycle * Fraction(str(self.frequency_mhz)) * 1000 / self.config.clock_khz)
+
+
+def dramsim3_lines(requests: Iterable[DramRequest], cycle_of: Callable[[int], int]) -> Iterator[str]:
+    """Lines of a trace for DRAMsim3: ``0xADDRESS READ|WRITE CYCLE``, cycles of the DRAM's clock."""
+    for one in requests:
+        yield f"0x{one.address:x} {'WRITE' if one.is_write else 'READ'} {cycle_of(one.cycle)}\n"
+
+
+def ramulator2_lines(requests: Iterable[DramRequest]) -> Iterator[str]:
+    """Lines of a trace for Ramulator 2's front end LoadStoreTrace: ``LD|ST 0xADDRESS``."""
+    for one in requests:
+        yield f"{'ST' if one.is_write else 'LD'} 0x{one.address:x}\n"
+
+
+def dram_trace(system: System, path: Path, options: TraceOptions) -> AbstractContextManager[None]:
+    """A context manager around a run; the file takes its place when the block is left.
+
+    After an error it holds the requests up to that moment; in fidelities "pass" and "rtl" those of complete transfers.
+
+    Args:
+        system: one that has not started.
+        path: the file; an older one is replaced.
+        options: format and clock.
+
+    Raises:
+        InputError: the file cannot be written there, or a burst is one that the chip's do not consist of; on leaving,
+            if the disk did not take it all.
+    """
+    config = system.config
+    burst_bytes = options.dram_burst_bytes or config.burst_bytes
+    if not config.bus_bytes <= burst_bytes <= config.burst_bytes:
+        raise InputError(
+            f"trace.dram_burst_bytes: {burst_bytes} is outside {config.bus_bytes}..{config.burst_bytes}, "
+            "from chip.bus_bytes to chip.burst_bytes; change it or one of them"
+        )
+    file = TraceFile(path, "trace.dram")
+    recorder = RequestRecorder(system, burst_bytes)
+
+    def finish(_: BaseException | None) -> None:
+        match options.dram_format_of_file:
+            case DramFormat.DRAMSIM3:
+                clock = DramClock(config, options.dram_clock_of_file_mhz)
+                lines = dramsim3_lines(recorder.requests, clock.cycle)
+            case DramFormat.RAMULATOR2:
+                lines = ramulator2_lines(recorder.requests)
+        with file.stream as stream:
+            stream.writelines(line.encode("ascii") for line in lines)
+        file.take_place()
+
+    return file.around_run(finish)
