@@ -73,8 +73,14 @@ def test_an_installed_copy_runs_outside_the_checkout(wheel: Path, tmp_path: Path
 
 
 def pythons() -> list[str]:
-    """The oldest and the newest Python at hand that the wheel is for."""
-    found = [path for minor in range(11, 20) if (path := shutil.which(f"python3.{minor}"))]
+    """The oldest and the newest Python at hand that the wheel is for; pyenv's, too."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = [
+        path
+        for minor in range(11, 20)
+        for path in (shutil.which(f"python3.{minor}"), *map(str, sorted(pyenv.glob(f"3.{minor}.*/bin/python3"))))
+        if path
+    ]
     working = [path for path in found if run(path, "-c", "import venv, ensurepip").returncode == 0] or [sys.executable]
     return sorted({working[0], working[-1]})
 

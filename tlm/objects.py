@@ -119,7 +119,8 @@ class _Shown:
         head = "".join(f"<tr><th>{name}</th><td>{escape(text)}</td></tr>" for name, text in facts.items())
         rows = "".join(
             f"<tr><td>{escape(layer.name)}</td><td>{layer.kind}</td><td>{'x'.join(map(str, layer.output_shape))}</td>"
-            f"<td>{layer.cycles:,}</td><td>{layer.utilization:.1%}</td><td>{layer.energy.total_pj / 1e6:,.3f}</td></tr>"
+            f"<td>{layer.compute_cycles:,}</td><td>{layer.utilization:.1%}</td>"
+            f"<td>{layer.energy.total_pj / 1e6:,.3f}</td></tr>"
             for layer in stored.layers[:_HTML_LAYERS]
         )
         left = len(stored.layers) - _HTML_LAYERS

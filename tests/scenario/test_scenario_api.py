@@ -106,7 +106,10 @@ def test_a_result_does_what_the_commands_do(small: Path, tmp_path: Path) -> None
     for stored in (result, tlm.load_result(tmp_path / "saved")):
         assert f"{stored.explain()}\n" == command("explain", "saved", cwd=tmp_path).stdout
         assert f"{stored.compare(other)}\n" == command("compare", "saved", "other", cwd=tmp_path).stdout
-        assert f"<td>{stored.cycles:,} = " in stored._repr_html_()
+        html = stored._repr_html_()
+        assert f"<td>{stored.cycles:,} = " in html
+        layer = result.layers["c1"]  # the cycles that its utilisation is of, as in the table of `tlm run`
+        assert f"<td>{layer.compute_cycles:,}</td><td>{layer.utilization:.1%}</td>" in html
 
 
 def test_a_result_of_a_network_explains_what_its_figures_say(tmp_path: Path) -> None:

@@ -124,7 +124,10 @@ class Node:
         """An input that the engine holds."""
         value = self.value(index)
         if not isinstance(value, Quantised):
-            raise InputError("its input is not quantised; put QuantizeLinear and DequantizeLinear before it")
+            raise InputError(
+                "its input is not quantised; use `tlm import --quantize` for a float graph, or put QuantizeLinear and "
+                "DequantizeLinear before it"
+            )
         return value
 
     def map(self, index: int = 0) -> Quantised:
