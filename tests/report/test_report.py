@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (
         ("run", "small.toml", "-o", "run"),
         ("sweep", "small.toml", *OVER, "--processes", 1, "-o", "sweep"),
-        ("run", "small.toml", "--set", "chip.amem_banks=8", "-o", "several"),
+        ("run", "small.toml", "--set", "chip.voltage_v=0.8", "-o", "several"),
         ("report", "run"),
         ("report", "run", "several", "-o", "several/report.html"),
         ("report", "sweep"),

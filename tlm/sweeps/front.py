@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import Any, TypeAlias
 
+from tlm.analysis.bars import columns
 from tlm.results.console import setting_text
 from tlm.sweeps.columns import FAILED
 
@@ -39,6 +41,20 @@ def front_cells(rows: Sequence[Row], axes: Sequence[str]) -> Iterator[list[str]]
         energy = f"{row['energy_pj'] / 1e6:,.3f}"
         yield [setting_text({axis: row[axis] for axis in axes}), str(row["point"]), f"{row['cycles']:,}",
                f"{row['time_us']:,.2f}", energy, ", ".join(names) or "between"]  # fmt: skip
+
+
+def front_lines(rows: Sequence[Row], axes: Sequence[str], width: int = 80) -> Iterator[str]:
+    """A table that fits a terminal: settings behind the figures, or below them if they are too long for that."""
+    heads = ["", "point", "cycles [S]", "time us [S]", "energy uJ [A]"]
+    cells = list(front_cells(rows, axes))
+    head, *lines = columns([heads, *([name, *figures] for _, *figures, name in cells)])
+    settings = [own for own, *_ in cells]
+    beside = max(len(head) + 2 + len(own) for own in settings) <= width
+    yield f"{head}  settings" if beside else head
+    for line, own in zip(lines, settings, strict=True):
+        yield f"{line}  {own}" if beside else line
+        if not beside:
+            yield from wrap(own, width, initial_indent=" " * 6, subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def failures(rows: Sequence[Row]) -> Iterator[str]:
