@@ -63,7 +63,7 @@ class _Shown:
         """A picture that notebooks show; its ``save(FILE)`` writes .png or .svg.
 
         Args:
-            kind: "timeline", "causes", "roofline" or "energy" (docs/plots.md).
+            kind: "network", "timeline", "causes", "roofline" or "energy" (docs/plots.md).
 
         Raises:
             InputError: another kind; matplotlib is missing.

@@ -61,7 +61,7 @@ def test_json_and_csv_have_all_figures_of_result_json(results: Path) -> None:
     printed = tlm("compare", "a", "b", "one", "--json", cwd=results).stdout
     record = json.loads(printed)
     runs = [json.loads((results / name / "result.json").read_text()) for name in ("a", "b", "one")]
-    totals, energy, causes, *layers = record["sections"]
+    totals, energy, causes, size, *layers = record["sections"]
     assert totals["figures"]["cycles"] == [run["cycles"] for run in runs]
     assert totals["figures"]["total_bytes"] == [run["traffic_bytes"]["total"] for run in runs]
     assert energy["figures"]["energy_uj"] == [run["energy"]["total_pj"] / 1e6 for run in runs]
@@ -72,10 +72,28 @@ def test_json_and_csv_have_all_figures_of_result_json(results: Path) -> None:
     assert [sum(column) for column in zip(*parts, strict=True)] == pytest.approx(energy["figures"]["energy_uj"])
     assert [sum(column) for column in zip(*causes["figures"].values(), strict=True)] == totals["figures"]["cycles"]
     assert layers[1]["figures"]["compute_cycles"][2] is None
+    assert size["figures"]["multipliers"] == [run["chip"]["lanes"] * run["chip"]["columns"] for run in runs]
+    assert size["figures"]["amem_bytes"] == [run["chip"]["amem_words"] * run["chip"]["lanes"] // 2 for run in runs]
     rows = list(csv.reader(tlm("compare", "a", "b", "one", "--csv", cwd=results).stdout.splitlines()))
     assert rows[0] == ["layer", "figure", "A", "B", "C"]
     assert ["", "cycles", *(str(run["cycles"]) for run in runs)] in rows
     assert len(rows) == 1 + sum(len(section["figures"]) for section in record["sections"])
+
+
+def test_a_batch_is_compared_by_image(results: Path) -> None:
+    done = tlm("run", "small.toml", "--batch", 3, "-o", "batch", cwd=results)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(tlm("compare", "a", "batch", "--json", cwd=results).stdout)
+    (figures,) = (section["figures"] for section in record["sections"] if section["title"].startswith("Batch"))
+    one, three = (json.loads((results / name / "result.json").read_text()) for name in ("a", "batch"))
+    assert figures["images"] == [1, 3]
+    assert figures["cycles_per_image"] == [one["cycles"], three["cycles"] / 3]
+    assert figures["steady_cycles_per_image"] == [None, three["batch"]["steady_cycles_per_image"]]
+    assert figures["images_per_s"][1] == pytest.approx(three["batch"]["images_per_s"])
+    assert figures["energy_per_image_uj"][1] == pytest.approx(three["batch"]["energy_pj_per_image"] / 1e6)
+    text = tlm("compare", "a", "batch", cwd=results).stdout
+    assert "Batch [S], energy [A]" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_json_beside_csv_is_refused(results: Path) -> None:

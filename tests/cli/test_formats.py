@@ -95,13 +95,15 @@ def test_a_sweep_ends_with_its_front_and_its_failures(made: Path) -> None:
 def row_of(point: int, time_us: float, energy_pj: float | None, status: str = "ok") -> dict[str, object]:
     cycles = None if energy_pj is None else int(500 * time_us)
     return {"point": point, "k": point, "status": status, "error": "why", "cycles": cycles, "time_us": time_us,
-            "energy_pj": energy_pj}  # fmt: skip
+            "energy_pj": energy_pj, "images": 1}  # fmt: skip
 
 
 def test_the_front_has_what_no_other_point_beats() -> None:
     rows = [row_of(0, 3, 5), row_of(1, 1, 9), row_of(2, 2, 9), row_of(3, 3, 5), row_of(4, 4, 1), row_of(5, 0, None)]
     assert [row["point"] for row in front(rows)] == [1, 0, 4]
     assert [cells[-1] for cells in front_cells(rows, ["k"])] == ["fastest", "between", "thriftiest"]
+    batch = row_of(6, 8, 16) | {"images": 16}  # half a us and 1 pJ for each image
+    assert [row["point"] for row in front([*rows, batch])] == [6]
     many = [row_of(point, point, 100 - point) for point in range(50)]
     shown = [int(cells[1]) for cells in front_cells(many, ["k"])]
     assert (len(shown), shown[0], shown[-1]) == (8, 0, 49)
@@ -118,7 +120,7 @@ def test_several_runs_on_one_page_and_a_page_on_stdout(made: Path) -> None:
     data = json.loads(done.stdout.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     assert set(data["figures"]) == {"levels", "causes"}
     cycles = [json.loads((made / name / "result.json").read_text())["cycles"] for name in ("a", "b")]
-    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in data["rows"]
+    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in data["tables"]["layers"]["rows"]
     assert tlm("report", "a", "b", "-o", "page.html", cwd=made).stdout == "wrote page.html\n"
     assert (made / "page.html").read_text() == done.stdout
     assert refused("report", "s", "a", cwd=made).startswith("s: is a sweep")

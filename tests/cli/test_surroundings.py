@@ -189,7 +189,7 @@ def test_each_kind_of_file_says_what_the_system_said(
     assert files(tmp_path) == [name]
 
 
-@pytest.mark.parametrize("name", ["result.json", "outputs.npz", "w.vcd", "w.gtkw", "w.labels.txt", "t.json"])
+@pytest.mark.parametrize("name", ["result.json", "outputs.npz", "w.vcd", "w.gtkw", "w.labels.txt", "w.sucl", "t.json"])
 def test_what_cannot_be_replaced_is_found_before_the_run(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -83,7 +83,7 @@ rate = 0.001
 """
 
 
-FIGURES = ("timeline", "causes", "roofline", "energy")
+FIGURES = ("network", "timeline", "causes", "roofline", "energy")
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def test_pictures_of_several_results(results: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == ["causes.svg", "levels.svg"]
     for name in OF_SEVERAL:
         found = texts(tmp_path / f"{name}.svg")
-        assert {"small", "small taps=9"} <= set(found), found
+        assert {"small taps=3", "small taps=9"} <= set(found), found
 
 
 def test_only_what_was_asked_for(results: Path, tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_names_of_figures(results: Path, tmp_path: Path) -> None:
     assert f"--only: invalid choice: gantt (choose from {', '.join(names)}" in complaint
     assert refused("plot", results / "small", "--only", "levels", cwd=tmp_path) == (
         "--only levels: is a picture of several results together, but one result is given; "
-        "allowed here: timeline, causes, roofline, energy"
+        "allowed here: network, timeline, causes, roofline, energy"
     )
     both = (results / "small", results / "other")
     assert refused("plot", *both, "--only", "timeline", cwd=tmp_path) == (

@@ -48,8 +48,9 @@ def test_other_differences_go_by_name_in_the_order_given(results: Path) -> None:
     assert shown.panels[0].axis == "time, µs [S]"
     for row, one in zip(shown.rows, sources, strict=True):
         assert sum(shown.amounts(row).values()) == pytest.approx(one.stored.chip.time_us(one.stored.cycles))
-    block = "resnet18_conv3_2_3of9"
-    assert list(shown.rows) == [block, f"{block} voltage_v=1.1 taps=9", f"{block} voltage_v=1.1"]
+    assert list(shown.rows) == [
+        f"resnet18_conv3_2_3of9 voltage_v={voltage_v} taps={taps}" for voltage_v, taps in ((0.8, 3), (1.1, 9), (1.1, 3))
+    ]
 
 
 def test_levels_on_different_chips_are_not_on_one_axis(results: Path) -> None:
@@ -70,6 +71,7 @@ def test_the_default_of_taps_is_a_level(tmp_path: Path) -> None:
     assert one.stored.settings["network"]["taps"] is None
     other.stored.settings["network"]["taps"] = 9
     assert tap_levels([one, other]) == [3, 9]
+    assert names([one, other]) == ["resnet18_conv5_x taps=3", "resnet18_conv5_x taps=9"]
     other.stored.settings["network"]["taps"] = [9, 9, 3, 3, 3, 3, 1, 1]
     assert tap_levels([one, other]) is None
 

@@ -32,7 +32,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for command in (
         ("run", "small.toml", "-o", "run"),
         ("sweep", "small.toml", *OVER, "--processes", 1, "-o", "sweep"),
+        ("run", "small.toml", "--set", "chip.voltage_v=0.8", "-o", "several"),
         ("report", "run"),
+        ("report", "run", "several", "-o", "several/report.html"),
         ("report", "sweep"),
     ):
         done = tlm(*command, cwd=directory)
@@ -45,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_page_of_a_run(made: Path) -> None:
     stored = json.loads((made / "run" / "result.json").read_text())
     with report_pages.opened(made / "run" / "report.html") as report:
-        report.check("timeline", "causes", "roofline", "energy")
+        report.check("network", "timeline", "causes", "roofline", "energy")
         assert f"{stored['cycles']:,} [S]" in report.texts("dd")
         assert report.texts("#layers tbody td:nth-child(2)") == ["c1", "c2"]
         cycles = [int(text.replace(",", "")) for text in report.texts("#layers tbody td:nth-child(5)")]
@@ -108,6 +110,40 @@ def test_a_narrow_window_cuts_nothing_off(made: Path) -> None:
     for name in ("run", "sweep"):
         with report_pages.opened(made / name / "report.html", 390, 800) as report:
             assert report.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.slow
+@needs_browser
+@pytest.mark.parametrize("name", ["run", "several", "sweep"])
+def test_800_pixels_show_all_of_every_table(made: Path, name: str) -> None:
+    cut = "[...document.querySelectorAll('.scroll')].map((e) => [e.scrollWidth, e.clientWidth])"
+    with report_pages.opened(made / name / "report.html", 800, 800) as report:
+        assert report.evaluate("document.documentElement.scrollWidth") <= 800
+        assert all(wide <= room for wide, room in report.evaluate(cut))
+        ends = "[...document.querySelectorAll('.figure text')].map((e) => e.getBoundingClientRect().right)"
+        assert max(report.evaluate(ends)) <= 800
+        ticks = "[...document.querySelectorAll('.xtick text, .x2tick text')].map((e) => e.outerHTML)"
+        assert not any("rotate(" in way for way in report.evaluate(ticks))
+        if name == "sweep":
+            columns = len(report.texts("#points thead th"))
+            report.evaluate("document.getElementById('all').click()")
+            assert len(report.texts("#points thead th")) > columns + 10
+
+
+@pytest.mark.slow
+@needs_browser
+def test_columns_of_one_unit_have_equal_decimals(made: Path) -> None:
+    with report_pages.opened(made / "run" / "report.html") as report:
+        heads = [head.removesuffix(" [A]") for head in report.texts("#work thead th")]
+        energies = [at for at, head in enumerate(heads, 1) if head.endswith("µJ")]
+        cells = [text for at in energies for text in report.texts(f"#work tbody td:nth-child({at})")]
+        assert len(cells) == 4
+        assert len({len(text.partition(".")[2]) for text in cells}) == 1
+    with report_pages.opened(made / "several" / "report.html") as report:
+        figures, values = (report.texts(f"#layers tbody td:nth-child({at})") for at in (2, 3))
+        shares = [value for figure, value in zip(figures, values, strict=True) if figure.endswith("_%")]
+        assert shares, "the runs differ in shares"
+        assert all("." in share for share in shares), "a share has decimals, also in a column with whole cycles"
 
 
 @pytest.mark.slow

@@ -144,7 +144,7 @@ def test_pictures_and_pages(small: Path, tmp_path: Path) -> None:
     command("report", "out", cwd=tmp_path)
     page = result.report(tmp_path / "page.html")
     assert page.read_bytes() == (tmp_path / "out" / "report.html").read_bytes()
-    with pytest.raises(tlm.TlmError, match="plot: 'levels' is not one of timeline, causes, roofline, energy"):
+    with pytest.raises(tlm.TlmError, match="plot: 'levels' is not one of network, timeline, causes, roofline, energy"):
         result.plot("levels")
     with pytest.raises(tlm.TlmError, match=r"ends with none of \.png, \.svg"):
         picture.save("causes.pdf")

@@ -89,4 +89,4 @@ def test_a_changed_latency_explains_itself(python: Path, project: Path) -> None:
         assert line in done.stdout.splitlines(), done.stdout
     place = project / ".tlm-waves" / "test_timing.py-test_cycles"
     assert f"{place.relative_to(project)}/run.vcd opens at cycle 99; `tlm wave" in done.stdout
-    assert {path.name for path in place.iterdir()} == {"run.vcd", "run.gtkw", "run.labels.txt"}
+    assert {path.name for path in place.iterdir()} == {"run.vcd", "run.gtkw", "run.labels.txt", "run.sucl"}

@@ -87,7 +87,7 @@ def test_a_run_that_is_ended_leaves_its_waveform(
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (128 + kind, "")
     assert ENDED.fullmatch(err), err
-    assert files(tmp_path) == ["small.toml", "w.gtkw", "w.labels.txt", "w.vcd"]
+    assert files(tmp_path) == ["small.toml", "w.gtkw", "w.labels.txt", "w.sucl", "w.vcd"]
     assert (tmp_path / "w.vcd").stat().st_size > written_bytes
     assert re.fullmatch(r"#\d+", (tmp_path / "w.vcd").read_text().splitlines()[-1])
 

@@ -230,7 +230,7 @@ def test_time_is_real_and_exact_at_every_operating_point(run: Run, tmp_path: Pat
 
 def files_of(dump: Path) -> list[Path]:
     """A waveform, its layout, the names of its states."""
-    return [dump.with_suffix(suffix) for suffix in (".gtkw", ".labels.txt", ".vcd")]
+    return [dump.with_suffix(suffix) for suffix in (".gtkw", ".labels.txt", ".sucl", ".vcd")]
 
 
 def test_a_failing_run_leaves_a_readable_file_up_to_the_failure(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from waves import Waves
 
 from tlm.cli.trace_arguments import trace_messages
 
-BESIDE = ["a.gtkw", "a.labels.txt", "a.vcd"]
+BESIDE = ["a.gtkw", "a.labels.txt", "a.sucl", "a.vcd"]
 
 
 def test_by_option_and_by_key(small: Path, tmp_path: Path) -> None:
@@ -162,6 +162,8 @@ def test_it_takes_surfer_if_that_is_what_there_is(tmp_path: Path, viewers: Path)
     add_viewer(viewers, "surfer")
     (tmp_path / "a.fst").touch()
     assert wave(tmp_path, viewers).stdout == f"surfer {os.path.realpath(tmp_path)} ['a.fst']\n"
+    (tmp_path / "a.sucl").touch()
+    assert wave(tmp_path, viewers).stdout.endswith("['a.fst', '--command-file', 'a.sucl']\n")
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_both_models_write_the_same_bytes_and_every_time(tmp_path: Path) -> None
         Passes(*small_network(), CHIP, tmp_path / "run.vcd", fidelity)
         files.append({path.name: path.read_bytes() for path in tmp_path.iterdir()})
     assert files[0] == files[1] == files[2]
-    assert sorted(files[0]) == ["run.gtkw", "run.labels.txt", "run.vcd"]
+    assert sorted(files[0]) == ["run.gtkw", "run.labels.txt", "run.sucl", "run.vcd"]
 
 
 def test_it_shows_what_a_waveform_of_every_cycle_shows(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_fst_is_the_same_waveform(small: Passes, tmp_path: Path) -> None:
     assert waves.names == small.waves.names
     for name in ("engine.sequencer.pass", "engine.sequencer.layer", "engine.cause", "power.core_mw", "host.irq_load"):
         assert waves.raw(name) == small.waves.raw(name), name
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["run.fst", "run.gtkw", "run.labels.txt"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["run.fst", "run.gtkw", "run.labels.txt", "run.sucl"]
 
 
 def test_fst_without_its_converter_is_refused_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ from string import ascii_uppercase
 from textwrap import wrap
 from typing import Any
 
-from msgspec import structs
+from msgspec import UNSET, structs
 
 from tlm.analysis.bars import columns
+from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.results.result_json import LayerRecord, RunRecord, flat
 
@@ -135,8 +136,10 @@ def compare(results: Sequence[RunRecord]) -> Comparison:
         len({one.outputs_sha256 for one in results}) == 1,
         [
             Section("Whole run [S]", _side_by_side([_totals(one) for one in results])),
+            *([Section("Batch [S], energy [A]", batches)] if (batches := _batches(results)) else []),
             Section("Energy [A]", _side_by_side([_energy(one) for one in results])),
             Section("Where the cycles go [S]", _side_by_side([_cycles(one.account.causes) for one in results])),
+            Section("Size of the chip [D]; its area is not known", _side_by_side([_size(one.chip) for one in results])),
             *_layers(results),
         ],
     )
@@ -162,6 +165,33 @@ def _totals(result: RunRecord) -> dict[str, float]:
         **{f"{way}_bytes": count for way, count in structs.asdict(result.traffic_bytes).items()},
         **{f"conflicts_{who}_cycles": count for who, count in result.bank_conflict_cycles.items()},
     }
+
+
+def _batches(results: Sequence[RunRecord]) -> dict[str, tuple[float | None, ...]]:
+    """Figures of an image, if any result is a batch's; a single image has no steady state."""
+    batches = [None if one.batch is UNSET else one.batch for one in results]
+    if not any(batches):
+        return {}
+    counts = [1 if one is None else one.count for one in batches]
+    both = list(zip(results, counts, strict=True))
+    return {
+        "images": tuple(counts),
+        "cycles_per_image": tuple(one.cycles / count for one, count in both),
+        "steady_cycles_per_image": tuple(None if one is None else one.steady_cycles_per_image for one in batches),
+        "images_per_s": tuple(1e6 * count / one.time_us for one, count in both),
+        "energy_per_image_uj": tuple(one.energy.total_pj / count / 1e6 for one, count in both),
+        "off_chip_per_image_uj": tuple(one.energy.off_chip_pj / count / 1e6 for one, count in both),
+    }
+
+
+def _size(chip: ChipConfig) -> dict[str, float]:
+    """What decides the area, which nothing here knows (docs/rtl.md)."""
+    words = {
+        "amem": chip.amem_words * chip.amem_word_bytes,
+        "wmem": chip.wmem_words * chip.wmem_word_bytes,
+        "imem": chip.imem_words * chip.imem_word_bytes,
+    }
+    return {"multipliers": chip.peak_macs_per_cycle, **{f"{name}_bytes": size for name, size in words.items()}}
 
 
 def _energy(result: RunRecord) -> dict[str, float]:

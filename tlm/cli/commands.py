@@ -189,12 +189,12 @@ COMMANDS = {
             _argument("--format", choices=("png", "svg", "both"), default="png", help="file format (default: png)"),
             _repeated(
                 "--only",
-                choices=("timeline", "causes", "roofline", "energy", "levels"),
+                choices=("network", "timeline", "causes", "roofline", "energy", "levels"),
                 help="draw only this picture (may be repeated)",
             ),
         ),
-        "Draw timeline, causes, roofline and energy of one result, or levels and causes of several. Needs matplotlib: "
-        "pip install 'cartesian-tlm[plot]'",
+        "Draw network, timeline, causes, roofline and energy of one result, or levels and causes of several. Needs "
+        "matplotlib: pip install 'cartesian-tlm[plot]'",
     ),
     "explain": Command(
         "say what bounds a run, and simulate what changes would buy",

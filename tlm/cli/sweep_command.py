@@ -9,21 +9,16 @@ from textwrap import fill
 from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
-from tlm.results.console import report_console, table_of
 from tlm.scenario.catalog import find_scenario
 from tlm.sweeps.columns import DIFFERS, FAILED, PENDING
 from tlm.sweeps.executors import Workers, workers
-from tlm.sweeps.front import done, failures, front_cells
+from tlm.sweeps.front import done, failures, front_lines
 from tlm.sweeps.plan import Plan, Request, make_plan
 from tlm.sweeps.runner import open_tasks, run_plan
 from tlm.sweeps.store import SNAPSHOT_NAME, Store, open_store, scenario_name
 from tlm.sweeps.table import check_export, export
 
 _OK, _DIFFERS = 0, 1
-_HEADINGS = (
-    ("settings", "left"), ("point", "right"), ("cycles [S]", "right"), ("time us [S]", "right"),
-    ("energy uJ [A]", "right"), ("", "left"),
-)  # fmt: skip
 
 
 class _Interrupted(KeyboardInterrupt):
@@ -59,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     points = "1 point" if len(plan.points) == 1 else f"{len(plan.points):,} points"
     print(f"{plan.name}: {points} over {', '.join(plan.axes)}: {kinds}")
     if done(rows):
-        report_console().print(table_of(_HEADINGS, front_cells(rows, plan.axes)))
+        print("\n".join(front_lines(rows, plan.axes)))
     for line in failures(rows):
         print(fill(line, 80, subsequent_indent="  "))
     if counts.get(FAILED):

@@ -69,5 +69,6 @@ def viewer_command(dump: Path) -> Sequence[str] | None:
         layout = [layout_of(dump).name] if layout_of(dump).is_file() else []
         return ["gtkwave", dump.name, *layout]
     if shutil.which("surfer") is not None:
-        return ["surfer", dump.name]
+        commands = dump.with_suffix(".sucl")
+        return ["surfer", dump.name, *(["--command-file", commands.name] if commands.is_file() else [])]
     return None

@@ -27,7 +27,11 @@ SCALE_SIM_COLUMNS: dict[str, Callable[[dict[str, Any]], int | float]] = {
 }
 """Columns that mean the same in SCALE-Sim's COMPUTE_REPORT.csv -> their value of a run's figures."""
 
-_OWN = tuple(column.name for column in COLUMNS if column.name not in ("cycles", "compute_utilization"))
+_OWN = tuple(
+    column.name
+    for column in COLUMNS
+    if column.name not in ("cycles", "compute_utilization") and "image" not in column.name
+)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tlm.plots.chart import WHOLE, Bar, Chart, Lane, Panel
 from tlm.plots.colours import CAUSES, ink_on
 from tlm.plots.labels import MARKER_PT, Spot
+from tlm.plots.network_graph import LEGEND as HOMES
+from tlm.plots.network_graph import NetworkGraph
 from tlm.plots.roofline import LEGEND, MACS_PER_BYTE, MACS_PER_CYCLE, Roofline
 from tlm.plots.style import SMALL_PT, WIDTH_INCHES, new_figure
 
@@ -34,8 +36,10 @@ _STAR_PT = 10.0
 _FEW_DECADES = 1.7
 
 
-def draw(shown: Chart | Roofline) -> Figure:
+def draw(shown: Chart | Roofline | NetworkGraph) -> Figure:
     """The figure."""
+    if isinstance(shown, NetworkGraph):
+        return _draw_network(shown)
     return _draw_roofline(shown) if isinstance(shown, Roofline) else _draw_chart(shown)
 
 
@@ -197,6 +201,33 @@ def _key(axes: Axes, shown: Roofline, rows: float) -> None:
         _note(axes, number, (0, y), (20, 0), ha="right")
         _note(axes, name, (0, y), (26, 0), ha="left", fontweight=weight)
         _note(axes, share, (1, y), (-6, 0), ha="right", fontweight=weight)
+
+
+# -- the network ------------------------------------------------------------------------------------------------------
+
+
+def _draw_network(shown: NetworkGraph) -> Figure:
+    """Lines that lead from the row that makes a tensor to those that read it, and beside them what the rows are."""
+    letters = max(map(len, shown.rows)) + shown.end
+    height = _ROW_INCHES * len(shown.rows) + _REST_INCHES
+    figure = new_figure(max(WIDTH_INCHES, letters * _LETTER_INCHES), height, shown.title)
+    axes = figure.subplots()
+    _rows(axes, shown.rows, banded=True)
+    axes.set(xlim=(-1, shown.end), xticks=[])
+    axes.set_ylim(len(shown.rows) - 0.4, -1.6)  # the heads of the columns stand above
+    axes.spines["bottom"].set_visible(False)
+    for link in shown.links:
+        style = (0, (3, 2)) if link.residual else "-"
+        axes.plot(*zip(*link.points, strict=True), color=shown.colours[link.home], linestyle=style, linewidth=1.4)
+    for row, home in enumerate(shown.homes):
+        axes.plot(0, row, "o", color=shown.colours[home], markersize=MARKER_PT, markeredgecolor="#202020",
+                  markeredgewidth=0.6, zorder=3)  # fmt: skip
+    for column in shown.columns:
+        _note(axes, column.head, (column.at, -1), ha="left", fontweight="bold")
+        for row, text in enumerate(column.texts):
+            _note(axes, text, (column.at, row), ha="left")
+    _legend(figure, shown.colours, HOMES)
+    return figure
 
 
 # -- for all figures --------------------------------------------------------------------------------------------------

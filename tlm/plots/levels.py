@@ -22,7 +22,7 @@ _MOST_LEVELS = 12
 def levels_of_each(sources: Sequence[Source]) -> Chart:
     """By pruning level if the results differ in it alone, else by name in the order given."""
     taps = tap_levels(sources)
-    unit, cycles_in_unit = _cycles_unit(sources)
+    unit, cycles_in_unit, axis = _cycles_unit(sources)
     unit_of_energy, unit_pj = energy_unit(
         max(one.stored.energy.total_pj + one.stored.energy.off_chip_pj for one in sources)
     )
@@ -49,19 +49,21 @@ def levels_of_each(sources: Sequence[Source]) -> Chart:
         cycles = [cycles[taps.index(level)] if level in taps else {} for level in levels]
         energies = [energies[taps.index(level)] if level in taps else {} for level in levels]
     totals = [sum(row.values()) for row in cycles]
-    left = Panel(f"{unit} [S]", unit, stacked(cycles, _CYCLES), max(totals), [_number("", one) for one in totals])
+    left = Panel(axis, unit, stacked(cycles, _CYCLES), max(totals), [_number("", one) for one in totals])
     most_energy = max(sum(row.values()) for row in energies)
     bars = stacked(energies, _ENERGIES, _number)  # each with its number, for the two have no sum (docs/energy.md)
-    return Chart(title, rows, [left, Panel(f"energy, {unit_of_energy} [A]", unit_of_energy, bars, most_energy)])
+    axis = f"energy of core and off-chip memory, {unit_of_energy} [A]"
+    return Chart(title, rows, [left, Panel(axis, unit_of_energy, bars, most_energy)])
 
 
-def _cycles_unit(sources: Sequence[Source]) -> tuple[str, int]:
-    """What the axis counts, and how many cycles that is; of clocks that differ microseconds, whose cycles differ."""
+def _cycles_unit(sources: Sequence[Source]) -> tuple[str, int, str]:
+    """Unit, how many cycles that is, and the axis; of clocks that differ microseconds, whose cycles differ."""
     if len({one.stored.chip.clock_khz for one in sources}) > 1:
-        return "time, µs", 0
+        return "time, µs", 0, "time, µs [S]"
     most = max(one.stored.cycles for one in sources)
     sizes = (("million cycles", 10**6), ("thousand cycles", 10**3))
-    return next(((name, size) for name, size in sizes if most >= size), ("cycles", 1))
+    unit, size = next(((name, size) for name, size in sizes if most >= size), ("cycles", 1))
+    return unit, size, f"{unit} of the whole run [S]"
 
 
 def _number(_: str, value: float) -> str:

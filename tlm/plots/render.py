@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from tlm.core.arguments import shown as shown_value
 from tlm.core.errors import InputError
@@ -16,6 +16,7 @@ from tlm.plots.chart import Chart
 from tlm.plots.drawing import draw
 from tlm.plots.energy import energy_of
 from tlm.plots.levels import levels_of_each
+from tlm.plots.network_graph import NetworkGraph, network_graph_of
 from tlm.plots.roofline import Roofline, roofline_of
 from tlm.plots.sources import Source
 from tlm.plots.timeline import timeline_of
@@ -25,8 +26,12 @@ from tlm.results.result_json import RunRecord
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OF_ONE: Mapping[str, Callable[[Source], Chart | Roofline]] = {
-    "timeline": timeline_of, "causes": causes_of, "roofline": roofline_of, "energy": energy_of
+Shown: TypeAlias = Chart | Roofline | NetworkGraph
+"""A figure as plain values."""
+
+OF_ONE: Mapping[str, Callable[[Source], Shown]] = {
+    "network": network_graph_of, "timeline": timeline_of, "causes": causes_of, "roofline": roofline_of,
+    "energy": energy_of,
 }  # fmt: skip
 """Figures of one result: name -> what it shows."""
 
@@ -34,7 +39,7 @@ OF_SEVERAL: Mapping[str, Callable[[Sequence[Source]], Chart]] = {"levels": level
 """Figures of several results together."""
 
 
-def figures(sources: Sequence[Source], only: Sequence[str] = ()) -> dict[str, Chart | Roofline]:
+def figures(sources: Sequence[Source], only: Sequence[str] = ()) -> dict[str, Shown]:
     """Name -> figure.
 
     Args:
@@ -96,7 +101,7 @@ def picture(stored: RunRecord, kind: str) -> Picture:
 
 
 def render(
-    shown: Mapping[str, Chart | Roofline],
+    shown: Mapping[str, Shown],
     directory: Path,
     formats: Sequence[str] = ("png",),
     progress: Callable[[str], None] = lambda _: None,

@@ -65,21 +65,31 @@ def load_sources(paths: Sequence[Path]) -> list[Source]:
 
 
 def names(sources: Sequence[Source]) -> list[str]:
-    """A different name for each result: the scenario's; behind it what differs from the first one of that name."""
+    """A different name for each result: the scenario's; behind it what is not equal in all results of that name."""
     found: list[str] = []
-    first: dict[str, Mapping[str, Any]] = {}
-    for stored in (source.stored for source in sources):
-        chip = asdict(stored.chip)
-        if stored.chip.frequency_mhz == max_frequency_mhz(stored.chip.voltage_v):
-            del chip["frequency_mhz"]  # it follows from the supply
-        own = flat({"chip": chip, **stored.settings})
-        other = first.setdefault(stored.name, own)
-        keys = [key for key in {**other, **own} if "sha256" not in key and own.get(key) != other.get(key)]
-        values = ("-" if own.get(key) is None else own[key] for key in keys)
-        text = "".join(f" {key.rpartition('.')[2]}={value}" for key, value in zip(keys, values, strict=True))
-        found.append(stored.name + (text if len(text) <= _MAX_DIFFERENCES else ""))
+    settings = [_settings(source.stored) for source in sources]
+    for source, own in zip(sources, settings, strict=True):
+        name = source.stored.name
+        alike = [other for one, other in zip(sources, settings, strict=True) if one.stored.name == name]
+        keys = {key: None for other in alike for key in other if any(one.get(key) != own.get(key) for one in alike)}
+        text = "".join(f" {key.rpartition('.')[2]}={_value(own.get(key))}" for key in keys if "sha256" not in key)
+        found.append(name + (text if len(text) <= _MAX_DIFFERENCES else ""))
     count = Counter(found)
     return [f"{name} ({index})" if count[name] > 1 else name for index, name in enumerate(found, 1)]
+
+
+def _settings(stored: RunRecord) -> Mapping[str, Any]:
+    """What may differ, by its key; a number of taps that is a default is told."""
+    chip = asdict(stored.chip)
+    if stored.chip.frequency_mhz == max_frequency_mhz(stored.chip.voltage_v):
+        del chip["frequency_mhz"]  # it follows from the supply
+    found = flat({"chip": chip, **stored.settings})
+    taps = _taps(stored.settings.get("network", {}))
+    return found if taps is None else {**found, "network.taps": taps}
+
+
+def _value(value: object) -> object:
+    return "-" if value is None else value
 
 
 def tap_levels(sources: Sequence[Source]) -> list[int] | None:

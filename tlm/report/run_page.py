@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import log10
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -22,23 +22,27 @@ _PX_PER_PT = 1.4
 _PLOT_PX = 650, 330
 """Width and height of the roofline within its axes, about; on a wider page its labels have more room."""
 
-_COLUMNS: tuple[tuple[str, str, str, Callable[[LayerRecord], Any]], ...] = (
-    ("layer", "", "", lambda layer: layer.name),
+_Column: TypeAlias = tuple[str, str, str, Callable[[LayerRecord], Any]]
+"""Title, unit, label and value."""
+_TIMES: tuple[_Column, ...] = (
     ("kind", "", "", lambda layer: layer.kind),
     ("output", "", "[S]", lambda layer: "x".join(map(str, layer.output_shape))),
     ("cycles", "", "[S]", lambda layer: layer.cycles),
     ("compute cycles", "", "[S]", lambda layer: layer.compute_cycles),
     ("waits before", "cycles", "[S]", lambda layer: layer.cycles - layer.compute_cycles),
     ("utilisation", "%", "[S]", lambda layer: round(100 * layer.utilization, 2)),
+    ("most cycles go to", "", "[S]", lambda layer: words(layer.main_cause)),
+)
+_WORK: tuple[_Column, ...] = (
     ("MACs", "", "[S]", lambda layer: layer.macs),
     ("steps", "", "[S]", lambda layer: layer.steps),
     ("loaded", "bytes", "[S]", lambda layer: layer.load_bytes),
     ("stored", "bytes", "[S]", lambda layer: layer.store_bytes),
     ("energy", "µJ", "[A]", lambda layer: layer.energy.total_pj / PJ_PER_UJ),
     ("off-chip", "µJ", "[A]", lambda layer: layer.energy.off_chip_pj / PJ_PER_UJ),
-    ("most cycles go to", "", "[S]", lambda layer: words(layer.main_cause)),
 )
-"""Title, unit, label and value of the table of layers; a number stands before them."""
+_TABLES = {"layers": _TIMES, "work": _WORK}
+"""Place in the page -> its columns, behind number and name: two tables that fit a page of 800 pixels."""
 
 
 def run_page(sources: Sequence[Source]) -> str:
@@ -60,8 +64,13 @@ def _several(sources: Sequence[Source]) -> str:
         [(f"{letter}: {name}", f"{source.stored.cycles:,} cycles", "[S]") for letter, name, source in listed],
         {
             "figures": {name: msgspec.to_builtins(one) for name, one in figures(sources).items()},
-            "columns": [{"name": name, "title": name, "unit": "", "label": ""} for name in heads],
-            "rows": comparison.rows(differing=True),
+            "tables": {
+                "layers": {
+                    "columns": [{"name": name, "title": name, "unit": "", "label": ""} for name in heads],
+                    "rows": comparison.rows(differing=True),
+                }
+            },
+            "rowwise": True,
         },
         script="run",
         heading=f"{len(sources)} results side by side",
@@ -74,24 +83,28 @@ def _one(source: Source) -> str:
         name: _roofline(one) if isinstance(one, Roofline) else msgspec.to_builtins(one)
         for name, one in figures([source]).items()
     }
-    heads = [("no.", "", ""), *(column[:3] for column in _COLUMNS)]
-    rows = [
-        {"no.": number} | {name: value(layer) for name, *_, value in _COLUMNS}
-        for number, layer in enumerate(stored.layers, 1)
-    ]
     return page(
         "run",
         f"{stored.name} - cartesian-tlm",
         _summary(source),
-        {
-            "figures": shown,
-            "columns": [{"name": name, "title": name, "unit": unit, "label": label} for name, unit, label in heads],
-            "rows": rows,
-        },
+        {"figures": shown, "tables": {name: _table(columns, stored.layers) for name, columns in _TABLES.items()}},
         heading=stored.name,
         chip=f"{chip.lanes}x{chip.columns} MACs, {operating_point(stored)}, {chip.amem_banks} AMem banks; "
         f"fidelity {stored.fidelity}",
     )
+
+
+def _table(columns: Sequence[_Column], layers: Sequence[LayerRecord]) -> dict[str, Any]:
+    """A row for each layer."""
+    heads = [("no.", "", ""), ("layer", "", ""), *(column[:3] for column in columns)]
+    rows = [
+        {"no.": number, "layer": layer.name} | {name: value(layer) for name, *_, value in columns}
+        for number, layer in enumerate(layers, 1)
+    ]
+    return {
+        "columns": [{"name": name, "title": name, "unit": unit, "label": label} for name, unit, label in heads],
+        "rows": rows,
+    }
 
 
 def _summary(source: Source) -> list[Number]:

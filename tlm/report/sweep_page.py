@@ -13,7 +13,7 @@ from tlm.sweeps.columns import COLUMNS, OK
 from tlm.sweeps.front import done
 from tlm.sweeps.store import DATABASE_NAME, read_store
 
-_HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w"}
+_HIGHER_IS_BETTER = {"utilization", "compute_utilization", "tops_per_w", "images_per_s"}
 _MANY = 9
 _NAMES = {"energy_pj": "energy_uj", "off_chip_pj": "off_chip_uj"}
 _UNITS = {"pJ": "µJ", "us": "µs"}

@@ -93,6 +93,10 @@ class LayerFigures(Struct, frozen=True, kw_only=True):
     """AMem base address of the output; None where the layer is split."""
     residual_base_word: Count | None = None
     """AMem base address of the residual; None where the layer is split or has none."""
+    input: str | None = None
+    """Name of the tensor that it reads: a layer's, or ``input``; None in files of versions that did not say."""
+    residual: str | None = None
+    """Name of the tensor that it adds to its sums; None where there is none."""
     load_bytes: Count = 0
     """Bytes that the DMA loaded for this layer: the sum of the next three."""
     weight_load_bytes: Count = 0

@@ -133,6 +133,8 @@ class ResultBuilder:
             input_base_word=base_words.get(source.name),
             output_base_word=base_words.get(layer.name),
             residual_base_word=None if layer.residual is None else base_words.get(layer.residual),
+            input=source.name,
+            residual=layer.residual,
             load_bytes=weight_bytes + instruction_bytes + activation_bytes,
             weight_load_bytes=weight_bytes,
             instruction_load_bytes=instruction_bytes,

@@ -37,6 +37,10 @@ def _cause(name: str) -> Callable[[Result], Any]:
     return lambda result: result.account.by_cause()[name]
 
 
+def _steady(result: Result) -> float | None:
+    return None if result.batch is None else result.batch.steady_cycles_per_image
+
+
 CAUSES = tuple(item.name for account in (ArrayAccount, WaitAccount) for item in fields(account))
 
 COLUMNS: tuple[Column, ...] = (
@@ -53,6 +57,10 @@ COLUMNS: tuple[Column, ...] = (
     Column("off_chip_pj", "pJ", "[A]", "energy of off-chip memory, apart", "REAL", lambda r: r.energy.off_chip_pj),
     Column("power_mw", "mW", "[A]", "energy of the core over the time", "REAL", lambda r: r.power_mw),
     Column("tops_per_w", "TOPS/W", "[A]", "executed operations for the core's energy", "REAL", lambda r: r.tops_per_w),
+    Column("images", "", "[S]", "of the batch; 1 without one", "INTEGER", lambda r: r.images),
+    Column("cycles_per_image", "cycles", "[S]", "mean over the images", "REAL", lambda r: r.cycles / r.images),
+    Column("steady_cycles_per_image", "cycles", "[S]", "of those behind the first", "REAL", _steady),
+    Column("images_per_s", "images/s", "[S]", "over the whole run", "REAL", lambda r: r.images_per_s),
     *(
         Column(f"{name}_cycles", "cycles", "[S]", f"spent on {name.replace('_', ' ')}", "INTEGER", _cause(name))
         for name in CAUSES

@@ -9,7 +9,7 @@ const variable = (name) => (printing ? PAPER[name] : getComputedStyle(document.d
 const dataOf = (id) => JSON.parse(document.getElementById(id).textContent);
 
 // On a narrow page the legend stands below, or nothing would be left for the figure.
-const narrow = matchMedia("(max-width: 700px)"), NARROW_LEGEND_PX = 130;
+const narrow = matchMedia("(max-width: 900px)"), NARROW_LEGEND_PX = 130;
 
 function themed(layout, width) {
   const ink = variable("--ink"), grid = variable("--grid");
@@ -102,15 +102,20 @@ function decimalsOf(value) {
   return written.includes("e") ? 20 : (written.split(".")[1] ?? "").length;
 }
 
-// columns: [{name, unit, label}], rows: objects by name, marked: rows to be set off. Of many rows the first are shown, in
+// columns: [{name, unit, label}], rows: objects by name, marked: rows to be set off, rowwise: a row is one figure. Of many rows the first are shown, in
 // the order that was chosen, until one asks for all: tens of thousands of cells make every filter wait, and fill reams.
-function fill(id, columns, rows, marked = new Set()) {
+function fill(id, columns, rows, { marked = new Set(), rowwise = false } = {}) {
   const table = document.getElementById(id), more = document.getElementById(`${id}-more`);
   table.replaceChildren();
   let ordered = rows, most = MOST_ROWS;
   const head = table.createTHead().insertRow(), body = table.createTBody();
   const kinds = columns.map((c) => (rows.every((r) => r[c.name] == null || typeof r[c.name] === "number") ? "" : "text"));
-  const writers = columns.map((c) => writer(rows.map((r) => r[c.name])));
+  // Columns of one unit have the same decimals; or each row has its own, where it is one figure of several results.
+  const writers = columns.map((c) => {
+    const alike = columns.filter((other) => other === c || (c.unit && other.unit === c.unit));
+    return writer(alike.flatMap((other) => rows.map((r) => r[other.name])));
+  });
+  const rowWriter = (row) => (rowwise ? writer(columns.map((c) => row[c.name])) : null);
   const write = () => {
     const all = document.createElement("button");
     all.textContent = "show all";
@@ -119,9 +124,10 @@ function fill(id, columns, rows, marked = new Set()) {
     body.replaceChildren(...ordered.slice(0, most).map((row) => {
       const line = document.createElement("tr");
       if (marked.has(row)) line.className = "front";
+      const own = rowWriter(row);
       columns.forEach((column, index) => {
         const cell = line.insertCell();
-        cell.textContent = writers[index](row[column.name]);
+        cell.textContent = (own ?? writers[index])(row[column.name]);
         cell.className = kinds[index];
       });
       return line;
@@ -132,7 +138,9 @@ function fill(id, columns, rows, marked = new Set()) {
     cell.className = kinds[index];
     cell.scope = "col";
     cell.title = column.meaning || "";
-    button.textContent = column.title || column.name.replaceAll("_", " ");
+    for (const word of (column.title || column.name.replaceAll("_", " ")).split(/(?<=[._])/)) {
+      button.append(word, document.createElement("wbr"));  // long keys go on in a second line
+    }
     const unit = document.createElement("small");
     unit.textContent = [column.unit === column.title ? "" : column.unit, column.label].filter(Boolean).join(" ") || "\u00a0";
     button.append(unit);

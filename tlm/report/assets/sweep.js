@@ -3,6 +3,7 @@ const data = dataOf("data");
 const parameters = data.columns.filter((c) => c.parameter), figures = data.columns.filter((c) => c.numeric);
 const byName = Object.fromEntries(data.columns.map((c) => [c.name, c]));
 const element = (id) => document.getElementById(id);
+const BRIEF = ["point", "status", "cycles", "energy_uj"];
 const FEW = 12, MANY_POINTS = 1000;
 const PALETTE = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6bb1", "#a0522d", "#7f7f7f"];
 const axisTitle = (name) => {
@@ -135,7 +136,9 @@ function update() {
   parameters.forEach((parameter, index) => drawEffect(index, parameter, rows, y, colour));
   const chosen = [...parameters, byName[x], byName[y]];
   fill("front", [byName.point, ...new Set(chosen)], found);
-  fill("points", data.columns.filter((c) => c.name !== "outputs_sha256"), shown, new Set(found));
+  const failed = data.rows.some((row) => row.error !== null), brief = new Set([...BRIEF, x, y, ...(failed ? ["error"] : [])]);
+  const listed = data.columns.filter((c) => (element("all").checked ? c.name !== "outputs_sha256" : c.parameter || brief.has(c.name)));
+  fill("points", listed, shown, { marked: new Set(found) });
 }
 
 element("effects").append(...parameters.map((_, index) => {
@@ -147,7 +150,7 @@ element("effects").append(...parameters.map((_, index) => {
 options(element("x"), figures.map((c) => c.name), "cycles");
 options(element("y"), figures.map((c) => c.name), "energy_uj");
 options(element("colour"), parameters.map((c) => c.name), parameters[0].name);
-for (const id of ["x", "y", "colour"]) element(id).addEventListener("change", update);
+for (const id of ["x", "y", "colour", "all"]) element(id).addEventListener("change", update);
 element("reset").addEventListener("click", () => {
   for (const input of document.querySelectorAll("[data-filter]")) input.value = "";
   update();

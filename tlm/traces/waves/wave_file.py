@@ -1,4 +1,4 @@
-"""The files of a waveform: the dump, and beside it GTKWave's layout and the names of states.
+"""The files of a waveform: the dump, and beside it GTKWave's layout, Surfer's, and the names of states.
 
 FST is made from a finished dump by GTKWave's ``vcd2fst``.
 """
@@ -21,6 +21,7 @@ from tlm.traces.trace_options import WaveLevel
 from tlm.traces.waves import labels
 from tlm.traces.waves.gtkwave import View, save_file_text
 from tlm.traces.waves.signal_kinds import Signal
+from tlm.traces.waves.surfer import command_file_text
 from tlm.traces.waves.writer import Writer
 
 _CONVERTER = "vcd2fst"
@@ -73,8 +74,10 @@ class WaveFile(TraceFile):
         with whole_file(label_file) as temporary:
             temporary.write_text("".join(f"{line}\n" for line in labels.filter_lines()))
         layout = save_file_text(self.path.name, label_file.name, self._signals, view, self._config.clock_khz)
-        with whole_file(self.path.with_suffix(".gtkw")) as temporary:
-            temporary.write_text(layout)
+        commands = command_file_text(self.path.name, self._signals, view, self._config.clock_khz)
+        for suffix, text in ((".gtkw", layout), (".sucl", commands)):
+            with whole_file(self.path.with_suffix(suffix)) as temporary:
+                temporary.write_text(text)
 
     def place(self) -> None:
         """Put the closed dump in its place, alone.
