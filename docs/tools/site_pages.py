@@ -137,4 +137,5 @@ def _run_notebook(path: Path) -> tuple[str, dict[str, bytes]]:
         nbclient.NotebookClient(notebook, resources=where).execute()
     resources = {"unique_key": path.stem, "output_files_dir": "images"}
     text, found = MarkdownExporter().from_notebook_node(notebook, resources)
+    text = text.replace('<table border="1" class="dataframe">', "<table>")  # the site's own style
     return text, {Path(name).name: data for name, data in found["outputs"].items()}
