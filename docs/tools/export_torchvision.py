@@ -9,7 +9,7 @@ import argparse
 import warnings
 from pathlib import Path
 
-NAMES = ("mobilenet_v2", "resnet50", "googlenet", "shufflenet_v2_x1_0", "regnet_x_400mf")
+NAMES = ("mobilenet_v2", "resnet50", "googlenet", "shufflenet_v2_x1_0", "regnet_x_400mf", "squeezenet1_1")
 """Those of docs/performance.md."""
 
 
