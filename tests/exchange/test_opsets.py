@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from float_graphs import Floats, reals
+from float_graphs import Floats
 from onnx import helper
 
 import tlm
@@ -23,6 +23,11 @@ from tlm.exchange.ptq_report import levels
 
 SHAPE = (3, 6, 6)
 IMAGES = np.random.default_rng(7).normal(size=(4, *SHAPE)).astype(np.float32)
+
+
+def reals(*shape: int) -> Any:
+    """Weights of a shape, the same ones in any order of the tests."""
+    return (np.random.default_rng(shape).normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
 
 def conv(g: Floats, source: str = "x", channels: int = 3, outputs: int = 4, **keys: Any) -> str:
