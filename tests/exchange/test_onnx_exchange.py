@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import tlm as tlm_command
 from onnx import TensorProto
 from onnx_graphs import Graph
 
@@ -73,12 +72,12 @@ def test_onnxruntime_computes_the_same(tmp_path: Path) -> None:
     assert compared.best == 1.0
 
 
-def test_the_command_compares_and_writes(tmp_path: Path) -> None:
+def test_the_command_compares_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_onnx(tmp_path / "n.onnx", network())
-    done = tlm_command("import", "n.onnx", "-o", "n.npz", "--check", "2", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "n.onnx: 7 layers, (3, 12, 10) to (5, 1, 1)" in done.stdout
-    assert "alone, after all before it; 2 random inputs" in done.stdout
+    assert main(["import", str(tmp_path / "n.onnx"), "-o", str(tmp_path / "n.npz"), "--check", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "n.onnx: 7 layers, (3, 12, 10) to (5, 1, 1)" in printed
+    assert "alone, after all before it; 2 random inputs" in printed
     stored = load_network(tmp_path / "n.npz")
     assert stored.card["source"] == "n.onnx"
     assert [layer.name for layer in stored.network.layers] == ["c1", "m", "s", "d", "r", "a", "fc"]

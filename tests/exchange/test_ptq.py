@@ -130,13 +130,6 @@ def f32(value: float) -> Any:
     return np.array(value, np.float32)
 
 
-@pytest.mark.parametrize("opset", [11, 21])
-def test_any_opset(tmp_path: Path, opset: int) -> None:
-    graph, output = everything(opset)
-    imported, _ = quantised(graph.save(tmp_path / "g.onnx", output))
-    assert len(imported.network.layers) == 10
-
-
 def test_a_graph_of_8_bits(tmp_path: Path) -> None:
     """The quantiser is the ReLU here, and a constant of 8 bits the weights."""
     g = Floats()

@@ -15,7 +15,8 @@ STEPS = {"conv3_2": 12_800, "conv4_2": 14_336, "conv5_2": 16_384}
 
 WMEM_WORDS = 16_384  # [P]
 
-WHOLE = [path for path in sorted(SCENARIOS.glob("resnet18_*.toml")) if "conv" not in path.stem]
+WHOLE = [path for path in sorted(SCENARIOS.glob("resnet*.toml")) if "conv" not in path.stem]
+WHOLE += [SCENARIOS / "mobilenet_v2.toml"]
 """Whole networks, which take seconds each."""
 QUICK = [SCENARIOS / "resnet18_3of9.toml"]
 """That of the quick tests."""

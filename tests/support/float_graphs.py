@@ -51,9 +51,9 @@ class Floats:
         return path
 
 
-def everything(opset: int = 17) -> tuple[Floats, str]:
+def everything() -> tuple[Floats, str]:
     """Batch norm, ReLU6, a depth-wise layer, a residual, joined channels, pooling, a mean, a classifier."""
-    g = Floats(opset=opset)
+    g = Floats()
     norm = [np.full(8, n, np.float32) for n in (1.2, 0.1, 0.05, 0.8)]
     first = g.node("BatchNormalization", g.node("Conv", "x", reals(8, 3, 3, 3), pads=[1] * 4), *norm)
     first = g.node("Clip", first, np.float32(0), np.float32(6))

@@ -19,7 +19,7 @@ voltage_v = 0.8          # the clock follows: 234 MHz; 1.1 V is the default
 amem_banks = 4           # try 1, 2 and 8, or `tlm sweep $name.toml --over chip.amem_banks=1,2,4,8`
 
 [network]
-kind = "layers"          # seeded weights; others are "resnet18", "pw_dw_pw_block" and "trained"
+kind = "layers"          # seeded weights; others are "resnet18", "imagenet", "pw_dw_pw_block" and "trained"
 seed = 1
 
 [[network.layers]]

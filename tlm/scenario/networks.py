@@ -11,6 +11,7 @@ from tlm.core.errors import InputError
 from tlm.inputs.array_files import Arrays, read_arrays
 from tlm.networks.blocks import PwDwPw, add_block
 from tlm.networks.builder import NetworkBuilder
+from tlm.networks.imagenet import ImageNet, Model, add_imagenet
 from tlm.networks.resnet18 import BLOCKS, Resnet18, add_resnet18
 from tlm.networks.stack import StackLayer, add_stack
 from tlm.networks.stored import StoredNetwork, load_network
@@ -26,6 +27,7 @@ Dilation: TypeAlias = Annotated[int, Meta(ge=1, le=1023)]
 Sides: TypeAlias = Pad | Annotated[tuple[Pad, ...], TWO]
 Taps: TypeAlias = Annotated[int, Meta(ge=1, le=9)]
 _BLOCKS = Meta(min_length=8, max_length=8)
+PictureSize: TypeAlias = Literal[32, 64, 96, 128, 160, 192, 224]
 LayerName: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$")]
 
 
@@ -175,7 +177,7 @@ class Resnet18Network(NetworkKind, frozen=True, tag="resnet18"):
     (unstructured pruning); default all."""
     seed: Seed = 0
     """Seed of the weights; with one seed, fewer taps are a subset of more."""
-    size: Literal[32, 64, 96, 128, 160, 192, 224] = 224
+    size: PictureSize = 224
     """Side of the picture, pixels."""
     classes: Size = 1000
     """Output channels of the classifier."""
@@ -210,6 +212,31 @@ class Resnet18Network(NetworkKind, frozen=True, tag="resnet18"):
         except InputError as error:
             raise InputError(f"network.{error}") from None
         add_resnet18(builder, network)
+
+
+class ImageNetNetwork(NetworkKind, frozen=True, tag="imagenet"):
+    """MobileNetV2 or ResNet-50 as published, whole, with seeded weights."""
+
+    model: Model = "mobilenet_v2"
+    """Which network."""
+    seed: Seed = 0
+    """Seed of the weights."""
+    size: PictureSize = 224
+    """Side of the picture, pixels."""
+    classes: Size = 1000
+    """Output channels of the classifier."""
+
+    @property
+    def input_shape(self) -> Shape | None:
+        """(C, H, W) that the network takes."""
+        return self._spec().input_shape
+
+    def add_to(self, builder: NetworkBuilder) -> None:
+        """Build the network, calibrated on the builder's input."""
+        add_imagenet(builder, self._spec())
+
+    def _spec(self) -> ImageNet:
+        return ImageNet(**structs.asdict(self))
 
 
 class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
@@ -247,7 +274,7 @@ class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
             return read_network(self.file)
 
 
-NetworkSection: TypeAlias = BlockNetwork | LayersNetwork | Resnet18Network | TrainedNetwork
+NetworkSection: TypeAlias = BlockNetwork | ImageNetNetwork | LayersNetwork | Resnet18Network | TrainedNetwork
 
 
 def _pair(value: Any) -> tuple[Any, Any]:
