@@ -18,8 +18,8 @@ from tlm.results.result_json import LayerRecord, RunRecord, flat
 MOST = len(ascii_uppercase)
 """Results that have a letter."""
 
-_WIDE = 3
-"""Results from which on 80 columns have no room for changes in percent."""
+_WIDTH = 80
+"""Columns of a terminal."""
 
 _WORDS = {"uj": "uJ", "mw": "mW", "macs": "MACs", "tops": "TOPS", "w": "W", "dma": "DMA"}
 """Words of figures as they are printed."""
@@ -76,7 +76,7 @@ class Comparison:
         for section in self.sections:
             shown = section if everything else section.differing()
             if shown.rows:
-                sections.append([*wrap(section.title, 80, subsequent_indent="  "), *_table(shown, self.letters)])
+                sections.append([*wrap(section.title, _WIDTH, subsequent_indent="  "), *_table(shown, self.letters)])
             elif section.layer:
                 equal_layers.append(section.layer)
         if not everything:
@@ -237,22 +237,32 @@ def _identity(comparison: Comparison) -> list[str]:
     lines = [f"{letter}: {one.name}, fidelity {one.fidelity}" for letter, one in named]
     for key, values in comparison.settings.items():
         line = f"{key}: {' -> '.join(map(str, values))}"
-        lines += wrap(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        lines += wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [*lines, f"outputs: {'equal' if comparison.outputs_equal else 'different'}"]
 
 
 def _equal(layers: list[str]) -> Iterator[str]:
     if layers:
-        yield f"layers without a difference: {', '.join(layers)}"
+        line = f"layers without a difference: {', '.join(layers)}"
+        yield from wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _table(section: Section, letters: str) -> list[str]:
-    changes = [] if len(letters) > _WIDE else [f"{letter} to A" for letter in letters[1:]]
+    """Lines that fit a terminal: without changes if there is no room for them, and in several tables if need be."""
+    changes = [f"{letter} to A" for letter in letters[1:]]
     rows = [["", *letters, *changes]]
     for key, values in section.rows.items():
         cells = [" ".join(_WORDS.get(word, word) for word in key.split("_")), *map(_number, values)]
-        rows.append(cells + [change(values[0], value) for value in values[1:]] * bool(changes))
-    return columns(rows)
+        rows.append(cells + [change(values[0], value) for value in values[1:]])
+    lines = columns(rows)
+    if max(map(len, lines)) <= _WIDTH:
+        return lines
+    most = len(letters)
+    while max(map(len, lines := columns([row[: 1 + most] for row in rows]))) > _WIDTH and most > 1:
+        most -= 1
+    for first in range(1 + most, 1 + len(letters), most):
+        lines += columns([[row[0], *row[first : min(first + most, 1 + len(letters))]] for row in rows])
+    return lines
 
 
 def _number(value: float | None) -> str:
