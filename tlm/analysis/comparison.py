@@ -18,6 +18,7 @@ from tlm.results.result_json import LayerRecord, RunRecord, flat
 MOST = len(ascii_uppercase)
 """Results that have a letter."""
 
+_SIZE = "Size of the chip, from its settings; its area is not known"
 _WIDTH = 80
 """Columns of a terminal."""
 
@@ -139,7 +140,7 @@ def compare(results: Sequence[RunRecord]) -> Comparison:
             *([Section("Batch [S], energy [A]", batches)] if (batches := _batches(results)) else []),
             Section("Energy [A]", _side_by_side([_energy(one) for one in results])),
             Section("Where the cycles go [S]", _side_by_side([_cycles(one.account.causes) for one in results])),
-            Section("Size of the chip [D]; its area is not known", _side_by_side([_size(one.chip) for one in results])),
+            Section(_SIZE, _side_by_side([_size(one.chip) for one in results])),
             *_layers(results),
         ],
     )
@@ -236,7 +237,7 @@ def _identity(comparison: Comparison) -> list[str]:
     named = zip(comparison.letters, comparison.results, strict=True)
     lines = [f"{letter}: {one.name}, fidelity {one.fidelity}" for letter, one in named]
     for key, values in comparison.settings.items():
-        line = f"{key}: {' -> '.join(map(str, values))}"
+        line = f"{key}: {' -> '.join('default' if value is None else str(value) for value in values)}"
         lines += wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [*lines, f"outputs: {'equal' if comparison.outputs_equal else 'different'}"]
 
