@@ -96,7 +96,7 @@ class TraceOptions:
         return None if self.timeline is None else Path(self.timeline)
 
     def wave_files(self) -> list[Path]:
-        """The waveform and the two files beside it: layout and names of states."""
+        """The waveform and the files beside it: layouts and names of states."""
         wave = self.wave_path
         return [] if wave is None else [wave, *(wave.with_suffix(one) for one in (".gtkw", ".sucl", ".labels.txt"))]
 
