@@ -22,6 +22,7 @@ from tlm.scenario.loading import load_scenario
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
 PICTURES: dict[str, tuple[str, Sequence[str]]] = {
+    "network": ("network", ["resnet18_3of9"]),
     "timeline": ("timeline", ["resnet18_3of9"]),
     "roofline": ("roofline", ["resnet18_3of9"]),
     "levels": ("levels", [f"resnet18_{taps}of9" for taps in range(1, 10)]),

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from command import SMALL, refused, tlm
 
+from tlm.analysis.comparison import Comparison, Section
+from tlm.results.result_json import load_result
+
 GOLDEN = Path(__file__).with_name("golden_compare.txt")
 
 
@@ -55,6 +58,17 @@ def test_three_results_fit_80_columns(results: Path) -> None:
     assert "network.seed: 1 -> 5 -> 1" in lines
     assert ["A", "B", "C", "B", "to", "A", "C", "to", "A"] in [line.split() for line in lines]
     assert max(len(line) for line in lines if line.startswith("  ")) <= 80
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+def test_large_figures_of_many_results_fit_80_columns(results: Path, count: int) -> None:
+    values = tuple(1_234_567_890_123 + 10**12 * index for index in range(count))
+    one = load_result(results / "a")
+    lines = Comparison([one] * count, {}, True, [Section("Whole run [S]", {"useful_macs": values})]).text().splitlines()
+    assert max(map(len, lines)) <= 80
+    numbers = [word for line in lines if line.startswith("  useful MACs") for word in line.split() if "," in word]
+    assert numbers == [f"{value:,}" for value in values], "each once, in their order"
+    assert any("%" in line for line in lines) is (count < 3), "changes go first where there is no room"
 
 
 def test_json_and_csv_have_all_figures_of_result_json(results: Path) -> None:

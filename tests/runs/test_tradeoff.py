@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,18 @@ from command import tlm as tlm_command
 import tlm
 from tlm.core.errors import InputError
 from tlm.networks.stored import StoredNetwork, save_network
+from tlm.plots import style, tradeoff
 from tlm.runs.tradeoff import tradeoff_point
 
 
-def stored(path: Path, taps: int, accuracy: float | None = 0.5) -> Path:
+def stored(path: Path, taps: int, accuracy: float | None = 0.5, **more: object) -> Path:
     weights = np.zeros((40, 1, 3, 3), np.int8)
     weights.reshape(40, 9)[:, :taps] = 1
     layers = [
         tlm.Conv2d("c", weights, stride=4, padding=1, multiplier=3, shift=5),
         tlm.Conv2d("fc", np.ones((10, 40, 7, 7), np.int8), accumulator_output=True),
     ]
-    card = {"taps": taps, "accuracy": {"engine": accuracy}}
+    card = {"taps": taps, "accuracy": {"engine": accuracy, **more}}
     save_network(path, StoredNetwork(tlm.Network((1, 28, 28), layers), card))
     return path
 
@@ -48,6 +50,23 @@ def test_a_point_is_the_card_and_the_simulation(tmp_path: Path) -> None:
 def test_a_card_without_accuracy_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"n\.npz: its card tells no accuracy\.engine"):
         tradeoff_point(stored(tmp_path / "n.npz", 3, None), np.ones((1, 28, 28), np.int8))
+
+
+def test_accuracies_of_other_seeds_are_the_cards(tmp_path: Path) -> None:
+    image = np.ones((1, 28, 28), np.int8)
+    path = stored(tmp_path / "n.npz", 3, 0.875, engine_of_other_seeds={"2": 0.5, "3": 0.75})
+    point = tradeoff_point(path, image)
+    assert point.other_seeds == (0.5, 0.75)
+    with style.style():
+        axes = tradeoff.draw([point]).axes[0]
+        (bar,) = (line for line in axes.lines if line.get_marker() == "_")
+        assert list(bar.get_ydata()) == [50, 87.5], "from the least to the most, the card's own included"
+        assert "seeds" in axes.get_ylabel()
+        (alone,) = tradeoff.draw([replace(point, other_seeds=())]).axes[0].lines
+        assert alone.get_marker() == "o"
+    stored(path, 3, engine_of_other_seeds={"2": "0.5"})
+    with pytest.raises(InputError, match=r"n\.npz: its card's accuracy\.engine_of_other_seeds is {'2': '0\.5'}"):
+        tradeoff_point(path, image)
 
 
 def test_the_command_sorts_by_level_and_writes(tmp_path: Path) -> None:

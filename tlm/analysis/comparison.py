@@ -18,8 +18,9 @@ from tlm.results.result_json import LayerRecord, RunRecord, flat
 MOST = len(ascii_uppercase)
 """Results that have a letter."""
 
-_WIDE = 3
-"""Results from which on 80 columns have no room for changes in percent."""
+_SIZE = "Size of the chip, from its settings; its area is not known"
+_WIDTH = 80
+"""Columns of a terminal."""
 
 _WORDS = {"uj": "uJ", "mw": "mW", "macs": "MACs", "tops": "TOPS", "w": "W", "dma": "DMA"}
 """Words of figures as they are printed."""
@@ -76,7 +77,7 @@ class Comparison:
         for section in self.sections:
             shown = section if everything else section.differing()
             if shown.rows:
-                sections.append([*wrap(section.title, 80, subsequent_indent="  "), *_table(shown, self.letters)])
+                sections.append([*wrap(section.title, _WIDTH, subsequent_indent="  "), *_table(shown, self.letters)])
             elif section.layer:
                 equal_layers.append(section.layer)
         if not everything:
@@ -139,7 +140,7 @@ def compare(results: Sequence[RunRecord]) -> Comparison:
             *([Section("Batch [S], energy [A]", batches)] if (batches := _batches(results)) else []),
             Section("Energy [A]", _side_by_side([_energy(one) for one in results])),
             Section("Where the cycles go [S]", _side_by_side([_cycles(one.account.causes) for one in results])),
-            Section("Size of the chip [D]; its area is not known", _side_by_side([_size(one.chip) for one in results])),
+            Section(_SIZE, _side_by_side([_size(one.chip) for one in results])),
             *_layers(results),
         ],
     )
@@ -236,23 +237,33 @@ def _identity(comparison: Comparison) -> list[str]:
     named = zip(comparison.letters, comparison.results, strict=True)
     lines = [f"{letter}: {one.name}, fidelity {one.fidelity}" for letter, one in named]
     for key, values in comparison.settings.items():
-        line = f"{key}: {' -> '.join(map(str, values))}"
-        lines += wrap(line, 80, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        line = f"{key}: {' -> '.join('default' if value is None else str(value) for value in values)}"
+        lines += wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return [*lines, f"outputs: {'equal' if comparison.outputs_equal else 'different'}"]
 
 
 def _equal(layers: list[str]) -> Iterator[str]:
     if layers:
-        yield f"layers without a difference: {', '.join(layers)}"
+        line = f"layers without a difference: {', '.join(layers)}"
+        yield from wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _table(section: Section, letters: str) -> list[str]:
-    changes = [] if len(letters) > _WIDE else [f"{letter} to A" for letter in letters[1:]]
+    """Lines that fit a terminal: without changes if there is no room for them, and in several tables if need be."""
+    changes = [f"{letter} to A" for letter in letters[1:]]
     rows = [["", *letters, *changes]]
     for key, values in section.rows.items():
         cells = [" ".join(_WORDS.get(word, word) for word in key.split("_")), *map(_number, values)]
-        rows.append(cells + [change(values[0], value) for value in values[1:]] * bool(changes))
-    return columns(rows)
+        rows.append(cells + [change(values[0], value) for value in values[1:]])
+    lines = columns(rows)
+    if max(map(len, lines)) <= _WIDTH:
+        return lines
+    most = len(letters)
+    while max(map(len, lines := columns([row[: 1 + most] for row in rows]))) > _WIDTH and most > 1:
+        most -= 1
+    for first in range(1 + most, 1 + len(letters), most):
+        lines += columns([[row[0], *row[first : min(first + most, 1 + len(letters))]] for row in rows])
+    return lines
 
 
 def _number(value: float | None) -> str:

@@ -70,7 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     cycles = run_scenario(scenario).layers["conv1"].compute_cycles
     _write(test, Template(_TEST).substitute(name=name, cycles=cycles))
     print(f"wrote {scenario}, {test}")
-    print(f"next: cd {directory}; tlm run {name}.toml; pytest (pip install 'cartesian-tlm[pytest]')")
+    print(f"next: cd {directory}; tlm run {name}.toml; pytest")
+    print("pytest needs the extra: pip install 'cartesian-tlm[pytest]'")
     return 0
 
 

@@ -33,6 +33,10 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
     for axes, (label, cost) in zip(panels, _AXES, strict=True):
         costs, shares = [cost(point) for point in points], [100 * point.accuracy for point in points]
         axes.plot(costs, shares, "o-", color=colour, linewidth=1.0, markersize=4)
+        for point, x in zip(points, costs, strict=True):
+            seeds = [100 * one for one in (point.accuracy, *point.other_seeds)]
+            if len(seeds) > 1:
+                axes.plot([x, x], [min(seeds), max(seeds)], "_-", color=colour, linewidth=1.0, markersize=7)
         for point, x, y in zip(points, costs, shares, strict=True):
             name = point.name if point.taps is None else f"{point.taps}/9"
             text = axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
@@ -41,5 +45,6 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
         axes.set_xlim(0, max(costs) * _ROOM)
         axes.margins(y=0.12)
         axes.grid(visible=True)
-    panels[0].set_ylabel("test accuracy, % (measured)")
+    bars = "\nbars: least to most over seeds" if any(point.other_seeds for point in points) else ""
+    panels[0].set_ylabel(f"test accuracy, % (measured){bars}")
     return figure

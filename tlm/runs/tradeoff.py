@@ -25,6 +25,8 @@ class TradeoffPoint:
     """Of each depth-wise kernel, from the card."""
     accuracy: float
     """Share of the test images, in the engine's arithmetic."""
+    other_seeds: tuple[float, ...] = ()
+    """The same of whole trainings with other seeds, where the card has them."""
     cycles: int
     time_us: float
     energy_uj: float
@@ -56,6 +58,7 @@ def tradeoff_point(path: Path, activations: Int8Array, chip: ChipConfig | None =
         name=path.stem,
         taps=_taps(stored, path),
         accuracy=_accuracy(stored, path),
+        other_seeds=_other_seeds(stored, path),
         cycles=result.cycles,
         time_us=result.time_us,
         energy_uj=core_pj / 1e6,
@@ -77,6 +80,15 @@ def _accuracy(stored: StoredNetwork, path: Path) -> float:
     if not isinstance(found, float) or not 0 <= found <= 1:
         raise InputError(f"{path}: its card tells no accuracy.engine in 0..1; `tlm train` writes one")
     return found
+
+
+def _other_seeds(stored: StoredNetwork, path: Path) -> tuple[float, ...]:
+    found = stored.card["accuracy"].get("engine_of_other_seeds", {})
+    if not isinstance(found, dict) or not all(isinstance(one, float) and 0 <= one <= 1 for one in found.values()):
+        raise InputError(
+            f"{path}: its card's accuracy.engine_of_other_seeds is {found!r}, but must give an accuracy in 0..1 by seed"
+        )
+    return tuple(found.values())
 
 
 def _taps(stored: StoredNetwork, path: Path) -> int | None:

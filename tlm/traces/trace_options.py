@@ -53,7 +53,7 @@ class TraceOptions:
 
     Args:
         wave: waveform to write: .vcd, or .fst where GTKWave's converter is installed. Beside it NAME.gtkw (a layout for
-            GTKWave) and NAME.labels.txt (names of the states).
+            GTKWave), NAME.sucl (for Surfer) and NAME.labels.txt (names of the states).
         level: "pass", "cycle" or "rtl"; by default "pass", but "cycle" with a window, or where the run's fidelity is
             "cycle". In fidelity "rtl" a window means level "rtl".
         window: what a waveform of level "cycle" or "rtl" is written for, such as "layer:conv3_2.pw2"
@@ -161,9 +161,9 @@ class TraceOptions:
         return DRAM_CLOCK_MHZ if self.dram_clock_mhz is None else self.dram_clock_mhz
 
     def wave_files(self) -> list[Path]:
-        """The waveform and the two files beside it: layout and names of states."""
+        """The waveform and the files beside it: layouts and names of states."""
         wave = self.wave_path
-        return [] if wave is None else [wave, wave.with_suffix(".gtkw"), wave.with_suffix(".labels.txt")]
+        return [] if wave is None else [wave, *(wave.with_suffix(one) for one in (".gtkw", ".sucl", ".labels.txt"))]
 
     def files(self) -> list[Path]:
         """What is written, without the files beside a waveform."""
