@@ -372,6 +372,8 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
     """
     labels = {}
     for item in fields(chip):
+        if item.name in ("memory_model", "dram"):
+            continue
         default = item.default == getattr(chip, item.name)
         labels[item.name] = ("published" if item.name in PUBLISHED_CHIP_KEYS else "assumed") if default else "chosen"
     at_point = chip.voltage_v in PUBLISHED_POINTS_MHZ
@@ -380,7 +382,7 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
         labels["frequency_mhz"] = "published" if at_point else "assumed"
     else:
         labels["frequency_mhz"] = "chosen"
-    return labels
+    return labels | ({"memory_model": "chosen", **chip.dram.labels()} if chip.uses_dram else {})
 
 
 def _share(part: int, whole: int) -> float:

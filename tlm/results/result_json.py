@@ -229,7 +229,7 @@ def result_record(result: Result) -> dict[str, Any]:
         batch=UNSET if result.batch is None else _batch(result.batch, result),
     )
     plain: dict[str, Any] = msgspec.to_builtins(record)
-    return plain | {"timeline": _plain_timeline(result.timeline), "chip": asdict(result.chip)}
+    return plain | {"timeline": _plain_timeline(result.timeline), "chip": result.chip.plain()}
 
 
 def result_json(result: Result) -> str:
