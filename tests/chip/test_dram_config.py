@@ -86,7 +86,7 @@ def test_what_a_chip_refuses(keys: dict[str, Any], message: str) -> None:
 def test_a_file_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text('[chip]\nmemory_model = "dram"\n[chip.dram]\ntrdc_clocks = 3\n')
-    with pytest.raises(InputError, match=r"s\.toml:4: chip\.dram\.trdc_clocks: unknown key; did you mean trcd_clocks"):
+    with pytest.raises(InputError, match=r"s\.toml:4: chip\.dram\.trdc_clocks: unknown key; did you mean trrd_clocks"):
         load_scenario(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from typing import Any
 
@@ -12,6 +13,7 @@ from dram_cases import with_dram
 from fidelities import assert_equal
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 import tlm
 from tlm.chip.config import ChipConfig
@@ -25,11 +27,14 @@ from tlm.networks.blocks import build_block
 from tlm.networks.resnet18 import resnet18_block
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.watched import Watched
+from tlm.results.report import print_report
 from tlm.results.result import Result
+from tlm.results.result_json import result_record
 
 QUICK = settings(max_examples=4, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=200, suppress_health_check=list(HealthCheck))
 ACT, PRE, RD, WR, REF = DramCommand
+ONES = np.ones((40, 40, 1, 1), np.int8)
 
 
 class Seen:
@@ -108,3 +113,28 @@ def test_a_layer_takes_longer_where_rows_conflict() -> None:
         chip = ChipConfig(memory_model="dram", dram=dram, wmem_words=1024, memory_bytes=1 << 20)
         cycles[columns] = tlm.simulate(network, values, chip).cycles
     assert cycles[16] > 1.5 * cycles[1024]
+
+
+def test_a_result_says_what_the_dram_did() -> None:
+    network = Network((40, 9, 9), [Conv2d(name, ONES, multiplier=300, shift=14) for name in ("a", "b")])
+    values = np.ones((40, 9, 9), np.int8)
+    chip = ChipConfig(memory_model="dram")
+    seen = Seen()
+    result = tlm.simulate(network, values, chip, "cycle", observers=[seen])
+    record = result_record(result)["dram"]
+    counts = seen.counts(result)
+    assert record["commands"]["activate"] == counts.activates == seen.commands[ACT]
+    assert record["commands"]["precharge"] == counts.precharges
+    rows = {"hits": counts.row_hits, "misses": counts.row_misses, "conflicts": counts.row_conflicts}
+    assert record["rows"] == rows
+    layers = record["layer_rows"].values()
+    assert {key: sum(one[key] for one in layers) for key in rows} == rows  # no bytes belong to no layer
+    assert all(sum(one.values()) for one in layers)
+    moved = (counts.reads + counts.writes) * 32
+    assert record["gb_per_s"] == pytest.approx(moved / result.time_us / 1000)
+    assert record["peak_gb_per_s"] == 6.4
+    assert record["active_clocks"] + record["precharged_clocks"] == record["clocks"]
+    console = Console(width=300, file=io.StringIO())
+    print_report(result, console, "n", "", [])
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"DRAM {counts.row_hits:,} row hits" in " ".join(text.split())

@@ -25,6 +25,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 from tlm.results.batch_figures import BatchFigures
+from tlm.results.dram_figures import DramFigures
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Count = Annotated[int, Meta(ge=0)]
@@ -256,6 +257,8 @@ class Result:
     """The scenario's network and input, for the record."""
     matches_reference: bool | None = None
     """Whether every output equals the golden model's; None if they were not compared."""
+    dram: DramFigures | None = None
+    """What the off-chip DRAM did, if there is one."""
     batch: BatchFigures | None = None
     """What each image took, if it was a batch; all other figures are those of all images."""
 
