@@ -214,8 +214,8 @@ def test_random_streams_keep_every_rule(data: st.DataObject) -> None:
 
 # Two ranks and bank groups, two rows of each bank, reads and writes in bursts of one access.
 BUSY = DramConfig(
-    ranks=2, bank_groups=2, rows=64, columns=64, tccd_clocks=5, trrd_l_clocks=11, tccd_l_clocks=6, twtr_l_clocks=9, tfaw_clocks=60,
-    trefi_clocks=600, address_order="row_column_bank",
+    ranks=2, bank_groups=2, rows=64, columns=64, tccd_clocks=5, tccd_l_clocks=6, trrd_l_clocks=11, twtr_l_clocks=9,
+    tfaw_clocks=60, trefi_clocks=600, address_order="row_column_bank",
 )  # fmt: skip
 SHORTER = dict.fromkeys(DURATIONS, 1) | {"trefi": -100}
 
