@@ -139,6 +139,7 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         "utilisation": f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers "
         "[S]",
         "DMA": f"{traffic.load_bytes:,} bytes loaded, {traffic.store_bytes:,} bytes stored [S]",
+        **_dram(result),
         "hidden": f"{', '.join(hidden)} cycles, behind layers that computed [S]" if hidden else "",
         "bank waits": f"{conflicts} cycles [S]" if conflicts else "none [S]",
         "energy": f"{energy.total_pj / _PJ_PER_UJ:,.2f} uJ, {result.power_mw:.1f} mW on average; "
@@ -149,6 +150,17 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         "best classes": _best_classes(result),
     }
     return [(heading, text) for heading, text in lines.items() if text]
+
+
+def _dram(result: Result) -> dict[str, str]:
+    """What the off-chip DRAM did; nothing without one."""
+    if result.dram is None:
+        return {}
+    dram, counts = result.dram, result.dram.counts
+    return {
+        "DRAM": f"{counts.row_hits:,} row hits, {counts.row_misses:,} misses, {counts.row_conflicts:,} conflicts; "
+        f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]"
+    }
 
 
 def _batch(result: Result) -> dict[str, str]:
