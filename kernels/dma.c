@@ -33,6 +33,11 @@ static void next_burst(const tlm_dma *d, const tlm_dma_channel *c, tlm_dma_curso
     *at = end < row_bytes(d, &c->transfer) ? burst_at(d, c, at->row, end) : burst_at(d, c, at->row + 1, 0);
 }
 
+static int64_t address_of(const tlm_dma_channel *c, const tlm_dma_cursor *at)
+{
+    return c->transfer.memory_offset_bytes + at->row * c->transfer.memory_stride_bytes + at->position_bytes;
+}
+
 static int32_t beats_of(const tlm_dma *d, const tlm_dma_cursor *at)
 {
     return (at->size_bytes + d->config.bus_bytes - 1) / d->config.bus_bytes;
@@ -154,7 +159,8 @@ static void store_words(tlm_dma *d, int64_t t)
         }
         /* The last word was read before t; its data are out sram_read_cycles after its read. */
         c->sends[(c->first_send + c->send_count++) % BUFFERS] =
-            (tlm_dma_burst){t + d->config.sram_read_cycles - 1, beats_of(d, &c->next_burst), TLM_DMA_STORE};
+            (tlm_dma_burst){t + d->config.sram_read_cycles - 1, address_of(c, &c->next_burst),
+                            beats_of(d, &c->next_burst), TLM_DMA_STORE};
         c->collected_bytes -= c->next_burst.size_bytes;
         c->holds_buffer = 0;
         next_burst(d, c, &c->next_burst);
@@ -170,11 +176,14 @@ static void begin_burst(tlm_dma *d)
     d->free_numerator = 0;
 }
 
-static void send(tlm_dma *d, int64_t t, int32_t channel, int32_t beats)
+/* A burst that crosses in t arrives in t + 1. */
+static void send(tlm_dma *d, int64_t t, int32_t channel, int64_t address, int32_t beats)
 {
     tlm_dma_channel *c = &d->channels[channel];
     c->transfer.arrival_cycles[c->requested_bursts++] = t + 1;
-    d->queue[(d->first_queued + d->queued) % QUEUE] = (tlm_dma_burst){t + 1, beats, channel};
+    if (d->dram) tlm_dram_request(d->dram, t + 1, address, beats, channel == TLM_DMA_STORE);
+    if (d->dram) return;
+    d->queue[(d->first_queued + d->queued) % QUEUE] = (tlm_dma_burst){t + 1, address, beats, channel};
     if (!d->queued++) begin_burst(d);
 }
 
@@ -182,17 +191,22 @@ static void request(tlm_dma *d, int64_t t)
 {
     tlm_dma_channel *load = &d->channels[TLM_DMA_LOAD], *store = &d->channels[TLM_DMA_STORE];
     if (load->active && !at_end(load, &load->next_burst) && t >= load->next_request_cycle && take_buffer(load, t)) {
-        send(d, t, TLM_DMA_LOAD, beats_of(d, &load->next_burst));
+        send(d, t, TLM_DMA_LOAD, address_of(load, &load->next_burst), beats_of(d, &load->next_burst));
         load->next_request_cycle = t + 1;
         next_burst(d, load, &load->next_burst);
     } else if (store->send_count && store->sends[store->first_send].cycle <= t) {
-        send(d, t, TLM_DMA_STORE, store->sends[store->first_send].beats);
+        const tlm_dma_burst *burst = &store->sends[store->first_send];
+        send(d, t, TLM_DMA_STORE, burst->address, burst->beats);
         store->first_send = (store->first_send + 1) % BUFFERS;
         store->send_count--;
     }
 }
 
-static int64_t serve_cycle(const tlm_dma *d) { return d->queued ? d->free_cycle + (d->free_numerator > 0) : NEVER; }
+static int64_t serve_cycle(const tlm_dma *d)
+{
+    if (d->dram) return tlm_dram_next_cycle(d->dram);
+    return d->queued ? d->free_cycle + (d->free_numerator > 0) : NEVER;
+}
 
 /* A beat of consecutive bytes: bursts are cut at multiples of the bus width and at the row's end. */
 static void move_beat(const tlm_dma *d, tlm_dma_channel *c, int32_t channel)
@@ -207,14 +221,40 @@ static void move_beat(const tlm_dma *d, tlm_dma_channel *c, int32_t channel)
     c->served_bytes += bytes;
 }
 
+static void serve_beats(tlm_dma *d, int32_t channel, int32_t beats)
+{
+    tlm_dma_channel *c = &d->channels[channel];
+    c->beats += beats;
+    if (channel == TLM_DMA_LOAD) c->served_beats += beats;
+    for (int32_t i = 0; d->engine.access && i < beats; i++) move_beat(d, c, channel);
+}
+
+/* The answer to a store's last beat is there in t + 1. */
+static void answer_store(tlm_dma *d, int64_t t)
+{
+    tlm_dma_channel *c = &d->channels[TLM_DMA_STORE];
+    free_buffer(c, t + 2);
+    if (at_end(c, &c->next_burst) && c->free_buffers == d->config.bursts_in_flight) c->done_cycle = t + 1;
+}
+
+static void serve_dram(tlm_dma *d, int64_t t)
+{
+    tlm_dram_play(d->dram, t);
+    serve_beats(d, TLM_DMA_LOAD, tlm_dram_serve(d->dram, t, 0));
+    int32_t written = tlm_dram_serve(d->dram, t, 1);
+    serve_beats(d, TLM_DMA_STORE, written);
+    if (written) answer_store(d, t);
+}
+
 static void serve(tlm_dma *d, int64_t t)
 {
     if (serve_cycle(d) > t) return;
+    if (d->dram) {
+        serve_dram(d, t);
+        return;
+    }
     tlm_dma_burst *burst = &d->queue[d->first_queued];
-    tlm_dma_channel *c = &d->channels[burst->channel];
-    c->beats++;
-    if (d->engine.access) move_beat(d, c, burst->channel);
-    if (burst->channel == TLM_DMA_LOAD) c->served_beats++;
+    serve_beats(d, burst->channel, 1);
     d->free_cycle += d->config.beat_cycles;
     d->free_numerator += d->config.beat_numerator;
     if (d->free_numerator >= d->config.beat_denominator) {
@@ -222,10 +262,7 @@ static void serve(tlm_dma *d, int64_t t)
         d->free_cycle++;
     }
     if (--burst->beats) return;
-    if (burst->channel == TLM_DMA_STORE) { /* the answer is there in t + 1 */
-        free_buffer(c, t + 2);
-        if (at_end(c, &c->next_burst) && c->free_buffers == d->config.bursts_in_flight) c->done_cycle = t + 1;
-    }
+    if (burst->channel == TLM_DMA_STORE) answer_store(d, t);
     d->first_queued = (d->first_queued + 1) % QUEUE;
     if (--d->queued) begin_burst(d);
 }
@@ -282,10 +319,19 @@ static int32_t first_done(const tlm_dma *d)
     return first;
 }
 
-void tlm_dma_reset(tlm_dma *d, const tlm_dma_config *config)
+void tlm_dma_copy(tlm_dma *d, const tlm_dma *from)
+{
+    tlm_dram *own = d->dram;
+    *d = *from;
+    d->dram = own;
+    if (own) *own = *from->dram;
+}
+
+void tlm_dma_reset(tlm_dma *d, const tlm_dma_config *config, tlm_dram *dram)
 {
     memset(d, 0, sizeof *d);
     d->config = *config;
+    d->dram = dram;
     d->loaded_cycle = -1;
     for (int32_t i = 0; i < 2; i++) {
         tlm_dma_channel *c = &d->channels[i];
@@ -323,7 +369,7 @@ int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle)
 
 int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *channel)
 {
-    *ahead = *d;
+    tlm_dma_copy(ahead, d);
     if (!d->channels[TLM_DMA_LOAD].active && !d->channels[TLM_DMA_STORE].active) return -1;
     for (;;) {
         int64_t t = next_cycle(ahead);

@@ -7,7 +7,8 @@
  *            buffer, free in t, can be taken from t + 1 on
  *   store    reads one word of its SRAM, if the load channel has not just taken the bank; the engine comes before both
  *   request  one burst crosses to the memory, the load's before the store's, and arrives in t + 1
- *   memory   serves at most one beat, of the burst that arrived first
+ *   memory   serves at most one beat, of the burst that arrived first; DRAM (dram.h) instead a beat of a load's burst and
+ *            the answer to a store's
  * Nothing that a stage does is seen by another one before t + 1, but for the load's SRAM access and request. Cycles in
  * which nothing can happen are skipped. The state is a plain struct: a copy of it is what a look ahead works on. Only
  * arrival_cycles is shared with the copy: what a look ahead writes there is written again when it happens.
@@ -15,7 +16,7 @@
 #ifndef TLM_DMA_H
 #define TLM_DMA_H
 
-#include <stdint.h>
+#include "dram.h"
 
 /* cdef begin */
 typedef struct tlm_dma_config {
@@ -47,7 +48,7 @@ typedef struct tlm_dma_cursor {          /* a burst of a transfer */
 } tlm_dma_cursor;
 
 typedef struct tlm_dma_burst {           /* a burst on its way */
-    int64_t cycle;                       /* from which it can be requested; in the memory's queue: its arrival */
+    int64_t cycle, address;              /* from which it can be requested; in the memory's queue: its arrival */
     int32_t beats, channel;
 } tlm_dma_burst;
 
@@ -85,6 +86,7 @@ typedef struct tlm_dma {
     tlm_dma_config config;
     int64_t now;                         /* everything in earlier cycles has happened */
     tlm_dma_engine engine;               /* access: null without one */
+    tlm_dram *dram;                      /* null: a memory of fixed latency and pace */
     tlm_dma_channel channels[2];         /* load, store */
     tlm_dma_calendar calendars[3];
     int64_t loaded_cycle;                /* of the load's last SRAM access, */
@@ -94,8 +96,12 @@ typedef struct tlm_dma {
     int64_t free_cycle, free_numerator;  /* when the memory can serve its next beat: a fraction, as beat_cycles */
 } tlm_dma;
 
-/* A DMA at rest in cycle 0, with free SRAMs. bursts_in_flight: 1 .. 64; banks: 1, 2, 4 or 8. */
-void tlm_dma_reset(tlm_dma *d, const tlm_dma_config *config);
+/* A DMA at rest in cycle 0, with free SRAMs. bursts_in_flight: 1 .. 64; banks: 1, 2, 4 or 8. dram: null, or in its
+ * first clock; time advances it. */
+void tlm_dma_reset(tlm_dma *d, const tlm_dma_config *config, tlm_dram *dram);
+
+/* Make *d what *from is; each keeps its own DRAM, which becomes equal, too. */
+void tlm_dma_copy(tlm_dma *d, const tlm_dma *from);
 
 /* Start a channel (0 load, 1 store) that is not active; transfer->first_cycle >= d->now. */
 void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer);
@@ -105,7 +111,8 @@ void tlm_dma_start(tlm_dma *d, int32_t channel, const tlm_dma_transfer *transfer
 int32_t tlm_dma_advance(tlm_dma *d, int64_t until_cycle);
 
 /* The cycle in which the next transfer completes, if nothing else becomes known, and in *channel which one (the load if
- * both do); -1 if no channel is active. *ahead is overwritten with what *d will then be, up to ahead->now. */
+ * both do); -1 if no channel is active. *ahead is overwritten with what *d will then be, up to ahead->now; it has been
+ * reset like *d, with a DRAM of its own. */
 int64_t tlm_dma_next_completion(const tlm_dma *d, tlm_dma *ahead, int32_t *channel);
 
 /* No transfer completes before this cycle, whatever becomes known; -1 if no channel is active. Costs nothing, so that a

@@ -41,7 +41,7 @@ MODULE = "tlm.core.module.Module"
 WIRING = {"tlm.chip.system", "tlm.chip.cycle.engine", "tlm.chip.passes.engine"}
 """Know the blocks and bind their sockets."""
 
-BASES = {f"tlm.chip.base.{name}" for name in ("engine", "dma", "unit", "sequencer", "sram")}
+BASES = {f"tlm.chip.base.{name}" for name in ("engine", "dma", "memory", "unit", "sequencer", "sram")}
 CONTRACTS = BASES | {"tlm.chip.contract"}
 """Base classes of blocks and of their wiring: what the models share."""
 

@@ -2,6 +2,7 @@
 
 from tlm import reference as reference
 from tlm.chip.config import ChipConfig as ChipConfig
+from tlm.chip.dram_config import DramConfig as DramConfig
 from tlm.compiler.saved import save_program as save_program
 from tlm.core.errors import TlmError as TlmError
 from tlm.network.layers import AvgPool2d as AvgPool2d

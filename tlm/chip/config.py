@@ -7,17 +7,22 @@ clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
+from tlm.chip.dram_config import DRAM_CHOICES, DRAM_RANGES, DramConfig
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V, max_frequency_mhz
-from tlm.core.arguments import shown
+from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
 
 _SIZES = (8, 16, 32, 64)
 _BANKS = (1, 2, 4, 8)
+MemoryModel: TypeAlias = Literal["fixed", "dram"]
 _ADDRESS_LIMIT_WORDS = 1 << 20  # instruction fields for SRAM addresses have 20 bits
+
+MAX_BURST_ACCESSES = 16
+"""Column commands of a burst of the bus (kernels/dram.h)."""
 
 # key -> (allowed values) or (lowest, highest)
 _CHOICES: dict[str, tuple[int, ...]] = {
@@ -51,13 +56,13 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def allowed_values(key: str) -> tuple[int, ...] | None:
-    """The allowed values of a key of ChipConfig, if they are a list."""
-    return _CHOICES.get(key)
+    """The allowed values of a key of ChipConfig or DramConfig, if they are a list of numbers."""
+    return _CHOICES.get(key) or DRAM_CHOICES.get(key)
 
 
 def allowed_range(key: str) -> tuple[float, float] | None:
-    """Lowest and highest value of a key of ChipConfig, if its values are a range."""
-    return _RANGES.get(key)
+    """Lowest and highest value of a key of ChipConfig or DramConfig, if its values are a range."""
+    return _RANGES.get(key) or DRAM_RANGES.get(key)
 
 
 @dataclass(frozen=True)
@@ -108,6 +113,10 @@ class ChipConfig:
     """From a burst's arrival at the off-chip memory to its first beat, ns [A]."""
     memory_bytes: int = 1 << 26
     """Off-chip memory capacity, bytes [A]."""
+    memory_model: MemoryModel = "fixed"
+    """Off-chip memory with memory_latency_ns and memory_gb_per_s, or DRAM as chip.dram says [A]."""
+    dram: DramConfig = field(default_factory=DramConfig)
+    """The DRAM, if memory_model is "dram" [A]."""
     burst_bytes: int = 64
     """Longest burst, bytes; bursts never cross a multiple of it [A]."""
     dma_bursts_in_flight: int = 2
@@ -136,6 +145,8 @@ class ChipConfig:
                 )
         if self.burst_bytes < self.bus_bytes:
             raise InputError(f"chip.burst_bytes: {self.burst_bytes} is less than chip.bus_bytes = {self.bus_bytes}")
+        if self.uses_dram:
+            self._check_dram()
 
     @classmethod
     def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
@@ -192,17 +203,50 @@ class ChipConfig:
         return math.ceil(Fraction(str(nanoseconds)) * self.clock_khz / 1_000_000)
 
     @property
+    def uses_dram(self) -> bool:
+        """Whether the off-chip memory is DRAM."""
+        return self.memory_model == "dram"
+
+    @property
+    def dram_clock_cycles(self) -> Fraction:
+        """Core cycles of a DRAM clock, exactly."""
+        return Fraction(self.dram.tck_ps * self.clock_khz, 10**9)
+
+    @property
     def memory_beat_cycles(self) -> Fraction:
-        """Core cycles between two beats of the off-chip memory, at least 1 (the bus carries one beat per cycle)."""
-        bytes_per_s = Fraction(str(self.memory_gb_per_s)) * 10**9
+        """Core cycles between two beats of the off-chip memory, at least 1 (the bus carries one beat per cycle).
+
+        Of DRAM at its peak.
+        """
+        bytes_per_s = self.dram.peak_bytes_per_s if self.uses_dram else Fraction(str(self.memory_gb_per_s)) * 10**9
         return max(Fraction(1), Fraction(self.bus_bytes * self.clock_khz * 1000) / bytes_per_s)
 
     def time_us(self, cycles: int) -> float:
         """Duration of a number of core cycles in microseconds."""
         return cycles * 1000 / self.clock_khz
 
+    def _check_dram(self) -> None:
+        access_bytes, size_bytes = self.dram.access_bytes, self.dram.size_bytes
+        if self.burst_bytes > MAX_BURST_ACCESSES * access_bytes:
+            raise InputError(
+                f"chip.burst_bytes: {self.burst_bytes} is more than {MAX_BURST_ACCESSES} accesses of the DRAM's "
+                f"{access_bytes} bytes; give fewer, or more chip.dram.width_bits or burst_length"
+            )
+        if self.memory_bytes > size_bytes:
+            raise InputError(
+                f"chip.memory_bytes: {self.memory_bytes} is more than the DRAM's {size_bytes}; give fewer, "
+                "or more chip.dram.rows"
+            )
+
     def _check(self, key: str, value: Any) -> None:
         if key == "frequency_mhz" and value is None:
+            return
+        if key == "memory_model":
+            if value not in get_args(MemoryModel):
+                raise InputError(f"chip.{key}: {shown(value)} is not one of {', '.join(get_args(MemoryModel))}")
+            return
+        if key == "dram":
+            expect("chip.dram", value, DramConfig)
             return
         real = key.endswith(("_v", "_mhz", "_ns", "_gb_per_s"))
         kinds = (int, float) if real else (int,)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tlm.chip.format.isa import LayerHeader, Parameter
 from tlm.chip.kernels import Buffer
+from tlm.chip.kernels.dram import IssuedCommand
 from tlm.core.payload import MemoryPayload, Payload
 
 
@@ -31,6 +32,13 @@ class BurstBeat(MemoryPayload):
     beat: int
     beats: int
     """How many beats the burst has."""
+
+
+@dataclass(slots=True, eq=False)
+class DramCommandPayload(Payload):
+    """A command on the DRAM's command bus; its origin is the burst that asked for it."""
+
+    command: IssuedCommand
 
 
 @dataclass(slots=True, eq=False)

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tlm.chip.around.dram_memory import DramMemory
 from tlm.chip.around.host import Host, UnitAddress
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
 from tlm.chip.base.dma import Dma
+from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Engine, Port
 from tlm.chip.cycle.dma import Dma as CycleDma
@@ -21,6 +23,7 @@ from tlm.chip.cycle.engine import CycleEngine
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import DriverStep, SramName, Unit
+from tlm.chip.kernels.dram import Dram
 from tlm.chip.passes.dma import Dma as PassDma
 from tlm.chip.passes.engine import PassEngine
 from tlm.chip.passes.interconnect import Interconnect as PassInterconnect
@@ -45,7 +48,9 @@ class System:
     """
 
     host: Host
-    memory: OffChipMemory
+    memory: Memory
+    dram: Dram | None
+    """Commands and times of the off-chip memory, if it is DRAM."""
     interconnect: Interconnect
     dma: Dma
     engine: Engine
@@ -71,9 +76,13 @@ class System:
             Unit.ENGINE: UnitAddress(am.ENGINE_BASE, "engine.sequencer"),
         }
         self.host = Host("host", simulation, config, units, am.MEMORY_BASE)
+        self.dram = dram = Dram(config) if config.uses_dram else None
         match fidelity:
             case Fidelity.CYCLE:
-                self.memory = OffChipMemory("memory", simulation, config)
+                if dram:
+                    self.memory = DramMemory("memory", simulation, config, dram)
+                else:
+                    self.memory = OffChipMemory("memory", simulation, config)
                 self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
                 self.dma = CycleDma("dma", simulation, config)
                 self.engine = engine("engine", simulation, config)
@@ -81,10 +90,10 @@ class System:
                 self.memory = PassOffChipMemory("memory", simulation, config)
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
                 if fidelity is Fidelity.PASS:
-                    self.dma = dma = PassDma("dma", simulation, config)
+                    self.dma = dma = PassDma("dma", simulation, config, dram)
                     self.engine = PassEngine("engine", simulation, config, dma)
                 else:
-                    self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, traced)
+                    self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, dram, traced)
         self._bind()
 
     def _bind(self) -> None:
@@ -123,7 +132,9 @@ class System:
         self.simulation.run(lambda: self.host.run(steps))
 
 
-def _rtl(simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], traced: bool) -> tuple[Dma, Engine]:
+def _rtl(
+    simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint8], dram: Dram | None, traced: bool
+) -> tuple[Dma, Engine]:
     """DMA and engine of fidelity "rtl", imported late: they need optional packages.
 
     Raises:
@@ -135,5 +146,5 @@ def _rtl(simulation: Simulation, config: ChipConfig, memory: npt.NDArray[np.uint
     from tlm.chip.rtl.coupling import RtlEngine
     from tlm.chip.rtl.dma import Dma as RtlDma
 
-    dma = RtlDma("dma", simulation, config, memory)
+    dma = RtlDma("dma", simulation, config, memory, dram)
     return dma, RtlEngine("engine", simulation, config, dma, traced)

@@ -9,6 +9,7 @@ cycle, and bytes move with it.
 from __future__ import annotations
 
 import enum
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.kernels.buffers import KernelError, in_range
+from tlm.chip.kernels.dram import CYCLE_LIMIT, Dram
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
-_CYCLE_LIMIT = 1 << 60
 _DENOMINATOR_LIMIT = 1 << 61
 
 
@@ -38,12 +39,13 @@ class DmaTimeline:
 
     Args:
         config: bus, bursts, memory and SRAMs.
+        dram: the off-chip memory, if it is DRAM; time advances it.
 
     Raises:
         KernelError: the memory's pace is a fraction with a denominator beyond 64-bit arithmetic.
     """
 
-    def __init__(self, config: ChipConfig) -> None:
+    def __init__(self, config: ChipConfig, dram: Dram | None = None) -> None:
         self._config = config
         self._banks = {
             SramName.AMEM: config.amem_banks, SramName.WMEM: config.wmem_banks, SramName.IMEM: config.imem_banks
@@ -59,7 +61,9 @@ class DmaTimeline:
         self._arrivals: dict[Channel, npt.NDArray[np.int64]] = {}
         self._next: tuple[int, Channel] | None = None
         self._next_is_known = True
-        lib.tlm_dma_reset(self._state, _c_config(config))
+        self._drams = (dram, Dram(config)) if dram else (None, None)
+        for state, own in zip((self._state, self._ahead), self._drams, strict=True):
+            lib.tlm_dma_reset(state, _c_config(config), own.state if own else ffi.NULL)
 
     def connect(self, access: int, engine: int, memory: npt.NDArray[np.uint8]) -> tuple[int, int]:
         """Ask a model of the engine for every SRAM access, instead of calendars, and move the bytes.
@@ -115,7 +119,7 @@ class DmaTimeline:
         """
         if self._state.channels[channel].active:
             raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        in_range("dma: cycle", cycle, self.now, _CYCLE_LIMIT)
+        in_range("dma: cycle", cycle, self.now, CYCLE_LIMIT)
         bus, words = self._config.bus_bytes, self._words[sram]
         for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
             if value < 0 or value % bus:
@@ -153,7 +157,7 @@ class DmaTimeline:
         """
         if banks.dtype != np.uint8 or banks.ndim != 1 or not banks.flags.c_contiguous:
             raise KernelError(f"calendar: {banks.dtype} {banks.shape}, but contiguous uint8 (cycles,) is needed")
-        in_range("dma: first_cycle", first_cycle, 0, _CYCLE_LIMIT)
+        in_range("dma: first_cycle", first_cycle, 0, CYCLE_LIMIT)
         former = self._state.calendars[sram]
         end = min(former.first_cycle + former.cycles, first_cycle)
         if self.now < end:
@@ -180,11 +184,11 @@ class DmaTimeline:
             one: where the last word was written, or the last answer came. Their channels are free again.
 
         Raises:
-            KernelError: a cycle beyond 2^60.
+            KernelError: a cycle beyond 2^48.
         """
-        in_range("dma: until_cycle", until_cycle, 0, _CYCLE_LIMIT)
+        in_range("dma: until_cycle", until_cycle, 0, CYCLE_LIMIT)
         if self._next_is_known and self._next is not None and self.now <= self._ahead.now <= until_cycle:
-            self._state[0] = self._ahead[0]  # the look ahead has come this far with the same knowledge
+            lib.tlm_dma_copy(self._state, self._ahead)  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)
         if not completed:
             return []
@@ -245,7 +249,7 @@ class DmaTimeline:
 
 
 def _c_config(config: ChipConfig) -> CData:
-    pace = config.memory_beat_cycles
+    pace = Fraction(1) if config.uses_dram else config.memory_beat_cycles  # a bound; the DRAM's own times hold
     if pace.denominator > _DENOMINATOR_LIMIT:
         raise KernelError(
             f"chip.memory_gb_per_s: {config.memory_gb_per_s!r} makes a beat every {pace} cycles, "

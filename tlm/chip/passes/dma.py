@@ -24,6 +24,7 @@ from tlm.chip.format.descriptor import Descriptor, burst_addresses, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.dram import Dram
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -99,10 +100,10 @@ class TimelineDma(dma.Dma):
     load: PassChannel
     store: PassChannel
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, dram: Dram | None = None) -> None:
         super().__init__(name, parent)
         self.config = config
-        self.timeline = DmaTimeline(config)
+        self.timeline = DmaTimeline(config, dram)
         self.load = PassChannel("load", self, config, Channel.LOAD)
         self.store = PassChannel("store", self, config, Channel.STORE)
 
@@ -146,8 +147,8 @@ class TimelineDma(dma.Dma):
 class Dma(TimelineDma):
     """Against the calendars of the engine's banks."""
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
-        super().__init__(name, parent, config)
+    def __init__(self, name: str, parent: Module, config: ChipConfig, dram: Dram | None = None) -> None:
+        super().__init__(name, parent, config, dram)
         self._news: Event = Event(self.clock.env)
         self.calendars = {
             sram: TargetSocket(

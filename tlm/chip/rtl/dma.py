@@ -18,6 +18,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.address_map import MEMORY_BASE
 from tlm.chip.format.descriptor import Descriptor, sram_size
 from tlm.chip.kernels.dma import Channel
+from tlm.chip.kernels.dram import Dram
 from tlm.chip.passes.dma import TimelineDma
 from tlm.core.module import Module
 
@@ -30,10 +31,18 @@ class Dma(TimelineDma):
         parent: the system.
         config: bus, burst and SRAM sizes.
         memory: the off-chip memory's bytes, uint8 (memory_bytes,), which move in C.
+        dram: the off-chip memory's times, if it is DRAM.
     """
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig, memory: npt.NDArray[np.uint8]) -> None:
-        super().__init__(name, parent, config)
+    def __init__(
+        self,
+        name: str,
+        parent: Module,
+        config: ChipConfig,
+        memory: npt.NDArray[np.uint8],
+        dram: Dram | None = None,
+    ) -> None:
+        super().__init__(name, parent, config, dram)
         self._bytes = memory
         self._started: Callable[[], None] = lambda: None
 
