@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tlm.chip.config import ChipConfig
 from tlm.core.labels import LEGEND
+from tlm.observe.dram_energy import DRAM_PARTS
 from tlm.observe.energy_account import tops_per_w
 from tlm.results.console import facts, table_of
 from tlm.results.result import LayerResult, Result, chip_labels
@@ -144,11 +145,20 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         "energy": f"{energy.total_pj / _PJ_PER_UJ:,.2f} uJ, {result.power_mw:.1f} mW on average; "
         f"off-chip {energy.off_chip_pj / _PJ_PER_UJ:,.2f} uJ apart [A]",
         "of which": f"{_shares(energy.core.by_component_pj(), energy.total_pj)} [A]",
+        "DRAM energy": _dram_energy(result),
         "TOPS/W": f"{_efficiency(result)} [A]",
         **_batch(result),
         "best classes": _best_classes(result),
     }
     return [(heading, text) for heading, text in lines.items() if text]
+
+
+def _dram_energy(result: Result) -> str:
+    """Where the off-chip energy went; empty without DRAM."""
+    if result.dram_energy is None:
+        return ""
+    shares = _shares(result.dram_energy.by_kind_pj(), result.energy.off_chip_pj)
+    return f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]"
 
 
 def _batch(result: Result) -> dict[str, str]:
