@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from simpy import Event
 
+from tlm.chip.around.dram_memory import DramMemory
 from tlm.chip.around.interconnect import Interconnect
 from tlm.chip.around.off_chip_memory import OffChipMemory
+from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import EngineEvents
 from tlm.chip.cycle.dma import Dma
@@ -25,6 +27,7 @@ from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.registers import ChannelRegister, Status, UnitRegister
 from tlm.chip.kernels.dma import Channel
+from tlm.chip.kernels.dram import Dram
 from tlm.chip.payloads import InterruptPayload
 from tlm.chip.system import BUS_SLOTS
 from tlm.core.kernel import Activity
@@ -170,7 +173,11 @@ def play(
     simulation = Simulation()
     regions = am.AddressMap()
     regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))
-    memory = OffChipMemory("memory", simulation, config)
+    memory: Memory
+    if config.uses_dram:
+        memory = DramMemory("memory", simulation, config, Dram(config))
+    else:
+        memory = OffChipMemory("memory", simulation, config)
     slots = {port: slot for port, slot in BUS_SLOTS.items() if port != "host"}
     interconnect = Interconnect("interconnect", simulation, regions, slots)
     dma = Dma("dma", simulation, config)

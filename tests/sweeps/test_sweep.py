@@ -19,6 +19,7 @@ import pytest
 from command import points_in, refused, tlm
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import DramConfig
 from tlm.compiler.compile import compile_network
 from tlm.core.errors import InputError
 from tlm.scenario.loading import load_scenario
@@ -214,6 +215,7 @@ CHANGES = {
     "accumulate_cycles": 2, "pass_gap_cycles": 4, "requantiser_cycles": 4, "voltage_v": 1.0, "frequency_mhz": 500.0,
     "bus_bytes": 16, "memory_gb_per_s": 1.6, "memory_latency_ns": 90.0, "memory_bytes": 1 << 24, "burst_bytes": 32,
     "dma_bursts_in_flight": 4, "host_access_ns": 40.0, "host_interrupt_ns": 200.0,
+    "memory_model": "dram", "dram": DramConfig("lpddr4_3200_x16"),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -115,7 +115,7 @@ class ChipConfig:
     """Off-chip memory capacity, bytes [A]."""
     memory_model: MemoryModel = "fixed"
     """Off-chip memory with memory_latency_ns and memory_gb_per_s, or DRAM as chip.dram says [A]."""
-    dram: DramConfig = field(default_factory=DramConfig)
+    dram: DramConfig = field(default_factory=DramConfig, repr=False)
     """The DRAM, if memory_model is "dram" [A]."""
     burst_bytes: int = 64
     """Longest burst, bytes; bursts never cross a multiple of it [A]."""
@@ -152,6 +152,11 @@ class ChipConfig:
     def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
         """The default chip at another supply voltage, with the highest clock that it allows."""
         return cls(voltage_v=voltage_v, **overrides)
+
+    def plain(self) -> dict[str, Any]:
+        """Key -> value, as a file holds them; ``memory_model`` and ``dram`` only where the memory is DRAM."""
+        values = asdict(self)
+        return values if self.uses_dram else {key: values[key] for key in values if key not in ("memory_model", "dram")}
 
     @property
     def clock_khz(self) -> int:

@@ -45,6 +45,9 @@ PRESETS: Mapping[str, Mapping[str, int]] = {
 }  # fmt: skip
 """Preset -> its values; the first is the default."""
 
+ASSUMED_OF_PRESETS = frozenset({"channels", "ranks", "trtrs_clocks"})
+"""Keys of a preset that no data sheet of a part fixes; the others are published."""
+
 DRAM_CHOICES: Mapping[str, tuple[int, ...]] = {
     "channels": (1, 2, 4),
     "ranks": (1, 2, 4),
@@ -193,6 +196,16 @@ class DramConfig:
     def peak_bytes_per_s(self) -> Fraction:
         """Of all data buses, exactly."""
         return Fraction(self.channels * self.width_bits * 10**12, 4 * self.tck_ps)
+
+    def labels(self) -> dict[str, str]:
+        """Of every key, as "dram.KEY": a part's values are "published", the controller's "assumed", others "chosen"."""
+        same = DramConfig(self.preset)
+        labels = {"dram.preset": "assumed" if self.preset == DramConfig().preset else "chosen"}
+        for item in fields(self)[1:]:
+            of_part = item.name in PRESETS[self.preset] and item.name not in ASSUMED_OF_PRESETS
+            unchanged = getattr(self, item.name) == getattr(same, item.name)
+            labels[f"dram.{item.name}"] = ("published" if of_part else "assumed") if unchanged else "chosen"
+        return labels
 
     def _check_together(self) -> None:
         def refuse(key: str, why: str) -> None:

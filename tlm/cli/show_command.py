@@ -36,7 +36,11 @@ def _lines(config: Scenario) -> Iterator[str]:
     yield ""
     yield tomli_w.dumps({name: section for name, section in plain.items() if section}).rstrip()
     chip, energy = config.chip, config.energy
-    yield from _labelled("chip", asdict(chip), chip_labels(chip))
+    values, labels = chip.plain(), chip_labels(chip)
+    dram = values.pop("dram", None)
+    yield from _labelled("chip", values, labels)
+    if dram:
+        yield from _labelled("chip.dram", dram, {key.removeprefix("dram."): label for key, label in labels.items()})
     yield from _labelled("energy", asdict(energy), energy.labels())
 
 

@@ -96,20 +96,55 @@ def store_cycles(size_bytes: int, config: ChipConfig, word_bytes: int, rows: int
 def _transfer_cycles(size_bytes: int, config: ChipConfig, rows: int, burst_cycles: float) -> int:
     if not size_bytes:
         return 0
-    latency, beat_cycles = _memory(config)
+    memory = _memory(config)
+    latency = memory.write_cycles if burst_cycles else memory.read_cycles
     if rows == 1:
         bursts: float = -(-size_bytes // config.burst_bytes)
     else:
         bursts = rows + max(0, size_bytes - rows * config.bus_bytes) / config.burst_bytes
-    service = size_bytes / config.bus_bytes / bursts * beat_cycles
+    service = size_bytes / config.bus_bytes / bursts * memory.beat_cycles
     period = max(service, burst_cycles, (burst_cycles + latency + service) / config.dma_bursts_in_flight)
-    return round(latency + bursts * period)
+    row_cycles = memory.row_cycles * (1 + size_bytes / memory.row_bytes)
+    return round((latency + bursts * period + row_cycles) * memory.refresh_share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """What the off-chip memory costs."""
+
+    read_cycles: float
+    """From a request to its first beat."""
+    write_cycles: float
+    """From a request to the answer, but for its beats."""
+    beat_cycles: float
+    """From beat to beat."""
+    row_cycles: float = 0.0
+    """To open a row of DRAM,"""
+    row_bytes: float = 1.0
+    """which holds so many bytes."""
+    refresh_share: float = 1.0
+    """By what refreshes stretch the time."""
 
 
 @lru_cache(maxsize=16)
-def _memory(config: ChipConfig) -> tuple[int, float]:
-    """Cycles from a request to its first beat, and from beat to beat."""
-    return config.cycles_of_ns(config.memory_latency_ns) + 3, float(config.memory_beat_cycles)
+def _memory(config: ChipConfig) -> _Memory:
+    if not config.uses_dram:
+        cycles = config.cycles_of_ns(config.memory_latency_ns) + 3
+        return _Memory(cycles, cycles, float(config.memory_beat_cycles))
+    dram, clock = config.dram, float(config.dram_clock_cycles)
+    first_data = dram.cl_clocks + dram.burst_clocks
+    bursts, bytes_at_once = config.dma_bursts_in_flight - 1, dram.access_bytes * dram.channels
+    ahead = bursts * dram.tccd_clocks * config.burst_bytes / bytes_at_once
+    # Bursts that are in the queue keep their row open until the next one comes, if they take that long.
+    closed = dram.trcd_clocks if dram.page_policy == "closed" and ahead < first_data else 0
+    return _Memory(
+        read_cycles=(closed + first_data) * clock + 3,
+        write_cycles=(closed + dram.cwl_clocks + dram.burst_clocks) * clock + config.burst_bytes / config.bus_bytes + 3,
+        beat_cycles=max(1.0, dram.tccd_clocks * clock * config.bus_bytes / bytes_at_once),
+        row_cycles=(dram.trp_clocks + dram.trcd_clocks) * clock,
+        row_bytes=dram.channels * dram.row_accesses * dram.access_bytes,
+        refresh_share=1 + (dram.trp_clocks + dram.trfc_clocks + dram.trcd_clocks) / dram.trefi_clocks,
+    )
 
 
 def restart_cycles(config: ChipConfig) -> int:

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import DramConfig
 from tlm.compiler.compile import rebuild
 from tlm.compiler.program import Choices, Program
 from tlm.core.arguments import expect
@@ -72,7 +73,7 @@ def save_program(program: Program, path: str | Path) -> None:
     content = msgspec.msgpack.encode(
         _Content(
             network.input_shape, network.signed_input, tuple(map(_described, network.layers)),
-            {item.name: getattr(program.config, item.name) for item in fields(ChipConfig)},
+            program.config.plain(),
             program.choices, _made(program), program.batch,
         ),
         enc_hook=_encoded,
@@ -97,7 +98,7 @@ def load_program(path: str | Path) -> Program:
         found = msgspec.msgpack.decode(content, type=_Content, ext_hook=_array)
         layers = [_KINDS[layer.kind](**layer.arguments) for layer in found.layers]
         network = Network(found.input_shape, layers, found.signed_input)
-        program = rebuild(network, ChipConfig(**found.chip), found.choices, found.batch)
+        program = rebuild(network, _chip(found.chip), found.choices, found.batch)
         made = _made(program)
     except Exception as error:  # whatever a file that nobody saved makes of them
         reason = str(error) if isinstance(error, TlmError) else f"{type(error).__name__}: {error}"
@@ -105,6 +106,11 @@ def load_program(path: str | Path) -> Program:
     if made != found.made:
         raise InputError(f"{path}: another version of the compiler made it; compile it again")
     return program
+
+
+def _chip(keys: dict[str, Any]) -> ChipConfig:
+    dram = {"dram": DramConfig(**keys["dram"])} if "dram" in keys else {}
+    return ChipConfig(**{**keys, **dram})
 
 
 def _read(path: Path) -> bytes:

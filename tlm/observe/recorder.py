@@ -15,6 +15,7 @@ from tlm.chip.contract import Accessed, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import ChannelRegister, UnitRegisters
+from tlm.chip.kernels.dram import RowCounts
 from tlm.chip.states import ChannelState, HostState
 from tlm.chip.system import System
 from tlm.core.payload import MemoryPayload, Payload, Response
@@ -55,6 +56,8 @@ class TransferRecord:
     """To or from the off-chip memory."""
     refused: int = 0
     """SRAM accesses that were refused."""
+    rows: RowCounts | None = None
+    """How its accesses found the DRAM's banks, if there is one and it has ended."""
 
 
 class Recorder:
@@ -69,6 +72,9 @@ class Recorder:
         self._clock = system.simulation.clock
         self._on_layer_done = on_layer_done
         self._config = system.config
+        self._dram = system.dram
+        self._rows = {unit: RowCounts(0, 0, 0) for unit in _PORTS}
+        """How all accesses of a channel's ended transfers found the DRAM's banks."""
         self.parts: dict[int, PartRecord] = {}
         self.transfers: dict[Unit, list[TransferRecord]] = {unit: [] for unit in _PORTS}
         self.last_interrupt_cycle = -1
@@ -268,6 +274,9 @@ class Recorder:
             own.append(TransferRecord(SramName(sram if sram in set(SramName) else 0), now))
         else:
             own[-1].end_cycle = now
+            if self._dram is not None:
+                rows = self._dram.rows(unit is Unit.STORE)
+                own[-1].rows, self._rows[unit] = rows - self._rows[unit], rows
 
     def _count_bytes(self, own: list[TransferRecord], _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if payload.status is Response.OK and isinstance(payload, MemoryPayload):

@@ -140,12 +140,12 @@ def _totals(result: Result) -> list[tuple[str, str]]:
         "utilisation": f"{result.utilization:.1%} over the whole run, {result.compute_utilization:.1%} within layers "
         "[S]",
         "DMA": f"{traffic.load_bytes:,} bytes loaded, {traffic.store_bytes:,} bytes stored [S]",
+        **_dram(result),
         "hidden": f"{', '.join(hidden)} cycles, behind layers that computed [S]" if hidden else "",
         "bank waits": f"{conflicts} cycles [S]" if conflicts else "none [S]",
         "energy": f"{energy.total_pj / _PJ_PER_UJ:,.2f} uJ, {result.power_mw:.1f} mW on average; "
         f"off-chip {energy.off_chip_pj / _PJ_PER_UJ:,.2f} uJ apart [A]",
         "of which": f"{_shares(energy.core.by_component_pj(), energy.total_pj)} [A]",
-        "DRAM energy": _dram_energy(result),
         "TOPS/W": f"{_efficiency(result)} [A]",
         **_batch(result),
         "best classes": _best_classes(result),
@@ -153,12 +153,17 @@ def _totals(result: Result) -> list[tuple[str, str]]:
     return [(heading, text) for heading, text in lines.items() if text]
 
 
-def _dram_energy(result: Result) -> str:
-    """Where the off-chip energy went; empty without DRAM."""
-    if result.dram_energy is None:
-        return ""
+def _dram(result: Result) -> dict[str, str]:
+    """What the off-chip DRAM did, and where its energy went; nothing without one."""
+    if result.dram is None or result.dram_energy is None:
+        return {}
+    dram, counts = result.dram, result.dram.counts
     shares = _shares(result.dram_energy.by_kind_pj(), result.energy.off_chip_pj)
-    return f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]"
+    return {
+        "DRAM": f"{counts.row_hits:,} row hits, {counts.row_misses:,} misses, {counts.row_conflicts:,} conflicts; "
+        f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]",
+        "DRAM energy": f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]",
+    }
 
 
 def _batch(result: Result) -> dict[str, str]:

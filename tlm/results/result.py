@@ -26,6 +26,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 from tlm.results.batch_figures import BatchFigures
+from tlm.results.dram_figures import DramFigures
 
 Tensor: TypeAlias = npt.NDArray[np.int8] | npt.NDArray[np.int32]
 Count = Annotated[int, Meta(ge=0)]
@@ -259,6 +260,8 @@ class Result:
     """The scenario's network and input, for the record."""
     matches_reference: bool | None = None
     """Whether every output equals the golden model's; None if they were not compared."""
+    dram: DramFigures | None = None
+    """What the off-chip DRAM did, if there is one."""
     batch: BatchFigures | None = None
     """What each image took, if it was a batch; all other figures are those of all images."""
 
@@ -375,6 +378,8 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
     """
     labels = {}
     for item in fields(chip):
+        if item.name in ("memory_model", "dram"):
+            continue
         default = item.default == getattr(chip, item.name)
         labels[item.name] = ("published" if item.name in PUBLISHED_CHIP_KEYS else "assumed") if default else "chosen"
     at_point = chip.voltage_v in PUBLISHED_POINTS_MHZ
@@ -383,7 +388,7 @@ def chip_labels(chip: ChipConfig) -> dict[str, str]:
         labels["frequency_mhz"] = "published" if at_point else "assumed"
     else:
         labels["frequency_mhz"] = "chosen"
-    return labels
+    return labels | ({"memory_model": "chosen", **chip.dram.labels()} if chip.uses_dram else {})
 
 
 def _share(part: int, whole: int) -> float:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
+from tlm.chip.kernels.dram import Dram
 from tlm.compiler.program import Program
 from tlm.network.layers import Conv2d, Layer, MaxPool2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
@@ -19,6 +20,7 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
 from tlm.results.batch_figures import BatchFigures
+from tlm.results.dram_figures import DramFigures, dram_figures
 from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
@@ -33,6 +35,7 @@ class ResultBuilder:
     tensors: dict[str, Tensor]
     meter: EnergyObserver
     energy_table: EnergyConfig
+    dram: Dram | None = None
 
     def result(self) -> Result:
         """Everything, layers in the order of execution."""
@@ -73,7 +76,13 @@ class ResultBuilder:
             events=energy.events,
             timeline=timeline(self.recorder, self.program),
             batch=self._batch(),
+            dram=self._dram_figures(),
         )
+
+    def _dram_figures(self) -> DramFigures | None:
+        if self.dram is None:
+            return None
+        return dram_figures(self.program, self.recorder, self.dram.counts(self.recorder.cycles), self.config)
 
     def _batch(self) -> BatchFigures | None:
         """What each image of a batch took."""

@@ -17,6 +17,7 @@ from tlm.observe.account import ChannelAccount, SramAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
 from tlm.results.batch_figures import BatchFigures
+from tlm.results.dram_figures import DramRecord, dram_record
 from tlm.results.files import RESULT_NAME, json_text
 from tlm.results.result import Count, LayerFigures, LayerResult, Result, TransferOverlap, chip_labels, tensor_sha256
 
@@ -185,6 +186,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     chip_labels: dict[str, str]
     batch: BatchRecord | UnsetType = UNSET
     """Only of a batch."""
+    dram: DramRecord | UnsetType = UNSET
+    """Only with DRAM."""
 
     def __repr__(self) -> str:
         """One line; the attributes have the rest."""
@@ -229,9 +232,10 @@ def result_record(result: Result) -> dict[str, Any]:
         layers=[_layer(layer, result) for layer in result.layers.values()],
         chip_labels=chip_labels(result.chip),
         batch=UNSET if result.batch is None else _batch(result.batch, result),
+        dram=UNSET if result.dram is None else dram_record(result.dram),
     )
     plain: dict[str, Any] = msgspec.to_builtins(record)
-    return plain | {"timeline": _plain_timeline(result.timeline), "chip": asdict(result.chip)}
+    return plain | {"timeline": _plain_timeline(result.timeline), "chip": result.chip.plain()}
 
 
 def result_json(result: Result) -> str:

@@ -94,7 +94,7 @@ def simulate(
     with nullcontext() if trace is None else traced(watched, trace):
         system.run(program.steps)
     tensors.check_stored_output()
-    return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table).result()
+    return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table, system.dram).result()
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:

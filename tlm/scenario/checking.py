@@ -93,7 +93,9 @@ def refuse_senseless(value: Any, path: KeyPath = ()) -> None:
 def _refuse_unknown_dataclass_keys(table: Mapping[str, Any]) -> None:
     """Of a dataclass msgspec would ignore unknown keys."""
     for name, cls in DATACLASS_SECTIONS.items():
-        section = table.get(name)
+        section: Any = table
+        for step in name.split("."):
+            section = section.get(step) if isinstance(section, dict) else None
         for key in section if isinstance(section, dict) else ():
             if key not in cls.__dataclass_fields__:
                 raise InputError(f"{name}.{key}: unknown key; {_suggestion(key, cls.__dataclass_fields__)}")

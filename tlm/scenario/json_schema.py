@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
+from tlm.chip.dram_config import DramConfig
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
 from tlm.scenario import inputs, networks
 from tlm.scenario import schema as structs
@@ -42,12 +43,13 @@ def key_schema() -> Node:
             _without_null(node)
     for cls in structs.DATACLASS_SECTIONS.values():
         definitions[cls.__name__]["additionalProperties"] = False
-    for item in fields(ChipConfig):
-        node = definitions["ChipConfig"]["properties"][item.name]
-        if values := allowed_values(item.name):
-            node["enum"] = list(values)
-        elif limits := allowed_range(item.name):
-            node["minimum"], node["maximum"] = limits
+    for cls in (ChipConfig, DramConfig):
+        for item in fields(cls):
+            node = definitions[cls.__name__]["properties"][item.name]
+            if values := allowed_values(item.name):
+                node["enum"] = list(values)
+            elif limits := allowed_range(item.name):
+                node["minimum"], node["maximum"] = limits
     for item in fields(EnergyConfig):
         definitions["EnergyConfig"]["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
     return schema

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct, field, structs
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import DramConfig
 from tlm.compiler.checks import MAX_PARTS
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.observe.energy_table import EnergyConfig
@@ -26,7 +27,9 @@ from tlm.traces.trace_options import TraceOptions
 DEFAULT_KINDS = {"network": "pw_dw_pw_block", "input": "random"}
 """Section -> the kind that it has where none is given."""
 
-DATACLASS_SECTIONS: dict[str, type[ChipConfig] | type[EnergyConfig]] = {"chip": ChipConfig, "energy": EnergyConfig}
+DATACLASS_SECTIONS: dict[str, type[ChipConfig | DramConfig | EnergyConfig]] = {
+    "chip": ChipConfig, "chip.dram": DramConfig, "energy": EnergyConfig
+}  # fmt: skip
 """Section -> the dataclass that checks its values."""
 
 PATH_KEYS = (("input", "file"), ("network", "weights"), ("network", "patterns"), ("network", "file"))

@@ -13,10 +13,12 @@ from typing import Any
 
 import msgspec
 
+from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
+from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, value_text
-from tlm.scenario.schema import DATACLASS_SECTIONS, PATH_KEYS, Scenario
+from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sources import Source, merged, override_of, override_source, read_sources
 from tlm.sweeps.axes import Axis, axes_of, parse_axis
 from tlm.sweeps.constraints import constraint
@@ -183,9 +185,15 @@ def _keys(config: Scenario) -> dict[str, Any]:
     # Of a dataclass that it made itself msgspec gives only the attributes that were set.
     sections = {name: getattr(config, name) for name in _MATTERS}
     return {
-        name: asdict(value) if name in DATACLASS_SECTIONS else msgspec.to_builtins(value)
+        name: _plain(value)
         for name, value in sections.items()
     }
+
+
+def _plain(section: Any) -> Any:
+    if isinstance(section, ChipConfig):
+        return section.plain()
+    return asdict(section) if isinstance(section, EnergyConfig) else msgspec.to_builtins(section)
 
 
 @cache

@@ -118,6 +118,7 @@ def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:
         chip.lanes, chip.columns, chip.amem_words, chip.wmem_words, chip.imem_words, chip.amem_banks,
         chip.pipeline_cycles, chip.pass_gap_cycles, chip.requantiser_cycles,
         chip.bus_bytes, chip.burst_bytes, chip.dma_bursts_in_flight, chip.memory_bytes, chip.memory_beat_cycles,
+        chip.dram if chip.uses_dram else None, chip.clock_khz if chip.uses_dram else None,
         *(chip.cycles_of_ns(ns) for ns in (chip.memory_latency_ns, chip.host_access_ns, chip.host_interrupt_ns)),
     )  # fmt: skip
 

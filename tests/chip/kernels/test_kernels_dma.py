@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from dma_bench import Calendar, Outcome, Start, play
+from dram_cases import with_dram
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.dram import Dram
 from tlm.chip.kernels.geometry import KernelError
 
 WORDS, MEMORY_BYTES = 256, 1 << 14
@@ -39,7 +41,8 @@ class Player:
     """Plays a scene: in the cycle in which something becomes known, it is made known to the timeline."""
 
     def __init__(self, scene: Scene, stride_cycles: int | None) -> None:
-        self.timeline, self.outcome = DmaTimeline(scene.config), Outcome()
+        dram = Dram(scene.config) if scene.config.uses_dram else None
+        self.timeline, self.outcome = DmaTimeline(scene.config, dram), Outcome()
         self._stride_cycles = stride_cycles
         self._left = {channel: iter(starts) for channel, starts in scene.starts.items()}
         for channel in Channel:
@@ -159,8 +162,10 @@ def calendars(draw: st.DrawFn, banks: int) -> list[Calendar]:
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> Scene:
+def scenes(draw: st.DrawFn, uses_dram: bool = False) -> Scene:
     config = draw(configs())
+    if uses_dram:
+        config = draw(with_dram(config))
     starts = {}
     for channel in Channel:
         count = draw(st.sampled_from((0, 1, 1, 2, 3)))
@@ -173,6 +178,19 @@ def scenes(draw: st.DrawFn) -> Scene:
 @examples(80)
 @given(scenes(), st.integers(1, 9))
 def test_timeline_equals_the_clear_model(scene: Scene, stride_cycles: int) -> None:
+    check_scene(scene, stride_cycles)
+
+
+@examples(30)
+@given(scenes(uses_dram=True), st.integers(1, 9))
+def test_timeline_equals_the_clear_model_beside_dram(scene: Scene, stride_cycles: int) -> None:
+    check_scene(scene, stride_cycles)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(scenes(uses_dram=True), st.integers(1, 9))
+def test_timeline_equals_the_clear_model_beside_dram_in_many_scenes(scene: Scene, stride_cycles: int) -> None:
     check_scene(scene, stride_cycles)
 
 

@@ -19,11 +19,13 @@ from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.kernels.buffers import KernelError, in_range
-from tlm.chip.kernels.dram import CYCLE_LIMIT, Dram
+from tlm.chip.kernels.dram import CYCLE_LIMIT as DRAM_CYCLE_LIMIT
+from tlm.chip.kernels.dram import Dram
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
 
+_CYCLE_LIMIT = 1 << 60
 _DENOMINATOR_LIMIT = 1 << 61
 
 
@@ -47,6 +49,7 @@ class DmaTimeline:
 
     def __init__(self, config: ChipConfig, dram: Dram | None = None) -> None:
         self._config = config
+        self._cycle_limit = DRAM_CYCLE_LIMIT if dram else _CYCLE_LIMIT
         self._banks = {
             SramName.AMEM: config.amem_banks, SramName.WMEM: config.wmem_banks, SramName.IMEM: config.imem_banks
         }  # fmt: skip
@@ -119,7 +122,7 @@ class DmaTimeline:
         """
         if self._state.channels[channel].active:
             raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        in_range("dma: cycle", cycle, self.now, CYCLE_LIMIT)
+        in_range("dma: cycle", cycle, self.now, self._cycle_limit)
         bus, words = self._config.bus_bytes, self._words[sram]
         for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
             if value < 0 or value % bus:
@@ -157,7 +160,7 @@ class DmaTimeline:
         """
         if banks.dtype != np.uint8 or banks.ndim != 1 or not banks.flags.c_contiguous:
             raise KernelError(f"calendar: {banks.dtype} {banks.shape}, but contiguous uint8 (cycles,) is needed")
-        in_range("dma: first_cycle", first_cycle, 0, CYCLE_LIMIT)
+        in_range("dma: first_cycle", first_cycle, 0, self._cycle_limit)
         former = self._state.calendars[sram]
         end = min(former.first_cycle + former.cycles, first_cycle)
         if self.now < end:
@@ -184,9 +187,9 @@ class DmaTimeline:
             one: where the last word was written, or the last answer came. Their channels are free again.
 
         Raises:
-            KernelError: a cycle beyond 2^48.
+            KernelError: a cycle beyond 2^60, or 2^48 with DRAM.
         """
-        in_range("dma: until_cycle", until_cycle, 0, CYCLE_LIMIT)
+        in_range("dma: until_cycle", until_cycle, 0, self._cycle_limit)
         if self._next_is_known and self._next is not None and self.now <= self._ahead.now <= until_cycle:
             lib.tlm_dma_copy(self._state, self._ahead)  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)

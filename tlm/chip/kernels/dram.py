@@ -60,6 +60,24 @@ class IssuedCommand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How accesses found their banks."""
+
+    hits: int
+    """Their row was open."""
+    misses: int
+    """The bank was closed."""
+    conflicts: int
+    """Another row had to be closed."""
+
+    def __add__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(self.hits + other.hits, self.misses + other.misses, self.conflicts + other.conflicts)
+
+    def __sub__(self, other: RowCounts) -> RowCounts:
+        return RowCounts(self.hits - other.hits, self.misses - other.misses, self.conflicts - other.conflicts)
+
+
+@dataclass(frozen=True, slots=True)
 class DramCounts:
     """What a DRAM did from cycle 0 to some cycle, summed over channels and ranks."""
 
@@ -157,12 +175,17 @@ class Dram:
         """
         return int(lib.tlm_dram_serve(self.state, cycle, is_write))
 
+    def rows(self, is_write: bool) -> RowCounts:
+        """Of all accesses of a direction so far."""
+        bursts = self.state.bursts[is_write]
+        return RowCounts(bursts.hits, bursts.misses, bursts.conflicts)
+
     def counts(self, cycle: int) -> DramCounts:
         """What happened before a cycle; commands up to there are issued, and none may have been of a later one."""
         lib.tlm_dram_play(self.state, cycle - 1)
         lib.tlm_dram_counts_at(self.state, cycle, self._counts)
         counts, clocks = self._counts, int(lib.tlm_dram_clocks(self.state, cycle))
-        reads, writes = self.state.bursts
+        rows = self.rows(False) + self.rows(True)
         activates, precharges, read, written, refreshes = counts.commands
         return DramCounts(
             activates=activates,
@@ -170,9 +193,9 @@ class Dram:
             reads=read,
             writes=written,
             refreshes=refreshes,
-            row_hits=reads.hits + writes.hits,
-            row_misses=reads.misses + writes.misses,
-            row_conflicts=reads.conflicts + writes.conflicts,
+            row_hits=rows.hits,
+            row_misses=rows.misses,
+            row_conflicts=rows.conflicts,
             clocks=clocks,
             active_clocks=counts.active_clocks,
             precharged_clocks=clocks * self._ranks - counts.active_clocks,
