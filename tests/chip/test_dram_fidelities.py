@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import tlm
+from tlm.analysis.explain import explain
+from tlm.analysis.what_if import changes
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import PRESETS, DramConfig
 from tlm.chip.kernels.dram import DramCommand, DramCounts
@@ -29,7 +32,7 @@ from tlm.networks.seeded import seeded_activations
 from tlm.observe.watched import Watched
 from tlm.results.report import print_report
 from tlm.results.result import Result
-from tlm.results.result_json import result_record
+from tlm.results.result_json import load_result, result_json, result_record
 
 QUICK = settings(max_examples=4, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=200, suppress_health_check=list(HealthCheck))
@@ -115,7 +118,7 @@ def test_a_layer_takes_longer_where_rows_conflict() -> None:
     assert cycles[16] > 1.5 * cycles[1024]
 
 
-def test_a_result_says_what_the_dram_did() -> None:
+def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     network = Network((40, 9, 9), [Conv2d(name, ONES, multiplier=300, shift=14) for name in ("a", "b")])
     values = np.ones((40, 9, 9), np.int8)
     chip = ChipConfig(memory_model="dram")
@@ -134,6 +137,13 @@ def test_a_result_says_what_the_dram_did() -> None:
     assert record["gb_per_s"] == pytest.approx(moved / result.time_us / 1000)
     assert record["peak_gb_per_s"] == 6.4
     assert record["active_clocks"] + record["precharged_clocks"] == record["clocks"]
+    (tmp_path / "result.json").write_text(result_json(result))
+    stored = load_result(tmp_path)
+    assert stored.chip == chip
+    lines = [line.split() for line in explain(stored, runs=False).text().splitlines()]
+    total = counts.row_hits + counts.row_misses + counts.row_conflicts
+    assert ["total", *map("{:,}".format, rows.values()), f"{counts.row_hits / total:.1%}"] in lines
+    assert not {"memory_gb_per_s", "memory_latency_ns"} & {one.key for one in changes(chip)}
     console = Console(width=300, file=io.StringIO())
     print_report(result, console, "n", "", [])
     text = console.file.getvalue()  # type: ignore[attr-defined]

@@ -63,9 +63,7 @@ class _Sender(Module):
             data: Any = bytes(self._bus_bytes) if one.is_write else bytearray(self._bus_bytes)
             command = Command.WRITE if one.is_write else Command.READ
             origin = Origin(Work.BEAT, beat, burst)
-            payload = BurstBeat(
-                command, one.address + beat * self._bus_bytes, data, beat, one.beats, origin=origin
-            )
+            payload = BurstBeat(command, one.address + beat * self._bus_bytes, data, beat, one.beats, origin=origin)
             yield from self.memory.b_transport(payload)
             assert payload.status is Response.OK
             if not one.is_write or beat == one.beats - 1:

@@ -246,8 +246,9 @@ _DMA = (
     _kernel(
         "a load's word is written in the cycle in which its last beat arrives",
         "dma.c",
-        "c->served_beats++;",
-        "c->served_beats++, c->next_word_cycle = later(c->next_word_cycle, t + 2);",
+        "serve_beats(d, burst->channel, 1);",
+        "tlm_dma_channel *c = &d->channels[burst->channel]; serve_beats(d, burst->channel, 1); "
+        "if (burst->channel == TLM_DMA_LOAD) c->next_word_cycle = later(c->next_word_cycle, t + 2);",
     ),
     _kernel(
         "a load writes one word a cycle",
@@ -285,8 +286,8 @@ _MEMORY = (
     _kernel(
         "a burst's request crosses in one cycle",
         "dma.c",
-        "(tlm_dma_burst){t + 1, beats, channel}",
-        "(tlm_dma_burst){t + 2, beats, channel}",
+        "(tlm_dma_burst){t + 1, address, beats, channel}",
+        "(tlm_dma_burst){t + 2, address, beats, channel}",
     ),
     _kernel(
         "a beat's answer crosses in one cycle",

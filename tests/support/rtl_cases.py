@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
+from tlm.chip.dram_config import DramConfig
 from tlm.network.layers import Conv2d, MaxPool2d
 from tlm.network.network import Network
 
@@ -20,7 +22,7 @@ RESIDUAL = [
     layer("a", (16, 8, 1, 1)),
     layer("b", (8, 16, 3, 3), padding=(1, 1), residual="input", residual_multiplier=500),
 ]
-NAMED: Mapping[str, tuple[Network, dict[str, float]]] = {
+NAMED: Mapping[str, tuple[Network, dict[str, Any]]] = {
     "point-wise": (Network((4, 4, 4), [layer("c", (8, 4, 1, 1))]), {}),
     "padding and a second group": (Network((6, 7, 7), [layer("c", (12, 6, 3, 3), padding=(1, 1))]), {}),
     "residual overlaid by the output": (Network((8, 8, 8), RESIDUAL), {}),
@@ -38,6 +40,10 @@ NAMED: Mapping[str, tuple[Network, dict[str, float]]] = {
     "loads beside the computation": (
         Network((16, 9, 9), [layer("c", (40, 16, 3, 3), padding=(1, 1))]),
         {"memory_gb_per_s": 12.8},
+    ),
+    "loads from DRAM beside the computation": (
+        Network((16, 9, 9), [layer("c", (40, 16, 3, 3), padding=(1, 1))]),
+        {"memory_model": "dram", "dram": DramConfig("lpddr4_3200_x16", trefi_clocks=1500)},
     ),
     "bands": (Network((6, 40, 40), [layer("c", (6, 6, 3, 3), padding=(1, 1))]), {}),
 }

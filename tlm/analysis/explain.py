@@ -12,6 +12,7 @@ from tlm.analysis.bars import bar, columns, fitted, percent, stacked
 from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
 from tlm.observe.causes import CAUSES, words
+from tlm.results.dram_figures import DramRecord
 from tlm.results.result import Result
 from tlm.results.result_json import LayerRecord, RunRecord
 
@@ -69,7 +70,10 @@ class Explanation:
             wide: all columns, also those beyond 80 characters.
         """
         width = 0 if wide else 80
-        sections = [_summary(self), _whole_run(self.stored), _layers(self, width), _what_if(self, width)]
+        sections = [_summary(self), _whole_run(self.stored), _layers(self, width)]
+        if isinstance(self.stored.dram, DramRecord):
+            sections.append(_dram(self.stored.dram))
+        sections.append(_what_if(self, width))
         return "\n\n".join("\n".join(section) for section in sections)
 
     def __str__(self) -> str:
@@ -231,6 +235,16 @@ def _layers(explanation: Explanation, width: int) -> Iterator[str]:
     if end.total:
         parts = ", ".join(f"{cause} {count:,}" for cause, count in end.by_cause().items() if count)
         yield from wrap(f"  behind the last layer: {end.total:,} cycles ({parts})", 80, subsequent_indent="  ")
+
+
+def _dram(dram: DramRecord) -> Iterator[str]:
+    yield "Rows of the DRAM by layer [S]"
+    rows = [["layer", "hits", "misses", "conflicts", "hits share"]]
+    for name, one in {**dram.layer_rows, "total": dram.rows}.items():
+        accesses = one.hits + one.misses + one.conflicts
+        rows.append([name, f"{one.hits:,}", f"{one.misses:,}", f"{one.conflicts:,}", percent(one.hits, accesses or 1)])
+    yield from columns(rows, left=1)
+    yield f"  {dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} of the time in refresh"
 
 
 def _what_if(explanation: Explanation, width: int) -> Iterator[str]:

@@ -63,11 +63,15 @@ _CHANGES: tuple[tuple[str, str, float, str], ...] = (
 )
 """(name, key, factor, kind); of the factor 0 comes the least value that is allowed."""
 
+_OF_FIXED_MEMORY = frozenset({"memory_gb_per_s", "memory_latency_ns"})
+
 
 def changes(chip: ChipConfig) -> list[Change]:
     """The changes that make sense for a chip: those that alter a value and stay within its limits."""
     found = []
     for name, key, factor, kind in _CHANGES:
+        if chip.uses_dram and key in _OF_FIXED_MEMORY:
+            continue
         old = getattr(chip, key)
         limits = allowed_values(key) or allowed_range(key)
         assert limits  # every key is limited in one way or the other

@@ -161,9 +161,7 @@ class DramConfig:
     def __post_init__(self) -> None:
         for key, allowed in _TEXTS.items():
             if getattr(self, key) not in allowed:
-                raise InputError(
-                    f"chip.dram.{key}: {shown(getattr(self, key))} is not one of {', '.join(allowed)}"
-                )
+                raise InputError(f"chip.dram.{key}: {shown(getattr(self, key))} is not one of {', '.join(allowed)}")
         for key, value in PRESETS[self.preset].items():
             if getattr(self, key) is None:
                 object.__setattr__(self, key, value)

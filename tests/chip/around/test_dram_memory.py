@@ -6,7 +6,10 @@ In the closed forms a DRAM clock is a core cycle, and all bursts arrive in cycle
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import PRESETS, DramConfig
-from tlm.chip.kernels.dram import Dram, DramCommand
+from tlm.chip.kernels.dram import DURATIONS, Dram, DramCommand
 
 ACT, PRE, RD, WR, REF = DramCommand
 Play = Callable[[ChipConfig, Sequence[Request]], Played]
@@ -207,6 +210,35 @@ def test_random_streams_keep_every_rule(data: st.DataObject) -> None:
     block = play_in_block(config, requests)
     assert block.ended == played.ended
     assert block.commands == played.commands[: len(block.commands)]
+
+
+# Two ranks and bank groups, two rows of each bank, reads and writes in bursts of one access.
+BUSY = DramConfig(
+    ranks=2, bank_groups=2, rows=64, columns=64, tccd_clocks=5, tccd_l_clocks=6, trrd_l_clocks=11, twtr_l_clocks=9,
+    tfaw_clocks=60, trefi_clocks=600, address_order="row_column_bank",
+)  # fmt: skip
+SHORTER = dict.fromkeys(DURATIONS, 1) | {"trefi": -100}
+
+
+@pytest.mark.parametrize("key", SHORTER)
+def test_the_checker_sees_each_duration_that_is_broken(key: str) -> None:
+    config = ChipConfig(memory_model="dram", dram=BUSY, memory_bytes=1 << 15)
+    rng = random.Random(0)
+
+    def stream() -> list[Request]:
+        cycles = accumulate(rng.choice((1, 1, 2, 40)) for _ in range(60))
+        return [Request(cycle, rng.randrange(1 << 10) * 32, 4, rng.random() < 0.4) for cycle in cycles]
+
+    streams = [stream() for _ in range(12)]
+
+    def play(played_on: ChipConfig) -> None:
+        for requests in streams:
+            check(config, requests, play_in_c(played_on, requests))
+
+    play(config)
+    broken = replace(config, dram=replace(BUSY, **{f"{key}_clocks": getattr(BUSY, f"{key}_clocks") - SHORTER[key]}))
+    with pytest.raises(AssertionError):
+        play(broken)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from tlm.chip.kernels.buffers import in_range
 
 CYCLE_LIMIT = 1 << 48
 """Products of cycles and clocks stay below 2^63."""
-_DURATIONS = (
+DURATIONS = (
     "trcd", "trp", "tras", "cl", "cwl", "tccd", "tccd_l", "trrd", "trrd_l", "tfaw", "twr", "twtr", "twtr_l", "trtp",
     "trtw", "trtrs", "trfc", "trefi",
 )  # fmt: skip
@@ -226,6 +226,6 @@ def _c_config(config: ChipConfig) -> Any:
             "in_order": dram.scheduler == "in_order",
             "closed_page": dram.page_policy == "closed",
             "burst": dram.burst_clocks,
-            **{name: getattr(dram, f"{name}_clocks") for name in _DURATIONS},
+            **{name: getattr(dram, f"{name}_clocks") for name in DURATIONS},
         },
     )
