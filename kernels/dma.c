@@ -179,8 +179,7 @@ static void begin_burst(tlm_dma *d)
 /* A burst that crosses in t arrives in t + 1. */
 static void send(tlm_dma *d, int64_t t, int32_t channel, int64_t address, int32_t beats)
 {
-    tlm_dma_channel *c = &d->channels[channel];
-    c->transfer.arrival_cycles[c->requested_bursts++] = t + 1;
+    d->channels[channel].transfer.arrival_cycles[d->channels[channel].requested_bursts++] = t + 1;
     if (d->dram) tlm_dram_request(d->dram, t + 1, address, beats, channel == TLM_DMA_STORE);
     if (d->dram) return;
     d->queue[(d->first_queued + d->queued) % QUEUE] = (tlm_dma_burst){t + 1, address, beats, channel};

@@ -2,48 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+import json
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from waves import CHIP, Waves, small_network
 
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import PRESETS, DramConfig, Preset
+from tlm.chip.kernels.dram import DramCounts
+from tlm.chip.system import System
 from tlm.observe.dram_energy import DRAM_PARTS, DramEnergy, dram_energy
+from tlm.results.result_json import result_json
 
 PAGE = Path(__file__).parents[2] / "docs" / "energy.md"
 PJ = 10**6
 PARTS = tuple(DRAM_PARTS)
 
 
-@dataclass(frozen=True)
-class Timing:
-    tck_ps: int
-    tras_clocks: int
-    trp_clocks: int
-    burst_length: int
-    width_bits: int
+NOTHING = DramCounts(**{item.name: 0 for item in fields(DramCounts)})
 
 
-@dataclass(frozen=True)
-class Activity:
-    activates: int = 0
-    reads: int = 0
-    writes: int = 0
-    active_clocks: int = 0
-    precharged_clocks: int = 0
-    refresh_clocks: int = 0
-
-
-TIMINGS = {
-    "lpddr3_1600_x32": Timing(1250, 34, 15, 8, 32),
-    "lpddr4_3200_x16": Timing(625, 68, 29, 16, 16),
-    "ddr3l_1600_x16": Timing(1250, 28, 11, 8, 16),
-}
-
-
-def energy(part: str, **activity: int) -> DramEnergy:
-    return dram_energy(DRAM_PARTS[part], TIMINGS[part], Activity(**activity))
+def energy(preset: Preset, **counts: int) -> DramEnergy:
+    return dram_energy(DramConfig(preset=preset), replace(NOTHING, **counts))
 
 
 def test_the_worked_example_of_the_page() -> None:
@@ -89,16 +76,14 @@ def test_another_implementation_agrees(
     assert found.background + found.refresh == stand_by_and_refresh_pj * PJ
 
 
-@given(
-    part=st.sampled_from(PARTS),
-    one=st.builds(Activity, *[st.integers(0, 10**9)] * 6),
-    two=st.builds(Activity, *[st.integers(0, 10**9)] * 6),
-)
-def test_nothing_costs_nothing_and_energies_add_up(part: str, one: Activity, two: Activity) -> None:
-    both = Activity(*(getattr(one, item.name) + getattr(two, item.name) for item in fields(Activity)))
-    apart = [dram_energy(DRAM_PARTS[part], TIMINGS[part], some) for some in (one, two)]
+COUNTS = st.fixed_dictionaries({item.name: st.integers(0, 10**9) for item in fields(DramCounts)})
+
+
+@given(part=st.sampled_from(PARTS), one=COUNTS, two=COUNTS)
+def test_nothing_costs_nothing_and_energies_add_up(part: Preset, one: dict[str, int], two: dict[str, int]) -> None:
+    apart = [energy(part, **some) for some in (one, two)]
     assert energy(part) == DramEnergy()
-    whole = dram_energy(DRAM_PARTS[part], TIMINGS[part], both)
+    whole = energy(part, **{name: count + two[name] for name, count in one.items()})
     for item in fields(DramEnergy):
         assert abs(getattr(whole, item.name) - sum(getattr(some, item.name) for some in apart)) <= 1, item.name
     assert whole.total == sum(getattr(whole, item.name) for item in fields(DramEnergy))
@@ -111,12 +96,55 @@ def test_currents_are_in_the_order_that_physics_asks_for(part: str) -> None:
 
 
 def test_a_slower_clock_takes_longer() -> None:
-    slow = replace(TIMINGS["ddr3l_1600_x16"], tck_ps=2500)
-    activity = Activity(1, 2, 3, 4, 5, 0)
-    once = dram_energy(DRAM_PARTS["ddr3l_1600_x16"], TIMINGS["ddr3l_1600_x16"], activity)
-    twice = dram_energy(DRAM_PARTS["ddr3l_1600_x16"], slow, activity)
+    counts = replace(NOTHING, activates=1, reads=2, writes=3, active_clocks=4, precharged_clocks=5)
+    config = DramConfig(preset="ddr3l_1600_x16")
+    once, twice = (dram_energy(one, counts) for one in (config, replace(config, tck_ps=2500)))
     assert twice.total - twice.io == 2 * (once.total - once.io)
     assert twice.io == once.io
+
+
+def test_every_preset_has_its_currents() -> None:
+    assert set(DRAM_PARTS) == set(PRESETS)
+
+
+def test_the_off_chip_energy_of_a_run_is_that_of_its_commands(tmp_path: Path) -> None:
+    """By kind in both fidelities, divided among layers without a rest, in the result's file and in the waveforms."""
+    network, activations = small_network()
+    program = tlm.compile(network, replace(CHIP, memory_model="dram"))
+    for fidelity in ("pass", "cycle"):
+        systems: list[System] = []
+        path = tmp_path / f"{fidelity}.vcd"
+        result = tlm.simulate(
+            program, activations, fidelity=fidelity, trace=tlm.TraceOptions(wave=path),
+            observers=[lambda run, seen=systems: seen.append(run.system)],
+        )  # fmt: skip
+        assert systems[0].dram is not None
+        whole = dram_energy(program.config.dram, systems[0].dram.counts(result.cycles))
+        assert result.dram_energy == whole
+        assert min(getattr(whole, item.name) for item in fields(DramEnergy)) >= 0 < whole.read
+        parts = [layer.energy.off_chip for layer in result.layers.values()]
+        assert sum(parts) + result.energy_outside_layers.off_chip == result.energy.off_chip == whole.total
+        assert 0 <= result.energy_outside_layers.off_chip < len(parts)
+        record = json.loads(result_json(result))["energy"]
+        assert record["dram_pj"] == whole.by_kind_pj()
+        assert sum(record["dram_pj"].values()) == pytest.approx(record["off_chip_pj"], rel=1e-12)
+        power = Waves(path).raw("power.off_chip_mw")
+        assert energy_of(power, program.config, result.cycles) == pytest.approx(result.energy.off_chip_pj, rel=1e-3)
+
+
+def test_a_memory_that_is_no_dram_keeps_its_table() -> None:
+    network, activations = small_network()
+    result = tlm.simulate(tlm.compile(network, CHIP), activations)
+    assert result.dram_energy is None
+    assert result.energy.off_chip_pj == 162.5 * result.traffic.total_bytes
+    assert "dram_pj" not in json.loads(result_json(result))["energy"]
+
+
+def energy_of(power: Sequence[tuple[int, Any]], chip: ChipConfig, cycles: int) -> float:
+    """The integral of mW over ps, in pJ."""
+    end = cycles * 10**9 // chip.clock_khz
+    spans = zip(power, [*power[1:], (end, 0.0)], strict=True)
+    return sum(float(value) * (until - since) for (since, value), (until, _) in spans if since < end) / 1000
 
 
 def test_the_page_shows_what_an_event_costs() -> None:

@@ -21,12 +21,13 @@ from waves import CHIP, small_network
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import DramConfig, Preset
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.system import System
 from tlm.cli import main
 from tlm.compiler.program import Program
 from tlm.core.errors import CompileError, InputError
-from tlm.traces.dram_trace import DramClock, dram_trace
+from tlm.traces.dram_trace import dram_cycle, dram_trace
 
 BURSTS = (8, 16, 64)
 
@@ -51,6 +52,30 @@ def test_pass_and_cycle_write_the_same_bytes(
     for fidelity in ("pass", "cycle"):
         traced(tmp_path / fidelity, fidelity, kind, dram_format=dram_format, dram_burst_bytes=burst_bytes)
     assert (tmp_path / "pass").read_bytes() == (tmp_path / "cycle").read_bytes()
+
+
+@pytest.mark.parametrize("preset", ["lpddr3_1600_x32", "lpddr4_3200_x16", "ddr3l_1600_x16"])
+def test_requests_to_dram_are_its_reads_and_writes(tmp_path: Path, preset: Preset) -> None:
+    """By default a request is one of the DRAM's bursts, and each of them is one RD or WR of the model."""
+    network, activations = small_network()
+    program = tlm.compile(network, replace(CHIP, memory_model="dram", dram=DramConfig(preset=preset)))
+    systems: list[System] = []
+    for fidelity in ("pass", "cycle"):
+        options = tlm.TraceOptions(dram=tmp_path / fidelity)
+        tlm.simulate(
+            program, activations, fidelity=fidelity, trace=options, observers=[lambda run: systems.append(run.system)]
+        )
+    assert (tmp_path / "pass").read_bytes() == (tmp_path / "cycle").read_bytes()
+    lines = dramsim3(tmp_path / "pass")
+    assert Counter((line.address, line.is_write) for line in lines) == expected(
+        program, program.config.dram.access_bytes
+    )
+    for system in systems:
+        assert system.dram is not None
+        counts = system.dram.counts(system.simulation.clock.now + 1)
+        assert (counts.reads, counts.writes) == tuple(
+            sum(one.is_write is kind for one in lines) for kind in (False, True)
+        )
 
 
 @given(case=networks(), bus_bytes=st.sampled_from((4, 8, 32)), burst_bytes=st.sampled_from((32, 128)))
@@ -100,7 +125,7 @@ def test_addresses_lie_in_the_programs_regions_and_times_never_decrease(tmp_path
         assert any(first < end and line.address < first + size for first, size in inside), line
         assert line.address % program.config.burst_bytes == 0
     assert all(a.cycle <= b.cycle for a, b in pairwise(lines))
-    assert lines[-1].cycle <= DramClock(program.config, 800.0).cycle(result.cycles)
+    assert lines[-1].cycle <= dram_cycle(result.cycles, program.config, None)
 
 
 def test_the_documented_journey_arrives_when_it_says(tmp_path: Path) -> None:
@@ -132,7 +157,12 @@ def test_the_documented_journey_arrives_when_it_says(tmp_path: Path) -> None:
 def test_the_dram_clock_is_exact_and_never_early(
     voltage_v: float, frequency_mhz: float, core_cycle: int, cycle: int
 ) -> None:
-    assert DramClock(ChipConfig.at(voltage_v), frequency_mhz).cycle(core_cycle) == cycle
+    chip = ChipConfig.at(voltage_v)
+    assert dram_cycle(core_cycle, chip, frequency_mhz) == cycle
+    if frequency_mhz in (800.0, 1600.0):
+        preset: Preset = "lpddr3_1600_x32" if frequency_mhz == 800.0 else "lpddr4_3200_x16"
+        of_model = replace(chip, memory_model="dram", dram=DramConfig(preset=preset))
+        assert dram_cycle(core_cycle, of_model, None) == cycle
 
 
 def test_the_clock_scales_the_times(tmp_path: Path) -> None:

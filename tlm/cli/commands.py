@@ -88,10 +88,8 @@ TRACES = (
     _path("--timeline", metavar="FILE", help="write a trace for timeline viewers (Perfetto), .json or .json.gz"),
     _path("--dram-trace", dest="dram", metavar="FILE", help="write requests to off-chip memory, for a DRAM simulator"),
     _argument("--format", dest="dram_format", metavar="NAME", help="for dramsim3 (default) or ramulator2"),
-    _argument(
-        "--dram-clock-mhz", type=float, metavar="MHZ", help="clock that dramsim3's times count in (default: 800)"
-    ),
-    _number("--dram-burst-bytes", help="what a request there moves (default: chip.burst_bytes)"),
+    _argument("--dram-clock-mhz", type=float, metavar="MHZ", help="clock of dramsim3's times (default: the DRAM's)"),
+    _number("--dram-burst-bytes", help="what a request there moves (default: a burst)"),
 )
 """Options of ``tlm run`` that record a run; each is a key of the scenario's section [trace]."""
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import tlm
+from tlm.chip.config import ChipConfig
 from tlm.cli.checks import options_given
 from tlm.cli.progress import progress, simulation
 from tlm.cli.streams import OutputError, plain_streams
@@ -23,7 +24,7 @@ from tlm.results.result_json import result_json
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
 from tlm.scenario.sources import Source, input_source
-from tlm.traces.trace_options import WAVE_SUFFIXES, DramFormat, TraceOptions
+from tlm.traces.trace_options import DRAM_CLOCK_MHZ, WAVE_SUFFIXES, DramFormat, TraceOptions
 
 _OK, _DIFFERS, _FAILED = 0, 1, 1
 
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         print_report(result, report_console(), job.name, job.description, differing)
         _print_written(written)
         if trace.dram is not None:
-            print(_dram_times(trace))
+            print(_dram_times(trace, result.chip))
     if differing:
         print(f"tlm: {job.name}: the outputs of {', '.join(differing)} differ from the golden model", file=sys.stderr)
         return _DIFFERS
@@ -80,11 +81,12 @@ def _print_written(written: list[Path]) -> None:
         print("`tlm wave FILE` opens a waveform")
 
 
-def _dram_times(trace: TraceOptions) -> str:
+def _dram_times(trace: TraceOptions, chip: ChipConfig) -> str:
     if trace.dram_format_of_file is DramFormat.RAMULATOR2:
         return "ramulator2's format holds no times: requests stand in order of arrival"
-    label = "[A]" if trace.dram_clock_mhz is None else "as given"
-    return f"arrivals count cycles of a {trace.dram_clock_of_file_mhz:g} MHz clock {label} from the first host access"
+    own, label = (1e6 / chip.dram.tck_ps, "of chip.dram") if chip.uses_dram else (DRAM_CLOCK_MHZ, "[A]")
+    clock_mhz, label = (own, label) if trace.dram_clock_mhz is None else (trace.dram_clock_mhz, "as given")
+    return f"arrivals count cycles of a {clock_mhz:g} MHz clock {label} from the first host access"
 
 
 def _run_script(path: Path, arguments: argparse.Namespace) -> int:

@@ -9,65 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib import resources
-from typing import Protocol
 
 import msgspec
 
+from tlm.chip.dram_config import DramConfig
+from tlm.chip.kernels.dram import DramCounts
+from tlm.observe.energy_table import AJ_PER_PJ
+
 _AJ_PER_MA_V_PS = 1000
 """mA x V x ps = 1e-15 J."""
-_AJ_PER_PJ = 10**6
-
-
-class DramActivity(Protocol):
-    """What a DRAM did: commands, and clocks of a rank in each state, summed over ranks and channels."""
-
-    @property
-    def activates(self) -> int:
-        """ACT commands; each row that is opened is closed again."""
-
-    @property
-    def reads(self) -> int:
-        """RD commands, a burst each."""
-
-    @property
-    def writes(self) -> int:
-        """WR commands, a burst each."""
-
-    @property
-    def active_clocks(self) -> int:
-        """With a row open."""
-
-    @property
-    def precharged_clocks(self) -> int:
-        """With no row open, refreshes included."""
-
-    @property
-    def refresh_clocks(self) -> int:
-        """Those of ``precharged_clocks`` within tRFC after a REF."""
-
-
-class DramTiming(Protocol):
-    """What of a DRAM's parameters decides its energy."""
-
-    @property
-    def tck_ps(self) -> int:
-        """A DRAM clock, ps."""
-
-    @property
-    def tras_clocks(self) -> int:
-        """ACT to PRE, the shortest."""
-
-    @property
-    def trp_clocks(self) -> int:
-        """PRE to ACT."""
-
-    @property
-    def burst_length(self) -> int:
-        """Transfers of a burst, two a clock."""
-
-    @property
-    def width_bits(self) -> int:
-        """Of the data bus."""
 
 
 class Rail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,8 +76,12 @@ class DramEnergy:
         """Sum of all, attojoules."""
         return sum(getattr(self, item.name) for item in fields(self))
 
+    def by_kind_pj(self) -> dict[str, float]:
+        """Kind -> pJ, in the order of the fields; each is a whole multiple of 1e-6 pJ."""
+        return {item.name: getattr(self, item.name) / AJ_PER_PJ for item in fields(self)}
 
-def dram_energy(part: DramPart, timing: DramTiming, activity: DramActivity) -> DramEnergy:
+
+def dram_energy(config: DramConfig, counts: DramCounts) -> DramEnergy:
     """What a DRAM took.
 
     For each rail, with I in mA, V in volts and t in clocks (TN-41-01, "DDR3 Power Calculations")::
@@ -140,11 +94,10 @@ def dram_energy(part: DramPart, timing: DramTiming, activity: DramActivity) -> D
     The note takes IDD3N as the background of a refresh, and IDD5 - IDD3N for it; the sum of both is the same.
 
     Args:
-        part: currents of one device; its width is ``timing.width_bits``, so a channel has one device a rank.
-        timing: of the DRAM.
-        activity: what it did.
+        config: the preset's currents count, with these timings: a rank is one device.
+        counts: what it did.
     """
-    a, tras, trp, burst = activity, timing.tras_clocks, timing.trp_clocks, timing.burst_length // 2
+    part, tras, trp, burst = DRAM_PARTS[config.preset], config.tras_clocks, config.trp_clocks, config.burst_clocks
     background = activate = read = write = refresh = Fraction()
     for rail in part.rails:
         volts = Fraction(str(rail.volts))
@@ -152,20 +105,19 @@ def dram_energy(part: DramPart, timing: DramTiming, activity: DramActivity) -> D
             volts * Fraction(str(one))
             for one in (rail.idd0_ma, rail.idd2n_ma, rail.idd3n_ma, rail.idd4r_ma, rail.idd4w_ma, rail.idd5_ma)
         )
-        background += idd3n * a.active_clocks + idd2n * a.precharged_clocks
-        activate += (idd0 * (tras + trp) - idd3n * tras - idd2n * trp) * a.activates
-        read += (idd4r - idd3n) * burst * a.reads
-        write += (idd4w - idd3n) * burst * a.writes
-        refresh += (idd5 - idd2n) * a.refresh_clocks
-    burst_bits = timing.burst_length * timing.width_bits
+        background += idd3n * counts.active_clocks + idd2n * counts.precharged_clocks
+        activate += (idd0 * (tras + trp) - idd3n * tras - idd2n * trp) * counts.activates
+        read += (idd4r - idd3n) * burst * counts.reads
+        write += (idd4w - idd3n) * burst * counts.writes
+        refresh += (idd5 - idd2n) * counts.refresh_clocks
     read_io, write_io = Fraction(str(part.io_read_pj_per_bit)), Fraction(str(part.io_write_pj_per_bit))
-    io = (read_io * a.reads + write_io * a.writes) * burst_bits
-    aj_per_clock = timing.tck_ps * _AJ_PER_MA_V_PS
+    io = (read_io * counts.reads + write_io * counts.writes) * 8 * config.access_bytes
+    aj_per_clock = config.tck_ps * _AJ_PER_MA_V_PS
     return DramEnergy(
         background=round(background * aj_per_clock),
         activate=round(activate * aj_per_clock),
         read=round(read * aj_per_clock),
         write=round(write * aj_per_clock),
         refresh=round(refresh * aj_per_clock),
-        io=round(io * _AJ_PER_PJ),
+        io=round(io * AJ_PER_PJ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from tlm.chip.contract import Port
@@ -18,6 +18,7 @@ from tlm.core.errors import SimulationError
 from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import wait_accounts
+from tlm.observe.dram_energy import DramEnergy, dram_energy
 from tlm.observe.energy_account import Energy, priced
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PartRecord
@@ -70,6 +71,8 @@ class RunEnergy:
     """Key of the table -> how many events while layers computed."""
     events: Mapping[str, int]
     """The same of the whole run."""
+    dram: DramEnergy | None
+    """The run's off-chip energy, if the memory is DRAM. A layer's is in proportion to its bytes, the rest rounding."""
 
 
 class Events(NamedTuple):
@@ -104,6 +107,7 @@ class EnergyObserver:
 
     def __init__(self, system: System, recorder: Recorder, table: EnergyConfig) -> None:
         self._config = system.config
+        self._dram = system.dram
         self._recorder = recorder
         self.per_event_aj = table.per_event_aj(system.config)
         """Key of the table -> attojoules of one event."""
@@ -138,13 +142,28 @@ class EnergyObserver:
             )
             for share in shares
         ]
+        dram = self.dram_energy(recorder.cycles)
+        layer_energies = [one.energy(self.per_event_aj) for one in layers]
+        outside, whole = run.less(layers).energy(self.per_event_aj), run.energy(self.per_event_aj)
+        if dram is not None:
+            own_bytes = [share.load_bytes + share.store_bytes for share in shares]
+            moved = max(1, sum(recorder.moved_bytes.values()))
+            off_chip = [dram.total * own // moved for own in own_bytes]
+            layer_energies = [replace(one, off_chip=aj) for one, aj in zip(layer_energies, off_chip, strict=True)]
+            outside = replace(outside, off_chip=dram.total - sum(off_chip))
+            whole = replace(whole, off_chip=dram.total)
         return RunEnergy(
-            layers=tuple(one.energy(self.per_event_aj) for one in layers),
-            outside_layers=run.less(layers).energy(self.per_event_aj),
-            run=run.energy(self.per_event_aj),
+            layers=tuple(layer_energies),
+            outside_layers=outside,
+            run=whole,
+            dram=dram,
             compute_events=run.compute,
             events=_summed(run),
         )
+
+    def dram_energy(self, cycles: int) -> DramEnergy | None:
+        """What the off-chip DRAM took in the cycles before this one; None if the memory is not DRAM."""
+        return None if self._dram is None else dram_energy(self._config.dram, self._dram.counts(cycles))
 
     def part_activity(self, tag: int) -> Counter[str]:
         """Events of a part that has ended, without its cycles: words that the engine moved for it, and its steps."""

@@ -189,7 +189,8 @@ class EnergyConfig:
     def per_event_aj(self, chip: ChipConfig) -> dict[str, int]:
         """Key -> energy of one event on this chip, in whole attojoules (1e-18 J), so that sums are exact.
 
-        Events of ``leakage_ma`` and ``off_chip_background_mw`` are cycles.
+        Events of ``leakage_ma`` and ``off_chip_background_mw`` are cycles. Off-chip entries are 0 if the off-chip
+        memory is DRAM, whose energy follows from its currents (dram_energy.py).
         """
         volts = Fraction(str(chip.voltage_v))
         with_supply = (volts / Fraction(str(REFERENCE_V))) ** 2
@@ -202,7 +203,7 @@ class EnergyConfig:
                 value *= Fraction(_AJ_PER_UJ, chip.clock_khz)
             else:
                 value *= AJ_PER_PJ * (with_supply if entry.component != OFF_CHIP else 1)
-            found[entry.key] = round(value)
+            found[entry.key] = 0 if chip.uses_dram and entry.component == OFF_CHIP else round(value)
         return found
 
     def labels(self) -> dict[str, str]:

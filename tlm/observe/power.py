@@ -2,8 +2,9 @@
 
 The events of a part (the words that the engine moved for it, its steps) are known exactly. They are divided among its
 passes by their steps, and spread evenly over each pass's fetches. A transfer's energy is spread over its span, that of
-register accesses over the cycles in which the host ran. Clock and leakage count in their own cycles. So the integral
-equals the energy of the result exactly; the course in between is an estimate [A].
+register accesses over the cycles in which the host ran, that of off-chip DRAM over the whole run. Clock and leakage
+count in their own cycles. So the integral equals the energy of the result exactly; the course in between is an
+estimate [A].
 """
 
 from __future__ import annotations
@@ -81,6 +82,8 @@ def _clock(watched: Watched, timeline: Timeline) -> Iterator[Share]:
     """
     cycles = watched.recorder.recorded_cycles
     yield _priced(watched, 0, cycles, cycle_events(cycles, 0))
+    if dram := watched.meter.dram_energy(cycles):
+        yield Share(0, cycles, 0, dram.total)
     for program in timeline.programs:
         first, end = program.first_cycle, program.last_cycle + 1
         running = _priced(watched, first, end, cycle_events(end - first, end - first))

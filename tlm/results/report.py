@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tlm.chip.config import ChipConfig
 from tlm.core.labels import LEGEND
+from tlm.observe.dram_energy import DRAM_PARTS
 from tlm.observe.energy_account import tops_per_w
 from tlm.results.console import facts, table_of
 from tlm.results.result import LayerResult, Result, chip_labels
@@ -153,13 +154,15 @@ def _totals(result: Result) -> list[tuple[str, str]]:
 
 
 def _dram(result: Result) -> dict[str, str]:
-    """What the off-chip DRAM did; nothing without one."""
-    if result.dram is None:
+    """What the off-chip DRAM did, and where its energy went; nothing without one."""
+    if result.dram is None or result.dram_energy is None:
         return {}
     dram, counts = result.dram, result.dram.counts
+    shares = _shares(result.dram_energy.by_kind_pj(), result.energy.off_chip_pj)
     return {
         "DRAM": f"{counts.row_hits:,} row hits, {counts.row_misses:,} misses, {counts.row_conflicts:,} conflicts; "
-        f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]"
+        f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]",
+        "DRAM energy": f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]",
     }
 
 

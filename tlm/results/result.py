@@ -20,6 +20,7 @@ from msgspec import Meta, Struct
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
+from tlm.observe.dram_energy import DramEnergy
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
@@ -247,6 +248,8 @@ class Result:
     """Of the whole run [A] (docs/energy.md): the layers' and ``energy_outside_layers``, exactly."""
     energy_outside_layers: Energy = field(default_factory=Energy)
     """Of what belongs to no layer: behind the last one, and the host's register accesses."""
+    dram_energy: DramEnergy | None = None
+    """Of off-chip DRAM by kind [A]: ``energy.off_chip``; None if the memory is not DRAM."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
     """What an event cost."""
     compute_events: Mapping[str, int] = field(default_factory=dict)

@@ -70,6 +70,7 @@ class ResultBuilder:
             },
             energy=energy.run,
             energy_outside_layers=energy.outside_layers,
+            dram_energy=energy.dram,
             energy_table=self.energy_table,
             compute_events=energy.compute_events,
             events=energy.events,

@@ -52,6 +52,8 @@ class RunEnergyRecord(EnergyRecord, frozen=True, kw_only=True):
     compute_power_mw: float
     outside_layers_pj: Picojoules
     outside_layers_off_chip_pj: Picojoules
+    dram_pj: dict[str, Picojoules] | UnsetType = UNSET
+    """off_chip_pj by kind, if the memory is DRAM."""
     table: dict[str, float]
     table_labels: dict[str, str]
 
@@ -295,6 +297,7 @@ def _run_energy(result: Result) -> RunEnergyRecord:
         compute_power_mw=power_mw(energy.compute.total_pj, result.chip.time_us(result.compute_cycles)),
         outside_layers_pj=outside.total_pj,
         outside_layers_off_chip_pj=outside.off_chip_pj,
+        dram_pj=UNSET if result.dram_energy is None else result.dram_energy.by_kind_pj(),
         table=asdict(result.energy_table),
         table_labels=result.energy_table.labels(),
     )

@@ -56,9 +56,9 @@ class TraceSection(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     dram_format: Literal["dramsim3", "ramulator2"] | None = None
     """Whose format that trace has; by default "dramsim3"."""
     dram_clock_mhz: Annotated[float, Meta(ge=1, le=10_000)] | None = None
-    """The clock that "dramsim3" counts arrival times in, MHz; by default 800."""
+    """The clock that "dramsim3" counts arrival times in, MHz; by default that of chip.dram, or 800 without DRAM."""
     dram_burst_bytes: Literal[8, 16, 32, 64, 128, 256] | None = None
-    """What a request of that simulator moves, bytes; by default the chip's burst_bytes."""
+    """What a request of that simulator moves, bytes; by default a burst of chip.dram, or burst_bytes without DRAM."""
 
     def options(self) -> TraceOptions:
         """The same for a run.

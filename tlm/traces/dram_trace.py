@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +19,7 @@ from tlm.core.errors import InputError
 from tlm.core.payload import Command, Payload
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.traces.trace_file import TraceFile
-from tlm.traces.trace_options import DramFormat, TraceOptions
+from tlm.traces.trace_options import DRAM_CLOCK_MHZ, DramFormat, TraceOptions
 
 
 class DramRequest(NamedTuple):
@@ -69,21 +69,17 @@ class RequestRecorder:
             self._requests.append(DramRequest(cycle, address, command is Command.WRITE))
 
 
-@dataclass(frozen=True)
-class DramClock:
-    """From core cycles to cycles of a DRAM's clock; both count from the first host access.
+def dram_cycle(core_cycle: int, config: ChipConfig, clock_mhz: float | None) -> int:
+    """The first DRAM cycle that does not begin before a core cycle does; both count from the first host access.
 
     Args:
-        config: the core's clock.
-        frequency_mhz: the DRAM's.
+        core_cycle: of the core's clock.
+        config: the core's clock, and the DRAM's if the memory is one.
+        clock_mhz: another clock for the DRAM.
     """
-
-    config: ChipConfig
-    frequency_mhz: float
-
-    def cycle(self, core_cycle: int) -> int:
-        """The first one that does not begin before a core cycle does: ceil(cycle x DRAM clock / core clock), exact."""
-        return math.ceil(core_cycle * Fraction(str(self.frequency_mhz)) * 1000 / self.config.clock_khz)
+    if clock_mhz is None and config.uses_dram:
+        return math.ceil(core_cycle / config.dram_clock_cycles)
+    return math.ceil(core_cycle * Fraction(str(clock_mhz or DRAM_CLOCK_MHZ)) * 1000 / config.clock_khz)
 
 
 def dramsim3_lines(requests: Iterable[DramRequest], cycle_of: Callable[[int], int]) -> Iterator[str]:
@@ -113,7 +109,8 @@ def dram_trace(system: System, path: Path, options: TraceOptions) -> AbstractCon
             if the disk did not take it all.
     """
     config = system.config
-    burst_bytes = options.dram_burst_bytes or config.burst_bytes
+    own_bytes = min(config.dram.access_bytes, config.burst_bytes) if config.uses_dram else config.burst_bytes
+    burst_bytes = options.dram_burst_bytes or own_bytes
     if not config.bus_bytes <= burst_bytes <= config.burst_bytes:
         raise InputError(
             f"trace.dram_burst_bytes: {burst_bytes} is outside {config.bus_bytes}..{config.burst_bytes}, "
@@ -125,8 +122,9 @@ def dram_trace(system: System, path: Path, options: TraceOptions) -> AbstractCon
     def finish(_: BaseException | None) -> None:
         match options.dram_format_of_file:
             case DramFormat.DRAMSIM3:
-                clock = DramClock(config, options.dram_clock_of_file_mhz)
-                lines = dramsim3_lines(recorder.requests, clock.cycle)
+                lines = dramsim3_lines(
+                    recorder.requests, partial(dram_cycle, config=config, clock_mhz=options.dram_clock_mhz)
+                )
             case DramFormat.RAMULATOR2:
                 lines = ramulator2_lines(recorder.requests)
         with file.stream as stream:

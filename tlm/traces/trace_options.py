@@ -16,7 +16,7 @@ WAVE_SUFFIXES = (".vcd", ".fst")
 TIMELINE_SUFFIXES = (".json", ".json.gz")
 
 DRAM_CLOCK_MHZ = 800.0
-"""What a DRAM trace counts its times in by default, MHz: the clock of LPDDR3-1600 and of DDR3-1600 [A]."""
+"""Clock of a DRAM trace where the memory is no DRAM, MHz: that of LPDDR3-1600 and of DDR3-1600 [A]."""
 
 DRAM_BURST_BYTES = (8, 16, 32, 64, 128, 256)
 """What a request of a DRAM simulator may move: bus width x burst length."""
@@ -63,8 +63,9 @@ class TraceOptions:
         timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
         dram: trace of the requests to the off-chip memory to write, for a DRAM simulator (docs/dram-trace.md).
         dram_format: whose format: "dramsim3", the default, or "ramulator2".
-        dram_clock_mhz: the clock that "dramsim3" counts arrival times in, 800 MHz by default.
-        dram_burst_bytes: what a request of that simulator moves; by default the chip's burst_bytes.
+        dram_clock_mhz: the clock that "dramsim3" counts arrival times in; by default that of chip.dram if the memory is
+            DRAM, else 800 MHz.
+        dram_burst_bytes: what a request of that simulator moves; by default the burst of chip.dram or chip.burst_bytes.
 
     Raises:
         InputError: a path, level, window, limit, format or clock that is not one.
@@ -154,11 +155,6 @@ class TraceOptions:
     def dram_format_of_file(self) -> DramFormat:
         """``dram_format``, or its default."""
         return DramFormat(self.dram_format or DramFormat.DRAMSIM3.value)
-
-    @property
-    def dram_clock_of_file_mhz(self) -> float:
-        """``dram_clock_mhz``, or its default."""
-        return DRAM_CLOCK_MHZ if self.dram_clock_mhz is None else self.dram_clock_mhz
 
     def wave_files(self) -> list[Path]:
         """The waveform and the files beside it: layouts and names of states."""

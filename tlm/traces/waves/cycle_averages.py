@@ -63,6 +63,8 @@ class Averages:
         for pooling, steps in self._steps.items():
             events += step_kind_events(steps, pooling)
         core, off_chip_aj = priced(events, meter.per_event_aj)
+        if dram := meter.dram_energy(cycles):
+            off_chip_aj += dram.total
         moved = {unit.value: count for unit, count in recorder.moved_bytes.items()}
         return Counter(macs=self._macs, core_aj=core.total, off_chip_aj=off_chip_aj, **moved)
 

@@ -50,6 +50,10 @@ _BY_ROLE: tuple[tuple[Role, str], ...] = (
     (Role.REST, "recording"),
     (Role.CONTROL, "outside_window"),
     (Role.STALL, "cut"),
+    # banks of DRAM
+    (Role.CONTROL, "activating precharging"),
+    (Role.MOVE, "active"),
+    (Role.STALL, "refreshing"),
 )
 _TABLE = [(name, role) for role, names in _BY_ROLE for name in names.split()]
 _CODES = {text: code for code, (text, _) in enumerate(_TABLE)}
