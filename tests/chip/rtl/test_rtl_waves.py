@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_the_writes_in_a_waveform_are_what_the_srams_hold_at_the_end(tmp_path: P
         for word, data in words.items():
             assert data.to_bytes(size, "little") == held[sram][word * size : (word + 1) * size], (name, word)
         assert bool(words) == any(held[sram])
+
+
+def test_fst_has_the_same_window(tmp_path: Path) -> None:
+    if shutil.which("vcd2fst") is None:
+        pytest.skip("not installed: vcd2fst (Debian: gtkwave)")
+    for name in ("w.vcd", "w.fst"):
+        run(tmp_path / name, "cycles:100..140")
+    clear, fst = Signals(tmp_path / "w.vcd"), Signals(tmp_path / "w.fst")
+    assert fst.cycles() == [start_ps(cycle, CHIP.clock_khz) for cycle in range(100, 141)]
+    assert fst.names == clear.names
+    assert all(fst.at_cycles(name) == clear.at_cycles(name) for name in clear.names)
+    assert len(set(fst.at_cycles("imem.dma_load__address"))) > 1
 
 
 def test_a_window_is_all_that_is_written(tmp_path: Path) -> None:
