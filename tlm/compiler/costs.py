@@ -6,6 +6,7 @@ their places (:mod:`tlm.chip.kernels.timing`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,13 +98,20 @@ def _transfer_cycles(size_bytes: int, config: ChipConfig, rows: int, burst_cycle
     if not size_bytes:
         return 0
     latency, beat_cycles = _memory(config)
+    in_flight = config.dma_bursts_in_flight
     if rows == 1:
         bursts: float = -(-size_bytes // config.burst_bytes)
+        burst_bytes: float = min(size_bytes, config.burst_bytes)
+        waves, behind = -(-bursts // in_flight), (bursts - 1) % in_flight
     else:
         bursts = rows + max(0, size_bytes - rows * config.bus_bytes) / config.burst_bytes
-    service = size_bytes / config.bus_bytes / bursts * beat_cycles
-    period = max(service, burst_cycles, (burst_cycles + latency + service) / config.dma_bursts_in_flight)
-    return round(latency + bursts * period)
+        burst_bytes = size_bytes / bursts
+        waves, behind = max(1.0, bursts / in_flight), 1
+    service = max(1.0, burst_bytes / config.bus_bytes) * beat_cycles
+    round_trip = burst_cycles + latency + math.ceil(service - beat_cycles)
+    missing = (bursts * burst_bytes - size_bytes) / config.bus_bytes * beat_cycles
+    streaming = latency + burst_cycles + bursts * max(service, burst_cycles)
+    return round(max(streaming, waves * round_trip + behind * max(service, burst_cycles)) - missing)
 
 
 @lru_cache(maxsize=16)
