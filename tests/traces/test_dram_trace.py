@@ -202,6 +202,8 @@ def test_tracing_changes_nothing_and_the_file_appears_at_the_end(tmp_path: Path)
         ({"dram_burst_bytes": 24}, "trace.dram_burst_bytes: 24 is not one of 8, 16, 32, 64, 128, 256"),
         ({"dram": None, "dram_format": "dramsim3"}, "trace.dram_format: 'dramsim3' needs a DRAM trace"),
         ({"dram": None, "dram_burst_bytes": 64}, "trace.dram_burst_bytes: 64 needs a DRAM trace"),
+        ({"dram": "result.json"}, r"trace.dram: result.json ends in .json, which says another kind of file; give NAME"),
+        ({"dram": Path("run.labels.txt")}, r"trace.dram: run.labels.txt ends in .labels.txt, which says another kind"),
     ],
 )
 def test_options_that_make_no_trace(keys: dict[str, Any], message: str) -> None:
@@ -224,6 +226,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["run", str(scenario), "--dram-trace", str(trace), "--format", "ramulator2"]) == 0
     assert "holds no times: requests stand in order of arrival" in capsys.readouterr().out
     assert ramulator2(trace)
+
+
+def test_the_command_does_not_replace_the_scenario(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario = tmp_path / "small.toml"
+    scenario.write_text(SMALL)
+    assert main(["run", str(scenario), "--dram-trace", str(scenario)]) == 2
+    assert f"--dram-trace: {scenario} ends in .toml, which says another kind of file" in capsys.readouterr().err
+    assert scenario.read_text() == SMALL
 
 
 @pytest.mark.parametrize(

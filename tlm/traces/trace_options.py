@@ -15,6 +15,11 @@ from tlm.traces.trace_window import TraceWindow
 WAVE_SUFFIXES = (".vcd", ".fst")
 TIMELINE_SUFFIXES = (".json", ".json.gz")
 
+OTHER_SUFFIXES = (
+    *WAVE_SUFFIXES, *TIMELINE_SUFFIXES, ".gtkw", ".sucl", ".labels.txt", ".toml", ".npz", ".npy", ".onnx", ".csv"
+)  # fmt: skip
+"""Of files that a DRAM trace would otherwise replace by mistake: what a run reads and what else it writes."""
+
 DRAM_CLOCK_MHZ = 800.0
 """Clock of a DRAM trace where the memory is no DRAM, MHz: that of LPDDR3-1600 and of DDR3-1600 [A]."""
 
@@ -61,7 +66,8 @@ class TraceOptions:
         moment_cycle: the cycle that a waveform opens at, under the cursor; by default one where something happens.
         limit_mb: a waveform of these levels ends when it has grown to so many megabytes, and says so.
         timeline: trace for timeline viewers to write (docs/timeline-trace.md): .json or .json.gz.
-        dram: trace of the requests to the off-chip memory to write, for a DRAM simulator (docs/dram-trace.md).
+        dram: trace of the requests to the off-chip memory to write, for a DRAM simulator (docs/dram-trace.md); its name
+            must not end as those of other files do, such as .toml.
         dram_format: whose format: "dramsim3", the default, or "ramulator2".
         dram_clock_mhz: the clock that "dramsim3" counts arrival times in; by default that of chip.dram if the memory is
             DRAM, else 800 MHz.
@@ -113,6 +119,11 @@ class TraceOptions:
     def _check_dram(self) -> None:
         nothing = type(None)
         expect("trace.dram", self.dram, (str, Path, nothing))
+        for suffix in OTHER_SUFFIXES if self.dram is not None else ():
+            if str(self.dram).endswith(suffix):
+                raise InputError(
+                    f"trace.dram: {self.dram} ends in {suffix}, which says another kind of file; give NAME.trace"
+                )
         expect("trace.dram_format", self.dram_format, (str, nothing))
         expect("trace.dram_clock_mhz", self.dram_clock_mhz, (int, float, nothing))
         expect("trace.dram_burst_bytes", self.dram_burst_bytes, (int, nothing))

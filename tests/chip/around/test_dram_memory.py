@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import PRESETS, DramConfig
+from tlm.chip.kernels.buffers import KernelError
 from tlm.chip.kernels.dram import DURATIONS, Dram, DramCommand
 
 ACT, PRE, RD, WR, REF = DramCommand
@@ -158,6 +159,32 @@ def test_counts_are_those_of_the_commands() -> None:
 @pytest.mark.parametrize(("cycle", "refresh_clocks"), [(100_000, 0), (100_050, 50), (100_104, 104), (100_500, 104)])
 def test_only_refresh_time_that_has_passed_counts(cycle: int, refresh_clocks: int) -> None:
     assert Dram(chip("lpddr3_1600_x32")).counts(cycle).refresh_clocks == refresh_clocks
+
+
+@pytest.mark.parametrize(
+    ("cycle", "address", "beats", "message"),
+    [
+        (-1, 0, 1, r"cycle is -1"),
+        (0, -8, 1, r"address is -8"),
+        (0, 0, 0, r"beats is 0, but must be in 1\.\.64"),
+        (0, 0, 65, r"beats is 65, but must be in 1\.\.64"),
+        (0, 24, 64, r"beats is 64, but must be in 1\.\.61"),
+    ],
+)
+def test_a_burst_that_c_has_no_room_for_is_refused(cycle: int, address: int, beats: int, message: str) -> None:
+    dram = Dram(chip("lpddr3_1600_x32"))
+    with pytest.raises(KernelError, match=message):
+        dram.request(cycle, address, beats, is_write=False)
+    assert dram.state.arrived == 0
+
+
+def test_at_most_64_bursts_of_a_direction_are_under_way() -> None:
+    dram = Dram(chip("lpddr3_1600_x32"))
+    for index in range(64):
+        dram.request(0, 64 * index, 8, is_write=False)
+    with pytest.raises(KernelError, match=r"bursts already under way is 64, but must be in 0\.\.63"):
+        dram.request(0, 0, 8, is_write=False)
+    dram.request(0, 0, 8, is_write=True)
 
 
 @st.composite

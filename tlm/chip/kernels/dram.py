@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tlm._kernels import ffi, lib
-from tlm.chip.config import ChipConfig
+from tlm.chip.config import MAX_BURST_ACCESSES, ChipConfig
 from tlm.chip.kernels.buffers import in_range
 
 CYCLE_LIMIT = 1 << 48
@@ -20,6 +20,8 @@ DURATIONS = (
     "trtw", "trtrs", "trfc", "trefi",
 )  # fmt: skip
 """Keys of DramConfig, without _clocks, and fields of kernels/dram.h."""
+_MOST_BURSTS = 64
+"""Of a direction, under way at once, in kernels/dram.h."""
 _NEVER = (1 << 63) - 1
 _FIELDS = {"row": 0, "bank": 1, "column": 2}
 
@@ -134,10 +136,13 @@ class Dram:
             The cycle in which a write's first beat is taken; the others follow, one a cycle.
 
         Raises:
-            KernelError: a cycle or an address out of range.
+            KernelError: a cycle or an address out of range, or more accesses or bursts than C has room for.
         """
         in_range("dram: cycle", cycle, 0, CYCLE_LIMIT)
         in_range("dram: address", address, 0, CYCLE_LIMIT)
+        room_bytes = MAX_BURST_ACCESSES * self._config.access_bytes - address % self._config.access_bytes
+        in_range("dram: beats", beats, 1, room_bytes // self._config.bus_bytes)
+        in_range("dram: bursts already under way", self.state.bursts[is_write].count, 0, _MOST_BURSTS - 1)
         return int(lib.tlm_dram_request(self.state, cycle, address, beats, is_write))
 
     def next_cycle(self) -> int:
