@@ -56,9 +56,10 @@ class Store:
         """
         with self._connection as write:
             write.executescript(_TABLES)
-            list(write.execute(f"SELECT status, error, {_FIGURES} FROM results"))  # fails at once on a damaged file
         about = self.about()
-        _check_version(about.get("schema", SCHEMA), place)
+        _check_version(about.get("schema", SCHEMA), place)  # first: another version has other columns
+        with self._connection as write:
+            list(write.execute(f"SELECT status, error, {_FIGURES} FROM results"))  # fails at once on a damaged file
         wanted = {"schema": SCHEMA, "scenario": plan.name, "base": plan.base_key}
         for name, value in wanted.items():
             if about.get(name, value) != value:
