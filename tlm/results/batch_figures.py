@@ -33,5 +33,5 @@ class BatchFigures:
 
     @property
     def steady_cycles_per_image(self) -> float:
-        """Mean of the images behind the first."""
+        """Mean of the images after the first."""
         return sum(self.image_cycles[1:]) / (self.count - 1)

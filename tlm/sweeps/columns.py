@@ -59,7 +59,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("tops_per_w", "TOPS/W", "[A]", "executed operations for the core's energy", "REAL", lambda r: r.tops_per_w),
     Column("images", "", "[S]", "of the batch; 1 without one", "INTEGER", lambda r: r.images),
     Column("cycles_per_image", "cycles", "[S]", "mean over the images", "REAL", lambda r: r.cycles / r.images),
-    Column("steady_cycles_per_image", "cycles", "[S]", "of those behind the first", "REAL", _steady),
+    Column("steady_cycles_per_image", "cycles", "[S]", "of those after the first", "REAL", _steady),
     Column("images_per_s", "images/s", "[S]", "over the whole run", "REAL", lambda r: r.images_per_s),
     *(
         Column(f"{name}_cycles", "cycles", "[S]", f"spent on {name.replace('_', ' ')}", "INTEGER", _cause(name))
