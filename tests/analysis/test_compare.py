@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command import SMALL, refused, tlm
+from msgspec import structs
 
-from tlm.analysis.comparison import Comparison, Section
+from tlm.analysis.comparison import Comparison, Section, compare
+from tlm.chip.dram_config import DramConfig
 from tlm.results.result_json import load_result
 
 GOLDEN = Path(__file__).with_name("golden_compare.txt")
@@ -32,6 +35,21 @@ def test_the_whole_text(results: Path) -> None:
     done = tlm("compare", "a", "b/result.json", cwd=results)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == GOLDEN.read_text()
+
+
+def test_of_dram_only_what_was_chosen_is_compared(results: Path) -> None:
+    """A preset's values follow from it; a result without DRAM has none of its keys."""
+    plain = load_result(results / "a")
+    dram = structs.replace(plain, chip=replace(plain.chip, memory_model="dram"))
+    other = structs.replace(plain, chip=replace(dram.chip, dram=DramConfig("ddr3l_1600_x16", trp_clocks=12)))
+    assert compare([plain, dram]).settings == {"chip.memory_model": ("fixed", "dram")}
+    assert compare([dram, other]).settings == {
+        "chip.dram.preset": ("lpddr3_1600_x32", "ddr3l_1600_x16"), "chip.dram.trp_clocks": (15, 12)
+    }  # fmt: skip
+    assert compare([plain, other]).settings == {
+        "chip.memory_model": ("fixed", "dram"), "chip.dram.preset": ("absent", "ddr3l_1600_x16"),
+        "chip.dram.trp_clocks": ("absent", 12),
+    }  # fmt: skip
 
 
 def test_a_result_equals_itself(results: Path) -> None:

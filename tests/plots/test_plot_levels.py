@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 from plot_results import POOLED, source, write
 
+from tlm.chip.dram_config import DramConfig, Preset
 from tlm.core.errors import InputError
 from tlm.plots import levels
-from tlm.plots.sources import load_sources, names, tap_levels
+from tlm.plots.sources import Source, load_sources, names, tap_levels
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +78,23 @@ def test_the_default_of_taps_is_a_level(tmp_path: Path) -> None:
     assert names([one, other]) == ["resnet18_conv5_x taps=3", "resnet18_conv5_x taps=9"]
     other.stored.settings["network"]["taps"] = [9, 9, 3, 3, 3, 3, 1, 1]
     assert tap_levels([one, other]) is None
+
+
+def test_results_with_dram_are_named_by_what_was_chosen(results: Path) -> None:
+    """A preset's values follow from it, and a fixed memory has none of them."""
+    ddr3l: Preset = "ddr3l_1600_x16"
+
+    def named(*memories: dict[str, Any]) -> list[str]:
+        stored = source(results / "block3").stored
+        chips = [replace(stored.chip, **keys) for keys in memories]
+        sources = [Source(results, structs.replace(stored, chip=chip)) for chip in chips]
+        return [name.removeprefix("resnet18_conv3_2_3of9 ") for name in names(sources)]
+
+    dram = {"memory_model": "dram"}
+    assert named({}, dram) == ["memory_model=fixed", "memory_model=dram"]
+    assert named(dram, {**dram, "dram": DramConfig(ddr3l)}) == ["preset=lpddr3_1600_x32", f"preset={ddr3l}"]
+    slower = {**dram, "dram": DramConfig(trcd_clocks=30, page_policy="closed")}
+    assert named(dram, slower) == ["trcd_clocks=15 page_policy=open", "trcd_clocks=30 page_policy=closed"]
 
 
 def test_results_of_other_jobs_are_not_compared(results: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from string import ascii_uppercase
 from textwrap import wrap
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import UNSET, structs
 
 from tlm.analysis.bars import columns
-from tlm.chip.config import ChipConfig
+from tlm.chip.config import ChipConfig, compared
 from tlm.core.errors import InputError
 from tlm.results.result_json import LayerRecord, RunRecord, flat
 
@@ -128,7 +128,8 @@ def compare(results: Sequence[RunRecord]) -> Comparison:
         InputError: more than :data:`MOST`.
     """
     check_number(len(results))
-    keys = [{**flat({"chip": asdict(one.chip)}), **flat(one.settings)} for one in results]
+    chips = compared([one.chip for one in results])
+    keys = [{**flat({"chip": chip}), **flat(one.settings)} for chip, one in zip(chips, results, strict=True)]
     names = dict.fromkeys(name for one in keys for name in one)
     settings = {name: tuple(one.get(name, "absent") for one in keys) for name in names}
     return Comparison(

@@ -7,6 +7,7 @@ clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.c
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
@@ -264,3 +265,19 @@ class ChipConfig:
             raise InputError(f"chip.{key}: {shown(value)} is outside {_RANGES[key][0]:g}..{_RANGES[key][1]:g}")
         if real:
             object.__setattr__(self, key, float(value))
+
+
+def compared(chips: Sequence[ChipConfig]) -> list[dict[str, Any]]:
+    """Key -> value of each chip, to be held against the others.
+
+    Of DRAM only where there is one, and only keys that one of the chips has chosen: a preset's values follow from it.
+    """
+    chosen = {
+        key for chip in chips if chip.uses_dram for key, label in chip.dram.labels().items() if label == "chosen"
+    }
+    found = [asdict(chip) for chip in chips]
+    for chip, values in zip(chips, found, strict=True):
+        dram = values.pop("dram")
+        if chip.uses_dram:
+            values["dram"] = {key: dram[key] for key in dram if f"dram.{key}" in chosen}
+    return found

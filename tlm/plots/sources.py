@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlm.chip.config import compared
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ, max_frequency_mhz
 from tlm.core.errors import InputError
 from tlm.results.result_json import RunRecord, flat, load_result, result_path
@@ -67,7 +68,8 @@ def load_sources(paths: Sequence[Path]) -> list[Source]:
 def names(sources: Sequence[Source]) -> list[str]:
     """A different name for each result: the scenario's; behind it what is not equal in all results of that name."""
     found: list[str] = []
-    settings = [_settings(source.stored) for source in sources]
+    chips = compared([source.stored.chip for source in sources])
+    settings = [_settings(source.stored, chip) for source, chip in zip(sources, chips, strict=True)]
     for source, own in zip(sources, settings, strict=True):
         name = source.stored.name
         alike = [other for one, other in zip(sources, settings, strict=True) if one.stored.name == name]
@@ -78,9 +80,8 @@ def names(sources: Sequence[Source]) -> list[str]:
     return [f"{name} ({index})" if count[name] > 1 else name for index, name in enumerate(found, 1)]
 
 
-def _settings(stored: RunRecord) -> Mapping[str, Any]:
+def _settings(stored: RunRecord, chip: dict[str, Any]) -> Mapping[str, Any]:
     """What may differ, by its key; a number of taps that is a default is told."""
-    chip = asdict(stored.chip)
     if stored.chip.frequency_mhz == max_frequency_mhz(stored.chip.voltage_v):
         del chip["frequency_mhz"]  # it follows from the supply
     found = flat({"chip": chip, **stored.settings})
