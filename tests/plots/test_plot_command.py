@@ -75,7 +75,7 @@ def test_pictures_of_several_results(results: Path, tmp_path: Path) -> None:
     assert files(tmp_path) == ["causes.svg", "levels.svg"]
     for name in OF_SEVERAL:
         found = texts(tmp_path / f"{name}.svg")
-        assert {"small taps=3", "small taps=9"} <= set(found), found
+        assert {"small taps=4", "small taps=9"} <= set(found), found
 
 
 def test_only_what_was_asked_for(results: Path, tmp_path: Path) -> None:
