@@ -221,7 +221,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     scenario, trace = tmp_path / "small.toml", tmp_path / "out.trace"
     scenario.write_text(SMALL)
     assert main(["run", str(scenario), "--dram-trace", str(trace)]) == 0
-    assert "arrivals count cycles of a 800 MHz clock [A] from the first host access" in capsys.readouterr().out
+    assert "arrivals count cycles of a clock of 800 MHz [A] from the first host access" in capsys.readouterr().out
     assert dramsim3(trace)
     assert main(["run", str(scenario), "--dram-trace", str(trace), "--format", "ramulator2"]) == 0
     assert "holds no times: requests stand in order of arrival" in capsys.readouterr().out
