@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch is not None:
         overrides.append(Source(f"--batch {arguments.batch}", "", {"batch": arguments.batch}))
     if arguments.input is not None:
-        overrides.append(input_source(arguments.input))
+        overrides.append(input_source(arguments.input, load_scenario(path, overrides).config.input.signed))
     job = load_scenario(path, overrides).build(golden=not arguments.no_check)
     given = traces_given(arguments)
     if arguments.output is not None:
