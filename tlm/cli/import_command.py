@@ -104,13 +104,14 @@ def _compare(imported: Imported, arguments: argparse.Namespace) -> Compared:
 
 
 def _print(compared: Compared, short: bool) -> None:
+    inputs = f"{compared.images} random input{'s' if compared.images > 1 else ''}"
     if short:
         least = min(compared.alone.values())
-        print(f"4-bit graph in onnxruntime and in the engine, {compared.images} random inputs: each layer")
+        print(f"4-bit graph in onnxruntime and in the engine, {inputs}: each layer")
         print(f"alone at least {least:.3%} equal, best class equal for {compared.best:.1%}; measured")
         return
     width = max(map(len, compared.layers))
-    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs")
+    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {inputs}")
     for layer, share in compared.layers.items():
         print(f"{layer:{width}}  {compared.alone[layer]:9.3%} {share:9.3%}")
     print(f"the same best class for {compared.best:.1%}; measured")
