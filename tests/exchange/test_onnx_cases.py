@@ -31,16 +31,15 @@ BY_HAND = {
 }
 
 AS_ONNXRUNTIME = [
-    "activation_dq_other_scale", "avgpool_auto_pad_same", "batch_fixed_4", "batchnorm", "maxpool_ceil_harmless",
-    "maxpool_dilations", "mlp_2d_input", "pad_axes_input", "pad_q_dq_conv", "pad_value_one", "softmax_end",
-    "unicode_names", "weight_uint4_small_zp", "weight_uint4_zp8",
+    "activation_dq_other_scale", "add_const_along_width", "avgpool_auto_pad_same", "batch_fixed_4", "batchnorm",
+    "maxpool_ceil_harmless", "maxpool_dilations", "mlp_2d_input", "pad_axes_input", "pad_q_dq_conv", "pad_value_one",
+    "softmax_end", "unicode_names", "weight_uint4_small_zp", "weight_uint4_zp8",
 ]  # fmt: skip
 
 REFUSED = {
     "hand_mean_before_softmax_axes_all": "node ReduceMean ReduceMean5: axes is left out, which means all, but must be",
     "block_size_weights": "node DequantizeLinear n_DequantizeLinear10: block_size is 32, but must be 0",
     "flatten_axis2_matmul": "node Flatten n_Flatten8: axis is 2, which makes (8, 16) of (1, 8, 4, 4), but must keep",
-    "add_const_along_width": "node Add n_Add15: its constant of shape (8,) differs within a channel of (1, 8, 8, 8)",
     "bias_add_after_relu": "node Conv n_Conv13: 1 is added behind its ReLU, which is 2.5 levels of 0.4 each",
     "external_data_missing": "its weights file external_data_missing.onnx.data is missing",
 }

@@ -6,16 +6,22 @@ import csv
 from pathlib import Path
 
 import pytest
+from chip_cases import check_values
 from command import files, tlm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tlm.compiler.compile import compile_network
 from tlm.core.errors import InputError
+from tlm.layer_tables.run import layer_tasks
 from tlm.layer_tables.table import TableLayer, read_table
 from tlm.networks.builder import NetworkBuilder
 from tlm.networks.seeded import seeded_activations
+from tlm.runs.simulate import simulate
 from tlm.scenario.checking import checked
+from tlm.scenario.loading import LoadedScenario
 from tlm.sweeps.columns import COLUMNS
+from tlm.sweeps.task import Task
 
 HEADER = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n"
 
@@ -203,3 +209,21 @@ def test_a_table_of_which_nothing_runs_is_a_failure(tmp_path: Path) -> None:
     ended = tlm("layers", "t.csv", "--processes", 1, cwd=tmp_path)
     assert ended.returncode == 1
     assert "0 of 1 layers ran" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param("c, 43, 43, 11, 11, 3, 48, 4,", id="11x11"),
+        pytest.param("c, 14, 14, 3, 3, 40, 36, 1,", id="3x3"),
+        pytest.param("c, 1, 700, 1, 20, 12, 33, 2,", id="map of one row"),
+        pytest.param("c, 1, 1300, 1, 1, 70, 9, 1,", id="point-wise on one row"),
+        pytest.param("c, 8, 8, 8, 8, 70, 40, 1,", id="fully connected"),
+    ],
+)
+def test_values_are_those_of_onnxruntime(row: str, tmp_path: Path) -> None:
+    path = table(tmp_path, HEADER + row + "\n")
+    (task,) = layer_tasks(path, read_table(path), {}, 3, [])
+    assert isinstance(task, Task)
+    job = LoadedScenario("row", task.config, ()).build()
+    check_values(job.network, job.activations, simulate(compile_network(job.network, job.chip), job.activations))

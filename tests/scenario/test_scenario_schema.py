@@ -90,9 +90,10 @@ def test_descriptions_speak_to_those_who_write_files() -> None:
             assert len(re.sub(r"\[[PDA]\]", "", text.split(" Allowed:")[0]).split()) > 1, f"{name}.{key}: {text}"
             limits = node.keys() & {"minimum", "enum", "maximum"}
             assert ("Allowed: " in text) >= bool(limits - ({"enum"} if key == "kind" else set())), f"{name}.{key}"
-            if name in ("ChipConfig", "EnergyConfig"):
+            if name in ("ChipConfig", "EnergyConfig") and "$ref" not in node:
                 assert re.search(r" (\[[PDA]\]|\(calibrated\))\. Allowed: .*\.", text), f"{name}.{key}: {text}"
-                assert text.endswith(f" Default: {node.get('default')}.") or "by default" in text, f"{name}.{key}"
+                default = json.dumps(node.get("default"))
+                assert text.endswith(f" Default: {default}.") or "by default" in text, f"{name}.{key}"
         assert "Raises" not in definition.get("description", "")
     chip = SCHEMA["$defs"]["ChipConfig"]["properties"]
     assert chip["voltage_v"]["description"] == "Core supply, V [P]. Allowed: a number in 0.75..1.2. Default: 1.1."
@@ -122,3 +123,9 @@ def test_what_is_neither_is_refused(base: str, tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(f'extends = "{base}"', encoding="utf-8")
     with pytest.raises(InputError, match=r"is named by extends in .*s\.toml"):
         load_scenario(tmp_path / "s.toml")
+
+
+def test_columns_of_the_array_and_of_the_dram_are_told_apart() -> None:
+    definitions = SCHEMA["$defs"]
+    assert definitions["ChipConfig"]["properties"]["columns"]["enum"] == [8, 16, 32, 64]
+    assert definitions["DramConfig"]["properties"]["columns"]["enum"] == [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]

@@ -44,4 +44,5 @@ def check_values(imported: Imported, oracle: Oracle) -> None:
             outputs = outputs[imported.output.order.reshape(-1)]
         found = outputs.astype(np.float64) * imported.output.scale
         assert np.unique(found).size > 1
-        np.testing.assert_allclose(found, expected.reshape(-1), rtol=1e-6)
+        rounding = 1e-5 * imported.output.scale  # of sums in 32-bit floats, far below a level
+        np.testing.assert_allclose(found, expected.reshape(-1), rtol=1e-6, atol=rounding)

@@ -215,9 +215,8 @@ def test_the_circuit_is_a_value_like_another(small: Path, tmp_path: Path) -> Non
     """Two processes that need the same circuit; rows differ from those of "pass" in the fidelity's name alone."""
     sides = ("--set", "chip.lanes=8", "--set", "chip.columns=8")
     over = ("--over", "fidelity=pass,rtl", "--over", "chip.memory_latency_ns=0,100")
-    cache = str(cache_directory().parents[1])
     command = ("sweep", small, *sides, *over, "--processes", 2, "--export", "t.csv")
-    done = tlm(*command, cwd=tmp_path, XDG_CACHE_HOME=cache)
+    done = tlm(*command, cwd=tmp_path, XDG_CACHE_HOME=str(cache_directory().parents[1]))
     assert (done.returncode, done.stderr) == (0, "")
     lines = (tmp_path / "t.csv").read_text().splitlines()
     keys, *rows = [line.split(",") for line in lines]

@@ -50,7 +50,7 @@ def test_a_failed_test_leaves_a_waveform_that_opens_at_the_moment(project: Proje
     )
     assert line in printed.splitlines()
     place = project.path / ".tlm-waves" / "test_it.py-test_one"
-    assert sorted(path.name for path in place.iterdir()) == ["run.gtkw", "run.labels.txt", "run.vcd"]
+    assert sorted(path.name for path in place.iterdir()) == ["run.gtkw", "run.labels.txt", "run.sucl", "run.vcd"]
     first, cursor = seen_cycles(place / "run.gtkw")
     assert cursor == 646
     assert first < 646 < first + 40

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias, get_args
 
-from tlm.chip.dram_config import DRAM_CHOICES, DRAM_RANGES, DramConfig
+from tlm.chip.dram_config import DramConfig
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V, max_frequency_mhz
 from tlm.core.arguments import expect, shown
 from tlm.core.errors import InputError
@@ -56,13 +56,13 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def allowed_values(key: str) -> tuple[int, ...] | None:
-    """The allowed values of a key of ChipConfig or DramConfig, if they are a list of numbers."""
-    return _CHOICES.get(key) or DRAM_CHOICES.get(key)
+    """The allowed values of a key of ChipConfig, if they are a list of numbers."""
+    return _CHOICES.get(key)
 
 
 def allowed_range(key: str) -> tuple[float, float] | None:
-    """Lowest and highest value of a key of ChipConfig or DramConfig, if its values are a range."""
-    return _RANGES.get(key) or DRAM_RANGES.get(key)
+    """Lowest and highest value of a key of ChipConfig, if its values are a range."""
+    return _RANGES.get(key)
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ class ChipConfig:
         if key == "frequency_mhz" and value is None:
             return
         if key == "memory_model":
-            if value not in get_args(MemoryModel):
+            if not isinstance(value, str) or value not in get_args(MemoryModel):
                 raise InputError(f"chip.{key}: {shown(value)} is not one of {', '.join(get_args(MemoryModel))}")
             return
         if key == "dram":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
@@ -10,10 +9,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.driver import Unit
 from tlm.chip.kernels.dram import DramCounts, RowCounts
-from tlm.compiler.program import Program
-from tlm.observe.recorder import Recorder
 
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 
@@ -44,20 +40,6 @@ class DramFigures:
     def refresh_share(self) -> float:
         """Share of the time in which a rank is refreshed, mean over the ranks: 0..1."""
         return self.counts.refresh_clocks / (self.counts.active_clocks + self.counts.precharged_clocks)
-
-
-def dram_figures(program: Program, recorder: Recorder, counts: DramCounts, chip: ChipConfig) -> DramFigures:
-    """From what was recorded of a run that has ended."""
-    names = [layer.name for layer in program.network.layers]
-    found = {name: RowCounts(0, 0, 0) for name in names}
-    for unit, all_uses in ((Unit.LOAD, program.load_uses), (Unit.STORE, program.store_uses)):
-        for transfer, uses in zip(recorder.transfers[unit], all_uses, strict=False):
-            of_layer: Counter[str] = Counter()
-            for tag, size_bytes in uses.items():
-                of_layer[names[program.parts[tag].layer_index]] += size_bytes
-            for name, _ in of_layer.most_common(1):
-                found[name] += transfer.rows or RowCounts(0, 0, 0)
-    return DramFigures(counts, found, recorder.cycles, chip)
 
 
 class DramRecord(Struct, frozen=True, kw_only=True):

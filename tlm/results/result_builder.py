@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
-from tlm.chip.kernels.dram import Dram
+from tlm.chip.kernels.dram import Dram, RowCounts
 from tlm.compiler.program import Program
 from tlm.network.layers import Conv2d, Layer, MaxPool2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
@@ -20,7 +20,7 @@ from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
 from tlm.results.batch_figures import BatchFigures
-from tlm.results.dram_figures import DramFigures, dram_figures
+from tlm.results.dram_figures import DramFigures
 from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
@@ -80,9 +80,20 @@ class ResultBuilder:
         )
 
     def _dram_figures(self) -> DramFigures | None:
+        """What the DRAM did; a transfer for several layers counts for that with most of its bytes."""
         if self.dram is None:
             return None
-        return dram_figures(self.program, self.recorder, self.dram.counts(self.recorder.cycles), self.config)
+        names = [layer.name for layer in self.program.network.layers]
+        found = {name: RowCounts(0, 0, 0) for name in names}
+        for unit, all_uses in ((Unit.LOAD, self.program.load_uses), (Unit.STORE, self.program.store_uses)):
+            for transfer, uses in zip(self.recorder.transfers[unit], all_uses, strict=False):
+                of_layer: Counter[str] = Counter()
+                for tag, size_bytes in uses.items():
+                    of_layer[names[self.program.parts[tag].layer_index]] += size_bytes
+                for name, _ in of_layer.most_common(1):
+                    found[name] += transfer.rows or RowCounts(0, 0, 0)
+        cycles = self.recorder.cycles
+        return DramFigures(self.dram.counts(cycles), found, cycles, self.config)
 
     def _batch(self) -> BatchFigures | None:
         """What each image of a batch took."""

@@ -110,7 +110,7 @@ def evaluation_record(evaluation: Evaluation) -> dict[str, Any]:
         "accuracy": evaluation.accuracy,
         "histogram": None if histogram is None else {str(key): value for key, value in histogram.items()},
         "inputs": [asdict(one) | {"top": _scores(one)} for one in evaluation.inputs],
-        "chip": asdict(result.chip),
+        "chip": result.chip.plain(),
         "chip_labels": chip_labels(result.chip),
     }
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
-from tlm.chip.dram_config import DramConfig
+from tlm.chip.dram_config import DRAM_CHOICES, DRAM_RANGES, DramConfig
 from tlm.observe.energy_table import MAX_VALUE, EnergyConfig
 from tlm.scenario import inputs, networks
 from tlm.scenario import schema as structs
@@ -43,12 +43,14 @@ def key_schema() -> Node:
             _without_null(node)
     for cls in structs.DATACLASS_SECTIONS.values():
         definitions[cls.__name__]["additionalProperties"] = False
-    for cls in (ChipConfig, DramConfig):
+    of_chip = (ChipConfig, allowed_values, allowed_range)
+    of_dram = (DramConfig, DRAM_CHOICES.get, DRAM_RANGES.get)
+    for cls, values_of, range_of in (of_chip, of_dram):
         for item in fields(cls):
             node = definitions[cls.__name__]["properties"][item.name]
-            if values := allowed_values(item.name):
+            if values := values_of(item.name):
                 node["enum"] = list(values)
-            elif limits := allowed_range(item.name):
+            elif limits := range_of(item.name):
                 node["minimum"], node["maximum"] = limits
     for item in fields(EnergyConfig):
         definitions["EnergyConfig"]["properties"][item.name] |= {"minimum": 0.0, "maximum": MAX_VALUE}
