@@ -65,6 +65,21 @@ def test_input_gives_a_picture_or_an_array(folder: Path, file: str) -> None:
         assert record["layers"][0]["histogram"] == np.bincount(values.ravel(), minlength=16).tolist()
 
 
+def test_an_array_is_signed_where_the_network_takes_signed_input(folder: Path, tmp_path: Path) -> None:
+    network = load_network(folder / "signed.npz").network
+    values = np.random.default_rng(0).integers(-8, 8, network.input_shape)
+    np.save(tmp_path / "values.npy", values)
+    for file in ("signed.npz", "signed.onnx"):
+        record = json.loads(tlm("run", folder / file, "--input", "values.npy", "--json", cwd=tmp_path).stdout)
+        assert record["settings"]["input"]["signed"] is True
+        assert record["outputs_sha256"] == package.simulate(network, values).outputs_sha256
+    np.save(tmp_path / "large.npy", values + 1)
+    message = refused("run", folder / "signed.npz", "--input", "large.npy", cwd=tmp_path)
+    assert message.endswith("large.npy holds -7..8; allowed: -8..7 (signed 4-bit; see input.signed)")
+    message = refused("run", folder / "signed.npz", "--set", "input.signed=false", cwd=tmp_path)
+    assert message.endswith("; give an array (.npy) or seeded input with input.signed = true")
+
+
 def test_what_cannot_be_read_ends_in_one_line(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.onnx").write_bytes(b"no graph")
     assert refused("run", "bad.onnx", cwd=tmp_path).startswith("bad.onnx: ")
@@ -76,6 +91,6 @@ def test_what_cannot_be_read_ends_in_one_line(folder: Path, tmp_path: Path) -> N
 
 def test_import_says_what_comes_next(folder: Path, tmp_path: Path) -> None:
     lines = tlm("import", folder / "signed.onnx", "-o", "net.npz", "--check", 0, cwd=tmp_path).stdout.splitlines()
-    assert lines[-2].startswith("next: tlm run net.npz -o DIR")
+    assert lines[-2] == "next: tlm run net.npz -o DIR  (--input FILE.npy: an array of -8..7)"
     assert lines[-1].split()[:3] == ["tlm", "explain", "DIR"]
     assert tlm("run", "net.npz", "-o", "DIR", cwd=tmp_path).returncode == 0

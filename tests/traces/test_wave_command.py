@@ -82,6 +82,10 @@ REFUSALS = {
     ("--wave", "a.vcd", "--trace-window", "layer:c3"): (
         "--trace-window: layer 'c3' is not in the network; its layers: c1, c2"
     ),
+    ("--wave", "a.vcd", "--trace-window", "layer:c1,pass:0-1"): (
+        "--trace-window: layer 'c1,pass:0-1' is not in the network; its layers: c1, c2; "
+        "the forms are layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
+    ),
     ("--wave", "a.vcd", "--trace-window", "layer:c1,pass:0..9"): (
         "--trace-window: pass:0..9, but layer 'c1' has passes 0..1; choose among these"
     ),

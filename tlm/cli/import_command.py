@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         save_network(arguments.output, StoredNetwork(network, card))
         print(f"wrote {arguments.output}")
-    _print_next(arguments, quantised)
+    _print_next(arguments, quantised, network)
     return 0
 
 
@@ -82,12 +82,14 @@ def _pruned(network: Network, arguments: argparse.Namespace, card: dict[str, Any
     return found.network
 
 
-def _print_next(arguments: argparse.Namespace, quantised: Quantisation | None) -> None:
+def _print_next(arguments: argparse.Namespace, quantised: Quantisation | None, network: Network) -> None:
     changed = quantised is not None or arguments.taps is not None or arguments.word_density is not None
     if changed and arguments.output is None:
         print("nothing was written; -o NET.npz keeps the network for `tlm run`")
         return
-    print(f"next: tlm run {arguments.output or arguments.model} -o DIR  (--input FILE: a picture or an array)")
+    unsigned = "FILE: a picture or an array" if network.input_shape[0] == 3 else "FILE.npy: an array of 0..15"
+    given = "FILE.npy: an array of -8..7" if network.signed_input else unsigned
+    print(f"next: tlm run {arguments.output or arguments.model} -o DIR  (--input {given})")
     print("      tlm explain DIR")
 
 
@@ -102,18 +104,20 @@ def _compare(imported: Imported, arguments: argparse.Namespace) -> Compared:
 
 
 def _print(compared: Compared, short: bool) -> None:
+    inputs = f"{compared.images} random input{'s' if compared.images > 1 else ''}"
     if short:
         least = min(compared.alone.values())
-        print(f"4-bit graph in onnxruntime and in the engine, {compared.images} random inputs: each layer")
+        print(f"4-bit graph in onnxruntime and in the engine, {inputs}: each layer")
         print(f"alone at least {least:.3%} equal, best class equal for {compared.best:.1%}; measured")
         return
     width = max(map(len, compared.layers))
-    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {compared.images} random inputs")
+    print(f"{'layer':{width}}  equal to onnxruntime: alone, after all before it; {inputs}")
     for layer, share in compared.layers.items():
         print(f"{layer:{width}}  {compared.alone[layer]:9.3%} {share:9.3%}")
     print(f"the same best class for {compared.best:.1%}; measured")
-    print("where they differ: the engine's biases are whole units of the sums, its multipliers have 16 bits, and it")
-    print("rounds halves up; onnxruntime rounds them to even, in float32")
+    print("where they differ: the engine's biases are whole units of the sums, its")
+    print("multipliers have 16 bits, and it rounds halves up; onnxruntime rounds them to")
+    print("even, in float32")
 
 
 def _judge(compared: Compared, arguments: argparse.Namespace) -> None:

@@ -103,7 +103,8 @@ class Quantisation:
         figures = {layers.get(name, name.removesuffix("/held")): one for name, one in self._done.figures.items()}
         count = len(self._done.images)
         given = self.arguments.calibrate
-        source = f"{count} samples of seeded noise [A]" if given is None else f"{count} samples of {given.name}"
+        samples = f"{count} sample{'s' if count > 1 else ''}"
+        source = f"{samples} of seeded noise [A]" if given is None else f"{samples} of {given.name}"
         how = "least squared error" if self._done.percentile is None else f"{self._done.percentile:g}th percentile"
         print(f"quantised to 4 bits on {source}\nranges of activations: {how}")
         width = max(5, *map(len, figures))

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch is not None:
         overrides.append(Source(f"--batch {arguments.batch}", "", {"batch": arguments.batch}))
     if arguments.input is not None:
-        overrides.append(input_source(arguments.input))
+        overrides.append(input_source(arguments.input, load_scenario(path, overrides).config.input.signed))
     job = load_scenario(path, overrides).build(golden=not arguments.no_check)
     given = traces_given(arguments)
     if arguments.output is not None:
@@ -84,7 +84,7 @@ def _print_written(written: list[Path]) -> None:
 def _dram_times(trace: TraceOptions, chip: ChipConfig) -> str:
     if trace.dram_format_of_file is DramFormat.RAMULATOR2:
         return "ramulator2's format holds no times: requests stand in order of arrival"
-    own, label = (1e6 / chip.dram.tck_ps, "of chip.dram") if chip.uses_dram else (DRAM_CLOCK_MHZ, "[A]")
+    own, label = (1e6 / chip.dram.tck_ps, "of DRAM") if chip.uses_dram else (DRAM_CLOCK_MHZ, "[A]")
     clock_mhz, label = (own, label) if trace.dram_clock_mhz is None else (trace.dram_clock_mhz, "as given")
     return f"arrivals count cycles of a clock of {clock_mhz:g} MHz {label} from the first host access"
 

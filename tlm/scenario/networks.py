@@ -257,10 +257,13 @@ class TrainedNetwork(NetworkKind, frozen=True, tag="trained"):
         """Add the stored layers."""
         network = self._stored().network
         if builder.input_shape != network.input_shape or builder.signed_input != network.signed_input:
-            kind = "signed" if network.signed_input else "unsigned"
+            kind, remedy = "signed" if network.signed_input else "unsigned", ""
+            if builder.signed_input != network.signed_input:
+                wanted = str(network.signed_input).lower()
+                remedy = f"; give an array (.npy) or seeded input with input.signed = {wanted}"
             raise InputError(
                 f"network: takes {kind} input of shape {list(network.input_shape)}, but the input section gives "
-                f"{'signed' if builder.signed_input else 'unsigned'} {list(builder.input_shape)}"
+                f"{'signed' if builder.signed_input else 'unsigned'} {list(builder.input_shape)}{remedy}"
             )
         for layer in network.layers:
             builder.add(layer, calibrate=False)

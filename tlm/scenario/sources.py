@@ -97,10 +97,10 @@ def override_source(text: str) -> Source:
     return Source(f"--set {text}", f"{key} = {value}", data)
 
 
-def input_source(file: Path) -> Source:
-    """What ``--input FILE`` says: an array (.npy) or a picture."""
-    kind = "npy" if file.suffix == ".npy" else "image"
-    return Source(f"--input {file}", "", {"input": {"kind": kind, "file": str(file)}})
+def input_source(file: Path, signed: bool) -> Source:
+    """What ``--input FILE`` says: an array (.npy), signed or not as the input that it replaces, or a picture."""
+    found = {"kind": "npy", "signed": signed} if file.suffix == ".npy" else {"kind": "image"}
+    return Source(f"--input {file}", "", {"input": {**found, "file": str(file)}})
 
 
 def dotted(key: str) -> str:

@@ -271,8 +271,8 @@ class _Summary:
         if counts["runs"]:
             again = f", {counts['reused']} more used again" if counts["reused"] else ""
             speed = f"{1e3 * counts['cycles'] / counts['ns']:.1f} M cycles/s"  # of one process
-            simulated = f"{counts['cycles']:,} cycles simulated in {counts['runs']} runs"
-            self._lines.append(f"tlm: {simulated}{again}, {speed}")
+            runs = f"{counts['runs']} run{'s' if counts['runs'] > 1 else ''}"
+            self._lines.append(f"tlm: {counts['cycles']:,} cycles simulated in {runs}{again}, {speed}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tlm.core.errors import InputError
 
-_FORMS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
+FORMS = "layer:NAME, pass:A..B, layer:NAME,pass:A..B or cycles:A..B"
 _FORM = re.compile(
     r"(?:(?P<head>layer)(?::(?P<layer>.*?))?(?:,(?=pass:)|$))?"
     r"(?:(?P<unit>pass|cycles):(?P<first>\d{1,18})(?:\.\.(?P<last>\d{1,18}))?)?",
@@ -37,9 +37,9 @@ class TraceWindow:
         """
         found = _FORM.fullmatch(text)
         if found is None or not text:
-            raise InputError(f"trace.window: {text!r} is not of the form {_FORMS}")
+            raise InputError(f"trace.window: {text!r} is not of the form {FORMS}")
         if found["head"] and not found["layer"]:
-            raise InputError(f"trace.window: {text!r} names no layer; the forms are {_FORMS}")
+            raise InputError(f"trace.window: {text!r} names no layer; the forms are {FORMS}")
         if found["unit"] is None:
             return cls(layer=found["layer"])
         first, last = int(found["first"]), int(found["last"] or found["first"])

@@ -8,7 +8,7 @@ from tlm.chip.contract import PassId
 from tlm.compiler.program import Program
 from tlm.core.errors import InputError
 from tlm.observe.watched import Watched
-from tlm.traces.trace_window import TraceWindow
+from tlm.traces.trace_window import FORMS, TraceWindow
 
 _REMEMBERED = 8
 """Spans that are kept: questions come a little later than the cycles that they are about."""
@@ -80,7 +80,8 @@ def passes_of(window: TraceWindow, program: Program) -> frozenset[PassId]:
     if window.layer is not None:
         names, what = [one.name for one in program.network.layers], f"layer {window.layer!r}"
         if window.layer not in names:
-            raise InputError(f"trace.window: {what} is not in the network; its layers: {', '.join(names)}")
+            forms = f"; the forms are {FORMS}" if "," in window.layer else ""  # a misspelt pass is no name either
+            raise InputError(f"trace.window: {what} is not in the network; its layers: {', '.join(names)}{forms}")
         tags = [tag for tag in tags if program.parts[tag].layer_index == names.index(window.layer)]
     counts = {tag: program.parts[tag].groups * program.parts[tag].tiles for tag in tags}
     passes = [PassId(tag, index) for tag, count in counts.items() for index in range(count)]
