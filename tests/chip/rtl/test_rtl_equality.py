@@ -10,7 +10,7 @@ import pytest
 from chip_cases import NetworkCase, networks
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from rtl_cases import NAMED
+from rtl_cases import NAMED, layer
 from rtl_chip import CHIP, DEEP_CHIP, assert_same_outcome, assert_same_run, observed
 
 import tlm
@@ -20,6 +20,7 @@ from tlm.chip.fidelity import Fidelity
 from tlm.chip.rtl.coupling import RtlEngine
 from tlm.chip.system import System
 from tlm.core.errors import CompileError
+from tlm.network.network import Network
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.faults import BitFlip, FaultTarget
 from tlm.observe.watched import Watched
@@ -30,6 +31,14 @@ def test_named_cases(name: str) -> None:
     network, around = NAMED[name]
     program = tlm.compile(network, replace(CHIP, **around))
     assert_same_run(program, seeded_activations(network.input_shape, 3, signed=network.signed_input))
+
+
+@pytest.mark.parametrize("host_access_ns", range(40))
+def test_the_host_asks_in_any_cycle(host_access_ns: int) -> None:
+    """Once it wrote a register in the very cycle in which the DMA's last access let the circuit fall asleep."""
+    layers = [layer(f"c{index}", (16, 16, 3, 3), padding=(1, 1)) for index in range(4)]
+    program = tlm.compile(Network((16, 5, 5), layers), replace(CHIP, host_access_ns=host_access_ns))
+    assert_same_run(program, seeded_activations((16, 5, 5), 3))
 
 
 def test_the_dram_trace_is_that_of_fidelity_pass(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ class Sequencer(Module):
         self.registers = TargetSocket(self, "registers", MemoryPayload, immediate(self._access), self._debug)
         self.interrupt: InitiatorSocket[InterruptPayload] = InitiatorSocket(self, "interrupt", InterruptPayload)
         self._asleep, self._woken = True, Event(self.clock.env)
+        self._asked = False
         self._program_start_cycle = -1
         self._header: LayerHeader | None = None
         self._pass: PassStarted | None = None
@@ -127,6 +128,7 @@ class Sequencer(Module):
 
     def wake(self) -> None:
         """Have the circuit clocked, from the end of this cycle on."""
+        self._asked = True
         if self._asleep:
             self._asleep = False
             self._woken.succeed()
@@ -167,6 +169,7 @@ class Sequencer(Module):
                 yield self._woken
                 self._woken = Event(env)
             yield clock.slot(_LAST_SLOT)
+            self._asked = False
             following = env.peek()  # nobody else acts before that cycle
             span = _LONGEST_SPAN if following == float("inf") else int(following) - clock.now
             if self._program_start_cycle > clock.now:
@@ -186,7 +189,9 @@ class Sequencer(Module):
                 dma.completed(completed)
                 asleep = asleep and not dma.busy
             # in a waveform the clock goes on as long as there is somebody whose end can be waited for
-            self._asleep = asleep and not (waves is not None and waves.shown and env.peek() < float("inf"))
+            shown = waves is not None and waves.shown and env.peek() < float("inf")
+            # whoever asked in this cycle before this process had its turn needs the edge that ends it
+            self._asleep = asleep and not shown and not self._asked
 
     def _program(self) -> int:
         _, value = self._engine.circuit.register(False, EngineRegister.PROGRAM, 0)
