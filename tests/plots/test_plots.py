@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from collections import Counter
@@ -13,13 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 from command import REPOSITORY
+from PIL import Image
 from plot_results import POOLED, source, write, write_network
 
 import tlm
 from tlm.core.errors import InputError
 from tlm.observe.account import WaitAccount
 from tlm.observe.causes import WAITS, words
-from tlm.plots import cause_bars, energy, moments, roofline, timeline
+from tlm.plots import cause_bars, energy, moments, roofline, style, timeline
 from tlm.plots.chart import Bar, Chart
 from tlm.plots.colours import CAUSES, COMPONENTS, SLEEPS
 from tlm.plots.labels import place_labels
@@ -313,3 +315,10 @@ def test_figures_in_the_page_are_those_of_the_pictures(results: Path) -> None:
     ]
     assert f"{min(shares):.0f} to {max(shares):.0f} % of that" in page
     assert f"The classifier, {shown.points[-1].macs_per_byte:.1f} MACs a byte" in page
+
+
+def test_a_picture_has_pixels_whatever_the_names() -> None:
+    """A result may come from a damaged file, with a name of any length."""
+    found = style.content(style.new_figure(1e6, 2.0, "long"), "png")
+    width, height = Image.open(io.BytesIO(found)).size
+    assert 2 * style.SMALL_PT < height < width <= 1 << 15

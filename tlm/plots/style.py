@@ -18,6 +18,7 @@ SMALL_PT = 8.5
 WIDTH_INCHES = 9.0
 _DPI = 150
 _MAX_PIXELS = 1 << 15
+_MAX_INCHES = _MAX_PIXELS / 20
 _METADATA: Mapping[str, dict[str, Any]] = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
 """Neither a date nor a version, so that equal results give equal bytes."""
 
@@ -48,7 +49,8 @@ def new_figure(width_inches: float, height_inches: float, title: str) -> Figure:
     """A figure with its title and nothing else; without pyplot's global state."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    size_inches = (min(width_inches, _MAX_INCHES), min(height_inches, _MAX_INCHES))  # a name may have any length
+    figure = Figure(figsize=size_inches, layout="constrained")
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 
