@@ -66,3 +66,12 @@ def test_a_result_that_does_not_say_what_its_layers_read(resnet18: Path, tmp_pat
     shown = network_graph_of(source(tmp_path))
     assert not shown.links
     assert len(shown.rows) == 24
+
+
+def test_a_text_of_any_length_is_cut(resnet18: Path, tmp_path: Path) -> None:
+    record = json.loads((resnet18 / "result.json").read_text())
+    record["layers"][0]["kernel"] = [10**70, 3]
+    (tmp_path / "result.json").write_text(json.dumps(record))
+    shown = network_graph_of(source(tmp_path))
+    assert shown.columns[0].texts[1].endswith("0..")
+    assert max(len(text) for column in shown.columns for text in column.texts) == 60
