@@ -310,7 +310,8 @@ void tlm_dram_play(tlm_dram *d, int64_t cycle)
 
 /* ---- beats and answers ---- */
 
-int64_t tlm_dram_serve_cycle(const tlm_dram *d, int32_t is_write)
+/* The next cycle in which a beat is read, or a write answered, as far as it is known; NEVER: not known. */
+static int64_t serve_cycle(const tlm_dram *d, int32_t is_write)
 {
     const tlm_dram_bursts *bursts = &d->bursts[is_write];
     if (!bursts->count) return NEVER;
@@ -325,7 +326,7 @@ int64_t tlm_dram_serve_cycle(const tlm_dram *d, int32_t is_write)
 
 int32_t tlm_dram_serve(tlm_dram *d, int64_t cycle, int32_t is_write)
 {
-    if (tlm_dram_serve_cycle(d, is_write) > cycle) return 0;
+    if (serve_cycle(d, is_write) > cycle) return 0;
     tlm_dram_bursts *bursts = &d->bursts[is_write];
     tlm_dram_burst *b = burst_at(bursts, bursts->finished);
     int32_t beats = is_write ? b->beats : 1;
@@ -341,7 +342,7 @@ int32_t tlm_dram_serve(tlm_dram *d, int64_t cycle, int32_t is_write)
 
 int64_t tlm_dram_next_cycle(const tlm_dram *d)
 {
-    int64_t serve = earlier(tlm_dram_serve_cycle(d, 0), tlm_dram_serve_cycle(d, 1));
+    int64_t serve = earlier(serve_cycle(d, 0), serve_cycle(d, 1));
     return earlier(serve, d->channels[next_channel(d)].next.cycle);
 }
 

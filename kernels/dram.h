@@ -99,9 +99,6 @@ int64_t tlm_dram_request(tlm_dram *d, int64_t cycle, int64_t address, int32_t be
 /* The next cycle in which a command is issued, a beat is read or a write is answered; there is always one. */
 int64_t tlm_dram_next_cycle(const tlm_dram *d);
 
-/* The same of beats and answers only, as far as it is known; INT64_MAX: not known. */
-int64_t tlm_dram_serve_cycle(const tlm_dram *d, int32_t is_write);
-
 /* Issue the next command into *out if its cycle is not behind this one; 0: it is. */
 int32_t tlm_dram_step(tlm_dram *d, int64_t cycle, tlm_dram_command *out);
 

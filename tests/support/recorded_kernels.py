@@ -165,12 +165,12 @@ def run_networks() -> None:
         weights[:, rng.random(channels) < 0.4, kernel // 2] = 0
         return tlm.Conv2d(name, weights, multiplier=3, shift=9, **keys)
 
-    for size, banks, fidelity in (
-        (8, 1, "cycle"),
-        (32, 4, "pass"),
-        (16, 8, "cycle"),
-        (64, 2, "pass"),
-        (32, 4, "cycle"),
+    for size, banks, fidelity, memory in (
+        (8, 1, "cycle", "dram"),
+        (32, 4, "pass", "fixed"),
+        (16, 8, "cycle", "fixed"),
+        (64, 2, "pass", "dram"),
+        (32, 4, "cycle", "fixed"),
     ):
         layers = [
             conv("a", 20, 5, 3, padding=1, signed_output=size > 16, bias=rng.integers(-99, 99, 20)),
@@ -180,8 +180,9 @@ def run_networks() -> None:
             conv("e", 9, 40, 1, accumulator_output=True),
         ]
         chip = tlm.ChipConfig(
-            lanes=size, columns=size, amem_banks=banks, wmem_banks=banks, amem_words=256, wmem_words=2048
-        )
+            lanes=size, columns=size, amem_banks=banks, wmem_banks=banks, amem_words=256, wmem_words=2048,
+            memory_model=memory,
+        )  # fmt: skip
         activations = rng.integers(0, 16, (5, 18, 15), dtype=np.int8)
         network = tlm.Network(activations.shape, layers)
         tlm.simulate(network, activations, chip=chip, fidelity=fidelity)

@@ -22,7 +22,6 @@ DURATIONS = (
 """Keys of DramConfig, without _clocks, and fields of kernels/dram.h."""
 _MOST_BURSTS = 64
 """Of a direction, under way at once, in kernels/dram.h."""
-_NEVER = (1 << 63) - 1
 _FIELDS = {"row": 0, "bank": 1, "column": 2}
 
 
@@ -148,11 +147,6 @@ class Dram:
     def next_cycle(self) -> int:
         """The next cycle in which a command is issued, a beat is read or a write is answered, as far as known."""
         return int(lib.tlm_dram_next_cycle(self.state))
-
-    def serve_cycle(self, is_write: bool) -> int | None:
-        """The next cycle in which a beat is read, or a write answered; None: not yet known, or none is under way."""
-        cycle = int(lib.tlm_dram_serve_cycle(self.state, is_write))
-        return None if cycle == _NEVER else cycle
 
     def step(self, cycle: int) -> IssuedCommand | None:
         """Issue the next command; None: it belongs to a later cycle."""
