@@ -245,7 +245,7 @@ class _Shape:
 
     def check(self, amem_words: int) -> None:
         sizes = ("channels", "outputs", "height", "width", "kh", "kw", "sy", "sx", "dy", "dx")
-        if self.kind > 1 or not all(getattr(self, size) for size in sizes) or self.kh * self.kw > 60:
+        if self.kind > 1 or not all(getattr(self, size) for size in sizes) or max(self.kh, self.kw) > 63:
             raise ExpectedError("no layer")
         self.taps, self.slots = self.kh * self.kw, 6 if self.accumulator else 1
         self.out_h = (self.height + self.top + self.bottom - self.dy * (self.kh - 1) - 1) // self.sy + 1
