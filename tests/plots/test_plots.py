@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import REPOSITORY
+from matplotlib.text import Text
 from PIL import Image
 from plot_results import POOLED, source, write, write_network
 
@@ -21,7 +22,7 @@ import tlm
 from tlm.core.errors import InputError
 from tlm.observe.account import WaitAccount
 from tlm.observe.causes import WAITS, words
-from tlm.plots import cause_bars, energy, moments, roofline, style, timeline
+from tlm.plots import cause_bars, drawing, energy, moments, render, roofline, style, timeline
 from tlm.plots.chart import Bar, Chart
 from tlm.plots.colours import CAUSES, COMPONENTS, SLEEPS
 from tlm.plots.labels import place_labels
@@ -315,6 +316,18 @@ def test_figures_in_the_page_are_those_of_the_pictures(results: Path) -> None:
     ]
     assert f"{min(shares):.0f} to {max(shares):.0f} % of that" in page
     assert f"The classifier, {shown.points[-1].macs_per_byte:.1f} MACs a byte" in page
+
+
+@pytest.mark.parametrize("figure", render.OF_ONE)
+def test_names_of_any_length_are_cut(figure: str, results: Path, tmp_path: Path) -> None:
+    """A result may come from a damaged file; matplotlib would lay out ten million letters for minutes."""
+    text = (results / "one" / "result.json").read_text()
+    (tmp_path / "result.json").write_text(text.replace('"only', '"' + "only" * 1000))
+    with style.style():
+        drawn = drawing.draw(render.OF_ONE[figure](source(tmp_path)))
+    texts = [one.get_text() for one in drawn.findobj(Text)]
+    assert any(one.startswith("onlyonly") for one in texts)
+    assert max(map(len, texts)) < 200
 
 
 def test_a_picture_has_pixels_whatever_the_names() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlm.plots.chart import WHOLE, Bar, Chart, Lane, Panel
 from tlm.plots.colours import CAUSES, ink_on
-from tlm.plots.labels import MARKER_PT, Spot
+from tlm.plots.labels import MARKER_PT, Spot, cut
 from tlm.plots.network_graph import LEGEND as HOMES
 from tlm.plots.network_graph import NetworkGraph
 from tlm.plots.roofline import LEGEND, MACS_PER_BYTE, MACS_PER_CYCLE, Roofline
@@ -48,14 +48,15 @@ def draw(shown: Chart | Roofline | NetworkGraph) -> Figure:
 
 def _draw_chart(shown: Chart) -> Figure:
     """Panels side by side, a row of bars for each name."""
-    names_inches = max(0, max(map(len, shown.rows)) - _LONG_NAME) * _LETTER_INCHES
+    names = [cut(row) for row in shown.rows]
+    names_inches = max(0, max(map(len, names)) - _LONG_NAME) * _LETTER_INCHES
     plot_inches = WIDTH_INCHES - _NAMES_INCHES + _MORE_INCHES * (len(shown.panels) - 1)
     height_inches = _ROW_INCHES * len(shown.rows) + _REST_INCHES
     figure = new_figure(_NAMES_INCHES + names_inches + plot_inches, height_inches, shown.title)
     panels = figure.subplots(1, len(shown.panels), sharey=True, squeeze=False)[0]
     inches = plot_inches / len(panels)
     for axes, panel in zip(panels, shown.panels, strict=True):
-        _rows(axes, shown.rows, banded=panel.spans)
+        _rows(axes, names, banded=panel.spans)
         _scales(axes, panel, inches)
         _bars(axes, panel)
         _texts(axes, panel, inches)

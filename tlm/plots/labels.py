@@ -1,4 +1,4 @@
-"""Where the labels of points stand, so that each can be read and covers no point."""
+"""How long labels are, and where those of points stand, so that each can be read and covers no point."""
 
 from __future__ import annotations
 
@@ -15,8 +15,14 @@ Box: TypeAlias = tuple[float, float, float, float]
 MARKER_PT = 6.5
 """Size of a point."""
 _DIGIT_PT, _LINE_PT = 5.6, 9.0
+_MAX_LETTERS = 60
 _NEAR = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _FAR = (1.0, 1.6, 2.4, 3.4, 4.6, 6.0)
+
+
+def cut(text: str) -> str:
+    """A name as figures show it: a result may come from a damaged file, with a name or a number of any length."""
+    return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 2]}.."
 
 
 def place_labels(spots: Sequence[Spot], texts: Sequence[str], frame: Box) -> list[Spot]:

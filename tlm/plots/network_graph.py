@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tlm.plots.colours import OFF_CHIP, SRAMS
-from tlm.plots.labels import Spot
+from tlm.plots.labels import Spot, cut
 from tlm.plots.sources import Source
 from tlm.results.result_json import LayerRecord
 
@@ -15,7 +15,6 @@ _COLOURS = {"AMem": SRAMS["amem"], "off-chip memory": OFF_CHIP}
 LEGEND = "Where a tensor lives [S]"
 _LANE, _GAP = 2.0, 3.0
 """Between two lines side by side; between two columns of text."""
-_MAX_LETTERS = 60
 
 
 @dataclass(frozen=True)
@@ -63,15 +62,10 @@ def network_graph_of(source: Source) -> NetworkGraph:
     links, lanes = _links(layers, rows, homes)
     columns, at = [], lanes * _LANE + _GAP
     for head, texts in _texts(layers).items():
-        shown = [_cut(text) for text in texts]
+        shown = [cut(text) for text in texts]
         columns.append(Column(at, head, shown))
         at += max(len(head), *map(len, shown)) + _GAP
-    return NetworkGraph(source.title, [_cut(row) for row in rows], homes, _COLOURS, links, columns, at)
-
-
-def _cut(text: str) -> str:
-    """A result may come from a damaged file, with a name or a number of any length."""
-    return text if len(text) <= _MAX_LETTERS else f"{text[: _MAX_LETTERS - 2]}.."
+    return NetworkGraph(source.title, [cut(row) for row in rows], homes, _COLOURS, links, columns, at)
 
 
 def _texts(layers: Sequence[LayerRecord]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from itertools import groupby
 from tlm.chip.config import ChipConfig
 from tlm.observe.causes import words
 from tlm.plots.colours import CAUSES
-from tlm.plots.labels import Spot, place_labels
+from tlm.plots.labels import Spot, cut, place_labels
 from tlm.plots.moments import Moments, layer_moments
 from tlm.plots.sources import Source
 
@@ -159,7 +159,7 @@ def roofline_of(source: Source) -> Roofline:
     for number, layer in enumerate(stored.layers, 1):
         cycles = _covered_cycles([one for one in moments if one.layer == layer.name])
         moved_bytes = layer.load_bytes + layer.store_bytes
-        points.append(RooflinePoint(number, layer.name, layer.macs, moved_bytes, cycles, layer.main_cause))
+        points.append(RooflinePoint(number, cut(layer.name), layer.macs, moved_bytes, cycles, layer.main_cause))
     causes = stored.account.causes
     main_cause = max(causes, key=causes.__getitem__)
     run = RooflinePoint(0, "whole run", stored.macs, stored.traffic_bytes.total, stored.cycles, main_cause)

@@ -11,6 +11,7 @@ from typing import Any
 from tlm.chip.config import compared
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ, max_frequency_mhz
 from tlm.core.errors import InputError
+from tlm.plots.labels import cut
 from tlm.results.result_json import RunRecord, flat, load_result, result_path
 
 _MAX_DIFFERENCES = 40
@@ -28,7 +29,9 @@ class Source:
     def title(self) -> str:
         """What ran on which chip, for the head of a figure."""
         stored = self.stored
-        return f"{stored.name}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
+        return (
+            f"{cut(stored.name)}: {stored.cycles:,} cycles = {stored.time_us:,.2f} µs [S] at {operating_point(stored)}"
+        )
 
     def edited(self, key: str) -> InputError:
         """The complaint about figures that contradict each other."""
@@ -71,8 +74,8 @@ def names(sources: Sequence[Source]) -> list[str]:
     chips = compared([source.stored.chip for source in sources])
     settings = [_settings(source.stored, chip) for source, chip in zip(sources, chips, strict=True)]
     for source, own in zip(sources, settings, strict=True):
-        name = source.stored.name
-        alike = [other for one, other in zip(sources, settings, strict=True) if one.stored.name == name]
+        name = cut(source.stored.name)
+        alike = [other for one, other in zip(sources, settings, strict=True) if one.stored.name == source.stored.name]
         keys = {key: None for other in alike for key in other if any(one.get(key) != own.get(key) for one in alike)}
         text = "".join(f" {key.rpartition('.')[2]}={_value(own.get(key))}" for key in keys if "sha256" not in key)
         found.append(name + (text if len(text) <= _MAX_DIFFERENCES else ""))

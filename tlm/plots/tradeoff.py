@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlm.plots import style
 from tlm.plots.colours import CAUSES
+from tlm.plots.labels import cut
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +39,7 @@ def draw(points: Sequence[TradeoffPoint]) -> Figure:
             if len(seeds) > 1:
                 axes.plot([x, x], [min(seeds), max(seeds)], "_-", color=colour, linewidth=1.0, markersize=7)
         for point, x, y in zip(points, costs, shares, strict=True):
-            name = point.name if point.taps is None else f"{point.taps}/9"
+            name = cut(point.name) if point.taps is None else f"{point.taps}/9"
             text = axes.annotate(name, (x, y), (4, -10), textcoords="offset points", fontsize=style.SMALL_PT)
             text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])  # the curve may run below it
         axes.set_xlabel(label)
