@@ -260,12 +260,25 @@ static void hold_columns(const tlm_dram_config *t, tlm_dram_channel *ch, const t
     }
 }
 
+/* The access could have been issued when it was visible and the data bus free for it, had its row been open. What it
+ * lost since then to its rank's last refresh, from when that was due, and to its row, as its data's delay in cycles. */
+static void note_delay(tlm_dram *d, const tlm_dram_rank *rank, const tlm_dram_entry *e, int64_t clock, int64_t end)
+{
+    int64_t ready = later(e->visible_clock, e->is_write ? rank->next_write[e->group] : rank->next_read[e->group]);
+    int64_t due = later(rank->refresh_due - d->config.trefi, ready), refresh = later(rank->refresh_end - due, 0);
+    int64_t refreshed_end = end - (clock - ready) + refresh;
+    tlm_dram_burst *b = burst_at(&d->bursts[e->is_write], e->burst);
+    b->row_cycles[e->position] = (int32_t)(cycle_after(d, end) - cycle_after(d, refreshed_end));
+    b->refresh_cycles[e->position] = (int32_t)(cycle_after(d, refreshed_end) - cycle_after(d, refreshed_end - refresh));
+}
+
 static void moved(tlm_dram *d, tlm_dram_channel *ch, const tlm_dram_command *c, int32_t at)
 {
     const tlm_dram_config *t = &d->config;
     tlm_dram_entry *e = &ch->queue[c->entry];
     tlm_dram_bursts *bursts = &d->bursts[c->is_write];
     int64_t end = c->clock + (c->is_write ? t->cwl : t->cl) + t->burst;
+    note_delay(d, &ch->ranks[c->rank], e, c->clock, end);
     hold_columns(t, ch, c, e->group);
     not_before(&ch->banks[at].next_precharge, c->is_write ? end + t->twr : c->clock + t->trtp);
     burst_at(bursts, e->burst)->done_cycle[e->position] = cycle_after(d, end);
@@ -310,18 +323,43 @@ void tlm_dram_play(tlm_dram *d, int64_t cycle)
 
 /* ---- beats and answers ---- */
 
+/* The accesses, first to before end, of the beat that is read next, or of the write that is answered next. */
+static void accesses_of(const tlm_dram *d, const tlm_dram_burst *b, int32_t is_write, int64_t *first, int64_t *end)
+{
+    int64_t at = b->address % d->config.access_bytes + (int64_t)b->served * d->config.bus_bytes;
+    *first = at / d->config.access_bytes;
+    *end = (at + (int64_t)d->config.bus_bytes * (is_write ? b->beats : 1) - 1) / d->config.access_bytes + 1;
+}
+
 /* The next cycle in which a beat is read, or a write answered, as far as it is known; NEVER: not known. */
 static int64_t serve_cycle(const tlm_dram *d, int32_t is_write)
 {
     const tlm_dram_bursts *bursts = &d->bursts[is_write];
     if (!bursts->count) return NEVER;
     const tlm_dram_burst *b = &bursts->ring[bursts->finished % BURSTS];
-    int64_t first = b->address % d->config.access_bytes + (int64_t)b->served * d->config.bus_bytes;
-    int64_t end = first + (int64_t)d->config.bus_bytes * (is_write ? b->beats : 1);
-    int64_t cycle = bursts->next_serve_cycle;
-    for (int64_t i = first / d->config.access_bytes; i * d->config.access_bytes < end; i++)
-        not_before(&cycle, b->done_cycle[i]);
+    int64_t cycle = bursts->next_serve_cycle, first, end;
+    accesses_of(d, b, is_write, &first, &end);
+    for (int64_t i = first; i < end; i++) not_before(&cycle, b->done_cycle[i]);
     return cycle;
+}
+
+static void keep_loss(tlm_dram_bursts *bursts, int64_t first_cycle, int64_t end_cycle, int32_t is_row)
+{
+    if (first_cycle < end_cycle) bursts->losses[bursts->loss_count++] = (tlm_dram_loss){first_cycle, end_cycle, is_row};
+}
+
+/* What the accesses of a beat or write were late, as far as nothing else was served then: to refresh first, then to rows. */
+static void keep_losses(const tlm_dram *d, tlm_dram_bursts *bursts, const tlm_dram_burst *b, int32_t is_write)
+{
+    int64_t from = bursts->next_serve_cycle, first, end;
+    if (!bursts->losses) return;
+    accesses_of(d, b, is_write, &first, &end);
+    for (int64_t i = first; i < end; i++) {
+        int64_t row = b->done_cycle[i] - b->row_cycles[i];
+        keep_loss(bursts, later(from, row - b->refresh_cycles[i]), row, 0);
+        keep_loss(bursts, later(from, row), b->done_cycle[i], 1);
+        not_before(&from, b->done_cycle[i]);
+    }
 }
 
 int32_t tlm_dram_serve(tlm_dram *d, int64_t cycle, int32_t is_write)
@@ -330,6 +368,7 @@ int32_t tlm_dram_serve(tlm_dram *d, int64_t cycle, int32_t is_write)
     tlm_dram_bursts *bursts = &d->bursts[is_write];
     tlm_dram_burst *b = burst_at(bursts, bursts->finished);
     int32_t beats = is_write ? b->beats : 1;
+    keep_losses(d, bursts, b, is_write);
     bursts->next_serve_cycle = cycle + 1;
     b->served += beats;
     if (b->served == b->beats) {

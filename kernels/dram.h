@@ -65,8 +65,14 @@ typedef struct tlm_dram_channel {
 typedef struct tlm_dram_burst {
     int64_t address, visible_clock, number; /* number: in order of arrival */
     int64_t done_cycle[16];              /* of each access, when its data are there; INT64_MAX: not yet known */
+    int32_t refresh_cycles[16], row_cycles[16]; /* of each access: so much earlier without refresh, and with its row open */
     int32_t beats, accesses, entered, served;
 } tlm_dram_burst;
+
+typedef struct tlm_dram_loss {           /* cycles in which no beat moved */
+    int64_t first_cycle, end_cycle;
+    int32_t is_row;                      /* for want of the row; 0: because of a refresh */
+} tlm_dram_loss;
 
 typedef struct tlm_dram_bursts {         /* of a direction, a ring in order of arrival */
     tlm_dram_burst ring[64];
@@ -74,6 +80,8 @@ typedef struct tlm_dram_bursts {         /* of a direction, a ring in order of a
     int64_t next_serve_cycle;
     int32_t count, entered;              /* entered: with all accesses in the queues */
     int64_t hits, misses, conflicts;     /* of accesses: row open, bank closed, another row open */
+    tlm_dram_loss *losses;               /* in order, not all that touch are joined; null: not kept */
+    int64_t loss_count;
 } tlm_dram_bursts;
 
 typedef struct tlm_dram_counts {         /* commands; and clocks summed over ranks */
@@ -89,7 +97,8 @@ typedef struct tlm_dram {
     tlm_dram_counts counts;
 } tlm_dram;
 
-/* All banks closed in clock 0, the first refreshes due after tREFI. */
+/* All banks closed in clock 0, the first refreshes due after tREFI. The caller gives room for losses, at most two for
+ * each access; a copy of the state shares it, and writes what will be written again when it happens. */
 void tlm_dram_reset(tlm_dram *d, const tlm_dram_config *config);
 
 /* A burst of whole beats arrives in a cycle that has not been played; at most 64 of a direction are under way. Returns the cycle in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import tlm
-from tlm.analysis.explain import explain
+from tlm.analysis.explain import bound_of, explain
 from tlm.analysis.what_if import changes
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import PRESETS, DramConfig
@@ -30,6 +31,8 @@ from tlm.networks.blocks import build_block
 from tlm.networks.resnet18 import resnet18_block
 from tlm.networks.seeded import seeded_activations
 from tlm.observe.watched import Watched
+from tlm.plots.moments import layer_moments
+from tlm.plots.sources import Source
 from tlm.results.report import print_report
 from tlm.results.result import Result
 from tlm.results.result_json import load_result, result_json, result_record
@@ -148,3 +151,37 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     print_report(result, console, "n", "", [])
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"DRAM {counts.row_hits:,} row hits" in " ".join(text.split())
+
+
+def cycles_of(spans: Iterable[dict[str, Any]]) -> set[int]:
+    return {cycle for one in spans for cycle in range(one["first_cycle"], one["last_cycle"] + 1)}
+
+
+@pytest.mark.parametrize("fidelity", ["pass", "cycle"])
+def test_the_account_says_what_refreshes_and_rows_cost(fidelity: str, tmp_path: Path) -> None:
+    """Each cycle of them is one that the timeline names, in which the host slept for a transfer and no program ran."""
+    network = Network((40, 9, 9), [Conv2d(name, ONES, multiplier=300, shift=14) for name in ("a", "b")])
+    dram = DramConfig(trefi_clocks=400, address_order="bank_column_row")
+    result = tlm.simulate(network, np.ones((40, 9, 9), np.int8), ChipConfig(memory_model="dram", dram=dram), fidelity)
+    causes, (loads, stores) = result.account.by_cause(), (result.account.dma[name] for name in ("load", "store"))
+    record = result_record(result)
+    timeline, lost = record["timeline"], Counter[str]()
+    asleep = cycles_of(one for one in timeline["host"] if one["state"] == "sleep" and one["waits_for"] != "engine")
+    for wait in timeline["dram_waits"]:
+        assert asleep >= cycles_of([wait])
+        lost[wait["cause"]] += len(cycles_of([wait]) - cycles_of(timeline["programs"]))
+    assert lost == {cause: causes[cause] for cause in ("refresh", "row")}
+    assert min(lost.values()) > 100
+    assert lost.total() <= loads.memory + stores.memory  # nothing was moved then
+    (tmp_path / "result.json").write_text(result_json(result))
+    stored = load_result(tmp_path)
+    assert Counter(one.what for one in layer_moments(Source(tmp_path, stored)).waits).keys() >= lost.keys()
+    assert bound_of(stored.layers[0]).group == "DRAM"
+
+
+def test_without_dram_nothing_speaks_of_it() -> None:
+    network = Network((40, 9, 9), [Conv2d("a", ONES, multiplier=300, shift=14)])
+    result = tlm.simulate(network, np.ones((40, 9, 9), np.int8))
+    text = result_json(result)
+    assert not {"refresh", "row"} & result.account.by_cause().keys()
+    assert not [key for key in ('"refresh"', '"row"', '"dram_waits"') if key in text]

@@ -120,7 +120,7 @@ def swept(statement: str) -> None:
 EDITS = {
     "UPDATE results SET error = CAST(x'ff' AS TEXT)": "swept: swept/sweep.sqlite is no store of a sweep, or",
     "UPDATE points SET parameters = '{}' WHERE point = 1": "swept: swept/sweep.sqlite is no store of a sweep, or",
-    "UPDATE about SET value = 7 WHERE name = 'schema'": "swept/sweep.sqlite: schema: '7' is not 'tlm.sweep/2'",
+    "UPDATE about SET value = 7 WHERE name = 'schema'": "swept/sweep.sqlite: schema: '7' is not 'tlm.sweep/3'",
     "DELETE FROM about WHERE name = 'scenario'": "swept: swept/sweep.sqlite is no store of a sweep, or damaged (the ",
     "DROP TABLE points": "swept: swept/sweep.sqlite is no store of a sweep, or damaged (no such table: ",
     "DELETE FROM points": "swept/sweep.sqlite: there is no point in it; `tlm sweep swept` makes them",

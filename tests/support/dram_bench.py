@@ -18,9 +18,9 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, Phase
 
 
-def play_in_c(config: ChipConfig, requests: Sequence[Request]) -> Played:
+def play_in_c(config: ChipConfig, requests: Sequence[Request], dram: Dram | None = None) -> Played:
     """From event to event, as kernels/dma.c does."""
-    dram, commands = Dram(config), list[IssuedCommand]()
+    dram, commands = dram or Dram(config), list[IssuedCommand]()
     ended: dict[bool, list[int]] = {False: [], True: []}
     waiting = list(requests)
     left = {way: sum(one.is_write is way for one in requests) for way in (False, True)}
@@ -70,10 +70,10 @@ class _Sender(Module):
                 self.ended[one.is_write].append(self.clock.now)
 
 
-def play_in_block(config: ChipConfig, requests: Sequence[Request]) -> Played:
+def play_in_block(config: ChipConfig, requests: Sequence[Request], dram: Dram | None = None) -> Played:
     """The same bursts sent to the block."""
     simulation = Simulation()
-    memory = DramMemory("memory", simulation, config, Dram(config))
+    memory = DramMemory("memory", simulation, config, dram or Dram(config))
     sender = _Sender(simulation, requests, config.bus_bytes)
     sender.memory.bind(memory.port)
     sender.memory.debug_transport(MemoryPayload(Command.WRITE, 0, bytes(config.memory_bytes)))
@@ -92,5 +92,5 @@ def play_in_block(config: ChipConfig, requests: Sequence[Request]) -> Played:
     return Played(commands, sender.ended)
 
 
-PLAYERS: Mapping[str, Callable[[ChipConfig, Sequence[Request]], Played]] = {"pass": play_in_c, "cycle": play_in_block}
+PLAYERS: Mapping[str, Callable[..., Played]] = {"pass": play_in_c, "cycle": play_in_block}
 """Fidelity -> its model."""

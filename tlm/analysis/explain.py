@@ -11,7 +11,7 @@ from typing import Any
 from tlm.analysis.bars import bar, columns, fitted, percent, stacked
 from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
-from tlm.observe.causes import CAUSES, words
+from tlm.observe.causes import CAUSES, DRAM_WAITS, words
 from tlm.results.dram_figures import DramRecord
 from tlm.results.result import Result
 from tlm.results.result_json import LayerRecord, RunRecord
@@ -24,13 +24,14 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "instructions": ("instruction", "parameters", "instructions"),
     "weights": ("weights",),
     "activations": ("activations",),
+    "DRAM": DRAM_WAITS,
     "host": ("host",),
 }
-"""What can bound a layer -> causes of the account (docs/account.md)."""
+"""What can bound a layer -> causes of the account (docs/account.md); without DRAM nothing has its causes."""
 
 _BAR_WIDTH = 18
 _LAYER_BAR_WIDTH = 60
-_LETTERS = dict(zip(GROUPS, "#bwpiWAh", strict=True))
+_LETTERS = dict(zip(GROUPS, "#bwpiWADh", strict=True))
 
 _TRANSFERS = ("weights", "activations", "instructions")
 
@@ -118,8 +119,9 @@ class Explanation:
 
 
 def grouped(by_cause: Mapping[str, int]) -> dict[str, int]:
-    """Cycles by group, in the order of ``GROUPS``."""
-    return {group: sum(by_cause.get(cause, 0) for cause in causes) for group, causes in GROUPS.items()}
+    """Cycles by group, in the order of ``GROUPS``; those without a cause of the account left out."""
+    found = {group: [by_cause[cause] for cause in causes if cause in by_cause] for group, causes in GROUPS.items()}
+    return {group: sum(counts) for group, counts in found.items() if counts}
 
 
 def explain(
@@ -169,7 +171,7 @@ def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
     for outcome in found:
         if outcome.result is not None and outcome.change.kind:
             after = outcome.result.layers[layer.name].waits
-            gain = sum(getattr(layer.waits, cause) - getattr(after, cause) for cause in _TRANSFERS)
+            gain = (layer.waits.total - layer.waits.host) - (after.total - after.host)
             gains[outcome.change.kind] = max(gains.get(outcome.change.kind, 0), gain)
     return max(gains, key=gains.__getitem__)
 
@@ -228,7 +230,7 @@ def _layers(explanation: Explanation, width: int) -> Iterator[str]:
         yield line
         counts = {_LETTERS[group]: count for group, count in grouped(layer.by_cause()).items()}
         yield f"    [{stacked(counts, _LAYER_BAR_WIDTH)}]"
-    letters = [f"{letter} {group}" for group, letter in _LETTERS.items()]
+    letters = [f"{_LETTERS[group]} {group}" for group in grouped(stored.account.causes)]
     yield f"  {', '.join(letters[:4])},"
     yield f"  {', '.join(letters[4:])}"
     end = stored.account.waits_at_end

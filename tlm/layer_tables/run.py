@@ -55,7 +55,7 @@ class LayerOutcome:
         """What takes most of its cycles; empty if it failed."""
         if not self.figures:
             return ""
-        groups = grouped({cause: self.figures[f"{cause}_cycles"] for cause in CAUSES})
+        groups = grouped({cause: self.figures[f"{cause}_cycles"] or 0 for cause in CAUSES})
         return max(groups, key=groups.__getitem__)
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
+from msgspec import UNSET, UnsetType
+
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
 from tlm.observe.passes import PartRecord, PassRecord
@@ -28,7 +30,8 @@ class _Causes:
 
     def by_cause(self) -> dict[str, int]:
         """Cause -> cycles, in the order of the fields."""
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value is not UNSET}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,10 @@ class WaitAccount(_Causes):
     """The host slept until a load into AMem, or a store, was done."""
     instructions: int = 0
     """The sequencer read headers and first parameters or END, or the host slept until a load into IMem was done."""
+    refresh: int | UnsetType = UNSET
+    """The host slept until a load or store was done, which a refresh of the DRAM held up; unset without DRAM."""
+    row: int | UnsetType = UNSET
+    """The host slept until a load or store was done, which waited for a row of the DRAM; unset without DRAM."""
     host: int = 0
     """Register accesses, and the time from an interrupt to the driver's next instruction."""
 
@@ -117,8 +124,8 @@ Account = TypeVar("Account", bound=Any)
 def added(kind: type[Account], accounts: Iterable[Account]) -> Account:
     """Sum of accounts of one kind, field by field."""
     found = list(accounts)
-    sums = {item.name: sum(getattr(one, item.name) for one in found) for item in fields(kind)}
-    return cast("Account", kind(**sums))
+    values = {item.name: [getattr(one, item.name) for one in found] for item in fields(kind)}
+    return cast("Account", kind(**{name: sum(own) for name, own in values.items() if UNSET not in own}))
 
 
 def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
@@ -147,7 +154,7 @@ def wait_accounts(
 
     Arguments as those of :func:`tlm.observe.spans.wait_spans`.
     """
-    counts: list[Counter[str]] = [Counter() for _ in range(len(parts) + 1)]
+    counts = [Counter(dict.fromkeys(waiting, 0)) for _ in range(len(parts) + 1)]
     for wait in wait_spans(cycles, [(part.first_cycle, part.end_cycle) for part in parts], running, waiting):
         counts[wait.before][wait.cause] += wait.end_cycle - wait.first_cycle
     return [WaitAccount(**count) for count in counts]

@@ -20,7 +20,8 @@ class Cause(NamedTuple):
     """How a cause is shown."""
 
     colour: str
-    """In figures: computing is green; what keeps the array from it is red, orange or yellow."""
+    """In figures: computing is green; what keeps the array from it is red, orange or yellow, or
+    blue if the DRAM does."""
     brief: str
     """What happens in such a cycle, in a few words."""
     wait: Wait | None = None
@@ -74,6 +75,16 @@ CAUSES: Mapping[str, Cause] = {
         "headers read, loaded into IMem",
         Wait("engine.mac_array", "engine.sequencer or dma.load", "headers, first parameters, or loading them"),
     ),
+    "refresh": Cause(
+        "#0000c3",
+        "a load or store held by a refresh",
+        Wait("engine", "memory", "the rows of a rank are closed and refreshed"),
+    ),
+    "row": Cause(
+        "#5a96ff",
+        "a load or store held by its row",
+        Wait("engine", "memory", "the row of an access is opened, and another one closed before"),
+    ),
     "host": Cause(
         "#4c001f",
         "registers and interrupts",
@@ -84,6 +95,9 @@ CAUSES: Mapping[str, Cause] = {
 
 WAITS: Mapping[str, Wait] = {key: cause.wait for key, cause in CAUSES.items() if cause.wait is not None}
 """The causes in which somebody waits for somebody: all but computing."""
+
+DRAM_WAITS = ("refresh", "row")
+"""The causes that only runs with DRAM have."""
 
 FILLS: Mapping[SramName, str] = {
     SramName.WMEM: "weights", SramName.AMEM: "activations", SramName.IMEM: "instructions"

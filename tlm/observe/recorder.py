@@ -32,7 +32,7 @@ from tlm.observe.account import (
     wait_accounts,
 )
 from tlm.observe.banks import BankCounter
-from tlm.observe.causes import FILLS
+from tlm.observe.causes import DRAM_WAITS, FILLS
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.spans import Spans
 from tlm.observe.timeline import HostSpan
@@ -112,8 +112,13 @@ class Recorder:
 
     @property
     def waiting(self) -> dict[str, Spans]:
-        """Cause -> when the host slept until such a load (or a store, for activations) was done: to its interrupt."""
+        """Cause -> when the host slept until such a load (or a store, for activations) was done: to its interrupt.
+
+        With DRAM first "refresh" and "row": when that load or store stood still for them.
+        """
         found = {cause: Spans() for cause in FILLS.values()}
+        lost = {cause: Spans() for cause in DRAM_WAITS if self._dram is not None}
+        losses = {unit: self._dram.losses(unit is Unit.STORE) for unit in _PORTS} if self._dram is not None else {}
         for host in self.host_spans(self.recorded_cycles):
             channel, first, end = host.waits_for, host.first_cycle, host.last_cycle + 1
             if host.state != HostState.SLEEP.value or channel in (None, Unit.ENGINE.value):
@@ -124,7 +129,9 @@ class Recorder:
                 interrupt = end if own[index].end_cycle < 0 else own[index].end_cycle
                 filled = own[index].sram if channel == Unit.LOAD.value else SramName.AMEM
                 found[FILLS[filled]].add(first, min(end, interrupt))
-        return found
+                for cause, spans in lost.items():
+                    spans += Spans([(first, min(end, interrupt))]).common(getattr(losses[Unit(channel)], cause))
+        return lost | found
 
     @property
     def moved_bytes(self) -> dict[Unit, int]:
@@ -170,7 +177,7 @@ class Recorder:
         found = {}
         for unit in self.transfers:
             busy = self._busy(unit)
-            hidden = busy.common_cycles(computing)
+            hidden = busy.common(computing).cycles
             found[unit.value] = hidden, busy.cycles - hidden
         return found
 

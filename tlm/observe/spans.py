@@ -46,16 +46,16 @@ class Spans(list[tuple[int, int]]):
         """How many they cover."""
         return sum(end - start for start, end in self)
 
-    def common_cycles(self, other: Spans) -> int:
-        """How many both cover: between two edges that follow each other, both are open or there is nothing to count."""
-        steps = sorted(
-            (edge, step) for spans in (self, other) for span in spans for edge, step in zip(span, (1, -1), strict=False)
-        )
-        common = open_now = 0
-        for (edge, step), (after, _) in pairwise(steps):
-            open_now += step
-            common += (after - edge) * (open_now == 2)
-        return common
+    def common(self, other: Sequence[tuple[int, int]]) -> Spans:
+        """What both cover; ``other`` is disjoint and ascending, too."""
+        found, at = Spans(), 0
+        for start, end in self:
+            at = bisect_right(other, start, at, key=lambda one: one[1])
+            for index in range(at, len(other)):
+                if other[index][0] >= end:
+                    break
+                found.add(max(start, other[index][0]), min(end, other[index][1]))
+        return found
 
 
 @dataclass(slots=True)
@@ -127,7 +127,7 @@ def wait_spans(
         cycles: of the run, from cycle 0 on.
         parts: (s_0, end) of each, in the order of execution.
         running: when the engine ran a program.
-        waiting: "weights", "activations", "instructions" -> when the host slept until such a load or store was done.
+        waiting: cause -> when the host slept for its reason; of causes that overlap the first counts.
     """
     layers = [*reversed(list(waiting.items())), ("instructions", running), ("", parts)]  # the later one counts
     edges = sorted({0, cycles, *(min(edge, cycles) for _, spans in layers for span in spans for edge in span)})

@@ -60,6 +60,16 @@ class EngineSpan:
     last_cycle: int
 
 
+@dataclass(frozen=True, slots=True)
+class DramWaitSpan:
+    """The host slept until a load or store was done, and that stood still for a reason of the DRAM."""
+
+    cause: str
+    """A cause of the account: "refresh" or "row"."""
+    first_cycle: int
+    last_cycle: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Timeline:
     """Each kind in the order of time."""
@@ -68,3 +78,5 @@ class Timeline:
     transfers: tuple[TransferSpan, ...] = ()
     programs: tuple[EngineSpan, ...] = ()
     parts: tuple[PartSpan, ...] = ()
+    dram_waits: tuple[DramWaitSpan, ...] | None = None
+    """None without DRAM."""

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from tlm.chip.format.driver import StartTransfer, Transfer, Unit
 from tlm.compiler.program import Program
+from tlm.observe.causes import DRAM_WAITS
 from tlm.observe.recorder import Recorder
-from tlm.observe.timeline import EngineSpan, PartSpan, Timeline, TransferSpan
+from tlm.observe.timeline import DramWaitSpan, EngineSpan, PartSpan, Timeline, TransferSpan
 
 
 def timeline(recorder: Recorder, program: Program) -> Timeline:
@@ -19,6 +20,7 @@ def timeline(recorder: Recorder, program: Program) -> Timeline:
         transfers=tuple(sorted(transfers, key=lambda span: (span.first_cycle, span.channel))),
         programs=tuple(EngineSpan(start, end - 1) for start, end in recorder.running.until(cycles)),
         parts=tuple(_parts(recorder, program)),
+        dram_waits=_dram_waits(recorder),
     )
 
 
@@ -42,6 +44,14 @@ def _transfers(recorder: Recorder, program: Program, unit: Unit, cycles: int) ->
                 moved_bytes=record.moved_bytes,
                 part_bytes=uses[index],
             )
+
+
+def _dram_waits(recorder: Recorder) -> tuple[DramWaitSpan, ...] | None:
+    waiting = recorder.waiting
+    if not waiting.keys() >= set(DRAM_WAITS):
+        return None
+    spans = (DramWaitSpan(cause, start, end - 1) for cause in DRAM_WAITS for start, end in waiting[cause])
+    return tuple(sorted(spans, key=lambda span: span.first_cycle))
 
 
 def _parts(recorder: Recorder, program: Program) -> Iterator[PartSpan]:

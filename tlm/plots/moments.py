@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from tlm.chip.format.driver import SramName
-from tlm.observe.causes import FILLS
+from tlm.observe.causes import DRAM_WAITS, FILLS
 from tlm.observe.spans import Spans, wait_spans
 from tlm.plots.sources import Source
 from tlm.results.result_json import SpanRecord, TimelineRecord
@@ -88,7 +88,7 @@ def _counted(moments: Iterable[Moments]) -> Counter[tuple[str, str]]:
 
 def _waiting(timeline: TimelineRecord) -> dict[str, Spans]:
     """Cause -> when the host slept for a transfer, up to its interrupt."""
-    found = {cause: Spans() for cause in FILLS.values()}
+    lost, found = ({cause: Spans() for cause in causes} for causes in (DRAM_WAITS, FILLS.values()))
     for host in timeline.host:
         awaited = (  # none if it sleeps for the engine
             one for one in timeline.transfers
@@ -98,7 +98,9 @@ def _waiting(timeline: TimelineRecord) -> dict[str, Spans]:
         if host.state == "sleep" and transfer is not None:
             cause = CAUSE_OF_LOAD[transfer.sram] if transfer.channel == "load" else FILLS[SramName.AMEM]
             found[cause].add(host.first_cycle, min(host.end_cycle, transfer.end_cycle))
-    return found
+    for wait in timeline.dram_waits or ():
+        lost[wait.cause].add(wait.first_cycle, wait.end_cycle)
+    return lost | found
 
 
 def _transfers(source: Source) -> list[Moments]:

@@ -97,6 +97,12 @@ class PartRecord(SpanRecord, frozen=True, kw_only=True):
     layer: str
 
 
+class DramWaitRecord(SpanRecord, frozen=True, kw_only=True):
+    """The host slept for a load or store that the DRAM held up."""
+
+    cause: Literal["refresh", "row"]
+
+
 class TimelineRecord(Struct, frozen=True, kw_only=True):
     """When host, DMA channels and engine did what; each kind in the order of time."""
 
@@ -104,6 +110,8 @@ class TimelineRecord(Struct, frozen=True, kw_only=True):
     transfers: list[TransferRecord]
     programs: list[SpanRecord]
     parts: list[PartRecord]
+    dram_waits: list[DramWaitRecord] | UnsetType = UNSET
+    """Only with DRAM."""
 
 
 class AccountRecord(Struct, frozen=True, kw_only=True):
@@ -305,7 +313,7 @@ def _run_energy(result: Result) -> RunEnergyRecord:
 
 def _plain_timeline(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:
     """Keys in the order of the spans' fields; parts by name instead of tag."""
-    plain = {kind: [asdict(span) for span in spans] for kind, spans in vars(timeline).items()}
+    plain = {kind: [asdict(span) for span in spans] for kind, spans in vars(timeline).items() if spans is not None}
     names = {part.tag: part.name for part in timeline.parts}
     for span in plain["transfers"]:
         span["part_bytes"] = {names[tag]: count for tag, count in span["part_bytes"].items()}

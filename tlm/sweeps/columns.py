@@ -34,7 +34,7 @@ class Column:
 
 
 def _cause(name: str) -> Callable[[Result], Any]:
-    return lambda result: result.account.by_cause()[name]
+    return lambda result: result.account.by_cause().get(name)
 
 
 def _steady(result: Result) -> float | None:
@@ -67,7 +67,8 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("outputs_sha256", "", "[S]", "of the last layer's output", "TEXT", lambda r: r.outputs_sha256),
 )
-"""In the order of every table. docs/account.md explains the causes; in sum they are ``cycles``."""
+"""In the order of every table. docs/account.md explains the causes; in sum they are ``cycles``. None:
+only DRAM has it."""
 
 PENDING, OK, DIFFERS, FAILED = "pending", "ok", "differs", "failed"
 """Status of a point: not run yet; outputs equal the golden model's; they do not; an error instead of a result."""

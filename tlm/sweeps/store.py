@@ -17,7 +17,7 @@ from tlm.sweeps.columns import COLUMNS, FAILED, PENDING
 from tlm.sweeps.plan import Plan, snapshot_text
 from tlm.sweeps.task import Outcome
 
-SCHEMA = "tlm.sweep/2"
+SCHEMA = "tlm.sweep/3"
 """Version of the file: the number grows with every change of its columns."""
 
 DATABASE_NAME, SNAPSHOT_NAME = "sweep.sqlite", "scenario.toml"

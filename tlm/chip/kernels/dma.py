@@ -138,7 +138,10 @@ class DmaTimeline:
         self._check_memory_end(memory_offset_bytes + (rows - 1) * memory_stride_bytes + row_bytes)
         place = (memory_offset_bytes, memory_stride_bytes, sram, sram_word, row_words, rows, sram_stride_words)
         self._data[channel] = ffi.NULL if data is None else ffi.from_buffer("uint8_t[]", data)
-        self._arrivals[channel] = np.zeros(rows * (row_bytes // self._config.burst_bytes + 2), np.int64)
+        bursts = rows * (row_bytes // self._config.burst_bytes + 2)
+        self._arrivals[channel] = np.zeros(bursts, np.int64)
+        if self._drams[0] is not None:
+            self._drams[0].make_room(channel is Channel.STORE, bursts)
         arrivals = ffi.from_buffer("int64_t[]", self._arrivals[channel])
         transfer = ffi.new("tlm_dma_transfer *", (cycle, *place, self._data[channel], arrivals))
         lib.tlm_dma_start(self._state, channel, transfer)

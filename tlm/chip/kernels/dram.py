@@ -6,7 +6,8 @@ The rules stand in kernels/dram.h and docs/memory.md; fidelities "cycle", "pass"
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tlm._kernels import ffi, lib
@@ -79,6 +80,16 @@ class RowCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """Cycles in which reads, or writes, stood still, and why: (first, behind the last), disjoint and ascending."""
+
+    refresh: Sequence[tuple[int, int]] = field(default_factory=list)
+    """A refresh was due or under way."""
+    row: Sequence[tuple[int, int]] = field(default_factory=list)
+    """The row had to be opened, mostly after another one was closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class DramCounts:
     """What a DRAM did from cycle 0 to some cycle, summed over channels and ranks."""
 
@@ -121,6 +132,7 @@ class Dram:
         self._command = ffi.new("tlm_dram_command *")
         self._counts = ffi.new("tlm_dram_counts *")
         lib.tlm_dram_reset(self.state, self._config)
+        self._losses = [ffi.new("tlm_dram_loss[]", 0) for _ in range(2)]  # what the state points to must live
 
     def request(self, cycle: int, address: int, beats: int, is_write: bool) -> int:
         """A burst arrives.
@@ -142,6 +154,7 @@ class Dram:
         room_bytes = MAX_BURST_ACCESSES * self._config.access_bytes - address % self._config.access_bytes
         in_range("dram: beats", beats, 1, room_bytes // self._config.bus_bytes)
         in_range("dram: bursts already under way", self.state.bursts[is_write].count, 0, _MOST_BURSTS - 1)
+        self.make_room(is_write, _MOST_BURSTS)
         return int(lib.tlm_dram_request(self.state, cycle, address, beats, is_write))
 
     def next_cycle(self) -> int:
@@ -178,6 +191,22 @@ class Dram:
         """Of all accesses of a direction so far."""
         bursts = self.state.bursts[is_write]
         return RowCounts(bursts.hits, bursts.misses, bursts.conflicts)
+
+    def make_room(self, is_write: bool, bursts: int) -> None:
+        """Room for the losses of so many bursts of a direction, those under way included."""
+        state, held = self.state.bursts[is_write], self._losses[is_write]
+        needed = state.loss_count + 2 * bursts * MAX_BURST_ACCESSES
+        if needed > len(held):
+            self._losses[is_write] = ffi.new("tlm_dram_loss[]", 2 * needed)
+            ffi.memmove(self._losses[is_write], held, state.loss_count * ffi.sizeof("tlm_dram_loss"))
+            state.losses = self._losses[is_write]
+
+    def losses(self, is_write: bool) -> Losses:
+        """What a direction has lost until its last beat or answer."""
+        spans: tuple[list[tuple[int, int]], list[tuple[int, int]]] = [], []
+        for one in self._losses[is_write][0 : self.state.bursts[is_write].loss_count]:
+            spans[one.is_row].append((one.first_cycle, one.end_cycle))
+        return Losses(*spans)
 
     def counts(self, cycle: int) -> DramCounts:
         """What happened before a cycle; commands up to there are issued, and none may have been of a later one."""

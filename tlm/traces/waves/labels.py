@@ -54,6 +54,8 @@ _BY_ROLE: tuple[tuple[Role, str], ...] = (
     (Role.CONTROL, "activating precharging"),
     (Role.MOVE, "active"),
     (Role.STALL, "refreshing"),
+    # waits for them
+    (Role.STALL, "refresh row"),
 )
 _TABLE = [(name, role) for role, names in _BY_ROLE for name in names.split()]
 _CODES = {text: code for code, (text, _) in enumerate(_TABLE)}
