@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +24,7 @@ from tlm.analysis.what_if import changes
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import PRESETS, DramConfig
 from tlm.chip.kernels.dram import DramCommand, DramCounts
-from tlm.core.errors import CompileError
+from tlm.core.errors import CompileError, InputError
 from tlm.core.sockets import Phase
 from tlm.network.layers import Conv2d
 from tlm.network.network import Network
@@ -136,6 +137,22 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     layers = record["layer_rows"].values()
     assert {key: sum(one[key] for one in layers) for key in rows} == rows  # no bytes belong to no layer
     assert all(sum(one.values()) for one in layers)
+    tensors = record["tensors"]
+    assert {key: sum(one["rows"][key] for one in tensors) for key in rows} == rows
+    bytes_of = {(one["layer"], one["channel"], one["tensor"]): one["moved_bytes"] for one in tensors}
+    assert bytes_of == {
+        ("b", "load", "instructions"): sum(one.instruction_load_bytes for one in result.layers.values()),
+        ("a", "load", "weights"): result.layers["a"].weight_load_bytes,
+        ("a", "load", "input"): result.layers["a"].activation_load_bytes,
+        ("b", "store", "b"): result.traffic.store_bytes,
+    }
+    for one in tensors:
+        time_us = chip.time_us(one["transfer_cycles"])
+        assert one["gb_per_s"] == pytest.approx(one["moved_bytes"] / time_us / 1000)
+        assert 0 < one["gb_per_s"] < chip.bus_bytes * chip.frequency_mhz / 1000
+    assert sum(one["transfer_cycles"] for one in tensors) == sum(
+        sum(channel.by_cause().values()) - channel.idle for channel in result.account.dma.values()
+    )
     moved = (counts.reads + counts.writes) * 32
     assert record["gb_per_s"] == pytest.approx(moved / result.time_us / 1000)
     assert record["peak_gb_per_s"] == 6.4
@@ -143,6 +160,8 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(result_json(result))
     stored = load_result(tmp_path)
     assert stored.chip == chip
+    for key in ("rows", "layer_rows/a", "tensors/0/rows"):
+        assert_refused(result_json(result), f"dram/{key}/misses", -1, tmp_path)
     lines = [line.split() for line in explain(stored, runs=False).text().splitlines()]
     total = counts.row_hits + counts.row_misses + counts.row_conflicts
     assert ["total", *map("{:,}".format, rows.values()), f"{counts.row_hits / total:.1%}"] in lines
@@ -151,6 +170,20 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     print_report(result, console, "n", "", [])
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert f"DRAM {counts.row_hits:,} row hits" in " ".join(text.split())
+
+
+def assert_refused(text: str, key: str, value: int, directory: Path) -> None:
+    """A result in which one figure was replaced is no result."""
+    record = json.loads(text)
+    *path, last = key.split("/")
+    place = record
+    for name in path:
+        place = place[int(name) if isinstance(place, list) else name]
+    assert last in place
+    place[last] = value
+    (directory / "result.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=rf"Expected `int` >= 0 - at `\$\.{path[0]}\..*{last}`"):
+        load_result(directory)
 
 
 def cycles_of(spans: Iterable[dict[str, Any]]) -> set[int]:

@@ -11,6 +11,7 @@ from typing import Any
 from tlm.analysis.bars import bar, columns, fitted, percent, stacked
 from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
+from tlm.chip.kernels.dram import RowCounts
 from tlm.observe.causes import CAUSES, DRAM_WAITS, words
 from tlm.results.dram_figures import DramRecord
 from tlm.results.result import Result
@@ -240,13 +241,19 @@ def _layers(explanation: Explanation, width: int) -> Iterator[str]:
 
 
 def _dram(dram: DramRecord) -> Iterator[str]:
-    yield "Rows of the DRAM by layer [S]"
-    rows = [["layer", "hits", "misses", "conflicts", "hits share"]]
-    for name, one in {**dram.layer_rows, "total": dram.rows}.items():
-        accesses = one.hits + one.misses + one.conflicts
-        rows.append([name, f"{one.hits:,}", f"{one.misses:,}", f"{one.conflicts:,}", percent(one.hits, accesses or 1)])
-    yield from columns(rows, left=1)
+    yield "Rows of the DRAM by layer and tensor, and bandwidth while they are moved [S]"
+    rows = [["layer, tensor", "hits", "misses", "conflicts", "hits share", "GB/s"]]
+    for layer, own in dram.layer_rows.items():
+        rows.append([layer, *_row_cells(own), ""])
+        for one in (tensor for tensor in dram.tensors if tensor.layer == layer):
+            rows.append([f"  {one.channel} {one.tensor}", *_row_cells(one.rows), f"{one.gb_per_s:.2f}"])
+    yield from columns([*rows, ["total", *_row_cells(dram.rows), ""]], left=1)
     yield f"  {dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} of the time in refresh"
+
+
+def _row_cells(rows: RowCounts) -> list[str]:
+    accesses = rows.hits + rows.misses + rows.conflicts
+    return [f"{rows.hits:,}", f"{rows.misses:,}", f"{rows.conflicts:,}", percent(rows.hits, accesses or 1)]
 
 
 def _what_if(explanation: Explanation, width: int) -> Iterator[str]:

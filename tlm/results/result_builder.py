@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,17 +11,19 @@ from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
-from tlm.chip.kernels.dram import Dram, RowCounts
+from tlm.chip.kernels.dram import Dram
+from tlm.compiler.jobs import Load, Store
 from tlm.compiler.program import Program
 from tlm.network.layers import Conv2d, Layer, MaxPool2d, activation_range
 from tlm.observe.account import ArrayAccount, WaitAccount, added, column_steps, lane_steps
+from tlm.observe.causes import FILLS
 from tlm.observe.energy import EnergyObserver, LayerShare
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.passes import PassRecord
 from tlm.observe.recorder import Recorder
 from tlm.observe.timeline_builder import timeline
 from tlm.results.batch_figures import BatchFigures
-from tlm.results.dram_figures import DramFigures
+from tlm.results.dram_figures import NO_ROWS, DramFigures, MovedTensor, TensorFigures
 from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
@@ -83,17 +86,23 @@ class ResultBuilder:
         """What the DRAM did; a transfer for several layers counts for that with most of its bytes."""
         if self.dram is None:
             return None
-        names = [layer.name for layer in self.program.network.layers]
-        found = {name: RowCounts(0, 0, 0) for name in names}
-        for unit, all_uses in ((Unit.LOAD, self.program.load_uses), (Unit.STORE, self.program.store_uses)):
-            for transfer, uses in zip(self.recorder.transfers[unit], all_uses, strict=False):
+        program, names = self.program, [layer.name for layer in self.program.network.layers]
+        found: dict[MovedTensor, TensorFigures] = {}
+        planned: Sequence[tuple[Unit, Sequence[Load | Store], Sequence[Mapping[int, int]]]] = (
+            (Unit.LOAD, program.loads, program.load_uses), (Unit.STORE, program.stores, program.store_uses)
+        )  # fmt: skip
+        for unit, moves, all_uses in planned:
+            for one, move, uses in zip(self.recorder.transfers[unit], moves, all_uses, strict=False):
                 of_layer: Counter[str] = Counter()
                 for tag, size_bytes in uses.items():
-                    of_layer[names[self.program.parts[tag].layer_index]] += size_bytes
+                    of_layer[names[program.parts[tag].layer_index]] += size_bytes
                 for name, _ in of_layer.most_common(1):
-                    found[name] += transfer.rows or RowCounts(0, 0, 0)
+                    moved = MovedTensor(name, move.tensor or FILLS[move.transfer.sram], unit.value)
+                    figures = TensorFigures(one.rows or NO_ROWS, one.moved_bytes, one.end_cycle - one.first_cycle)
+                    found[moved] = found.get(moved, TensorFigures()) + figures
+        ordered = dict(sorted(found.items(), key=lambda item: names.index(item[0].layer)))
         cycles = self.recorder.cycles
-        return DramFigures(self.dram.counts(cycles), found, cycles, self.config)
+        return DramFigures(self.dram.counts(cycles), ordered, names, cycles, self.config)
 
     def _batch(self) -> BatchFigures | None:
         """What each image of a batch took."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta
 
 from tlm._kernels import ffi, lib
 from tlm.chip.config import MAX_BURST_ACCESSES, ChipConfig
@@ -65,11 +67,11 @@ class IssuedCommand(NamedTuple):
 class RowCounts:
     """How accesses found their banks."""
 
-    hits: int
+    hits: Annotated[int, Meta(ge=0)]
     """Their row was open."""
-    misses: int
+    misses: Annotated[int, Meta(ge=0)]
     """The bank was closed."""
-    conflicts: int
+    conflicts: Annotated[int, Meta(ge=0)]
     """Another row had to be closed."""
 
     def __add__(self, other: RowCounts) -> RowCounts:
