@@ -52,6 +52,27 @@ def test_of_dram_only_what_was_chosen_is_compared(results: Path) -> None:
     }  # fmt: skip
 
 
+def test_counts_of_dram_that_differ_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "small.toml").write_text(SMALL)
+    changes = {"fixed": [], "open": ["memory_model=dram"], "closed": ["memory_model=dram", "dram.page_policy=closed"]}
+    stored = {}
+    for name, keys in changes.items():
+        settings = [part for key in keys for part in ("--set", f"chip.{key}")]
+        assert tlm("run", "small.toml", "-o", name, *settings, cwd=tmp_path).returncode == 0
+        stored[name] = load_result(tmp_path / name)
+    titles = [one.title for one in compare([stored["fixed"], stored["fixed"]]).sections]
+    assert "DRAM [S]" not in titles
+    both = compare([stored["open"], stored["closed"]])
+    figures = next(one for one in both.sections if one.title == "DRAM [S]")
+    rows = [one.dram.rows for one in both.results]  # type: ignore[union-attr]
+    assert figures.rows["row_misses"] == tuple(one.misses for one in rows)
+    assert rows[0].misses < rows[1].misses
+    assert "  row misses " in both.text()
+    assert "  peak GB per s " not in both.text()
+    one_sided = next(one for one in compare([stored["fixed"], stored["open"]]).sections if one.title == "DRAM [S]")
+    assert one_sided.rows["row_hits"] == (None, rows[0].hits)
+
+
 def test_a_result_equals_itself(results: Path) -> None:
     assert tlm("compare", "a", "a", cwd=results).stdout == (
         "A: small, fidelity pass\nB: small, fidelity pass\noutputs: equal\n\n"

@@ -70,6 +70,14 @@ def test_what_is_refused(keys: dict[str, Any], message: str) -> None:
     [
         ({"memory_model": "sram"}, "chip.memory_model: 'sram' is not one of fixed, dram"),
         ({"dram": {"banks": 4}}, "chip.dram: is a dict, but must be DramConfig"),
+        (
+            {"memory_model": "fixed", "dram": DramConfig(page_policy="closed", trp_clocks=12)},
+            "chip.dram.trp_clocks: 12 has no effect with chip.memory_model = 'fixed'; give 'dram' there, or leave",
+        ),
+        (
+            {"memory_model": "fixed", "dram": DramConfig("ddr3l_1600_x16")},
+            "chip.dram.preset: 'ddr3l_1600_x16' has no effect",
+        ),
         ({"memory_bytes": 1 << 31}, "chip.memory_bytes: 2147483648 is more than the DRAM's 536870912"),
         (
             {"burst_bytes": 256, "dram": DramConfig(width_bits=8)},

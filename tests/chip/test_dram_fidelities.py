@@ -165,7 +165,13 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     lines = [line.split() for line in explain(stored, runs=False).text().splitlines()]
     total = counts.row_hits + counts.row_misses + counts.row_conflicts
     assert ["total", *map("{:,}".format, rows.values()), f"{counts.row_hits / total:.1%}"] in lines
-    assert not {"memory_gb_per_s", "memory_latency_ns"} & {one.key for one in changes(chip)}
+    tried = changes(chip)
+    assert not {"memory_gb_per_s", "memory_latency_ns"} & {one.key for one in tried}
+    of_dram = {one.text(chip): one.applied(chip).dram for one in tried if one.key.startswith("dram.")}
+    assert of_dram["page open -> closed"] == DramConfig(page_policy="closed")
+    assert of_dram["address row_bank_column -> bank_row_column"] == DramConfig(address_order="bank_row_column")
+    assert len(of_dram) == 6
+    assert not [one for one in changes(ChipConfig()) if "dram" in one.key]
     console = Console(width=300, file=io.StringIO())
     print_report(result, console, "n", "", [])
     text = console.file.getvalue()  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from string import ascii_uppercase
 from textwrap import wrap
 from typing import Any
@@ -22,7 +22,7 @@ _SIZE = "Size of the chip, from its settings; its area is not known"
 _WIDTH = 80
 """Columns of a terminal."""
 
-_WORDS = {"uj": "uJ", "mw": "mW", "macs": "MACs", "tops": "TOPS", "w": "W", "dma": "DMA"}
+_WORDS = {"uj": "uJ", "mw": "mW", "macs": "MACs", "tops": "TOPS", "w": "W", "dma": "DMA", "dram": "DRAM", "gb": "GB"}
 """Words of figures as they are printed."""
 
 
@@ -141,6 +141,7 @@ def compare(results: Sequence[RunRecord]) -> Comparison:
             *([Section("Batch [S], energy [A]", batches)] if (batches := _batches(results)) else []),
             Section("Energy [A]", _side_by_side([_energy(one) for one in results])),
             Section("Where the cycles go [S]", _side_by_side([_cycles(one.account.causes) for one in results])),
+            *([Section("DRAM [S]", drams)] if (drams := _side_by_side([_dram(one) for one in results])) else []),
             Section(_SIZE, _side_by_side([_size(one.chip) for one in results])),
             *_layers(results),
         ],
@@ -210,6 +211,22 @@ def _energy(result: RunRecord) -> dict[str, float]:
 
 def _cycles(causes: Mapping[str, int], head: str = "") -> dict[str, float]:
     return {f"{head}{cause}_cycles": count for cause, count in causes.items()}
+
+
+def _dram(result: RunRecord) -> dict[str, float]:
+    """Nothing of a memory of fixed latency and bandwidth."""
+    dram = result.dram
+    if dram is UNSET:
+        return {}
+    return {
+        **{f"row_{name}": count for name, count in asdict(dram.rows).items()},
+        **{f"{name}_commands": count for name, count in dram.commands.items()},
+        "dram_clocks": dram.clocks,
+        "refresh_clocks": dram.refresh_clocks,
+        "refresh_share_%": 100 * dram.refresh_share,
+        "gb_per_s": dram.gb_per_s,
+        "peak_gb_per_s": dram.peak_gb_per_s,
+    }
 
 
 def _layers(results: Sequence[RunRecord]) -> Iterator[Section]:

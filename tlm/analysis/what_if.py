@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, get_args
 
 from tlm.analysis.rebuild import Rerun
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
+from tlm.chip.dram_config import AddressOrder, PagePolicy
 from tlm.core.errors import CompileError, InputError, SimulationError
 
 if TYPE_CHECKING:
@@ -21,14 +23,16 @@ class Change:
     name: str
     """Such as "AMem banks"."""
     key: str
-    value: int | float
+    """Of the chip; of its DRAM with "dram." before it."""
+    value: int | float | str
     """The new one."""
     kind: str = ""
     """What a wait for a transfer is bound by if this change shortens it most."""
 
     def text(self, chip: ChipConfig) -> str:
         """For a table: ``AMem banks 4 -> 8``."""
-        return f"{self.name} {getattr(chip, self.key):g} -> {self.value:g}"
+        old, new = (one if isinstance(one, str) else f"{one:g}" for one in (attrgetter(self.key)(chip), self.value))
+        return f"{self.name} {old} -> {new}"
 
     def applied(self, chip: ChipConfig) -> ChipConfig:
         """The changed chip.
@@ -36,8 +40,9 @@ class Change:
         Raises:
             InputError: the value does not fit the other keys.
         """
-        changed: dict[str, Any] = {self.key: self.value}
-        return replace(chip, **changed)
+        section, _, key = self.key.rpartition(".")
+        changed: dict[str, Any] = {key: self.value}
+        return replace(chip, dram=replace(chip.dram, **changed)) if section else replace(chip, **changed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +68,12 @@ _CHANGES: tuple[tuple[str, str, float, str], ...] = (
 )
 """(name, key, factor, kind); of the factor 0 comes the least value that is allowed."""
 
+_OF_DRAM: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("address", "dram.address_order", get_args(AddressOrder)),
+    ("page", "dram.page_policy", get_args(PagePolicy)),
+)
+"""(name, key, values), each of which is tried."""
+
 _OF_FIXED_MEMORY = frozenset({"memory_gb_per_s", "memory_latency_ns"})
 
 
@@ -78,6 +89,10 @@ def changes(chip: ChipConfig) -> list[Change]:
         new = type(old)(max(min(limits), old * factor))
         if new != old and new <= max(limits):
             found.append(Change(name, key, new, kind))
+    if chip.uses_dram:
+        for name, key, values in _OF_DRAM:
+            others = (value for value in values if value != attrgetter(key)(chip))
+            found += [Change(name, key, value, "DRAM rows") for value in others]
     return found
 
 

@@ -148,6 +148,12 @@ class ChipConfig:
             raise InputError(f"chip.burst_bytes: {self.burst_bytes} is less than chip.bus_bytes = {self.bus_bytes}")
         if self.uses_dram:
             self._check_dram()
+        elif self.dram != DramConfig():
+            key = next(key for key, label in self.dram.labels().items() if label == "chosen")
+            raise InputError(
+                f"chip.{key}: {shown(getattr(self.dram, key.removeprefix('dram.')))} has no effect with "
+                f"chip.memory_model = {shown(self.memory_model)}; give 'dram' there, or leave chip.dram out"
+            )
 
     @classmethod
     def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
@@ -272,9 +278,7 @@ def compared(chips: Sequence[ChipConfig]) -> list[dict[str, Any]]:
 
     Of DRAM only where there is one, and only keys that one of the chips has chosen: a preset's values follow from it.
     """
-    chosen = {
-        key for chip in chips if chip.uses_dram for key, label in chip.dram.labels().items() if label == "chosen"
-    }
+    chosen = {key for chip in chips if chip.uses_dram for key, label in chip.dram.labels().items() if label == "chosen"}
     found = [asdict(chip) for chip in chips]
     for chip, values in zip(chips, found, strict=True):
         dram = values.pop("dram")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from simpy import Event
 
-from tlm.chip.base.memory import Memory, place_in_burst
+from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.chip.kernels.dram import Dram, IssuedCommand
 from tlm.chip.payloads import DramCommandPayload
@@ -67,18 +67,11 @@ class DramMemory(Memory):
         self.commands.bind(self.device)
         self.add_process(self._control)
 
-    def serve(self, payload: MemoryPayload) -> Activity:
-        """Serve one beat in its cycle."""
-        beat, beats = place_in_burst(payload)
+    def wait_for_beat(self, payload: MemoryPayload, beat: int, beats: int) -> Activity:
+        """Until the beat is read or taken, of a write's last one until the answer."""
         if beat == 0:
-            payload.status = self.check(payload, beats)
-            if payload.status is not Response.OK:
-                return
             self._arrive(payload, beats)
-        yield from self._take(beat) if payload.command is Command.WRITE else self._read(payload)
-        self.address.value = payload.address
-        self.move(payload)
-        payload.status = Response.OK
+        yield from self._take(beat) if payload.command is Command.WRITE else self._read(beat)
 
     def _arrive(self, payload: MemoryPayload, beats: int) -> None:
         is_write = payload.command is Command.WRITE
@@ -102,9 +95,8 @@ class DramMemory(Memory):
             self._taking.popleft()
             yield burst.waiting
 
-    def _read(self, payload: MemoryPayload) -> Activity:
+    def _read(self, beat: int) -> Activity:
         """A beat of a read: the first of the youngest burst, or a further one of the oldest."""
-        beat, _ = place_in_burst(payload)
         burst = self._open[Command.READ][0 if beat else -1]
         yield burst.waiting
 

@@ -13,11 +13,11 @@ from collections import deque
 
 from simpy import Event
 
-from tlm.chip.base.memory import Memory, place_in_burst
+from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import MemoryPayload, Response
+from tlm.core.payload import MemoryPayload
 
 
 class OffChipMemory(Memory):
@@ -32,21 +32,14 @@ class OffChipMemory(Memory):
         self._free_from_parts = 0
         """When the next beat can be served."""
 
-    def serve(self, payload: MemoryPayload) -> Activity:
-        """Serve one beat in its cycle."""
-        beat, beats = place_in_burst(payload)
+    def wait_for_beat(self, payload: MemoryPayload, beat: int, beats: int) -> Activity:
+        """Until it is the burst's turn, and the memory is ready for the beat."""
         if beat == 0:
-            payload.status = self.check(payload, beats)
-            if payload.status is not Response.OK:
-                return
             yield from self._wait_for_turn()
         wait_cycles = -(-self._free_from_parts // self._parts) - self.clock.now
         if wait_cycles > 0:
             yield self.clock.cycles(wait_cycles)
         self._free_from_parts += self._beat_parts
-        self.address.value = payload.address
-        self.move(payload)
-        payload.status = Response.OK
         if beat == beats - 1:
             self._next_burst()
 

@@ -28,9 +28,21 @@ class Memory(Module):
         self.busy = Probe(self, "busy", False)
         self.port = TargetSocket(self, "port", MemoryPayload, self.serve, self._debug)
 
-    @abstractmethod
     def serve(self, payload: MemoryPayload) -> Activity:
-        """Serve one beat in its cycle."""
+        """Serve one beat in its cycle; one that belongs to no burst is a burst of its own."""
+        beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
+        if beat == 0:
+            payload.status = self.check(payload, beats)
+            if payload.status is not Response.OK:
+                return
+        yield from self.wait_for_beat(payload, beat, beats)
+        self.address.value = payload.address
+        self.move(payload)
+        payload.status = Response.OK
+
+    @abstractmethod
+    def wait_for_beat(self, payload: MemoryPayload, beat: int, beats: int) -> Activity:
+        """Come to an end in the cycle in which beat ``beat``, from 0, of a burst of so many is served."""
 
     def check(self, payload: MemoryPayload, beats: int) -> Response:
         """Whether a burst of so many beats, this one first, is aligned and within the memory."""
@@ -77,8 +89,3 @@ class Memory(Module):
             payload.data[:] = self.bytes[first:end].tobytes()
         payload.status = Response.OK
         return len(payload.data)
-
-
-def place_in_burst(payload: MemoryPayload) -> tuple[int, int]:
-    """(beat, beats) of a payload; one that belongs to no burst is a burst of its own."""
-    return (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
