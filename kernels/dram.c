@@ -125,17 +125,11 @@ static void find_next(tlm_dram *d, int32_t channel)
     for (int32_t rank = 0; rank < d->config.ranks; rank++) consider_refresh(d, ch, rank, &best);
     const tlm_dram_entry *e = best.entry < 0 ? 0 : &ch->queue[best.entry];
     ch->next = (tlm_dram_command){
-        .clock = best.clock,
-        .cycle = cycle_within(d, best.clock),
+        .clock = best.clock, .cycle = cycle_within(d, best.clock),
+        .kind = best.kind, .channel = channel, .rank = best.rank,
         .row = best.kind == TLM_ACT ? e->row : best.bank < 0 ? -1 : ch->banks[best.bank].row,
-        .kind = best.kind,
-        .channel = channel,
-        .rank = best.rank,
-        .bank = best.bank < 0 ? -1 : best.bank % d->config.banks,
-        .column = best.class == COLUMN_FIRST ? e->column : -1,
-        .entry = best.entry,
-        .is_write = e ? e->is_write : 0,
-        .burst = e ? (int32_t)e->burst : -1,
+        .bank = best.bank < 0 ? -1 : best.bank % d->config.banks, .column = best.class == COLUMN_FIRST ? e->column : -1,
+        .entry = best.entry, .is_write = e ? e->is_write : 0, .burst = e ? (int32_t)e->burst : -1,
     };
 }
 
@@ -155,13 +149,8 @@ static tlm_dram_entry entry_of(const tlm_dram *d, const tlm_dram_burst *b, int32
     }
     int32_t bank = (int32_t)field[BANK];
     return (tlm_dram_entry){
-        .access = access,
-        .row = field[ROW],
-        .rank = bank / c->banks,
-        .bank = bank,
-        .group = bank % c->bank_groups,
-        .column = (int32_t)field[2],
-        .position = b->entered,
+        .access = access, .row = field[ROW], .column = (int32_t)field[2], .position = b->entered,
+        .rank = bank / c->banks, .bank = bank, .group = bank % c->bank_groups,
     };
 }
 
@@ -343,22 +332,17 @@ static int64_t serve_cycle(const tlm_dram *d, int32_t is_write)
     return cycle;
 }
 
-static void keep_loss(tlm_dram_bursts *bursts, int64_t first_cycle, int64_t end_cycle, int32_t is_row)
-{
-    if (first_cycle < end_cycle) bursts->losses[bursts->loss_count++] = (tlm_dram_loss){first_cycle, end_cycle, is_row};
-}
-
-/* What the accesses of a beat or write were late, as far as nothing else was served then: to refresh first, then to rows. */
+/* What a beat's or write's accesses were late, as far as nothing was served then: first for refresh, then for the row. */
 static void keep_losses(const tlm_dram *d, tlm_dram_bursts *bursts, const tlm_dram_burst *b, int32_t is_write)
 {
     int64_t from = bursts->next_serve_cycle, first, end;
-    if (!bursts->losses) return;
     accesses_of(d, b, is_write, &first, &end);
-    for (int64_t i = first; i < end; i++) {
-        int64_t row = b->done_cycle[i] - b->row_cycles[i];
-        keep_loss(bursts, later(from, row - b->refresh_cycles[i]), row, 0);
-        keep_loss(bursts, later(from, row), b->done_cycle[i], 1);
-        not_before(&from, b->done_cycle[i]);
+    for (int64_t i = first; bursts->losses && i < end; i++) {
+        int64_t end_cycle = b->done_cycle[i], refreshed_cycle = end_cycle - b->row_cycles[i];
+        int64_t edges[] = {refreshed_cycle - b->refresh_cycles[i], refreshed_cycle, end_cycle};
+        not_before(&from, edges[0]);
+        for (int32_t row = 0; row < 2; not_before(&from, edges[++row]))
+            if (from < edges[row + 1]) bursts->losses[bursts->loss_count++] = (tlm_dram_loss){from, edges[row + 1], row};
     }
 }
 

@@ -186,7 +186,8 @@ def spans(*intervals: tuple[int, int]) -> Spans:
 def test_spans() -> None:
     some = spans((2, 4), (4, 4), (6, 9))
     assert (some.cycles, list(some)) == (5, [(2, 4), (6, 9)])
-    assert some.common_cycles(spans((0, 3), (3, 7), (8, 20))) == 2 + 1 + 1
+    assert some.common(spans((0, 3), (3, 7), (8, 20))) == [(2, 3), (3, 4), (6, 7), (8, 9)]
+    assert spans((0, 3), (3, 7), (8, 20)).common(some) == some.common(spans((0, 3), (3, 7), (8, 20)))
     some.open(11)
     assert list(some.until(7)) == [(2, 4), (6, 7)]
     assert list(some.until(13)) == [(2, 4), (6, 9), (11, 13)]

@@ -141,7 +141,8 @@ class DmaTimeline:
         bursts = rows * (row_bytes // self._config.burst_bytes + 2)
         self._arrivals[channel] = np.zeros(bursts, np.int64)
         if self._drams[0] is not None:
-            self._drams[0].make_room(channel is Channel.STORE, bursts)
+            accesses = bursts + rows * (row_bytes // self._config.dram.access_bytes)  # a burst may cut one in two
+            self._drams[0].make_room(channel is Channel.STORE, accesses)
         arrivals = ffi.from_buffer("int64_t[]", self._arrivals[channel])
         transfer = ffi.new("tlm_dma_transfer *", (cycle, *place, self._data[channel], arrivals))
         lib.tlm_dma_start(self._state, channel, transfer)

@@ -134,6 +134,8 @@ class Dram:
         self._command = ffi.new("tlm_dram_command *")
         self._counts = ffi.new("tlm_dram_counts *")
         lib.tlm_dram_reset(self.state, self._config)
+        self._most_accesses = 0
+        """Of a burst until now."""
         self._losses = [ffi.new("tlm_dram_loss[]", 0) for _ in range(2)]  # what the state points to must live
 
     def request(self, cycle: int, address: int, beats: int, is_write: bool) -> int:
@@ -156,7 +158,9 @@ class Dram:
         room_bytes = MAX_BURST_ACCESSES * self._config.access_bytes - address % self._config.access_bytes
         in_range("dram: beats", beats, 1, room_bytes // self._config.bus_bytes)
         in_range("dram: bursts already under way", self.state.bursts[is_write].count, 0, _MOST_BURSTS - 1)
-        self.make_room(is_write, _MOST_BURSTS)
+        end_bytes = address % self._config.access_bytes + beats * self._config.bus_bytes
+        self._most_accesses = max(self._most_accesses, -(-end_bytes // self._config.access_bytes))
+        self.make_room(is_write, _MOST_BURSTS * self._most_accesses)
         return int(lib.tlm_dram_request(self.state, cycle, address, beats, is_write))
 
     def next_cycle(self) -> int:
@@ -194,12 +198,11 @@ class Dram:
         bursts = self.state.bursts[is_write]
         return RowCounts(bursts.hits, bursts.misses, bursts.conflicts)
 
-    def make_room(self, is_write: bool, bursts: int) -> None:
-        """Room for the losses of so many bursts of a direction, those under way included."""
+    def make_room(self, is_write: bool, accesses: int) -> None:
+        """Room for the losses of so many accesses of a direction, those under way included."""
         state, held = self.state.bursts[is_write], self._losses[is_write]
-        needed = state.loss_count + 2 * bursts * MAX_BURST_ACCESSES
-        if needed > len(held):
-            self._losses[is_write] = ffi.new("tlm_dram_loss[]", 2 * needed)
+        if state.loss_count + 2 * accesses > len(held):
+            self._losses[is_write] = ffi.new("tlm_dram_loss[]", 2 * (state.loss_count + accesses))
             ffi.memmove(self._losses[is_write], held, state.loss_count * ffi.sizeof("tlm_dram_loss"))
             state.losses = self._losses[is_write]
 

@@ -34,9 +34,7 @@ class PoolPass:
         self._geometry = geometry
         self._amem = MemoryView(geometry.lanes)
 
-    def __call__(
-        self, amem: Memory, patterns: npt.NDArray[np.uint64], group: int, tile: int, acc: Buffer
-    ) -> int:
+    def __call__(self, amem: Memory, patterns: npt.NDArray[np.uint64], group: int, tile: int, acc: Buffer) -> int:
         """Overwrite ``acc``; returns the number of steps.
 
         Rows beyond the group's channels, lanes beyond the last pixel and windows without a pixel hold the lowest
