@@ -102,6 +102,17 @@ def test_writes_lose_their_own(lost: Lost, preset: str) -> None:
 
 
 @both
+def test_the_turn_from_rank_to_rank_is_the_bus_s(lost: Lost) -> None:
+    """The other rank's row is open in time; the idle clocks of tRTRS are lost to nobody's row."""
+    config = chip("lpddr3_1600_x32", ranks=2)
+    d = config.dram
+    requests = [Request(0, rank * d.banks * d.columns * 4, 4, False) for rank in range(2)]
+    assert d.trtrs_clocks > 0
+    first = d.cl_clocks + d.burst_clocks
+    assert lost(config, requests)[False] == Losses(row=[(first, first + d.trcd_clocks)])
+
+
+@both
 def test_what_beats_still_hide_is_not_lost(lost: Lost) -> None:
     """Banks opened one by one behind a bus of half the width, whose beats take as long as tRRD, but not as tFAW."""
     dram = chip("lpddr3_1600_x32").dram
