@@ -156,6 +156,15 @@ def test_counts_are_those_of_the_commands() -> None:
     assert (counts.clocks, counts.refresh_clocks) == (100_200, 104)
 
 
+def test_to_count_issues_nothing() -> None:
+    """A refresh while no request is under way is still to be seen by whoever steps."""
+    dram = Dram(chip("lpddr3_1600_x32"))
+    assert dram.counts(200_050).refreshes == 2
+    steps = [dram.step(200_049) for _ in range(3)]
+    assert [one and (one.kind, one.clock) for one in steps] == [(REF, 100_000), (REF, 200_000), None]
+    assert dram.counts(200_050).refreshes == 2
+
+
 @pytest.mark.parametrize(("cycle", "refresh_clocks"), [(100_000, 0), (100_050, 50), (100_104, 104), (100_500, 104)])
 def test_only_refresh_time_that_has_passed_counts(cycle: int, refresh_clocks: int) -> None:
     assert Dram(chip("lpddr3_1600_x32")).counts(cycle).refresh_clocks == refresh_clocks
