@@ -143,6 +143,15 @@ def test_the_oldest_is_overtaken_so_often_at_most(bypasses: int) -> None:
     assert rows.index(1) == 1 + bypasses
 
 
+def test_a_write_whose_data_are_still_coming_is_not_overtaken() -> None:
+    """It goes to bank 1, and its 64 beats are there in cycle 65: reads before that count for no bypass."""
+    config = chip("lpddr3_1600_x32", max_bypasses=2, queue_accesses=32)
+    reads = [Request(1 + index, 32 * index, 4, False) for index in range(1, 5)]
+    played = play_in_c(config, [Request(0, 0, 4, False), Request(1, 4096, 64, True), *reads])
+    assert clocks(played, RD) == [15, 19, 23, 27, 31]
+    assert clocks(played, WR)[0] == 65 + 15
+
+
 def test_counts_are_those_of_the_commands() -> None:
     config = chip("lpddr3_1600_x32")
     dram = Dram(config)
