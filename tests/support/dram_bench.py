@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,18 +20,20 @@ from tlm.core.sockets import InitiatorSocket, Phase
 
 
 def play_in_c(config: ChipConfig, requests: Sequence[Request], dram: Dram | None = None) -> Played:
-    """From event to event, as kernels/dma.c does."""
+    """From event to event, as kernels/dma.c does; a burst waits where 64 of its direction are under way."""
     dram, commands = dram or Dram(config), list[IssuedCommand]()
     ended: dict[bool, list[int]] = {False: [], True: []}
-    waiting = list(requests)
+    waiting, now = deque(requests), 0
     left = {way: sum(one.is_write is way for one in requests) for way in (False, True)}
     left[False] = sum(one.beats for one in requests if not one.is_write)
     while waiting or any(left.values()):
         cycle = dram.next_cycle()
-        if waiting and waiting[0].cycle <= cycle:
-            one = waiting.pop(0)
-            dram.request(one.cycle, one.address, one.beats, one.is_write)
+        one = waiting[0] if waiting else None
+        if one and max(one.cycle, now) <= cycle and dram.state.bursts[one.is_write].count < 64:
+            waiting.popleft()
+            dram.request(max(one.cycle, now), one.address, one.beats, one.is_write)
             continue
+        now = cycle
         while command := dram.step(cycle):
             commands.append(command)
         for way in (False, True):

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels.dram import DramCommand, IssuedCommand
+from tlm.chip.kernels.dram import DURATIONS, DramCommand, IssuedCommand
 
 ACT, PRE, RD, WR, REF = DramCommand
 COLUMN = (RD, WR)
@@ -95,7 +95,7 @@ def least_clocks(config: ChipConfig, a: IssuedCommand, b: IssuedCommand) -> int:
 def check_distances(config: ChipConfig, commands: Sequence[IssuedCommand]) -> None:
     """Every pair of commands of a channel against every parameter; further apart than the longest are fine."""
     d = config.dram
-    longest = max(d.trfc_clocks, d.tras_clocks + d.trp_clocks, d.cwl_clocks + d.burst_length + d.twr_clocks, 512)
+    longest = max(d.trfc_clocks, 1024)  # 4 * 255 and a burst at most, of other durations
     for channel in range(d.channels):
         own = [one for one in commands if one.channel == channel]
         for index, b in enumerate(own):
@@ -114,7 +114,8 @@ def check_states(config: ChipConfig, commands: Sequence[IssuedCommand], data: Fr
     d = config.dram
     rows: dict[tuple[int, int, int | None], int | None] = {}
     refreshes: dict[tuple[int, int], int] = defaultdict(int)
-    slack = d.tras_clocks + d.cwl_clocks + d.burst_length + d.twr_clocks + d.trp_clocks + d.banks * d.ranks + 4
+    slack = d.tras_clocks + d.trtp_clocks + d.cwl_clocks + d.burst_length + d.twr_clocks + d.trp_clocks
+    slack += d.banks * d.ranks + 4
     for one in commands:
         place = (one.channel, one.rank, one.bank)
         if one.kind is REF:
@@ -175,6 +176,31 @@ def check_accesses(config: ChipConfig, requests: Sequence[Request], played: Play
     assert played.ended[True] == answers
 
 
+def check_waits(config: ChipConfig, requests: Sequence[Request], played: Played) -> None:
+    """Nothing starves: once a burst is the oldest, it waits for max_bypasses others for each of its accesses.
+
+    Each takes at most what all durations add up to, and again if a refresh comes between.
+    """
+    d = config.dram
+    ratio = Fraction(d.tck_ps * config.clock_khz, 10**9)
+    durations = sum(getattr(d, f"{name}_clocks") for name in DURATIONS if name != "trefi")
+    longest = (d.max_bypasses + 1) * 2 * (durations + d.burst_length + d.banks * d.ranks)
+    accesses: dict[tuple[bool, int], list[int]] = defaultdict(list)
+    for command in commands_of(played, *COLUMN):
+        assert command.burst is not None
+        accesses[command.is_write, command.burst].append(command.clock)
+    numbers, taken, done = {False: 0, True: 0}, 0, 0
+    for one in requests:
+        visible = one.cycle
+        if one.is_write:
+            taken = visible = max(one.cycle, taken) + one.beats
+        own = accesses[one.is_write, numbers[one.is_write]]
+        numbers[one.is_write] += 1
+        limit = max(done, math.ceil(visible / ratio)) + len(own) * longest
+        assert max(own) <= limit, f"{one} is served in clock {max(own)}, later than {limit}"
+        done = max(done, *own)
+
+
 def _read_ends(
     requests: Sequence[Request], reads: Sequence[int], ready: Mapping[tuple[int, int], int], access: int, bus: int
 ) -> list[int]:
@@ -197,3 +223,4 @@ def check(config: ChipConfig, requests: Sequence[Request], played: Played) -> No
     check_distances(config, played.commands)
     check_states(config, played.commands, Fraction(config.dram.tck_ps * config.clock_khz, 10**9))
     check_accesses(config, requests, played)
+    check_waits(config, requests, played)

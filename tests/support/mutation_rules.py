@@ -15,7 +15,7 @@ class Mutation:
 
     rule: str
     model: str
-    """cycle, pass, shared or rtl."""
+    """cycle, pass, shared, rtl or dram."""
     file: str
     """In the checkout; C files make kernels of their own."""
     old: str
@@ -137,6 +137,40 @@ RTL = (
 )
 """What the circuit does by structures of its own; it shares some rules of BOTH, too."""
 
+DRAM = (
+    "a duration of a bank",
+    "a duration of a rank",
+    "a duration of the channel",
+    "data leave the DRAM CL (or CWL) and the burst after the command",
+    "every tREFI a rank is refreshed",
+    "a rank that is due gets nothing else",
+    "REF comes tRP after the last PRE",
+    "tRFC after REF the rank can be used",
+    "RD and WR go before ACT and PRE",
+    "then the oldest access",
+    "an access never overtakes an older one to the same place",
+    "a row is not closed while an access asks for it",
+    "max_bypasses",
+    "in order: only the oldest",
+    "a command in a clock",
+    "closed page: a row that nobody asks for is closed",
+    "address order",
+    "a full queue stops all behind it",
+    "accesses enter in order of arrival",
+    "a freed place counts from the next clock",
+    "a read is visible with its first beat, a write with its last",
+    "write beats are taken one a cycle",
+    "a burst is cut into accesses",
+    "a burst is visible from the DRAM clock on that its cycle is rounded up to",
+    "a command is issued in the cycle that its clock begins in",
+    "data reach the bus in the cycle that their clock is rounded up to",
+    "read beats, and write answers, follow in order, one a cycle",
+    "a write is answered when all its data have crossed",
+    "hits, misses and conflicts",
+    "clocks with a row open, and in refresh",
+)
+"""Rules of off-chip DRAM (docs/memory.md)."""
+
 RTL_TOO = (
     "sram_read_cycles",
     "log2(lanes) routing stages",
@@ -153,4 +187,5 @@ MODELS = {
     **dict.fromkeys(SHARED, ("shared",)),
     **dict.fromkeys(CYCLE_ONLY, ("cycle",)),
     **dict.fromkeys(RTL, ("rtl",)),
+    **dict.fromkeys(DRAM, ("dram",)),
 }

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import mutations_bands
 import mutations_cycle
+import mutations_dram
 import mutations_pass
 import mutations_rtl
 import mutations_shared
@@ -37,6 +38,7 @@ MUTATIONS = (
     *mutations_bands.MUTATIONS,
     *mutations_shared.MUTATIONS,
     *mutations_rtl.MUTATIONS,
+    *mutations_dram.MUTATIONS,
 )
 
 # in the order in which they run: benches of a block, then whole chips
@@ -55,6 +57,7 @@ SUITES = {
     "pass": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     # blocks and proofs first: a whole circuit takes half a minute to build
     "rtl": ("rtl_header", "rtl_mac_array", *RTL_PROOFS, "rtl_equality"),
+    "dram": ("dram_memory", "dram_dramsim3"),
     "shared": (*BENCHES, *WHOLE_CHIPS),  # both fidelities change alike: to compare them shows nothing
 }
 SIDE_BY_SIDE = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from waves import CHIP, Waves, small_network
 
 import tlm
 from tlm.chip.dram_config import DramConfig, Preset
+from tlm.chip.fidelity import Fidelity
 from tlm.chip.kernels.dram import DramCommand, IssuedCommand
 from tlm.chip.payloads import DramCommandPayload
 from tlm.core.payload import Payload
@@ -75,6 +77,33 @@ def test_commands_rows_and_states_are_those_of_the_bus(tmp_path: Path, preset: P
         for now, command in own:
             if command.kind not in PASSING:
                 assert (states[now], rows[now]) == ("active", command.row)
+
+
+@pytest.mark.parametrize("fidelity", ["pass", "cycle"])
+def test_a_waveform_of_passes_shows_them_too(tmp_path: Path, fidelity: Fidelity) -> None:
+    """As that of every cycle does, but in its cycle also what comes while no request is under way."""
+    config = DramConfig(preset="ddr3l_1600_x16", page_policy="closed", trefi_clocks=1500)
+    sent, _ = run(tmp_path / "cycle.vcd", config)
+    network, activations = small_network()
+    options = tlm.TraceOptions(wave=tmp_path / "pass.vcd", level="pass")
+    chip = replace(CHIP, memory_model="dram", dram=config)
+    result = tlm.simulate(network, activations, chip, fidelity=fidelity, trace=options)
+    waves = Waves(tmp_path / "pass.vcd")
+    texts: dict[int, list[str]] = {}
+    for _, command in sent:
+        texts.setdefault(command.cycle, []).append(command_text(command, config))
+    shown = {cycle: text for cycle, text in waves.changes("memory.command") if text != "-"}
+    assert shown == {cycle: ", ".join(own) for cycle, own in texts.items()}
+    for bank in range(config.banks):
+        opened = [command.row for _, command in sent if command.kind is DramCommand.ACT and command.bank == bank]
+        assert [row for _, row in waves.changes(f"memory.row_{bank}") if isinstance(row, int)] == opened
+        assert {state for _, state in waves.states(f"memory.bank_{bank}")} >= {"refreshing", "idle"}
+    assert result.dram is not None
+    counts = result.dram.counts
+    kinds = Counter(text.split()[0] for texts in shown.values() for text in texts.split(", "))
+    assert kinds["ACT"] == counts.activates
+    assert kinds["RD"] + kinds["WR"] == counts.reads + counts.writes
+    assert kinds["REF"] == counts.refreshes
 
 
 def test_a_command_as_text() -> None:

@@ -32,25 +32,41 @@ class DramRequest(NamedTuple):
     is_write: bool
 
 
-class RequestRecorder:
+class DmaBurst(NamedTuple):
+    """A burst of the DMA as it arrives at the off-chip memory."""
+
+    cycle: int
+    """Of the core clock."""
+    address: int
+    """Of its first byte, from the start of the memory."""
+    end: int
+    """Behind its last byte."""
+    is_write: bool
+
+
+class BurstRecorder:
     """Notes every burst that arrives at the off-chip memory, in each fidelity.
 
     Args:
         system: what is watched.
-        dram_burst_bytes: what a request moves: the DMA's bursts are cut at its multiples.
     """
 
-    def __init__(self, system: System, dram_burst_bytes: int) -> None:
+    def __init__(self, system: System) -> None:
         self._clock = system.simulation.clock
         self._config = system.config
-        self._dram_burst_bytes = dram_burst_bytes
-        self._requests: list[DramRequest] = []
+        self._bursts: list[DmaBurst] = []
         system.interconnect.targets["memory"].observe(self._see, (Phase.BEGIN_REQ,))
 
     @property
-    def requests(self) -> list[DramRequest]:
+    def bursts(self) -> list[DmaBurst]:
         """In the order of arrival: the interconnect lets at most one burst of the DMA through per cycle."""
-        return sorted(self._requests)
+        return sorted(self._bursts)
+
+    def requests(self, dram_burst_bytes: int) -> Iterator[DramRequest]:
+        """The bursts, cut at multiples of ``dram_burst_bytes``, which a request moves."""
+        for cycle, first, end, is_write in self.bursts:
+            for address in burst_addresses(first, end - first, dram_burst_bytes):
+                yield DramRequest(cycle, address, is_write)
 
     def _see(self, _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
         if isinstance(payload, BulkPayload):
@@ -64,9 +80,7 @@ class RequestRecorder:
             self._add(payload.command, self._clock.now, payload.address, end)
 
     def _add(self, command: Command, cycle: int, first: int, end: int) -> None:
-        """A burst of the DMA."""
-        for address in burst_addresses(first, end - first, self._dram_burst_bytes):
-            self._requests.append(DramRequest(cycle, address, command is Command.WRITE))
+        self._bursts.append(DmaBurst(cycle, first, end, command is Command.WRITE))
 
 
 def dram_cycle(core_cycle: int, config: ChipConfig, clock_mhz: float | None) -> int:
@@ -117,16 +131,15 @@ def dram_trace(system: System, path: Path, options: TraceOptions) -> AbstractCon
             "from chip.bus_bytes to chip.burst_bytes; change it or one of them"
         )
     file = TraceFile(path, "trace.dram")
-    recorder = RequestRecorder(system, burst_bytes)
+    recorder = BurstRecorder(system)
 
     def finish(_: BaseException | None) -> None:
         match options.dram_format_of_file:
             case DramFormat.DRAMSIM3:
-                lines = dramsim3_lines(
-                    recorder.requests, partial(dram_cycle, config=config, clock_mhz=options.dram_clock_mhz)
-                )
+                cycle_of = partial(dram_cycle, config=config, clock_mhz=options.dram_clock_mhz)
+                lines = dramsim3_lines(recorder.requests(burst_bytes), cycle_of)
             case DramFormat.RAMULATOR2:
-                lines = ramulator2_lines(recorder.requests)
+                lines = ramulator2_lines(recorder.requests(burst_bytes))
         with file.stream as stream:
             stream.writelines(line.encode("ascii") for line in lines)
         file.take_place()

@@ -10,16 +10,16 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from dram_bench import PLAYERS, play_in_block, play_in_c
-from dram_rules import COLUMN, Played, Request, check, commands_of
+from dram_rules import COLUMN, Played, Request, check, check_waits, commands_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.dram_config import PRESETS, DramConfig
+from tlm.chip.dram_config import PRESETS, AddressOrder, DramConfig
 from tlm.chip.kernels.buffers import KernelError
 from tlm.chip.kernels.dram import DURATIONS, Dram, DramCommand
 
@@ -143,6 +143,15 @@ def test_the_oldest_is_overtaken_so_often_at_most(bypasses: int) -> None:
     assert rows.index(1) == 1 + bypasses
 
 
+def test_a_write_whose_data_are_still_coming_is_not_overtaken() -> None:
+    """It goes to bank 1, and its 64 beats are there in cycle 65: reads before that count for no bypass."""
+    config = chip("lpddr3_1600_x32", max_bypasses=2, queue_accesses=32)
+    reads = [Request(1 + index, 32 * index, 4, False) for index in range(1, 5)]
+    played = play_in_c(config, [Request(0, 0, 4, False), Request(1, 4096, 64, True), *reads])
+    assert clocks(played, RD) == [15, 19, 23, 27, 31]
+    assert clocks(played, WR)[0] == 65 + 15
+
+
 def test_counts_are_those_of_the_commands() -> None:
     config = chip("lpddr3_1600_x32")
     dram = Dram(config)
@@ -154,6 +163,15 @@ def test_counts_are_those_of_the_commands() -> None:
     # from the first ACT in 0 to the second PRE of the refresh, which is in the clock behind the first
     assert (counts.active_clocks, counts.precharged_clocks) == (100_001, counts.clocks - 100_001)
     assert (counts.clocks, counts.refresh_clocks) == (100_200, 104)
+
+
+def test_to_count_issues_nothing() -> None:
+    """A refresh while no request is under way is still to be seen by whoever steps."""
+    dram = Dram(chip("lpddr3_1600_x32"))
+    assert dram.counts(200_050).refreshes == 2
+    steps = [dram.step(200_049) for _ in range(3)]
+    assert [one and (one.kind, one.clock) for one in steps] == [(REF, 100_000), (REF, 200_000), None]
+    assert dram.counts(200_050).refreshes == 2
 
 
 @pytest.mark.parametrize(("cycle", "refresh_clocks"), [(100_000, 0), (100_050, 50), (100_104, 104), (100_500, 104)])
@@ -187,23 +205,44 @@ def test_at_most_64_bursts_of_a_direction_are_under_way() -> None:
     dram.request(0, 0, 8, is_write=True)
 
 
+def durations(draw: st.DrawFn, cl: int, burst: int) -> dict[str, int]:
+    """Every one from 1 to its limit, near and far apart, as long as data stay apart on the bus."""
+    most = draw(st.sampled_from((3, 40, 255)))
+    keys = {name: draw(st.one_of(st.integers(1, most), st.just(most))) for name in DURATIONS}
+    keys |= {"cl": cl, "tccd": max(burst, keys["tccd"]), "tccd_l": max(burst, keys["tccd_l"])}
+    keys["trtw"] = max(cl + burst - keys["cwl"], keys["trtw"])
+    keys["trtrs"] -= 1
+    keys["trfc"] = draw(st.sampled_from((1, most, 4095)))
+    longest = keys["cwl"] + burst + max(keys["twr"], keys["twtr_l"], keys["trtw"])
+    keys["trefi"] = 2 * (keys["trfc"] + keys["trp"] + keys["trcd"] + keys["tras"] + longest + 32)
+    return {f"{name}_clocks": value for name, value in keys.items()}
+
+
 @st.composite
 def chips(draw: st.DrawFn) -> ChipConfig:
-    """Presets at three clocks, with other sizes, policies, orders and a few other durations."""
+    """Presets at three clocks, with other sizes, policies, orders and durations."""
     preset = draw(st.sampled_from([*PRESETS]))
-    keys: dict[str, Any] = {"channels": draw(st.sampled_from((1, 1, 2))), "ranks": draw(st.sampled_from((1, 1, 2)))}
-    keys |= {"banks": draw(st.sampled_from((2, 8))), "rows": draw(st.sampled_from((64, 16384)))}
-    keys |= {"bank_groups": draw(st.sampled_from((1, 2)))}
-    keys["address_order"] = draw(
-        st.sampled_from(("row_bank_column", "row_column_bank", "bank_row_column", "column_row_bank"))
-    )
+    burst_length = draw(st.sampled_from((None, None, 4, 8, 16, 32))) or PRESETS[preset]["burst_length"]
+    keys: dict[str, Any] = {"burst_length": burst_length, "width_bits": draw(st.sampled_from((8, 16, 32, 64)))}
+    keys |= {"channels": draw(st.sampled_from((1, 1, 2, 4))), "ranks": draw(st.sampled_from((1, 1, 2, 4)))}
+    keys |= {"banks": draw(st.sampled_from((1, 2, 8))), "rows": draw(st.sampled_from((2, 64, 16384)))}
+    keys |= {"bank_groups": min(keys["banks"], draw(st.sampled_from((1, 2, 4))))}
+    keys |= {"address_order": draw(st.sampled_from(get_args(AddressOrder)))}
     keys |= {"page_policy": draw(st.sampled_from(("open", "closed")))}
     keys |= {"scheduler": draw(st.sampled_from(("fr_fcfs", "fr_fcfs", "in_order")))}
     keys |= {"queue_accesses": draw(st.sampled_from((1, 2, 16, 32))), "max_bypasses": draw(st.sampled_from((0, 2, 16)))}
-    keys |= {"trefi_clocks": draw(st.sampled_from((1000, 6000))), "trrd_l_clocks": 20, "twtr_l_clocks": 20}
-    keys |= {"columns": 64 if draw(st.booleans()) else 1024, "tfaw_clocks": draw(st.sampled_from((1, 100)))}
+    keys |= {"columns": max(burst_length, draw(st.sampled_from((16, 64, 1024))))}
+    row_bytes = keys["columns"] * keys["width_bits"] // 8 * keys["channels"] * keys["ranks"] * keys["banks"]
+    keys["rows"] = max(keys["rows"], 4096 // row_bytes)
     if draw(st.booleans()):
-        keys["tccd_l_clocks"] = 2 * PRESETS[preset]["tccd_clocks"]
+        keys |= durations(draw, draw(st.sampled_from((1, 20, 240))), burst_length // 2)
+    else:
+        own = PRESETS[preset]
+        burst = burst_length // 2
+        keys |= {"trefi_clocks": draw(st.sampled_from((1500, 6000))), "trrd_l_clocks": 20, "twtr_l_clocks": 20}
+        keys |= {"tfaw_clocks": draw(st.sampled_from((1, 100))), "tccd_clocks": max(burst, own["tccd_clocks"])}
+        keys["tccd_l_clocks"] = draw(st.sampled_from((1, 2))) * keys["tccd_clocks"]
+        keys["trtw_clocks"] = max(own["trtw_clocks"], own["cl_clocks"] + burst - own["cwl_clocks"])
     dram = DramConfig(preset=preset, **keys)  # type: ignore[arg-type]
     return ChipConfig(
         memory_model="dram", dram=dram, frequency_mhz=draw(st.sampled_from((534.0, 234.0, 97.123))),
@@ -266,6 +305,16 @@ def test_the_checker_sees_each_duration_that_is_broken(key: str) -> None:
     broken = replace(config, dram=replace(BUSY, **{f"{key}_clocks": getattr(BUSY, f"{key}_clocks") - SHORTER[key]}))
     with pytest.raises(AssertionError):
         play(broken)
+
+
+def test_the_checker_sees_who_starves() -> None:
+    config = chip("lpddr3_1600_x32", max_bypasses=0)
+    requests = [*accesses(config, [(0, 0, False)] * 3), Request(400, 0, 4, False)]
+    played = play_in_c(config, requests)
+    check_waits(config, requests, played)
+    late = [one._replace(clock=one.clock + 9000) if one.burst == 3 else one for one in played.commands]
+    with pytest.raises(AssertionError, match="is served in clock 94"):
+        check_waits(config, requests, replace(played, commands=late))
 
 
 @pytest.mark.slow

@@ -132,6 +132,7 @@ class Dram:
         self.state: Any = ffi.new("tlm_dram *")
         """C's state, for kernels/dma.c."""
         self._command = ffi.new("tlm_dram_command *")
+        self._copy: Any = ffi.new("tlm_dram *")
         self._counts = ffi.new("tlm_dram_counts *")
         lib.tlm_dram_reset(self.state, self._config)
         self._most_accesses = 0
@@ -195,8 +196,7 @@ class Dram:
 
     def rows(self, is_write: bool) -> RowCounts:
         """Of all accesses of a direction so far."""
-        bursts = self.state.bursts[is_write]
-        return RowCounts(bursts.hits, bursts.misses, bursts.conflicts)
+        return _rows(self.state, is_write)
 
     def make_room(self, is_write: bool, accesses: int) -> None:
         """Room for the losses of so many accesses of a direction, those under way included."""
@@ -214,11 +214,15 @@ class Dram:
         return Losses(*spans)
 
     def counts(self, cycle: int) -> DramCounts:
-        """What happened before a cycle; commands up to there are issued, and none may have been of a later one."""
-        lib.tlm_dram_play(self.state, cycle - 1)
-        lib.tlm_dram_counts_at(self.state, cycle, self._counts)
-        counts, clocks = self._counts, int(lib.tlm_dram_clocks(self.state, cycle))
-        rows = self.rows(False) + self.rows(True)
+        """What happened before a cycle; no command may have been of a later one.
+
+        Counted on a copy: commands until then that nobody has asked for yet are still to come from :meth:`step`.
+        """
+        ffi.memmove(self._copy, self.state, ffi.sizeof("tlm_dram"))
+        lib.tlm_dram_play(self._copy, cycle - 1)
+        lib.tlm_dram_counts_at(self._copy, cycle, self._counts)
+        counts, clocks = self._counts, int(lib.tlm_dram_clocks(self._copy, cycle))
+        rows = _rows(self._copy, False) + _rows(self._copy, True)
         activates, precharges, read, written, refreshes = counts.commands
         return DramCounts(
             activates=activates,
@@ -234,6 +238,11 @@ class Dram:
             precharged_clocks=clocks * self._ranks - counts.active_clocks,
             refresh_clocks=counts.refresh_clocks,
         )
+
+
+def _rows(state: Any, is_write: bool) -> RowCounts:
+    bursts = state.bursts[is_write]
+    return RowCounts(bursts.hits, bursts.misses, bursts.conflicts)
 
 
 def _c_config(config: ChipConfig) -> Any:

@@ -34,7 +34,7 @@ from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.timeline_builder import started_transfers
 from tlm.observe.watched import Watched
 from tlm.traces.waves import labels
-from tlm.traces.waves.dram_signals import dram_signals
+from tlm.traces.waves.dram_signals import dram_signals, watch_dram
 from tlm.traces.waves.dump import Dump
 from tlm.traces.waves.signal_kinds import (
     Colour,
@@ -89,7 +89,7 @@ def watch(dump: Dump, watched: Watched) -> list[Signal]:
         *_bus(dump, watched),
         *_channel(dump, watched, Unit.LOAD),
         Signal("memory.beat", _EVENT, _DMA, colour=_MOVE),
-        *dram_signals(dump, watched),
+        *dram_signals(watched.system.config),
         *_channel(dump, watched, Unit.STORE),
         *(signal for sram in SramName for signal in _sram(dump, watched, sram, probes)),
         *_sequencer(dump, watched, probes),
@@ -102,6 +102,7 @@ def watch(dump: Dump, watched: Watched) -> list[Signal]:
         probe = probes.get(signal.probe or signal.name)
         if probe is not None and signal.kind is not _TEXT:
             _follow(dump, signal.name, probe, _shown)
+    watch_dram(dump, watched)
     return signals
 
 

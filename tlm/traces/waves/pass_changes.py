@@ -34,7 +34,7 @@ class _Changes:
         self._watched = watched
         self._seen = timeline(watched.recorder, watched.program)
         self._cycles = watched.recorder.recorded_cycles
-        self._idle = {signal.name: signal.init for signal in pass_signals(watched.program)}
+        self._idle = {signal.name: signal.init for signal in pass_signals(watched.program, watched.system.config)}
         """What signals show while nothing happens."""
         self._totals: Counter[str] = Counter()
 

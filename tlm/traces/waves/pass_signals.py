@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tlm.chip.config import ChipConfig
 from tlm.compiler.program import Program
+from tlm.traces.waves.dram_signals import dram_signals
 from tlm.traces.waves.signal_kinds import (
     Colour,
     Group,
@@ -19,12 +21,13 @@ from tlm.traces.waves.signal_kinds import (
 CHANNELS = ("load", "store")
 
 
-def pass_signals(program: Program) -> list[Signal]:
+def pass_signals(program: Program, config: ChipConfig) -> list[Signal]:
     """All of them, in the order of the data."""
     return [
         *clock_signals("cycle", "cycle at last change"),
         *layer_signals(program),
         *_around(),
+        *dram_signals(config),
         *_engine(),
         *power_signals(),
     ]

@@ -12,9 +12,11 @@ from operator import itemgetter
 from pathlib import Path
 
 from tlm.observe.watched import Watched
+from tlm.traces.dram_trace import BurstRecorder
 from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.waves.gtkwave import WAVES_PIXELS, View, first_shown, marks
 from tlm.traces.waves.pass_changes import pass_changes
+from tlm.traces.waves.pass_dram import dram_changes
 from tlm.traces.waves.pass_signals import pass_signals
 from tlm.traces.waves.signal_kinds import Value, start_ps
 from tlm.traces.waves.wave_file import WaveFile
@@ -40,15 +42,18 @@ def pass_wave(watched: Watched, path: Path, options: TraceOptions) -> AbstractCo
         InputError: the file cannot be written there; on leaving, if the disk did not take it all.
     """
     file = WaveFile(path, watched.system.config)
-    return file.around_run(lambda _: _write(watched, file, options.moment_cycle))
+    recorder = BurstRecorder(watched.system) if watched.system.config.uses_dram else None
+    return file.around_run(lambda _: _write(watched, file, options.moment_cycle, recorder))
 
 
-def _write(watched: Watched, file: WaveFile, moment_cycle: int | None) -> None:
-    clock_khz, cycles = watched.system.config.clock_khz, watched.recorder.recorded_cycles
+def _write(watched: Watched, file: WaveFile, moment_cycle: int | None, recorder: BurstRecorder | None) -> None:
+    config, cycles = watched.system.config, watched.recorder.recorded_cycles
+    clock_khz = config.clock_khz
     view, remark = _view(watched, moment_cycle), "clock.cycle is the cycle of the last change"
-    writer = file.writer(WaveLevel.PASS, pass_signals(watched.program), remark)
+    writer = file.writer(WaveLevel.PASS, pass_signals(watched.program, config), remark)
     ruler = [(cycle, "clock.ruler", cycle) for cycle in range(0, cycles, _ruler_cycles(view.cycles))]
-    changes = sorted([*pass_changes(watched), (0, "clock.cycle", 0), *ruler], key=itemgetter(0))
+    dram = dram_changes(config, recorder.bursts, cycles) if recorder else ()
+    changes = sorted([*pass_changes(watched), *dram, (0, "clock.cycle", 0), *ruler], key=itemgetter(0))
     for cycle, of_cycle in groupby(changes, key=itemgetter(0)):
         settled: dict[str, Value] = {name: value for _, name, value in of_cycle}
         settled["clock.cycle"] = cycle
