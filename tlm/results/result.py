@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
+from tlm.core.texts import counted
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.dram_energy import DramEnergy
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
@@ -273,9 +274,9 @@ class Result:
         """One line; the attributes have the rest."""
         chip = self.chip
         return (
-            f"<Result of {self.scenario or 'a network'}, {len(self.layers)} layers, on {chip.lanes}x{chip.columns} "
-            f"MACs at {chip.frequency_mhz:g} MHz, fidelity {self.fidelity}: {self.cycles:,} cycles = "
-            f"{self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
+            f"<Result of {self.scenario or 'a network'}, {counted(len(self.layers), 'layer')}, on "
+            f"{chip.lanes}x{chip.columns} MACs at {chip.frequency_mhz:g} MHz, fidelity {self.fidelity}: "
+            f"{self.cycles:,} cycles = {self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
             f"{self.energy.total_pj / 1e6:,.2f} uJ [A]; golden model {VERDICTS[self.matches_reference]}>"
         )
 
