@@ -121,7 +121,9 @@ def test_several_runs_on_one_page_and_a_page_on_stdout(made: Path) -> None:
     data = json.loads(done.stdout.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     assert set(data["figures"]) == {"levels", "causes"}
     cycles = [json.loads((made / name / "result.json").read_text())["cycles"] for name in ("a", "b")]
-    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in data["tables"]["layers"]["rows"]
+    rows = data["tables"]["layers"]["rows"]
+    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in rows
+    assert {"write back cycles", "time us"} <= {row["figure"] for row in rows}
     assert tlm("report", "a", "b", "-o", "page.html", cwd=made).stdout == "wrote page.html\n"
     assert (made / "page.html").read_text() == done.stdout
     assert refused("report", "s", "a", cwd=made).startswith("s: is a sweep")
