@@ -39,7 +39,7 @@ class TableLayer:
     def section(self) -> dict[str, Any]:
         """The layer as an entry of ``[[network.layers]]``, which computes the same products.
 
-        SCALE-Sim pads nothing by itself and rounds the size of the output up: rows and columns of zeros behind the map
+        SCALE-Sim pads nothing by itself and rounds the size of the output up: rows and columns of zeros after the map
         complete the last windows.
         """
         axes = zip(self.shape[1:], self.kernel, self.stride, strict=True)

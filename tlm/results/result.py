@@ -248,7 +248,7 @@ class Result:
     energy: Energy = field(default_factory=Energy)
     """Of the whole run [A] (docs/energy.md): the layers' and ``energy_outside_layers``, exactly."""
     energy_outside_layers: Energy = field(default_factory=Energy)
-    """Of what belongs to no layer: behind the last one, and the host's register accesses."""
+    """Of what belongs to no layer: after the last one, and the host's register accesses."""
     dram_energy: DramEnergy | None = None
     """Of off-chip DRAM by kind [A]: ``energy.off_chip``; None if the memory is not DRAM."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
@@ -302,7 +302,7 @@ class Result:
 
     @property
     def steady_images_per_s(self) -> float:
-        """As if every image took what those behind a batch's first do."""
+        """As if every image took what those after a batch's first do."""
         cycles = self.cycles if self.batch is None else self.batch.steady_cycles_per_image
         return self.chip.clock_khz * 1000 / cycles
 

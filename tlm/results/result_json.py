@@ -67,7 +67,7 @@ class SpanRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def end_cycle(self) -> int:
-        """The first cycle behind it."""
+        """The first cycle after it."""
         return self.last_cycle + 1
 
 
