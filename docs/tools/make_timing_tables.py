@@ -85,7 +85,7 @@ def changes(measured: Measurement, probes: Sequence[tuple[str, str]]) -> Callabl
 
 
 def routing(measured: Measurement, lanes: int = 4) -> Callable[[int], str]:
-    """The nibbles behind each routing stage in the first ``lanes`` lanes, where the word behind it changed."""
+    """The nibbles after each routing stage in the first ``lanes`` lanes, where the word after it changed."""
 
     def cell(cycle: int) -> str:
         texts = []
@@ -139,7 +139,7 @@ def pass_table(measured: Measurement) -> list[str]:
             ("IMem word read", words(measured, "engine.sequencer.imem")),
             ("AMem word read", words(measured, "engine.aligner.amem")),
             ("WMem word read", words(measured, "engine.sequencer.wmem")),
-            ("behind routing stage: lanes 0..3", routing(measured)),
+            ("after routing stage: lanes 0..3", routing(measured)),
             ("at the multipliers", beats(measured, "engine.aligner.vectors")),
             ("accumulators", handovers(measured)),
             ("requantiser", changes(measured, requantiser)),

@@ -24,7 +24,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Directory with results "a" and "b" of long names, and sweeps "s" and "t" whose points are not all the same."""
     directory = tmp_path_factory.mktemp("made")
     long = "a_layer_with_a_rather_long_name_as_importers_like_to_give_them"
-    (directory / "small.toml").write_text(SMALL.replace('"c1"', f'"{long}"'))
+    for name in ("small", "small_but_with_a_long_name"):
+        (directory / f"{name}.toml").write_text(SMALL.replace('"c1"', f'"{long}"'))
     for command in (
         ("run", "small.toml", "-o", "a"),
         ("run", "small.toml", "-o", "b", "--set", "chip.amem_banks=1"),
@@ -120,14 +121,17 @@ def test_several_runs_on_one_page_and_a_page_on_stdout(made: Path) -> None:
     data = json.loads(done.stdout.split('<script type="application/json" id="data">')[1].split("</script>")[0])
     assert set(data["figures"]) == {"levels", "causes"}
     cycles = [json.loads((made / name / "result.json").read_text())["cycles"] for name in ("a", "b")]
-    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in data["tables"]["layers"]["rows"]
+    rows = data["tables"]["layers"]["rows"]
+    assert {"layer": "", "figure": "cycles", "A": cycles[0], "B": cycles[1]} in rows
+    assert {"write back cycles", "time us"} <= {row["figure"] for row in rows}
     assert tlm("report", "a", "b", "-o", "page.html", cwd=made).stdout == "wrote page.html\n"
     assert (made / "page.html").read_text() == done.stdout
     assert refused("report", "s", "a", cwd=made).startswith("s: is a sweep")
 
 
 COMMANDS = (
-    "run small.toml", "eval small.toml --count 2", "sweep s", "explain a", "compare a b", "compare a b --all",
+    "run small_but_with_a_long_name.toml", "eval small.toml --count 2", "sweep s", "explain a", "compare a b",
+    "compare a b --all",
     "compare s t", "compile small.toml", "disasm small.toml", "show small.toml", "list", "info", "--help",
 )  # fmt: skip
 
@@ -137,6 +141,9 @@ def test_everything_fits_a_terminal(made: Path, command: str) -> None:
     lines = on_terminal(*command.split(), cwd=made)
     assert not [line for line in lines if len(line) > WIDTH]
     assert not [line for line in lines if "\\x1b" in line], "control characters were shown instead of sent"
+    assert not [line for line in lines if "\N{HORIZONTAL ELLIPSIS}" in line]
+    printed = tlm(*command.split(), cwd=made).stdout
+    assert not [line for line in printed.splitlines() if line.endswith(" ")]
     if command.startswith("run"):
         assert any(re.fullmatch(r"host: [\d,]+ simulated cycles a second in [\d.]+ s \(measured\)", x) for x in lines)
 

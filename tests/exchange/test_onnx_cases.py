@@ -40,7 +40,7 @@ REFUSED = {
     "hand_mean_before_softmax_axes_all": "node ReduceMean ReduceMean5: axes is left out, which means all, but must be",
     "block_size_weights": "node DequantizeLinear n_DequantizeLinear10: block_size is 32, but must be 0",
     "flatten_axis2_matmul": "node Flatten n_Flatten8: axis is 2, which makes (8, 16) of (1, 8, 4, 4), but must keep",
-    "bias_add_after_relu": "node Conv n_Conv13: 1 is added behind its ReLU, which is 2.5 levels of 0.4 each",
+    "bias_add_after_relu": "node Conv n_Conv13: 1 is added after its ReLU, which is 2.5 levels of 0.4 each",
     "external_data_missing": "its weights file external_data_missing.onnx.data is missing",
 }
 

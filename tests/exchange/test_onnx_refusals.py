@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[Graph, str]], str]] = {
     ),
     "half a level behind a ReLU": (
         lambda: added(0.5, relu=True),
-        "0.5 is added behind its ReLU, which is 0.5 levels of 1 each",
+        "0.5 is added after its ReLU, which is 0.5 levels of 1 each",
     ),
     "clip without zero": (lambda: clip(1.0, 15.0), "node Clip n_r: clips to 1..15 before quantisation"),
     "softmax in the middle": (in_the_middle, "node Softmax n_s: the engine cannot run it; the graph may hold"),

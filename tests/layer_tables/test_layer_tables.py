@@ -66,8 +66,8 @@ def test_a_window_as_large_as_the_map_is_a_fully_connected_layer(tmp_path: Path)
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("a,9,9,3,3,1,1", "6 columns behind the name; allowed: IFMAP Height"),
-        ("a,9,9,3,3,1,1,1,1,5", "9 columns behind the name"),
+        ("a,9,9,3,3,1,1", "6 columns after the name; allowed: IFMAP Height"),
+        ("a,9,9,3,3,1,1,1,1,5", "9 columns after the name"),
         ("a,9,9,3,,1,1,1", "Filter Width is ''; allowed: a whole number from 1 on"),
         ("a,9,0,3,3,1,1,1", "IFMAP Width is '0'"),
         ("a,9,9,3,3,1,-1,1", "Num Filter is '-1'"),

@@ -147,6 +147,8 @@ def test_messages_say_what_is_expected() -> None:
          "chip: is a dict, but must be ChipConfig or None"),
         (lambda: tlm.simulate(NETWORK, VALUES, faults=[3]),  # type: ignore[list-item]
          "faults[0]: is 3 (an int), but must be BitFlip"),
+        (lambda: tlm.simulate(NETWORK, VALUES, observers=lambda run: None),  # type: ignore[arg-type]
+         "observers: is a function, but must be Sequence; give a list, observers=[...]"),
         (lambda: tlm.simulate(NETWORK, STRANGE["masked"]),
          "activations: is a masked array, whose mask has no meaning here; give what .filled(0) makes of it"),
         (lambda: tlm.simulate(NETWORK, VALUES.astype(float)),

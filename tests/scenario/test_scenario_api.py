@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +41,24 @@ def test_traces_are_written_where_they_are_asked_for(small: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"chip.amem_banks": 3}, "chip.amem_banks: 3 is not one of 1, 2, 4, 8"),
-        ({"chip.banks": 3}, "chip.banks: unknown key"),
+        ({"chip.amem_banks": 3}, "settings['chip.amem_banks'] = 3: chip.amem_banks: 3 is not one of 1, 2, 4, 8"),
+        ({"chip.banks": 3}, "settings['chip.banks'] = 3: chip.banks: unknown key"),
+        ({"layers[0].taps": "3"}, "settings['layers[0].taps'] = \"3\": layers: unknown key"),
         ({"": 3}, "settings: '' is not a key"),
         ({7: 3}, "settings: 7 is not a key"),
         ([("chip.amem_banks", 2)], "settings"),
     ],
 )
 def test_wrong_settings(small: Path, settings: Any, message: str) -> None:
-    with pytest.raises(tlm.TlmError, match=message.replace("[", r"\[")):
+    with pytest.raises(tlm.TlmError, match="^" + re.escape(message)):
         tlm.run(small, settings)
+
+
+def test_a_wrong_argument_is_named_as_the_caller_gave_it(small: Path) -> None:
+    with pytest.raises(tlm.TlmError, match=r'^fidelity = "fast": fidelity: "fast" is not allowed; give one of cycle'):
+        tlm.run(small, fidelity="fast")
+    with pytest.raises(tlm.TlmError, match=r'^wave = "x.txt": trace.wave: x.txt ends in none of'):
+        tlm.run(small, wave="x.txt")
 
 
 def test_an_output_that_differs_is_an_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +163,6 @@ def test_programs_in_files(tmp_path: Path) -> None:
     program = tlm.compile(tlm.Network((3, 8, 9), [tlm.MaxPool2d("p", 2)]))
     program.save(tmp_path / "p.program")
     assert repr(tlm.Program.load(tmp_path / "p.program")) == repr(program)
+    message = r"p\.program: is a compiled program, which has no input; run it in Python: tlm\.simulate\("
+    with pytest.raises(tlm.TlmError, match=message):
+        tlm.run(tmp_path / "p.program")

@@ -9,6 +9,7 @@ import pytest
 from command import SMALL
 
 from tlm.core.errors import InputError
+from tlm.sweeps.api import sweep
 from tlm.sweeps.axes import Axis, axes_of, parse_axis
 from tlm.sweeps.plan import Request, make_plan, snapshot_text
 from tlm.sweeps.sampling import grid, sample
@@ -153,6 +154,8 @@ def test_every_value_is_checked_before_anything_runs(small: Path) -> None:
         make_plan(small, Request(["chip.amem_bank=1"]))
     with pytest.raises(InputError, match=r"^--over fidelity=\"beat\": fidelity: \"beat\" is not allowed.*cycle"):
         make_plan(small, Request(["fidelity=beat,burst"]))
+    with pytest.raises(InputError, match=r"^over.chip.amem_banks=3: chip.amem_banks: 3 is not one of 1, 2, 4, 8"):
+        sweep(small, {"chip.amem_banks": [1, 3]})
     with pytest.raises(InputError, match="changes no result"):
         make_plan(small, Request(["trace.limit_mb=1,2"]))
 

@@ -68,7 +68,7 @@ def test_a_layer_that_takes_too_long_says_where_its_cycles_went(project: Project
         "    write_back                 7    3.7 %\n"
         "    drain                      8    4.2 %\n"
         "  who waited for whom:\n"
-        "    engine.sequencer for aligner, mac_array and requantiser, 26 cycles: the pipeline behind a pass empties (pipeline)\n"
+        "    engine.sequencer for aligner, mac_array and requantiser, 26 cycles: the pipeline empties after a pass (pipeline)\n"
         "      longest 9 cycles, 2,049 .. 2,057, pass 0 of layer 'c2' (group 0, tile 0)\n"
         "    engine.sequencer for engine.requantiser, 8 cycles: it writes the last pass of the layer to engine.amem (drain)\n"
         "      longest 8 cycles, 2,160 .. 2,167, pass 1 of layer 'c2' (group 1, tile 0)\n"

@@ -204,6 +204,13 @@ def test_wrong_options_are_refused(tmp_path: Path) -> None:
     assert "--stage: 'x' is not in the recipe; give one of fp32, " in message
 
 
+@pytest.mark.parametrize("name", ["int4.npz", "int4_3of9.onnx"])
+def test_a_file_that_could_not_be_written_is_found_before_the_work(name: str, tmp_path: Path) -> None:
+    (tmp_path / "out" / "smoke" / name).mkdir(parents=True)
+    message = refused("train", "smoke", cwd=tmp_path)
+    assert message.startswith(f"-o: out/smoke/{name} is not a regular file")
+
+
 def test_a_missing_data_set_is_an_input_error(tmp_path: Path) -> None:
     done = tlm_command("train", "smoke", "--data", str(tmp_path), "-o", str(tmp_path / "out"), cwd=tmp_path)
     assert done.returncode == 2

@@ -266,12 +266,17 @@ def _equal(layers: list[str]) -> Iterator[str]:
         yield from wrap(line, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
+def figure_words(key: str) -> str:
+    """``energy uJ`` of the figure ``energy_uj``."""
+    return " ".join(_WORDS.get(word, word) for word in key.split("_"))
+
+
 def _table(section: Section, letters: str) -> list[str]:
     """Lines that fit a terminal: without changes if there is no room for them, and in several tables if need be."""
     changes = [f"{letter} to A" for letter in letters[1:]]
     rows = [["", *letters, *changes]]
     for key, values in section.rows.items():
-        cells = [" ".join(_WORDS.get(word, word) for word in key.split("_")), *map(_number, values)]
+        cells = [figure_words(key), *map(_number, values)]
         rows.append(cells + [change(values[0], value) for value in values[1:]])
     lines = columns(rows)
     if max(map(len, lines)) <= _WIDTH:

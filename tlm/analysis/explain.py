@@ -113,7 +113,10 @@ class Explanation:
                 "kind": bound.kind,
                 "share": bound.share,
                 "cycles": layer.cycles,
-                **{f"{group.replace(' ', '_')}_cycles": count for group, count in grouped(layer.by_cause()).items()},
+                **{
+                    f"{group.replace(' ', '_').replace('-', '_')}_cycles": count
+                    for group, count in grouped(layer.by_cause()).items()
+                },
             }
             for layer, bound in zip(self.stored.layers, self.bounds, strict=True)
         ]
@@ -237,7 +240,7 @@ def _layers(explanation: Explanation, width: int) -> Iterator[str]:
     end = stored.account.waits_at_end
     if end.total:
         parts = ", ".join(f"{cause} {count:,}" for cause, count in end.by_cause().items() if count)
-        yield from wrap(f"  behind the last layer: {end.total:,} cycles ({parts})", 80, subsequent_indent="  ")
+        yield from wrap(f"  after the last layer: {end.total:,} cycles ({parts})", 80, subsequent_indent="  ")
 
 
 def _dram(dram: DramRecord) -> Iterator[str]:

@@ -320,7 +320,7 @@ COMMANDS = {
         "print what makes a shell complete commands, options, scenarios and keys",
         (_argument("shell", metavar="SHELL", choices=("bash", "zsh", "fish"), help="bash, zsh or fish"),),
         "Print what makes a shell complete commands, options, scenarios and keys. Let bash read it from ~/.bashrc: "
-        '`eval "$(tlm completion bash)"`; zsh from ~/.zshrc, behind compinit: `eval "$(tlm completion zsh)"`; fish '
+        '`eval "$(tlm completion bash)"`; zsh from ~/.zshrc, after compinit: `eval "$(tlm completion zsh)"`; fish '
         "from ~/.config/fish/config.fish: `tlm completion fish | source`.",
     ),
     "info": Command("print versions, the C kernels' SIMD, and waveform viewers"),

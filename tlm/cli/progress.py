@@ -27,11 +27,13 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[..., None
         yield lambda count=1: None
         return
     from rich import progress as columns
+    from rich.table import Column
 
     from tlm.results.console import Terminal
 
-    known = total is not None
-    bar = (columns.BarColumn(), columns.MofNCompleteColumn(), columns.TimeRemainingColumn()) if known else ()
+    whole = Column(no_wrap=True)  # where the line is too long, the bar gives way
+    counted = columns.MofNCompleteColumn(table_column=whole), columns.TimeRemainingColumn(table_column=whole)
+    bar = () if total is None else (columns.BarColumn(), *counted)
     words = columns.TextColumn("{task.description}", markup=False)
     # Given by name: Rich would look behind its own redirection of stderr alone, and find the stream that escapes.
     console = Terminal(file=getattr(sys.stderr, "rich_proxied_file", sys.stderr))

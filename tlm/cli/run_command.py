@@ -36,9 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         return _run_script(path, arguments)
     overrides: list[str | Source] = list(arguments.overrides)
     if arguments.fidelity is not None:
-        overrides.append(Source(f"--fidelity {arguments.fidelity}", "", {"fidelity": arguments.fidelity}))
+        overrides.append(Source(f"--fidelity {arguments.fidelity}", None, {"fidelity": arguments.fidelity}))
     if arguments.batch is not None:
-        overrides.append(Source(f"--batch {arguments.batch}", "", {"batch": arguments.batch}))
+        overrides.append(Source(f"--batch {arguments.batch}", None, {"batch": arguments.batch}))
     if arguments.input is not None:
         overrides.append(input_source(arguments.input, load_scenario(path, overrides).config.input.signed))
     job = load_scenario(path, overrides).build(golden=not arguments.no_check)

@@ -36,7 +36,8 @@ def _lines(config: Scenario) -> Iterator[str]:
     yield ""
     yield tomli_w.dumps({name: section for name, section in plain.items() if section}).rstrip()
     chip, energy = config.chip, config.energy
-    values, labels = chip.plain(), chip_labels(chip)
+    values = {"memory_model": chip.memory_model, **chip.plain()}  # which leaves a fixed memory unsaid
+    labels = {"memory_model": "assumed", **chip_labels(chip)}
     dram = values.pop("dram", None)
     yield from _labelled("chip", values, labels)
     if dram:

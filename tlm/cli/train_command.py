@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
 from tlm.results.files import check_writable
-from tlm.training.recipe import Recipe, load_recipe, require_torch
+from tlm.training.recipe import STAGE_SUFFIXES, Recipe, load_recipe, require_torch
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{directory}: holds checkpoints ({found[0]}, ...); give --resume to go on, or another -o")
     if arguments.seed is not None:
         recipe, command = replace(recipe, seed=arguments.seed), f"{command} --seed {arguments.seed}"
-    check_writable(directory, "-o")
+    check_writable(directory, "-o", *(f"{name}{suffix}" for name in names for suffix in STAGE_SUFFIXES))
+    print(f"checkpoints and networks go to {directory}; after an interruption --resume goes on", flush=True)
     _train(recipe, command, directory, arguments.data, arguments.stage)
     return 0
 
@@ -42,4 +43,5 @@ def _train(recipe: Recipe, command: str, directory: Path, data: str | None, only
     for stage in training.stages(only):
         if stage.kind == "int4":
             path = finish(training, stage, command, progress)
-            print(f"wrote {path}, {path.with_suffix('.json').name}")
+            others = (path.with_suffix(suffix) for suffix in (".json", ".onnx"))
+            print(f"wrote {', '.join([str(path), *(other.name for other in others if other.exists())])}")

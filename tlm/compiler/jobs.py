@@ -323,6 +323,6 @@ class JobPlanner:
 
 
 def _sram_span(transfer: Transfer) -> tuple[int, int]:
-    """First SRAM word of a transfer and the one behind its last."""
+    """First SRAM word of a transfer and the one after its last."""
     first = transfer.sram_word
     return first, first + (transfer.rows - 1) * transfer.sram_stride_words + transfer.row_words

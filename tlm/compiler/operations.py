@@ -264,7 +264,7 @@ class Operations:
         return buffer
 
     def _drain(self, buffer: Buffer, window: Window, overlap: bool) -> None:
-        """Behind the last run; if it is to overlap, still during the next one."""
+        """After the last run; if it is to overlap, still during the next one."""
         buffer.drained = True
         buffer.death = max(buffer.death, len(self.runs) - 1 + overlap)
         self.operations.append(Drain(buffer, window, buffer.writers[-1]))

@@ -60,7 +60,7 @@ class Place:
 
     @property
     def end_word(self) -> int:
-        """First AMem word behind it."""
+        """First AMem word after it."""
         return self.base_word + self.words
 
     def address(self, plane: int, word: int) -> int:

@@ -20,6 +20,7 @@ from tlm.compiler.parts import Part
 from tlm.compiler.places import OffChipTensor, Place
 from tlm.compiler.segments import Segment
 from tlm.core.errors import InputError
+from tlm.core.texts import counted
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import INPUT
 from tlm.network.network import Network
@@ -84,10 +85,11 @@ class Program:
 
     def __repr__(self) -> str:
         """One line; ``tlm compile`` prints the plan."""
+        images = f", {self.batch} images" if self.batch > 1 else ""
         return (
-            f"<Program of {len(self.network.layers)} layers for {self.config.lanes}x{self.config.columns} MACs"
-            f"{f', {self.batch} images' if self.batch > 1 else ''}: "
-            f"{len(self.parts)} parts in {len(self.jobs)} jobs, {self.predicted_total_cycles:,} cycles predicted [S]>"
+            f"<Program of {counted(len(self.network.layers), 'layer')} for "
+            f"{self.config.lanes}x{self.config.columns} MACs{images}: {counted(len(self.parts), 'part')} in "
+            f"{counted(len(self.jobs), 'job')}, {self.predicted_total_cycles:,} cycles predicted [S]>"
         )
 
     @property

@@ -29,7 +29,8 @@ from tlm.core.files import whole_file
 from tlm.network.layers import Conv2d, Layer, MaxPool2d
 from tlm.network.network import Network
 
-_HEAD = b"tlm.program/2\n"
+_KIND = b"tlm.program/"
+_HEAD = _KIND + b"2\n"
 """The number grows when older files cannot be read any more."""
 
 _SIZED = struct.Struct(">Q32s")
@@ -108,6 +109,17 @@ def load_program(path: str | Path) -> Program:
     return program
 
 
+def is_program(path: Path) -> bool:
+    """Whether a file begins as a program of any version; what cannot be read is none."""
+    try:
+        if not path.is_file():  # a pipe could block for ever
+            return False
+        with path.open("rb") as file:
+            return file.read(len(_KIND)) == _KIND
+    except (OSError, ValueError):
+        return False
+
+
 def _chip(keys: dict[str, Any]) -> ChipConfig:
     dram = {"dram": DramConfig(**keys["dram"])} if "dram" in keys else {}
     return ChipConfig(**{**keys, **dram})
@@ -122,7 +134,7 @@ def _read(path: Path) -> bytes:
             head = file.read(len(_HEAD))
             if head != _HEAD:
                 start = head.split(b"\n")[0]
-                if start.startswith(b"tlm.program/"):
+                if start.startswith(_KIND):
                     raise InputError(f"{path}: of another version ({start!r}, not {_HEAD.strip()!r}); compile it again")
                 raise InputError(f"{path}: no compiled program (begins with {start!r}); {_REMEDY}")
             sized, content = file.read(_SIZED.size), file.read()

@@ -31,7 +31,7 @@ class LayerWeights:
     patterns: tuple[npt.NDArray[np.uint64], ...]
     """For each group the 60-bit payloads of its pattern words."""
     channels: tuple[tuple[int, int], ...] | None = None
-    """First input channel and the one behind the last that each group's patterns speak of, where every group runs as a
+    """First input channel and the one after the last that each group's patterns speak of, where every group runs as a
     layer of its own; None: all channels, and groups may run together."""
 
     @property

@@ -33,12 +33,12 @@ def expect(key: str, value: object, kinds: Kinds, remedy: str = "") -> None:
 
 
 def expect_each(key: str, values: object, kinds: Kinds) -> None:
-    """Check that a value is a sequence whose elements have the given types.
+    """Check that a value is a sequence whose elements have the given types; the message for one alone names the list.
 
     Raises:
         InputError: the value or an element has another type; names the type and the expected ones.
     """
-    expect(key, values, Sequence)
+    expect(key, values, Sequence, f"give a list, {key}=[...]" if isinstance(values, kinds) else "")
     assert isinstance(values, Sequence)
     for index, value in enumerate(values):
         expect(f"{key}[{index}]", value, kinds)

@@ -156,7 +156,7 @@ class LayerList:
         if np.abs(offset / scale - steps).max() > WHOLE or (of.clipped and offset.any()):
             shown = offset[np.abs(offset / scale - steps).argmax()]
             raise InputError(
-                f"node {of.node}: {shown:g} is added behind its ReLU, which is {shown / scale:.4g} levels of {scale:g} "
+                f"node {of.node}: {shown:g} is added after its ReLU, which is {shown / scale:.4g} levels of {scale:g} "
                 "each; the engine adds whole levels there, so add it before the ReLU"
             )
         again = of.relu and (signed or bool(steps.any()))
@@ -165,7 +165,7 @@ class LayerList:
         name = self.convolution(of, signed_output=signed and not of.relu, **scaling)
         if coarser:
             self.coarser[name] = coarser
-        if again:  # its ReLU cuts to 0..15, so what comes behind it is a layer of its own
+        if again:  # its ReLU cuts to 0..15, so what comes after it is a layer of its own
             channels = len(of.bias)
             before = Quantised(name, scale, signed=False)
             keep = np.ones((channels, 1, 1, 1), np.int8)

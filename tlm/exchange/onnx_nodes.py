@@ -187,7 +187,7 @@ class Node:
         """The second input as whole numbers, and the scale of each."""
         one = self.graph.known.get(self.proto.input[1])
         if one is None or one.whole is None or one.scale is None or not one.whole.size:
-            raise InputError("its weights are not quantised; they must be a constant behind DequantizeLinear")
+            raise InputError("its weights are not quantised; they must be a constant followed by DequantizeLinear")
         least, most = int(one.whole.min()), int(one.whole.max())
         if least < WEIGHT_MIN or most > WEIGHT_MAX:
             raise InputError(

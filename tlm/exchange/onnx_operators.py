@@ -86,7 +86,7 @@ def _held(node: Node, levels: Levels) -> Quantised:
     if isinstance(levels.of, Sum):
         return Quantised(layers.requantised(levels.of, levels.scale, low, high), levels.scale, signed)
     if levels.of.relu and signed:
-        raise InputError(f"node {levels.node}: signed, behind a ReLU of the graph's input; make it unsigned")
+        raise InputError(f"node {levels.node}: signed, after a ReLU of the graph's input; make it unsigned")
     input_scale = levels.scale / levels.of.factor
     if graph.input_scale and (signed, input_scale) != (layers.signed_input, graph.input_scale):
         raise InputError(f"node {levels.node}: quantises the graph's input a second time, and differently")
@@ -171,7 +171,7 @@ def _with_constant(node: Node, value: Sum, constant: FloatArray) -> Sum:
             raise
         return _with_constant(node, linear, constant)
     if value.clipped:
-        raise InputError("adds a constant behind a Clip; add it before")
+        raise InputError("adds a constant after a Clip; add it before")
     if value.relu:
         return replace(value, offset=more if value.offset is None else value.offset + more)
     return replace(value, bias=value.bias + more)
@@ -188,7 +188,7 @@ def _relu(node: Node) -> Value:
     if not isinstance(value, Sum):
         raise InputError("its input is not quantised")
     if value.offset is not None and (value.offset < 0).any():
-        raise InputError("a second ReLU behind a constant below 0; leave one of them out")
+        raise InputError("a second ReLU after a constant below 0; leave one of them out")
     return replace(value, relu=True)
 
 

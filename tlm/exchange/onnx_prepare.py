@@ -1,6 +1,6 @@
 """A graph as exporters write it becomes the one form that the reader knows.
 
-Dead branches and what stands behind the scores at the end are cut off. A Split becomes Slice nodes. Quantised nodes of
+Dead branches and what stands after the scores at the end are cut off. A Split becomes Slice nodes. Quantised nodes of
 other kinds become QuantizeLinear and DequantizeLinear around plain operators.
 """
 

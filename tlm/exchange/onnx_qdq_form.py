@@ -295,7 +295,7 @@ _FORMS: dict[str, Callable[[Rewriter, NodeProto], None]] = {
     "IntQuant": _quant,
     "BipolarQuant": _bipolar_quant,
     "Trunc": _refused(
-        "cuts bits off without rounding; the engine rounds: export a mean with a Quant behind it instead"
+        "cuts bits off without rounding; the engine rounds: export a mean followed by a Quant instead"
     ),
     **_QLINEAR,
 }

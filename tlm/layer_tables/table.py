@@ -39,7 +39,7 @@ class TableLayer:
     def section(self) -> dict[str, Any]:
         """The layer as an entry of ``[[network.layers]]``, which computes the same products.
 
-        SCALE-Sim pads nothing by itself and rounds the size of the output up: rows and columns of zeros behind the map
+        SCALE-Sim pads nothing by itself and rounds the size of the output up: rows and columns of zeros after the map
         complete the last windows.
         """
         axes = zip(self.shape[1:], self.kernel, self.stride, strict=True)
@@ -140,7 +140,7 @@ def _sizes(given: Sequence[str], names: Sequence[str]) -> list[int]:
         given = given[:-1]
     most = len(names) + (names[-1] == CONVOLUTION[-1])
     if not len(names) <= len(given) <= most:
-        raise InputError(f"{len(given)} columns behind the name; allowed: {', '.join(names)}")
+        raise InputError(f"{len(given)} columns after the name; allowed: {', '.join(names)}")
     for name, cell in zip((*names, "Stride Width"), given, strict=False):
         if not (cell.isascii() and cell.isdigit() and int(cell) > 0):
             raise InputError(f"{name} is {cell!r}; allowed: a whole number from 1 on")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tlm.core.arguments import shown
 from tlm.core.errors import InputError
+from tlm.core.texts import counted
 from tlm.inputs.integer_arrays import Int8Array, frozen, integers
 from tlm.network.layers import (
     INPUT,
@@ -129,7 +130,7 @@ class Network:
     def __repr__(self) -> str:
         """One line; ``summary`` has a line for each layer."""
         shapes = " -> ".join("x".join(map(str, shape)) for shape in (self.input_shape, self.output.shape))
-        return f"<Network of {len(self.layers)} layers, {shapes}>"
+        return f"<Network of {counted(len(self.layers), 'layer')}, {shapes}>"
 
     def summary(self) -> str:
         """A line for each layer: its name, what it reads, kernel, stride, output and weights that are not zero."""

@@ -70,7 +70,7 @@ def build_block(block: PwDwPw, activations: npt.ArrayLike, seed: int = 0, signed
 
 
 def add_block(builder: NetworkBuilder, block: PwDwPw, seed: int = 0) -> None:
-    """Add a PW-DW-PW block to a network, behind its last layer.
+    """Add a PW-DW-PW block to a network, after its last layer.
 
     Raises:
         InputError: a block that does not fit there.
@@ -105,7 +105,7 @@ def add_standard_block(
     density: float | None = None,
     seed: int = 0,
 ) -> None:
-    """Add the residual block of ResNet-18 as published (He et al. 2016), two 3x3 convolutions, behind the last layer.
+    """Add the residual block of ResNet-18 as published (He et al. 2016), two 3x3 convolutions, after the last layer.
 
     Layers: ``<name>.conv1`` (C -> O, stride), ``<name>.conv2`` (O -> O) and, where the shape changes, a projection
     ``<name>.shortcut`` before them. Each keeps a random share ``density`` of its weights (all of them by default).

@@ -1,4 +1,4 @@
-"""A depth-wise layer and the point-wise layer behind it as one kernel."""
+"""A depth-wise layer and the point-wise layer after it as one kernel."""
 
 from __future__ import annotations
 

@@ -45,13 +45,13 @@ class ArrayAccount(_Causes):
     instruction: int = 0
     """Cycles on pattern words without a valid tap."""
     pipeline: int = 0
-    """Emptying the pipeline behind a pass, the handover, the gap; behind the last pass the requantiser's depth."""
+    """Emptying the pipeline after a pass, the handover, the gap; after the last pass the requantiser's depth."""
     parameters: int = 0
     """Parameter reads of a new group beyond the gap."""
     write_back: int = 0
-    """Waiting for the previous pass's write-back to end, and refused writes behind the last pass."""
+    """Waiting for the previous pass's write-back to end, and refused writes after the last pass."""
     drain: int = 0
-    """Behind the last pass, from its first write to its last."""
+    """After the last pass, from its first write to its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
 def wait_accounts(
     cycles: int, parts: Sequence[PartRecord], running: Spans, waiting: Mapping[str, Spans]
 ) -> list[WaitAccount]:
-    """Cycles outside parts, by the part that follows; the last account is for those behind the last part.
+    """Cycles outside parts, by the part that follows; the last account is for those after the last part.
 
     Arguments as those of :func:`tlm.observe.spans.wait_spans`.
     """

@@ -43,7 +43,7 @@ CAUSES: Mapping[str, Cause] = {
     "pipeline": Cause(
         "#ffdd80",
         "emptied between passes",
-        Wait("engine.sequencer", "aligner, mac_array and requantiser", "the pipeline behind a pass empties"),
+        Wait("engine.sequencer", "aligner, mac_array and requantiser", "the pipeline empties after a pass"),
     ),
     "parameters": Cause(
         "#7a2f5a",

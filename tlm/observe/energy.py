@@ -64,7 +64,7 @@ class RunEnergy:
     layers: tuple[Energy, ...]
     """Of each layer's share: its parts, the waits before them, its transfers."""
     outside_layers: Energy
-    """Of what belongs to no layer: behind the last one, the host's register accesses."""
+    """Of what belongs to no layer: after the last one, the host's register accesses."""
     run: Energy
     """From the totals of the run alone."""
     compute_events: Mapping[str, int]
@@ -170,7 +170,7 @@ class EnergyObserver:
         return engine_events(self._served_for[tag]) + step_events([self._recorder.parts[tag]])
 
     def activity_behind_parts(self) -> Counter[str]:
-        """Words that the engine moved behind the last part that has ended."""
+        """Words that the engine moved after the last part that has ended."""
         return engine_events(_less(self._recorder.banks.served(), self._billed))
 
     def transfers_until_now(self) -> Counter[str]:

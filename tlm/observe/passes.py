@@ -95,7 +95,7 @@ class PartRecord:
 
     @property
     def end_cycle(self) -> int:
-        """The one behind the last write."""
+        """The one after the last write."""
         return self.last_write_cycle + 1
 
     @property

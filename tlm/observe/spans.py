@@ -21,7 +21,7 @@ class Spans(list[tuple[int, int]]):
     open_since: int | None = None
 
     def add(self, start: int, end: int) -> None:
-        """``start`` to ``end - 1``, behind all that were added before; nothing if that is empty."""
+        """``start`` to ``end - 1``, after all that were added before; nothing if that is empty."""
         if start < end:
             self.append((start, end))
 
@@ -67,7 +67,7 @@ class CauseSpan:
 
     first_cycle: int
     end_cycle: int
-    """Behind its last."""
+    """After its last."""
     cause: str
     of_pass: PassRecord | None = None
     """The pass that it belongs to (parameters: to the next one); None outside parts."""
@@ -100,7 +100,7 @@ def part_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int 
     Args:
         passes: as far as they have not ended, with cycles from ``end_cycle`` on instead.
         config: the chip.
-        end_cycle: of a part that has not ended, the one behind the last that was seen.
+        end_cycle: of a part that has not ended, the one after the last that was seen.
     """
     pipeline_cycles, gap, depth = config.pipeline_cycles, config.pass_gap_cycles, config.requantiser_cycles
     for one, after in zip_longest(passes, passes[1:]):

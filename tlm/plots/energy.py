@@ -12,7 +12,7 @@ from tlm.plots.sources import Source
 from tlm.results.result_json import EnergyRecord
 
 OUTSIDE = "(outside layers)"
-"""The host's register accesses, and what lies behind the last layer."""
+"""The host's register accesses, and what lies after the last layer."""
 
 _UNITS = (("mJ", 1e9), ("µJ", 1e6), ("nJ", 1e3), ("pJ", 1.0))
 _PANELS = {

@@ -14,7 +14,7 @@ from tlm.plots.sources import Source
 from tlm.results.result_json import SpanRecord, TimelineRecord
 
 AT_END = "(at the end)"
-"""Name of what lies behind the last layer."""
+"""Name of what lies after the last layer."""
 
 CAUSE_OF_LOAD = {sram.name.lower(): cause for sram, cause in FILLS.items()}
 """SRAM as a result names it -> what it holds, which is the cause of a wait for a load into it."""
@@ -24,12 +24,12 @@ class Moments(NamedTuple):
     """Cycles of a layer."""
 
     layer: str
-    """``AT_END`` behind the last one."""
+    """``AT_END`` after the last one."""
     what: str
     """"computing", a cause of waiting, or the SRAM of a transfer."""
     first_cycle: int
     end_cycle: int
-    """The first one behind it."""
+    """The first one after it."""
 
     @property
     def cycles(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from tlm.analysis.comparison import compare
+from tlm.analysis.comparison import compare, figure_words
 from tlm.observe.causes import words
 from tlm.plots.labels import Spot
 from tlm.plots.render import figures
@@ -67,7 +67,7 @@ def _several(sources: Sequence[Source]) -> str:
             "tables": {
                 "layers": {
                     "columns": [{"name": name, "title": name, "unit": "", "label": ""} for name in heads],
-                    "rows": comparison.rows(differing=True),
+                    "rows": [row | {"figure": figure_words(row["figure"])} for row in comparison.rows(differing=True)],
                 }
             },
             "rowwise": True,

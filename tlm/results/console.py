@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from tlm.core.errors import escaped
 _MIN_COLUMNS = 76
 """Narrower terminals wrap the lines: the figures stay whole."""
 _HEAD_COLUMNS = 12
+_END_BLANKS = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
+"""Before the end of a line, and of the style in which they stand."""
 
 
 class Terminal(Console):
@@ -28,10 +31,19 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=escaped(segment.text))
 
 
+class _Report(Terminal):
+    """Rich fills the lines of a table with blanks: they end here."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write(_END_BLANKS.sub(r"\1", captured.get()))
+
+
 def report_console() -> Console:
     """Standard output, as wide as the terminal but wide enough for a report."""
     width = max(Terminal().width, _MIN_COLUMNS)
-    return Terminal(highlight=False, markup=False, width=width)
+    return _Report(highlight=False, markup=False, width=width)
 
 
 def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:

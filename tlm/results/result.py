@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.operating_point import PUBLISHED_POINTS_MHZ
+from tlm.core.texts import counted
 from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.dram_energy import DramEnergy
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
@@ -247,7 +248,7 @@ class Result:
     energy: Energy = field(default_factory=Energy)
     """Of the whole run [A] (docs/energy.md): the layers' and ``energy_outside_layers``, exactly."""
     energy_outside_layers: Energy = field(default_factory=Energy)
-    """Of what belongs to no layer: behind the last one, and the host's register accesses."""
+    """Of what belongs to no layer: after the last one, and the host's register accesses."""
     dram_energy: DramEnergy | None = None
     """Of off-chip DRAM by kind [A]: ``energy.off_chip``; None if the memory is not DRAM."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
@@ -273,9 +274,9 @@ class Result:
         """One line; the attributes have the rest."""
         chip = self.chip
         return (
-            f"<Result of {self.scenario or 'a network'}, {len(self.layers)} layers, on {chip.lanes}x{chip.columns} "
-            f"MACs at {chip.frequency_mhz:g} MHz, fidelity {self.fidelity}: {self.cycles:,} cycles = "
-            f"{self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
+            f"<Result of {self.scenario or 'a network'}, {counted(len(self.layers), 'layer')}, on "
+            f"{chip.lanes}x{chip.columns} MACs at {chip.frequency_mhz:g} MHz, fidelity {self.fidelity}: "
+            f"{self.cycles:,} cycles = {self.time_us:,.2f} us [S], utilisation {self.utilization:.1%} [S], "
             f"{self.energy.total_pj / 1e6:,.2f} uJ [A]; golden model {VERDICTS[self.matches_reference]}>"
         )
 
@@ -301,7 +302,7 @@ class Result:
 
     @property
     def steady_images_per_s(self) -> float:
-        """As if every image took what those behind a batch's first do."""
+        """As if every image took what those after a batch's first do."""
         cycles = self.cycles if self.batch is None else self.batch.steady_cycles_per_image
         return self.chip.clock_khz * 1000 / cycles
 

@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
+from tlm.core.texts import counted
 from tlm.observe.account import ChannelAccount, SramAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
@@ -66,7 +67,7 @@ class SpanRecord(Struct, frozen=True, kw_only=True):
 
     @property
     def end_cycle(self) -> int:
-        """The first cycle behind it."""
+        """The first cycle after it."""
         return self.last_cycle + 1
 
 
@@ -200,8 +201,8 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """One line; the attributes have the rest."""
         return (
-            f"<result of {self.name}, {len(self.layers)} layers, fidelity {self.fidelity}: {self.cycles:,} cycles = "
-            f"{self.time_us:,.2f} us [S], {self.energy.total_pj / 1e6:,.2f} uJ [A]>"
+            f"<result of {self.name}, {counted(len(self.layers), 'layer')}, fidelity {self.fidelity}: "
+            f"{self.cycles:,} cycles = {self.time_us:,.2f} us [S], {self.energy.total_pj / 1e6:,.2f} uJ [A]>"
         )
 
     @property

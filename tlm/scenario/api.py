@@ -45,11 +45,12 @@ def run(
     nothing = type(None)
     expect("scenario", scenario, (str, Path))
     expect("settings", settings, (Mapping, nothing))
-    given = dict(settings or {})
-    for key, value in (("fidelity", fidelity), ("batch", batch), ("trace.wave", wave), ("trace.timeline", timeline)):
+    sources = [_source(f"settings[{key!r}]", key, value) for key, value in (settings or {}).items()]
+    arguments = {"fidelity": fidelity, "batch": batch, "wave": wave, "timeline": timeline}
+    sections = {"wave": "trace.wave", "timeline": "trace.timeline"}
+    for name, value in arguments.items():
         if value is not None:
-            given[key] = value
-    sources = [_source(key, plain(value)) for key, value in given.items()]
+            sources.append(_source(name, sections.get(name, name), value))
     job = load_scenario(find_scenario(str(scenario)), sources).build(golden=check)
     result = simulate(job.network, job.activations, job.chip, job.fidelity, job.trace, energy=job.energy)
     if job.golden is not None and (differing := differing_layers(job.golden, result.tensors)):
@@ -62,8 +63,8 @@ def scenarios() -> dict[str, str]:
     return {entry.name: entry.description for entry in catalog()}
 
 
-def _source(key: Any, value: Any) -> Source:
+def _source(label: str, key: Any, value: Any) -> Source:
     if not isinstance(key, str) or not KEY.fullmatch(dotted(key)):
         raise InputError(f"settings: {key!r} is not a key; write them like chip.amem_banks")
-    key = dotted(key)
-    return Source(f"--set {key}={value_text(value)}", f"{key} = {value_text(value)}", override_of(key, value))
+    value = plain(value)
+    return Source(f"{label} = {value_text(value)}", None, override_of(dotted(key), value))

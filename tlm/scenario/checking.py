@@ -62,7 +62,7 @@ def placed(error: InputError, sources: Sequence[Source]) -> InputError:
             if source.holds(path):
                 return InputError(f"{source.place(path)}: {error}")
         path = path[:-1]
-    files = [source for source in sources if not source.label.startswith("--")]
+    files = [source for source in sources if source.text is not None]
     return InputError(f"{files[-1].label if files else 'scenario'}: {error}")
 
 

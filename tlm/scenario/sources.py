@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
+from tlm.compiler.saved import is_program
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml, read_toml
 from tlm.scenario.catalog import named
@@ -29,16 +30,16 @@ _KEY = re.compile(r"""\s*([A-Za-z0-9_\-"'.\s]+?)\s*=""")
 
 @dataclass(frozen=True)
 class Source:
-    """One place that says something: a file, or one ``--set``.
+    """One place that says something: a file, an option such as ``--set``, or a caller's argument.
 
     Attributes:
-        label: how messages call it (the path as the user gave it, or ``--set``).
-        text: its TOML text.
+        label: how messages call it: the path, the option or the argument, as the user gave it.
+        text: a file's TOML text; None if it is no file.
         data: what it says.
     """
 
     label: str
-    text: str
+    text: str | None
     data: dict[str, Any]
 
     def holds(self, path: KeyPath) -> bool:
@@ -47,9 +48,7 @@ class Source:
 
     def place(self, path: KeyPath) -> str:
         """``file:line`` of a key, as exactly as it can be found."""
-        if self.label.startswith("--set"):
-            return self.label
-        line = _line_of(self.text, path)
+        line = None if self.text is None else _line_of(self.text, path)
         return self.label if line is None else f"{self.label}:{line}"
 
 
@@ -94,13 +93,13 @@ def override_source(text: str) -> Source:
             data = parse_toml(f"{key} = '{value}'")
         except InputError:
             raise InputError(f"--set {text}: {key!r} is not a key; {remedy}") from None
-    return Source(f"--set {text}", f"{key} = {value}", data)
+    return Source(f"--set {text}", None, data)
 
 
 def input_source(file: Path, signed: bool) -> Source:
     """What ``--input FILE`` says: an array (.npy), signed or not as the input that it replaces, or a picture."""
     found = {"kind": "npy", "signed": signed} if file.suffix == ".npy" else {"kind": "image"}
-    return Source(f"--input {file}", "", {"input": {**found, "file": str(file)}})
+    return Source(f"--input {file}", None, {"input": {**found, "file": str(file)}})
 
 
 def dotted(key: str) -> str:
@@ -169,6 +168,9 @@ def _read(path: Path, why: str) -> tuple[Source, str | None]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such scenario file{why}; `tlm list` shows those that there are") from None
     except InputError as error:
+        if is_program(path):
+            how = f"tlm.simulate(tlm.load_program({str(path)!r}), activations)"
+            raise InputError(f"{path}: is a compiled program, which has no input; run it in Python: {how}") from None
         raise InputError(f"{error}{why}") from None
     base = data.pop("extends", None)
     if base is not None and not (isinstance(base, str) and base and "\0" not in base):

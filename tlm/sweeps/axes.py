@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tlm.core.errors import InputError
@@ -29,12 +29,14 @@ class Axis:
         key: ``chip.amem_banks``.
         values: all values; empty for a range of real numbers, which can only be sampled.
         low, high: ends of that range.
+        origin: what messages put before the key: who gave the axis, "--over " or "over.".
     """
 
     key: str
     values: tuple[Any, ...]
     low: float = 0.0
     high: float = 0.0
+    origin: str = field(default="", compare=False)
 
     @property
     def setting(self) -> Any:
@@ -58,7 +60,7 @@ def parse_axis(text: str, option: str = "--over") -> Axis:
     key = dotted(key)
     if not equals or not values or not KEY.fullmatch(key):
         raise InputError(f"{option} {text}: {'the values are' if equals else 'KEY=VALUES is'} missing; {REMEDY}")
-    return _axis(key, values, f"{option} {text}")
+    return replace(_axis(key, values, f"{option} {text}"), origin=f"{option} ")
 
 
 def axes_of(table: Mapping[str, Any], place: str) -> list[Axis]:
@@ -71,7 +73,7 @@ def axes_of(table: Mapping[str, Any], place: str) -> list[Axis]:
     for key, value in _flat(table, ()):
         if not KEY.fullmatch(key):
             raise InputError(f"{place}: {key!r} is not a key; {REMEDY}")
-        found.append(_axis(key, value, f"{place}.{key}"))
+        found.append(replace(_axis(key, value, f"{place}.{key}"), origin=f"{place}."))
     return found
 
 

@@ -116,7 +116,7 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
     holds, points = constraint(texts), list[Point]()
     for row in rows:
         parameters = {axis.key: value for axis, value in zip(axes, row, strict=True)}
-        config = _config(sources, parameters)
+        config = _config(sources, axes, parameters)
         keys = _keys(config)
         if holds(keys):
             _by_content(keys)
@@ -147,14 +147,14 @@ def _axes(given: Mapping[str, Any], over: Sequence[str | Axis], path: Path) -> l
     found = {axis.key: axis for axis in axes_of(given, f"{path}: sweep.over")}
     for index, axis in enumerate(asked):
         if any(other.key == axis.key for other in asked[:index]):
-            raise InputError(f"--over {axis.key}: given twice; put all its values into one, separated by commas")
+            raise InputError(f"{axis.origin}{axis.key}: given twice; put all its values into one, separated by commas")
         found[axis.key] = axis
-    for key in found:
+    for key, axis in found.items():
         if key.split(".")[0] in ("sweep", "trace", "description", "extends"):
-            raise InputError(f"--over {key}: changes no result; vary a key of chip, network, input or energy")
+            raise InputError(f"{axis.origin}{key}: changes no result; vary a key of chip, network, input or energy")
         for other in found:
             if other.startswith(f"{key}."):
-                raise InputError(f"--over {key}: {other} lies in it and is varied, too; vary one of them")
+                raise InputError(f"{axis.origin}{key}: {other} lies in it and is varied, too; vary one of them")
     if not found:
         raise InputError(f"{path}: nothing to vary; give --over chip.amem_banks=1,2,4,8, or a table [sweep.over]")
     return list(found.values())
@@ -173,9 +173,10 @@ def _distinct(rows: Sequence[Values]) -> list[Values]:
     return list({json.dumps(row, sort_keys=True, default=str): row for row in reversed(rows)}.values())[::-1]
 
 
-def _config(sources: Sequence[Source], parameters: Mapping[str, Any]) -> Scenario:
+def _config(sources: Sequence[Source], axes: Sequence[Axis], parameters: Mapping[str, Any]) -> Scenario:
     changes = [
-        Source(f"--over {key}={value_text(value)}", "", override_of(key, value)) for key, value in parameters.items()
+        Source(f"{axis.origin}{key}={value_text(value)}", None, override_of(key, value))
+        for axis, (key, value) in zip(axes, parameters.items(), strict=True)
     ]
     everything = [*sources, *changes]
     return checked(merged(everything), everything)

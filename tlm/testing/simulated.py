@@ -94,7 +94,7 @@ class Simulated:
         return self._record(self.recipe, self.result.cycles)
 
     def layer_at(self, cycle: int) -> str | None:
-        """The layer that is computed in a cycle, or next; None behind the last one. Parts never overlap."""
+        """The layer that is computed in a cycle, or next; None after the last one. Parts never overlap."""
         parts = self.result.timeline.parts
         index = bisect_left(parts, cycle, key=lambda part: part.last_cycle)
         return parts[index].layer if index < len(parts) else None
@@ -103,7 +103,7 @@ class Simulated:
         """Where in the network cycles belong, in words; headed by a comma."""
         layer, one = self.layer_at(span.first_cycle), span.of_pass
         if layer is None:
-            return ", behind the last layer"
+            return ", after the last layer"
         if one is None:
             return f", before layer {layer!r}"
         index = [record.first_cycle for record in self.result.passes[layer]].index(one.first_cycle)

@@ -30,6 +30,9 @@ from tlm.training.datasets import (
 RECIPES = Path(__file__).parent / "recipes"
 """Recipes that come with the package."""
 
+STAGE_SUFFIXES = (".pt", ".npz", ".json", ".onnx")
+"""Files that a stage may leave: its checkpoint; of an INT4 stage the network, its card, and the network as ONNX."""
+
 FULL_TAPS = 9
 """Taps of a 3x3 kernel."""
 

@@ -87,7 +87,7 @@ class Aligner(Module):
         self.steps = TargetSocket(self, "steps", StepPayload, self._fetch)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[VectorPayload] = InitiatorSocket(self, "vectors", VectorPayload)
-        # the first stage works in the cycle after the SRAM's data are out, the mask takes its cycles behind the last
+        # the first stage works in the cycle after the SRAM's data are out, the mask takes its cycles after the last
         self._first_stage_cycles = config.sram_read_cycles + 1
         self._latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
         self._in_flight: deque[_Token] = deque()

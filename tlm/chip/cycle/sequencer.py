@@ -85,7 +85,7 @@ class Sequencer(SequencerBase):
             address = yield from self._layer(header, address + len(words))
 
     def _layer(self, header: LayerHeader, address: int) -> ActivityOf[int]:
-        """One layer, whose first PARAMETER word is at ``address``; returns the address behind it, one cycle later."""
+        """One layer, whose first PARAMETER word is at ``address``; returns the address after it, one cycle later."""
         origin = Origin(Work.LAYER, header.tag)
         self.events.layer_started(header)
         self.layer.value = header.tag
@@ -100,7 +100,7 @@ class Sequencer(SequencerBase):
             yield from self._read_parameters(header, address, slots, origin)
             address += channels
             if gap_cycles:
-                # behind the handover of the group before: at least the gap, and one cycle for pattern word 0
+                # after the handover of the group before: at least the gap, and one cycle for pattern word 0
                 self.state.value = SequencerState.GAP
                 yield self.clock.cycles(max(gap_cycles - 1 - slots, 0))
             group_origin = Origin(Work.GROUP, group, origin)

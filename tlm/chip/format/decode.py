@@ -51,11 +51,11 @@ class DecodedLayer:
     """(groups, patterns_per_group), zeros where a last pooling group has fewer words."""
     groups: tuple[DecodedGroup, ...]
     end_word: int
-    """IMem word behind its last."""
+    """IMem word after its last."""
 
     @property
     def weights_end_word(self) -> int:
-        """WMem word behind its last; that of its first if it reads none."""
+        """WMem word after its last; that of its first if it reads none."""
         return self.groups[-1].first_weight_word + self.groups[-1].weight_words
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tlm.chip.kernels.geometry import Geometry, LayerKind
 
 PAYLOAD_BITS = 60
-"""Bits of an IMem word behind its opcode."""
+"""Bits of an IMem word after its opcode."""
 
 HEADER_WORDS, BANDED_HEADER_WORDS = 5, 7
 

@@ -42,7 +42,7 @@ class PoolPass:
 
         Args:
             amem: the memory.
-            patterns: 60-bit payloads of the group's pattern words, zeros behind them up to (patterns_per_group,).
+            patterns: 60-bit payloads of the group's pattern words, zeros after them up to (patterns_per_group,).
             group: of output channels.
             tile: counted from the geometry's first_tile.
             acc: accumulators.
@@ -70,7 +70,7 @@ def pool_layer(geometry: Geometry, amem: Memory, patterns: npt.NDArray[np.uint64
     Args:
         geometry: the layer.
         amem: the memory.
-        patterns: 60-bit payloads, (groups, patterns_per_group), zeros behind the last group's words.
+        patterns: 60-bit payloads, (groups, patterns_per_group), zeros after the last group's words.
 
     Raises:
         KernelError: as :class:`PoolPass`.

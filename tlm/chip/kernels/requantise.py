@@ -123,7 +123,7 @@ class RequantiseKernel:
 
         Args:
             acc: accumulators int32 [columns][lanes], a channel in each of the first rows.
-            pixels: real output pixels of the tile; the lanes behind them are written as 0.
+            pixels: real output pixels of the tile; the lanes after them are written as 0.
             residual_words: one word for each channel.
 
         Raises:
@@ -137,11 +137,11 @@ class RequantiseKernel:
         return self._words(acc, self._channels * self._lanes // 2, pixels, residual_words)
 
     def of_layer(self, acc: npt.NDArray[np.int32], pixels: int, residual_words: Memory | None = None) -> bytearray:
-        """The image of all words, one channel's tiles behind the other's.
+        """The image of all words, one channel's tiles after the other's.
 
         Args:
             acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as ``mac_layer`` gives it.
-            pixels: of the output; the lanes behind the last are written as 0.
+            pixels: of the output; the lanes after the last are written as 0.
             residual_words: the image of the residual tensor, as large as the result.
 
         Raises:

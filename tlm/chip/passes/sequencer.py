@@ -108,7 +108,7 @@ class Sequencer(SequencerBase):
     # -- running --------------------------------------------------------------------------------------------------
 
     def _layer(self, memory: DirectMemory, address: int) -> ActivityOf[int]:
-        """One layer, whose first header word is at ``address`` and is read now; returns the address behind it."""
+        """One layer, whose first header word is at ``address`` and is read now; returns the address after it."""
         cycle_0 = self.clock.now
         try:
             layer = decode_layer(partial(self._words, memory), address, self.config)

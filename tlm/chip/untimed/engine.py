@@ -122,7 +122,7 @@ class UntimedLayer:
         self._output_written[...] = True
 
     def _words(self, acc: npt.NDArray[np.int32]) -> bytes | bytearray:
-        """The output words, one entry slot's tiles behind the other's."""
+        """The output words, one entry slot's tiles after the other's."""
         header = self._decoded.header
         if header.accumulator_output:
             return kernels.accumulator_layer(acc, bias=self._bias, lanes=self._lanes, pixels=self._pixels)

@@ -21,17 +21,17 @@ class PartView:
     record: PartRecord
     name: str
     end_cycle: int
-    """The one behind the last write, or behind the last that was seen."""
+    """The one after the last write, or after the last that was seen."""
     under_way_cycle: int | None
     """s of a pass whose last fetch has not been seen."""
 
     @property
     def span(self) -> tuple[int, int]:
-        """First cycle and the one behind the last."""
+        """First cycle and the one after the last."""
         return self.pass_span(0)[0], self.end_cycle
 
     def pass_span(self, index: int) -> tuple[int, int]:
-        """Of a pass on the engine: s and the cycle behind its handover, if that was seen; also of the one under way."""
+        """Of a pass on the engine: s and the cycle after its handover, if that was seen; also of the one under way."""
         passes = self.record.passes
         if index == len(passes) and self.under_way_cycle is not None:
             return self.under_way_cycle, self.end_cycle

@@ -47,7 +47,7 @@ class Averages:
         grown = {key: count - self._before[key] for key, count in now.items()}
         self._before = now
         return {
-            # a step of the cycle behind the span may have been seen already
+            # a step of the cycle after the span may have been seen already
             "power.utilisation": round(min(1.0, grown["macs"] / (length * config.peak_macs_per_cycle)), 6),
             "power.core_mw": mean_power_mw(grown["core_aj"] / length, config.clock_khz),
             "power.off_chip_mw": mean_power_mw(grown["off_chip_aj"] / length, config.clock_khz),

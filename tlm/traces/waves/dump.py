@@ -106,7 +106,7 @@ class Dump:
         frame[name] = value
 
     def close(self) -> None:
-        """Write the last cycle to its end: the final timestamp is the start of the cycle behind it."""
+        """Write the last cycle to its end: the final timestamp is the start of the cycle after it."""
         self._advance()
         self._over(self._frame)
         self._settle(self._cycle + 1)

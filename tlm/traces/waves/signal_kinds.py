@@ -132,7 +132,7 @@ def layer_signals(program: Program) -> Iterator[Signal]:
         yield Signal(f"{scope}.name", Kind.TEXT, init=layer.name)
         for key in ("passes", "steps", "bank_conflict_cycles", "load_bytes", "store_bytes"):
             yield Signal(f"{scope}.{key}", Kind.NUMBER)
-        # GTKWave shows only what stands behind the last dot
+        # GTKWave shows only what stands after the last dot
         yield Signal(f"{scope}.active", Kind.BITS, Group.LAYERS, layer.name.replace(".", " "))
 
 

@@ -17,7 +17,7 @@ _REMEMBERED = 8
 class WindowGate:
     """Listens to the engine before it runs, and answers for each cycle that is over.
 
-    A window of passes begins with the first cycle of its first pass, or behind the layer's header if that is the
+    A window of passes begins with the first cycle of its first pass, or after the layer's header if that is the
     layer's first pass, and ends with the last write of its last one.
 
     Args:
