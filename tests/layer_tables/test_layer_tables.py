@@ -150,7 +150,7 @@ def test_the_command_writes_a_row_for_each_layer(tmp_path: Path) -> None:
     assert (large["status"], large["Total Cycles (incl. prefetch)"]) == ("failed", "")
     for row in (conv, pw):
         # the causes share out all cycles, and the utilisation follows from MACs and cycles
-        causes = sum(int(row[f"{name}_cycles"]) for name in CAUSE_COLUMNS)
+        causes = sum(int(row[f"{name}_cycles"] or 0) for name in CAUSE_COLUMNS)
         cycles = int(row["Total Cycles (incl. prefetch)"])
         assert causes == cycles
         assert float(row["utilization"]) == pytest.approx(int(row["macs"]) / (1024 * cycles))
