@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 from dram_bench import PLAYERS, play_in_block, play_in_c
-from dram_rules import COLUMN, Played, Request, check, check_waits, commands_of
+from dram_rules import COLUMN, Played, Request, check, check_times, commands_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -322,14 +322,17 @@ def test_the_checker_sees_each_duration_that_is_broken(key: str) -> None:
         play(broken)
 
 
-def test_the_checker_sees_who_starves() -> None:
+def test_the_checker_sees_who_starves_or_comes_too_early() -> None:
     config = chip("lpddr3_1600_x32", max_bypasses=0)
     requests = [*accesses(config, [(0, 0, False)] * 3), Request(400, 0, 4, False)]
     played = play_in_c(config, requests)
-    check_waits(config, requests, played)
+    check_times(config, requests, played)
     late = [one._replace(clock=one.clock + 9000) if one.burst == 3 else one for one in played.commands]
     with pytest.raises(AssertionError, match="is served in clock 94"):
-        check_waits(config, requests, replace(played, commands=late))
+        check_times(config, requests, replace(played, commands=late))
+    early = [one._replace(clock=399) if one.burst == 3 else one for one in played.commands]
+    with pytest.raises(AssertionError, match="is looked at in clock 399, before 400"):
+        check_times(config, requests, replace(played, commands=early))
 
 
 @pytest.mark.slow
