@@ -176,27 +176,33 @@ def check_accesses(config: ChipConfig, requests: Sequence[Request], played: Play
     assert played.ended[True] == answers
 
 
-def check_waits(config: ChipConfig, requests: Sequence[Request], played: Played) -> None:
-    """Nothing starves: once a burst is the oldest, it waits for max_bypasses others for each of its accesses.
+def check_times(config: ChipConfig, requests: Sequence[Request], played: Played) -> None:
+    """Nothing is issued for a burst before it is visible, and nothing starves.
 
-    Each takes at most what all durations add up to, and again if a refresh comes between.
+    Once a burst is the oldest, it waits for max_bypasses others for each of its accesses. Each takes at most what all
+    durations add up to, and again if a refresh comes between.
     """
     d = config.dram
     ratio = Fraction(d.tck_ps * config.clock_khz, 10**9)
     durations = sum(getattr(d, f"{name}_clocks") for name in DURATIONS if name != "trefi")
     longest = (d.max_bypasses + 1) * 2 * (durations + d.burst_length + d.banks * d.ranks)
     accesses: dict[tuple[bool, int], list[int]] = defaultdict(list)
-    for command in commands_of(played, *COLUMN):
-        assert command.burst is not None
-        accesses[command.is_write, command.burst].append(command.clock)
+    first: dict[tuple[bool, int], int] = {}
+    for command in played.commands:
+        if command.burst is not None:
+            first.setdefault((command.is_write, command.burst), command.clock)
+            if command.kind in COLUMN:
+                accesses[command.is_write, command.burst].append(command.clock)
     numbers, taken, done = {False: 0, True: 0}, 0, 0
     for one in requests:
         visible = one.cycle
         if one.is_write:
             taken = visible = max(one.cycle, taken) + one.beats
-        own = accesses[one.is_write, numbers[one.is_write]]
+        place = one.is_write, numbers[one.is_write]
         numbers[one.is_write] += 1
-        limit = max(done, math.ceil(visible / ratio)) + len(own) * longest
+        own, visible_clock = accesses[place], math.ceil(visible / ratio)
+        assert first[place] >= visible_clock, f"{one} is looked at in clock {first[place]}, before {visible_clock}"
+        limit = max(done, visible_clock) + len(own) * longest
         assert max(own) <= limit, f"{one} is served in clock {max(own)}, later than {limit}"
         done = max(done, *own)
 
@@ -223,4 +229,4 @@ def check(config: ChipConfig, requests: Sequence[Request], played: Played) -> No
     check_distances(config, played.commands)
     check_states(config, played.commands, Fraction(config.dram.tck_ps * config.clock_khz, 10**9))
     check_accesses(config, requests, played)
-    check_waits(config, requests, played)
+    check_times(config, requests, played)

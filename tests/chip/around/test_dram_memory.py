@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 from dram_bench import PLAYERS, play_in_block, play_in_c
-from dram_rules import COLUMN, Played, Request, check, check_waits, commands_of
+from dram_rules import COLUMN, Played, Request, check, check_times, commands_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -135,6 +135,14 @@ def test_a_closed_page_is_left_when_nobody_asks_for_it() -> None:
     assert clocks(played, PRE) == [34, 234]  # tRAS; the last RD is in 15 + 4 and tRTP is 6
 
 
+def test_a_closed_page_is_not_left_while_somebody_asks_for_it() -> None:
+    """The read of bank 0 waits for tWTR behind a write of bank 1 in clock 19, longer than tRAS."""
+    config = chip("lpddr3_1600_x32", page_policy="closed", twtr_l_clocks=40)
+    played = play_in_c(config, [Request(0, 4096, 4, True), Request(10, 0, 4, False)])
+    assert clocks(played, ACT) == [4, 12]
+    assert clocks(played, RD) == [19 + 6 + 4 + 40]
+
+
 @pytest.mark.parametrize("bypasses", [0, 3, 16])
 def test_the_oldest_is_overtaken_so_often_at_most(bypasses: int) -> None:
     config = chip("lpddr3_1600_x32", max_bypasses=bypasses, queue_accesses=32)
@@ -150,6 +158,13 @@ def test_a_write_whose_data_are_still_coming_is_not_overtaken() -> None:
     played = play_in_c(config, [Request(0, 0, 4, False), Request(1, 4096, 64, True), *reads])
     assert clocks(played, RD) == [15, 19, 23, 27, 31]
     assert clocks(played, WR)[0] == 65 + 15
+
+
+def test_a_freed_place_counts_from_the_next_clock_on() -> None:
+    """The third access, of channel 1, enters behind the second, which has its place in channel 0 after clock 15."""
+    config = chip("lpddr3_1600_x32", channels=2, queue_accesses=1)
+    played = play_in_c(config, [Request(0, address, 4, False) for address in (0, 64, 32)])
+    assert [(one.channel, one.clock) for one in commands_of(played, RD)] == [(0, 15), (0, 19), (1, 16 + 15)]
 
 
 def test_counts_are_those_of_the_commands() -> None:
@@ -307,14 +322,17 @@ def test_the_checker_sees_each_duration_that_is_broken(key: str) -> None:
         play(broken)
 
 
-def test_the_checker_sees_who_starves() -> None:
+def test_the_checker_sees_who_starves_or_comes_too_early() -> None:
     config = chip("lpddr3_1600_x32", max_bypasses=0)
     requests = [*accesses(config, [(0, 0, False)] * 3), Request(400, 0, 4, False)]
     played = play_in_c(config, requests)
-    check_waits(config, requests, played)
+    check_times(config, requests, played)
     late = [one._replace(clock=one.clock + 9000) if one.burst == 3 else one for one in played.commands]
     with pytest.raises(AssertionError, match="is served in clock 94"):
-        check_waits(config, requests, replace(played, commands=late))
+        check_times(config, requests, replace(played, commands=late))
+    early = [one._replace(clock=399) if one.burst == 3 else one for one in played.commands]
+    with pytest.raises(AssertionError, match="is looked at in clock 399, before 400"):
+        check_times(config, requests, replace(played, commands=early))
 
 
 @pytest.mark.slow
