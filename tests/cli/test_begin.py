@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+import timing_project  # noqa: F401 (pytester forgets what is imported while it runs)
 from command import files, refused, tlm
 
 

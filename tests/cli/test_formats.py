@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from command import SMALL, on_terminal, refused, tlm
-from rich.console import Console
 
 from tlm.analysis.bars import fitted
 from tlm.reproduction.page import print_page
+from tlm.results.console import ReportTerminal
 from tlm.sweeps.front import failures, front, front_cells
 
 WIDTH = 80
@@ -160,6 +160,7 @@ def test_the_published_figures_fit_a_terminal() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "reproduction.md"
     for width, found in ((WIDTH, "  published: 352 mW [P]; "), (400, "deviation")):
         text = io.StringIO()
-        print_page(page.read_text(encoding="utf-8"), Console(file=text, width=width))
+        print_page(page.read_text(encoding="utf-8"), ReportTerminal(file=text, width=width))
         assert found in text.getvalue()
         assert max(map(len, text.getvalue().splitlines())) <= width
+        assert not [line for line in text.getvalue().splitlines() if line.endswith(" ")]

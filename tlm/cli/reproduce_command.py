@@ -7,7 +7,7 @@ from tlm.cli.progress import status_line
 from tlm.core.files import whole_file
 from tlm.reproduction.measure import QUICK, Extent, measure
 from tlm.reproduction.page import page, print_page
-from tlm.results.console import Terminal
+from tlm.results.console import ReportTerminal
 from tlm.results.files import check_writable_file
 
 _WIDE_COLUMNS = 400
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
             temporary.write_text(text, encoding="utf-8")
         print(f"wrote {arguments.output}")
     elif sys.stdout.isatty():
-        print_page(text, Terminal(highlight=False, markup=False, width=_WIDE_COLUMNS if arguments.wide else None))
+        print_page(text, ReportTerminal(highlight=False, markup=False, width=_WIDE_COLUMNS if arguments.wide else None))
     else:
         sys.stdout.write(text)
     return 0

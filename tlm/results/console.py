@@ -31,10 +31,11 @@ class Terminal(Console):
             yield segment if segment.control else segment._replace(text=escaped(segment.text))
 
 
-class _Report(Terminal):
-    """Rich fills the lines of a table with blanks: they end here."""
+class ReportTerminal(Terminal):
+    """Lines end where their text does; Rich fills those of a table with blanks."""
 
     def print(self, *objects: Any, **options: Any) -> None:
+        """As Rich prints it, without blanks at the ends of lines."""
         with self.capture() as captured:
             super().print(*objects, **options)
         self.file.write(_END_BLANKS.sub(r"\1", captured.get()))
@@ -43,7 +44,7 @@ class _Report(Terminal):
 def report_console() -> Console:
     """Standard output, as wide as the terminal but wide enough for a report."""
     width = max(Terminal().width, _MIN_COLUMNS)
-    return _Report(highlight=False, markup=False, width=width)
+    return ReportTerminal(highlight=False, markup=False, width=width)
 
 
 def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Table:
