@@ -15,7 +15,6 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import msgspec
 from msgspec import structs
 
 from tlm.compiler import compile as compiling
@@ -135,7 +134,7 @@ class Result(_Shown, result.Result):
     """Values and figures of one simulated run; picklable. It shows, saves, draws, explains and compares itself."""
 
     def _record(self) -> result_json.RunRecord:
-        return msgspec.json.decode(result_json.result_json(self), type=result_json.RunRecord)
+        return result_json.as_stored(self)
 
     def summary(self) -> str:
         """What ``tlm run`` prints, 80 columns wide."""

@@ -127,6 +127,16 @@ def test_foreign_files_are_refused(tmp_path: Path, content: bytes | None, compla
     assert complaint in message
 
 
+def test_a_scenario_is_run_first(small: Path) -> None:
+    done = tlm("explain", "small.toml", cwd=small.parent)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", GOLDEN.read_text())
+
+
+def test_what_is_neither_result_nor_scenario(tmp_path: Path) -> None:
+    message = refused("explain", "nowhere", cwd=tmp_path)
+    assert message.startswith("nowhere: no such result or scenario; `tlm run SCENARIO -o DIR` writes DIR/result.json")
+
+
 # -- what bounds a layer --------------------------------------------------------------------------------------------
 
 

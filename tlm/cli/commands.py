@@ -197,7 +197,7 @@ COMMANDS = {
     "explain": Command(
         "say what bounds a run, and simulate what changes would buy",
         (
-            _path("result", metavar="RESULT", help=_RESULT),
+            _path("result", metavar="RESULT", help=f"{_RESULT}; or a scenario or model, which is run first"),
             _path("--files", metavar="DIR", help="directory of the files that the scenario reads"),
             _switch("--no-runs", "explain only what the file says; simulate nothing"),
             *_formats("layer"),

@@ -325,6 +325,11 @@ def layer_row(layer: LayerRecord) -> dict[str, Any]:
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
+def as_stored(result: Result) -> RunRecord:
+    """A result as its file has it."""
+    return msgspec.json.decode(result_json(result), type=RunRecord)
+
+
 def result_path(path: Path) -> Path:
     """A result file: the path itself, or result.json in that directory."""
     return path / RESULT_NAME if path.is_dir() else path
