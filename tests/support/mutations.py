@@ -55,9 +55,9 @@ RTL_PROOFS = tuple(f"rtl_proofs_{block}" for block in ("sram", "aligner", "seque
 SUITES = {
     "cycle": (*BENCHES, "fidelities", *WHOLE_CHIPS),
     "pass": (*BENCHES, "fidelities", *WHOLE_CHIPS),
-    # blocks and proofs first: a whole circuit takes half a minute to build
-    "rtl": ("rtl_header", "rtl_mac_array", *RTL_PROOFS, "rtl_equality"),
-    "dram": ("dram_memory", "dram_dramsim3"),
+    # blocks, proofs and Icarus first: Verilator takes half a minute for a whole circuit
+    "rtl": ("rtl_header", "rtl_mac_array", *RTL_PROOFS, "testbench", "rtl_equality"),
+    "dram": ("dram_memory", "dram_losses", "dram_dramsim3"),
     "shared": (*BENCHES, *WHOLE_CHIPS),  # both fidelities change alike: to compare them shows nothing
 }
 SIDE_BY_SIDE = 2

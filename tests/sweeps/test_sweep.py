@@ -311,9 +311,9 @@ def test_a_store_of_another_version_is_refused(small: Path, tmp_path: Path) -> N
         store.rows()
     with closing(sqlite3.connect(file)) as database:
         database.executescript("UPDATE about SET value = 'tlm.sweep/0' WHERE name = 'schema'")  # has other columns
-    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/2'"), open_store(tmp_path, plan):
+    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/3'"), open_store(tmp_path, plan):
         pass
-    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/2'"), read_store(tmp_path):
+    with pytest.raises(InputError, match=r"'tlm.sweep/0' is not 'tlm\.sweep/3'"), read_store(tmp_path):
         pass
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
 
-from tlm.compiler.saved import is_program
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml, read_toml
 from tlm.scenario.catalog import named
@@ -168,6 +167,8 @@ def _read(path: Path, why: str) -> tuple[Source, str | None]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such scenario file{why}; `tlm list` shows those that there are") from None
     except InputError as error:
+        from tlm.compiler.saved import is_program
+
         if is_program(path):
             how = f"tlm.simulate(tlm.load_program({str(path)!r}), activations)"
             raise InputError(f"{path}: is a compiled program, which has no input; run it in Python: {how}") from None
