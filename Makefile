@@ -45,7 +45,7 @@ test: $(VENV)/installed-test
 # What `make test` leaves out, and its random tests with all their examples.
 test-slow: $(VENV)/installed-all
 	$(PYTEST) -m "not slow" tests/training tests/chip/rtl tests/hardware
-	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough
+	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough --durations=60 --durations-min=5
 
 test-all: test test-slow
 

@@ -160,7 +160,9 @@ _BUS = (
         "next_serve_cycle = cycle + 1",
         "next_serve_cycle = cycle",
     ),
-    _dram("read beats, and write answers, follow in order, one a cycle", "(is_write ? b->beats : 1) - 1)", "b->beats - 1)"),
+    _dram(
+        "read beats, and write answers, follow in order, one a cycle", "(is_write ? b->beats : 1) - 1)", "b->beats - 1)"
+    ),
     _dram("a write is answered when all its data have crossed", "(is_write ? b->beats : 1) - 1)", "1 - 1)"),
 )
 
