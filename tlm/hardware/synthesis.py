@@ -165,7 +165,7 @@ def commands(top: str, kept: Collection[str]) -> list[str]:
         # a reset gives every register its first value, so none needs one from elsewhere
         "attrmap -remove init", "proc", "opt_clean", "opt_hier", "flatten", "opt -fast", "opt_hier", "opt -fast",
         "wreduce", "peepopt", "opt_clean", "booth", "alumacc", "opt_clean", "memory_map", "opt -fast",
-        "techmap", "opt", f"clockgate -pos CLOCK_GATE enable:clock:gated -min_net_size {SMALLEST_GATED}",
+        "techmap", f"clockgate -pos CLOCK_GATE enable:clock:gated -min_net_size {SMALLEST_GATED}",
         "techmap -map gate.v", "dfflibmap -liberty cells.lib", "opt_clean",
         f"abc -liberty cells.lib -script {AREA_SCRIPT}", "opt_clean",
         f"write_blif -top {top} -gates -conn -impltf circuit.blif",
