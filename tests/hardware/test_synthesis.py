@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import tlm
+from icarus import needs_icarus, run_bench
 from rtl_chip import CHIP
 
 from tlm.chip.config import ChipConfig
@@ -15,13 +17,21 @@ from tlm.chip.rtl import build
 from tlm.core.errors import InputError, SimulationError
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
 from tlm.hardware.netlist import longest_path, read_blif
-from tlm.hardware.synthesis import Synthesis, gates_record, mapped, synthesise
+from tlm.hardware.synthesis import (
+    CLOCK_GATE,
+    SMALLEST_GATED,
+    Synthesis,
+    commands,
+    gates_record,
+    mapped,
+    synthesise,
+)
 from tlm.hardware.verilog import shared_modules
 from tlm.reproduction.circuit import counted_gates
 
 pytest.importorskip("amaranth")
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.rtl.mac_array import ACCUMULATOR_BITS, Column, MacArray
@@ -63,6 +73,51 @@ class Twice(Component):
         return m
 
 
+class Enabled(Component):
+    """A sum of products with an enable, a reset and a way to clear it, and a word that is kept for as long."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__(
+            {
+                "a": In(signed(bits)),
+                "b": In(signed(bits)),
+                "enable": In(1),
+                "clear": In(1),
+                "total": Out(signed(2 * bits)),
+                "kept": Out(bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        kept = Signal(self.bits, reset_less=True)
+        with m.If(self.clear):
+            m.d.sync += self.total.eq(0)
+        with m.Elif(self.enable):
+            m.d.sync += self.total.eq(self.total + self.a * self.b)
+        with m.If(self.enable):
+            m.d.sync += kept.eq(self.a)
+        m.d.comb += self.kept.eq(kept)
+        return m
+
+
+class Kept(Component):
+    """A word with an enable."""
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        super().__init__({"a": In(bits), "enable": In(1), "kept": Out(bits)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        kept = Signal(self.bits, reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += kept.eq(self.a)
+        m.d.comb += self.kept.eq(kept)
+        return m
+
+
 @pytest.fixture(scope="module")
 def library() -> Library:
     return read_library(DEBIAN_FILE)
@@ -89,7 +144,65 @@ def test_what_nobody_uses_does_not_count_and_equal_blocks_count_each(library: Li
 
 
 def test_a_mac_has_an_accumulator_and_a_finished_sum(library: Library) -> None:
-    assert gates_of(Column(3), library).flip_flops == 3 * 2 * ACCUMULATOR_BITS
+    clock_gate = 1
+    assert gates_of(Column(3), library).flip_flops == 3 * 2 * ACCUMULATOR_BITS + clock_gate
+
+
+def test_registers_of_one_enable_share_a_clock_gate_where_that_is_smaller(library: Library) -> None:
+    (few,), (many,) = (gates_of(Kept(bits), library).blocks for bits in (SMALLEST_GATED - 1, SMALLEST_GATED))
+    assert (few.flip_flops, many.flip_flops) == (SMALLEST_GATED - 1, SMALLEST_GATED + 1)
+    assert many.cells == {"AND2X1": 1, "DFFNEGX1": 1, "DFFPOSX1": SMALLEST_GATED}
+    assert many.gates < few.gates / few.flip_flops * SMALLEST_GATED
+
+
+BENCH = """`timescale 1ns/10ps
+module bench;
+  reg clk = 0, rst = 1, enable = 0, clear = 0;
+  reg [5:0] a = 0, b = 0;
+  wire [11:0] total, mapped_total;
+  wire [5:0] kept, mapped_kept;
+  integer cycle, differences = 0, changes = 0;
+  top plain(.clk(clk), .rst(rst), .enable(enable), .clear(clear), .a(a), .b(b), .total(total), .kept(kept));
+  cells mapped(
+    .clk(clk), .rst(rst), .enable(enable), .clear(clear), .a(a), .b(b), .total(mapped_total), .kept(mapped_kept)
+  );
+  initial begin
+    for (cycle = 0; cycle < 2000; cycle = cycle + 1) begin
+      #5 clk = 1;
+      #2 {a, b, enable} = $random;
+      rst = cycle < 2 || $random % 16 == 0;
+      clear = $random % 8 == 0;
+      #3 clk = 0;
+      #2 if (cycle > 40) begin
+        differences = differences + ({total, kept} !== {mapped_total, mapped_kept});
+        changes = changes + (total != 0);
+      end
+    end
+    $display("%0d differences, %0s", differences, changes > 1000 ? "many sums" : "few sums");
+  end
+endmodule
+"""
+
+
+@needs_icarus
+def test_mapped_cells_do_what_the_circuit_does(tmp_path: Path) -> None:
+    """Enables, resets and signed products, in the library's own models of its cells; and with a broken clock gate."""
+    (tmp_path / "circuit.il").write_text(shared_modules(build.rtlil(CHIP, Enabled(6), "top"), {}))
+    (tmp_path / "gate.v").write_text(CLOCK_GATE)
+    (tmp_path / "cells.lib").write_text(DEBIAN_FILE.read_text())
+    build.yosys(tmp_path, "read_rtlil circuit.il", "proc", "write_verilog -noattr plain.v")
+    build.yosys(tmp_path, *commands("top", ()), "rename top cells", "write_verilog -noattr mapped.v")
+    # a flip-flop's delay, for the clock's gates have one, too
+    models = DEBIAN_FILE.with_suffix(".v").read_text().replace("buf (Q, DS0000)", "buf #1 (Q, DS0000)")
+    (tmp_path / "models.v").write_text(re.sub(r"\bspecify\b.*?\bendspecify\b", "", models, flags=re.DOTALL))
+    (tmp_path / "bench.v").write_text(BENCH)
+    files = [tmp_path / name for name in ("bench.v", "plain.v", "mapped.v", "models.v")]
+    assert run_bench(*files, warnings="-Wno-implicit").stdout == "0 differences, many sums\n"
+    right = files[2].read_text()
+    wrong = re.sub(r"AND2X1( \S+ \(\s*\.A\(clk\))", r"OR2X1\1", right)
+    assert wrong != right, "no clock gate"
+    files[2].write_text(wrong)
+    assert re.fullmatch(r"[1-9]\d* differences, many sums\n", run_bench(*files, warnings="-Wno-implicit").stdout)
 
 
 def test_the_columns_of_the_array_are_equal_and_add_up(library: Library) -> None:

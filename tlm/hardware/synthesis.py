@@ -28,6 +28,18 @@ from tlm.hardware.verilog import MODULE, macros, shared_modules
 AREA_SCRIPT = "+strash;dc2;amap"
 """Of ABC: for few gates, not for short paths."""
 
+SMALLEST_GATED = 4
+"""Flip-flops of one enable from which on a clock gate takes less than a multiplexer before each."""
+
+CLOCK_GATE = """\
+module CLOCK_GATE (input enable, input clock, output gated);
+    wire held;
+    \\$_DFF_N_ hold (.C(clock), .D(enable), .Q(held));
+    \\$_AND_ gate (.A(clock), .B(held), .Y(gated));
+endmodule
+"""
+"""For Yosys: an enable taken at the falling edge lets the next rising edge through, so no latch is needed."""
+
 BETWEEN = "between blocks"
 """Name of what is in no block."""
 
@@ -112,10 +124,11 @@ def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], N
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         (folder / "circuit.il").write_text(rtlil)
+        (folder / "gate.v").write_text(CLOCK_GATE)
         shutil.copyfile(file, folder / "cells.lib")
         progress("gates: Yosys and ABC")
         try:
-            build.yosys(folder, *_commands(top, kept))
+            build.yosys(folder, *commands(top, kept))
         except InputError as error:
             raise InputError(f"--liberty: {file}: Yosys cannot map to it ({error}); name another one") from None
         progress("gates: counting")
@@ -141,15 +154,19 @@ def _in_gates(path: netlist.Path, library: Library) -> netlist.Path:
     return path._replace(delay=path.delay / library.nand2_delay)
 
 
-def _commands(top: str, kept: Collection[str]) -> list[str]:
-    """Of Yosys, from RTLIL to a netlist of cells; what is not kept becomes part of what is around it."""
+def commands(top: str, kept: Collection[str]) -> list[str]:
+    """Of Yosys, from circuit.il to a netlist of the cells of cells.lib, with gate.v for :data:`CLOCK_GATE`.
+
+    A module that is not kept becomes part of what is around it.
+    """
     keep = [f"setattr -mod -set keep_hierarchy 1 {' '.join(sorted(kept))}"] if kept else []
     return [
         "read_rtlil circuit.il", f"setattr -mod -set top 1 {top}", *keep,
         # a reset gives every register its first value, so none needs one from elsewhere
         "attrmap -remove init", "proc", "opt_clean", "opt_hier", "flatten", "opt -fast", "opt_hier", "opt -fast",
-        "wreduce", "peepopt", "opt_clean", "alumacc", "opt_clean", "memory_map", "opt -fast",
-        "techmap", "dfflibmap -liberty cells.lib", "opt_clean",
+        "wreduce", "peepopt", "opt_clean", "booth", "alumacc", "opt_clean", "memory_map", "opt -fast",
+        "techmap", f"clockgate -pos CLOCK_GATE enable:clock:gated -min_net_size {SMALLEST_GATED}",
+        "techmap -map gate.v", "dfflibmap -liberty cells.lib", "opt_clean",
         f"abc -liberty cells.lib -script {AREA_SCRIPT}", "opt_clean",
         f"write_blif -top {top} -gates -conn -impltf circuit.blif",
     ]  # fmt: skip
