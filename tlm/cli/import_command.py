@@ -11,6 +11,7 @@ import numpy as np
 from tlm.cli.import_quantisation import Quantisation, quantisation
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError, TlmError
+from tlm.core.texts import counted
 from tlm.exchange.onnx_check import Compared, compare
 from tlm.exchange.onnx_reader import Imported, read_onnx, require_onnx
 from tlm.network.network import Network
@@ -37,7 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         imported = read_onnx(arguments.model, None if quantised is None else quantised.change)
     compared = _compare(imported, arguments) if arguments.check else None
     network = imported.network
-    print(f"{arguments.model.name}: {len(network.layers)} layers, {network.input_shape} to {network.output.shape}")
+    layers = counted(len(network.layers), "layer")
+    print(f"{arguments.model.name}: {layers}, {network.input_shape} to {network.output.shape}")
     if imported.batch > 1:
         print(f"the graph takes {imported.batch} images at once; this is the network of one")
     if imported.left_out is not None:

@@ -9,6 +9,7 @@ from textwrap import fill
 from tlm.cli.formats import print_as
 from tlm.cli.progress import progress
 from tlm.core.errors import InputError
+from tlm.core.texts import counted
 from tlm.scenario.catalog import find_scenario
 from tlm.sweeps.columns import DIFFERS, FAILED, PENDING
 from tlm.sweeps.executors import Workers, workers
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if print_as(arguments, lambda: about | {"axes": list(plan.axes), "status": counts, "points": rows}, lambda: rows):
         return status
     kinds = ", ".join(f"{count:,} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1]))
-    points = "1 point" if len(plan.points) == 1 else f"{len(plan.points):,} points"
+    points = counted(len(plan.points), "point")
     print(f"{plan.name}: {points} over {', '.join(plan.axes)}: {kinds}")
     if done(rows):
         print("\n".join(front_lines(rows, plan.axes)))

@@ -51,6 +51,14 @@ class Source:
         return self.label if line is None else f"{self.label}:{line}"
 
 
+_OTHERS = {
+    ".py": "is a Python script, which only `tlm run` takes",
+    ".csv": "is a table, as `tlm layers` takes it",
+    ".json": "is no scenario; a result.json is for `tlm explain`, `tlm compare`, `tlm plot` and `tlm report`",
+}
+"""Files of other commands, by their suffix."""
+
+
 def read_sources(path: Path) -> list[Source]:
     """A scenario file and what it extends, the most basic one first.
 
@@ -172,6 +180,8 @@ def _read(path: Path, why: str) -> tuple[Source, str | None]:
         if is_program(path):
             how = f"tlm.simulate(tlm.load_program({str(path)!r}), activations)"
             raise InputError(f"{path}: is a compiled program, which has no input; run it in Python: {how}") from None
+        if path.suffix in _OTHERS:
+            raise InputError(f"{path}: {_OTHERS[path.suffix]}; give a scenario, a model or a network here") from None
         raise InputError(f"{error}{why}") from None
     base = data.pop("extends", None)
     if base is not None and not (isinstance(base, str) and base and "\0" not in base):
