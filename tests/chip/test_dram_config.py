@@ -78,6 +78,11 @@ def test_what_is_refused(keys: dict[str, Any], message: str) -> None:
             {"memory_model": "fixed", "dram": DramConfig("ddr3l_1600_x16")},
             "chip.dram.preset: 'ddr3l_1600_x16' has no effect",
         ),
+        (
+            {"memory_latency_ns": 50.0},
+            "chip.memory_latency_ns: 50.0 has no effect with chip.memory_model = 'dram'; give 'fixed' there, or",
+        ),
+        ({"memory_gb_per_s": 6.4}, "chip.memory_gb_per_s: 6.4 has no effect with chip.memory_model = 'dram'"),
         ({"memory_bytes": 1 << 31}, "chip.memory_bytes: 2147483648 is more than the DRAM's 536870912"),
         (
             {"burst_bytes": 256, "dram": DramConfig(width_bits=8)},

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any, Literal, TypeAlias, get_args
 
 from tlm.chip.dram_config import DramConfig
@@ -20,6 +21,7 @@ from tlm.core.errors import InputError
 _SIZES = (8, 16, 32, 64)
 _BANKS = (1, 2, 4, 8)
 MemoryModel: TypeAlias = Literal["fixed", "dram"]
+_OF_FIXED_MEMORY = ("memory_gb_per_s", "memory_latency_ns")
 _ADDRESS_LIMIT_WORDS = 1 << 20  # instruction fields for SRAM addresses have 20 bits
 
 MAX_BURST_ACCESSES = 16
@@ -148,11 +150,20 @@ class ChipConfig:
             raise InputError(f"chip.burst_bytes: {self.burst_bytes} is less than chip.bus_bytes = {self.bus_bytes}")
         if self.uses_dram:
             self._check_dram()
-        elif self.dram != DramConfig():
-            key = next(key for key, label in self.dram.labels().items() if label == "chosen")
+        self._check_memory_keys()
+
+    def _check_memory_keys(self) -> None:
+        """Refuse what the other model of the off-chip memory alone would use."""
+        if self.uses_dram:
+            keys = [key for key in _OF_FIXED_MEMORY if getattr(self, key) != getattr(ChipConfig, key)]
+            other, remedy = "fixed", "it"
+        else:
+            keys = [key for key, label in self.dram.labels().items() if label == "chosen"]
+            other, remedy = "dram", "chip.dram"
+        if keys:
             raise InputError(
-                f"chip.{key}: {shown(getattr(self.dram, key.removeprefix('dram.')))} has no effect with "
-                f"chip.memory_model = {shown(self.memory_model)}; give 'dram' there, or leave chip.dram out"
+                f"chip.{keys[0]}: {shown(attrgetter(keys[0])(self))} has no effect with chip.memory_model = "
+                f"{shown(self.memory_model)}; give {other!r} there, or leave {remedy} out"
             )
 
     @classmethod
