@@ -20,4 +20,5 @@ def with_dram(draw: st.DrawFn, chip: ChipConfig, preset: str | None = None) -> C
     keys["page_policy"] = draw(st.sampled_from(("open", "closed")))
     keys["scheduler"] = draw(st.sampled_from(("fr_fcfs", "fr_fcfs", "in_order")))
     keys["queue_accesses"] = draw(st.sampled_from((1, 4, 16)))
-    return replace(chip, memory_model="dram", dram=DramConfig(**keys))
+    fixed = {key: getattr(ChipConfig, key) for key in ("memory_gb_per_s", "memory_latency_ns")}  # have no effect
+    return replace(chip, memory_model="dram", dram=DramConfig(**keys), **fixed)
