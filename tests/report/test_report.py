@@ -141,7 +141,7 @@ def test_columns_of_one_unit_have_equal_decimals(made: Path) -> None:
         assert len({len(text.partition(".")[2]) for text in cells}) == 1
     with report_pages.opened(made / "several" / "report.html") as report:
         figures, values = (report.texts(f"#layers tbody td:nth-child({at})") for at in (2, 3))
-        shares = [value for figure, value in zip(figures, values, strict=True) if figure.endswith("_%")]
+        shares = [value for figure, value in zip(figures, values, strict=True) if figure.endswith("%")]
         assert shares, "the runs differ in shares"
         assert all("." in share for share in shares), "a share has decimals, also in a column with whole cycles"
 

@@ -19,5 +19,5 @@ def run_bench(bench: Path, *design: Path, warnings: str = "-Wall") -> subprocess
     compiled = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (compiled.returncode, compiled.stdout, compiled.stderr) == (0, "", "")
     return subprocess.run(
-        ["vvp", "-N", str(simulation)], cwd=bench.parent, capture_output=True, text=True, timeout=300, check=False
+        ["vvp", "-N", str(simulation)], cwd=bench.parent, capture_output=True, text=True, timeout=1800, check=False
     )
