@@ -166,3 +166,12 @@ def test_programs_in_files(tmp_path: Path) -> None:
     message = r"p\.program: is a compiled program, which has no input; run it in Python: tlm\.simulate\("
     with pytest.raises(tlm.TlmError, match=message):
         tlm.run(tmp_path / "p.program")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("x.py", "is a Python script"), ("x.csv", "is a table"), ("result.json", "is no scenario")]
+)
+def test_files_of_other_commands(name: str, kind: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("one, two")
+    with pytest.raises(tlm.TlmError, match=f"{name}: {kind}.*give a scenario, a model or a network here$"):
+        tlm.run(tmp_path / name)

@@ -288,15 +288,6 @@ def test_malformed_toml() -> None:
     assert complaint("[chip]\nlanes = 8\nlanes = 8").startswith("s.toml: malformed TOML: ")
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"), [("x.py", "is a Python script"), ("x.csv", "is a table"), ("result.json", "is no scenario")]
-)
-def test_files_of_other_commands(name: str, kind: str) -> None:
-    write("one, two", name)
-    with pytest.raises(InputError, match=f"^{name}: {kind}.*give a scenario, a model or a network here$"):
-        load_scenario(name)
-
-
 def test_the_file_that_says_it_is_blamed() -> None:
     write("[chip]\nlanes = 12", "base.toml")
     assert complaint('extends = "base.toml"\n[chip]\ncolumns = 8').startswith("base.toml:2: chip.lanes: 12")
