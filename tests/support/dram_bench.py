@@ -10,6 +10,7 @@ from dram_rules import Played, Request
 
 from tlm.chip.around.dram_memory import DramMemory
 from tlm.chip.config import ChipConfig
+from tlm.chip.dram_config import DramConfig
 from tlm.chip.kernels.dram import Dram, IssuedCommand
 from tlm.chip.payloads import BurstBeat, Work
 from tlm.core.kernel import Activity
@@ -17,6 +18,13 @@ from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Response
 from tlm.core.simulation import Simulation
 from tlm.core.sockets import InitiatorSocket, Phase
+
+
+def chip(preset: str, **keys: Any) -> ChipConfig:
+    """A chip of whose cycles one is a DRAM clock."""
+    keys = {"trefi_clocks": 100_000, **keys}
+    dram = DramConfig(preset=preset, tck_ps=2500, **keys)  # type: ignore[arg-type]
+    return ChipConfig(memory_model="dram", dram=dram, frequency_mhz=400.0, memory_bytes=1 << 20)
 
 
 def play_in_c(config: ChipConfig, requests: Sequence[Request], dram: Dram | None = None) -> Played:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from dram_bench import PLAYERS
+from dram_bench import PLAYERS, chip
 from dram_rules import Request
 
 from tlm.chip.config import ChipConfig
@@ -32,13 +32,6 @@ LOSSES: dict[str, Lost] = {fidelity: partial(_lost, fidelity) for fidelity in PL
 
 both = pytest.mark.parametrize("lost", LOSSES.values(), ids=LOSSES)
 each_preset = pytest.mark.parametrize("preset", PRESETS)
-
-
-def chip(preset: str, **keys: Any) -> ChipConfig:
-    """A chip of whose cycles one is a DRAM clock."""
-    keys = {"trefi_clocks": 100_000, **keys}
-    dram = DramConfig(preset=preset, tck_ps=2500, **keys)  # type: ignore[arg-type]
-    return ChipConfig(memory_model="dram", dram=dram, frequency_mhz=400.0, memory_bytes=1 << 20)
 
 
 def in_rows(config: ChipConfig, rows: Sequence[int], is_write: bool = False) -> list[Request]:

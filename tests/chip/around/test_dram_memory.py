@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, get_args
 
 import pytest
-from dram_bench import PLAYERS, play_in_block, play_in_c
+from dram_bench import PLAYERS, chip, play_in_block, play_in_c
 from dram_rules import COLUMN, Played, Request, check, check_times, commands_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,13 +28,6 @@ Play = Callable[[ChipConfig, Sequence[Request]], Played]
 
 both = pytest.mark.parametrize("play", PLAYERS.values(), ids=PLAYERS)
 each_preset = pytest.mark.parametrize("preset", PRESETS)
-
-
-def chip(preset: str, **keys: Any) -> ChipConfig:
-    """A chip of whose cycles one is a DRAM clock."""
-    keys = {"trefi_clocks": 100_000, **keys}
-    dram = DramConfig(preset=preset, tck_ps=2500, **keys)  # type: ignore[arg-type]
-    return ChipConfig(memory_model="dram", dram=dram, frequency_mhz=400.0, memory_bytes=1 << 20)
 
 
 def accesses(config: ChipConfig, places: Sequence[tuple[int, int, bool]], column: int = 0) -> list[Request]:
