@@ -36,6 +36,14 @@ PhaseObserver: TypeAlias = "Callable[[Phase, InitiatorSocket[Any], P], None]"
 """Called in the cycle of the phase. An observer must not change anything; its exception stops the run."""
 
 
+def _no_events() -> Activity:
+    yield from ()
+
+
+NO_TIME = _no_events()
+"""What is left to wait for after a transport that took no time; any number of callers may wait for it."""
+
+
 class Immediate(Generic[P]):
     """A blocking transport that takes no time; a socket calls its function directly."""
 
@@ -45,7 +53,7 @@ class Immediate(Generic[P]):
     def __call__(self, payload: P) -> Activity:
         """The transport as a generator, for callers that treat it like any other."""
         self.serve(payload)
-        yield from ()
+        return NO_TIME
 
 
 def immediate(serve: Callable[[P], None]) -> Immediate[P]:
@@ -200,9 +208,28 @@ class InitiatorSocket(Socket, Generic[P]):
     def b_transport(self, payload: P) -> Activity:
         """Send a payload and wait for the answer: ``yield from socket.b_transport(payload)``.
 
+        A target that takes no time has answered when the call returns, and there is nothing to wait for.
+
         Raises:
             ProtocolError: the payload had been answered before, or the target did not answer it.
         """
+        if self._serve is None:
+            return self._timed_transport(payload)
+        accepted_before = self._begin(payload)
+        self._serve(payload)
+        self._end(payload, accepted_before)
+        return NO_TIME
+
+    def _timed_transport(self, payload: P) -> Activity:
+        assert self._transport is not None  # every socket is bound: checked when the simulation starts
+        accepted_before = self._begin(payload)
+        key = self._open.enter(self._way, payload)
+        yield from self._transport(payload)
+        self._open.leave(key)
+        self._end(payload, accepted_before)
+
+    def _begin(self, payload: P) -> bool:
+        """Returns whether the payload was accepted at an earlier hop."""
         if payload.status is not Response.INCOMPLETE:
             raise ProtocolError(
                 f"{self.path}: {payload.describe()} was sent with status {payload.status.value!r}; rearm it first"
@@ -210,15 +237,13 @@ class InitiatorSocket(Socket, Generic[P]):
         accepted_before, payload.accepted = payload.accepted, False  # a forwarded payload is accepted hop by hop
         for observer in self._begin_req:
             observer(Phase.BEGIN_REQ, self, payload)
-        if self._serve is not None:
-            self._serve(payload)
-        else:
-            assert self._transport is not None  # every socket is bound: checked when the simulation starts
-            key = self._open.enter(self._way, payload)
-            yield from self._transport(payload)
-            self._open.leave(key)
+        return accepted_before
+
+    def _end(self, payload: P, accepted_before: bool) -> None:
         if payload.status is Response.INCOMPLETE:
-            self._refuse_unanswered(payload)
+            raise ProtocolError(
+                f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
+            )
         if self._end_req and not payload.accepted:
             self.end_request(payload)
         for observer in self._begin_resp:
@@ -226,11 +251,6 @@ class InitiatorSocket(Socket, Generic[P]):
         for observer in self._end_resp:
             observer(Phase.END_RESP, self, payload)
         payload.accepted = accepted_before
-
-    def _refuse_unanswered(self, payload: P) -> None:
-        raise ProtocolError(
-            f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
-        )
 
     def end_request(self, payload: P) -> None:
         """Called by the target's socket (or at the answer, if the target never said it)."""

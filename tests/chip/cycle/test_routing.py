@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tlm.chip import kernels
-from tlm.chip.cycle.routing import route, through_stage
+from tlm.chip.cycle.routing import LEVELS_PER_STAGE, route, through
 from tlm.chip.kernels.geometry import Geometry
 
 
 def sent_through(sources: tuple[int, ...], word: list[int]) -> list[int]:
     """What each lane gets of a word when the network is set for ``sources``."""
     bits = sum(nibble << 4 * i for i, nibble in enumerate(word))
-    for stage in route(sources):
-        bits = through_stage(bits, stage)
+    bits = through(bits, route(sources))
     return [bits >> 4 * lane & 15 for lane in range(len(sources))]
 
 
@@ -55,8 +54,8 @@ def test_maps_of_any_width_are_routed(lanes: int, data: st.DataObject) -> None:
 @pytest.mark.parametrize(("lanes", "stages"), [(8, 3), (16, 4), (32, 5), (64, 6)])
 def test_there_are_log2_lanes_stages_of_two_levels(lanes: int, stages: int) -> None:
     network = route(tuple(range(lanes)))
-    assert [len(stage) for stage in network] == [2] * stages
-    distances = [level.down_bits or level.up_bits for stage in network for level in stage]
+    assert len(network) == stages * LEVELS_PER_STAGE == stages * 2
+    distances = [level.down_bits or level.up_bits for level in network]
     halves = [4 << bit for bit in range(stages)]
     assert distances == halves + halves[::-1]
 

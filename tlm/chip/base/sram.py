@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from functools import partial
+from collections.abc import Callable
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
@@ -36,16 +36,14 @@ class SramBase(Module, ABC):
         self.written = bytearray(self.words)
         self._views: list[DirectMemory] = []
         self.ports = {
-            port: TargetSocket(
-                self, port, MemoryPayload, partial(self.access, port, priority), self._debug, self._direct
-            )
+            port: TargetSocket(self, port, MemoryPayload, self.transport(port, priority), self._debug, self._direct)
             for priority, port in enumerate(PORTS[sram])
         }
         self.dma_ports = DmaPorts(self.ports[Port.DMA_LOAD], self.ports[Port.DMA_STORE])
 
     @abstractmethod
-    def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
-        """Serve a payload of a port; 0 is the highest priority."""
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
+        """What serves the payloads of a port; 0 is the highest priority."""
 
     def refuse_unwritten(self, address: int, port: Port, payload: MemoryPayload) -> None:
         """Stop the run, because a word was read that was never written.

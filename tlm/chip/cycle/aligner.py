@@ -20,7 +20,7 @@ from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.routing import Stage, route, through_stage
+from tlm.chip.cycle.routing import LEVELS_PER_STAGE, Level, route, through
 from tlm.chip.format.isa import LayerHeader
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
 from tlm.core.errors import ProtocolError
@@ -37,7 +37,7 @@ class WordPlan:
 
     offset: int
     """Words after the channel's first in AMem."""
-    stages: tuple[Stage, ...]
+    levels: tuple[Level, ...]
     """How the routing network is set for it."""
 
 
@@ -60,7 +60,7 @@ class _Token:
     reads: tuple[WordPlan, ...]
     """The words that were read in one cycle."""
     words: list[int]
-    """The bits of each, lane 0 in the lowest four; they move."""
+    """The bits of each, lane 0 in the lowest four."""
     first_bank: int
     """Bank of the word with offset 0."""
     channel: int
@@ -166,30 +166,31 @@ class Aligner(Module):
 
     def _move(self) -> Activity:
         """Each cycle moves all that is in flight by a stage; the oldest leaves."""
-        stages = self._config.routing_stages
+        in_flight, watched = self._in_flight, self.routed[0][0].watched
         while True:
-            if not self._in_flight:
+            if not in_flight:
                 self._entered = Event(self.clock.env)
                 yield self._entered
             yield self.clock.cycles(1)
-            for token in self._in_flight:
-                stage = self.clock.now - token.entered_cycle - self._first_stage_cycles
-                if 0 <= stage < stages:
-                    self._route(token, stage)
-            while self._in_flight and self.clock.now - self._in_flight[0].entered_cycle == self._latency_cycles:
-                yield from self._leave(self._in_flight.popleft())
+            now = self.clock.now
+            if watched:
+                self._show_stages(now)
+            while in_flight and now - in_flight[0].entered_cycle == self._latency_cycles:
+                yield from self._leave(in_flight.popleft())
 
-    def _route(self, token: _Token, stage: int) -> None:
-        probes = self.routed[stage]
-        for i, read in enumerate(token.reads):
-            word = token.words[i] = through_stage(token.words[i], read.stages[stage])
-            if probes[0].watched:
-                probes[(token.first_bank + read.offset) % self._banks].value = word
+    def _show_stages(self, now: int) -> None:
+        """What each stage has made of its words: only for watchers, since the words that leave have passed them all."""
+        for token in self._in_flight:
+            stage = now - token.entered_cycle - self._first_stage_cycles
+            if 0 <= stage < len(self.routed):
+                for word, read in zip(token.words, token.reads, strict=True):
+                    bank = (token.first_bank + read.offset) % self._banks
+                    self.routed[stage][bank].value = through(word, read.levels, (stage + 1) * LEVELS_PER_STAGE)
 
     def _leave(self, token: _Token) -> Activity:
         """Behind the mask, which fills padding and lanes beyond the last pixel: the vector goes to the array."""
-        for word in token.words:
-            self._pixels |= word
+        for word, read in zip(token.words, token.reads, strict=True):
+            self._pixels |= through(word, read.levels)
         if not token.ends_step:
             return
         activations = None

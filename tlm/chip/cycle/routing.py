@@ -34,13 +34,9 @@ class Level(NamedTuple):
     """How far nibbles move away from lane 0, bits; 0 in the half that compresses."""
 
 
-Stage = tuple[Level, ...]
-"""The levels between two registers."""
-
-
 @lru_cache(maxsize=1 << 16)
-def route(sources: tuple[int, ...]) -> tuple[Stage, ...]:
-    """The setting of the network, stage by stage, that gives each lane its nibble.
+def route(sources: tuple[int, ...]) -> tuple[Level, ...]:
+    """The setting of the network, level by level, that gives each lane its nibble.
 
     Args:
         sources: for each lane the position of its nibble in the word, or -1 where it takes none.
@@ -57,7 +53,7 @@ def route(sources: tuple[int, ...]) -> tuple[Stage, ...]:
     to_lane = [lane - slot for slot, lane in enumerate(lanes)]
     levels = [_level(at, to_slot, bit, -1) for bit in range(bits)]
     levels += [_level(at, to_lane, bit, 1) for bit in reversed(range(bits))]
-    return tuple(tuple(levels[i : i + LEVELS_PER_STAGE]) for i in range(0, len(levels), LEVELS_PER_STAGE))
+    return tuple(levels)
 
 
 def _level(at: list[int], distances: Sequence[int], bit: int, direction: int) -> Level:
@@ -73,8 +69,8 @@ def _level(at: list[int], distances: Sequence[int], bit: int, direction: int) ->
     return Level(stay, move, step_bits if direction < 0 else 0, step_bits if direction > 0 else 0)
 
 
-def through_stage(word: int, stage: Stage) -> int:
-    """What leaves a stage when ``word`` enters it."""
-    for stay, move, down_bits, up_bits in stage:
+def through(word: int, levels: tuple[Level, ...], count: int | None = None) -> int:
+    """What leaves the last of the levels, or of the first ``count`` of them, when ``word`` enters the network."""
+    for stay, move, down_bits, up_bits in levels[:count]:
         word = word & stay | (word & move) >> down_bits << up_bits
     return word

@@ -11,6 +11,9 @@ Constraints: reading a word that was never written is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tlm.chip.base.sram import SramBase, fault_of, pass_of
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Accessed, EngineEvents, Port
@@ -21,6 +24,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.probe import Probe
+from tlm.core.sockets import immediate
 
 
 class Sram(SramBase):
@@ -33,10 +37,15 @@ class Sram(SramBase):
         self._unserved = (0,) * self.banks
         self.last_access: Probe[BankAccess | None] = Probe(self, "last_access", None)
 
-    def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
-        """One word."""
-        if priority:
-            yield self.clock.slot(priority)
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
+        """One word at a time; the port of the highest priority need not wait for its slot."""
+        return partial(self._in_slot, port, priority) if priority else immediate(partial(self._access, port, priority))
+
+    def _in_slot(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
+        yield self.clock.slot(priority)
+        self._access(port, priority, payload)
+
+    def _access(self, port: Port, priority: int, payload: MemoryPayload) -> None:
         address, now = payload.address, self.clock.now
         fault = fault_of(payload, self.words, self.word_bytes)
         if fault is not None:

@@ -8,6 +8,9 @@ Constraints: reading a word that was never written is an error.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from tlm.chip.base.sram import SramBase, pass_of, words_of_banks
@@ -18,7 +21,7 @@ from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket
+from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 _READ_DIRECTLY = (Port.ALIGNER, Port.FETCH)
 """Their words come through direct memory, so their accesses are told when they are reserved."""
@@ -34,15 +37,17 @@ class Sram(SramBase):
         self.reservations = TargetSocket(self, "reservations", ReservationPayload, self._reserve)
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
 
-    def access(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
         """Every word of a bulk payload, in no time."""
+        return immediate(partial(self._access, port))
+
+    def _access(self, port: Port, payload: MemoryPayload) -> None:
         assert isinstance(payload, BulkPayload)
         payload.status = self._move(payload, port)
         if payload.status is Response.OK:
             words = len(payload.data) // self.word_bytes
             served = words_of_banks(self.banks, payload.address, words, payload.stride_words)
             self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
-        yield from ()
 
     def _move(self, payload: BulkPayload, port: Port) -> Response:
         count, rest = divmod(len(payload.data), self.word_bytes)
