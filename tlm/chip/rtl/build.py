@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -237,15 +238,27 @@ class Tools:
         )  # fmt: skip
 
     def compile(self, folder: Path) -> None:
-        """C++ to a shared library: one file with all that was generated, since most of the time goes into headers."""
+        """C++ to a shared library, in two files side by side: what Verilator calls slow runs once, and is not optimised."""
         include = self._root / "include"
         flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
         flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else []
         generated = [f"c/{file.name}" for file in sorted((folder / "c").glob("*.cpp"))]
-        (folder / "all.cpp").write_text("".join(f'#include "{name}"\n' for name in (*generated, "coupling.cpp")))
+        parts = {
+            "slow": ("-O0", [name for name in generated if name.endswith("Slow.cpp")]),
+            "fast": (OPTIMISATION[self.traced], [name for name in generated if not name.endswith("Slow.cpp")]),
+        }
+        parts["fast"][1].append("coupling.cpp")
         runtime = self._runtime(flags)
-        self._run(folder, str(self._compiler), *flags, OPTIMISATION[self.traced], "-c", "all.cpp", "-o", "all.o")
-        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", "all.o", *runtime, "-lpthread")
+
+        def compiled(part: str) -> str:
+            level, names = parts[part]
+            (folder / f"{part}.cpp").write_text("".join(f'#include "{name}"\n' for name in names))
+            self._run(folder, str(self._compiler), *flags, level, "-c", f"{part}.cpp", "-o", f"{part}.o")
+            return f"{part}.o"
+
+        with ThreadPoolExecutor() as both:
+            objects = [*both.map(compiled, parts)]
+        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", *objects, *runtime, "-lpthread")
 
     def _runtime(self, flags: list[str]) -> list[str]:
         """Verilator's own library, compiled once for all configurations."""
