@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -42,7 +41,8 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     Raises:
         InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
     """
-    import tlm
+    from tlm.compiler.compile import compile_network
+    from tlm.runs.values_once import ValuesOnce
 
     settings: dict[str, dict[str, Any]] = {}
     for key in ("network", "input"):
@@ -76,7 +76,12 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
             f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
             f"run the scenario again, or {_WITHOUT}"
         )
-    return partial(tlm.simulate, network, activations, fidelity=FIDELITY)
+    values = ValuesOnce()
+
+    def rerun(chip: ChipConfig) -> Result:
+        return values.simulate(compile_network(network, chip, config.batch), activations, fidelity=FIDELITY)
+
+    return rerun
 
 
 def check_same(stored: RunRecord, result: Result) -> None:

@@ -45,6 +45,7 @@ class System:
         fidelity: which model of engine and DMA runs.
         engine: for fidelity "cycle", another model of the engine behind the same contract.
         traced: for fidelity "rtl", whether the circuit's signals can be written to a waveform.
+        computes: for fidelity "pass", whether the engine computes values; else it has only their cycles.
     """
 
     host: Host
@@ -61,6 +62,7 @@ class System:
         fidelity: Fidelity = Fidelity.CYCLE,
         engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
         traced: bool = False,
+        computes: bool = True,
     ) -> None:
         self.config = config
         self.fidelity = fidelity
@@ -91,7 +93,7 @@ class System:
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
                 if fidelity is Fidelity.PASS:
                     self.dma = dma = PassDma("dma", simulation, config, dram)
-                    self.engine = PassEngine("engine", simulation, config, dma)
+                    self.engine = PassEngine("engine", simulation, config, dma, computes)
                 else:
                     self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, dram, traced)
         self._bind()

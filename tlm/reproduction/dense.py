@@ -16,7 +16,7 @@ from tlm.networks.seeded import SeededBits, seeded_activations
 from tlm.networks.weights import dense_weights
 from tlm.observe.energy_table import AJ_PER_PJ, CALIBRATION_STEPS, EnergyConfig
 from tlm.results.result import LayerResult
-from tlm.runs.simulate import simulate
+from tlm.runs.values_once import ValuesOnce
 
 _TILES = (5, 13)
 """Rows of one tile each in the shorter and the longer run. Odd, so that planes do not all begin in the same bank."""
@@ -134,4 +134,5 @@ def _results(
     convolution = Conv2d("dense", weights, padding=layer.kernel // 2, shift=np.full(first.columns, _SHIFT))
     network = Network((layer.channels, tiles, first.lanes), [convolution])
     program, activations = compile_network(network, first), seeded_activations(network.input_shape, 0)
-    return [simulate(program, activations, chip=chip, energy=energy).layers["dense"] for chip in chips]
+    values = ValuesOnce()
+    return [values.simulate(program, activations, chip, energy=energy).layers["dense"] for chip in chips]

@@ -24,6 +24,7 @@ from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
 from tlm.results.result import Result
 from tlm.runs.simulate import simulate
+from tlm.runs.values_once import ValuesOnce
 
 BLOCK_NAMES = ("conv2_2", "conv3_2", "conv4_2", "conv5_2")
 """The blocks of the four stages that do not change the shape."""
@@ -158,7 +159,8 @@ class _Measuring:
 
     def _run(self, name: str, taps: int, program: Program, activations: Int8Array) -> Result:
         """Run a program at both operating points; returns the result at 0.8 V."""
-        results = [simulate(program, activations, chip=chip, energy=self._energy) for chip in chips()]
+        values = ValuesOnce()
+        results = [values.simulate(program, activations, chip, energy=self._energy) for chip in chips()]
         for result in results:
             self.found.runs[name][taps, result.chip.voltage_v] = efficiency_of(result)
         self.found.breakdowns[name][taps] = cycles_by_cause(name, results[0], taps)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TypeAlias
 
@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity, renamed
+from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
 from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
 from tlm.core.arguments import expect, expect_each, shown
 from tlm.core.errors import InputError
+from tlm.core.payload import Command, MemoryPayload
 from tlm.inputs.integer_arrays import integers
 from tlm.network.network import Network
 from tlm.observe.energy import EnergyObserver
@@ -24,7 +26,8 @@ from tlm.observe.faults import BitFlip, arm, whole_passes_show
 from tlm.observe.recorder import Recorder
 from tlm.observe.watched import Watched
 from tlm.results.capture import TensorCapture
-from tlm.results.result import Result
+from tlm.results.part_tensors import PartOrder
+from tlm.results.result import Result, Tensor
 from tlm.results.result_builder import ResultBuilder
 from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.tracing import traced
@@ -95,6 +98,43 @@ def simulate(
         system.run(program.steps)
     tensors.check_stored_output()
     return ResultBuilder(program, config, model.value, recorder, tensors.tensors, meter, table, system.dram).result()
+
+
+def simulate_timing(
+    program: Program,
+    activations: npt.ArrayLike,
+    tensors: Mapping[str, Tensor],
+    chip: ChipConfig | None = None,
+    energy: EnergyConfig | None = None,
+) -> Result:
+    """Run a program whose outputs are known from another run (:class:`tlm.runs.values_once.ValuesOnce`), for its time.
+
+    The result is that of :func:`simulate` in fidelity "pass".
+
+    Args:
+        program: what runs.
+        activations: its input, as in :func:`simulate`.
+        tensors: every layer's output.
+        chip, energy: as in :func:`simulate`.
+
+    Raises:
+        InputError: the program cannot run on this chip.
+        SimulationError: as in :func:`simulate`.
+    """
+    program, config = program_of(program, chip, program.batch)
+    system = System(config, Fidelity.PASS, computes=False)
+    order = PartOrder(program)
+    recorder = Recorder(system, order.check)
+    table = energy or EnergyConfig()
+    meter = EnergyObserver(system, recorder, table)
+    system.preload(program.image(program.check_activations(activations)))
+    every_word = bytes(config.amem_words * config.amem_word_bytes)
+    system.sram_socket(SramName.AMEM).debug_transport(MemoryPayload(Command.WRITE, 0, every_word))  # none is unwritten
+    system.run(program.steps)
+    order.check_end()
+    return ResultBuilder(
+        program, config, Fidelity.PASS.value, recorder, dict(tensors), meter, table, system.dram
+    ).result()
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:

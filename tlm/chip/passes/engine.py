@@ -15,15 +15,21 @@ from tlm.core.module import Module
 
 
 class PassEngine(BlockEngine):
-    """SRAMs and data path; the banks that the engine will take are known to the DMA ahead."""
+    """SRAMs and data path; the banks that the engine will take are known to the DMA ahead.
+
+    Args:
+        name, parent, config: as of every engine.
+        dma: takes the calendars of the banks.
+        computes: whether passes have values; else they have only cycles.
+    """
 
     sequencer: Sequencer
     srams: dict[SramName, Sram]
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig, dma: Dma) -> None:
+    def __init__(self, name: str, parent: Module, config: ChipConfig, dma: Dma, computes: bool = True) -> None:
         super().__init__(name, parent)
         self.srams = {sram: Sram(sram, self, config, self.events) for sram in SramName}
-        self.sequencer = Sequencer("sequencer", self, config, self.events)
+        self.sequencer = Sequencer("sequencer", self, config, self.events, computes)
         self.aligner = Aligner("aligner", self, config)
         self.mac_array = MacArray("mac_array", self, config)
         self.requantiser = Requantiser("requantiser", self, config, self.events)

@@ -5,6 +5,7 @@ reservation; then each pass is a payload to the aligner (its steps), one to the 
 ends with its handover.
 Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
 layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
+A run without values asks nothing of the data path: the sequencer tells the observers what each block would.
 Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
 model; the cycle of the error is that of the layer's start or of s_0, since all words are decoded ahead.
 """
@@ -18,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.base.sequencer import SequencerBase
+from tlm.chip.base.sram import words_of_banks
 from tlm.chip.config import ChipConfig
-from tlm.chip.contract import EngineEvents, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import Accessed, EngineEvents, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
-from tlm.chip.format.layer_header import HEADER_WORDS
+from tlm.chip.format.layer_header import HEADER_WORDS, LayerHeader
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.passes.payloads import (
@@ -44,10 +46,18 @@ from tlm.core.sockets import DirectMemory, InitiatorSocket
 
 
 class Sequencer(SequencerBase):
-    """The engine's control for whole passes; its registers are the engine's registers."""
+    """The engine's control for whole passes; its registers are the engine's registers.
 
-    def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
+    Args:
+        name, parent, config, events: as in the base class.
+        computes: whether the data path works; else there are cycles and events, and AMem keeps what it holds.
+    """
+
+    def __init__(
+        self, name: str, parent: Module, config: ChipConfig, events: EngineEvents, computes: bool = True
+    ) -> None:
         super().__init__(name, parent, config, events)
+        self._computes = computes
         self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
         self.weights: InitiatorSocket[PassWeightsPayload] = InitiatorSocket(self, "weights", PassWeightsPayload)
         self.passes: InitiatorSocket[TimedPassPayload] = InitiatorSocket(self, "passes", TimedPassPayload)
@@ -132,9 +142,19 @@ class Sequencer(SequencerBase):
         self.events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
+        run = self._passes if self._computes else self._pass_events
+        yield from run(layer, wmem, _pass_times(occupancy, cycle_0), origin)
+        self.events.layer_ended(header.tag)
+        return layer.end_word
+
+    def _passes(
+        self, layer: DecodedLayer, wmem: DirectMemory, all_times: Iterator[PassTimes], origin: Origin
+    ) -> Activity:
+        """All passes of a layer, by the blocks of the data path."""
+        header = layer.header
         for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
             yield from socket.b_transport(LayerPayload(header, origin=origin))
-        all_times, pixels_of_tiles = _pass_times(occupancy, cycle_0), header.pixels_of_tiles(self.config.lanes)
+        pixels_of_tiles = header.pixels_of_tiles(self.config.lanes)
         for group, own in enumerate(layer.groups):
             group_origin = Origin(Work.GROUP, group, origin)
             for tile, pixels in enumerate(pixels_of_tiles):
@@ -153,8 +173,50 @@ class Sequencer(SequencerBase):
                 yield from self._pass(work, PassId(header.tag, pass_origin.index), own.patterns)
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
-        self.events.layer_ended(header.tag)
-        return layer.end_word
+
+    def _pass_events(
+        self, layer: DecodedLayer, _wmem: DirectMemory, all_times: Iterator[PassTimes], _origin: Origin
+    ) -> Activity:
+        """What the data path would tell of all passes, in the same cycles, without their values."""
+        header, config, events = layer.header, self.config, self.events
+        pixels_of_tiles = header.pixels_of_tiles(config.lanes)
+        tiles = len(pixels_of_tiles)
+        moments = []
+        for index, times in enumerate(all_times):
+            group, tile = divmod(index, tiles)
+            started = PassStarted(
+                PassId(header.tag, index), group, tile, pixels_of_tiles[tile], layer.groups[group].channels
+            )
+            cycles = times.first_cycle, times.last_fetch_cycle, times.handover_cycle, times.last_write_cycle
+            moments += [(cycle, index, moment, times, started) for moment, cycle in enumerate(cycles)]
+        moments.sort()
+        for cycle, _, moment, times, started in moments:
+            if cycle > self.clock.now:
+                yield self.clock.cycles(cycle - self.clock.now)
+            match moment:
+                case 0:
+                    events.pass_started(started)
+                case 1:
+                    events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
+                case 2:
+                    if header.has_residual:
+                        self._tell_accessed(Port.RESIDUAL, started, header, times.refused_residual_reads)
+                    events.pass_handed_over(started.of_pass)
+                case _:
+                    self._tell_accessed(Port.WRITE_BACK, started, header, times.refused_writes)
+                    events.pass_written(started.of_pass)
+        yield self.clock.cycles(1)
+
+    def _tell_accessed(self, port: Port, started: PassStarted, header: LayerHeader, refused: int) -> None:
+        """The AMem words of a pass's residual reads or of its write-back."""
+        lanes, first_channel = self.config.lanes, started.group * self.config.columns
+        if port is Port.RESIDUAL:
+            slots, base, plane = 1, header.residual_base_word, header.residual_plane_words(lanes)
+        else:
+            slots, base, plane = header.slots_per_channel, header.output_base_word, header.output_plane_words(lanes)
+        address = base + first_channel * slots * plane + started.tile
+        served = words_of_banks(self.config.amem_banks, address, started.channels * slots, plane)
+        self.events.accessed(Accessed(SramName.AMEM, port, served, refused, started.of_pass))
 
     def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
         header, config = layer.header, self.config
