@@ -44,8 +44,7 @@ test: $(VENV)/installed-test
 
 # What `make test` leaves out, and its random tests with all their examples.
 test-slow: $(VENV)/installed-all
-	$(PYTEST) -m "not slow" tests/training tests/chip/rtl tests/hardware
-	$(PYTEST) -m "slow or thorough" --hypothesis-profile=thorough --durations=60 --durations-min=5
+	$(PYTEST) -m "slow or thorough or extra" --hypothesis-profile=thorough --durations=60 --durations-min=5
 
 test-all: test test-slow
 
@@ -92,17 +91,18 @@ $(VENV)/installed: $(BUILD_INPUTS) | $(VENV)/python-ok
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/installed-test: $(BUILD_INPUTS) | $(VENV)/python-ok
-	$(PIP) --editable ".[test]"
-	@touch $(VENV)/installed $@
+# Extras by the name of what is installed: pip adds what they need and does not build the package once more.
+$(VENV)/installed-test: $(VENV)/installed
+	$(PIP) "cartesian-tlm[test]"
+	@touch $@
 
-$(VENV)/installed-all: $(BUILD_INPUTS) | $(VENV)/python-ok
-	$(PIP) --editable ".[test,test-all]"
-	@touch $(VENV)/installed $(VENV)/installed-test $@
+$(VENV)/installed-all: $(VENV)/installed
+	$(PIP) "cartesian-tlm[test,test-all]"
+	@touch $(VENV)/installed-test $@
 
-$(VENV)/installed-docs: $(BUILD_INPUTS) | $(VENV)/python-ok
-	$(PIP) --editable ".[plot,explore,docs]"
-	@touch $(VENV)/installed $@
+$(VENV)/installed-docs: $(VENV)/installed
+	$(PIP) "cartesian-tlm[plot,explore,docs]"
+	@touch $@
 
 $(VENV)/python-ok:
 	@$(MAKE) --no-print-directory check-tools

@@ -12,8 +12,23 @@ from examples import register_profiles
 pytest_plugins = "pytester"
 
 register_profiles()
+gc.disable()  # until all tests are collected
 
-ROOT = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+EXTRA = ("training", "chip/rtl", "hardware")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need more to be installed, and begin with whole commands: they take longest.
+
+    At the end of the list they would keep one process busy while the others have nothing left.
+    """
+    for item in items:
+        if any(item.path.is_relative_to(TESTS / folder) for folder in EXTRA):
+            item.add_marker(pytest.mark.extra)
+    items.sort(key=lambda item: item.path.parent != TESTS)
 
 
 def pytest_collection_finish() -> None:
@@ -21,6 +36,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+    gc.enable()
 
 
 @pytest.fixture

@@ -64,6 +64,12 @@ class Sources:
             for node in _runtime_nodes(tree):
                 self._read_import(name, node, self.at_run_time)
         self.internal: Graph = {name: found & self.trees.keys() for name, found in self.imports.items()}
+        self._parents = {
+            f"{name}.{node.name}": {self._written_out(name, parent) for parent in node.bases}
+            for name, tree in self.trees.items()
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+        }
 
     @staticmethod
     def _name(package: Path, path: Path) -> str:
@@ -85,14 +91,7 @@ class Sources:
         """Modules that define a class below ``base``, at whatever depth."""
         derived = {base}
         while True:
-            found = {
-                f"{name}.{node.name}"
-                for name, tree in self.trees.items()
-                for node in ast.walk(tree)
-                if isinstance(node, ast.ClassDef)
-                for parent in node.bases
-                if self._written_out(name, parent) in derived
-            }
+            found = {name for name, parents in self._parents.items() if parents & derived}
             if found <= derived:
                 return {cls.rpartition(".")[0] for cls in derived - {base}}
             derived |= found
@@ -115,7 +114,11 @@ class Sources:
 def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Every node that is executed: not what stands under ``if TYPE_CHECKING:``."""
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name | ast.Attribute):
+            checking = ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+        else:
+            checking = False
+        if checking:
             for other in child.orelse:
                 yield other
                 yield from _runtime_nodes(other)

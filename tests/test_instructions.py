@@ -1,4 +1,4 @@
-"""The main job needs no more instructions than it did: callgrind counts them, so other load does not matter.
+"""The main job needs no more instructions than it did: valgrind counts them, so other load does not matter.
 
 A Python of another build needs another number of instructions. So the job is held against a small program that uses the
 same interpreter, numpy and SimPy: what is written down is the quotient of the two counts.
@@ -32,18 +32,18 @@ def instructions(directory: Path, *arguments: str) -> int:
     """Instructions of a Python process."""
     command = [
         "valgrind",
-        "--tool=callgrind",
-        f"--callgrind-out-file={directory / 'counts'}",
+        *("--tool=cachegrind", "--cache-sim=no"),  # counts what callgrind does in less than half its time
+        f"--cachegrind-out-file={directory / 'counts'}",
         sys.executable,
         *arguments,
     ]
     environment = os.environ | {"PYTHONHASHSEED": "0", "OPENBLAS_NUM_THREADS": "1"}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    subprocess.run(command[3:], env=environment, capture_output=True, check=True)  # leaves bytecode files behind
+    subprocess.run(command[4:], env=environment, capture_output=True, check=True)  # leaves bytecode files behind
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    counted = re.search(r"Collected : (\d+)", done.stderr)
+    counted = re.search(r"I +refs: +([\d,]+)", done.stderr)
     assert counted, done.stderr
-    return int(counted[1])
+    return int(counted[1].replace(",", ""))
 
 
 @pytest.mark.slow

@@ -91,7 +91,7 @@ def test_the_wheel_is_installed_in_a_fresh_environment(wheel: Path, tmp_path: Pa
     """With two of its extras."""
     here = tmp_path / "bin"
     assert run(python, "-m", "venv", str(tmp_path)).returncode == 0
-    pip = (str(here / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    pip = (str(here / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile")
     made = run(*pip, f"{wheel}[plot,pytest]", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     for command in ("run resnet18_conv5_2_1of9 -o out", "plot out --only causes", "explain out --no-runs", "list"):

@@ -128,16 +128,19 @@ def test_parameter_and_pattern_bits_of_pooling(fidelity: str, name: str) -> None
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_instruction_bit(fidelity: str, name: str) -> None:
-    outcomes = flip_bits(fidelity, name, range(len(CASES[name].instructions())))
-    assert outcomes.count("outputs") > 100
+    """In fidelity "cycle" every third, another one in the next word; a header's decoder is that of "pass"."""
+    every = 3 if fidelity == "cycle" else 1
+    outcomes = flip_bits(fidelity, name, range(len(CASES[name].instructions())), every, shift=1)
+    assert outcomes.count("outputs") > 100 // every
 
 
-def flip_bits(fidelity: str, name: str, words: Any, every: int = 1) -> list[str]:
+def flip_bits(fidelity: str, name: str, words: Any, every: int = 1, shift: int = 0) -> list[str]:
+    """Every so many bits of some words; a word's first is so many further than that of the word before."""
     first = PROGRAMS[name].instructions_offset_bytes
     return [
         check_flips(fidelity, name, BitFlip(FaultTarget.MEMORY, first + 8 * word + bit // 8, bit % 8))
         for word in words
-        for bit in range(0, 64, every)
+        for bit in range(word * shift % every, 64, every)
     ]
 
 

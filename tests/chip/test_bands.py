@@ -55,14 +55,14 @@ def test_generated_pooling(case: BandCase) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 @given(generated())
 def test_many_generated_bands(case: BandCase) -> None:
     check(case)
 
 
 @pytest.mark.slow
-@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(generated_for_circuits())
 def test_many_generated_bands_in_the_circuit(case: BandCase) -> None:
     check(case, "pass", "rtl")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import all_models, check_values
+from chip_cases import check_values, pass_first_of_all
 from strategies import Case, bias_limit_case, extremes
 
 import tlm
@@ -20,7 +20,7 @@ TOO_LARGE = ("accumulator at its highest", "accumulator at its lowest")
 EXTREMES = {name: case for name, case in extremes().items() if name not in TOO_LARGE}
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("name", EXTREMES)
 def test_extreme(fidelity: str, name: str) -> None:
     case = EXTREMES[name]
@@ -31,7 +31,7 @@ def test_extreme(fidelity: str, name: str) -> None:
     )
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("total", [(1 << 23) - 1, -(1 << 23)])
 def test_acc_plus_bias_at_its_limits(fidelity: str, total: int) -> None:
     case = bias_limit_case(total)
@@ -50,7 +50,7 @@ def provable_limit_case(weight_sum: int, value: int) -> Case:
     return Case(Network(shape, [layer], signed_input=value < 0), np.full(shape, value, np.int8), 8, 8)
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("weight_sum", "value", "total"),
@@ -76,7 +76,7 @@ def all_equal(value: int, weight: int, signed: bool, **keys: Any) -> Case:
     return Case(Network((20, 5, 7), [layer], signed), np.full((20, 5, 7), value, np.int8), 32, 32)
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("bias", [-(1 << 23), (1 << 23) - 1])
 @pytest.mark.parametrize("weight", [-8, 7])
 @pytest.mark.parametrize(("value", "signed"), [(15, False), (0, False), (-8, True), (7, True)])
@@ -85,7 +85,7 @@ def test_operands_at_their_limits(fidelity: str, value: int, signed: bool, weigh
     check_values(case.network, case.activations, tlm.simulate(case.network, case.activations, fidelity=fidelity))
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("residual", [-8, 7])
 def test_residual_at_its_limits(fidelity: str, residual: int) -> None:
     """Only the residual, times 65,535, decides the output; the input is signed."""

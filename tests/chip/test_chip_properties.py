@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chip_cases import MEMORIES, NetworkCase, both, chips, compiled, networks
+from chip_cases import MEMORIES, NetworkCase, chips, compiled, networks, pass_first
 from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,7 +60,7 @@ def check_slower_memory(fidelity: str, case: NetworkCase, chip: ChipConfig, memo
         assert result.traffic == base.traffic
 
 
-@both
+@pass_first
 @settings(max_examples=2)
 @given(networks(), chips(), MEMORIES)
 def test_a_slower_memory_never_shortens_a_run(
@@ -69,15 +69,17 @@ def test_a_slower_memory_never_shortens_a_run(
     check_slower_memory(fidelity, case, chip, memories)
 
 
-@both
 @pytest.mark.slow
 @settings(max_examples=100)
 @given(networks(), chips(host_access_ns=0.0, host_interrupt_ns=0.0), MEMORIES)
 def test_a_slower_memory_never_shortens_many_runs(
-    fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
+    case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]
 ) -> None:
-    """With a host that costs nothing, so that jobs are many and transfers overlap with everything."""
-    check_slower_memory(fidelity, case, chip, memories)
+    """With a host that costs nothing, so that jobs are many and transfers overlap with everything.
+
+    In fidelity "pass"; test_both_models_agree_on_many_runs carries it over to "cycle".
+    """
+    check_slower_memory("pass", case, chip, memories)
 
 
 def reloading_network() -> Network:
@@ -91,7 +93,7 @@ def reloading_network() -> Network:
 RELOADING = ChipConfig(lanes=16, columns=8, wmem_words=104, host_access_ns=5, host_interrupt_ns=10)
 
 
-@both
+@pass_first
 @pytest.mark.parametrize("key", ["memory_gb_per_s", "memory_latency_ns"])
 def test_cycles_grow_steadily_as_the_memory_slows_down(fidelity: str, key: str) -> None:
     network = reloading_network()
@@ -126,7 +128,7 @@ def pruned_block(taps: int, channels: int = 40) -> Network:
     return Network((channels, 8, 8), [first, second])
 
 
-@both
+@pass_first
 def test_fewer_taps_take_fewer_cycles(fidelity: str) -> None:
     """9/9 > 3/9 > 1/9, and the second layer's steps are exactly in proportion."""
     activations = np.random.default_rng(2).integers(0, 16, (40, 8, 8))
@@ -153,7 +155,7 @@ def descriptor_bytes(program: tlm.Program, unit: Unit) -> int:
     return sum(one.rows * one.row_words * sizes[one.sram] for one in transfers)
 
 
-@both
+@pass_first
 @examples(30)
 @given(networks(), chips(), MEMORIES)
 def test_sums_and_bounds(fidelity: str, case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
@@ -205,7 +207,7 @@ def test_both_models_agree_on_many_runs(case: NetworkCase, chip: ChipConfig, mem
     check_models_agree(case, chip, memories)
 
 
-@both
+@pass_first
 @examples(15)
 @given(networks(), chips())
 def test_two_runs_are_identical(fidelity: str, case: NetworkCase, chip: ChipConfig) -> None:
@@ -244,7 +246,7 @@ def test_a_pickled_program_runs_alike_in_another_process(fidelity: str, tmp_path
     assert run.stdout == result_json(tlm.simulate(program, activations, fidelity=fidelity))
 
 
-@both
+@pass_first
 def test_a_result_survives_pickling(fidelity: str) -> None:
     network = reloading_network()
     result = tlm.simulate(network, np.ones(network.input_shape, np.int8), fidelity=fidelity)
@@ -257,7 +259,7 @@ def test_a_result_survives_pickling(fidelity: str) -> None:
 # -- capacities -------------------------------------------------------------------------------------------------------
 
 
-@both
+@pass_first
 @pytest.mark.parametrize(
     ("memories", "parts"),
     [
@@ -285,7 +287,7 @@ def test_outputs_do_not_depend_on_capacities(
     assert steps == [layer.steps for layer in roomy.layers.values()]
 
 
-@both
+@pass_first
 def test_a_program_runs_on_a_chip_with_larger_memories(fidelity: str) -> None:
     network = reloading_network()
     program = tlm.compile(network, RELOADING)
@@ -299,7 +301,7 @@ def test_a_program_runs_on_a_chip_with_larger_memories(fidelity: str) -> None:
     assert one.cycles == other.cycles
 
 
-@both
+@pass_first
 @pytest.mark.parametrize(
     ("key", "value"), [("lanes", 32), ("columns", 16), ("bus_bytes", 16), ("wmem_words", 96), ("memory_bytes", 1 << 20)]
 )
@@ -344,7 +346,7 @@ def test_the_published_operating_points(voltage_v: float, mhz: int, latency_cycl
     assert chip.time_us(mhz * 7) == 7
 
 
-@both
+@pass_first
 def test_an_operating_point_changes_time_but_no_compute_cycle_and_no_value(fidelity: str) -> None:
     network = reloading_network()
     activations = np.random.default_rng(1).integers(0, 16, network.input_shape)

@@ -141,7 +141,7 @@ def test_generated_layers(fidelity: str, kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_generated_layers(fidelity: str, kind: str) -> None:
-    check_kind(fidelity, kind, settings(max_examples=50))
+    check_kind(fidelity, kind, settings(max_examples=40 if fidelity == "pass" else 15))
 
 
 # -- DMA beside the computation -----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from tlm.results.result import Result
 from tlm.results.result_json import load_result, result_json, result_record
 
 QUICK = settings(max_examples=4, suppress_health_check=list(HealthCheck))
-MANY = settings(max_examples=200, suppress_health_check=list(HealthCheck))
+MANY = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 ACT, PRE, RD, WR, REF = DramCommand
 ONES = np.ones((40, 40, 1, 1), np.int8)
 

@@ -299,5 +299,5 @@ def test_a_png_whose_checksum_differs(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", NAMES)
 def test_many_damaged_files(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    for seed in range(100, 100 + 1_000):
+    for seed in range(100, 400):
         attempt(kinds()[name], tmp_path / "files", seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from math import prod
 
 import numpy as np
@@ -15,6 +16,7 @@ from tlm.networks.imagenet import ImageNet, Model, add_imagenet
 from tlm.networks.seeded import seeded_activations
 
 
+@cache
 def built(model: Model, size: int, classes: int = 1000) -> NetworkBuilder:
     network = ImageNet(model, size=size, classes=classes)
     builder = NetworkBuilder(seeded_activations(network.input_shape, 0))
@@ -26,13 +28,17 @@ def convolutions(network: Network) -> list[tlm.Conv2d]:
     return [layer for layer in network.layers if isinstance(layer, tlm.Conv2d) and layer.name != "avgpool"]
 
 
+PICTURE: dict[Model, int] = {"mobilenet_v2": 224, "resnet50": 32}
+"""Side in pixels; a whole ResNet-50 of the published one takes long to build."""
+
+
 @pytest.mark.parametrize(
     ("model", "parameters", "layers", "gmacs"),
     [("mobilenet_v2", 3_504_872, 53, 0.301), ("resnet50", 25_557_032, 54, 4.089)],
 )
 def test_sizes_are_those_of_torchvision(model: Model, parameters: int, layers: int, gmacs: float) -> None:
     """``num_params`` and ``_ops`` of its weights' metadata. Batch norms have two numbers a channel, the scores one."""
-    size = 224 if model == "mobilenet_v2" else 32
+    size = PICTURE[model]
     network = built(model, size).network()
     found = convolutions(network)
     assert len(found) == layers
@@ -47,7 +53,7 @@ def test_sizes_are_those_of_torchvision(model: Model, parameters: int, layers: i
 @pytest.mark.parametrize("model", ["mobilenet_v2", "resnet50"])
 def test_blocks_end_as_published(model: Model) -> None:
     """Linear and added in MobileNetV2; added before the ReLU in ResNet-50."""
-    network = built(model, 32, 10).network()
+    network = built(model, PICTURE[model]).network()
     ends = [layer for layer in convolutions(network) if layer.name.endswith((".pw2", ".conv3"))]
     assert {network.tensors[layer.name].signed for layer in ends} == {model == "mobilenet_v2"}
     assert sum(layer.residual is not None for layer in ends) == (10 if model == "mobilenet_v2" else 16)

@@ -10,6 +10,7 @@ from command import SCENARIOS
 
 import tlm
 from tlm.compiler.program import Program
+from tlm.reproduction.counts import LARGE_AMEM_WORDS, executed_steps
 from tlm.results.result import Result
 from tlm.scenario.loading import Job, load_scenario
 
@@ -66,8 +67,9 @@ def counted_steps(result: Result) -> int:
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in TAPS])
 def test_steps_come_out_exactly_where_amem_holds_everything(name: str) -> None:
-    _, program, result = run(name, amem_words=1 << 18)
+    _, program, result = run(name, amem_words=LARGE_AMEM_WORDS)
     assert counted_steps(result) == TAPS[name]
+    assert executed_steps(result) == (TAPS[name], TAPS[name])
     assert all(layer.bands == 1 and layer.steps == layer.unsplit_steps for layer in result.layers.values())
     assert len(program.tensors) == 2  # input and output
 

@@ -35,6 +35,10 @@ MODELS = ("cycle", "pass", pytest.param("rtl", marks=pytest.mark.slow))
 """A circuit takes long to build."""
 all_models = pytest.mark.parametrize("fidelity", MODELS)
 """For tests of few chips."""
+SLOW_CYCLE = pytest.param("cycle", marks=pytest.mark.slow)
+pass_first = pytest.mark.parametrize("fidelity", [SLOW_CYCLE, "pass"])
+pass_first_of_all = pytest.mark.parametrize("fidelity", [SLOW_CYCLE, *MODELS[1:]])
+"""For what both must do: that "cycle" does what "pass" does, `make test` asks in test_fidelities.py and elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,10 @@ is valid, groups=O and pooling=True. A band is a range of tiles and three plane 
 """
 
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 
@@ -50,18 +51,24 @@ def play(
     def bank(base: int, plane: int, now: Pass, j: int) -> int:  # of the output or residual word of channel (plane) j
         return (base + (now.group * columns * slots + j) * plane + now.tile) % banks
 
-    def stored(now: Pass, c: int, tap: int) -> bool:  # the weight word (group, c, tap) has a non-zero weight
-        outputs = range(now.group * columns, min((now.group + 1) * columns, out_channels))
+    @cache
+    def stored(group: int, c: int, tap: int) -> bool:  # the weight word (group, c, tap) has a non-zero weight
+        outputs = range(group * columns, min((group + 1) * columns, out_channels))
         mine = [o for o in outputs if o * groups // out_channels == c // per_group]
         return any(weights[o, c % per_group, tap // kw, tap % kw] != 0 for o in mine)
 
-    def words(now: Pass, c: int, tap: int) -> set[int]:  # that hold the in-bounds source pixels of the tile's lanes
-        tile = first_tile + now.tile
+    @cache
+    def words(tile: int, tap: int) -> set[int]:  # of a plane that hold the in-bounds source pixels of the tile's lanes
         pixels = range(tile * lanes, min((tile + 1) * lanes, out_h * out_w))
         ys = [pixel // out_w * stride[0] + tap // kw * dilation[0] - pads[0] for pixel in pixels]
         xs = [pixel % out_w * stride[1] + tap % kw * dilation[1] - pads[2] for pixel in pixels]
         inside = [(y, x) for y, x in zip(ys, xs, strict=True) if 0 <= y < height and 0 <= x < width]
-        return {input_base + c * plane_in + (y * width + x) // lanes - input_first for y, x in inside}
+        return {(y * width + x) // lanes for y, x in inside}
+
+    @cache
+    def fetch(tile: int, c: int, tap: int) -> list[set[int]]:  # the banks of r cycles: each serves its k-th word
+        held = Counter((input_base + c * plane_in - input_first + word) % banks for word in words(tile, tap))
+        return [{b for b in held if k < held[b]} for k in range(max(held.values(), default=1))]
 
     def sequencer(now: Pass) -> Iterator[set[int]]:  # for each cycle s .. e the banks that the aligner occupies
         per_word, spoken_of = max(60 // (kh * kw), 1), range(per_group * groups)
@@ -70,22 +77,21 @@ def play(
         words_of = itertools.product(range(spoken_of.start, spoken_of.stop, per_word), range(0, kh * kw, 60))
         for first, first_tap in words_of:  # a pattern word
             some, taps = range(first, min(first + per_word, spoken_of.stop)), range(kh * kw)[first_tap : first_tap + 60]
-            steps = [(c, tap) for c in some for tap in taps if stored(now, c, tap)]
+            steps = [(c, tap) for c in some for tap in taps if stored(now.group, c, tap)]
             now.counts.update(steps=len(steps), empty_words=not steps)
             if not steps:
                 yield set()  # costs one cycle
             for c, tap in steps:
-                queues = [sorted(w for w in words(now, c, tap) if w % banks == b) for b in range(banks)]
-                for k in range(max(1, *map(len, queues))):  # r cycles, each bank serves its k-th word
-                    yield {b for b in range(banks) if k < len(queues[b])}
+                yield from fetch(first_tile + now.tile, c, tap)
 
     passes = [Pass(group, tile) for group in range(-(-out_channels // columns)) for tile in range(tiles)]
-    fetching, draining, fetches = passes[0], passes[0], list(sequencer(passes[0]))
+    coming = iter(passes[1:])
+    fetching, draining, fetches = passes[0], passes[0], deque(sequencer(passes[0]))
     entries, stages, cycle = list[int](), [-1] * requantiser, 0  # channels yet to enter, in the stages (-1: none)
     while passes[-1].h < 0 or entries or max(stages) >= 0:
         busy: set[int] = set()
         if fetches and cycle >= fetching.s:  # the aligner comes first
-            busy, fetching.e = fetches.pop(0), cycle
+            busy, fetching.e = {*fetches.popleft()}, cycle
         if entries or max(stages) >= 0:
             last = bank(output_base, plane_out, draining, stages[-1])
             if stages[-1] >= 0 and last in busy:  # all stages and the entry freeze
@@ -103,8 +109,8 @@ def play(
         elif not fetches and cycle > fetching.e + pipeline:  # hand-over, after the previous pass's last write
             fetching.h, draining, entries = cycle, fetching, list(range(n(fetching)))
             if fetching is not passes[-1]:
-                fetching = passes[passes.index(draining) + 1]
+                fetching = next(coming)
                 g = gap if fetching.group == draining.group else max(gap, n(fetching) + 1)
-                fetching.s, fetches = cycle + 1 + g, list(sequencer(fetching))
+                fetching.s, fetches = cycle + 1 + g, deque(sequencer(fetching))
         cycle += 1
     return passes  # passes[-1].last_write + 1 is the layer's compute_cycles

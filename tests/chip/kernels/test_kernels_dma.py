@@ -188,14 +188,14 @@ def test_timeline_equals_the_clear_model_beside_dram(scene: Scene, stride_cycles
 
 
 @pytest.mark.slow
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(scenes(uses_dram=True), st.integers(1, 9))
 def test_timeline_equals_the_clear_model_beside_dram_in_many_scenes(scene: Scene, stride_cycles: int) -> None:
     check_scene(scene, stride_cycles)
 
 
 @pytest.mark.slow
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(scenes(), st.integers(1, 9))
 def test_timeline_equals_the_clear_model_in_many_scenes(scene: Scene, stride_cycles: int) -> None:
     check_scene(scene, stride_cycles)

@@ -105,7 +105,9 @@ def test_many_larger_layers_equal_onnxruntime(lanes: int) -> None:
     check()
 
 
-@pytest.mark.parametrize("name", extremes())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * name.endswith("at its lowest")) for name in extremes()]
+)
 def test_extremes_equal_onnxruntime(name: str) -> None:
     check_sums(extremes()[name])
 

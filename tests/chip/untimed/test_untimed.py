@@ -56,7 +56,7 @@ def test_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mappi
 
 
 @pytest.mark.slow
-@settings(max_examples=250)
+@settings(max_examples=100)
 @given(networks(max_layers=5), chips(), SMALL_MEMORIES)
 def test_many_generated_networks(case: NetworkCase, chip: ChipConfig, memories: Mapping[str, int]) -> None:
     check_program(compiled(case, chip, memories), case.activations)
