@@ -62,6 +62,7 @@ def test_blocks_end_as_published(model: Model) -> None:
             assert network.tensors[layer.residual].shape == network.tensors[layer.name].shape
 
 
+@pytest.mark.slow
 def test_a_small_one_on_the_engine() -> None:
     builder = built("mobilenet_v2", 32, 10)
     result = tlm.simulate(builder.network(), builder.activations)

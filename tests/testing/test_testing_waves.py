@@ -95,6 +95,7 @@ def test_modes(project: Project, mode: str, passing: list[str], failing: list[st
         assert sorted(path.stem for path in place.glob("*.gtkw")) == names
 
 
+@pytest.mark.slow
 def test_two_failures_write_the_same_bytes(project: Project) -> None:
     place = project.path / ".tlm-waves" / "test_it.py-test_one"
     found = []

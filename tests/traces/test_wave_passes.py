@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
+from examples import quick_of
 from hypothesis import HealthCheck, given, settings
 from layouts import WAVES_PIXELS, declared, read_layout
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
@@ -54,7 +55,7 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Passes:
     return Passes(job.network, job.activations, job.chip, tmp_path_factory.mktemp("block") / "run.vcd", "pass")
 
 
-@pytest.fixture(params=["small", "block", "resnet18"])
+@pytest.fixture(params=quick_of(["small", "block", "resnet18"], "small", "block"))
 def passes(request: pytest.FixtureRequest) -> Passes:
     found: Passes = request.getfixturevalue(request.param)
     return found

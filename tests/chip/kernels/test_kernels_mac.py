@@ -97,7 +97,7 @@ def test_generated_layers_equal_onnxruntime(lanes: int, columns: int) -> None:
 @pytest.mark.parametrize("lanes", ARRAY_SIZES)
 def test_many_larger_layers_equal_onnxruntime(lanes: int) -> None:
     @seed(lanes)
-    @settings(max_examples=600)
+    @settings(max_examples=250)
     @given(cases(lanes, max_size=40))
     def check(case: Case) -> None:
         check_sums(case)
