@@ -24,7 +24,14 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return FENCE.findall(page.read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "python" in dict(blocks(page))], ids=lambda page: page.name)
+PYTHON_PAGES = [
+    pytest.param(page, marks=[pytest.mark.slow] * (page.stem == "timeline-trace"), id=page.name)  # of a whole network
+    for page in PAGES
+    if "python" in dict(blocks(page))
+]
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python_in_the_pages_runs_and_prints_what_they_say(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

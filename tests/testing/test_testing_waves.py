@@ -246,6 +246,7 @@ def test_a_moment_before_the_run_is_refused() -> None:
         TraceOptions(wave="w.vcd", moment_cycle=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 def test_gtkwave_opens_it_at_the_moment(project: Project) -> None:
     failed(project, FAILS)

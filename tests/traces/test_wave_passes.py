@@ -165,6 +165,7 @@ def test_tracing_changes_no_cycle_and_no_output(small: Passes) -> None:
         np.testing.assert_array_equal(tensor, small.result.tensors[name])
 
 
+@pytest.mark.slow
 def test_the_size_of_a_whole_network_is_bounded(resnet18: Passes) -> None:
     assert resnet18.path.stat().st_size < 20_000_000
 
