@@ -42,7 +42,7 @@ demo: install
 test: $(VENV)/installed-test
 	$(PYTEST) -m "not slow" --ignore=tests/training --ignore=tests/chip/rtl --ignore=tests/hardware
 
-# What `make test` leaves out, and its random tests with all their examples.
+# What `make test` leaves out, and its random tests with all their examples. One run: none waits for another's last test.
 test-slow: $(VENV)/installed-all
 	$(PYTEST) -m "slow or thorough or extra" --hypothesis-profile=thorough --durations=60 --durations-min=5
 

@@ -111,20 +111,16 @@ class Sources:
         return seen
 
 
-def _runtime_nodes(node: ast.AST) -> Iterator[ast.AST]:
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node that is executed: not what stands under ``if TYPE_CHECKING:``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name | ast.Attribute):
-            checking = ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            todo += node.orelse
         else:
-            checking = False
-        if checking:
-            for other in child.orelse:
-                yield other
-                yield from _runtime_nodes(other)
-            continue
-        yield child
-        yield from _runtime_nodes(child)
+            yield node
+            todo += ast.iter_child_nodes(node)
 
 
 def find_cycle(graph: Graph) -> list[str] | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from band_programs import BandCase, BandProgram
-from chip_cases import NetworkCase, all_models, both, networks
+from chip_cases import NetworkCase, both, networks, pass_first_of_all
 from examples import examples
 from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
@@ -94,7 +94,7 @@ def check_flips(fidelity: str, name: str, *flips: BitFlip) -> str:
     return "outputs"
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("name", CASES)
 def test_without_a_flip_the_prediction_is_the_golden_model(fidelity: str, name: str) -> None:
     golden = CASES[name].golden()
@@ -105,7 +105,7 @@ def test_without_a_flip_the_prediction_is_the_golden_model(fidelity: str, name: 
     assert check_flips(fidelity, name) == "outputs"
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("name", CASES)
 def test_bits_of_the_first_and_the_band_words(fidelity: str, name: str) -> None:
     """Every seventh: test_every_instruction_bit flips them all."""
@@ -115,7 +115,7 @@ def test_bits_of_the_first_and_the_band_words(fidelity: str, name: str) -> None:
     assert sum(outcome.startswith("error:") for outcome in outcomes) > 3 * len(words)
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("name", ["pooling", "banded pooling"])
 def test_parameter_and_pattern_bits_of_pooling(fidelity: str, name: str) -> None:
     first = CASES[name].header().header_words

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from chip_cases import NetworkCase, all_models, bank_offsets, both, networks
+from chip_cases import NetworkCase, all_models, bank_offsets, both, networks, pass_first_of_all
 from examples import examples
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +134,7 @@ def test_header_bits(fidelity: str, name: str) -> None:
     assert sum(outcome.startswith("error:") for outcome in outcomes) > 20
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("name", ["residual", "sparse", "scores"])
 def test_parameter_pattern_and_end_bits(fidelity: str, name: str) -> None:
     words = range(5, len(PROGRAMS[name].jobs[0].instructions))
@@ -153,7 +153,7 @@ def test_every_instruction_bit(fidelity: str, name: str) -> None:
     assert outcomes.count("outputs") > 10 * len(words) // every
 
 
-@all_models
+@pass_first_of_all
 @pytest.mark.parametrize("sram", [SramName.AMEM, SramName.WMEM])
 @pytest.mark.parametrize("name", CASES)
 def test_activation_and_weight_bits_in_the_off_chip_image(fidelity: str, name: str, sram: SramName) -> None:

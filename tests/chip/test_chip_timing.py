@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from chip_cases import (
     MODELS,
+    SLOW_CYCLE,
     NetworkCase,
     all_models,
     bank_offsets,
@@ -221,7 +222,7 @@ def test_the_worked_example_of_engine_md(tlm_simulate: Simulate, offset: int, cy
     assert (refused(run.result) > 0) == (cycles == 4233)
 
 
-@all_simulated
+@pytest.mark.parametrize("tlm_fidelity", [SLOW_CYCLE, *MODELS[1:]])
 def test_the_compiler_avoids_the_starving_placement(tlm_simulate: Simulate) -> None:
     case = pointwise(96, 32, 32, 32)
     run = tlm_simulate(case.network, case.activations)

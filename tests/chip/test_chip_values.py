@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from chip_cases import (
     compiled,
     networks,
     pass_first,
-    pass_first_of_all,
 )
 from hypothesis import given, settings
 
@@ -77,9 +77,21 @@ def block(signed: bool) -> Network:
     )
 
 
-@pass_first_of_all
+SIDES = ((8, 64), (64, 8), (16, 32), (32, 32))
+
+
+def with_slow_models(cases: Iterable[tuple[Any, ...]], circuits: Container[tuple[Any, ...]]) -> list[Any]:
+    """(fidelity, *case); "rtl" for some cases alone, since each size is a circuit of its own to build."""
+    return [
+        pytest.param(fidelity, *case, marks=[pytest.mark.slow] * (fidelity != "pass"))
+        for case in cases
+        for fidelity in ("pass", "cycle", "rtl")
+        if fidelity != "rtl" or case in circuits
+    ]
+
+
 @pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize(("lanes", "columns"), [(8, 64), (64, 8), (16, 32), (32, 32)])
+@pytest.mark.parametrize(("fidelity", "lanes", "columns"), with_slow_models(SIDES, {(8, 64), (64, 8), (32, 32)}))
 def test_residual_block_to_class_scores(fidelity: str, signed: bool, lanes: int, columns: int) -> None:
     network = block(signed)
     low, high = (-8, 8) if signed else (0, 16)
@@ -91,9 +103,12 @@ def test_residual_block_to_class_scores(fidelity: str, signed: bool, lanes: int,
     )
 
 
-@pass_first_of_all
-@pytest.mark.parametrize("key", ["lanes", "columns"])
-@pytest.mark.parametrize("size", [8, 16, 32, 64])
+@pytest.mark.parametrize(
+    ("fidelity", "key", "size"),
+    with_slow_models(
+        itertools.product(("lanes", "columns"), (8, 16, 32, 64)), set(itertools.product(("lanes", "columns"), (8, 64)))
+    ),
+)
 def test_one_pixel_and_channel_more_than_the_array(fidelity: str, key: str, size: int) -> None:
     """The last tile holds one pixel, the last group one channel."""
     layer = random_layer("c", (size + 1, 3, 1, 1), size)

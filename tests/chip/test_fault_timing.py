@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from chip_cases import all_models
+from examples import quick_of
 from test_chip_faults import CASES, CHIP, PROGRAMS, loaded
 
 import tlm
@@ -233,7 +234,7 @@ def outcome(fidelity: str, name: str, flips: list[BitFlip]) -> tuple[bytes, int]
 
 
 @pytest.mark.parametrize("fidelity", ["pass", pytest.param("rtl", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", quick_of(CASES, "residual"))
 def test_one_behaviour_whatever_flips_and_whenever(name: str, fidelity: str) -> None:
     """80 runs for each of the four networks, 40 of the circuit: one to three flips before, in and after layers."""
     rng = random.Random(name)

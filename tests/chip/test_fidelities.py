@@ -86,7 +86,7 @@ NAMED: Mapping[str, tuple[Network, dict[str, object]]] = {
         {},
     ),
     "weights loaded beside slow fetches": (
-        Network((8, 31, 31), [layer("c", (40, 8, 7, 7), stride=(2, 2), padding=(3, 3))]),
+        Network((8, 31, 31), [layer("c", (24, 8, 7, 7), stride=(2, 2), padding=(3, 3))]),
         {"columns": 8, "wmem_words": 1024, "wmem_banks": 1, "memory_gb_per_s": 12.8},
     ),
     "no valid tap": (Network((9, 5, 5), [layer("c", (40, 9, 3, 3), density=0.0)]), {}),
@@ -120,10 +120,10 @@ def test_named_cases_of_the_circuit(name: str) -> None:
     assert_equal(*(tlm.simulate(program, values, fidelity=fidelity) for fidelity in ("pass", "rtl")))
 
 
-@pytest.mark.parametrize("taps", [1, *(pytest.param(taps, marks=pytest.mark.slow) for taps in (3, 9))])
-@pytest.mark.parametrize("stage", ["conv3_2"])
-def test_the_main_job(stage: str, taps: int) -> None:
-    _check_block(resnet18_block(stage, taps), "cycle")
+@pytest.mark.slow
+@pytest.mark.parametrize("taps", [1, 3, 9])
+def test_the_main_job(taps: int) -> None:
+    _check_block(resnet18_block("conv3_2", taps), "cycle")
 
 
 @pytest.mark.slow
@@ -171,6 +171,7 @@ def test_what_a_pass_costs_does_not_grow_with_its_cycles() -> None:
     assert few < 10 * 200
 
 
+@pytest.mark.slow
 def test_a_program_on_another_chip() -> None:
     network, keys = NAMED["split by WMem while the array computes"]
     program = tlm.compile(network, ChipConfig(**keys))  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from chip_cases import NetworkCase, check_values, chips, room_for
 from command import REPOSITORY
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
 from driver_checks import Driver, packed
+from examples import quick_of
 from fidelities import assert_equal, both
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -148,7 +149,7 @@ THIRD_OF_ALL_PIXELS = ["network.size=128", "chip.amem_words=4096"]
 SMALL = Resnet18(size=64, divisor=8, classes=10)
 
 
-@pytest.mark.parametrize("amem_words", [16_384, 256, 128])
+@pytest.mark.parametrize("amem_words", quick_of([16_384, 256, 128], 128))
 def test_a_small_resnet_in_both_models(amem_words: int) -> None:
     activations = seeded_activations((3, 64, 64), 0)
     network = build_resnet18(activations, SMALL)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command import SCENARIOS, files, refused, tlm
+from examples import quick_of
 
 import tlm as package
 from tlm.cli import main as package_main
@@ -248,7 +249,9 @@ def test_malformed_and_unreadable_files(tmp_path: Path) -> None:
     assert refused("run", ".", cwd=tmp_path) == ".: cannot be read (Is a directory)"
 
 
-@pytest.mark.parametrize("missing", [("amaranth",), ("pyosys",), ("amaranth", "pyosys")])
+@pytest.mark.parametrize(
+    "missing", quick_of([("amaranth",), ("pyosys",), ("amaranth", "pyosys")], ("amaranth", "pyosys"))
+)
 def test_without_the_packages_of_the_circuit(small: Path, missing: tuple[str, ...]) -> None:
     code = (
         "import sys, importlib.util; find = importlib.util.find_spec; importlib.util.find_spec = lambda name, *rest: "

@@ -141,6 +141,7 @@ def test_a_full_disk_is_told_with_the_file_and_leaves_none(
     assert files(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_a_sweep_is_told(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from examples import quick_of
 from oracles import conv_integer
 from strategies import random_activations, random_weights
 
@@ -31,7 +32,7 @@ LAYERS: dict[str, tuple[tuple[int, int, int], int, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", quick_of(LAYERS, "point-wise with a stride", "depth-wise"))
 def test_a_row_runs_as_its_column_does(name: str) -> None:
     (outputs, inputs, width), groups, keys = LAYERS[name]
     rng = np.random.default_rng(width)

@@ -34,7 +34,7 @@ PICTURE: dict[Model, int] = {"mobilenet_v2": 224, "resnet50": 32}
 
 @pytest.mark.parametrize(
     ("model", "parameters", "layers", "gmacs"),
-    [("mobilenet_v2", 3_504_872, 53, 0.301), ("resnet50", 25_557_032, 54, 4.089)],
+    [("mobilenet_v2", 3_504_872, 53, 0.301), pytest.param("resnet50", 25_557_032, 54, 4.089, marks=pytest.mark.slow)],
 )
 def test_sizes_are_those_of_torchvision(model: Model, parameters: int, layers: int, gmacs: float) -> None:
     """``num_params`` and ``_ops`` of its weights' metadata. Batch norms have two numbers a channel, the scores one."""
@@ -50,7 +50,7 @@ def test_sizes_are_those_of_torchvision(model: Model, parameters: int, layers: i
     assert round(macs / 1e9, 3) == gmacs
 
 
-@pytest.mark.parametrize("model", ["mobilenet_v2", "resnet50"])
+@pytest.mark.parametrize("model", ["mobilenet_v2", pytest.param("resnet50", marks=pytest.mark.slow)])
 def test_blocks_end_as_published(model: Model) -> None:
     """Linear and added in MobileNetV2; added before the ReLU in ResNet-50."""
     network = built(model, PICTURE[model]).network()
@@ -62,6 +62,7 @@ def test_blocks_end_as_published(model: Model) -> None:
             assert network.tensors[layer.residual].shape == network.tensors[layer.name].shape
 
 
+@pytest.mark.slow
 def test_a_small_one_on_the_engine() -> None:
     builder = built("mobilenet_v2", 32, 10)
     result = tlm.simulate(builder.network(), builder.activations)

@@ -65,7 +65,8 @@ def counted_steps(result: Result) -> int:
     return sum(layer.steps for layer in layers if layer.kind not in ("max-pool", "average-pool", "linear"))
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) for name in TAPS])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TAPS)
 def test_steps_come_out_exactly_where_amem_holds_everything(name: str) -> None:
     _, program, result = run(name, amem_words=LARGE_AMEM_WORDS)
     assert counted_steps(result) == TAPS[name]
@@ -74,9 +75,8 @@ def test_steps_come_out_exactly_where_amem_holds_everything(name: str) -> None:
     assert len(program.tensors) == 2  # input and output
 
 
-@pytest.mark.parametrize(
-    "name", [name if name.endswith("3of9") else pytest.param(name, marks=pytest.mark.slow) for name in TAPS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TAPS)
 def test_the_published_amem_costs_less_than_three_percent_of_steps(name: str) -> None:
     _, program, result = run(name)
     excess = counted_steps(result) - TAPS[name]

@@ -42,6 +42,7 @@ def test_homes_are_where_the_tensors_live(resnet18: Path) -> None:
     assert dict(zip(shown.rows, shown.columns[1].texts, strict=True))["conv1"] == "64x112x112"
 
 
+@pytest.mark.slow
 def test_a_spilled_tensor_lives_off_chip(tmp_path: Path) -> None:
     shown = network_graph_of(source(write(tmp_path / "small", "resnet18_3of9", "chip.amem_words=8192")))
     spilled = {row for row, own in zip(shown.rows, shown.homes, strict=True) if own != "AMem"} - {"input", "fc"}

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from command import REPOSITORY, SMALL, files, refused, tlm
+from examples import quick_of
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
@@ -115,7 +116,7 @@ def test_pictures_of_the_documentation_are_small_and_shown() -> None:
 # -- readable -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", OF_ONE)
+@pytest.mark.parametrize("name", quick_of(OF_ONE, "timeline"))
 def test_all_text_is_large_enough_and_inside(results: Path, tmp_path: Path, name: str) -> None:
     """With a name as long as nobody should give, too."""
     weights = np.ones((8, 8, 1, 1), np.int8)

@@ -94,7 +94,8 @@ def test_small_memories(case: NetworkCase, count: int) -> None:
     check(case.network, smallest_program(case.network, CHIP).config, count)
 
 
-@pytest.mark.parametrize("fidelity", ["cycle", pytest.param("rtl", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("fidelity", ["cycle", "rtl"])
 def test_fidelities_agree(fidelity: str) -> None:
     chip = replace(CHIP, amem_words=1024, wmem_words=512, imem_words=512)  # whose circuit other tests build, too
     wanted, found = check(NETWORK, chip, 3), check(NETWORK, chip, 3, fidelity)

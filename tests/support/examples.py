@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import pytest
@@ -29,6 +29,11 @@ def register_profiles() -> None:
     settings.register_profile("thorough", max_examples=THOROUGH_EXAMPLES, **COMMON)
     settings.register_profile("quick", max_examples=THOROUGH_EXAMPLES // QUICK_SHARE, **COMMON)
     settings.load_profile("quick")  # pytest --hypothesis-profile loads another one later
+
+
+def quick_of(cases: Iterable[Any], *quick: Any) -> list[Any]:
+    """Parameters of a test: `make test` runs it with some of the cases, `make test-slow` with the others."""
+    return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
 def examples(thorough: int, **keys: Any) -> Callable[[Test], Test]:

@@ -23,7 +23,7 @@ from tlm._kernels import ffi, lib
 KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 FUNCTIONS = [name for name in dir(lib) if callable(getattr(lib, name)) and name != "tlm_simd"]
 MAX_CALLS, MAX_BYTES = 100, 1 << 18
-"""Of one function one after the other, then each sixteenth; of one call."""
+"""Of one function one after the other, then one of 64; of one call."""
 
 
 def declared_calls() -> str:
@@ -130,7 +130,7 @@ class RecordedLib:
 
         def call(*arguments: Any) -> Any:
             self._calls[name] += 1
-            if self._calls[name] > MAX_CALLS and self._calls[name] % 16:
+            if self._calls[name] > MAX_CALLS and self._calls[name] % 64:
                 return function(*arguments)
             made, words = Call(self._known), []
             for argument in arguments:

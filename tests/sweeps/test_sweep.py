@@ -348,6 +348,7 @@ def test_from_python(small: Path) -> None:
     assert list(only["chip.amem_banks"]) == [2]
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_is_told_so(small: Path, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(f"import tlm\ntlm.sweep({str(small)!r}, {{'chip.amem_banks': [1, 2]}}, processes=2)\n")

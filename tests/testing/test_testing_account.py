@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from chip_cases import NetworkCase, chips, networks
 from examples import examples
 from hypothesis import HealthCheck, assume, given
@@ -56,6 +57,7 @@ def test_stalls_told_apart_cycle_by_cycle_are_the_account(
                 assert bool(layer.no_stall(cause)) == (not cycles)
 
 
+@pytest.mark.slow
 def test_a_layer_in_bands_has_its_own_stalls_alone(tlm_simulate: Simulate) -> None:
     """Bands of two layers take turns, so from the first to the last cycle of one the other stalls, too."""
     rng = np.random.default_rng(0)

@@ -127,6 +127,7 @@ def test_layers_come_and_go(project: Project) -> None:
     assert "  layer 'c2' is new\n" in text
 
 
+@pytest.mark.slow
 def test_several_runs_of_a_test_have_names(project: Project) -> None:
     test = body(
         "assert small.matches(tlm_baseline)",
@@ -292,6 +293,7 @@ def test_an_update_keeps_names_with_blanks_and_brackets(project: Project) -> Non
     assert baseline(project).read_text() == stored
 
 
+@pytest.mark.slow
 def test_an_update_of_the_last_failures_keeps_the_others(project: Project, pytester: pytest.Pytester) -> None:
     """``pytest --lf`` leaves tests that had passed out when it collects, not only when it runs."""
     both = TEST + "\n" + TEST.replace("test_one", "test_two")
@@ -304,6 +306,7 @@ def test_an_update_of_the_last_failures_keeps_the_others(project: Project, pytes
     assert baseline(project).read_text() == text
 
 
+@pytest.mark.slow
 def test_parts_of_a_split_layer_are_stored(project: Project, pytester: pytest.Pytester) -> None:
     """A difference then names the part."""
     with_chip(pytester, wmem_words=80)

@@ -166,6 +166,7 @@ def test_the_expectations_of_the_statement_are_explained(project: Project, condi
     assert all(one.startswith(line) for one, line in zip(found, lines, strict=True))
 
 
+@pytest.mark.slow
 def test_an_assert_that_pytest_does_not_rewrite_names_the_last_false_sentence(project: Project) -> None:
     text = project.fails(body("assert small.layer('c1').takes(cycles=2)"), "--assert=plain")
     assert text.startswith(
@@ -210,7 +211,9 @@ def test_a_false_sentence_without_assert_is_a_warning(project: Project) -> None:
 
 
 def test_plain_numbers_are_left_alone(project: Project) -> None:
-    assert project.fails(body("assert small.result.cycles == 3")).startswith("assert 2576 == 3\n +  where 2576 = <Result")
+    assert project.fails(body("assert small.result.cycles == 3")).startswith(
+        "assert 2576 == 3\n +  where 2576 = <Result"
+    )
     assert "!=" in project.fails(body("assert small.cycles != 2576"))
 
 

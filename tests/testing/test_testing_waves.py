@@ -95,6 +95,7 @@ def test_modes(project: Project, mode: str, passing: list[str], failing: list[st
         assert sorted(path.stem for path in place.glob("*.gtkw")) == names
 
 
+@pytest.mark.slow
 def test_two_failures_write_the_same_bytes(project: Project) -> None:
     place = project.path / ".tlm-waves" / "test_it.py-test_one"
     found = []
@@ -245,6 +246,7 @@ def test_a_moment_before_the_run_is_refused() -> None:
         TraceOptions(wave="w.vcd", moment_cycle=-1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 def test_gtkwave_opens_it_at_the_moment(project: Project) -> None:
     failed(project, FAILS)

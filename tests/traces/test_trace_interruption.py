@@ -65,14 +65,15 @@ def test_ctrl_c_while_a_trace_is_being_written_waits_for_it(
         assert left == {f"whole{suffix}"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "written_bytes"),
     [
+        (signal.SIGTERM, 0),
         (signal.SIGTERM, 200_000),
-        pytest.param(signal.SIGTERM, 0, marks=pytest.mark.slow),
-        pytest.param(signal.SIGTERM, 4_000_000, marks=pytest.mark.slow),
-        pytest.param(signal.SIGHUP, 1_000_000, marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 1_000_000, marks=pytest.mark.slow),
+        (signal.SIGTERM, 4_000_000),
+        (signal.SIGHUP, 1_000_000),
+        (signal.SIGINT, 1_000_000),
     ],
 )
 def test_a_run_that_is_ended_leaves_its_waveform(

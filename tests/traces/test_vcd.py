@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from examples import quick_of
 from layouts import declared, read_layout
 from vcd.reader import RealChange, ScalarChange, StringChange, TokenKind, VectorChange, tokenize
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
@@ -218,7 +219,7 @@ def check_well_formed(path: Path, clock_khz: int) -> int:
     return cycles[-1]
 
 
-@pytest.mark.parametrize("voltage_v", [1.1, 0.8, pytest.param(0.93, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("voltage_v", quick_of([1.1, 0.8, 0.93], 0.8))
 def test_time_is_real_and_exact_at_every_operating_point(run: Run, tmp_path: Path, voltage_v: float) -> None:
     chip = tlm.ChipConfig(**{**vars(CHIP), "voltage_v": voltage_v, "frequency_mhz": None})
     path = tmp_path / "run.vcd"

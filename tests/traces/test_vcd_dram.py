@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from examples import quick_of
 from waves import CHIP, Waves, small_network
 
 import tlm
@@ -51,7 +52,9 @@ def run(path: Path, dram: DramConfig) -> tuple[Sent, Waves]:
     return sent, Waves(path)
 
 
-@pytest.mark.parametrize("preset", ["lpddr3_1600_x32", "lpddr4_3200_x16", "ddr3l_1600_x16"])
+@pytest.mark.parametrize(
+    "preset", quick_of(["lpddr3_1600_x32", "lpddr4_3200_x16", "ddr3l_1600_x16"], "lpddr4_3200_x16")
+)
 def test_commands_rows_and_states_are_those_of_the_bus(tmp_path: Path, preset: Preset) -> None:
     config = DramConfig(preset=preset, trefi_clocks=1000)  # a short run sees refreshes
     sent, waves = run(tmp_path / "w.vcd", config)
@@ -79,7 +82,7 @@ def test_commands_rows_and_states_are_those_of_the_bus(tmp_path: Path, preset: P
                 assert (states[now], rows[now]) == ("active", command.row)
 
 
-@pytest.mark.parametrize("fidelity", ["pass", "cycle"])
+@pytest.mark.parametrize("fidelity", quick_of(["pass", "cycle"], "pass"))
 def test_a_waveform_of_passes_shows_them_too(tmp_path: Path, fidelity: Fidelity) -> None:
     """As that of every cycle does, but in its cycle also what comes while no request is under way."""
     config = DramConfig(preset="ddr3l_1600_x16", page_policy="closed", trefi_clocks=1500)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips
 from deep_networks import MEMORIES, SHARES, deep_networks, program_between
+from examples import quick_of
 from hypothesis import HealthCheck, given, settings
 from layouts import WAVES_PIXELS, declared, read_layout
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
@@ -54,7 +55,7 @@ def block(tmp_path_factory: pytest.TempPathFactory) -> Passes:
     return Passes(job.network, job.activations, job.chip, tmp_path_factory.mktemp("block") / "run.vcd", "pass")
 
 
-@pytest.fixture(params=["small", "block", "resnet18"])
+@pytest.fixture(params=quick_of(["small", "block", "resnet18"], "small", "block"))
 def passes(request: pytest.FixtureRequest) -> Passes:
     found: Passes = request.getfixturevalue(request.param)
     return found
@@ -164,6 +165,7 @@ def test_tracing_changes_no_cycle_and_no_output(small: Passes) -> None:
         np.testing.assert_array_equal(tensor, small.result.tensors[name])
 
 
+@pytest.mark.slow
 def test_the_size_of_a_whole_network_is_bounded(resnet18: Passes) -> None:
     assert resnet18.path.stat().st_size < 20_000_000
 

@@ -160,6 +160,7 @@ def test_an_output_that_overlays_its_residual() -> None:
     check_program(program, random_activations(np.random.default_rng(0), network.input_shape, False))
 
 
+@pytest.mark.slow
 def test_the_whole_resnet18() -> None:
     job = load_scenario(SCENARIOS / "resnet18_3of9.toml").build(golden=True)
     assert job.golden is not None
