@@ -11,7 +11,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -105,6 +104,8 @@ class _Shown:
         return compare([self._record(), *map(_record_of, others)])
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         stored = self._record()
         energy = f"{stored.energy.total_pj / 1e6:,.2f} µJ [A]"
         facts = {

@@ -18,8 +18,6 @@ from tlm.chip.base.dma import Dma
 from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Engine, Port
-from tlm.chip.cycle.dma import Dma as CycleDma
-from tlm.chip.cycle.engine import CycleEngine
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import DriverStep, SramName, Unit
@@ -60,7 +58,7 @@ class System:
         self,
         config: ChipConfig,
         fidelity: Fidelity = Fidelity.CYCLE,
-        engine: Callable[[str, Module, ChipConfig], Engine] = CycleEngine,
+        engine: Callable[[str, Module, ChipConfig], Engine] | None = None,
         traced: bool = False,
         computes: bool = True,
     ) -> None:
@@ -81,13 +79,16 @@ class System:
         self.dram = dram = Dram(config) if config.uses_dram else None
         match fidelity:
             case Fidelity.CYCLE:
+                from tlm.chip.cycle.dma import Dma as CycleDma  # late: a run in fidelity "pass" needs none of it
+                from tlm.chip.cycle.engine import CycleEngine
+
                 if dram:
                     self.memory = DramMemory("memory", simulation, config, dram)
                 else:
                     self.memory = OffChipMemory("memory", simulation, config)
                 self.interconnect = Interconnect("interconnect", simulation, regions, BUS_SLOTS)
                 self.dma = CycleDma("dma", simulation, config)
-                self.engine = engine("engine", simulation, config)
+                self.engine = (engine or CycleEngine)("engine", simulation, config)
             case Fidelity.PASS | Fidelity.RTL:
                 self.memory = PassOffChipMemory("memory", simulation, config)
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)

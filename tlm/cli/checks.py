@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from tlm.cli.commands import COMMANDS
 from tlm.core.errors import InputError
@@ -30,6 +29,8 @@ def check_names(argv: Sequence[str]) -> None:
 
 
 def _near(text: str, names: list[str]) -> str:
+    from difflib import get_close_matches  # only mistakes need it
+
     near = get_close_matches(text, names, 1)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -35,6 +36,8 @@ def integers(what: str, value: object) -> npt.NDArray[Any]:
 
 def _is_masked(value: object) -> bool:
     """Whether a masked array is in it, so that ``np.asarray`` has dropped a mask."""
+    if "numpy.ma" not in sys.modules:  # importing it takes longer than all checks; nobody has made one without it
+        return False
     if isinstance(value, (list, tuple)):
         return any(_is_masked(item) for item in value if isinstance(item, (list, tuple, np.ma.MaskedArray)))
     return isinstance(value, np.ma.MaskedArray)

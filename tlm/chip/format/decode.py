@@ -152,8 +152,10 @@ def decode_patterns(
         IllegalInstructionError: its second argument is the index of the first illegal word.
     """
     patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
-    used_bits = np.array(
-        [len(header.pattern_channels(group, i, columns)) * len(header.pattern_taps(i)) for i in range(len(words))]
-    )
-    _refuse(patterns >> used_bits.astype(np.uint64) != 0, "a pattern bit beyond the last channel or tap")
+    channels = header.group_channels(group, columns) if header.pooling else header.channels
+    word, piece = np.divmod(np.arange(len(words)), header.patterns_per_channel)
+    of_channels = np.minimum(header.channels_per_pattern, channels - word * header.channels_per_pattern)
+    of_taps = np.minimum(PAYLOAD_BITS, header.taps - piece * PAYLOAD_BITS)
+    used_bits = (of_channels * of_taps).astype(np.uint64)
+    _refuse(patterns >> used_bits != 0, "a pattern bit beyond the last channel or tap")
     return patterns
