@@ -79,15 +79,15 @@ _REQUANTISER = (
     _rtl(
         "the formula of engine.md, Values",
         "requantiser",
-        "(Const(1, 1) << shift)[1:SCALED_BITS]",
-        "(Const(1, 1) << shift)",
+        "half & ~highest",
+        "half",
     ),
     _rtl("the formula of engine.md, Values", "requantiser", "| (sign & ~signed_output)", ""),
     _rtl(
         "the formula of engine.md, Values",
         "requantiser",
-        "Cat(residual, residual[-1] & layer.residual_signed).as_signed()",
-        "residual.as_signed()",
+        "Mux(layer.residual_signed, -once, thrice)",
+        "thrice",
     ),
     _rtl(
         "a refused access changes no value",
