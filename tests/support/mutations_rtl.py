@@ -43,8 +43,8 @@ _ALIGNER = (
     _rtl(
         "a network moves nibbles without changing their order",
         "aligner",
-        "delayed(m, move, 1 + index // 2,",
-        "delayed(m, move, 1 + (index + 1) // 2,",
+        "delayed(m, move, 1 + index // 2 - since,",
+        "delayed(m, move, 1 + (index + 1) // 2 - since,",
     ),
     _rtl("the mask gives padding its value", "aligner", "masked.eq(self.fill)", "masked.eq(0)"),
     _rtl("the mask gives padding its value", "aligner", "completes & ~inside[lane]", "~inside[lane] & 0"),
