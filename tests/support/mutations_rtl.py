@@ -43,8 +43,8 @@ _ALIGNER = (
     _rtl(
         "a network moves nibbles without changing their order",
         "aligner",
-        "delayed(m, move, 1 + index // 2,",
-        "delayed(m, move, 1 + (index + 1) // 2,",
+        "delayed(m, move, 1 + index // 2 - since,",
+        "delayed(m, move, 1 + (index + 1) // 2 - since,",
     ),
     _rtl("the mask gives padding its value", "aligner", "masked.eq(self.fill)", "masked.eq(0)"),
     _rtl("the mask gives padding its value", "aligner", "completes & ~inside[lane]", "~inside[lane] & 0"),
@@ -79,15 +79,15 @@ _REQUANTISER = (
     _rtl(
         "the formula of engine.md, Values",
         "requantiser",
-        "(Const(1, 1) << shift)[1:SCALED_BITS]",
-        "(Const(1, 1) << shift)",
+        "half & ~highest",
+        "half",
     ),
     _rtl("the formula of engine.md, Values", "requantiser", "| (sign & ~signed_output)", ""),
     _rtl(
         "the formula of engine.md, Values",
         "requantiser",
-        "Cat(residual, residual[-1] & layer.residual_signed).as_signed()",
-        "residual.as_signed()",
+        "Mux(layer.residual_signed, -once, thrice)",
+        "thrice",
     ),
     _rtl(
         "a refused access changes no value",

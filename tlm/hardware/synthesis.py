@@ -25,7 +25,7 @@ from tlm.hardware import netlist
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
 from tlm.hardware.verilog import MODULE, macros, shared_modules
 
-AREA_SCRIPT = "+strash;dc2;amap"
+AREA_SCRIPT = "+strash;dc2;dch,-f;amap,-x"
 """Of ABC: for few gates, not for short paths."""
 
 SMALLEST_GATED = 4
@@ -39,6 +39,9 @@ module CLOCK_GATE (input enable, input clock, output gated);
 endmodule
 """
 """For Yosys: an enable taken at the falling edge lets the next rising edge through, so no latch is needed."""
+
+MULTIPLIER = Path(__file__).with_name("multiplier.v")
+"""For Yosys: a multiplier with fewer gates than its own, whose multiples of several products have one decoder."""
 
 BETWEEN = "between blocks"
 """Name of what is in no block."""
@@ -125,6 +128,7 @@ def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], N
         folder = Path(work)
         (folder / "circuit.il").write_text(rtlil)
         (folder / "gate.v").write_text(CLOCK_GATE)
+        shutil.copyfile(MULTIPLIER, folder / MULTIPLIER.name)
         shutil.copyfile(file, folder / "cells.lib")
         progress("gates: Yosys and ABC")
         try:
@@ -155,16 +159,18 @@ def _in_gates(path: netlist.Path, library: Library) -> netlist.Path:
 
 
 def commands(top: str, kept: Collection[str]) -> list[str]:
-    """Of Yosys, from circuit.il to a netlist of the cells of cells.lib, with gate.v for :data:`CLOCK_GATE`.
+    """Of Yosys, from circuit.il to a netlist of the cells of cells.lib.
 
-    A module that is not kept becomes part of what is around it.
+    With gate.v for :data:`CLOCK_GATE`, and :data:`MULTIPLIER`. A module that is not kept becomes part of what is around
+    it.
     """
     keep = [f"setattr -mod -set keep_hierarchy 1 {' '.join(sorted(kept))}"] if kept else []
     return [
         "read_rtlil circuit.il", f"setattr -mod -set top 1 {top}", *keep,
         # a reset gives every register its first value, so none needs one from elsewhere
         "attrmap -remove init", "proc", "opt_clean", "opt_hier", "flatten", "opt -fast", "opt_hier", "opt -fast",
-        "wreduce", "peepopt", "opt_clean", "booth", "alumacc", "opt_clean", "memory_map", "opt -fast",
+        "wreduce", "peepopt", "opt_clean", f"techmap -map {MULTIPLIER.name}", "opt -fast",
+        "alumacc", "opt_clean", "memory_map", "opt -fast",
         "techmap", f"clockgate -pos CLOCK_GATE enable:clock:gated -min_net_size {SMALLEST_GATED}",
         "techmap -map gate.v", "dfflibmap -liberty cells.lib", "opt_clean",
         f"abc -liberty cells.lib -script {AREA_SCRIPT}", "opt_clean",

@@ -71,30 +71,41 @@ class AddressGenerator(Component):
         m.d.comb += self.last_round.eq((waiting & ~served) == 0)
         return m
 
-    def _sum(self, m: Module, name: str, one: Place, other: Place) -> Place:
-        """Two distances in output pixels, one after the other; rows wrap at the output's width."""
-        header = self.header
-        x = named(m, f"{name}_far_x", one.x + other.x)
-        beyond = Signal(len(x) + 1, name=f"{name}_beyond")
-        m.d.comb += beyond.eq(x - header.row_x)
+    def _sum(self, m: Module, name: str, one: Place, other: Place, wrapped: Place) -> Place:
+        """Two distances in output pixels, one after the other; rows wrap at the output's width.
+
+        ``wrapped`` is the other distance and a row further, as :meth:`_wrapped` gives it; lanes share it.
+        """
+        far_x = named(m, f"{name}_far_x", one.x + other.x)
+        beyond = named(m, f"{name}_beyond", one.x + wrapped.x)
         wraps = named(m, f"{name}_wraps", ~beyond[-1])
         place = Place(
             Signal(EXTENT_BITS, name=f"{name}_x"),
             Signal(EXTENT_BITS, name=f"{name}_y"),
-            Signal(header.linear_bits, name=f"{name}_linear"),
+            Signal(self.header.linear_bits, name=f"{name}_linear"),
         )
         m.d.comb += [
-            place.x.eq(Mux(wraps, beyond, x)),
-            place.y.eq(one.y + other.y + Mux(wraps, header.shape.stride_y, 0)),
-            place.linear.eq(one.linear + other.linear + Mux(wraps, header.row_linear, 0)),
+            place.x.eq(Mux(wraps, beyond, far_x)),
+            place.y.eq(one.y + Mux(wraps, wrapped.y, other.y)),
+            place.linear.eq(one.linear + Mux(wraps, wrapped.linear, other.linear)),
         ]
         return place
+
+    def _wrapped(self, m: Module, name: str, place: Place) -> Place:
+        """A distance, back by an output row's columns and down by its row; x may be less than 0."""
+        header = self.header
+        return Place(
+            named(m, f"{name}_wrapped_x", place.x - header.row_x),
+            named(m, f"{name}_wrapped_y", (place.y + header.shape.stride_y)[:EXTENT_BITS]),
+            named(m, f"{name}_wrapped_linear", (place.linear + header.row_linear)[: header.linear_bits]),
+        )
 
     def _positions(self, m: Module) -> list[Place]:
         """Where the lanes' windows begin in the present tile."""
         header, lanes = self.header, self.config.lanes
         nowhere, stride = Place(Const(0, 1), Const(0, 1), Const(0, 1)), header.shape.stride_x
-        distance = self._sum(m, "first_lane", nowhere, Place(stride, Const(0, 1), stride))
+        step = Place(stride, Const(0, 1), stride)
+        distance = self._sum(m, "first_lane", nowhere, step, self._wrapped(m, "step", step))
         base = Place(
             Signal(EXTENT_BITS, name="base_x"),
             Signal(EXTENT_BITS, name="base_y"),
@@ -107,9 +118,12 @@ class AddressGenerator(Component):
         places = [first]
         while len(places) < lanes:
             count, held = len(places), self._registered(m, f"lanes_{len(places)}", distance)
-            places += [self._sum(m, f"lane_{count + i}", place, held) for i, place in enumerate(places)]
-            distance = self._sum(m, f"double_{count}", distance, distance)
-        following = self._sum(m, "next_tile", first, self._registered(m, "tile", distance))
+            wrapped = self._wrapped(m, f"lanes_{count}", held)
+            places += [self._sum(m, f"lane_{count + i}", place, held, wrapped) for i, place in enumerate(places)]
+            doubled = self._wrapped(m, f"double_{count}", distance)
+            distance = self._sum(m, f"double_{count}", distance, distance, doubled)
+        tile = self._registered(m, "tile", distance)
+        following = self._sum(m, "next_tile", first, tile, self._wrapped(m, "tile", tile))
         left, first_left = Signal(32), Signal(32)
         m.d.comb += first_left.eq(Mux(self.load, header.out_pixels - header.first_pixel, left))
         registers = []
@@ -130,25 +144,22 @@ class AddressGenerator(Component):
 
     def _pixels_of_tap(self, m: Module, places: list[Place]) -> tuple[list[Signal], Value]:
         """Each lane's AMem word for the tap, and which lanes have a pixel inside the input."""
-        header, config = self.header, self.config
+        header = self.header
         shape, window = header.shape, header.window
         row, column = divided(m, self.tap, shape.kernel_w, 6, "tap")
         down = named(m, "tap_down", row * window.dilation_y - window.pad_top)
         right = named(m, "tap_right", column * window.dilation_x - window.pad_left)
-        offset = named(m, "tap_offset", (down * shape.width + right)[: header.linear_bits])
+        # the channel's first word is added once for all lanes; below the word, it changes nothing
+        offset = down * shape.width + right + (self.channel_word << header.lane_bits)
+        offset = named(m, "tap_offset", offset[: header.linear_bits])
         # a window that begins before these has its pixel above, or left of the input; from those on, below or right
         first_y, end_y = named(m, "first_y", -down), named(m, "end_y", shape.height - down)
         first_x, end_x = named(m, "first_x", -right), named(m, "end_x", shape.width - right)
         words, inside = [], []
         for lane, place in enumerate(places):
             pixel = Signal(header.linear_bits, name=f"pixel_{lane}")
-            word = Signal(address_bits(SramName.AMEM, config), name=f"word_{lane}")
-            m.d.comb += [
-                pixel.eq(place.linear + offset),
-                word.eq(self.channel_word + pixel[header.lane_bits :]),
-                self.source[lane].eq(pixel[: header.lane_bits]),
-            ]
-            words.append(word)
+            m.d.comb += [pixel.eq(place.linear + offset), self.source[lane].eq(pixel[: header.lane_bits])]
+            words.append(named(m, f"word_{lane}", pixel[header.lane_bits :]))
             inside.append(
                 (place.y >= first_y)
                 & (place.y < end_y)

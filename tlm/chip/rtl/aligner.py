@@ -67,23 +67,27 @@ class Network(Component):
                 "word": In(lanes).array(NIBBLE),
                 # behind the last stage
                 "routed": Out(lanes).array(NIBBLE),
+                "arrives": Out(lanes),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """The moves of all levels in the cycle of the data; each waits for its stage."""
+        """The moves of a half in the cycle before its first stage; each waits for its stage."""
         m = Module()
-        needed = named(m, "needed_now", self.needed)
-        down, up = moves(m, needed, "down"), moves(m, self.served, "up")
         distances = list(powers(self.lanes))
-        levels = [(compress_level, move, distance) for move, distance in zip(down, distances, strict=True)]
+        half = len(distances) // 2
+        needed, served = named(m, "needed_now", self.needed), delayed(m, self.served, half, "served")
+        m.d.comb += self.arrives.eq(delayed(m, served, len(distances) + 1 - half, "arrives"))
+        down, up = moves(m, needed, "down"), moves(m, served, "up")
+        levels = [(compress_level, move, distance, 0) for move, distance in zip(down, distances, strict=True)]
         levels += [
-            (expand_level, move, distance) for move, distance in zip(reversed(up), reversed(distances), strict=True)
+            (expand_level, move, distance, half)
+            for move, distance in zip(reversed(up), reversed(distances), strict=True)
         ]
         kept = delayed(m, needed, 1, "needed")
         planes: list[Value] = [plane & kept for plane in self.word]
-        for index, (level, move, distance) in enumerate(levels):
-            now = delayed(m, move, 1 + index // 2, f"{level.__name__}_{distance}")
+        for index, (level, move, distance, since) in enumerate(levels):
+            now = delayed(m, move, 1 + index // 2 - since, f"{level.__name__}_{distance}")
             planes = [named(m, f"level_{index}_{bit}", plane) for bit, plane in enumerate(level(planes, now, distance))]
             if index % 2:
                 planes = [delayed(m, plane, 1, f"stage_{index // 2}_{bit}") for bit, plane in enumerate(planes)]
@@ -132,7 +136,7 @@ class Aligner(Component):
             ]
             m.d.comb += [network.word[bit].eq(Cat(word[bit::NIBBLE])) for bit in range(NIBBLE)]
             routed.append(network.routed)
-            arrives.append(delayed(m, served, stages + 1, f"arrives_{bank}"))
+            arrives.append(network.arrives)
         inside = delayed(m, self.inside, wait + stages + 1, "inside")
         completes = delayed(m, self.last_round, wait + stages + 1, "completes")
         for lane in range(lanes):

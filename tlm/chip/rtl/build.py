@@ -238,7 +238,7 @@ class Tools:
         )  # fmt: skip
 
     def compile(self, folder: Path) -> None:
-        """C++ to a shared library, in two files side by side: what Verilator calls slow runs once, and is not optimised."""
+        """C++ to a shared library, two files side by side; what Verilator calls slow runs once: not optimised."""
         include = self._root / "include"
         flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
         flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else []

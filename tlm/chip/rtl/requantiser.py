@@ -3,7 +3,7 @@
 Request flow: at the handover it notes the pass; then a channel (or a nibble plane of one) enters per cycle, all lanes
 at once, and its AMem word is written requantiser_cycles later. Parameters arrive one by one in a second bank of
 registers, which becomes the current one with the first pass of its group.
-Structure: bias | multiplier, residual and rounding | shift and clamp, a register behind each as far as
+Structure: bias | multiplier and residual | shift, rounding and clamp, a register behind each as far as
 requantiser_cycles has them, more registers behind if it has more.
 Timing: engine.md, A pass. A refused write freezes every register and the entry; a refused residual read leaves a gap.
 Constraints: the residual word is there for one cycle only, so a freeze keeps it in a register of its own.
@@ -11,7 +11,7 @@ Constraints: the residual word is there for one cycle only, so a freeze keeps it
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import Component, In, Out
 
@@ -26,8 +26,8 @@ from tlm.chip.rtl.sram import port_signature
 PLANES = 6
 """Nibbles of an accumulator."""
 PARAMETER_BITS = sum(bits for _, bits in FIELDS[Opcode.PARAMETER])
-SCALED_BITS = 43
-"""Bits of the widest sum of product, residual and rounding."""
+SCALED_BITS = 42
+"""Bits of the widest sum of product and residual."""
 
 
 class Requantiser(Component):
@@ -145,7 +145,6 @@ class Requantiser(Component):
         shift = self._moving(m, parameter.shift, "shift_1")
         plane = self._moving(m, plane, "plane_1")
         residual_word = self._residual_word(m)
-        rounding = named(m, "rounding", (Const(1, 1) << shift)[1:SCALED_BITS])
         later_shift = self._moving(m, shift, "shift_2") if depth > 1 else shift
         # bits that must equal the sign, or the result is out of range
         beyond = named(
@@ -153,18 +152,14 @@ class Requantiser(Component):
             "beyond",
             (Const(-1, signed(SCALED_BITS)) << (later_shift + Mux(layer.output_signed, 3, 4)))[:SCALED_BITS],
         )
+        low, high = self._residual_multiples(m)
         accumulators, signed_output = layer.accumulator_output, layer.output_signed
         for lane in range(self.config.lanes):
             finished = (self.finished.word_select(lane, ACCUMULATOR_BITS) - self.excess)[:ACCUMULATOR_BITS].as_signed()
             biased = self._moving(m, (finished + bias)[: ACCUMULATOR_BITS + 1].as_signed(), f"biased_{lane}")
             residual = residual_word.word_select(lane, NIBBLE)
-            residual = Cat(residual, residual[-1] & layer.residual_signed).as_signed()
             scaled = Signal(signed(SCALED_BITS), name=f"scaled_{lane}")
-            m.d.comb += scaled.eq(
-                biased * multiplier
-                + residual * Mux(layer.has_residual, header.operands.residual_multiplier, 0)
-                + rounding
-            )
+            m.d.comb += scaled.eq(biased * multiplier + Array(low)[residual[:2]] + (Array(high)[residual[2:]] << 2))
             with m.If(accumulators):
                 m.d.comb += scaled[:NIBBLE].eq(biased.word_select(plane, NIBBLE))
             if depth > 1:
@@ -176,16 +171,40 @@ class Requantiser(Component):
                 ((scaled ^ sign.replicate(SCALED_BITS)) & beyond).any() | (sign & ~signed_output),
             )
             limit = Cat((~sign).replicate(NIBBLE - 1), sign ^ ~signed_output)
-            shifted = (scaled.as_signed() >> later_shift)[:NIBBLE]
+            rounded = self._rounded(m, scaled, later_shift, signed_output, lane)
             result: Value = named(
                 m,
                 f"result_{lane}",
-                Mux(accumulators, scaled[:NIBBLE], Mux(clamps, limit, shifted)),
+                Mux(accumulators, scaled[:NIBBLE], Mux(clamps, limit, rounded)),
             )
             result = Mux(lane < pixels, result, 0)
             for stage in range(2, depth):
                 result = self._moving(m, result, f"result_{lane}_{stage + 1}")
             m.d.comb += self.write_back.data.word_select(lane, NIBBLE).eq(result)
+
+    def _residual_multiples(self, m: Module) -> tuple[list[Value], list[Value]]:
+        """What the two low and the two high bits of a residual add, by their value; the lanes share them."""
+        layer = self.header.layer
+        once = named(m, "residual_multiplier", Mux(layer.has_residual, self.header.operands.residual_multiplier, 0))
+        thrice = named(m, "thrice", once + (once << 1))
+        two = named(m, "two_high", Mux(layer.residual_signed, -(once << 1), once << 1))
+        three = named(m, "three_high", Mux(layer.residual_signed, -once, thrice))
+        return [Const(0), once, once << 1, thrice], [Const(0), once, two, three]
+
+    def _rounded(self, m: Module, scaled: Value, shift: Value, is_signed: Value, lane: int) -> Value:
+        """Shifted right, halves up, but not beyond the range; what is out of range before is of no meaning.
+
+        The long distances come first: each level then needs few bits. The lowest bit kept decides the rounding.
+        """
+        value: Value = Cat(0, scaled).as_signed()
+        for level in reversed(range(len(shift))):
+            wanted = NIBBLE + (1 << level)
+            value = named(
+                m, f"shifted_{lane}_{level}", Mux(shift[level], value >> (1 << level), value)[:wanted].as_signed()
+            )
+        half, kept = value[0], value[1:]
+        highest = kept == Cat(Const(-1, NIBBLE - 1), ~is_signed)
+        return named(m, f"rounded_{lane}", (kept + (half & ~highest))[:NIBBLE])
 
     def _residual_word(self, m: Module) -> Value:
         """The word that was read as the channel in the first stage entered."""
