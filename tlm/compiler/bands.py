@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from tlm.chip.format.band import input_words
 from tlm.compiler.workload import Workload
@@ -114,15 +115,19 @@ def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) 
     return found
 
 
-def band_sizes(tiles: int, grain: int) -> list[int]:
-    """Tiles per band that are worth trying, the largest first: for 1, 2, 3 .. bands, multiples of ``grain``."""
-    sizes: list[int] = []
-    bands = 1
-    while True:
-        size = -(-tiles // bands)
-        size = -(-size // grain) * grain
-        if not sizes or size < sizes[-1]:
-            sizes.append(size)
-        if size <= grain:
-            return sizes
-        bands += 1 if bands < 8 else bands // 4
+def band_sizes(tiles: int, grain: int, row_tiles: int) -> list[int]:
+    """Tiles per band that are worth trying, the largest first: for 1, 2, 3 .. bands.
+
+    Args:
+        tiles: of the whole layer.
+        grain: bands begin at multiples of so many tiles.
+        row_tiles: the fewest tiles that are whole rows; bands of whole rows share fewer rows with their neighbours.
+    """
+    sizes: set[int] = set()
+    for unit in {grain, lcm(grain, row_tiles)}:
+        bands, size = 1, 0
+        while size != unit:
+            size = -(-tiles // (bands * unit)) * unit
+            sizes.add(size)
+            bands += 1 if bands < 8 else bands // 4
+    return sorted(sizes, reverse=True)

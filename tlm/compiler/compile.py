@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 
-import numpy as np
-
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.costs import LayerCosts, layer_costs, shared_from
+from tlm.compiler.cycles import PartCycles
 from tlm.compiler.jobs import JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
-from tlm.compiler.parts import Part, make_part, part_header
+from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Choices, Program
@@ -30,8 +31,17 @@ from tlm.network.network import Network
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may use; gaps between tensors may need the rest."""
 
-_SHARE = 4
-"""Parts may take 1/4 of WMem and IMem if the engine would wait for the loads of larger ones."""
+_SHARES = (4, 16)
+"""Parts may take 1/4 or 1/16 of WMem and IMem if the engine would wait for the loads of larger ones."""
+
+_PART_WORDS = (4096, 1024)
+"""Or so many words of WMem, 1/4 and 1/16 of the published one, so that a larger WMem is no reason for larger parts."""
+
+_FEW_LAYERS = 8
+"""Networks of up to so many layers are planned in several ways: what costs least in closed form may not be fastest."""
+
+_NEARLY = 1.15
+"""Plans for less AMem are tried that cost at most so many times as much in closed form."""
 
 _LOST_SHARE = 32
 """Smaller parts are tried if at least 1/32 of all cycles lies outside layers."""
@@ -101,28 +111,41 @@ class _Compiler:
 
     def __init__(self, network: Network, config: ChipConfig, batch: int) -> None:
         self._work = Workload(network, config)
+        self._cycles = PartCycles(self._work)
         self._batch = batch
         self._config = config
+        self._shares = sorted({*_SHARES, *(max(_SHARES[0], config.wmem_words // words) for words in _PART_WORDS)})
 
     def program(self) -> Program:
-        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner.
+        """The program that is predicted to be fastest.
 
-        For a batch perhaps with layers at the end whose weights are loaded once for all images.
+        With parts as large as can be, or small ones that load sooner. Of small networks also with other plans; of
+        batches perhaps with layers at the end whose weights are loaded once for all images.
         """
         found = [self._finished(*self._placed(self._plans(), WHOLE))]
-        if self._waits_for_weights(found[0]):
-            with suppress(CompileError):
-                found.append(self._finished(*self._placed([found[0].segments], _SHARE)))
-            if self._batch > 1:
-                shared = shared_from(self._work, self._layer_costs(_SHARE), self._batch)
-                if shared is not None:
-                    with suppress(CompileError):
-                        found.append(self._finished(*self._placed(self._plans(shared), _SHARE)))
-        return min(found, key=lambda program: program.predicted_total_cycles)
+        waits = self._waits_for_weights(found[0])
+        if waits:
+            found += self._also([found[0].choices.segments], self._shares)
+        if len(self._work.network.layers) <= _FEW_LAYERS:
+            best = min(found, key=_predicted_cycles)
+            found += self._also(self._other_plans(best.choices.segments), [best.choices.share])
+        if self._batch > 1 and waits:
+            shared = shared_from(self._work, self._layer_costs(_SHARES[0]), self._batch)
+            if shared is not None:
+                with suppress(CompileError):
+                    found.append(self._finished(*self._placed(self._plans(shared), _SHARES[0])))
+        return min(found, key=_predicted_cycles)
+
+    def _also(self, plans: Iterable[tuple[Segment, ...]], shares: Sequence[int]) -> Iterator[Program]:
+        """The programs of these plans with parts of these shares, where they can be placed."""
+        for segments in plans:
+            for share in shares:
+                with suppress(CompileError):
+                    yield self._finished(*self._placed([segments], share))
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
-        if choices.share not in (WHOLE, _SHARE):
+        if choices.share not in (WHOLE, *self._shares):
             raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
         check_segments(self._work, choices.segments)
         costs = self._layer_costs(choices.share)
@@ -138,7 +161,7 @@ class _Compiler:
     def _waits_for_weights(self, program: Program) -> bool:
         """Whether smaller parts could help: time is lost outside layers, and some part has many weights."""
         lost = program.predicted_total_cycles - sum(program.predicted_cycles)
-        many = max(part.weight_words for part in program.parts) * _SHARE > self._config.wmem_words
+        many = max(part.weight_words for part in program.parts) * self._shares[-1] > self._config.wmem_words
         return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
     def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
@@ -149,7 +172,12 @@ class _Compiler:
         image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
         made = JobPlanner(work, places, parts, cycles, image)
         made.plan(operations)
-        driver = schedule(self._config, made.jobs, made.loads, made.stores, made.job_cycles)
+        driver = schedule(
+            self._config, made.jobs, made.loads, made.stores, made.job_cycles,
+            lambda job: self._cycles.calendars(made.jobs[job], parts),
+        )  # fmt: skip
+        place = {index: number for number, index in enumerate(driver.load_order)}
+        latest = list(accumulate((place[index] for index in range(len(place))), max))
         return Program(
             network=work.network,
             config=self._config,
@@ -157,10 +185,10 @@ class _Compiler:
             batch=self._batch,
             parts=tuple(parts),
             runs=runs,
-            jobs=tuple(made.jobs),
-            loads=tuple(made.loads),
+            jobs=tuple(replace(job, after_load=latest[job.after_load]) for job in made.jobs),
+            loads=tuple(made.loads[index] for index in driver.load_order),
             stores=tuple(made.stores),
-            load_uses=tuple(made.load_uses),
+            load_uses=tuple(made.load_uses[index] for index in driver.load_order),
             store_uses=tuple(made.store_uses),
             places=self._whole_places(places),
             predicted_total_cycles=driver.predicted_cycles,
@@ -198,6 +226,21 @@ class _Compiler:
                     raise
                 return
 
+    def _other_plans(self, best: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
+        """Plans with bands that hide transfers, for all, a half, a quarter .. of AMem, while nearly as cheap."""
+        costs, tried, words, least = self._layer_costs(WHOLE), {best}, self._config.amem_words, inf
+        with suppress(CompileError):
+            while words:
+                planner = Planner(self._work, costs, words, None, self._batch, hides=True)
+                segments = planner.plan()
+                least = min(least, planner.cost_cycles)
+                if planner.cost_cycles > least * _NEARLY:
+                    return
+                if segments not in tried:
+                    yield segments
+                tried.add(segments)
+                words //= 2
+
     def _placed(
         self, plans: Iterable[tuple[Segment, ...]], share: int
     ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
@@ -223,7 +266,7 @@ class _Compiler:
                     places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
                     bases = tuple(place.base_word for place in places.values())
                     parts = self._parts(written, places)
-                    cycles = tuple(self._costs_at(part, [part.output.base_word])[0] for part in parts)
+                    cycles = tuple(self._cycles.compute_cycles(part, [part.output.base_word])[0] for part in parts)
                     return Choices(segments, share, overlap, bases, cycles), written, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
@@ -245,33 +288,15 @@ class _Compiler:
         """Predicted cycles of a run for candidate bases of its output buffer."""
         places = {buffer: Place(buffer.window, placed[buffer]) for buffer in (run.source, run.residual) if buffer}
         places[run.output] = Place(run.output.window, 0)
-        return self._costs_at(make_part(self._work, run, places), bases)
-
-    def _costs_at(self, part: Part, bases: Sequence[int]) -> Sequence[int]:
-        """Predicted compute cycles of a part for each of these bases of its output's buffer."""
-        config, header = self._config, part_header(self._work, part)
-        residual = header.residual_base_word if header.has_residual else None
-        shift = header.output_base_word - part.output.base_word
-        patterns = self._work.weights[part.layer_index].patterns[part.first_group : part.first_group + part.groups]
-        padded = np.zeros((len(patterns), max(map(len, patterns))), np.uint64)
-        for row, own in zip(padded, patterns, strict=True):
-            row[: len(own)] = own
-        return predict_placements(
-            header.geometry(config.lanes, config.columns),
-            [Placement(header.input_base_word, base + shift, residual) for base in bases],
-            amem_banks=config.amem_banks,
-            pipeline_cycles=config.pipeline_cycles,
-            pass_gap_cycles=config.pass_gap_cycles,
-            requantiser_cycles=config.requantiser_cycles,
-            words_per_channel=header.slots_per_channel,
-            patterns=padded,
-            output_plane_words=header.output_plane_words(config.lanes),
-            residual_plane_words=header.residual_plane_words(config.lanes) if header.has_residual else None,
-        )
+        return self._cycles.compute_cycles(make_part(self._work, run, places), bases)
 
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
         """The part of each run that is written out."""
         return [make_part(self._work, run, places) for run in written.runs]
+
+
+def _predicted_cycles(program: Program) -> int:
+    return program.predicted_total_cycles
 
 
 compile = compile_network

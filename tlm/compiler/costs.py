@@ -6,6 +6,7 @@ their places (:mod:`tlm.chip.kernels.timing`).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -96,16 +97,23 @@ def store_cycles(size_bytes: int, config: ChipConfig, word_bytes: int, rows: int
 def _transfer_cycles(size_bytes: int, config: ChipConfig, rows: int, burst_cycles: float) -> int:
     if not size_bytes:
         return 0
-    memory = _memory(config)
+    memory, in_flight = _memory(config), config.dma_bursts_in_flight
     latency = memory.write_cycles if burst_cycles else memory.read_cycles
     if rows == 1:
         bursts: float = -(-size_bytes // config.burst_bytes)
+        burst_bytes: float = min(size_bytes, config.burst_bytes)
+        waves, behind = -(-bursts // in_flight), (bursts - 1) % in_flight
     else:
         bursts = rows + max(0, size_bytes - rows * config.bus_bytes) / config.burst_bytes
-    service = size_bytes / config.bus_bytes / bursts * memory.beat_cycles
-    period = max(service, burst_cycles, (burst_cycles + latency + service) / config.dma_bursts_in_flight)
+        burst_bytes = size_bytes / bursts
+        waves, behind = max(1.0, bursts / in_flight), 1
+    service = max(1.0, burst_bytes / config.bus_bytes) * memory.beat_cycles
+    round_trip = burst_cycles + latency + math.ceil(service - memory.beat_cycles)
+    missing = (bursts * burst_bytes - size_bytes) / config.bus_bytes * memory.beat_cycles
+    streaming = latency + burst_cycles + bursts * max(service, burst_cycles)
     row_cycles = memory.row_cycles * (1 + size_bytes / memory.row_bytes)
-    return round((latency + bursts * period + row_cycles) * memory.refresh_share)
+    moving = max(streaming, waves * round_trip + behind * max(service, burst_cycles)) - missing
+    return round((moving + row_cycles) * memory.refresh_share)
 
 
 @dataclass(frozen=True, slots=True)

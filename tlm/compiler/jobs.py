@@ -241,7 +241,7 @@ class JobPlanner:
             )
         )
         self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
-        self.job_cycles.append(2 + self._cycles_before + sum(map(self._start_cycles, parts)))
+        self.job_cycles.append(1 + self._cycles_before + sum(map(self._start_cycles, parts)))
 
     def _start_cycles(self, part: Part) -> int:
         """Header, parameters of the first group, its first pattern word."""

@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, combinations, islice
+from itertools import chain, combinations
+from math import lcm
 
 from tlm.compiler.bands import band_sizes, segment_spans
 from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
@@ -23,6 +24,9 @@ from tlm.network.layers import INPUT
 
 MAX_LAYERS = 4
 """Layers that may be computed band by band together."""
+
+_SIZES = 2
+"""Sizes of bands, from the largest that fits, that are priced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,13 @@ class Planner:
         budget_words: AMem words that may be used; fewer than there are leave room for gaps between tensors.
         shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
         batch: images.
+        hides: also price bands of what would fit whole, if they hide a load of the input or the store of the output.
+
+    Attributes:
+        cost_cycles: of the plan that was made, in closed form.
     """
+
+    cost_cycles: float
 
     def __init__(
         self,
@@ -68,6 +78,7 @@ class Planner:
         budget_words: int,
         shared_from: int | None = None,
         batch: int = 1,
+        hides: bool = False,
     ) -> None:
         self._work = work
         self._layers = work.network.layers
@@ -75,6 +86,7 @@ class Planner:
         self._budget = budget_words
         self._shared_from = len(self._layers) if shared_from is None else shared_from
         self._batch = batch
+        self._hides = hides and batch == 1  # of a batch the image before hides it better
         self._live = Liveness(work.network)
         self._extents: dict[tuple[int, int, int], _Extent] = {}
 
@@ -100,6 +112,7 @@ class Planner:
             raise self._does_not_fit(max(index for index in range(count) if best[index]))
         segments: list[Segment] = []
         state = min(best[count], key=lambda other: best[count][other][0])
+        self.cost_cycles = best[count][state][0]
         index = count
         while index:
             _, before, found = best[index][state]
@@ -123,17 +136,22 @@ class Planner:
         for last in range(first, min(first + MAX_LAYERS, self._shared_from)):
             in_turn += in_turn == last - first and self._fits_in_turn(first, last, state)
             easy = in_turn == last - first + 1
-            if last > first and (easy or not self._live.closed(first, last)):
+            if last > first and ((easy and not self._moves(first, last, state)) or not self._live.closed(first, last)):
                 continue
-            for frame in islice(self._frames(first, last, state), 1 if easy else None):
+            for frame in self._easy_frames(first, last, state) if easy else self._frames(first, last, state):
                 found = self._cheapest_cut(frame)
                 if found is not None:
                     yield found
 
+    def _moves(self, first: int, last: int, state: _State) -> bool:
+        """Whether something has to be moved that bands are to hide: an input from off-chip, the network's output."""
+        missing = not state.issuperset(self._live.inputs(first, last))
+        return self._hides and (last == len(self._layers) - 1 or missing)
+
     def _fits_in_turn(self, first: int, last: int, state: _State) -> bool:
         """Whether layers first .. last can run one after another, everything whole, nothing evicted.
 
-        Then nothing is gained by other ways to run them, and the first of :meth:`_frames` is the only one looked at.
+        Then nothing is gained by giving up words, and only :meth:`_easy_frames` are looked at.
         """
         resident = set(state)
         for index in range(first, last + 1):
@@ -145,6 +163,15 @@ class Planner:
                 return False
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
+
+    def _easy_frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
+        """Nothing gives up its words; what is off-chip is loaded whole, or window by window."""
+        missing = tuple(name for name in self._live.inputs(first, last) if name not in state)
+        for load in (missing, ()) if missing and self._hides else (missing,):
+            resident = state.union(load)
+            stream = tuple(sorted(set(missing).difference(load)))
+            words = sum(self._work.words[name] for name in resident)
+            yield _Frame(Segment(first, last, 0, (), load, stream), words, self._overlays(first, last, resident, True))
 
     def _frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
         inputs = self._live.inputs(first, last)
@@ -175,7 +202,8 @@ class Planner:
         """For each way to double and to divide the output the fewest bands that fit; of these the cheapest."""
         segment = frame.segment
         moves = bool(segment.stream) or not segment.keep_output
-        sizes = band_sizes(self._work.plane_words[self._layers[segment.last].name], self._work.grain)
+        moves |= self._batch == 1 and segment.last == len(self._layers) - 1
+        sizes = self._sizes(segment.last)
         if segment.last > segment.first:
             sizes = sizes[1:]
         elif not moves:
@@ -185,11 +213,17 @@ class Planner:
             for most_groups in self._divisions(segment):
                 cut = replace(segment, most_groups=most_groups, double=double)
                 place = bisect_left(sizes, True, key=partial(self._fits, frame, cut))
-                if place < len(sizes):
-                    priced = self._priced(replace(cut, tiles_per_band=sizes[place]))
+                for size in sizes[place : place + _SIZES]:
+                    priced = self._priced(replace(cut, tiles_per_band=size))
                     if best is None or priced[1] < best[1]:
                         best = priced
         return best
+
+    def _sizes(self, index: int) -> list[int]:
+        """Tiles per band of a layer that are worth trying."""
+        output = self._work.network.tensors[self._layers[index].name]
+        row_tiles = lcm(output.shape[2], self._work.config.lanes) // self._work.config.lanes
+        return band_sizes(self._work.plane_words[self._layers[index].name], self._work.grain, row_tiles)
 
     def _divisions(self, segment: Segment) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
