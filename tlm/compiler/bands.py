@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
+from typing import TypeAlias
 
-from tlm.chip.format.band import input_words
+import numpy as np
+import numpy.typing as npt
+
 from tlm.compiler.workload import Workload
 from tlm.network.layers import Layer
 from tlm.network.layers.base import Padding
+
+Words: TypeAlias = npt.NDArray[np.int64]
+"""Of each band the first word of a plane, and the one behind the last: int64 (2, bands)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +32,6 @@ class Span:
     def words(self) -> int:
         """How many."""
         return self.end - self.first
-
-    def joined(self, other: Span | None) -> Span:
-        """The smallest span that holds both."""
-        return self if other is None else Span(min(self.first, other.first), max(self.end, other.end))
 
     def aligned(self, grain: int) -> Span:
         """From a multiple of ``grain`` words on."""
@@ -63,29 +65,39 @@ def raster_of(work: Workload, layer: Layer) -> Raster:
 
 
 def source_span(work: Workload, layer: Layer, tiles: Span) -> Span:
-    """Words of each input plane that must be there for a range of a layer's output tiles.
+    """Words of each input plane that must be there for a range of a layer's output tiles."""
+    return _spans(_source_words(work, layer, np.array([[tiles.first], [tiles.end]])))[0]
 
-    Whole rows of pixels, as the engine checks them; one word where the tiles see nothing but padding.
+
+def _source_words(work: Workload, layer: Layer, tiles: Words) -> Words:
+    """The same for the ranges of many bands.
+
+    Whole rows of pixels, as the engine checks them (:mod:`tlm.chip.format.band`); one word where the tiles see nothing
+    but padding.
     """
-    raster = raster_of(work, layer)
-    first, end = input_words(
-        height=raster.size[0],
-        width=raster.size[1],
-        out_width=raster.out_size[1],
-        out_pixels=raster.out_size[0] * raster.out_size[1],
-        kernel_h=raster.kernel[0],
-        stride_y=raster.stride[0],
-        pad_top=raster.pads.top,
-        dilation_y=raster.dilation[0],
-        first_tile=tiles.first,
-        tile_count=tiles.words,
-        lanes=work.config.lanes,
-    )
-    return Span(first, end) if end > first else Span(0, 1)
+    raster, lanes = raster_of(work, layer), work.config.lanes
+    (height, width), (out_height, out_width) = raster.size, raster.out_size
+    first_pixel, last_pixel = tiles[0] * lanes, np.minimum(tiles[1] * lanes, out_height * out_width) - 1
+    seen_below = raster.dilation[0] * (raster.kernel[0] - 1) - raster.pads.top
+    first_row = np.maximum(0, first_pixel // out_width * raster.stride[0] - raster.pads.top)
+    last_row = np.minimum(height - 1, last_pixel // out_width * raster.stride[0] + seen_below)
+    words = np.stack([first_row * width // lanes, (last_row * width + width - 1) // lanes + 1])
+    words[:, first_row > last_row] = [[0], [1]]
+    return words
+
+
+def _spans(words: Words) -> list[Span]:
+    return [Span(first, end) for first, end in words.T.tolist()]
 
 
 def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> list[Mapping[str, Span]]:
-    """For each band of the last layer's tiles: tensor -> words that layers in a row need or make.
+    """For each band: tensor -> its span, as :func:`segment_words` has it."""
+    words = segment_words(work, layers, tiles_per_band)
+    return [dict(zip(words, band, strict=True)) for band in zip(*map(_spans, words.values()), strict=True)]
+
+
+def segment_words(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> dict[str, Words]:
+    """For each band of the last layer's tiles the words of tensors that layers in a row need or make.
 
     The bands together cover each layer's whole output: rows that no later layer reads are computed too, with the first
     band behind them.
@@ -95,24 +107,25 @@ def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) 
         layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.
         tiles_per_band: of the last layer.
     """
-    done = dict.fromkeys((layer.name for layer in layers), 0)
     tiles = work.plane_words[layers[-1].name]
-    found: list[Mapping[str, Span]] = []
-    for first in range(0, tiles, tiles_per_band):
-        end = min(first + tiles_per_band, tiles)
-        spans: dict[str, Span] = {layers[-1].name: Span(first, end)}
-        for layer in reversed(layers):
-            own = spans[layer.name]
-            last = work.plane_words[layer.name] if end == tiles else own.end
-            own = Span(min(own.first, done[layer.name]), last)
-            spans[layer.name] = own
-            done[layer.name] = max(done[layer.name], own.end)
-            source = work.network.inputs[layer.name]
-            spans[source] = source_span(work, layer, own).joined(spans.get(source))
-            if layer.residual is not None:
-                spans[layer.residual] = own.joined(spans.get(layer.residual))
-        found.append(spans)
+    first = np.arange(0, tiles, tiles_per_band)
+    found: dict[str, Words] = {layers[-1].name: np.stack([first, np.minimum(first + tiles_per_band, tiles)])}
+    for layer in reversed(layers):
+        own = found[layer.name]
+        own[1, -1] = work.plane_words[layer.name]
+        own[0, 0] = 0
+        own[0, 1:] = np.minimum(own[0, 1:], np.maximum.accumulate(own[1])[:-1])
+        _join(found, work.network.inputs[layer.name], _source_words(work, layer, own))
+        if layer.residual is not None:
+            _join(found, layer.residual, own.copy())
     return found
+
+
+def _join(found: dict[str, Words], name: str, words: Words) -> None:
+    """A layer needs these words of a tensor, others perhaps more."""
+    if name in found:
+        words = np.stack([np.minimum(found[name][0], words[0]), np.maximum(found[name][1], words[1])])
+    found[name] = words
 
 
 def band_sizes(tiles: int, grain: int, row_tiles: int) -> list[int]:

@@ -8,14 +8,13 @@ estimated in closed form (:mod:`tlm.compiler.costs`).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, combinations
 from math import lcm
 
-from tlm.compiler.bands import band_sizes, segment_spans
+from tlm.compiler.bands import band_sizes, segment_words
 from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.compiler.workload import Workload
@@ -268,17 +267,13 @@ class Planner:
     def _extent(self, segment: Segment, size: int) -> _Extent:
         first, last = segment.first, segment.last
         if (first, last, size) not in self._extents:
-            layers = self._layers[first : last + 1]
+            layers, grain = self._layers[first : last + 1], self._work.grain
             made = {layer.name for layer in layers}
-            largest: dict[str, int] = {}
-            total: Counter[str] = Counter()
-            bands = segment_spans(self._work, layers, size)
-            for spans in bands:
-                for name, span in spans.items():
-                    words = (span if name in made else span.aligned(self._work.grain)).words
-                    largest[name] = max(largest.get(name, 0), words)
-                    total[name] += words
-            self._extents[first, last, size] = _Extent(len(bands), largest, total)
+            largest, total = dict[str, int](), dict[str, int]()
+            for name, (begin, end) in segment_words(self._work, layers, size).items():
+                words = end - (begin if name in made else begin - begin % grain)
+                largest[name], total[name] = int(words.max()), int(words.sum())
+            self._extents[first, last, size] = _Extent(len(words), largest, total)
         return self._extents[first, last, size]
 
     # -- price ----------------------------------------------------------------------------------------------------
