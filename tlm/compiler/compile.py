@@ -22,7 +22,6 @@ from tlm.compiler.plan import Planner
 from tlm.compiler.program import Choices, Program
 from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
-from tlm.compiler.tiling import WHOLE
 from tlm.compiler.workload import Workload
 from tlm.core.arguments import expect
 from tlm.core.errors import CompileError, InputError
@@ -31,20 +30,14 @@ from tlm.network.network import Network
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may use; gaps between tensors may need the rest."""
 
-_SHARES = (4, 16)
-"""Parts may take 1/4 or 1/16 of WMem and IMem if the engine would wait for the loads of larger ones."""
-
-_PART_WORDS = (4096, 1024)
-"""Or so many words of WMem, 1/4 and 1/16 of the published one, so that a larger WMem is no reason for larger parts."""
+_PARTS = 256
+"""The smallest parts that are tried hold 1/256 of a network's weight words; others twice, four times .. as many."""
 
 _FEW_LAYERS = 8
 """Networks of up to so many layers are planned in several ways: what costs least in closed form may not be fastest."""
 
 _NEARLY = 1.15
 """Plans for less AMem are tried that cost at most so many times as much in closed form."""
-
-_LOST_SHARE = 32
-"""Smaller parts are tried if at least 1/32 of all cycles lies outside layers."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
@@ -114,42 +107,66 @@ class _Compiler:
         self._cycles = PartCycles(self._work)
         self._batch = batch
         self._config = config
-        self._shares = sorted({*_SHARES, *(max(_SHARES[0], config.wmem_words // words) for words in _PART_WORDS)})
+        self._plan_costs = self._layer_costs(None)
 
     def program(self) -> Program:
         """The program that is predicted to be fastest.
 
-        With parts as large as can be, or small ones that load sooner. Of small networks also with other plans; of
-        batches perhaps with layers at the end whose weights are loaded once for all images.
+        Of small networks also with other plans; of batches perhaps with layers at the end whose weights are loaded once
+        for all images.
         """
-        found = [self._finished(*self._placed(self._plans(), WHOLE))]
-        waits = self._waits_for_weights(found[0])
-        if waits:
-            found += self._also([found[0].choices.segments], self._shares)
+        best = self._with_best_parts()
+        found = [best]
         if len(self._work.network.layers) <= _FEW_LAYERS:
-            best = min(found, key=_predicted_cycles)
-            found += self._also(self._other_plans(best.choices.segments), [best.choices.share])
-        if self._batch > 1 and waits:
-            shared = shared_from(self._work, self._layer_costs(_SHARES[0]), self._batch)
+            for segments in self._other_plans(best.choices.segments):
+                with suppress(CompileError):
+                    found.append(self._with_best_parts(segments))
+        if self._batch > 1:
+            shared = shared_from(self._work, self._layer_costs(best.choices.part_words), self._batch)
             if shared is not None:
                 with suppress(CompileError):
-                    found.append(self._finished(*self._placed(self._plans(shared), _SHARES[0])))
+                    found.append(self._finished(*self._placed(self._plans(shared), best.choices.part_words)))
         return min(found, key=_predicted_cycles)
 
-    def _also(self, plans: Iterable[tuple[Segment, ...]], shares: Sequence[int]) -> Iterator[Program]:
-        """The programs of these plans with parts of these shares, where they can be placed."""
-        for segments in plans:
-            for share in shares:
-                with suppress(CompileError):
-                    yield self._finished(*self._placed([segments], share))
+    def _with_best_parts(self, segments: tuple[Segment, ...] | None = None) -> Program:
+        """A plan, by default the first that can be placed, with parts of the size that is predicted to be fastest.
+
+        Small parts are loaded sooner, but each costs cycles of its own. So sizes are tried from the smallest on until
+        one is slower than the one before. In a larger memory the same ones come first, so it cannot be slower.
+
+        Raises:
+            CompileError: it cannot be placed.
+        """
+        words = self._config.wmem_words
+        of_part = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
+        sizes: list[int | None] = [1 << power for power in range(of_part.bit_length(), (words // 2).bit_length())]
+        best: Program | None = None
+        tried = list[object]()
+        for part_words in (*sizes, None):
+            cut = [own.ranges for own in self._layer_costs(part_words)]
+            if cut in tried:
+                continue
+            tried.append(cut)
+            plans = self._plans() if segments is None else [segments]
+            try:
+                found = self._finished(*self._placed(plans, part_words))
+            except CompileError:
+                if part_words is None and best is None:
+                    raise
+                continue
+            if best is not None and found.predicted_total_cycles > best.predicted_total_cycles:
+                break
+            best, segments = found, found.choices.segments
+        assert best is not None  # the last size was placed, or raised
+        return best
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
-        if choices.share not in (WHOLE, *self._shares):
-            raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
+        if choices.part_words is not None and choices.part_words < 1:
+            raise CompileError(f"network: no compilation gives parts of {choices.part_words} words")
         check_segments(self._work, choices.segments)
-        costs = self._layer_costs(choices.share)
-        written = Operations(self._work, costs, choices.segments, choices.share, choices.overlap, self._batch)
+        costs = self._layer_costs(choices.part_words)
+        written = Operations(self._work, costs, choices.segments, choices.part_words, choices.overlap, self._batch)
         if len(choices.cycles) != len(written.runs) or min(choices.cycles) < 0:
             raise CompileError("network: the predicted cycles are not one number for each part")
         try:
@@ -157,12 +174,6 @@ class _Compiler:
         except DoesNotFitError:
             raise CompileError("network: its tensors would lie over each other in AMem, or outside it") from None
         return self._finished(choices, written, places)
-
-    def _waits_for_weights(self, program: Program) -> bool:
-        """Whether smaller parts could help: time is lost outside layers, and some part has many weights."""
-        lost = program.predicted_total_cycles - sum(program.predicted_cycles)
-        many = max(part.weight_words for part in program.parts) * self._shares[-1] > self._config.wmem_words
-        return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
     def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
         """Everything that follows from the places of the buffers."""
@@ -205,8 +216,8 @@ class _Compiler:
 
     # -- plan and places ------------------------------------------------------------------------------------------
 
-    def _layer_costs(self, share: int) -> list[LayerCosts]:
-        return [layer_costs(self._work, index, share) for index in range(len(self._work.network.layers))]
+    def _layer_costs(self, part_words: int | None) -> list[LayerCosts]:
+        return [layer_costs(self._work, index, part_words) for index in range(len(self._work.network.layers))]
 
     def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
         """Plans that use less and less of AMem.
@@ -217,7 +228,7 @@ class _Compiler:
         Raises:
             CompileError: a layer does not fit even if the plan may use all of AMem.
         """
-        costs = self._layer_costs(WHOLE)
+        costs = self._plan_costs
         for percent in _BUDGETS:
             try:
                 yield Planner(self._work, costs, self._config.amem_words * percent // 100, shared, self._batch).plan()
@@ -228,7 +239,7 @@ class _Compiler:
 
     def _other_plans(self, best: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
         """Plans with bands that hide transfers, for all, a half, a quarter .. of AMem, while nearly as cheap."""
-        costs, tried, words, least = self._layer_costs(WHOLE), {best}, self._config.amem_words, inf
+        costs, tried, words, least = self._plan_costs, {best}, self._config.amem_words, inf
         with suppress(CompileError):
             while words:
                 planner = Planner(self._work, costs, words, None, self._batch, hides=True)
@@ -242,18 +253,18 @@ class _Compiler:
                 words //= 2
 
     def _placed(
-        self, plans: Iterable[tuple[Segment, ...]], share: int
+        self, plans: Iterable[tuple[Segment, ...]], part_words: int | None
     ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
         """The first plan whose buffers find their places.
 
         Args:
             plans: to try in this order.
-            share: of WMem and IMem that parts may take.
+            part_words: of WMem that a part may take.
 
         Raises:
             CompileError: there is none, or it has more parts than can be numbered.
         """
-        costs, tried = self._layer_costs(share), set[tuple[Segment, ...]]()
+        costs, tried = self._layer_costs(part_words), set[tuple[Segment, ...]]()
         for segments in plans:
             if segments in tried:
                 continue
@@ -261,13 +272,13 @@ class _Compiler:
             for overlap, circular in ((True, True), (True, False), (False, False)):
                 if circular and self._batch == 1:
                     continue
-                written = Operations(self._work, costs, segments, share, overlap, self._batch)
+                written = Operations(self._work, costs, segments, part_words, overlap, self._batch)
                 with suppress(DoesNotFitError):
                     places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
                     bases = tuple(place.base_word for place in places.values())
                     parts = self._parts(written, places)
                     cycles = tuple(self._cycles.compute_cycles(part, [part.output.base_word])[0] for part in parts)
-                    return Choices(segments, share, overlap, bases, cycles), written, places
+                    return Choices(segments, part_words, overlap, bases, cycles), written, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"

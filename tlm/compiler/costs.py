@@ -33,14 +33,14 @@ class LayerCosts:
     instruction_bytes: int
 
 
-def layer_costs(work: Workload, index: int, share: int) -> LayerCosts:
-    """The figures of a layer whose parts take this share of WMem and IMem.
+def layer_costs(work: Workload, index: int, part_words: int | None = None) -> LayerCosts:
+    """The figures of a layer whose parts take at most so many words of WMem.
 
     Raises:
         CompileError: as :func:`tlm.compiler.tiling.split_groups`.
     """
     layer, weights, config = work.network.layers[index], work.weights[index], work.config
-    ranges, per_channel = split_groups(work, index, share), work.per_channel[layer.name]
+    ranges, per_channel = split_groups(work, index, part_words), work.per_channel[layer.name]
     emptying = config.pipeline_cycles + 1 + config.pass_gap_cycles
     passes = 0
     for group in range(weights.groups):
