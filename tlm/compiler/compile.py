@@ -141,6 +141,7 @@ class _Compiler:
         of_part = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
         sizes: list[int | None] = [1 << power for power in range(of_part.bit_length(), (words // 2).bit_length())]
         best: Program | None = None
+        refusal = CompileError("network: no plan was tried")
         tried = list[object]()
         for part_words in (*sizes, None):
             cut = [own.ranges for own in self._layer_costs(part_words)]
@@ -150,14 +151,14 @@ class _Compiler:
             plans = self._plans() if segments is None else [segments]
             try:
                 found = self._finished(*self._placed(plans, part_words))
-            except CompileError:
-                if part_words is None and best is None:
-                    raise
+            except CompileError as error:
+                refusal = error
                 continue
             if best is not None and found.predicted_total_cycles > best.predicted_total_cycles:
                 break
             best, segments = found, found.choices.segments
-        assert best is not None  # the last size was placed, or raised
+        if best is None:
+            raise refusal
         return best
 
     def rebuilt(self, choices: Choices) -> Program:
