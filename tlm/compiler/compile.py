@@ -125,14 +125,19 @@ class _Compiler:
             shared = shared_from(self._work, self._layer_costs(best.choices.part_words), self._batch)
             if shared is not None:
                 with suppress(CompileError):
-                    found.append(self._finished(*self._placed(self._plans(shared), best.choices.part_words)))
+                    found.append(self._with_best_parts(shared=shared))
         return min(found, key=_predicted_cycles)
 
-    def _with_best_parts(self, segments: tuple[Segment, ...] | None = None) -> Program:
+    def _with_best_parts(self, segments: tuple[Segment, ...] | None = None, shared: int | None = None) -> Program:
         """A plan, by default the first that can be placed, with parts of the size that is predicted to be fastest.
 
         Small parts are loaded sooner, but each costs cycles of its own. So sizes are tried from the smallest on until
-        one is slower than the one before. In a larger memory the same ones come first, so it cannot be slower.
+        one is slower than the one before. In a larger memory the same ones come first, so it cannot be slower. In a
+        batch, where loads also hide behind other images, all are tried.
+
+        Args:
+            segments: the plan.
+            shared: layer from which on a batch shares weights, if no plan is given.
 
         Raises:
             CompileError: it cannot be placed.
@@ -148,15 +153,18 @@ class _Compiler:
             if cut in tried:
                 continue
             tried.append(cut)
-            plans = self._plans() if segments is None else [segments]
+            plans = self._plans(shared) if segments is None else [segments]
             try:
                 found = self._finished(*self._placed(plans, part_words))
             except CompileError as error:
                 refusal = error
                 continue
-            if best is not None and found.predicted_total_cycles > best.predicted_total_cycles:
+            segments = found.choices.segments
+            slower = best is not None and found.predicted_total_cycles > best.predicted_total_cycles
+            if slower and self._batch == 1:
                 break
-            best, segments = found, found.choices.segments
+            if not slower:
+                best = found
         if best is None:
             raise refusal
         return best
