@@ -15,7 +15,7 @@ import pytest
 import tlm
 from tlm.core.errors import InputError
 
-HEAD = b"tlm.program/2\n"
+HEAD = b"tlm.program/3\n"
 START = len(HEAD) + 40
 
 
