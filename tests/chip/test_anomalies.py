@@ -114,6 +114,13 @@ class Split:
     ("split", "better", "before", "after"),
     [
         (
+            Split((8, 4, 3), 30, 2, lanes=16, wmem_words=32, wmem_banks=1, bus_bytes=4, memory_gb_per_s=2.094,
+                  memory_latency_ns=2.0, host_interrupt_ns=20.0),
+            {"memory_gb_per_s": 4.188},
+            847,
+            856,
+        ),
+        (
             Split((1, 1, 1), 28, 1, False, lanes=32, wmem_words=32, imem_banks=1, wmem_banks=1, bus_bytes=4,
                   memory_gb_per_s=2.67, memory_latency_ns=8.0),
             {"dma_bursts_in_flight": 4},
@@ -127,7 +134,7 @@ class Split:
             610,
         ),
     ],
-    ids=("bursts in flight", "IMem banks"),
+    ids=("bandwidth", "bursts in flight", "IMem banks"),
 )  # fmt: skip
 def test_a_whole_program_gets_slower(split: Split, better: dict[str, Any], before: int, after: int) -> None:
     assert len(split.program.jobs) > 1
