@@ -193,13 +193,16 @@ def test_a_part_joins_if_loading_takes_no_longer_than_a_start() -> None:
     assert set(found.values()) == {(True, 1), (False, 2)}
 
 
-@pytest.mark.parametrize(("fraction", "latency_ns", "jobs"), [(8, 60.0, 2), (7, 60.0, 3), (8, 60_000.0, 3)])
+@pytest.mark.parametrize(
+    ("fraction", "latency_ns", "words", "jobs"), [(8, 60.0, 128, 2), (7, 60.0, 128, 3), (8, 60_000.0, 64, 6)]
+)
 def test_small_parts_join_if_they_are_loaded_while_the_job_before_runs(
-    fraction: int, latency_ns: float, jobs: int
+    fraction: int, latency_ns: float, words: int, jobs: int
 ) -> None:
     """Two layers whose words are an eighth of WMem together; a seventh, or a slow memory, is too much.
 
-    The layers around them load and store a single channel, which no band could hide.
+    The layers around them load and store a single channel, which no band could hide. With a slow memory half a layer's
+    words come sooner.
     """
     weights = [np.full((64, 64, 1, 1), value, np.int8) for value in (1, 2, 3)]
     weights = [np.ones((64, 1, 1, 1), np.int8), *weights, np.ones((1, 64, 1, 1), np.int8)]
@@ -207,7 +210,7 @@ def test_small_parts_join_if_they_are_loaded_while_the_job_before_runs(
     chip = ChipConfig(wmem_words=256 * fraction, memory_latency_ns=latency_ns)
     program = tlm.compile(tlm.Network((1, 32, 32), layers), chip)
     inner = [tag for tag, part in enumerate(program.parts) if part.layer_index in (1, 2, 3)]
-    assert [program.parts[tag].weight_words for tag in inner] == [128] * 3
+    assert [program.parts[tag].weight_words for tag in inner] == [words] * (3 * 128 // words)
     assert sum(not set(inner).isdisjoint(one.parts) for one in program.jobs) == jobs
 
 
