@@ -16,7 +16,7 @@ gc.disable()  # until all tests are collected
 
 TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
-EXTRA = ("training", "chip/rtl", "hardware")
+EXTRA = ("training/", "chip/rtl/", "hardware/")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     At the end of the list they would keep one process busy while the others have nothing left.
     """
     for item in items:
-        if any(item.path.is_relative_to(TESTS / folder) for folder in EXTRA):
+        if item.nodeid.removeprefix("tests/").startswith(EXTRA):
             item.add_marker(pytest.mark.extra)
     items.sort(key=lambda item: item.path.parent != TESTS)
 
