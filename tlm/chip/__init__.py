@@ -1,4 +1,4 @@
-"""The chip: a folder for each model (cycle, passes, untimed), what surrounds them, and the contracts that they keep.
+"""The chip: a folder for each model (cycle, passes, rtl, untimed), what is around them, and the contract they keep.
 
-``engine``, ``dma``, ``unit`` and ``sram`` are base classes, ``system`` is the wiring, ``config`` the parameters.
+``base`` has the base classes of blocks, ``system`` is the wiring, ``config`` the parameters.
 """

@@ -1,4 +1,4 @@
-"""The C kernels behind a typed, checked edge: one file for each file of ``kernels/``.
+"""The C kernels behind a typed, checked edge: one file for each file of ``kernels/`` that Python calls.
 
 Everything that a kernel reads or writes is a buffer whose size is checked here, so that no call can leave it.
 Shapes: an activation vector is int8 [lanes]; accumulators are int32 [columns][lanes], 24-bit two's complement;
