@@ -31,12 +31,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.parent != TESTS)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Collect garbage again, also in the process of pytest-xdist that collects no tests."""
+    gc.enable()
+
+
 def pytest_collection_finish() -> None:
     """Leave modules and collected tests out of garbage collection, which would look through them again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    gc.enable()
 
 
 @pytest.fixture

@@ -130,12 +130,23 @@ def test_other_weights_another_input_and_another_fidelity_compute():
 
 
 def test_only_so_many_are_kept():
-    program, values = tlm.compile(NETWORK, CHIP), ValuesOnce(most=2)
+    program, values = tlm.compile(NETWORK, CHIP), ValuesOnce(most_images=2)
     for seed in (0, 1, 0, 2):
         values.simulate(program, images_of(NETWORK, seed))
     for seed, computes in ((0, False), (2, False), (1, True)):
         with counted_passes() as calls:
             values.simulate(program, images_of(NETWORK, seed))
+        assert (calls[0] > 0) is computes
+
+
+def test_images_of_a_batch_count_each():
+    batch, values = tlm.compile(NETWORK, CHIP, 3), ValuesOnce(most_images=2)
+    images = np.stack([images_of(NETWORK, seed) for seed in range(3)])
+    values.simulate(tlm.compile(NETWORK, CHIP), images_of(NETWORK))
+    values.simulate(batch, images)
+    for program, own, computes in ((batch, images, False), (tlm.compile(NETWORK, CHIP), images_of(NETWORK), True)):
+        with counted_passes() as calls:
+            values.simulate(program, own)
         assert (calls[0] > 0) is computes
 
 

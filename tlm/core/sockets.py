@@ -42,6 +42,7 @@ def _no_events() -> Activity:
 
 NO_TIME = _no_events()
 """What is left to wait for after a transport that took no time; any number of callers may wait for it."""
+next(NO_TIME, None)  # it has ended: threads may share it
 
 
 class Immediate(Generic[P]):
@@ -208,7 +209,8 @@ class InitiatorSocket(Socket, Generic[P]):
     def b_transport(self, payload: P) -> Activity:
         """Send a payload and wait for the answer: ``yield from socket.b_transport(payload)``.
 
-        A target that takes no time has answered when the call returns, and there is nothing to wait for.
+        A target that takes no time has answered when the call returns, and there is nothing to wait for. Write ``yield
+        from`` all the same: whether a target takes time is its own affair.
 
         Raises:
             ProtocolError: the payload had been answered before, or the target did not answer it.

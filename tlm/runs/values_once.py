@@ -26,12 +26,14 @@ class ValuesOnce:
     time cannot change its values (:func:`tlm.runs.order.values_are_timeless`). All others compute theirs.
 
     Args:
-        most: how many programs' tensors are kept; those of a ResNet-18 are 3 MB.
+        most_images: tensors are kept of so many images, and of the latest program in any case; those of an image
+            through ResNet-18 are 3 MB.
     """
 
-    def __init__(self, most: int = 16) -> None:
-        self._most = most
-        self._known: OrderedDict[Hashable, Mapping[str, Tensor]] = OrderedDict()
+    def __init__(self, most_images: int = 16) -> None:
+        self._most_images = most_images
+        self._known: OrderedDict[Hashable, tuple[int, Mapping[str, Tensor]]] = OrderedDict()
+        """Images and tensors, those used last at the end."""
 
     def simulate(
         self,
@@ -50,14 +52,14 @@ class ValuesOnce:
         if fidelity not in (None, Fidelity.PASS.value):
             return simulate(program, activations, config, fidelity, energy=energy)
         key = _key(program, activations)
-        tensors = self._known.get(key)
-        if tensors is not None:
+        known = self._known.get(key)
+        if known is not None:
             self._known.move_to_end(key)
-            return simulate_timing(program, activations, tensors, config, energy)
+            return simulate_timing(program, activations, known[1], config, energy)
         result = simulate(program, activations, config, fidelity, energy=energy)
         if values_are_timeless(program):
-            self._known[key] = result.tensors
-            if len(self._known) > self._most:
+            self._known[key] = program.batch, result.tensors
+            while len(self._known) > 1 and sum(images for images, _ in self._known.values()) > self._most_images:
                 self._known.popitem(last=False)
         return result
 

@@ -25,8 +25,7 @@ T = TypeVar("T")
 VERSION = version("cartesian-tlm")
 
 _NETWORKS, _PROGRAMS = 4, 16
-"""How many are kept; a whole ResNet-18 is 40 MB with its golden tensors, and what its program gave 3 MB. Points come
-ordered by both."""
+"""How many are kept; a whole ResNet-18 is 40 MB with its golden tensors. Points come ordered by both."""
 _GARBAGE_SHARE = 0.05
 """Of the time, for collecting garbage."""
 
@@ -87,7 +86,7 @@ class Sweeper:
 
 
 _sweeper = Sweeper()
-_values = ValuesOnce(_PROGRAMS)
+_values = ValuesOnce()
 
 
 def run_task(task: Task) -> Outcome:

@@ -119,3 +119,23 @@ def test_the_end_of_a_pass_travels_without_a_step() -> None:
     ends = bench.steps(StepPayload(0, 0, 0, is_step=False, ends_pass=True, origin=of_pass()))
     ((cycle, vector),) = bench.sent["vectors"]
     assert (cycle, vector.activations, vector.ends_pass) == (ends[0] + LATENCY_CYCLES, None, True)
+
+
+@pytest.mark.parametrize(("stage", "bank"), [(1, 0), (2, 3), (3, 1)])
+def test_one_stage_of_one_bank_can_be_watched_alone(stage: int, bank: int) -> None:
+    """Whole tiles of a 1x1 kernel move no pixel, so each stage shows the word that was read, in a cycle of its own."""
+    activations = np.random.default_rng(5).integers(1, 16, (8, 1, CHIP.lanes))
+    bench = Bench(convolution(np.ones((8, 8, 1, 1), np.int8), activations.shape), activations)
+    seen: list[tuple[int, int]] = []
+    bench.block.parts[f"stage_{stage}_bank_{bank}"].observe(lambda probe: seen.append((bench.now, probe.value)))
+    ends = bench.steps(*(StepPayload(0, channel, 0, origin=of_pass()) for channel in range(8)))
+    words = [
+        int.from_bytes(bench.image[at * bench.word_bytes :][: bench.word_bytes], "little") for _, at in bench.reads
+    ]
+    expected = [
+        (end + CHIP.sram_read_cycles + stage, word)
+        for end, word, (_, address) in zip(ends, words, bench.reads, strict=True)
+        if address % CHIP.amem_banks == bank
+    ]
+    assert expected
+    assert seen == expected

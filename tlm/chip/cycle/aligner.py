@@ -166,11 +166,12 @@ class Aligner(Module):
 
     def _move(self) -> Activity:
         """Each cycle moves all that is in flight by a stage; the oldest leaves."""
-        in_flight, watched = self._in_flight, self.routed[0][0].watched
+        in_flight, watched = self._in_flight, False
         while True:
             if not in_flight:
                 self._entered = Event(self.clock.env)
                 yield self._entered
+                watched = any(probe.watched for stage in self.routed for probe in stage)
             yield self.clock.cycles(1)
             now = self.clock.now
             if watched:
