@@ -142,8 +142,8 @@ class Sequencer(SequencerBase):
         self.events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
-        run = self._passes if self._computes else self._pass_events
-        yield from run(layer, wmem, _pass_times(occupancy, cycle_0), origin)
+        all_times = _pass_times(occupancy, cycle_0)
+        yield from self._passes(layer, wmem, all_times, origin) if self._computes else self._events(layer, all_times)
         self.events.layer_ended(header.tag)
         return layer.end_word
 
@@ -174,9 +174,7 @@ class Sequencer(SequencerBase):
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
 
-    def _pass_events(
-        self, layer: DecodedLayer, _wmem: DirectMemory, all_times: Iterator[PassTimes], _origin: Origin
-    ) -> Activity:
+    def _events(self, layer: DecodedLayer, all_times: Iterator[PassTimes]) -> Activity:
         """What the data path would tell of all passes, in the same cycles, without their values."""
         header, config, events = layer.header, self.config, self.events
         pixels_of_tiles = header.pixels_of_tiles(config.lanes)
