@@ -37,7 +37,7 @@ int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t 
 enum { TLM_ACCUMULATOR_BITS = 24 };
 
 /* Negative return codes of the kernels; tlm/chip/kernels/geometry.py turns them into messages. */
-enum { TLM_E_AMEM = -1, TLM_E_WMEM = -2, TLM_E_PATTERN = -3, TLM_E_WINDOW = -4, TLM_E_TAPS = -5 };
+enum { TLM_E_AMEM = -1, TLM_E_WMEM = -2, TLM_E_PATTERN = -3, TLM_E_WINDOW = -4, TLM_E_TAPS = -5, TLM_E_SIMD = -6 };
 
 enum { TLM_CONVOLUTION = 0, TLM_MAX_POOLING = 1 }; /* kinds of layers */
 

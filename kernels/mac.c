@@ -3,27 +3,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dot.h"
 #include "taps.h"
-
-/* Steps are taken four at a time, so that a row of sums is loaded and stored once for four of them. */
-enum { BLOCK_STEPS = 4 };
-
-/* A product is at most 15 * 8 = 120 in magnitude: 256 of them fit 16 bits (30,720), so that the vector units work on
- * twice as many lanes as with 32-bit sums. After 256 steps the sums are added to the accumulators. */
-enum { STEPS_PER_SUM = 256 };
-
-typedef struct step_block {
-    int16_t activations[BLOCK_STEPS][TLM_MAX_LANES];
-    int16_t weights[BLOCK_STEPS][TLM_MAX_COLUMNS];
-    int32_t steps;
-    int32_t steps_in_sums;
-    int16_t sums[TLM_MAX_COLUMNS * TLM_MAX_LANES];
-} step_block;
 
 typedef struct memories {
     const uint8_t *amem, *wmem;
     int64_t amem_words, wmem_words;
 } memories;
+
+/* A step whose words are in the memories, and where they are. */
+typedef struct mac_step {
+    const tlm_tap_source *source;
+    int64_t plane_byte;
+    const uint8_t *weight_word;
+} mac_step;
+
+enum { BLOCK_STEPS = TLM_DOT_STEPS * TLM_DOT_QUADS };
+
+/* Steps are found first, then unpacked, multiplied and added, up to 256 together. */
+typedef struct step_block {
+    mac_step steps[BLOCK_STEPS];
+    int32_t count;
+    tlm_dot_block dot;
+} step_block;
 
 TLM_INLINE int16_t weight_of(const uint8_t *word, int32_t column)
 {
@@ -54,106 +56,55 @@ void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight
     }
 }
 
-TLM_INLINE void unpack_weights(const uint8_t *word, int32_t columns, int16_t *weights)
+/* What four steps, or fewer that are left, read. */
+TLM_INLINE void fetch_steps(const memories *m, const mac_step *steps, int32_t count, int32_t lanes, int32_t columns,
+                            tlm_step_words *activations, tlm_step_words *weights)
 {
-    for (int32_t i = 0; i < columns / 2; ++i) {
-        weights[2 * i] = (int16_t)(((word[i] & 15) ^ 8) - 8);
-        weights[2 * i + 1] = (int16_t)(((word[i] >> 4) ^ 8) - 8);
+    for (int32_t step = 0; step < count; ++step) {
+        tlm_gather_word(m->amem, m->amem_words * (lanes / 2), steps[step].plane_byte, steps[step].source, lanes,
+                        activations->of_step[step]);
+        memcpy(weights->of_step[step], steps[step].weight_word, (size_t)(columns / 2));
     }
 }
 
-TLM_INLINE void gather_lanes(const memories *m, int64_t plane_byte, const tlm_tap_source *source, int32_t lanes,
-                             int32_t sign, int16_t *activations)
+/* All steps of the block, four at a time; what is missing to the last four is 0. */
+TLM_CLONES
+void tlm_internal_pack(const memories *m, const tlm_geometry *g, step_block *block);
+TLM_CLONES
+void tlm_internal_pack(const memories *m, const tlm_geometry *g, step_block *block)
 {
-    uint8_t nibbles[TLM_MAX_LANES];
+    const uint8_t sign = g->input_signed ? 8 : 0;
+    tlm_step_words activations = {{{0}}}, weights = {{{0}}};
 
-    tlm_gather_nibbles(m->amem, m->amem_words * (lanes / 2), plane_byte, source, lanes, nibbles);
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        activations[lane] = (int16_t)((nibbles[lane] ^ sign) - sign);
-    }
-}
-
-TLM_INLINE void add_lanes(step_block *block, int32_t lanes, int32_t columns)
-{
-    const int16_t *a0 = block->activations[0], *a1 = block->activations[1];
-    const int16_t *a2 = block->activations[2], *a3 = block->activations[3];
-
-    for (int32_t column = 0; column < columns; ++column) {
-        const int16_t w0 = block->weights[0][column], w1 = block->weights[1][column];
-        const int16_t w2 = block->weights[2][column], w3 = block->weights[3][column];
-        int16_t *row = block->sums + column * lanes;
-        for (int32_t lane = 0; lane < lanes; ++lane) {
-            row[lane] = (int16_t)(row[lane] + a0[lane] * w0 + a1[lane] * w1 + a2[lane] * w2 + a3[lane] * w3);
+    for (int32_t first = 0, quad = 0; first < block->count; first += TLM_DOT_STEPS, ++quad) {
+        const mac_step *steps = block->steps + first;
+        const int32_t left = block->count - first, count = left < TLM_DOT_STEPS ? left : TLM_DOT_STEPS;
+        if (count < TLM_DOT_STEPS) {
+            memset(&activations, 0, sizeof activations);
+            memset(&weights, 0, sizeof weights);
         }
+        if (g->lanes == 32 && g->columns == 32) { /* constants become whole vectors */
+            fetch_steps(m, steps, count, 32, 32, &activations, &weights);
+        } else {
+            fetch_steps(m, steps, count, g->lanes, g->columns, &activations, &weights);
+        }
+        tlm_dot_pack(&activations, g->lanes, sign, sign, block->dot.activations + quad * g->lanes);
+        tlm_dot_pack(&weights, g->columns, TLM_WEIGHT_OFFSET, 0, block->dot.weights + quad * g->columns);
     }
 }
 
-/* One step's activations and weights, unpacked. The switches give the compiler constant trip counts, hence whole
- * vectors. */
-TLM_CLONES
-void tlm_internal_fetch(const memories *m, int64_t plane_byte, const tlm_tap_source *source,
-                        const uint8_t *weight_word, const tlm_geometry *g, step_block *block);
-TLM_CLONES
-void tlm_internal_fetch(const memories *m, int64_t plane_byte, const tlm_tap_source *source,
-                        const uint8_t *weight_word, const tlm_geometry *g, step_block *block)
+static void run_block(const memories *m, const tlm_geometry *g, tlm_dot dot, step_block *block, int32_t *acc)
 {
-    const int32_t sign = g->input_signed ? 8 : 0;
-    int16_t *activations = block->activations[block->steps], *weights = block->weights[block->steps];
-
-    switch (g->lanes) {
-    case 8: gather_lanes(m, plane_byte, source, 8, sign, activations); break;
-    case 16: gather_lanes(m, plane_byte, source, 16, sign, activations); break;
-    case 32: gather_lanes(m, plane_byte, source, 32, sign, activations); break;
-    default: gather_lanes(m, plane_byte, source, 64, sign, activations); break;
-    }
-    switch (g->columns) {
-    case 8: unpack_weights(weight_word, 8, weights); break;
-    case 16: unpack_weights(weight_word, 16, weights); break;
-    case 32: unpack_weights(weight_word, 32, weights); break;
-    default: unpack_weights(weight_word, 64, weights); break;
-    }
-    ++block->steps;
-}
-
-TLM_CLONES
-void tlm_internal_add(step_block *block, int32_t lanes, int32_t columns);
-TLM_CLONES
-void tlm_internal_add(step_block *block, int32_t lanes, int32_t columns)
-{
-    switch (lanes) {
-    case 8: add_lanes(block, 8, columns); break;
-    case 16: add_lanes(block, 16, columns); break;
-    case 32: add_lanes(block, 32, columns); break;
-    default: add_lanes(block, 64, columns); break;
-    }
-}
-
-static void flush_sums(step_block *block, int32_t lanes, int32_t columns, int32_t *acc)
-{
-    for (int32_t i = 0; i < columns * lanes; ++i) {
-        acc[i] = tlm_wrap24(acc[i] + block->sums[i]);
-    }
-    memset(block->sums, 0, sizeof block->sums[0] * (size_t)(columns * lanes));
-    block->steps_in_sums = 0;
-}
-
-static void run_block(step_block *block, int32_t lanes, int32_t columns, int32_t *acc)
-{
-    for (int32_t step = block->steps; step < BLOCK_STEPS; ++step) {
-        memset(block->activations[step], 0, sizeof block->activations[step]);
-    }
-    tlm_internal_add(block, lanes, columns);
-    block->steps = 0;
-    block->steps_in_sums += BLOCK_STEPS;
-    if (block->steps_in_sums == STEPS_PER_SUM) {
-        flush_sums(block, lanes, columns, acc);
-    }
+    tlm_internal_pack(m, g, block);
+    dot(&block->dot, (block->count + TLM_DOT_STEPS - 1) / TLM_DOT_STEPS, g->lanes, g->columns, acc);
+    block->count = 0;
 }
 
 static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_tap_source *taps, int32_t channel,
-                           uint64_t valid_taps, int64_t weight_word, step_block *block, int32_t *acc)
+                           uint64_t valid_taps, int64_t weight_word, tlm_dot dot, step_block *block, int32_t *acc)
 {
     const int64_t base = g->input_base_word + (int64_t)channel * g->input_plane_words;
+    const int64_t plane_byte = base * (g->lanes / 2), weight_bytes = g->columns / 2;
 
     for (int32_t tap = 0; valid_taps; ++tap, valid_taps >>= 1) {
         if (!(valid_taps & 1)) {
@@ -166,10 +117,9 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_t
             if (base + taps[tap].last_word >= m->amem_words) {
                 return TLM_E_AMEM;
             }
-            tlm_internal_fetch(m, base * (g->lanes / 2), &taps[tap], m->wmem + weight_word * (g->columns / 2), g,
-                               block);
-            if (block->steps == BLOCK_STEPS) {
-                run_block(block, g->lanes, g->columns, acc);
+            block->steps[block->count++] = (mac_step){&taps[tap], plane_byte, m->wmem + weight_word * weight_bytes};
+            if (block->count == BLOCK_STEPS) {
+                run_block(m, g, dot, block, acc);
             }
         }
         ++weight_word;
@@ -178,11 +128,12 @@ static int64_t run_channel(const tlm_geometry *g, const memories *m, const tlm_t
 }
 
 static int64_t run_pass(const tlm_geometry *g, const memories *m, const tlm_tap_source *taps, int64_t first_weight_word,
-                        const uint64_t *patterns, int32_t pattern_count, int32_t *acc)
+                        const uint64_t *patterns, int32_t pattern_count, tlm_dot dot, int32_t *acc)
 {
     int64_t weight_word = first_weight_word;
-    step_block block = {.steps = 0};
+    step_block block; /* but for the count, written before it is read */
 
+    block.count = 0;
     if (first_weight_word < 0) {
         return TLM_E_WMEM;
     }
@@ -198,25 +149,25 @@ static int64_t run_pass(const tlm_geometry *g, const memories *m, const tlm_tap_
         const int32_t tap_count = tlm_taps_of_pattern(g, index);
         const tlm_tap_source *sources = taps + tlm_first_tap_of_pattern(g, index);
         for (int32_t c = tlm_first_channel_of_pattern(g, index); pattern; ++c, pattern >>= tap_count) {
-            weight_word = run_channel(g, m, sources, c, pattern & tlm_low_bits(tap_count), weight_word, &block, acc);
+            weight_word = run_channel(g, m, sources, c, pattern & tlm_low_bits(tap_count), weight_word, dot, &block, acc);
             if (weight_word < 0) {
                 return weight_word;
             }
         }
     }
-    run_block(&block, g->lanes, g->columns, acc);
-    flush_sums(&block, g->lanes, g->columns, acc);
+    run_block(m, g, dot, &block, acc);
     return weight_word - first_weight_word;
 }
 
 int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                      int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns, int32_t pattern_count,
-                     int32_t tile, int32_t *acc)
+                     int32_t tile, int32_t simd, int32_t *acc)
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
     tlm_tap_source *taps = tlm_new_taps(g);
-    const int32_t status = tlm_find_taps(g, tile, taps);
-    const int64_t used = status ? status : run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, acc);
+    const tlm_dot dot = tlm_find_dot(simd);
+    const int32_t status = dot ? tlm_find_taps(g, tile, taps) : TLM_E_SIMD;
+    const int64_t used = status ? status : run_pass(g, &m, taps, first_weight_word, patterns, pattern_count, dot, acc);
 
     free(taps);
     return used;
@@ -224,10 +175,11 @@ int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_wo
 
 int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                       int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns,
-                      int32_t patterns_per_group, int32_t *acc)
+                      int32_t patterns_per_group, int32_t simd, int32_t *acc)
 {
     const memories m = {amem, wmem, amem_words, wmem_words};
-    int64_t consumed = 0;
+    const tlm_dot dot = tlm_find_dot(simd);
+    int64_t consumed = dot ? 0 : TLM_E_SIMD;
     tlm_tap_source *taps = tlm_new_taps(g);
     int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
 
@@ -238,7 +190,8 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
         for (int32_t group = 0; consumed >= 0 && group < tlm_groups(g); ++group) {
             const int32_t first = group * g->columns;
             const int64_t used = run_pass(g, &m, taps, first_weight_word + consumed,
-                                          patterns + (int64_t)group * patterns_per_group, patterns_per_group, pass_acc);
+                                          patterns + (int64_t)group * patterns_per_group, patterns_per_group, dot,
+                                          pass_acc);
             if (used < 0) {
                 consumed = used;
                 break;
@@ -254,16 +207,3 @@ int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
     return consumed;
 }
 
-const char *tlm_simd(void)
-{
-#ifdef TLM_HAVE_TARGET_CLONES
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("x86-64-v4")) {
-        return "x86-64-v4";
-    }
-    if (__builtin_cpu_supports("x86-64-v3")) {
-        return "x86-64-v3";
-    }
-#endif
-    return "default";
-}

@@ -9,6 +9,9 @@
 #include "geometry.h"
 
 /* cdef begin */
+/* What multiplies and adds, among the host's instruction sets; the sums are the same. */
+enum { TLM_SIMD_PORTABLE = 0, TLM_SIMD_NEON_DOT, TLM_SIMD_AVX2, TLM_SIMD_AVX512_VNNI, TLM_SIMD_BEST };
+
 /* The aligner's last stage: a word whose nibbles have reached their lanes becomes a vector; select -1 gives fill. */
 void tlm_mask(const uint8_t *word, const int32_t *select, int32_t lanes, int32_t is_signed, int32_t fill,
               int8_t *activations);
@@ -18,23 +21,23 @@ void tlm_mac_step(int32_t *acc, const int8_t *activations, const uint8_t *weight
                   int32_t columns);
 
 /* One pass: every step of one tile for one group of columns. patterns: 60-bit payloads of the group's pattern words;
- * acc: [columns][lanes], zeroed here. Returns the number of weight words consumed, or
+ * simd: one of the instruction sets; acc: [columns][lanes], zeroed here. Returns the number of weight words consumed, or
  * -1 an AMem address beyond amem_words, -2 a WMem address beyond wmem_words, -3 a pattern bit beyond the last
  * channel or tap, a wrong number of pattern words or another kind of layer, -4 a pixel outside what AMem holds of its
- * channel. */
+ * channel, -6 an instruction set that the host has not got. */
 int64_t tlm_mac_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                      int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns, int32_t pattern_count,
-                     int32_t tile, int32_t *acc);
+                     int32_t tile, int32_t simd, int32_t *acc);
 
 /* A layer: every group, and every tile that is computed, the groups' weight words one after the other from
  * first_weight_word. patterns: [groups][patterns_per_group]; acc: [out_channels][tile_count * lanes]. Returns as
  * tlm_mac_pass. */
 int64_t tlm_mac_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const uint8_t *wmem,
                       int64_t wmem_words, int64_t first_weight_word, const uint64_t *patterns,
-                      int32_t patterns_per_group, int32_t *acc);
+                      int32_t patterns_per_group, int32_t simd, int32_t *acc);
 
-/* The instruction set that the kernels run on: "x86-64-v4", "x86-64-v3" or "default". */
-const char *tlm_simd(void);
+/* Whether the host has an instruction set. */
+int32_t tlm_has_simd(int32_t simd);
 /* cdef end */
 
 #endif

@@ -23,7 +23,7 @@ static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t 
 {
     const int64_t base = g->input_base_word + (int64_t)channel * g->input_plane_words;
     const int32_t flip = g->input_signed ? 8 : 0; /* makes -8..7 ascend as 0..15 */
-    uint8_t nibbles[TLM_MAX_LANES], largest[TLM_MAX_LANES];
+    uint8_t word[TLM_MAX_LANES / 2], largest[TLM_MAX_LANES];
     int64_t steps = 0;
 
     for (int32_t lane = 0; lane < g->lanes; ++lane) {
@@ -42,9 +42,10 @@ static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t 
         if (base + source->last_word >= amem_words) {
             return TLM_E_AMEM;
         }
-        tlm_gather_nibbles(amem, amem_words * (g->lanes / 2), base * (g->lanes / 2), source, g->lanes, nibbles);
+        tlm_gather_word(amem, amem_words * (g->lanes / 2), base * (g->lanes / 2), source, g->lanes, word);
         for (int32_t lane = 0; lane < g->lanes; ++lane) {
-            const uint8_t value = (uint8_t)((nibbles[lane] ^ flip) & source->keep[lane]); /* padding: the lowest */
+            const int32_t nibble = (word[lane / 2] >> 4 * (lane % 2) & 15) ^ flip;
+            const uint8_t value = (uint8_t)(nibble & source->keep[lane / 2] >> 4 * (lane % 2)); /* padding: the lowest */
             largest[lane] = value > largest[lane] ? value : largest[lane];
         }
     }

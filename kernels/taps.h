@@ -12,7 +12,7 @@
 typedef struct tlm_tap_source {
     int32_t byte_offset[TLM_MAX_LANES];
     uint8_t high[TLM_MAX_LANES]; /* 1: the byte's high nibble */
-    uint8_t keep[TLM_MAX_LANES]; /* 15, or 0 where the pixel is padding */
+    uint8_t keep[TLM_MAX_LANES / 2]; /* as in a word: 15, or 0 where the pixel is padding */
     int32_t first_word, last_word;
     int32_t first_byte; /* if contiguous: of lane 0, or where it would be */
     bool contiguous;    /* the lanes' pixels follow each other, */
@@ -27,36 +27,33 @@ tlm_tap_source *tlm_new_taps(const tlm_geometry *g);
  * if there are no sources to fill in. */
 int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps);
 
-/* One step's nibbles, 0..15; 0 where the pixel is padding. The channel's plane begins at amem + plane_byte. Contiguous
- * pixels come with their neighbours, which padding masks, if these lie in AMem. */
-TLM_INLINE void tlm_gather_nibbles(const uint8_t *amem, int64_t amem_bytes, int64_t plane_byte,
-                                   const tlm_tap_source *source, int32_t lanes, uint8_t *nibbles)
+/* One step's word, aligned: lane 0's pixel in the low nibble of byte 0; 0 where it is padding. The channel's plane begins
+ * at amem + plane_byte. Contiguous pixels come with their neighbours, which padding masks, if these lie in AMem. */
+TLM_INLINE void tlm_gather_word(const uint8_t *amem, int64_t amem_bytes, int64_t plane_byte,
+                                const tlm_tap_source *source, int32_t lanes, uint8_t *restrict word)
 {
     const uint8_t *plane = amem + plane_byte;
     const int64_t first = plane_byte + source->first_byte;
-    uint8_t bytes[TLM_MAX_LANES];
 
     if (source->contiguous && first >= 0 && first + lanes / 2 < amem_bytes) {
         const uint8_t *from = amem + first;
         if (source->odd) {
+#pragma GCC unroll 1
             for (int32_t i = 0; i < lanes / 2; ++i) {
-                nibbles[2 * i] = (uint8_t)(from[i] >> 4) & source->keep[2 * i];
-                nibbles[2 * i + 1] = from[i + 1] & source->keep[2 * i + 1];
+                word[i] = (uint8_t)(from[i] >> 4 | from[i + 1] << 4) & source->keep[i];
             }
         } else {
+#pragma GCC unroll 1
             for (int32_t i = 0; i < lanes / 2; ++i) {
-                nibbles[2 * i] = from[i] & source->keep[2 * i];
-                nibbles[2 * i + 1] = (uint8_t)(from[i] >> 4) & source->keep[2 * i + 1];
+                word[i] = from[i] & source->keep[i];
             }
         }
         return;
     }
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        bytes[lane] = plane[source->byte_offset[lane]];
-    }
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        const uint8_t nibble = source->high[lane] ? (uint8_t)(bytes[lane] >> 4) : bytes[lane];
-        nibbles[lane] = nibble & source->keep[lane];
+    for (int32_t i = 0; i < lanes / 2; ++i) {
+        const int32_t low = plane[source->byte_offset[2 * i]] >> 4 * source->high[2 * i] & 15;
+        const int32_t high = plane[source->byte_offset[2 * i + 1]] >> 4 * source->high[2 * i + 1] & 15;
+        word[i] = (uint8_t)(low | high << 4) & source->keep[i];
     }
 }
 

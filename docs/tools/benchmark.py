@@ -53,6 +53,9 @@ def import_all() -> None:
     """What ``tlm run`` imports in the end."""
     import rich.table  # noqa: F401
 
+    import tlm.cli.run_command
+    import tlm.compiler.compile
+    import tlm.runs.simulate  # noqa: F401
 
 
 def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import numpy as np
 from tlm._kernels import ffi, lib
 
 KERNELS = Path(__file__).resolve().parents[2] / "kernels"
-FUNCTIONS = [name for name in dir(lib) if callable(getattr(lib, name)) and name != "tlm_simd"]
+FUNCTIONS = [name for name in dir(lib) if callable(getattr(lib, name)) and name != "tlm_has_simd"]
 MAX_CALLS, MAX_BYTES = 100, 1 << 18
 """Of one function one after the other, then one of 64; of one call."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution, version
 from textwrap import fill
 
-from tlm.chip.kernels import simd
+from tlm.chip.kernels import host_simds
 
 _NAME = "cartesian-tlm"
 _PACKAGES = ("simpy", "numpy", "cffi", "pyvcd", "msgspec", "rich")
@@ -24,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
         _NAME: version(_NAME),
         "Python": f"{platform.python_version()} ({platform.system()} {platform.machine()})",
         **{package: version(package) for package in _PACKAGES},
-        "C kernels": simd(),
+        "C kernels": ", ".join(simd.name.lower() for simd in reversed(host_simds())),
         "waveform viewers": ", ".join(viewers) or f"none ({' or '.join(_VIEWERS)} would do)",
         **dict(_extras()),
     }

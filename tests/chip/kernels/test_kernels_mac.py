@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,9 @@ from strategies import ARRAY_SIZES, Case, cases, extremes, limits_case
 from tlm.chip import kernels
 
 
-def by_layer(images: Images) -> npt.NDArray[np.int32]:
+def by_layer(images: Images, simd: kernels.Simd = kernels.Simd.BEST) -> npt.NDArray[np.int32]:
     """(O, tiles * lanes) from one call."""
-    acc, consumed = kernels.mac_layer(images.geometry, images.amem, images.wmem, 0, images.patterns)
+    acc, consumed = kernels.mac_layer(images.geometry, images.amem, images.wmem, 0, images.patterns, simd)
     assert consumed == images.weight_words
     return acc
 
@@ -74,10 +75,11 @@ def check_sums(case: Case) -> None:
     images = Images(case)
     g = images.geometry
     expected = conv_integer(case.layer, case.activations, case.network.signed_input).reshape(g.out_channels, -1)
-    for method in (by_layer, by_pass, by_step):
+    of_simds = {simd.name: partial(by_layer, simd=simd) for simd in kernels.host_simds()}
+    for name, method in {**of_simds, "by pass": by_pass, "by step": by_step}.items():
         sums = method(images)
-        np.testing.assert_array_equal(sums[:, : g.out_pixels], expected, err_msg=f"{method.__name__}: {case}")
-        assert not sums[:, g.out_pixels :].any(), f"{method.__name__}: lanes beyond the last pixel are not 0"
+        np.testing.assert_array_equal(sums[:, : g.out_pixels], expected, err_msg=f"{name}: {case}")
+        assert not sums[:, g.out_pixels :].any(), f"{name}: lanes beyond the last pixel are not 0"
 
 
 @pytest.mark.thorough
@@ -152,5 +154,13 @@ def test_a_flipped_bit_changes_what_is_computed() -> None:
         assert (by_layer(other) != good).any(), memory
 
 
-def test_the_instruction_set_is_one_of_those_built() -> None:
-    assert kernels.simd() in {"default", "x86-64-v3", "x86-64-v4"}
+def test_the_host_has_a_portable_kernel_and_no_others_than_it_says() -> None:
+    images = Images(extremes()["signed input"])
+    has = kernels.host_simds()
+    assert has[0] is kernels.Simd.PORTABLE
+    for simd in set(kernels.Simd) - {*has, kernels.Simd.BEST}:
+        with pytest.raises(kernels.KernelError, match="has not got this instruction set"):
+            by_layer(images, simd)
+        with pytest.raises(kernels.KernelError, match="has not got this instruction set"):
+            acc = kernels.new_accumulators(images.geometry.lanes, images.geometry.columns)
+            kernels.MacPass(images.geometry, simd)(images.amem, images.wmem, 0, images.patterns[0], 0, acc)

@@ -17,10 +17,11 @@ from tlm.chip.kernels.geometry import Select as Select
 from tlm.chip.kernels.geometry import select_lanes as select_lanes
 from tlm.chip.kernels.geometry import tap_words as tap_words
 from tlm.chip.kernels.mac import MacPass as MacPass
+from tlm.chip.kernels.mac import Simd as Simd
+from tlm.chip.kernels.mac import host_simds as host_simds
 from tlm.chip.kernels.mac import mac_layer as mac_layer
 from tlm.chip.kernels.mac import mac_step as mac_step
 from tlm.chip.kernels.mac import mask as mask
-from tlm.chip.kernels.mac import simd as simd
 from tlm.chip.kernels.pool import PoolPass as PoolPass
 from tlm.chip.kernels.pool import pool_layer as pool_layer
 from tlm.chip.kernels.pool import pool_step as pool_step

@@ -194,7 +194,7 @@ def select_lanes(select: Select, lanes: int) -> list[int]:
     return list(select.pointer[0:lanes])
 
 
-_ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN, _ERROR_WINDOW, _ERROR_TAPS = -1, -2, -3, -4, -5
+_ERROR_AMEM, _ERROR_WMEM, _ERROR_PATTERN, _ERROR_WINDOW, _ERROR_TAPS, _ERROR_SIMD = -1, -2, -3, -4, -5, -6
 
 
 def refuse(code: int, geometry: Geometry, amem_words: int, wmem_words: int = 0, first_weight_word: int = 0) -> NoReturn:
@@ -219,6 +219,8 @@ def refuse(code: int, geometry: Geometry, amem_words: int, wmem_words: int = 0, 
         )
     if code == _ERROR_TAPS:
         raise KernelError(f"no memory for {geometry.taps} taps")
+    if code == _ERROR_SIMD:
+        raise KernelError("the host's processor has not got this instruction set; see host_simds()")
     assert code == _ERROR_PATTERN, code
     raise KernelError(
         f"illegal pattern word: a bit is set beyond channel {geometry.channels - 1} or tap {geometry.taps - 1}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,9 +24,20 @@ _NO_WEIGHTS = -2
 """The kernels' status for weight words beyond the last."""
 
 
-def simd() -> str:
-    """The host's instruction set that was chosen at run time: "x86-64-v4", "x86-64-v3" or "default"."""
-    return ffi.string(lib.tlm_simd()).decode()
+class Simd(enum.IntEnum):
+    """The host's instruction set that multiplies and adds; all give the same sums."""
+
+    PORTABLE = 0
+    NEON_DOT = 1
+    AVX2 = 2
+    AVX512_VNNI = 3
+    BEST = 4
+    """Whichever of the others the host has and is fastest."""
+
+
+def host_simds() -> list[Simd]:
+    """What the host has, the fastest last."""
+    return [simd for simd in Simd if simd is not Simd.BEST and lib.tlm_has_simd(simd)]
 
 
 def mask(word: bytes, pixels: Select, is_signed: bool, fill: int = 0) -> Buffer:
@@ -66,11 +79,18 @@ class MacPass:
 
     What is the same for all of them is checked and looked up once: a memory or an array of patterns is known again by
     its identity, and must not change its size meanwhile.
+
+    Args:
+        geometry: the layer.
+        simd: one of the host's instruction sets.
+
+    Raises:
+        KernelError: another kind of layer.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, geometry: Geometry, simd: Simd = Simd.BEST) -> None:
         check_kind(geometry, LayerKind.CONVOLUTION)
-        self._geometry = geometry
+        self._geometry, self._simd = geometry, simd
         self._amem, self._wmem = MemoryView(geometry.lanes), MemoryView(geometry.columns)
         self._patterns: npt.NDArray[np.uint64] | None = None
 
@@ -93,7 +113,8 @@ class MacPass:
             acc: accumulators.
 
         Raises:
-            KernelError: an address outside amem or wmem, a pattern bit beyond the last channel or tap, wrong sizes.
+            KernelError: an address outside amem or wmem, a pattern bit beyond the last channel or tap, wrong sizes, an
+                instruction set that the host has not got.
         """
         g = self._geometry
         check_tile(g, tile)
@@ -106,7 +127,7 @@ class MacPass:
         if 0 <= first_weight_word <= sizes[1]:
             consumed = lib.tlm_mac_pass(
                 g.pointer, amem_view, sizes[0], wmem_view, sizes[1], first_weight_word, self._payloads,
-                g.patterns_per_group, tile, acc,
+                g.patterns_per_group, tile, self._simd, acc,
             )  # fmt: skip
         if consumed < 0:
             refuse(consumed, g, *sizes, first_weight_word)
@@ -114,7 +135,12 @@ class MacPass:
 
 
 def mac_layer(
-    geometry: Geometry, amem: Memory, wmem: Memory, first_weight_word: int, patterns: npt.NDArray[np.uint64]
+    geometry: Geometry,
+    amem: Memory,
+    wmem: Memory,
+    first_weight_word: int,
+    patterns: npt.NDArray[np.uint64],
+    simd: Simd = Simd.BEST,
 ) -> tuple[npt.NDArray[np.int32], int]:
     """Every pass of a layer or band: accumulators (out_channels, tiles * lanes) and the weight words consumed.
 
@@ -123,6 +149,7 @@ def mac_layer(
         amem, wmem: the memories.
         first_weight_word: of the first group; the groups' weight words follow each other.
         patterns: 60-bit payloads, (groups, patterns_per_group).
+        simd: one of the host's instruction sets.
 
     Raises:
         KernelError: as :class:`MacPass`.
@@ -137,7 +164,7 @@ def mac_layer(
     if 0 <= first_weight_word <= wmem_view.words:
         consumed = lib.tlm_mac_layer(
             g.pointer, views[0], amem_view.words, views[1], wmem_view.words, first_weight_word, payloads,
-            g.patterns_per_group, ffi.from_buffer("int32_t[]", acc, require_writable=True),
+            g.patterns_per_group, simd, ffi.from_buffer("int32_t[]", acc, require_writable=True),
         )  # fmt: skip
     if consumed < 0:
         refuse(consumed, g, amem_view.words, wmem_view.words, first_weight_word)
