@@ -2,8 +2,8 @@
 
     python docs/tools/measure_kernels.py
 
-Each figure is the best of several tries of processor time, in G multiply-accumulates a second: whole layers as the engine
-runs them, from packed words to accumulators, dense and with 3 of 9 taps; and the products and additions alone
+Each figure is the best of several tries of processor time, in G multiply-accumulates a second: whole layers as the
+engine runs them, from packed words to accumulators, dense and with 3 of 9 taps; and the products and additions alone
 (peak_products.c, built with ``cc``), which no kernel can pass.
 """
 

@@ -13,7 +13,8 @@ enum { TRIES = 40, ROUNDS = 200000, CHAINS = 8 };
 #if defined(__x86_64__)
 #include <immintrin.h>
 typedef __m256i vector;
-#define AVX2(i) __asm__ volatile("vpmaddubsw %1, %1, %%ymm15\n\tvpaddw %%ymm15, %0, %0" : "+x"(sums[i]) : "x"(value) : "ymm15")
+#define AVX2(i)                                                                                                        \
+    __asm__ volatile("vpmaddubsw %1, %1, %%ymm15\n\tvpaddw %%ymm15, %0, %0" : "+x"(sums[i]) : "x"(value) : "ymm15")
 #define VNNI(i) __asm__ volatile("vpdpbusd %1, %1, %0" : "+v"(sums[i]) : "v"(value))
 #elif defined(__aarch64__)
 #include <arm_neon.h>
