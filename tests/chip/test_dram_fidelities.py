@@ -175,7 +175,7 @@ def test_a_result_says_what_the_dram_did(tmp_path: Path) -> None:
     console = Console(width=300, file=io.StringIO())
     print_report(result, console, "n", "", [])
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert f"DRAM {counts.row_hits:,} row hits" in " ".join(text.split())
+    assert f"DRAM rows: hits {counts.row_hits:,}," in " ".join(text.split())
 
 
 def assert_refused(text: str, key: str, value: int, directory: Path) -> None:

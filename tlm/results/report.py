@@ -160,7 +160,7 @@ def _dram(result: Result) -> dict[str, str]:
     dram, counts = result.dram, result.dram.counts
     shares = _shares(result.dram_energy.by_kind_pj(), result.energy.off_chip_pj)
     return {
-        "DRAM": f"{counts.row_hits:,} row hits, {counts.row_misses:,} misses, {counts.row_conflicts:,} conflicts; "
+        "DRAM": f"rows: hits {counts.row_hits:,}, misses {counts.row_misses:,}, conflicts {counts.row_conflicts:,}; "
         f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]",
         "DRAM energy": f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]",
     }
