@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of distributed and what it 
 
 @dataclass
 class Cluster:
-    """A scheduler and two workers."""
+    """A scheduler and its workers."""
 
     directory: Path
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -89,9 +89,9 @@ OVER_200 = ["chip.amem_banks=1,2,4,8", "network.layers.0.taps=1..5", "input.seed
 
 
 @pytest.mark.slow
-def test_200_points_on_two_workers_equal_the_serial_ones(small: Path, cluster: Cluster) -> None:
-    cluster.start_worker()
-    cluster.start_worker()
+def test_200_points_on_four_workers_equal_the_serial_ones(small: Path, cluster: Cluster) -> None:
+    for _ in range(4):
+        cluster.start_worker()
     with workers(dask=cluster.address) as ready:
         rows = rows_of(small, OVER_200, ready)
     assert len(rows) == 200
