@@ -1,4 +1,4 @@
-"""Sockets: what binds to what, debug transport, direct memory."""
+"""Sockets: what binds to what, transport with and without time, debug transport, direct memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 from transaction_bench import Initiator, Target, answer_ok, pair, read, watch
 
 from tlm.core.errors import ElaborationError, ProtocolError
+from tlm.core.kernel import Activity
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.probe import Probe
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import NO_TIME, DirectMemory, InitiatorSocket, Phase, TargetSocket, immediate
 
 
 @dataclass(slots=True, eq=False)
@@ -179,3 +180,58 @@ def test_a_payload_is_accepted_at_most_once() -> None:
     simulation, cpu, ram = pair(immediate(serve))
     with pytest.raises(ProtocolError, match=r"ram\.port: read of 8 bytes at 0x0 was accepted twice"):
         simulation.run(lambda: cpu.out.b_transport(read()))
+
+
+def serving(simulation: Simulation, cycles: int):
+    """A transport that answers at once, or after some cycles: a plain function that decides when it is called."""
+
+    def serve(payload: MemoryPayload) -> Activity:
+        if cycles:
+            return later(payload)
+        payload.status = Response.OK
+        return NO_TIME
+
+    def later(payload: MemoryPayload) -> Activity:
+        yield simulation.clock.cycles(cycles)
+        payload.status = Response.OK
+
+    return serve
+
+
+@pytest.mark.parametrize("cycles", [0, 3])
+def test_a_plain_function_may_answer_at_once_or_leave_the_rest_to_a_generator(cycles: int) -> None:
+    simulation = Simulation()
+    cpu, ram = Initiator("cpu", simulation), Target("ram", simulation, serving(simulation, cycles))
+    cpu.out.bind(ram.port)
+    seen: list[object] = []
+    watch(cpu.out, seen)
+    payload = read()
+    simulation.run(lambda: cpu.out.b_transport(payload))
+    assert payload.status is Response.OK
+    assert seen == [
+        (0, Phase.BEGIN_REQ), (cycles, Phase.END_REQ), (cycles, Phase.BEGIN_RESP), (cycles, Phase.END_RESP)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_a_function_that_cannot_wait_sends_to_a_target_that_takes_no_time(timed: bool) -> None:
+    def generator(payload: MemoryPayload) -> Activity:
+        payload.status = Response.OK
+        yield from ()
+
+    simulation, cpu, _ = pair(generator if timed else None)
+    seen: list[object] = []
+    watch(cpu.out, seen)
+    payload = read()
+    cpu.out.transport(payload)
+    assert payload.status is Response.OK
+    assert [phase for _, phase in seen] == list(Phase)
+    assert not list(simulation.kernel.open_transactions)
+
+
+def test_a_function_that_cannot_wait_is_told_that_its_target_takes_time() -> None:
+    simulation = Simulation()
+    cpu, ram = Initiator("cpu", simulation), Target("ram", simulation, serving(simulation, 3))
+    cpu.out.bind(ram.port)
+    with pytest.raises(ProtocolError, match=r"cpu\.out: read of 8 bytes at 0x0 takes time, but its sender cannot wait"):
+        cpu.out.transport(read())

@@ -74,8 +74,8 @@ _BANDS = (
     _cycle(
         "input planes lie input_plane_words apart",
         "aligner.py",
-        "payload.header.input_plane_words(self._config.lanes)",
-        "-(-payload.header.height * payload.header.width // self._config.lanes)",
+        "header.input_plane_words(lanes)",
+        "-(-header.height * header.width // lanes)",
     ),
     _kernel(
         "input planes lie input_plane_words apart",

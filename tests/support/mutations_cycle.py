@@ -30,14 +30,13 @@ _READ_LATER = """\
             for position, (channel, tap) in enumerate(steps):
 """
 _TELL_STEP = """\
-                yield from self._tell(
-                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=step_origin)
-                )
+                yield from self.steps.b_transport(step)
+                self._expect_ok(self.steps, step)
                 fetch_cycles += self.clock.now - asked_cycle + 1
 """
 _FETCH_WEIGHTS = """\
                 if not header.pooling:
-                    yield from self._fetch_weights(weight_word + step_count, step_origin)
+                    self._fetch_weights(weight_word + step_count, step.origin)
 """
 
 _SEQUENCER = (
@@ -138,7 +137,7 @@ _ARRAY = (
         "+ config.routing_stages + 1 + config.mask_cycles",
     ),
     _cycle("mask_cycles", "cycle/aligner.py", "+ config.mask_cycles", "+ config.mask_cycles + 1"),
-    _cycle("multiply_cycles", "cycle/mac_array.py", "config.multiply_cycles)", "config.multiply_cycles + 1)"),
+    _cycle("multiply_cycles", "cycle/mac_array.py", "config.multiply_cycles,", "config.multiply_cycles + 1,"),
     _cycle("accumulate_cycles", "cycle/mac_array.py", "config.accumulate_cycles)", "config.accumulate_cycles + 1)"),
     _cycle(
         "handover in the cycle after the last accumulation",
@@ -265,8 +264,8 @@ _DMA = (
     _cycle(
         "a load's word is written in the cycle in which its last beat arrives",
         "cycle/dma.py",
-        "[Register(self.clock, 0)",
-        "[Register(self.clock, 1)",
+        "arrivals.put(beat)",
+        "self.clock.cycles(1).callbacks.append(lambda _, beat=beat: arrivals.put(beat))",
     ),
     _cycle(
         "a load writes one word a cycle",

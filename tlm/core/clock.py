@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from simpy import Environment, Event, Timeout
 from simpy.events import NORMAL, EventPriority
@@ -13,63 +14,87 @@ from tlm.core.errors import ProtocolError
 T = TypeVar("T")
 
 
-class _Delivery(Event):
-    """An event that can be triggered for a later time (SimPy's ``succeed`` means now)."""
-
-    def deliver(self, value: Any, delay: int, priority: EventPriority = NORMAL) -> None:
-        self._ok = True
-        self._value = value
-        self.env.schedule(self, priority, delay)
-
-
 class Clock:
     """The simulation's time base: one unit is one core clock cycle.
 
     Within a cycle, events without a slot come first, in first-in-first-out order. The slots 1, 2, 3 .. follow one
     after another. So an arbiter that serves its ports in slots grants by fixed priority, without knowing what other
     requests will come in this cycle.
+
+    A cycle has one tick, shared by all who wait for that cycle; they go on in the order in which they asked.
     """
 
     def __init__(self, env: Environment) -> None:
         self.env = env
+        self._ticks: dict[int, Timeout] = {}
+        """Of the cycles to come that somebody waits for."""
 
     @property
     def now(self) -> int:
         """The present cycle."""
-        return self.env.now  # type: ignore[return-value]  # nothing is ever scheduled between two cycles
+        return self.env._now  # type: ignore[return-value]  # nothing is ever scheduled between two cycles
 
     def cycles(self, count: int) -> Timeout:
         """Event: ``count`` cycles from now."""
-        return Timeout(self.env, count)
+        cycle = self.now + count
+        tick = self._ticks.get(cycle)
+        if tick is None:
+            tick = self._ticks[cycle] = Timeout(self.env, count)
+            tick.callbacks.append(self._forget)
+        return tick
 
     def slot(self, index: int) -> Event:
         """Event: slot ``index`` (1 is the first) of the present cycle."""
-        event = _Delivery(self.env)
-        event.deliver(None, 0, EventPriority(NORMAL + index))
+        event = Event(self.env)
+        event._ok, event._value = True, None  # SimPy's ``succeed`` knows no slots
+        self.env.schedule(event, EventPriority(NORMAL + index))
         return event
 
+    def _forget(self, _: Event) -> None:
+        """The first that a tick calls: whoever asks for this cycle from now on needs another one."""
+        del self._ticks[self.now]
 
-class Register(Generic[T]):
-    """A clocked channel between two processes: an item arrives ``cycles`` after it was put, in order.
 
-    It has one reader and never refuses an item: the writer must know that the reader keeps pace.
-    """
+class Pipeline(Generic[T]):
+    """A chain of registers: each item leaves it ``cycles`` after it was put, in order, by a call of ``leave``."""
 
-    __slots__ = ("_clock", "_cycles", "_queue", "_reader")
+    __slots__ = ("_clock", "_cycles", "_items", "_leave")
 
-    def __init__(self, clock: Clock, cycles: int = 1) -> None:
+    def __init__(self, clock: Clock, cycles: int, leave: Callable[[T], None]) -> None:
         self._clock = clock
         self._cycles = cycles
-        self._queue: deque[tuple[int, T]] = deque()
-        self._reader: _Delivery | None = None
+        self._leave = leave
+        self._items: deque[T] = deque()
 
     def put(self, item: T) -> None:
         """Send ``item``; takes no time."""
-        if self._reader is not None:
-            self._reader.deliver(item, self._cycles)
-            self._reader = None
+        self._items.append(item)
+        self._clock.cycles(self._cycles).callbacks.append(self._end)
+
+    def _end(self, _: Event) -> None:
+        self._leave(self._items.popleft())
+
+
+class Queue(Generic[T]):
+    """A channel between two processes: an item arrives in the cycle in which it was put, in order.
+
+    It has one reader and never refuses an item.
+    """
+
+    __slots__ = ("_env", "_items", "_reader")
+
+    def __init__(self, clock: Clock) -> None:
+        self._env = clock.env
+        self._items: deque[T] = deque()
+        self._reader: Event | None = None
+
+    def put(self, item: T) -> None:
+        """Send ``item``; takes no time."""
+        if self._reader is None:
+            self._items.append(item)
         else:
-            self._queue.append((self._clock.now + self._cycles, item))
+            self._reader.succeed(item)
+            self._reader = None
 
     def get(self) -> Event:
         """Event: the next item has arrived; its value is the item.
@@ -78,11 +103,10 @@ class Register(Generic[T]):
             ProtocolError: another reader is already waiting; its item would be lost.
         """
         if self._reader is not None:
-            raise ProtocolError("a register has two readers; give each reader a register of its own")
-        event = _Delivery(self._clock.env)
-        if self._queue:
-            due, item = self._queue.popleft()
-            event.deliver(item, max(0, due - self._clock.now))
+            raise ProtocolError("a queue has two readers; give each reader a queue of its own")
+        event = Event(self._env)
+        if self._items:
+            event.succeed(self._items.popleft())
         else:
             self._reader = event
         return event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from heapq import heappop
 from typing import Any, TypeAlias, TypeVar
 
 import simpy
@@ -48,7 +49,7 @@ class OpenTransactions:
     def enter(self, way: str, payload: Payload) -> int:
         """Add a payload; returns the key for :meth:`leave`."""
         key = self._next = self._next + 1
-        self._open[key] = (way, payload, self._clock.env.now)  # type: ignore[assignment]
+        self._open[key] = (way, payload, self._clock.now)
         return key
 
     def leave(self, key: int) -> None:
@@ -57,7 +58,7 @@ class OpenTransactions:
 
     def __iter__(self) -> Iterator[OpenTransaction]:
         for way, payload, since in self._open.values():
-            yield OpenTransaction(way, payload, int(since))
+            yield OpenTransaction(way, payload, since)
 
 
 class Kernel:
@@ -94,13 +95,21 @@ class Kernel:
         goal = self.env.process(until())
         for body in self._processes:
             self.env.process(body())
-        try:
-            self.env.run(goal)
-        except RuntimeError as error:
-            # SimPy reports this as a RuntimeError; any other RuntimeError is a fault in a component
-            if "No scheduled events left" not in str(error):
-                raise
-            raise DeadlockError(self._deadlock_report()) from None
+        self._run(goal)
+
+    def _run(self, goal: simpy.Process) -> None:
+        """SimPy's own loop (``Environment.run`` and ``step``), in fewer words because nothing else ends it."""
+        env, queue = self.env, self.env._queue
+        while goal.callbacks is not None:  # not yet processed
+            if not queue:
+                raise DeadlockError(self._deadlock_report())
+            env._now, _, _, event = heappop(queue)
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # SimPy does the same
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not event.defused:
+                assert isinstance(event._value, BaseException)
+                raise event._value
 
     def _deadlock_report(self) -> str:
         now = self.clock.now

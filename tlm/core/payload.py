@@ -26,6 +26,10 @@ class Response(enum.Enum):
     """Misaligned, or of a length that the target does not support."""
 
 
+INCOMPLETE, OK, RETRY = Response.INCOMPLETE, Response.OK, Response.RETRY
+"""What every transaction needs: Python 3.11 is slow to find a member in an Enum's class."""
+
+
 class Command(enum.Enum):
     """The operation of a memory-mapped payload."""
 
@@ -33,9 +37,15 @@ class Command(enum.Enum):
     WRITE = "write"
 
 
-@dataclass(frozen=True, slots=True)
+READ, WRITE = Command
+"""As above."""
+
+
+@dataclass(slots=True)
 class Origin:
     """The origin of a payload: a link in a chain such as layer > pass > beat, for traces and messages.
+
+    It never changes; to be frozen would make it four times as slow to create, and every step has one.
 
     Args:
         kind: the level of this link, a member of the model's enum.
@@ -61,16 +71,19 @@ class Origin:
 
 @dataclass(slots=True, eq=False)
 class Payload:
-    """Base of every payload; subclasses add the fields that initiator and target share."""
+    """Base of every payload; subclasses add the fields that initiator and target share.
+
+    Where very many are made, ``origin`` is set after the call: Python 3.11 is slow to call a class with keywords.
+    """
 
     origin: Origin | None = field(default=None, kw_only=True)
-    status: Response = field(default=Response.INCOMPLETE, kw_only=True)
+    status: Response = field(default=INCOMPLETE, kw_only=True)
     accepted: bool = field(default=False, kw_only=True)
     """Whether the target has announced END_REQ."""
 
     def rearm(self) -> None:
         """Make a refused payload ready to be sent again."""
-        self.status = Response.INCOMPLETE
+        self.status = INCOMPLETE
         self.accepted = False
 
     def describe(self) -> str:

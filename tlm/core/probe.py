@@ -19,6 +19,8 @@ class Probe(Part, Generic[T]):
     def __init__(self, owner: Module, name: str, initial: T) -> None:
         super().__init__(owner, name)
         self._value = initial
+        self.watched = False
+        """Whether anybody watches, for components that would only make a value for watchers."""
         self._observers: tuple[Callable[[Probe[T]], None], ...] = ()
 
     @property
@@ -33,11 +35,7 @@ class Probe(Part, Generic[T]):
             for observer in self._observers:
                 observer(self)
 
-    @property
-    def watched(self) -> bool:
-        """Whether anybody watches, for components that would only make a value for watchers."""
-        return bool(self._observers)
-
     def observe(self, observer: Callable[[Probe[T]], None]) -> None:
         """Call ``observer(probe)`` in the cycle of every change."""
         self._observers += (observer,)
+        self.watched = True

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from tlm.core.errors import ElaborationError, ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module, Part
-from tlm.core.payload import Payload, Response
+from tlm.core.payload import INCOMPLETE, Payload
 
 P = TypeVar("P", bound=Payload)
 
@@ -45,21 +45,14 @@ NO_TIME = _no_events()
 next(NO_TIME, None)  # it has ended: threads may share it
 
 
-class Immediate(Generic[P]):
-    """A blocking transport that takes no time; a socket calls its function directly."""
+def immediate(serve: Callable[[P], None]) -> Callable[[P], Activity]:
+    """A blocking transport that takes no time, from a plain function that answers the payload."""
 
-    def __init__(self, serve: Callable[[P], None]) -> None:
-        self.serve = serve
-
-    def __call__(self, payload: P) -> Activity:
-        """The transport as a generator, for callers that treat it like any other."""
-        self.serve(payload)
+    def transport(payload: P) -> Activity:
+        serve(payload)
         return NO_TIME
 
-
-def immediate(serve: Callable[[P], None]) -> Immediate[P]:
-    """A blocking transport that takes no time, from a plain function that answers the payload."""
-    return Immediate(serve)
+    return transport
 
 
 class DirectMemory:
@@ -127,7 +120,8 @@ class TargetSocket(Socket, Generic[P]):
         owner: the module that serves.
         name: unique among the owner's sockets.
         payload_type: what is served.
-        transport: generator function ``transport(payload)``; must set ``payload.status`` before it returns.
+        transport: generator function ``transport(payload)``; must set ``payload.status`` before it returns. A plain
+            function may answer the payload and return NO_TIME, or return a generator of what is left to do.
         debug: function ``debug(payload) -> bytes moved``, zero simulated time, if the target can be inspected.
         direct: function that grants a view of the target's memory, if it has one.
     """
@@ -171,8 +165,8 @@ class InitiatorSocket(Socket, Generic[P]):
         self._end_req: tuple[PhaseObserver[Any], ...] = ()
         self._begin_resp: tuple[PhaseObserver[Any], ...] = ()
         self._end_resp: tuple[PhaseObserver[Any], ...] = ()
+        self._end_watched = False
         self._transport: Callable[[P], Activity] | None = None
-        self._serve: Callable[[P], None] | None = None
         self._open = owner.kernel.open_transactions
         self._way = ""
 
@@ -198,13 +192,13 @@ class InitiatorSocket(Socket, Generic[P]):
         self.peer, target.peer = target, self
         self._way = f"{self.path} -> {target.path}"
         self._transport = target.transport
-        self._serve = target.transport.serve if isinstance(target.transport, Immediate) else None
 
     def observe(self, observer: PhaseObserver[P], phases: Iterable[Phase] = Phase) -> None:
         """Call ``observer(phase, socket, payload)`` at these phases (all by default) of every transaction from here."""
         for phase in phases:
             key = f"_{phase.name.lower()}"
             setattr(self, key, (*getattr(self, key), observer))
+        self._end_watched = bool(self._end_req or self._begin_resp or self._end_resp)
 
     def b_transport(self, payload: P) -> Activity:
         """Send a payload and wait for the answer: ``yield from socket.b_transport(payload)``.
@@ -215,34 +209,40 @@ class InitiatorSocket(Socket, Generic[P]):
         Raises:
             ProtocolError: the payload had been answered before, or the target did not answer it.
         """
-        if self._serve is None:
-            return self._timed_transport(payload)
-        accepted_before = self._begin(payload)
-        self._serve(payload)
-        self._end(payload, accepted_before)
-        return NO_TIME
-
-    def _timed_transport(self, payload: P) -> Activity:
-        assert self._transport is not None  # every socket is bound: checked when the simulation starts
-        accepted_before = self._begin(payload)
-        key = self._open.enter(self._way, payload)
-        yield from self._transport(payload)
-        self._open.leave(key)
-        self._end(payload, accepted_before)
-
-    def _begin(self, payload: P) -> bool:
-        """Returns whether the payload was accepted at an earlier hop."""
-        if payload.status is not Response.INCOMPLETE:
+        if payload.status is not INCOMPLETE:
             raise ProtocolError(
                 f"{self.path}: {payload.describe()} was sent with status {payload.status.value!r}; rearm it first"
             )
         accepted_before, payload.accepted = payload.accepted, False  # a forwarded payload is accepted hop by hop
         for observer in self._begin_req:
             observer(Phase.BEGIN_REQ, self, payload)
-        return accepted_before
+        assert self._transport is not None  # every socket is bound: checked when the simulation starts
+        taking = self._transport(payload)
+        if taking is not NO_TIME:
+            return self._wait(taking, payload, accepted_before)
+        if self._end_watched or payload.status is INCOMPLETE:
+            self._end(payload)
+        payload.accepted = accepted_before
+        return NO_TIME
 
-    def _end(self, payload: P, accepted_before: bool) -> None:
-        if payload.status is Response.INCOMPLETE:
+    def transport(self, payload: P) -> None:
+        """Send a payload to a target that takes no time, from a function that cannot wait.
+
+        Raises:
+            ProtocolError: as in :meth:`b_transport`, or the target takes time.
+        """
+        for _ in self.b_transport(payload):
+            raise ProtocolError(f"{self.path}: {payload.describe()} takes time, but its sender cannot wait")
+
+    def _wait(self, taking: Activity, payload: P, accepted_before: bool) -> Activity:
+        key = self._open.enter(self._way, payload)
+        yield from taking
+        self._open.leave(key)
+        self._end(payload)
+        payload.accepted = accepted_before
+
+    def _end(self, payload: P) -> None:
+        if payload.status is INCOMPLETE:
             raise ProtocolError(
                 f"{self._target.path}: returned from {payload.describe()} without an answer; set its status"
             )
@@ -252,7 +252,6 @@ class InitiatorSocket(Socket, Generic[P]):
             observer(Phase.BEGIN_RESP, self, payload)
         for observer in self._end_resp:
             observer(Phase.END_RESP, self, payload)
-        payload.accepted = accepted_before
 
     def end_request(self, payload: P) -> None:
         """Called by the target's socket (or at the answer, if the target never said it)."""

@@ -28,7 +28,10 @@ class BankCounter:
             self._refused[sram, port] += refused
         if any(words):
             served = self._served.get((sram, port))
-            self._served[sram, port] = [*map(add, served, words)] if served else [*words]
+            if served is None:
+                self._served[sram, port] = [*words]
+            else:
+                served[:] = map(add, served, words)
 
     def served(self) -> dict[tuple[SramName, Port], int]:
         """(SRAM, initiator) -> accesses that were served until now."""

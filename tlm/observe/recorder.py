@@ -18,7 +18,7 @@ from tlm.chip.format.registers import ChannelRegister, UnitRegisters
 from tlm.chip.kernels.dram import RowCounts
 from tlm.chip.states import ChannelState, HostState
 from tlm.chip.system import System
-from tlm.core.payload import MemoryPayload, Payload, Response
+from tlm.core.payload import OK, MemoryPayload, Payload
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import (
@@ -286,7 +286,7 @@ class Recorder:
                 own[-1].rows, self._rows[unit] = rows - self._rows[unit], rows
 
     def _count_bytes(self, own: list[TransferRecord], _phase: Phase, _: InitiatorSocket[Any], payload: Payload) -> None:
-        if payload.status is Response.OK and isinstance(payload, MemoryPayload):
+        if payload.status is OK and isinstance(payload, MemoryPayload):
             own[-1].moved_bytes += len(payload.data)
 
     def _see_interrupt(self, _phase: Phase, _: InitiatorSocket[Any], __: Payload) -> None:

@@ -22,7 +22,7 @@ from tlm.chip.kernels.dram import Dram, IssuedCommand
 from tlm.chip.payloads import DramCommandPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Origin, Response
+from tlm.core.payload import OK, READ, WRITE, Command, MemoryPayload, Origin
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
 _PLAY_SLOT = 8
@@ -71,10 +71,10 @@ class DramMemory(Memory):
         """Until the beat is read or taken, of a write's last one until the answer."""
         if beat == 0:
             self._arrive(payload, beats)
-        yield from self._take(beat) if payload.command is Command.WRITE else self._read(beat)
+        yield from self._take(beat) if payload.command is WRITE else self._read(beat)
 
     def _arrive(self, payload: MemoryPayload, beats: int) -> None:
-        is_write = payload.command is Command.WRITE
+        is_write = payload.command is WRITE
         first_cycle = self._dram.request(self.clock.now, payload.address, beats, is_write)
         origin = payload.origin and payload.origin.parent
         burst = _Burst(origin, beats, beats, first_cycle, Event(self.clock.env))
@@ -97,7 +97,7 @@ class DramMemory(Memory):
 
     def _read(self, beat: int) -> Activity:
         """A beat of a read: the first of the youngest burst, or a further one of the oldest."""
-        burst = self._open[Command.READ][0 if beat else -1]
+        burst = self._open[READ][0 if beat else -1]
         yield burst.waiting
 
     def _control(self) -> Activity:
@@ -122,12 +122,12 @@ class DramMemory(Memory):
     def _origin(self, command: IssuedCommand) -> Origin | None:
         if command.burst is None:
             return None
-        direction = Command.WRITE if command.is_write else Command.READ
+        direction = WRITE if command.is_write else READ
         return self._open[direction][command.burst - self._finished[direction]].origin
 
     def _end(self, direction: Command) -> None:
         """What ends in this cycle: a beat of a read, or a write."""
-        beats = self._dram.serve(self.clock.now, direction is Command.WRITE)
+        beats = self._dram.serve(self.clock.now, direction is WRITE)
         if not beats:
             return
         burst = self._open[direction][0]
@@ -142,4 +142,4 @@ class DramMemory(Memory):
 
 def _accept(payload: DramCommandPayload) -> None:
     """What the chips do with a command: their times are the controller's already."""
-    payload.status = Response.OK
+    payload.status = OK

@@ -11,7 +11,7 @@ from tlm.chip.payloads import BurstBeat
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, WRITE, MemoryPayload, Response
 from tlm.core.probe import Probe
 from tlm.core.sockets import TargetSocket
 
@@ -23,6 +23,7 @@ class Memory(Module):
         super().__init__(name, parent)
         self.beat_bytes = config.bus_bytes
         self.bytes = np.zeros(config.memory_bytes, np.uint8)  # the system commits a page only when it is touched
+        self._view: memoryview = self.bytes.data  # numpy is slow to move a few bytes
         self.written = np.zeros(-(-config.memory_bytes // config.bus_bytes), np.bool_)
         self.address = Probe(self, "address", 0)
         self.busy = Probe(self, "busy", False)
@@ -33,12 +34,12 @@ class Memory(Module):
         beat, beats = (payload.beat, payload.beats) if isinstance(payload, BurstBeat) else (0, 1)
         if beat == 0:
             payload.status = self.check(payload, beats)
-            if payload.status is not Response.OK:
+            if payload.status is not OK:
                 return
         yield from self.wait_for_beat(payload, beat, beats)
         self.address.value = payload.address
         self.move(payload)
-        payload.status = Response.OK
+        payload.status = OK
 
     @abstractmethod
     def wait_for_beat(self, payload: MemoryPayload, beat: int, beats: int) -> Activity:
@@ -49,7 +50,7 @@ class Memory(Module):
         if payload.address % self.beat_bytes or len(payload.data) > self.beat_bytes:
             return Response.BURST_ERROR
         end = payload.address + (beats - 1) * self.beat_bytes + len(payload.data)
-        return Response.OK if payload.address >= 0 and end <= len(self.bytes) else Response.ADDRESS_ERROR
+        return OK if payload.address >= 0 and end <= len(self.bytes) else Response.ADDRESS_ERROR
 
     def move(self, payload: MemoryPayload) -> None:
         """Read or write the bytes of a beat.
@@ -58,14 +59,14 @@ class Memory(Module):
             UnwrittenReadError: it reads what was never written.
         """
         place = slice(payload.address, payload.address + len(payload.data))
-        if payload.command is Command.WRITE:
-            self.bytes[place] = memoryview(payload.data)
+        if payload.command is WRITE:
+            self._view[place] = payload.data
             self.written[payload.address // self.beat_bytes] = True
             return
         if not self.written[payload.address // self.beat_bytes]:
             raise self.unwritten(payload.address, payload)
         assert not isinstance(payload.data, bytes)
-        payload.data[:] = self.bytes[place].tobytes()
+        payload.data[:] = self._view[place]
 
     def unwritten(self, address: int, payload: MemoryPayload) -> UnwrittenReadError:
         """The error for a read of a byte that was never written."""
@@ -81,11 +82,11 @@ class Memory(Module):
         if first < 0 or end > len(self.bytes):
             payload.status = Response.ADDRESS_ERROR
             return 0
-        if payload.command is Command.WRITE:
+        if payload.command is WRITE:
             self.bytes[first:end] = memoryview(payload.data)
             self.written[first // self.beat_bytes : -(-end // self.beat_bytes)] = True
         else:
             assert not isinstance(payload.data, bytes)
             payload.data[:] = self.bytes[first:end].tobytes()
-        payload.status = Response.OK
+        payload.status = OK
         return len(payload.data)

@@ -111,4 +111,4 @@ _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
 
 def pass_of(port: Port, payload: MemoryPayload) -> PassId | None:
     """The pass that a write-back or a residual read belongs to."""
-    return None if payload.origin is None or port not in _OF_PASSES else pass_id(payload.origin)
+    return pass_id(payload.origin) if port in _OF_PASSES and payload.origin is not None else None

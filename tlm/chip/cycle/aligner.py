@@ -12,23 +12,21 @@ Constraints: the aligner has the highest priority at AMem, so its reads are neve
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
-
-from simpy import Event
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
-from tlm.chip.cycle.routing import LEVELS_PER_STAGE, Level, route, through
-from tlm.chip.format.isa import LayerHeader
+from tlm.chip.cycle.routing import LEVELS_PER_STAGE, Level, changing, route, through
 from tlm.chip.payloads import LayerPayload, StepPayload, VectorPayload
+from tlm.core.clock import Pipeline
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Origin, Response
+from tlm.core.payload import OK, READ, MemoryPayload, Origin
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import NO_TIME, InitiatorSocket, TargetSocket, immediate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +37,8 @@ class WordPlan:
     """Words after the channel's first in AMem."""
     levels: tuple[Level, ...]
     """How the routing network is set for it."""
+    changing: tuple[Level, ...]
+    """Those of the levels that drop or move a nibble."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +55,6 @@ class TapPlan:
 class _Token:
     """What moves through the stages: the words of one fetch cycle on their way to the lanes, or a pass's end."""
 
-    entered_cycle: int
     plan: TapPlan | None
     reads: tuple[WordPlan, ...]
     """The words that were read in one cycle."""
@@ -75,8 +74,7 @@ class Aligner(Module):
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self._config = config
-        self._banks = config.amem_banks
-        self._header: LayerHeader | None = None
+        self._banks, self._word_bytes = config.amem_banks, config.amem_word_bytes
         self._plans: dict[tuple[int, int], TapPlan] = {}
         self.fetching = Probe(self, "fetching", False)
         self.channel = Probe(self, "channel", 0)
@@ -89,59 +87,62 @@ class Aligner(Module):
         self.vectors: InitiatorSocket[VectorPayload] = InitiatorSocket(self, "vectors", VectorPayload)
         # the first stage works in the cycle after the SRAM's data are out, the mask takes its cycles after the last
         self._first_stage_cycles = config.sram_read_cycles + 1
-        self._latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
-        self._in_flight: deque[_Token] = deque()
-        self._entered: Event | None = None
+        latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
+        self._stages = Pipeline(self.clock, latency_cycles, self._leave)
         self._pixels = 0
         """Of the step whose words are leaving, each in its lane."""
-        self.add_process(self._move)
 
     def _configure(self, payload: LayerPayload) -> None:
-        self._header = payload.header
-        self._geometry = payload.header.geometry(self._config.lanes, self._config.columns)
-        self._plane_words = payload.header.input_plane_words(self._config.lanes)
+        header, lanes = payload.header, self._config.lanes
+        self._geometry = header.geometry(lanes, self._config.columns)
+        self._base_word, self._plane_words = header.input_base_word, header.input_plane_words(lanes)
+        self._is_signed = header.input_signed
         # what the mask writes: in max pooling the lowest activation of the input's range
-        self._fill = payload.header.input_range[0] if payload.header.pooling else 0
+        self._fill = header.input_range[0] if header.pooling else 0
         self._plans.clear()
-        payload.status = Response.OK
+        self._watched = any(probe.watched for stage in self.routed for probe in stage)
+        payload.status = OK
 
     def _fetch(self, step: StepPayload) -> Activity:
-        """Serve a step; returns in the last cycle of its fetch."""
+        """Serve a step; it is answered in the last cycle of its fetch."""
         if not step.is_step:
-            self._enter(_Token(self.clock.now, None, (), [], 0, 0, True, True, step.origin))
-            step.status = Response.OK
-            return
+            self._enter(_Token(None, (), [], 0, 0, True, True, step.origin))
+            step.status = OK
+            return NO_TIME
         self.fetching.value = True
         self.channel.value, self.tap.value = step.channel, step.tap
-        plan = self._plan(step.tile, step.tap)
-        assert self._header is not None  # the sequencer configures before it steps
-        base = self._header.input_base_word + step.channel * self._plane_words
-        word_bytes, last = self._config.amem_word_bytes, len(plan.cycles) - 1
-        for k, reads in enumerate(plan.cycles):
-            if k:
-                yield self.clock.cycles(1)
-            words = []
-            for read in reads:
-                word = MemoryPayload(Command.READ, base + read.offset, bytearray(word_bytes), origin=step.origin)
-                yield from self.amem.b_transport(word)
-                if word.status is not Response.OK:
-                    raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-                words.append(int.from_bytes(word.data, "little"))
-            ends_pass = step.ends_pass and k == last
-            first_bank, ends_step = base % self._banks, k == last
-            self._enter(
-                _Token(self.clock.now, plan, reads, words, first_bank, step.channel, ends_step, ends_pass, step.origin)
+        plan = self._plans.get((step.tile, step.tap)) or self._plan(step.tile, step.tap)
+        self._read(step, plan, 0)
+        return NO_TIME if step.status is OK else self._fetch_on(step, plan)
+
+    def _fetch_on(self, step: StepPayload, plan: TapPlan) -> Activity:
+        """The cycles of a fetch behind the first."""
+        for k in range(1, len(plan.cycles)):
+            yield self.clock.cycles(1)
+            self._read(step, plan, k)
+
+    def _read(self, step: StepPayload, plan: TapPlan, k: int) -> None:
+        """Cycle ``k`` of a fetch."""
+        base = self._base_word + step.channel * self._plane_words
+        reads, words = plan.cycles[k], []
+        for read in reads:
+            word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes))
+            word.origin = step.origin
+            self.amem.transport(word)
+            if word.status is not OK:
+                raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
+            words.append(int.from_bytes(word.data, "little"))
+        is_last = k == len(plan.cycles) - 1
+        self._enter(
+            _Token(
+                plan, reads, words, base % self._banks, step.channel, is_last, step.ends_pass and is_last, step.origin
             )
-        self.fetching.value = False  # in the last cycle of the fetch
-        step.status = Response.OK
+        )
+        if is_last:
+            self.fetching.value = False
+            step.status = OK
 
     def _plan(self, tile: int, tap: int) -> TapPlan:
-        plan = self._plans.get((tile, tap))
-        if plan is None:
-            plan = self._plans[tile, tap] = self._make_plan(tile, tap)
-        return plan
-
-    def _make_plan(self, tile: int, tap: int) -> TapPlan:
         words, select = kernels.tap_words(self._geometry, tile, tap)
         lanes = self._config.lanes
         wanted = [[-1] * lanes for _ in words]
@@ -151,54 +152,38 @@ class Aligner(Module):
         # banks differ between channels only by a rotation, so the cycles are the same for all of them
         of_bank: dict[int, list[WordPlan]] = {}
         for offset, sources in zip(words, wanted, strict=True):
-            of_bank.setdefault(offset % self._banks, []).append(WordPlan(offset, route(tuple(sources))))
+            levels = route(tuple(sources))
+            of_bank.setdefault(offset % self._banks, []).append(WordPlan(offset, levels, changing(levels)))
         cycles = tuple(
             tuple(word for word in of_cycle if word is not None) for of_cycle in zip_longest(*of_bank.values())
         )
-        return TapPlan(cycles or ((),), select)
+        plan = self._plans[tile, tap] = TapPlan(cycles or ((),), select)
+        return plan
 
     def _enter(self, token: _Token) -> None:
         """Words are read, or a pass ends: from here on nobody waits for them."""
-        self._in_flight.append(token)
-        if self._entered is not None:
-            self._entered.succeed()
-            self._entered = None
+        self._stages.put(token)
+        if self._watched:
+            for stage in range(len(self.routed)):
+                Pipeline(self.clock, self._first_stage_cycles + stage, partial(self._show, stage)).put(token)
 
-    def _move(self) -> Activity:
-        """Each cycle moves all that is in flight by a stage; the oldest leaves."""
-        in_flight, watched = self._in_flight, False
-        while True:
-            if not in_flight:
-                self._entered = Event(self.clock.env)
-                yield self._entered
-                watched = any(probe.watched for stage in self.routed for probe in stage)
-            yield self.clock.cycles(1)
-            now = self.clock.now
-            if watched:
-                self._show_stages(now)
-            while in_flight and now - in_flight[0].entered_cycle == self._latency_cycles:
-                yield from self._leave(in_flight.popleft())
+    def _show(self, stage: int, token: _Token) -> None:
+        """What a stage has made of its words: only for watchers, since the words that leave have passed them all."""
+        for word, read in zip(token.words, token.reads, strict=True):
+            bank = (token.first_bank + read.offset) % self._banks
+            self.routed[stage][bank].value = through(word, read.levels, (stage + 1) * LEVELS_PER_STAGE)
 
-    def _show_stages(self, now: int) -> None:
-        """What each stage has made of its words: only for watchers, since the words that leave have passed them all."""
-        for token in self._in_flight:
-            stage = now - token.entered_cycle - self._first_stage_cycles
-            if 0 <= stage < len(self.routed):
-                for word, read in zip(token.words, token.reads, strict=True):
-                    bank = (token.first_bank + read.offset) % self._banks
-                    self.routed[stage][bank].value = through(word, read.levels, (stage + 1) * LEVELS_PER_STAGE)
-
-    def _leave(self, token: _Token) -> Activity:
+    def _leave(self, token: _Token) -> None:
         """Behind the mask, which fills padding and lanes beyond the last pixel: the vector goes to the array."""
         for word, read in zip(token.words, token.reads, strict=True):
-            self._pixels |= through(word, read.levels)
+            self._pixels |= through(word, read.changing)
         if not token.ends_step:
             return
         activations = None
         if token.plan is not None:
-            assert self._header is not None
-            pixels = self._pixels.to_bytes(self._config.amem_word_bytes, "little")
-            activations = kernels.mask(pixels, token.plan.pixels, self._header.input_signed, self._fill)
+            pixels = self._pixels.to_bytes(self._word_bytes, "little")
+            activations = kernels.mask(pixels, token.plan.pixels, self._is_signed, self._fill)
             self._pixels = 0
-        vector = VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin)
-        yield from self.vectors.b_transport(vector)
+        vector = VectorPayload(activations, token.channel, token.ends_pass)
+        vector.origin = token.origin
+        self.vectors.transport(vector)

@@ -27,10 +27,12 @@ from tlm.chip.format.descriptor import Descriptor, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.payloads import BurstBeat, Work
-from tlm.core.clock import Register
+from tlm.core.clock import Queue
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Origin, Response
+from tlm.core.payload import OK, READ, RETRY, WRITE, MemoryPayload, Origin
+
+_BEAT = Work.BEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,11 @@ class Channel(dma.DmaChannel):
         self.address.value = payload.address
         while True:
             yield from self.srams[sram].b_transport(payload)
-            if payload.status is not Response.RETRY:
+            if payload.status is not RETRY:
                 break
             payload.rearm()
             yield self.clock.cycles(1)
-        if payload.status is not Response.OK:
+        if payload.status is not OK:
             raise UnitFaultError(ErrorCode.SRAM_ADDRESS, payload.address)
         self.moved_bytes.value += len(payload.data)
 
@@ -107,7 +109,7 @@ class LoadChannel(Channel):
         """Read the off-chip rows and write the SRAM's."""
         bursts = list(self.bursts(descriptor))
         # a queue for each burst: an error's answer may overtake the beats of the bursts before it
-        arrivals: list[Register[BurstBeat]] = [Register(self.clock, 0) for _ in bursts]
+        arrivals: list[Queue[BurstBeat]] = [Queue(self.clock) for _ in bursts]
         self.clock.env.process(self._request(bursts, arrivals, origin))
         word_bytes = self.word_bytes[descriptor.sram]
         collected = bytearray()
@@ -118,7 +120,7 @@ class LoadChannel(Channel):
             words = iter(burst.words)
             for _ in self.beats(burst):
                 beat: BurstBeat = yield arrivals[index].get()
-                if beat.status is not Response.OK:
+                if beat.status is not OK:
                     fault = fault or UnitFaultError(ErrorCode.MEMORY_ADDRESS, beat.address)
                     break  # a burst ends with its first error
                 if fault is not None:
@@ -127,7 +129,8 @@ class LoadChannel(Channel):
                 while len(collected) >= word_bytes:
                     if write_cycle == self.clock.now:
                         yield self.clock.cycles(1)
-                    word = MemoryPayload(Command.WRITE, next(words), bytes(collected[:word_bytes]), origin=burst_origin)
+                    word = MemoryPayload(WRITE, next(words), bytes(collected[:word_bytes]))
+                    word.origin = burst_origin
                     yield from self.access_word(descriptor.sram, word)
                     write_cycle = self.clock.now
                     del collected[:word_bytes]
@@ -135,26 +138,20 @@ class LoadChannel(Channel):
         if fault is not None:
             raise fault
 
-    def _request(self, bursts: list[Burst], arrivals: list[Register[BurstBeat]], origin: Origin) -> Activity:
+    def _request(self, bursts: list[Burst], arrivals: list[Queue[BurstBeat]], origin: Origin) -> Activity:
         for index, burst in enumerate(bursts):
             yield from self.take_burst_buffer()
             self.clock.env.process(self._fetch(burst, arrivals[index], Origin(Work.BURST, index, origin)))
             yield self.clock.cycles(1)
 
-    def _fetch(self, burst: Burst, arrivals: Register[BurstBeat], origin: Origin) -> Activity:
+    def _fetch(self, burst: Burst, arrivals: Queue[BurstBeat], origin: Origin) -> Activity:
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
-            beat = BurstBeat(
-                Command.READ,
-                burst.address + offset,
-                bytearray(size_bytes),
-                index,
-                len(beats),
-                origin=Origin(Work.BEAT, index, origin),
-            )
+            beat = BurstBeat(READ, burst.address + offset, bytearray(size_bytes), index, len(beats))
+            beat.origin = Origin(_BEAT, index, origin)
             yield from self.memory.b_transport(beat)
             arrivals.put(beat)
-            if beat.status is not Response.OK:
+            if beat.status is not OK:
                 return
 
 
@@ -163,7 +160,7 @@ class StoreChannel(Channel):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig) -> None:
         super().__init__(name, parent, config)
-        self._answers: Register[BurstBeat] = Register(self.clock, 0)
+        self._answers: Queue[BurstBeat] = Queue(self.clock)
         self._read_cycles = config.sram_read_cycles
 
     def move(self, descriptor: Descriptor, origin: Origin) -> Activity:
@@ -173,7 +170,7 @@ class StoreChannel(Channel):
         fault: UnitFaultError | None = None
         for _ in bursts:
             last: BurstBeat = yield self._answers.get()
-            if last.status is not Response.OK:
+            if last.status is not OK:
                 fault = fault or UnitFaultError(ErrorCode.MEMORY_ADDRESS, last.address)
         if fault is not None:
             raise fault
@@ -186,7 +183,8 @@ class StoreChannel(Channel):
             burst_origin = Origin(Work.BURST, index, origin)
             yield from self.take_burst_buffer()
             while len(collected) < burst.size_bytes:
-                word = MemoryPayload(Command.READ, next(words), bytearray(word_bytes), origin=burst_origin)
+                word = MemoryPayload(READ, next(words), bytearray(word_bytes))
+                word.origin = burst_origin
                 yield from self.access_word(descriptor.sram, word)
                 collected += word.data
                 yield self.clock.cycles(1)
@@ -198,12 +196,10 @@ class StoreChannel(Channel):
         yield self.clock.cycles(self._read_cycles - 1)
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
-            beat = BurstBeat(
-                Command.WRITE, burst.address + offset, data[offset : offset + size_bytes], index, len(beats),
-                origin=Origin(Work.BEAT, index, origin),
-            )  # fmt: skip
+            beat = BurstBeat(WRITE, burst.address + offset, data[offset : offset + size_bytes], index, len(beats))
+            beat.origin = Origin(_BEAT, index, origin)
             yield from self.memory.b_transport(beat)
-            if beat.status is not Response.OK:
+            if beat.status is not OK:
                 break
         self.free_burst_buffer()
         self._answers.put(beat)

@@ -19,12 +19,14 @@ from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.payloads import DrainPayload, LayerPayload, PassPayload, VectorPayload, WeightPayload, Work
 from tlm.chip.states import ArrayState, ArrivedVector
-from tlm.core.clock import Register
+from tlm.core.clock import Pipeline
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Response
+from tlm.core.payload import OK
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+
+_COMPUTE = ArrayState.COMPUTE
 
 
 class MacArray(Module):
@@ -46,8 +48,7 @@ class MacArray(Module):
         self.weights = TargetSocket(self, "weights", WeightPayload, immediate(self._take_weight))
         self.passes = TargetSocket(self, "passes", PassPayload, self._finish_pass)
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
-        self._products: Register[VectorPayload] = Register(self.clock, config.multiply_cycles)
-        self.add_process(self._accumulate)
+        self._products = Pipeline(self.clock, config.multiply_cycles, self._accumulate)
 
     def _configure(self, payload: LayerPayload) -> None:
         """The accumulators are idle: the layer before has been written."""
@@ -55,39 +56,38 @@ class MacArray(Module):
         self._pooling = header.pooling
         self._start_value = header.input_range[0] if header.pooling else 0
         self._accumulators = self._fresh_accumulators()
-        payload.status = Response.OK
+        payload.status = OK
 
     def _fresh_accumulators(self) -> kernels.Buffer:
         return kernels.new_accumulators(self._config.lanes, self._config.columns, self._start_value)
 
     def _take_weight(self, payload: WeightPayload) -> None:
         self._weights.append(payload.word)
-        payload.status = Response.OK
+        payload.status = OK
 
     def _take_vector(self, payload: VectorPayload) -> None:
         """A vector reaches the multipliers."""
-        of_pass = None if payload.origin is None else payload.origin.find(Work.PASS)
-        index = None if of_pass is None else of_pass.index
-        self.last_vector.value = ArrivedVector(self.clock.now, index, payload.activations is not None)
+        if self.last_vector.watched:
+            of_pass = None if payload.origin is None else payload.origin.find(Work.PASS)
+            index = None if of_pass is None else of_pass.index
+            self.last_vector.value = ArrivedVector(self.clock.now, index, payload.activations is not None)
         self._products.put(payload)
-        payload.status = Response.OK
+        payload.status = OK
 
-    def _accumulate(self) -> Activity:
+    def _accumulate(self, vector: VectorPayload) -> None:
         lanes, columns = self._config.lanes, self._config.columns
-        while True:
-            vector: VectorPayload = yield self._products.get()
-            # a step whose weight fetch failed has stopped the sequencer and leaves no word: nothing is accumulated
-            if vector.activations is not None and self._pooling:
-                self.state.value = ArrayState.COMPUTE
-                kernels.pool_step(self._accumulators, vector.activations, vector.channel % columns, lanes)
-            elif vector.activations is not None and self._weights:
-                self.state.value = ArrayState.COMPUTE
-                kernels.mac_step(self._accumulators, vector.activations, self._weights.popleft(), lanes, columns)
-            if vector.ends_pass:
-                self._ended_passes += 1
-                if self._pass_ended is not None:
-                    self._pass_ended.succeed()
-                    self._pass_ended = None
+        # a step whose weight fetch failed has stopped the sequencer and leaves no word: nothing is accumulated
+        if vector.activations is not None and self._pooling:
+            self.state.value = _COMPUTE
+            kernels.pool_step(self._accumulators, vector.activations, vector.channel % columns, lanes)
+        elif vector.activations is not None and self._weights:
+            self.state.value = _COMPUTE
+            kernels.mac_step(self._accumulators, vector.activations, self._weights.popleft(), lanes, columns)
+        if vector.ends_pass:
+            self._ended_passes += 1
+            if self._pass_ended is not None:
+                self._pass_ended.succeed()
+                self._pass_ended = None
 
     def _finish_pass(self, payload: PassPayload) -> Activity:
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
@@ -101,4 +101,4 @@ class MacArray(Module):
         yield from self.drain.b_transport(DrainPayload(full, payload, origin=payload.origin))
         self._accumulators = self._fresh_accumulators()
         self.state.value = ArrayState.IDLE
-        payload.status = Response.OK
+        payload.status = OK

@@ -24,7 +24,7 @@ from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, READ, RETRY, WRITE, MemoryPayload
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
 
@@ -54,11 +54,11 @@ class Requantiser(Module):
 
     def _configure(self, payload: LayerPayload) -> None:
         self._header = payload.header
-        payload.status = Response.OK
+        payload.status = OK
 
     def _take_parameter(self, payload: ParameterPayload) -> None:
         self._next_parameters[payload.slot] = payload.parameter
-        payload.status = Response.OK
+        payload.status = OK
 
     def _take_over(self, payload: DrainPayload) -> Activity:
         """Answered in the handover cycle h."""
@@ -67,12 +67,12 @@ class Requantiser(Module):
             self._parameters, self._next_parameters = self._next_parameters, {}
         self._job = payload
         self._job_given.succeed()
-        payload.status = Response.OK
+        payload.status = OK
 
     def _flush(self, payload: FlushPayload) -> Activity:
         """Answered in the cycle after the last write."""
         yield from self._wait_until_idle()
-        payload.status = Response.OK
+        payload.status = OK
 
     def _wait_until_idle(self) -> Activity:
         if self._job is not None:
@@ -106,7 +106,7 @@ class Requantiser(Module):
             write = stages[0]
             if write is not None:
                 yield from self.writes.b_transport(write)
-                if write.status is Response.RETRY:  # frozen: no stage moves, nothing enters, no residual is read
+                if write.status is RETRY:  # frozen: no stage moves, nothing enters, no residual is read
                     write.rearm()
                     self.state.value = RequantiserState.FROZEN
                     yield self.clock.cycles(1)
@@ -134,10 +134,10 @@ class Requantiser(Module):
         if header.has_residual:
             address = header.residual_base_word + layer_channel * header.residual_plane_words(lanes) + of_pass.tile
             residual = MemoryPayload(
-                Command.READ, address, bytearray(self._config.amem_word_bytes), origin=of_pass.origin
+                READ, address, bytearray(self._config.amem_word_bytes), origin=of_pass.origin
             )
             yield from self.residuals.b_transport(residual)
-            if residual.status is Response.RETRY:
+            if residual.status is RETRY:
                 return None
             self._expect_ok(residual)
         self.entry.value = slot
@@ -158,8 +158,8 @@ class Requantiser(Module):
             + (layer_channel * header.slots_per_channel + plane) * header.output_plane_words(lanes)
             + of_pass.tile
         )
-        return MemoryPayload(Command.WRITE, address, word, origin=of_pass.origin)
+        return MemoryPayload(WRITE, address, word, origin=of_pass.origin)
 
     def _expect_ok(self, payload: MemoryPayload) -> None:
-        if payload.status is not Response.OK:
+        if payload.status is not OK:
             raise ProtocolError(f"{self.path}: {payload.describe()} was answered with {payload.status.value!r}")

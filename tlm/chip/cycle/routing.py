@@ -56,6 +56,11 @@ def route(sources: tuple[int, ...]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
+def changing(levels: tuple[Level, ...]) -> tuple[Level, ...]:
+    """The levels without those that leave a word as it is: what nobody wants is dropped by the first."""
+    return levels[:1] + tuple(level for level in levels[1:] if level.move)
+
+
 def _level(at: list[int], distances: Sequence[int], bit: int, direction: int) -> Level:
     """The level that moves by 2^bit; ``at``, where the nibbles are, moves along."""
     stay = move = 0

@@ -42,10 +42,12 @@ from tlm.chip.states import SequencerState
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Origin, Payload, Response
+from tlm.core.payload import OK, READ, MemoryPayload, Origin, Payload
 from tlm.core.sockets import InitiatorSocket
 
 P = TypeVar("P", bound=Payload)
+
+_BEAT = Work.BEAT
 
 
 class Sequencer(SequencerBase):
@@ -53,6 +55,7 @@ class Sequencer(SequencerBase):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent, config, events)
+        self._weight_bytes = config.wmem_word_bytes
         self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
         self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
         self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
@@ -153,14 +156,14 @@ class Sequencer(SequencerBase):
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
-                step_origin = Origin(Work.BEAT, step_count, origin)
+                step = StepPayload(tile, channel, tap, True, ends_pass)
+                step.origin = Origin(_BEAT, step_count, origin)
                 asked_cycle = self.clock.now
-                yield from self._tell(
-                    self.steps, StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=step_origin)
-                )
+                yield from self.steps.b_transport(step)
+                self._expect_ok(self.steps, step)
                 fetch_cycles += self.clock.now - asked_cycle + 1
                 if not header.pooling:
-                    yield from self._fetch_weights(weight_word + step_count, step_origin)
+                    self._fetch_weights(weight_word + step_count, step.origin)
                 step_count += 1
                 if not ends_pass:
                     yield self.clock.cycles(1)
@@ -196,22 +199,29 @@ class Sequencer(SequencerBase):
 
     def _read_instruction(self, address: int) -> ActivityOf[int]:
         """The IMem word at ``address``; its bits are for use from the next cycle on."""
-        payload = MemoryPayload(Command.READ, address, bytearray(self.config.imem_word_bytes))
+        payload = MemoryPayload(READ, address, bytearray(self.config.imem_word_bytes))
         yield from self.imem.b_transport(payload)
-        if payload.status is not Response.OK:
+        if payload.status is not OK:
             raise UnitFaultError(ErrorCode.PROGRAM_ADDRESS, address)
         return int.from_bytes(payload.data, "little")
 
-    def _fetch_weights(self, address: int, origin: Origin) -> Activity:
-        word = bytearray(self.config.wmem_word_bytes)
-        payload = MemoryPayload(Command.READ, address, word, origin=origin)
-        yield from self.wmem.b_transport(payload)
-        if payload.status is not Response.OK:
+    def _fetch_weights(self, address: int, origin: Origin) -> None:
+        word = bytearray(self._weight_bytes)
+        payload = MemoryPayload(READ, address, word)
+        payload.origin = origin
+        self.wmem.transport(payload)
+        if payload.status is not OK:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
-        yield from self._tell(self.weights, WeightPayload(word, origin=origin))
+        weights = WeightPayload(word)
+        weights.origin = origin
+        self.weights.transport(weights)
+        self._expect_ok(self.weights, weights)
 
     def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
         """Transport that the data path never refuses."""
         yield from socket.b_transport(payload)
-        if payload.status is not Response.OK:
+        self._expect_ok(socket, payload)
+
+    def _expect_ok(self, socket: InitiatorSocket[P], payload: P) -> None:
+        if payload.status is not OK:
             raise ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")

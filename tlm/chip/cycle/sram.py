@@ -12,7 +12,6 @@ Constraints: reading a word that was never written is an error.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from tlm.chip.base.sram import SramBase, fault_of, pass_of
 from tlm.chip.config import ChipConfig
@@ -22,9 +21,9 @@ from tlm.chip.states import BankAccess
 from tlm.core.errors import ProtocolError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, RETRY, WRITE, MemoryPayload
 from tlm.core.probe import Probe
-from tlm.core.sockets import immediate
+from tlm.core.sockets import NO_TIME
 
 
 class Sram(SramBase):
@@ -33,17 +32,25 @@ class Sram(SramBase):
     def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(sram, parent, config, events)
         self._grants: list[tuple[int, int]] = [(-1, 0)] * self.banks  # cycle and priority of the last grant
-        self._served = [tuple(int(own == bank) for own in range(self.banks)) for bank in range(self.banks)]
-        self._unserved = (0,) * self.banks
+        unserved = (0,) * self.banks
+        one_word = [tuple(int(own == bank) for own in range(self.banks)) for bank in range(self.banks)]
+        self._served = {port: [Accessed(sram, port, words, 0, None) for words in one_word] for port in self.ports}
+        """By port and bank, what is told of an access that was served."""
+        self._refused = {port: Accessed(sram, port, unserved, 1, None) for port in self.ports}
         self.last_access: Probe[BankAccess | None] = Probe(self, "last_access", None)
 
     def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
         """One word at a time; the port of the highest priority need not wait for its slot."""
-        return partial(self._in_slot, port, priority) if priority else immediate(partial(self._access, port, priority))
 
-    def _in_slot(self, port: Port, priority: int, payload: MemoryPayload) -> Activity:
-        yield self.clock.slot(priority)
-        self._access(port, priority, payload)
+        def at_once(payload: MemoryPayload) -> Activity:
+            self._access(port, 0, payload)
+            return NO_TIME
+
+        def in_slot(payload: MemoryPayload) -> Activity:
+            yield self.clock.slot(priority)
+            self._access(port, priority, payload)
+
+        return in_slot if priority else at_once
 
     def _access(self, port: Port, priority: int, payload: MemoryPayload) -> None:
         address, now = payload.address, self.clock.now
@@ -58,26 +65,27 @@ class Sram(SramBase):
                 raise ProtocolError(
                     f"{self.path} bank {bank}: port {port} asked in cycle {now} after a lower priority was served"
                 )
-            payload.status = Response.RETRY
-            if self.last_access.watched:
-                self.last_access.value = BankAccess(now, port, address, bank, served=False)
-            self.tell_accessed(Accessed(self.sram, port, self._unserved, 1, pass_of(port, payload)))
+            payload.status = RETRY
+            self._tell(self._refused[port], payload, bank)
             return
         self._grants[bank] = (now, priority)
-        self._move(payload, port)
-        payload.status = Response.OK
-        if self.last_access.watched:
-            self.last_access.value = BankAccess(now, port, address, bank, served=True)
-        self.tell_accessed(Accessed(self.sram, port, self._served[bank], 0, pass_of(port, payload)))
-
-    def _move(self, payload: MemoryPayload, port: Port) -> None:
-        address = payload.address
-        place = slice(address * self.word_bytes, (address + 1) * self.word_bytes)
-        if payload.command is Command.WRITE:
-            self.bytes[place] = payload.data
+        first = address * self.word_bytes
+        if payload.command is WRITE:
+            self.bytes[first : first + self.word_bytes] = payload.data
             self.written[address] = 1
-            return
-        if not self.written[address]:
+        elif self.written[address]:
+            payload.data[:] = self.bytes[first : first + self.word_bytes]  # type: ignore[index]  # a read has room
+        else:
             self.refuse_unwritten(address, port, payload)
-        assert not isinstance(payload.data, bytes)  # a read needs room for its answer
-        payload.data[:] = self.bytes[place]
+        payload.status = OK
+        self._tell(self._served[port][bank], payload, bank)
+
+    def _tell(self, accessed: Accessed, payload: MemoryPayload, bank: int) -> None:
+        port = accessed.port
+        if self.last_access.watched:
+            served = payload.status is OK
+            self.last_access.value = BankAccess(self.clock.now, port, payload.address, bank, served=served)
+        of_pass = pass_of(port, payload)
+        if of_pass is not None:
+            accessed = Accessed(self.sram, port, accessed.words, accessed.refused, of_pass)
+        self.tell_accessed(accessed)

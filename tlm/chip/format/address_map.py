@@ -56,7 +56,7 @@ class AddressMap:
     def find(self, address: int, size: int) -> Region | None:
         """The region that contains all ``size`` bytes from ``address``, or None."""
         for region in self._regions:
-            if region.base <= address and address + size <= region.end:
+            if 0 <= address - region.base <= region.size - size:
                 return region
         return None
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
 from tlm.chip.kernels.buffers import (
+    ARRAY_SIZES,
     Buffer,
     KernelError,
     Memory,
@@ -65,7 +66,8 @@ def mac_step(acc: Buffer, activations: Buffer, weight_word: bytes | bytearray, l
     Raises:
         KernelError: sizes that do not belong together.
     """
-    check_sizes(lanes=lanes, columns=columns)
+    if lanes not in ARRAY_SIZES or columns not in ARRAY_SIZES:
+        check_sizes(lanes=lanes, columns=columns)
     if len(acc) != lanes * columns or len(activations) != lanes or 2 * len(weight_word) != columns:
         raise KernelError(
             f"mac_step: {len(activations)} activations, a weight word of {len(weight_word)} bytes and "

@@ -178,9 +178,8 @@ class Dump:
             self.first_recorded_cycle = cycle
         self.recorded_cycles += 1
         self.last_recorded_cycle = cycle
-        while values:
-            name, value = values.popitem()
-            self.writer.change(time_ps, name, value)
+        for name in sorted(values):  # whatever the order in which the simulator ran the blocks
+            self.writer.change(time_ps, name, values.pop(name))
 
     def _pause(self, time_ps: int, status: str) -> None:
         """From here on everything shows x; nothing if it does already."""
