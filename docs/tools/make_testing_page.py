@@ -19,7 +19,7 @@ from pathlib import Path
 DOCS = Path(__file__).resolve().parents[1]
 SUITE = DOCS / "examples" / "timing_suite"
 _BLOCK = re.compile(r"(<!-- (file|failure) ?(\S*) -->\n).*?(<!-- end -->)", re.DOTALL)
-_CHANGE = ('{"amem_banks": 8}', '{"amem_banks": 8, "requantiser_cycles": 4}')
+_CHANGE = ('"host_access_ns": 100}', '"host_access_ns": 100, "requantiser_cycles": 4}')
 _SHOWN = "test_cycles or test_nothing_has_moved"
 
 

@@ -15,7 +15,7 @@ import pytest
 import tlm
 from tlm.core.errors import InputError
 
-HEAD = b"tlm.program/2\n"
+HEAD = b"tlm.program/3\n"
 START = len(HEAD) + 40
 
 
@@ -148,8 +148,8 @@ CRAFTED: dict[str, Callable[[Any], object]] = {
     "eviction of a stranger": lambda c: c["choices"]["segments"][0].update(evict=["x"]),
     "load of a stranger": lambda c: c["choices"]["segments"][0].update(load=["x"]),
     "load of what is not made yet": lambda c: c["choices"]["segments"][0].update(load=["d"]),
-    "share of 0": lambda c: c["choices"].update(share=0),
-    "share of text": lambda c: c["choices"].update(share="1"),
+    "parts of 0 words": lambda c: c["choices"].update(part_words=0),
+    "parts of text": lambda c: c["choices"].update(part_words="1"),
     "bases of nothing": lambda c: c["choices"].update(bases=[]),
     "bases below 0": lambda c: c["choices"]["bases"].__setitem__(0, -1),
     "bases beyond AMem": lambda c: c["choices"]["bases"].__setitem__(0, 511),
@@ -243,7 +243,7 @@ def remade(data: bytes, path: Path) -> bytes:
     return crafted(data, lambda content: content.update(made=found[0]))
 
 
-@pytest.mark.parametrize("values", [(0, 0), (5, 3)])
+@pytest.mark.parametrize("values", [(0, 1), (5, 3)])
 def test_a_file_that_fits_itself_runs_as_its_network(saved: bytes, tmp_path: Path, values: tuple[int, int]) -> None:
     """Other choices and other weights, digest and all: whatever runs gives the outputs of the network in the file."""
     path, which = tmp_path / "p", values[0]

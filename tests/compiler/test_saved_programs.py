@@ -57,10 +57,10 @@ def test_equal_programs_give_equal_files(tmp_path: Path) -> None:
         (b"hello", "no compiled program"),
         (b"", "no compiled program"),
         (b"tlm.program/1\n" + pickle.dumps([1, 2]), "of another version.*compile it again"),
-        (b"tlm.program/3\nabc", "of another version"),
-        (b"tlm.program/2\n", "damaged"),
-        (b"tlm.program/2\nabc", "damaged"),
-        (b"tlm.program/2\n" + b"\xff" * 40, "damaged"),
+        (b"tlm.program/4\nabc", "of another version"),
+        (b"tlm.program/3\n", "damaged"),
+        (b"tlm.program/3\nabc", "damaged"),
+        (b"tlm.program/3\n" + b"\xff" * 40, "damaged"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, data: bytes, complaint: str) -> None:

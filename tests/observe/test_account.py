@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from chip_cases import NetworkCase, chips, networks, oracle_passes
 from cycle_oracle import Pass
+from energy_cases import SLOW_HOST
 from examples import examples
 from hypothesis import given
 
@@ -217,10 +218,12 @@ def two_layers(**chip: Any) -> Result:
 
 
 def one_layer(**chip: Any) -> Result:
+    """In one part."""
     rng = np.random.default_rng(3)
     layer = tlm.Conv2d("a", rng.integers(-8, 8, (40, 24, 3, 3)), padding=1, multiplier=3, shift=8)
     network = tlm.Network((24, 8, 8), [layer])
-    return tlm.simulate(network, rng.integers(0, 16, (24, 8, 8)), tlm.ChipConfig(**chip), fidelity="cycle")
+    program = tlm.compile(network, SLOW_HOST)
+    return tlm.simulate(program, rng.integers(0, 16, (24, 8, 8)), tlm.ChipConfig(**chip), fidelity="cycle")
 
 
 def test_interrupt_latency_is_the_hosts_alone() -> None:

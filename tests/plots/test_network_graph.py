@@ -37,7 +37,7 @@ def test_homes_are_where_the_tensors_live(resnet18: Path) -> None:
     shown = network_graph_of(source(resnet18))
     home = dict(zip(shown.rows, shown.columns[2].texts, strict=True))
     assert (home["input"], home["fc"]) == ("off-chip memory", "off-chip memory")
-    assert (home["conv1"], home["avgpool"]) == ("AMem, 4 bands", "AMem")
+    assert (home["conv1"], home["avgpool"]) == ("AMem, 5 bands", "AMem")
     assert [row for row, own in zip(shown.rows, shown.homes, strict=True) if own != "AMem"] == ["input", "fc"]
     assert dict(zip(shown.rows, shown.columns[1].texts, strict=True))["conv1"] == "64x112x112"
 

@@ -70,6 +70,7 @@ def check(network: tlm.Network, chip: ChipConfig, count: int, fidelity: str = "p
         golden = tlm.reference.run(network, image)
         for name, tensor in result.tensors.items():
             np.testing.assert_array_equal(tensor[index], golden[name], err_msg=f"{name} of image {index}")
+    assert result.predicted_cycles == result.cycles
     assert result.batch is not None
     assert result.batch.count == count
     assert sum(result.batch.image_cycles) + result.account.waits_at_end.total == result.cycles
@@ -106,7 +107,7 @@ def test_weights_that_fit_are_loaded_once_and_transfers_overlap() -> None:
     alone, result = tlm.simulate(NETWORK, images_of(NETWORK, 4)[0], CHIP), check(NETWORK, CHIP, 4)
     for name, layer in result.layers.items():
         assert layer.weight_load_bytes == alone.layers[name].weight_load_bytes
-        assert (layer.parts, layer.steps) == (1, 4 * alone.layers[name].steps)
+        assert layer.steps == 4 * alone.layers[name].steps
     assert result.batch is not None
     assert result.batch.steady_cycles_per_image < alone.cycles - alone.account.waits_at_end.total
     assert all(own["weights"] == own["activations"] == 0 for own in result.batch.causes[2:])
@@ -120,8 +121,8 @@ def test_weights_that_do_not_fit_are_loaded_once_where_that_pays(tmp_path: Path)
     images = [image for image, _ in program.runs]
     assert images[-8:] == [0, 1, 2, 3, 0, 1, 2, 3]
     assert [segment.weights_outer for segment in program.segments] == [False, False, True, True]
+    assert sum(result.layers[name].parts for name in "cd") > 2
     for name in "cd":
-        assert result.layers[name].parts > 1
         assert result.layers[name].weight_load_bytes == alone.layers[name].weight_load_bytes
         assert result.layers[name].activation_load_bytes > 0
     assert result.batch is not None
@@ -133,13 +134,15 @@ def test_weights_that_do_not_fit_are_loaded_once_where_that_pays(tmp_path: Path)
 
 def test_images_have_places_of_their_own_and_share_weights() -> None:
     one, program = tlm.compile(NETWORK, CHIP), tlm.compile(NETWORK, CHIP, 3)
-    assert [place for place, _ in program.runs] == [0, 0, 1, 1, 2, 2]
-    assert len(program.parts) == 3 * len(one.parts)
+    of_image = len(program.parts) // 3
+    assert [image for image, _ in program.runs] == [image for image in range(3) for _ in range(of_image)]
     offsets = [program.tensors[name].offset_of(image) for name in ("input", "b") for image in range(3)]
     assert offsets == sorted(offsets)
-    assert sum(load.transfer.sram is SramName.WMEM for load in program.loads) == 2
+    loaded = [one.transfer for one in program.loads if one.transfer.sram is SramName.WMEM]
+    assert len({one.memory_offset_bytes for one in loaded}) == len(loaded)  # each word once
+    assert sum(one.rows * one.row_words for one in loaded) <= sum(part.weight_words for part in one.parts) == 240
     assert "3 images" in repr(program)
-    assert program.part_name(3) == "b of image 1"
+    assert program.part_name(of_image).endswith(" of image 1")
 
 
 def test_saved_programs(tmp_path: Path) -> None:
@@ -179,5 +182,5 @@ def test_eight_photographs_through_resnet18() -> None:
     alone = tlm.run(SCENARIOS / "resnet18_3of9.toml")
     result = tlm.run(SCENARIOS / "resnet18_3of9.toml", batch=8)
     assert result.batch is not None
-    assert (alone.cycles, round(result.batch.steady_cycles_per_image)) == (1_164_598, 1_002_746)
+    assert (alone.cycles, round(result.batch.steady_cycles_per_image)) == (1_106_065, 974_114)
     assert result.energy.total_pj < 8 * alone.energy.total_pj

@@ -30,6 +30,7 @@ def check_run(path: Path, tmp_path: Path) -> tuple[str, dict[str, Any]]:
     assert done.returncode == 0, done.stderr
     record: dict[str, Any] = json.loads((tmp_path / "result.json").read_text())
     assert record["matches_reference"] is True
+    assert record["predicted_cycles"] == record["cycles"]
     assert 0 < record["utilization"] < record["compute_utilization"] < 1
     moved = sum(layer["load_bytes"] + layer["store_bytes"] for layer in record["layers"])
     assert moved == record["traffic_bytes"]["total"]
@@ -57,12 +58,13 @@ def test_block(path: Path, tmp_path: Path) -> None:
     printed, record = check_run(path, tmp_path)
     _, stage, number, taps = path.stem.replace("of9", "").split("_")
     pw1, dwpw2 = record["layers"]
-    assert pw1["steps"] == STEPS[f"{stage}_{number}"]
-    assert dwpw2["steps"] == int(taps) * STEPS[f"{stage}_{number}"]
+    assert pw1["unsplit_steps"] == STEPS[f"{stage}_{number}"]
+    assert dwpw2["unsplit_steps"] == int(taps) * STEPS[f"{stage}_{number}"]
     assert (dwpw2["weight_words"] > WMEM_WORDS) == ("split" in printed.splitlines()[0])
     for layer in (pw1, dwpw2):
         assert layer["parts"] > 1 or layer["weight_words"] <= WMEM_WORDS
-        assert layer["steps"] == layer["unsplit_steps"]
+        overlap = 1 if layer["bands"] == 1 else 1.1  # rows that two bands share
+        assert layer["unsplit_steps"] <= layer["steps"] <= overlap * layer["unsplit_steps"]
         assert layer["weight_load_bytes"] == 16 * layer["weight_words"]  # each word once, however the layer is split
 
 

@@ -18,6 +18,9 @@ from tlm.results.result import LayerResult, Result
 OF_STEP = ("multiply_pj", "accumulate_pj", "broadcast_pj")
 """What a step of a convolution costs in the array."""
 
+SLOW_HOST = ChipConfig(host_access_ns=2_000.0)
+"""Compiled for it, small layers are not cut, so a program is the same whatever the chip that runs it."""
+
 
 def pointwise(tiles: int, chip: ChipConfig, energy: EnergyConfig | None = None, fidelity: str = "pass") -> Result:
     """A dense point-wise layer of 512 channels, 32 output channels and so many tiles: passes of 512 steps, r = 1."""
@@ -28,24 +31,25 @@ def pointwise(tiles: int, chip: ChipConfig, energy: EnergyConfig | None = None, 
 
 
 def kernel_layer(taps: int = 9, energy: EnergyConfig | None = None, **chip: Any) -> Result:
-    """A 3x3 layer of 24 channels on 8x8 pixels that keeps its first taps, and max pooling behind it."""
+    """A 3x3 layer of 24 channels on 8x8 pixels that keeps its first taps, and max pooling behind it: a part each."""
     rng = np.random.default_rng(3)
     weights = rng.integers(1, 8, (40, 24, 3, 3)).astype(np.int8)
     weights.reshape(40, 24, 9)[:, :, taps:] = 0
     layer = Conv2d("a", weights, padding=1, multiplier=3, shift=8)
-    return tlm.simulate(
-        Network((24, 8, 8), [layer, MaxPool2d("p", (2, 2), stride=(2, 2))]),
-        rng.integers(0, 16, (24, 8, 8)),
-        ChipConfig(**chip),
-        energy=energy,
-    )
+    network = Network((24, 8, 8), [layer, MaxPool2d("p", (2, 2), stride=(2, 2))])
+    program = tlm.compile(network, SLOW_HOST)
+    return tlm.simulate(program, rng.integers(0, 16, (24, 8, 8)), ChipConfig(**chip), energy=energy)
 
 
 def output_words(layer: LayerResult, result: Result) -> int:
-    """AMem words of a layer's output; accumulators have six planes."""
+    """AMem words that a layer writes: for each tile, also one that two bands compute, a word of each channel.
+
+    Accumulators have six planes.
+    """
     planes = 6 if result.tensors[layer.name].dtype == np.int32 else 1
-    pixels = layer.output_shape[1] * layer.output_shape[2]
-    return planes * layer.output_shape[0] * -(-pixels // result.chip.lanes)
+    tiles, left = divmod(layer.passes, -(-layer.output_shape[0] // result.chip.columns))
+    assert left == 0
+    return planes * layer.output_shape[0] * tiles
 
 
 def array_aj(layer: LayerResult, aj: Mapping[str, int]) -> int:

@@ -81,7 +81,7 @@ def test_on_another_chip_the_change_at_fault_and_the_first_other_transaction_are
     """Two keys differ from the default chip; one of them is the reason."""
     text = project.fails(
         body(
-            "run = tlm_simulate(SMALL, THREES, tlm_chip(wmem_banks=8, memory_latency_ns=90))",
+            "run = tlm_simulate(tlm.compile(SMALL), THREES, tlm_chip(wmem_banks=8, memory_latency_ns=90))",
             "assert run.takes(cycles=2576)",
             fixtures="tlm_simulate, tlm_chip",
         )
@@ -242,7 +242,7 @@ def test_an_explanation_that_fails_hides_no_failure(project: Project) -> None:
     """Here the transactions are more than may be recorded."""
     text = project.fails(
         body(
-            "run = tlm_simulate(SMALL, THREES, tlm_chip(memory_latency_ns=90))",
+            "run = tlm_simulate(tlm.compile(SMALL), THREES, tlm_chip(memory_latency_ns=90))",
             "assert run.takes(cycles=2576)",
             fixtures="tlm_simulate, tlm_chip",
         ),

@@ -72,21 +72,23 @@ def test_an_update_changes_no_byte(python: Path, project: Path) -> None:
 def test_a_changed_latency_explains_itself(python: Path, project: Path) -> None:
     """What was changed, what it costs where, who waits for whom, the first transaction, and the waveform."""
     conftest = project / "conftest.py"
-    changed = '{"amem_banks": 8, "memory_latency_ns": 90}'
-    conftest.write_text(conftest.read_text().replace('{"amem_banks": 8}', changed))
+    changed = '"host_access_ns": 100, "memory_latency_ns": 90}'
+    conftest.write_text(conftest.read_text().replace('"host_access_ns": 100}', changed))
     done = run(python, project, "-k", "test_cycles or test_nothing_has_moved")
     assert done.returncode == 1
     for line in (
-        "E       AssertionError: the run takes 8,419 cycles, expected about 7,000 within 140 (6,860 .. 7,140): 1,279 too many",
-        "E         this chip is not the default one: amem_banks = 8 (default 4), memory_latency_ns = 90.0 (default 60.0)",
-        "E         with memory_latency_ns = 60.0 the run takes 7,043 cycles, as expected; in comparison with that run:",
+        "E       AssertionError: the run takes 9,881 cycles, expected about 8,500 within 170 (8,330 .. 8,670): 1,211 too many",
+        "E         this chip is not the default one: amem_banks = 8 (default 4), memory_latency_ns = 90.0 (default 60.0), "
+        "host_access_ns = 100.0 (default 20.0)",
+        "E         with memory_latency_ns = 60.0 the run takes 8,505 cycles, as expected; in comparison with that run:",
         "E           weights                1,115 -> 1,499 (+384): engine waits for dma.load",
         "E             interconnect.to_memory -> memory.port: read of 8 bytes at 0xc00 for transfer 0 > burst 0 > beat 0",
-        "E             is answered in cycle 115, 16 cycles later than there",
-        "E         chip now:             amem_banks = 8 (default 4), memory_latency_ns = 90.0 (default 60.0)",
+        "E             is answered in cycle 330, 16 cycles later than there",
+        "E         chip now:             amem_banks = 8 (default 4), memory_latency_ns = 90.0 (default 60.0), "
+        "host_access_ns = 100.0 (default 20.0)",
         "E         on the chip of the baseline the run is the stored one; in comparison with it:",
     ):
         assert line in done.stdout.splitlines(), done.stdout
     place = project / ".tlm-waves" / "test_timing.py-test_cycles"
-    assert f"{place.relative_to(project)}/run.vcd opens at cycle 99; `tlm wave" in done.stdout
+    assert f"{place.relative_to(project)}/run.vcd opens at cycle 314; `tlm wave" in done.stdout
     assert {path.name for path in place.iterdir()} == {"run.vcd", "run.gtkw", "run.labels.txt", "run.sucl"}

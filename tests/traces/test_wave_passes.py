@@ -235,10 +235,11 @@ def test_a_failing_run_leaves_what_happened_before(tmp_path: Path) -> None:
 
 def test_a_transfer_that_had_not_ended_goes_on_to_the_end_of_the_dump(tmp_path: Path) -> None:
     network, activations = small_network()
-    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=711) for word in range(CHIP.imem_words)]
+    faults = [tlm.BitFlip(tlm.FaultTarget.IMEM, word, 63, cycle=2_300) for word in range(CHIP.imem_words)]
     path = tmp_path / "failed.vcd"
+    slow = replace(CHIP, memory_latency_ns=600.0)
     with pytest.raises(tlm.TlmError):
-        tlm.simulate(network, activations, CHIP, trace=tlm.TraceOptions(wave=path), faults=faults)
+        tlm.simulate(network, activations, slow, trace=tlm.TraceOptions(wave=path), faults=faults)
     waves = Waves(path)
     begun = [cycle for cycle, busy in waves.changes("dma.load.busy") if busy]
     assert len(begun) == len(waves.cycles("host.irq_load")) + 1

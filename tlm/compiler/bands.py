@@ -7,34 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import lcm
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from tlm.compiler.places import Span
 from tlm.compiler.workload import Workload
 from tlm.network.layers import Layer
 from tlm.network.layers.base import Padding
 
 Words: TypeAlias = npt.NDArray[np.int64]
 """Of each band the first word of a plane, and the one behind the last: int64 (2, bands)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Words ``first`` .. ``end - 1`` of every plane of a tensor."""
-
-    first: int
-    end: int
-
-    @property
-    def words(self) -> int:
-        """How many."""
-        return self.end - self.first
-
-    def aligned(self, grain: int) -> Span:
-        """From a multiple of ``grain`` words on."""
-        return Span(self.first - self.first % grain, self.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +74,15 @@ def _spans(words: Words) -> list[Span]:
     return [Span(first, end) for first, end in words.T.tolist()]
 
 
-def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> list[Mapping[str, Span]]:
-    """For each band: tensor -> its span, as :func:`segment_words` has it."""
-    words = segment_words(work, layers, tiles_per_band)
-    return [dict(zip(words, band, strict=True)) for band in zip(*map(_spans, words.values()), strict=True)]
+def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> Sequence[Mapping[str, Span]]:
+    """For each band: tensor -> its span, as :func:`segment_words` has it. Worked out once for a workload."""
+    key = layers[0].name, layers[-1].name, tiles_per_band
+    if key not in work.spans:
+        words = segment_words(work, layers, tiles_per_band)
+        work.spans[key] = [
+            dict(zip(words, band, strict=True)) for band in zip(*map(_spans, words.values()), strict=True)
+        ]
+    return work.spans[key]
 
 
 def segment_words(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> dict[str, Words]:
@@ -127,15 +117,19 @@ def _join(found: dict[str, Words], name: str, words: Words) -> None:
     found[name] = words
 
 
-def band_sizes(tiles: int, grain: int) -> list[int]:
-    """Tiles per band that are worth trying, the largest first: for 1, 2, 3 .. bands, multiples of ``grain``."""
-    sizes: list[int] = []
-    bands = 1
-    while True:
-        size = -(-tiles // bands)
-        size = -(-size // grain) * grain
-        if not sizes or size < sizes[-1]:
-            sizes.append(size)
-        if size <= grain:
-            return sizes
-        bands += 1 if bands < 8 else bands // 4
+def band_sizes(tiles: int, grain: int, row_tiles: int) -> list[int]:
+    """Tiles per band that are worth trying, the largest first: for 1, 2, 3 .. bands.
+
+    Args:
+        tiles: of the whole layer.
+        grain: bands begin at multiples of so many tiles.
+        row_tiles: the fewest tiles that are whole rows; bands of whole rows share fewer rows with their neighbours.
+    """
+    sizes: set[int] = set()
+    for unit in {grain, lcm(grain, row_tiles)}:
+        bands, size = 1, 0
+        while size != unit:
+            size = -(-tiles // (bands * unit)) * unit
+            sizes.add(size)
+            bands += 1 if bands < 8 else bands // 4
+    return sorted(sizes, reverse=True)

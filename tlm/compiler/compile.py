@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import accumulate
+from math import inf
 from pathlib import Path
 
-import numpy as np
-
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels.timing import Placement, predict_placements
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.costs import LayerCosts, layer_costs, shared_from
+from tlm.compiler.cycles import PartCycles
+from tlm.compiler.estimate import estimated_cycles
 from tlm.compiler.jobs import JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
-from tlm.compiler.parts import Part, make_part, part_header
+from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place
 from tlm.compiler.plan import Planner
 from tlm.compiler.program import Choices, Program
 from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
-from tlm.compiler.tiling import WHOLE
+from tlm.compiler.tiling import split_groups
 from tlm.compiler.workload import Workload
 from tlm.core.arguments import expect
 from tlm.core.errors import CompileError, InputError
@@ -30,11 +32,20 @@ from tlm.network.network import Network
 _BUDGETS = (100, 96, 92, 85, 75, 60, 45, 30, 20, 10, 5)
 """Percent of AMem that a plan may use; gaps between tensors may need the rest."""
 
-_SHARE = 4
-"""Parts may take 1/4 of WMem and IMem if the engine would wait for the loads of larger ones."""
+_PARTS = 256
+"""The smallest parts that are tried hold 1/256 of a network's weight words; others twice, four times .. as many."""
 
-_LOST_SHARE = 32
-"""Smaller parts are tried if at least 1/32 of all cycles lies outside layers."""
+_FEW_LAYERS = 8
+"""Networks of up to so many layers are planned in several ways: what costs least in closed form may not be fastest."""
+
+_FAR = 1.05
+"""Parts are not made smaller any more where they are estimated to take so many times as long."""
+
+_GAIN = 0.9995
+"""Parts are made smaller where that should take at most so many times as long."""
+
+_NEARLY = 1.15
+"""Plans for less AMem are tried that cost at most so many times as much in closed form."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
@@ -101,32 +112,71 @@ class _Compiler:
 
     def __init__(self, network: Network, config: ChipConfig, batch: int) -> None:
         self._work = Workload(network, config)
+        self._cycles = PartCycles(self._work)
         self._batch = batch
         self._config = config
+        self._costs = [layer_costs(self._work, index) for index in range(len(network.layers))]
+        self._planner = Planner(self._work, self._costs, batch)
 
     def program(self) -> Program:
-        """The program that should be fastest: with parts as large as can be, or with small ones that load sooner.
+        """The program of the plan and the size of parts that are estimated to be fastest.
 
-        For a batch perhaps with layers at the end whose weights are loaded once for all images.
+        Raises:
+            CompileError: no plan fits.
         """
-        found = [self._finished(*self._placed(self._plans(), WHOLE))]
-        if self._waits_for_weights(found[0]):
-            with suppress(CompileError):
-                found.append(self._finished(*self._placed([found[0].segments], _SHARE)))
-            if self._batch > 1:
-                shared = shared_from(self._work, self._layer_costs(_SHARE), self._batch)
-                if shared is not None:
-                    with suppress(CompileError):
-                        found.append(self._finished(*self._placed(self._plans(shared), _SHARE)))
-        return min(found, key=lambda program: program.predicted_total_cycles)
+        tried = set[tuple[Segment, ...]]()
+        refusal = CompileError("network: no plan was tried")
+        for number, first in enumerate(self._plans()):
+            plans = [one for one in (first, *(() if number else self._other_plans(first))) if one not in tried]
+            tried.update(plans)
+            for segments, part_words in self._ranked(plans):
+                try:
+                    return self._finished(*self._placed(segments, part_words))
+                except CompileError as error:
+                    refusal = error
+        raise refusal
+
+    def _ranked(self, plans: Iterable[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
+        """Each plan with its best size of parts, then with the largest, if it finds no places so; the fastest first."""
+        found = [(segments, *self._best_parts(segments)) for segments in plans]
+        found.sort(key=lambda one: one[2])
+        return [(segments, part_words) for segments, best, _ in found for part_words in dict.fromkeys((best, None))]
+
+    def _best_parts(self, segments: tuple[Segment, ...]) -> tuple[int | None, float]:
+        """The size of a plan's parts that is estimated to be fastest, and its cycles.
+
+        Small parts are loaded sooner, but each costs cycles of its own. So parts as large as can be are tried first,
+        then smaller ones until one is much slower, or three in a row are slower.
+        """
+        least = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
+        powers = range((self._config.wmem_words // 2).bit_length() - 1, least.bit_length() - 1, -1)
+        best: tuple[int | None, float] = (None, inf)
+        slower, cut = 0, None
+        for part_words in (None, *(1 << power for power in powers)):
+            costs = self._layer_costs(part_words)
+            cut, before = [own.ranges for own in costs], cut
+            if cut == before:
+                continue
+            try:
+                written = Operations(self._work, costs, segments, part_words, True, self._batch)
+            except CompileError:  # too many parts
+                break
+            cycles = estimated_cycles(self._work, costs, written)
+            faster = cycles < best[1] * _GAIN
+            slower = 0 if faster else slower + 1
+            if faster:
+                best = part_words, cycles
+            elif slower == 3 or cycles > _FAR * best[1]:
+                break
+        return best
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
-        if choices.share not in (WHOLE, _SHARE):
-            raise CompileError(f"network: no compilation gives parts 1/{choices.share} of a memory")
+        if choices.part_words is not None and choices.part_words < 1:
+            raise CompileError(f"network: no compilation gives parts of {choices.part_words} words")
         check_segments(self._work, choices.segments)
-        costs = self._layer_costs(choices.share)
-        written = Operations(self._work, costs, choices.segments, choices.share, choices.overlap, self._batch)
+        costs = self._layer_costs(choices.part_words)
+        written = Operations(self._work, costs, choices.segments, choices.part_words, choices.overlap, self._batch)
         if len(choices.cycles) != len(written.runs) or min(choices.cycles) < 0:
             raise CompileError("network: the predicted cycles are not one number for each part")
         try:
@@ -134,12 +184,6 @@ class _Compiler:
         except DoesNotFitError:
             raise CompileError("network: its tensors would lie over each other in AMem, or outside it") from None
         return self._finished(choices, written, places)
-
-    def _waits_for_weights(self, program: Program) -> bool:
-        """Whether smaller parts could help: time is lost outside layers, and some part has many weights."""
-        lost = program.predicted_total_cycles - sum(program.predicted_cycles)
-        many = max(part.weight_words for part in program.parts) * _SHARE > self._config.wmem_words
-        return many and lost * _LOST_SHARE > program.predicted_total_cycles
 
     def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
         """Everything that follows from the places of the buffers."""
@@ -149,7 +193,12 @@ class _Compiler:
         image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
         made = JobPlanner(work, places, parts, cycles, image)
         made.plan(operations)
-        driver = schedule(self._config, made.jobs, made.loads, made.stores, made.job_cycles)
+        driver = schedule(
+            self._config, made.jobs, made.loads, made.stores, made.job_cycles,
+            lambda job: self._cycles.calendars(made.jobs[job], parts),
+        )  # fmt: skip
+        place = {index: number for number, index in enumerate(driver.load_order)}
+        latest = list(accumulate((place[index] for index in range(len(place))), max))
         return Program(
             network=work.network,
             config=self._config,
@@ -157,10 +206,10 @@ class _Compiler:
             batch=self._batch,
             parts=tuple(parts),
             runs=runs,
-            jobs=tuple(made.jobs),
-            loads=tuple(made.loads),
+            jobs=tuple(replace(job, after_load=latest[job.after_load]) for job in made.jobs),
+            loads=tuple(made.loads[index] for index in driver.load_order),
             stores=tuple(made.stores),
-            load_uses=tuple(made.load_uses),
+            load_uses=tuple(made.load_uses[index] for index in driver.load_order),
             store_uses=tuple(made.store_uses),
             places=self._whole_places(places),
             predicted_total_cycles=driver.predicted_cycles,
@@ -177,8 +226,11 @@ class _Compiler:
 
     # -- plan and places ------------------------------------------------------------------------------------------
 
-    def _layer_costs(self, share: int) -> list[LayerCosts]:
-        return [layer_costs(self._work, index, share) for index in range(len(self._work.network.layers))]
+    def _layer_costs(self, part_words: int | None) -> list[LayerCosts]:
+        """Those of layers whose parts take at most so many words of WMem."""
+        return [
+            replace(own, ranges=split_groups(self._work, index, part_words)) for index, own in enumerate(self._costs)
+        ]
 
     def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
         """Plans that use less and less of AMem.
@@ -189,42 +241,54 @@ class _Compiler:
         Raises:
             CompileError: a layer does not fit even if the plan may use all of AMem.
         """
-        costs = self._layer_costs(WHOLE)
         for percent in _BUDGETS:
             try:
-                yield Planner(self._work, costs, self._config.amem_words * percent // 100, shared, self._batch).plan()
+                yield self._planner.plan(self._config.amem_words * percent // 100, shared).segments
             except CompileError:
                 if percent == _BUDGETS[0]:
                     raise
                 return
 
-    def _placed(
-        self, plans: Iterable[tuple[Segment, ...]], share: int
-    ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
-        """The first plan whose buffers find their places.
+    def _other_plans(self, first: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
+        """Plans of few layers with bands that hide transfers, for all, a half, a quarter .. of AMem, while nearly as
+        cheap; for a batch, one with layers at the end whose weights are loaded once for all images.
+        """
+        if self._batch > 1:
+            shared = shared_from(self._work, self._layer_costs(self._best_parts(first)[0]), self._batch)
+            if shared is not None:
+                with suppress(CompileError):
+                    yield next(self._plans(shared))
+        words, least = self._config.amem_words, inf
+        while words and len(self._costs) <= _FEW_LAYERS:
+            try:
+                segments, cost_cycles = self._planner.plan(words, hides=True)
+            except CompileError:
+                return
+            least = min(least, cost_cycles)
+            if cost_cycles > least * _NEARLY:
+                return
+            yield segments
+            words //= 2
 
-        Args:
-            plans: to try in this order.
-            share: of WMem and IMem that parts may take.
+    def _placed(
+        self, segments: tuple[Segment, ...], part_words: int | None
+    ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
+        """A plan whose buffers have their places.
 
         Raises:
-            CompileError: there is none, or it has more parts than can be numbered.
+            CompileError: they find none, or it has more parts than can be numbered.
         """
-        costs, tried = self._layer_costs(share), set[tuple[Segment, ...]]()
-        for segments in plans:
-            if segments in tried:
+        costs = self._layer_costs(part_words)
+        for overlap, circular in ((True, True), (True, False), (False, False)):
+            if circular and self._batch == 1:
                 continue
-            tried.add(segments)
-            for overlap, circular in ((True, True), (True, False), (False, False)):
-                if circular and self._batch == 1:
-                    continue
-                written = Operations(self._work, costs, segments, share, overlap, self._batch)
-                with suppress(DoesNotFitError):
-                    places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
-                    bases = tuple(place.base_word for place in places.values())
-                    parts = self._parts(written, places)
-                    cycles = tuple(self._costs_at(part, [part.output.base_word])[0] for part in parts)
-                    return Choices(segments, share, overlap, bases, cycles), written, places
+            written = Operations(self._work, costs, segments, part_words, overlap, self._batch)
+            with suppress(DoesNotFitError):
+                places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
+                bases = tuple(place.base_word for place in places.values())
+                parts = self._parts(written, places)
+                cycles = tuple(self._cycles.compute_cycles(part, [part.output.base_word])[0] for part in parts)
+                return Choices(segments, part_words, overlap, bases, cycles), written, places
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"
@@ -245,33 +309,15 @@ class _Compiler:
         """Predicted cycles of a run for candidate bases of its output buffer."""
         places = {buffer: Place(buffer.window, placed[buffer]) for buffer in (run.source, run.residual) if buffer}
         places[run.output] = Place(run.output.window, 0)
-        return self._costs_at(make_part(self._work, run, places), bases)
-
-    def _costs_at(self, part: Part, bases: Sequence[int]) -> Sequence[int]:
-        """Predicted compute cycles of a part for each of these bases of its output's buffer."""
-        config, header = self._config, part_header(self._work, part)
-        residual = header.residual_base_word if header.has_residual else None
-        shift = header.output_base_word - part.output.base_word
-        patterns = self._work.weights[part.layer_index].patterns[part.first_group : part.first_group + part.groups]
-        padded = np.zeros((len(patterns), max(map(len, patterns))), np.uint64)
-        for row, own in zip(padded, patterns, strict=True):
-            row[: len(own)] = own
-        return predict_placements(
-            header.geometry(config.lanes, config.columns),
-            [Placement(header.input_base_word, base + shift, residual) for base in bases],
-            amem_banks=config.amem_banks,
-            pipeline_cycles=config.pipeline_cycles,
-            pass_gap_cycles=config.pass_gap_cycles,
-            requantiser_cycles=config.requantiser_cycles,
-            words_per_channel=header.slots_per_channel,
-            patterns=padded,
-            output_plane_words=header.output_plane_words(config.lanes),
-            residual_plane_words=header.residual_plane_words(config.lanes) if header.has_residual else None,
-        )
+        return self._cycles.compute_cycles(make_part(self._work, run, places), bases)
 
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
         """The part of each run that is written out."""
         return [make_part(self._work, run, places) for run in written.runs]
+
+
+def _predicted_cycles(program: Program) -> int:
+    return program.predicted_total_cycles
 
 
 compile = compile_network

@@ -1,6 +1,6 @@
 """Costs in closed form, good enough to choose between plans (docs/compiler.md).
 
-Passes are taken without refused accesses, fetches at one cycle a step; exact cycles are predicted when tensors have
+Passes are taken without refused accesses; exact cycles are predicted when tensors have
 their places (:mod:`tlm.chip.kernels.timing`).
 """
 
@@ -8,51 +8,85 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import HEADER_WORDS
+from tlm.compiler.bands import Raster, raster_of
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.workload import Workload
 from tlm.network.layers import MaxPool2d
 
+_TILES = 32
+"""Tiles of a layer that are looked at to tell how long fetches take."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerCosts:
-    """Costs of one layer that do not depend on how it is cut."""
+    """Costs of one layer that do not depend on how it is cut into bands."""
 
-    pass_cycles: int
-    """Cycles of one tile through all groups: sum of max(S + pipeline + 1 + gap, n + requantiser + 1) (engine.md)."""
+    cycles_before: tuple[int, ...]
+    """For each group, and behind the last one: cycles of one tile through all groups before it, each
+    max(S + pipeline + 1 + gap, n + requantiser + 1) (engine.md)."""
     part_cycles: int
     """What each further part adds: header, parameters, the pipeline's and the requantiser's emptying, a restart."""
     ranges: tuple[GroupRange, ...]
-    """The groups as WMem and IMem divide them."""
+    """The groups as they run together."""
     own_inputs: bool
     """Each group reads only its own input channels (max pooling, grouped convolutions)."""
     instruction_bytes: int
 
+    @property
+    def pass_cycles(self) -> int:
+        """Cycles of one tile through all groups."""
+        return self.cycles_before[-1]
 
-def layer_costs(work: Workload, index: int, share: int) -> LayerCosts:
-    """The figures of a layer whose parts take this share of WMem and IMem.
+
+def layer_costs(work: Workload, index: int) -> LayerCosts:
+    """The figures of a layer whose parts are as large as the memories allow.
 
     Raises:
         CompileError: as :func:`tlm.compiler.tiling.split_groups`.
     """
     layer, weights, config = work.network.layers[index], work.weights[index], work.config
-    ranges, per_channel = split_groups(work, index, share), work.per_channel[layer.name]
+    ranges, per_channel = split_groups(work, index), work.per_channel[layer.name]
     emptying = config.pipeline_cycles + 1 + config.pass_gap_cycles
-    passes = 0
+    more = fetch_cycles(raster_of(work, layer), config) - 1
+    cycles = [0]
     for group in range(weights.groups):
         slots = min(config.columns, layer.out_channels - group * config.columns) * per_channel
-        passes += max(weights.sequencer_cycles(group) + emptying, slots + config.requantiser_cycles + 1)
+        sequencer = weights.sequencer_cycles(group) + round(more * weights.step_counts[group])
+        cycles.append(max(sequencer + emptying, slots + config.requantiser_cycles + 1))
     part = HEADER_WORDS + 2 * work.group_slots(layer) + config.pipeline_cycles + config.requantiser_cycles
     return LayerCosts(
-        pass_cycles=passes,
-        part_cycles=part + restart_cycles(config),
+        cycles_before=tuple(accumulate(cycles)),
+        part_cycles=part + work.chip_costs.restart_cycles,
         ranges=ranges,
         own_inputs=isinstance(layer, MaxPool2d) or weights.channels is not None,
         instruction_bytes=sum(one.instruction_words for one in ranges) * config.imem_word_bytes,
     )
+
+
+def fetch_cycles(raster: Raster, config: ChipConfig) -> float:
+    """r of a layer's steps (engine.md, A pass), on average over its taps and over some of its tiles.
+
+    Without strides and dilation a step's pixels lie in words that follow each other, and r is taken as 1.
+    """
+    if max(*raster.stride, *raster.dilation) == 1:
+        return 1.0
+    lanes, (out_height, out_width), (height, width) = config.lanes, raster.out_size, raster.size
+    tiles = np.linspace(0, -(-out_height * out_width // lanes) - 1, _TILES).astype(np.int64)
+    pixels = (tiles[:, None] * lanes + np.arange(lanes))[:, None]  # tiles, taps, lanes
+    tap_y, tap_x = np.divmod(np.arange(raster.kernel[0] * raster.kernel[1])[:, None], raster.kernel[1])
+    y = pixels // out_width * raster.stride[0] + tap_y * raster.dilation[0] - raster.pads.top
+    x = pixels % out_width * raster.stride[1] + tap_x * raster.dilation[1] - raster.pads.left
+    inside = (pixels < out_height * out_width) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
+    words = np.maximum.accumulate(np.where(inside, (y * width + x) // lanes, -1), axis=-1)
+    new = np.diff(words, axis=-1, prepend=-1) > 0
+    most = [np.count_nonzero(new & (words % config.amem_banks == bank), axis=-1) for bank in range(config.amem_banks)]
+    return float(np.maximum.reduce([np.ones_like(most[0]), *most]).mean())
 
 
 def shared_from(work: Workload, costs: Sequence[LayerCosts], batch: int) -> int | None:
@@ -63,102 +97,14 @@ def shared_from(work: Workload, costs: Sequence[LayerCosts], batch: int) -> int 
     config, gains = work.config, list[float]()
     for layer, weights, own in zip(work.network.layers, work.weights, costs, strict=True):
         compute = own.pass_cycles * work.plane_words[layer.name] + own.part_cycles * len(own.ranges)
-        load = load_cycles(weights.word_count * config.wmem_word_bytes + own.instruction_bytes, config)
+        load = work.chip_costs.load_cycles(weights.word_count * config.wmem_word_bytes + own.instruction_bytes)
         times = 1 if own.own_inputs else len(own.ranges)
         words = work.words[work.network.inputs[layer.name]] * times
         words += 0 if layer.residual is None else work.words[layer.residual]
-        moved = load_cycles(words * config.amem_word_bytes, config) + load / batch
+        moved = work.chip_costs.load_cycles(words * config.amem_word_bytes) + load / batch
         gains.append(max(compute, load) - max(compute, moved))
     total, best = 0.0, (0.0, len(gains))
     for index in range(len(gains) - 1, -1, -1):
         total += gains[index]
         best = max(best, (total, index))
     return best[1] if best[0] > 0 else None
-
-
-def load_cycles(size_bytes: int, config: ChipConfig, rows: int = 1) -> int:
-    """Cycles that loading so many bytes takes, roughly: by latency and bandwidth of bursts.
-
-    Args:
-        size_bytes: of all rows.
-        config: the chip.
-        rows: of the transfer, equally long; where they begin within a burst's bytes is taken as random.
-    """
-    return _transfer_cycles(size_bytes, config, rows, burst_cycles=0)
-
-
-def store_cycles(size_bytes: int, config: ChipConfig, word_bytes: int, rows: int = 1) -> int:
-    """The same for storing: a burst's words are read from the SRAM one a cycle before it is sent."""
-    words = min(config.burst_bytes, max(1, size_bytes // rows)) / word_bytes
-    return _transfer_cycles(size_bytes, config, rows, burst_cycles=words)
-
-
-def _transfer_cycles(size_bytes: int, config: ChipConfig, rows: int, burst_cycles: float) -> int:
-    if not size_bytes:
-        return 0
-    memory = _memory(config)
-    latency = memory.write_cycles if burst_cycles else memory.read_cycles
-    if rows == 1:
-        bursts: float = -(-size_bytes // config.burst_bytes)
-    else:
-        bursts = rows + max(0, size_bytes - rows * config.bus_bytes) / config.burst_bytes
-    service = size_bytes / config.bus_bytes / bursts * memory.beat_cycles
-    period = max(service, burst_cycles, (burst_cycles + latency + service) / config.dma_bursts_in_flight)
-    row_cycles = memory.row_cycles * (1 + size_bytes / memory.row_bytes)
-    return round((latency + bursts * period + row_cycles) * memory.refresh_share)
-
-
-@dataclass(frozen=True, slots=True)
-class _Memory:
-    """What the off-chip memory costs."""
-
-    read_cycles: float
-    """From a request to its first beat."""
-    write_cycles: float
-    """From a request to the answer, but for its beats."""
-    beat_cycles: float
-    """From beat to beat."""
-    row_cycles: float = 0.0
-    """To open a row of DRAM,"""
-    row_bytes: float = 1.0
-    """which holds so many bytes."""
-    refresh_share: float = 1.0
-    """By what refreshes stretch the time."""
-
-
-@lru_cache(maxsize=16)
-def _memory(config: ChipConfig) -> _Memory:
-    if not config.uses_dram:
-        cycles = config.cycles_of_ns(config.memory_latency_ns) + 3
-        return _Memory(cycles, cycles, float(config.memory_beat_cycles))
-    dram, clock = config.dram, float(config.dram_clock_cycles)
-    first_data = dram.cl_clocks + dram.burst_clocks
-    bursts, bytes_at_once = config.dma_bursts_in_flight - 1, dram.access_bytes * dram.channels
-    ahead = bursts * dram.tccd_clocks * config.burst_bytes / bytes_at_once
-    # Bursts that are in the queue keep their row open until the next one comes, if they take that long.
-    closed = dram.trcd_clocks if dram.page_policy == "closed" and ahead < first_data else 0
-    return _Memory(
-        read_cycles=(closed + first_data) * clock + 3,
-        write_cycles=(closed + dram.cwl_clocks + dram.burst_clocks) * clock + config.burst_bytes / config.bus_bytes + 3,
-        beat_cycles=max(1.0, dram.tccd_clocks * clock * config.bus_bytes / bytes_at_once),
-        row_cycles=(dram.trp_clocks + dram.trcd_clocks) * clock,
-        row_bytes=dram.channels * dram.row_accesses * dram.access_bytes,
-        refresh_share=1 + (dram.trp_clocks + dram.trfc_clocks + dram.trcd_clocks) / dram.trefi_clocks,
-    )
-
-
-def restart_cycles(config: ChipConfig) -> int:
-    """Cycles between the end of one job and the first header of the next: interrupt and four register accesses."""
-    return interrupt_cycles(config) + 4 * access_cycles(config) + 2
-
-
-@lru_cache(maxsize=16)
-def access_cycles(config: ChipConfig) -> int:
-    """A register access of the host."""
-    return config.cycles_of_ns(config.host_access_ns) + 2
-
-
-@lru_cache(maxsize=16)
-def interrupt_cycles(config: ChipConfig) -> int:
-    """From an interrupt to the driver's next instruction."""
-    return config.cycles_of_ns(config.host_interrupt_ns)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
-from tlm.compiler.costs import load_cycles, restart_cycles
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, ImageOperation, Run
 from tlm.compiler.parts import Part, part_instructions
@@ -26,6 +26,41 @@ from tlm.compiler.workload import Workload
 
 _SMALL = 8
 """A job of several parts takes at most this fraction of WMem and of IMem."""
+
+
+def joins(
+    work: Workload,
+    new_words: int,
+    instruction_words: int,
+    job_new_words: int,
+    job_words: int,
+    job_instruction_words: int,
+    cycles_before: int,
+) -> bool:
+    """A part joins the job before it if loading for it takes no longer than another start of the engine.
+
+    It also does if all that the job then needs can be loaded while the job before it runs and is a small part of WMem
+    and IMem, so that the next jobs' words have room beside it.
+
+    Args:
+        work: what is compiled.
+        new_words: of WMem that have to be loaded for the part.
+        instruction_words: of the part.
+        job_new_words, job_words, job_instruction_words: WMem words to load for the job with it, all that it uses, and
+            IMem words, END included. They must fit.
+        cycles_before: of the job before it; 0 if it does not hide what the job needs.
+    """
+    config, costs = work.config, work.chip_costs
+    if job_words > config.wmem_words or job_instruction_words > config.imem_words:
+        return False
+    own_bytes = instruction_words * config.imem_word_bytes + new_words * config.wmem_word_bytes
+    if costs.load_cycles(own_bytes) <= costs.restart_cycles:
+        return True
+    if _SMALL * job_words > config.wmem_words or _SMALL * job_instruction_words > config.imem_words:
+        return False
+    total_bytes = job_new_words * config.wmem_word_bytes + job_instruction_words * config.imem_word_bytes
+    return costs.load_cycles(total_bytes) <= cycles_before
+
 
 PartBytes = Mapping[int, int]
 """Tag of a part -> bytes of a transfer that belong to it; in sum the transfer's bytes."""
@@ -118,7 +153,7 @@ class JobPlanner:
         self._reads_of_stores = StoreUses(self._config.amem_words)
         self._last_store: dict[tuple[int, str], int] = {}
         """(image, tensor) -> the last store of it."""
-        self._blocks: dict[bytes, int] = {}
+        self._blocks: dict[tuple[bytes, ...], int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
         self._uses: Counter[tuple[int, int]] = Counter()
         """(image, key of weight words) -> parts of the image that need them."""
@@ -176,28 +211,21 @@ class JobPlanner:
     # -- runs -----------------------------------------------------------------------------------------------------
 
     def _joins(self, tag: int) -> bool:
-        """A part joins the job before it if loading for it takes no longer than another start of the engine.
-
-        It also does if all that the job then needs can be loaded while the job before it runs and is a small part of
-        WMem and IMem, so that the next jobs' words have room beside it.
-        """
+        """Whether a part joins the open job."""
         if not self._open:
             return False
-        config, part = self._config, self._parts[tag]
+        part = self._parts[tag]
         wanted = {self._key_of(part): part, **self._wanted}
-        weights = sum(one.weight_words for one in wanted.values())
-        instructions = sum(self._parts[one].instruction_words for one in (*self._open, tag)) + 1
-        if weights > config.wmem_words or instructions > config.imem_words:
-            return False
         missing = [one for key, one in wanted.items() if self._wmem.find(key) is None]
-        own = part.instruction_words * config.imem_word_bytes
-        own += sum(one.weight_words for one in missing if one is part) * config.wmem_word_bytes
-        if load_cycles(own, config) <= restart_cycles(config):
-            return True
-        missing_words = sum(one.weight_words for one in missing)
-        total = missing_words * config.wmem_word_bytes + instructions * config.imem_word_bytes
-        small = _SMALL * weights <= config.wmem_words and _SMALL * instructions <= config.imem_words
-        return small and not self._fills and load_cycles(total, config) <= self._cycles_before
+        return joins(
+            self._work,
+            sum(one.weight_words for one in missing if one is part),
+            part.instruction_words,
+            sum(one.weight_words for one in missing),
+            sum(one.weight_words for one in wanted.values()),
+            sum(self._parts[one].instruction_words for one in (*self._open, tag)) + 1,
+            0 if self._fills else self._cycles_before,
+        )
 
     def _close(self) -> None:
         """End the open job, if any: load what it needs, and note what it uses."""
@@ -241,7 +269,7 @@ class JobPlanner:
             )
         )
         self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
-        self.job_cycles.append(2 + self._cycles_before + sum(map(self._start_cycles, parts)))
+        self.job_cycles.append(1 + self._cycles_before + sum(map(self._start_cycles, parts)))
 
     def _start_cycles(self, part: Part) -> int:
         """Header, parameters of the first group, its first pattern word."""
@@ -265,7 +293,7 @@ class JobPlanner:
             for key, part in missing.items():
                 self._wmem.put(key, at, part.weight_words)
                 at += part.weight_words
-            data = b"".join(map(self._weight_words, missing.values()))
+            data = b"".join(chain.from_iterable(map(self._weight_words, missing.values())))
             label = f"weights of {self._names(missing.values())}"
             transfer = self._image.chunk(SramName.WMEM, first, data, label, tuple(missing))
         words = [self._wmem.find(self._key_of(part)) or 0 for part in parts]  # 0 where there are none
@@ -287,9 +315,8 @@ class JobPlanner:
             self._keys[where] = self._blocks.setdefault(self._weight_words(part), len(self._blocks))
         return self._keys[where]
 
-    def _weight_words(self, part: Part) -> bytes:
-        groups = self._work.weights[part.layer_index].words[part.first_group : part.first_group + part.groups]
-        return b"".join(groups)
+    def _weight_words(self, part: Part) -> tuple[bytes, ...]:
+        return self._work.weights[part.layer_index].words[part.first_group : part.first_group + part.groups]
 
     def _names(self, parts: Iterable[Part]) -> str:
         return "+".join(dict.fromkeys(self._work.network.layers[part.layer_index].name for part in parts))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TypeAlias
 
-from tlm.compiler.bands import Span, segment_spans, source_span
+from tlm.compiler.bands import segment_spans, source_span
 from tlm.compiler.checks import check_parts
 from tlm.compiler.costs import LayerCosts
-from tlm.compiler.places import Window
+from tlm.compiler.places import Span, Window
 from tlm.compiler.segments import Liveness, Segment, shared_from
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.workload import Workload
@@ -83,7 +83,7 @@ class Operations:
         work: what runs.
         costs: of each layer.
         segments: the plan.
-        share: of WMem and IMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
+        part_words: of WMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
         overlap: leave moments between a buffer's transfers and its use where the plan has room.
         batch: images. The plan is written out for one, or for two that take turns: each has buffers of its own, so
             that an image can be loaded while the one before is worked on. Image after image runs, except for segments
@@ -99,14 +99,14 @@ class Operations:
         work: Workload,
         costs: Sequence[LayerCosts],
         segments: Sequence[Segment],
-        share: int,
+        part_words: int | None,
         overlap: bool,
         batch: int = 1,
     ) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
-        self._share_of_memory = share
+        self._part_words = part_words
         self._live = Liveness(work.network)
         self._batch = batch
         self._between_images = overlap and batch > 1
@@ -164,7 +164,7 @@ class Operations:
         bands = segment_spans(self._work, self._layers[segment.first : segment.last + 1], segment.tiles_per_band)
         ranges: Sequence[GroupRange] = self._costs[segment.last].ranges
         if segment.most_groups is not None:
-            ranges = split_groups(self._work, segment.last, self._share_of_memory, segment.most_groups)
+            ranges = split_groups(self._work, segment.last, self._part_words, segment.most_groups)
         for groups in [[one] for one in ranges] if segment.weights_outer else [ranges]:
             for spans in bands:
                 yield groups, spans

@@ -12,6 +12,23 @@ _ALIGNMENT_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Words ``first`` .. ``end - 1`` of every plane of a tensor."""
+
+    first: int
+    end: int
+
+    @property
+    def words(self) -> int:
+        """How many."""
+        return self.end - self.first
+
+    def aligned(self, grain: int) -> Span:
+        """From a multiple of ``grain`` words on."""
+        return Span(self.first - self.first % grain, self.end)
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """Words ``first_word`` .. of each of the planes ``first_plane`` .. of a tensor.
 

@@ -8,13 +8,15 @@ estimated in closed form (:mod:`tlm.compiler.costs`).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, combinations, islice
+from itertools import chain, combinations
+from math import lcm
+from typing import NamedTuple
 
 from tlm.compiler.bands import band_sizes, segment_words
-from tlm.compiler.costs import LayerCosts, load_cycles, store_cycles
+from tlm.compiler.costs import LayerCosts
 from tlm.compiler.segments import Liveness, Segment, reads
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
@@ -22,6 +24,9 @@ from tlm.network.layers import INPUT
 
 MAX_LAYERS = 4
 """Layers that may be computed band by band together."""
+
+_SIZES = 2
+"""Sizes of bands, from the largest that fits, that are priced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +54,49 @@ class _Frame:
 _State = frozenset[str]
 
 
+class Plan(NamedTuple):
+    """Segments of all layers."""
+
+    segments: tuple[Segment, ...]
+    cost_cycles: float
+    """In closed form."""
+
+
 class Planner:
     """Plans one network for one chip.
 
     Args:
         work: what is planned.
         costs: of each layer.
-        budget_words: AMem words that may be used; fewer than there are leave room for gaps between tensors.
-        shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
         batch: images.
     """
 
-    def __init__(
-        self,
-        work: Workload,
-        costs: Sequence[LayerCosts],
-        budget_words: int,
-        shared_from: int | None = None,
-        batch: int = 1,
-    ) -> None:
+    def __init__(self, work: Workload, costs: Sequence[LayerCosts], batch: int = 1) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
-        self._budget = budget_words
-        self._shared_from = len(self._layers) if shared_from is None else shared_from
         self._batch = batch
         self._live = Liveness(work.network)
         self._extents: dict[tuple[int, int, int], _Extent] = {}
+        self._prices: dict[Segment, tuple[Segment, float]] = {}
+        self._budget = 0
+        self._shared_from = len(self._layers)
+        self._hides = False
 
-    def plan(self) -> tuple[Segment, ...]:
-        """The segments of the cheapest plan.
+    def plan(self, budget_words: int, shared_from: int | None = None, hides: bool = False) -> Plan:
+        """The cheapest plan.
+
+        Args:
+            budget_words: AMem words that may be used; fewer than there are leave room for gaps between tensors.
+            shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
+            hides: also price bands of what would fit whole, if they hide a load of the input or the store of the
+                output; of a batch the image before hides it better.
 
         Raises:
             CompileError: a layer does not fit; the message says what it needs.
         """
+        self._budget, self._hides = budget_words, hides and self._batch == 1
+        self._shared_from = len(self._layers) if shared_from is None else shared_from
         count = len(self._layers)
         best: list[dict[_State, tuple[float, _State, Segment | None]]] = [{} for _ in range(count + 1)]
         best[0][frozenset()] = (0.0, frozenset(), None)
@@ -99,13 +113,14 @@ class Planner:
             raise self._does_not_fit(max(index for index in range(count) if best[index]))
         segments: list[Segment] = []
         state = min(best[count], key=lambda other: best[count][other][0])
+        cost_cycles = best[count][state][0]
         index = count
         while index:
             _, before, found = best[index][state]
             assert found is not None  # only the start has none
             segments.append(found)
             index, state = found.first, before
-        return tuple(reversed(segments))
+        return Plan(tuple(reversed(segments)), cost_cycles)
 
     # -- what can come next ---------------------------------------------------------------------------------------
 
@@ -122,17 +137,22 @@ class Planner:
         for last in range(first, min(first + MAX_LAYERS, self._shared_from)):
             in_turn += in_turn == last - first and self._fits_in_turn(first, last, state)
             easy = in_turn == last - first + 1
-            if last > first and (easy or not self._live.closed(first, last)):
+            if last > first and ((easy and not self._moves(first, last, state)) or not self._live.closed(first, last)):
                 continue
-            for frame in islice(self._frames(first, last, state), 1 if easy else None):
+            for frame in self._easy_frames(first, last, state) if easy else self._frames(first, last, state):
                 found = self._cheapest_cut(frame)
                 if found is not None:
                     yield found
 
+    def _moves(self, first: int, last: int, state: _State) -> bool:
+        """Whether something has to be moved that bands are to hide: an input from off-chip, the network's output."""
+        missing = not state.issuperset(self._live.inputs(first, last))
+        return self._hides and (last == len(self._layers) - 1 or missing)
+
     def _fits_in_turn(self, first: int, last: int, state: _State) -> bool:
         """Whether layers first .. last can run one after another, everything whole, nothing evicted.
 
-        Then nothing is gained by other ways to run them, and the first of :meth:`_frames` is the only one looked at.
+        Then nothing is gained by giving up words, and only :meth:`_easy_frames` are looked at.
         """
         resident = set(state)
         for index in range(first, last + 1):
@@ -144,6 +164,15 @@ class Planner:
                 return False
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
+
+    def _easy_frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
+        """Nothing gives up its words; what is off-chip is loaded whole, or window by window."""
+        missing = tuple(name for name in self._live.inputs(first, last) if name not in state)
+        for load in (missing, ()) if missing and self._hides else (missing,):
+            resident = state.union(load)
+            stream = tuple(sorted(set(missing).difference(load)))
+            words = sum(self._work.words[name] for name in resident)
+            yield _Frame(Segment(first, last, 0, (), load, stream), words, self._overlays(first, last, resident, True))
 
     def _frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
         inputs = self._live.inputs(first, last)
@@ -174,7 +203,8 @@ class Planner:
         """For each way to double and to divide the output the fewest bands that fit; of these the cheapest."""
         segment = frame.segment
         moves = bool(segment.stream) or not segment.keep_output
-        sizes = band_sizes(self._work.plane_words[self._layers[segment.last].name], self._work.grain)
+        moves |= self._batch == 1 and segment.last == len(self._layers) - 1
+        sizes = self._sizes(segment.last)
         if segment.last > segment.first:
             sizes = sizes[1:]
         elif not moves:
@@ -183,12 +213,19 @@ class Planner:
         for double in (True, False) if moves else (False,):
             for most_groups in self._divisions(segment):
                 cut = replace(segment, most_groups=most_groups, double=double)
-                place = bisect_left(sizes, True, key=partial(self._fits, frame, cut))
-                if place < len(sizes):
-                    priced = self._priced(replace(cut, tiles_per_band=sizes[place]))
+                fixed_words, planes = self._needs(frame, cut)
+                place = bisect_left(sizes, True, key=partial(self._fits, cut, fixed_words, planes))
+                for size in sizes[place : place + _SIZES]:
+                    priced = self._priced(replace(cut, tiles_per_band=size))
                     if best is None or priced[1] < best[1]:
                         best = priced
         return best
+
+    def _sizes(self, index: int) -> list[int]:
+        """Tiles per band of a layer that are worth trying."""
+        output = self._work.network.tensors[self._layers[index].name]
+        row_tiles = lcm(output.shape[2], self._work.config.lanes) // self._work.config.lanes
+        return band_sizes(self._work.plane_words[self._layers[index].name], self._work.grain, row_tiles)
 
     def _divisions(self, segment: Segment) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
@@ -199,17 +236,23 @@ class Planner:
                 groups = -(-groups // 2)
                 yield groups
 
-    def _fits(self, frame: _Frame, segment: Segment, size: int) -> bool:
-        """Whether the AMem words that are needed at the same time are within the budget."""
-        extent, output = self._extent(segment, size), self._layers[segment.last].name
-        inside = [layer.name for layer in self._layers[segment.first : segment.last]]
-        words = frame.resident_words + sum(extent.largest[name] * self._work.planes[name] for name in inside)
-        moving = sum(extent.largest[name] * self._stream_planes(segment, name) for name in segment.stream)
+    def _needs(self, frame: _Frame, segment: Segment) -> tuple[int, Mapping[str, int]]:
+        """What must be in AMem at the same time: words that do not depend on bands, and planes of windows."""
+        output, times = self._layers[segment.last].name, 2 if segment.double else 1
+        words = frame.resident_words
+        planes = {layer.name: self._work.planes[layer.name] for layer in self._layers[segment.first : segment.last]}
+        for name in segment.stream:
+            planes[name] = planes.get(name, 0) + times * self._stream_planes(segment, name)
         if segment.keep_output and not frame.overlays:
             words += self._work.words[output]
         elif not frame.overlays:
-            moving += extent.largest[output] * self._largest_part(segment.last, segment.most_groups)[0]
-        return words + moving * (2 if segment.double else 1) <= self._budget
+            planes[output] = planes.get(output, 0) + times * self._largest_part(segment.last, segment.most_groups)[0]
+        return words, planes
+
+    def _fits(self, segment: Segment, fixed_words: int, planes: Mapping[str, int], size: int) -> bool:
+        """Whether the AMem words that are needed at the same time are within the budget."""
+        largest = self._extent(segment, size).largest
+        return fixed_words + sum(largest[name] * count for name, count in planes.items()) <= self._budget
 
     def _stream_planes(self, segment: Segment, name: str) -> int:
         """Planes of a streamed tensor that are there at the same time."""
@@ -245,7 +288,12 @@ class Planner:
     # -- price ----------------------------------------------------------------------------------------------------
 
     def _priced(self, segment: Segment) -> tuple[Segment, float]:
-        config, extent = self._work.config, self._extent(segment, segment.tiles_per_band)
+        if segment not in self._prices:
+            self._prices[segment] = self._price(segment)
+        return self._prices[segment]
+
+    def _price(self, segment: Segment) -> tuple[Segment, float]:
+        work, extent = self._work, self._extent(segment, segment.tiles_per_band)
         compute = 0
         for index in range(segment.first, segment.last + 1):
             costs, name = self._costs[index], self._layers[index].name
@@ -256,10 +304,10 @@ class Planner:
         reads_in = writes = 0
         for name in segment.stream:
             size_bytes, rows = self._moved(name, extent)
-            reads_in += load_cycles(size_bytes, config, rows)
+            reads_in += work.chip_costs.load_cycles(size_bytes, rows)
         if not segment.keep_output:
             size_bytes, rows = self._moved(self._layers[segment.last].name, extent)
-            writes = store_cycles(size_bytes, config, config.amem_word_bytes, rows)
+            writes = work.chip_costs.store_cycles(size_bytes, rows)
         ranges = len(self._costs[segment.last].ranges)
         moves = extent.bands
         if segment.weights_outer:  # shared: weights are loaded once for all images
@@ -275,7 +323,7 @@ class Planner:
         else:
             cost = max(compute, weights) + reads_in + writes
         moved = [name for name in segment.evict if name != INPUT] + list(segment.load)
-        cost += sum(load_cycles(self._work.words[name] * config.amem_word_bytes, config) for name in moved)
+        cost += sum(work.chip_costs.load_cycles(work.words[name] * work.config.amem_word_bytes) for name in moved)
         return segment, cost
 
     def _weight_cycles(self, segment: Segment, bands: int) -> int:
@@ -284,7 +332,8 @@ class Planner:
         words = sum(weights.word_count for weights in self._work.weights[layers])
         times = 1 if words <= config.wmem_words else bands
         instructions = sum(one.instruction_bytes for one in self._costs[layers])
-        return load_cycles(words * config.wmem_word_bytes * times + instructions * bands, config)
+        size_bytes = words * config.wmem_word_bytes * times + instructions * bands
+        return self._work.chip_costs.load_cycles(size_bytes)
 
     def _moved(self, name: str, extent: _Extent) -> tuple[int, int]:
         """Bytes and rows that transfers of all windows of a tensor move."""

@@ -34,8 +34,8 @@ class Choices:
     """The results of a compilation's search. The rest of a program follows from them, the network and the chip."""
 
     segments: tuple[Segment, ...]
-    share: int
-    """Of WMem and IMem that parts may take: 1/share."""
+    part_words: int | None
+    """Of WMem that a part may take; None: all."""
     overlap: bool
     """Whether there are moments between a buffer's transfers and its use."""
     bases: tuple[int, ...]

@@ -30,7 +30,7 @@ from tlm.network.layers import Conv2d, Layer, MaxPool2d
 from tlm.network.network import Network
 
 _KIND = b"tlm.program/"
-_HEAD = _KIND + b"2\n"
+_HEAD = _KIND + b"3\n"
 """The number grows when older files cannot be read any more."""
 
 _SIZED = struct.Struct(">Q32s")

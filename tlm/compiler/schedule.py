@@ -1,96 +1,210 @@
 """The driver program: what the host starts and waits for, in which order.
 
 The order is fixed here and does not depend on when things end at run time: whatever a step relies on has been waited
-for. A driver would act in this order that starts whatever can start (the engine before loads before stores) and
-otherwise sleeps until the next interrupt, if everything took as long as predicted.
+for. A driver acts in this order that starts whatever can start (the engine before loads before stores) and otherwise
+sleeps until the next interrupt. When that comes is worked out exactly, with the timing of the DMA and of the banks that
+fidelity "pass" has, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.format.driver import DriverStep, StartEngine, StartTransfer, Unit, Wait
-from tlm.compiler.costs import access_cycles, interrupt_cycles, load_cycles, store_cycles
+from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Transfer, Unit, Wait
+from tlm.chip.kernels.dma import Channel, DmaTimeline
+from tlm.chip.kernels.dram import Dram
+from tlm.compiler.chip_costs import ChipCosts
 from tlm.compiler.jobs import Job, Load, Store, transfer_bytes
 
-_START_ACCESSES: Mapping[Unit, int] = {Unit.ENGINE: 2, Unit.LOAD: 5, Unit.STORE: 5}
+START_ACCESSES: Mapping[Unit, int] = {Unit.ENGINE: 2, Unit.LOAD: 5, Unit.STORE: 5}
 """The host's register accesses to start a unit; units in the order in which they are started."""
 
-_WAKE_ACCESSES = 2
+WAKE_ACCESSES = 2
+
+_CHANNELS = {Unit.LOAD: Channel.LOAD, Unit.STORE: Channel.STORE}
+
+Calendars: TypeAlias = Callable[[int], Mapping[SramName, npt.NDArray[np.uint8]]]
+"""calendars(job) -> the banks that the engine takes, from the job's first cycle on."""
 
 
 class Schedule(NamedTuple):
     """A driver program and what it should take."""
 
     steps: tuple[DriverStep, ...]
+    load_order: tuple[int, ...]
+    """Indices of the loads as they start."""
     predicted_cycles: int
     """First host access to the last interrupt."""
 
 
-class _Task(NamedTuple):
-    """What a unit does from a start to its interrupt."""
-
-    start: DriverStep
-    cycles: int
-    after: Mapping[Unit, int]
-    """Unit -> its last task that must have ended before; -1 if none."""
-
-
 def schedule(
-    config: ChipConfig, jobs: Sequence[Job], loads: Sequence[Load], stores: Sequence[Store], job_cycles: Sequence[int]
+    config: ChipConfig,
+    jobs: Sequence[Job],
+    loads: Sequence[Load],
+    stores: Sequence[Store],
+    job_cycles: Sequence[int],
+    calendars: Calendars = lambda job: {},
 ) -> Schedule:
     """Play the driver.
 
+    While the next load waits for words to become free, the next load into another SRAM goes first if it should end
+    before what the other one waits for.
+
     Args:
         config: for what accesses, interrupts and transfers cost.
-        jobs, loads, stores: in the order in which each unit does them.
+        jobs, stores: in the order in which each unit does them.
+        loads: in the order in which jobs need them.
         job_cycles: of each job, from start to interrupt.
+        calendars: of the jobs; by default the engine takes no bank.
     """
+    return _Player(config, jobs, loads, stores, job_cycles, calendars).play()
 
-    def load(one: Load) -> _Task:
-        cycles = load_cycles(transfer_bytes(one.transfer, config), config, one.transfer.rows)
-        after = {Unit.ENGINE: one.after_job, Unit.STORE: one.after_store}
-        return _Task(StartTransfer(Unit.LOAD, one.transfer), cycles, after)
 
-    def store(one: Store) -> _Task:
-        size_bytes = transfer_bytes(one.transfer, config)
-        cycles = store_cycles(size_bytes, config, config.amem_word_bytes, one.transfer.rows)
-        return _Task(StartTransfer(Unit.STORE, one.transfer), cycles, {Unit.ENGINE: one.after_job})
+class _Player:
+    """The driver's state, and that of the units."""
 
-    def can_start(unit: Unit) -> bool:
-        if unit in end_cycles or ended[unit] == len(tasks[unit]):
-            return False
-        return all(ended[other] > index for other, index in tasks[unit][ended[unit]].after.items())
+    def __init__(
+        self,
+        config: ChipConfig,
+        jobs: Sequence[Job],
+        loads: Sequence[Load],
+        stores: Sequence[Store],
+        job_cycles: Sequence[int],
+        calendars: Calendars,
+    ) -> None:
+        self._costs = ChipCosts(config)
+        self._config, self._job_cycles, self._calendars = config, job_cycles, calendars
+        self._loads, self._stores = loads, stores
+        self._starts: dict[Unit, list[DriverStep]] = {
+            Unit.ENGINE: [StartEngine(job.imem_word) for job in jobs],
+            Unit.LOAD: [StartTransfer(Unit.LOAD, load.transfer) for load in loads],
+            Unit.STORE: [StartTransfer(Unit.STORE, store.transfer) for store in stores],
+        }
+        self._after: dict[Unit, list[Mapping[Unit, int]]] = {
+            Unit.ENGINE: [{Unit.LOAD: job.after_load, Unit.STORE: job.after_store} for job in jobs],
+            Unit.LOAD: [{Unit.ENGINE: load.after_job, Unit.STORE: load.after_store} for load in loads],
+            Unit.STORE: [{Unit.ENGINE: store.after_job} for store in stores],
+        }
+        """For each task unit -> its last task that must have ended before; -1 if none."""
+        self._waiting_loads = {sram: deque[int]() for sram in SramName}
+        for index, load in enumerate(loads):
+            self._waiting_loads[load.transfer.sram].append(index)
+        self._ended = dict.fromkeys(self._starts, 0)
+        """How many tasks of each unit, from the first on, the driver has waited for."""
+        self._loaded: set[int] = set()
+        """Loads behind these that have ended."""
+        self._busy: set[Unit] = set()
+        self._end_cycles: dict[Unit, int] = {}
+        """Of the busy units, where it is known."""
+        self._dma = DmaTimeline(config, Dram(config) if config.uses_dram else None)
+        self._now = 0
+        self._load_order: list[int] = []
 
-    tasks = {
-        Unit.ENGINE: [
-            _Task(StartEngine(job.imem_word), cycles, {Unit.LOAD: job.after_load, Unit.STORE: job.after_store})
-            for job, cycles in zip(jobs, job_cycles, strict=True)
-        ],
-        Unit.LOAD: list(map(load, loads)),
-        Unit.STORE: list(map(store, stores)),
-    }
-    ended = dict.fromkeys(tasks, 0)  # how many tasks of each unit the driver has waited for
-    end_cycles: dict[Unit, int] = {}  # of the units that are busy
-    steps: list[DriverStep] = []
-    now = last = 0
-    while True:
-        unit = next(filter(can_start, tasks), None)
-        if unit is not None:
-            task = tasks[unit][ended[unit]]
-            now += _START_ACCESSES[unit] * access_cycles(config)
-            end_cycles[unit] = now + task.cycles
-            steps.append(task.start)
-        elif end_cycles:
-            unit = min((one for one in tasks if one in end_cycles), key=lambda one: end_cycles[one])
-            end_cycle = end_cycles.pop(unit)
-            last = max(last, end_cycle)
-            now = max(now, end_cycle + interrupt_cycles(config)) + _WAKE_ACCESSES * access_cycles(config)
-            ended[unit] += 1
-            steps.append(Wait(unit))
+    def play(self) -> Schedule:
+        """All steps."""
+        steps: list[DriverStep] = []
+        last = 0
+        while True:
+            found = self._next_task()
+            if found is not None:
+                self._start(*found)
+                steps.append(self._starts[found[0]][found[1]])
+            elif self._busy:
+                unit, end_cycle = self._next_end()
+                last = max(last, end_cycle)
+                self._wake(unit, end_cycle)
+                steps.append(Wait(unit))
+            else:
+                break
+        assert all(self._ended[unit] == len(own) for unit, own in self._starts.items())
+        return Schedule(tuple(steps), tuple(self._load_order), last + 1)
+
+    # -- what starts --------------------------------------------------------------------------------------------------
+
+    def _next_task(self) -> tuple[Unit, int] | None:
+        """What can start: the unit and the index of its task."""
+        for unit, own in self._starts.items():
+            if unit not in self._busy:
+                index = self._next_load() if unit is Unit.LOAD else self._ended[unit]
+                if index is not None and index < len(own) and not self._missing(unit, index):
+                    return unit, index
+        return None
+
+    def _next_load(self) -> int | None:
+        """The load that comes next, or one into another SRAM meanwhile."""
+        heads = sorted(own[0] for own in self._waiting_loads.values() if own)
+        missing = self._missing(Unit.LOAD, heads[0]) if heads else []
+        if not missing:
+            return heads[0] if heads else None
+        until = min((self._end_cycles[unit] for unit in missing if unit in self._end_cycles), default=0)
+        for index in heads[1:]:
+            transfer = self._loads[index].transfer
+            cycles = self._costs.load_cycles(transfer_bytes(transfer, self._config), transfer.rows)
+            if self._after_accesses(Unit.LOAD) + cycles <= until and not self._missing(Unit.LOAD, index):
+                return index
+        return None
+
+    def _missing(self, unit: Unit, index: int) -> list[Unit]:
+        """Units for whose tasks this one has to wait."""
+        return [other for other, last in self._after[unit][index].items() if self._ended[other] <= last]
+
+    def _after_accesses(self, unit: Unit) -> int:
+        return self._now + START_ACCESSES[unit] * self._costs.access_cycles
+
+    def _start(self, unit: Unit, index: int) -> None:
+        self._now = self._after_accesses(unit)
+        self._advance()
+        self._busy.add(unit)
+        match unit:
+            case Unit.ENGINE:
+                self._end_cycles[unit] = self._now + self._job_cycles[index]
+                for sram, banks in self._calendars(index).items():
+                    self._dma.set_calendar(sram, self._now, banks)
+            case Unit.LOAD:
+                self._load_order.append(self._waiting_loads[self._loads[index].transfer.sram].popleft())
+                self._start_transfer(unit, self._loads[index].transfer)
+            case Unit.STORE:
+                self._start_transfer(unit, self._stores[index].transfer)
+
+    def _start_transfer(self, unit: Unit, moved: Transfer) -> None:
+        self._dma.start(
+            _CHANNELS[unit], self._now, moved.memory_offset_bytes, moved.sram, moved.sram_word, moved.row_words,
+            moved.rows, moved.memory_stride_bytes, moved.sram_stride_words,
+        )  # fmt: skip
+
+    # -- what ends ----------------------------------------------------------------------------------------------------
+
+    def _advance(self) -> None:
+        """Let the transfers happen until now."""
+        for cycle, channel in self._dma.advance(self._now):
+            self._end_cycles[Unit.LOAD if channel is Channel.LOAD else Unit.STORE] = cycle + 1
+
+    def _next_end(self) -> tuple[Unit, int]:
+        """The unit whose interrupt comes first, and when."""
+        ends = dict(self._end_cycles)
+        completion = self._dma.next_completion()
+        if completion is not None:
+            ends[Unit.LOAD if completion[1] is Channel.LOAD else Unit.STORE] = completion[0] + 1
+        unit = min((one for one in self._starts if one in ends), key=lambda one: ends[one])
+        return unit, ends[unit]
+
+    def _wake(self, unit: Unit, end_cycle: int) -> None:
+        """The interrupt has come: the driver goes on."""
+        self._now = max(self._now, end_cycle + self._costs.interrupt_cycles)
+        self._now += WAKE_ACCESSES * self._costs.access_cycles
+        self._advance()
+        self._busy.remove(unit)
+        del self._end_cycles[unit]
+        if unit is Unit.LOAD:
+            self._loaded.add(self._load_order[-1])
+            while self._ended[unit] in self._loaded:
+                self._loaded.remove(self._ended[unit])
+                self._ended[unit] += 1
         else:
-            break
-    assert all(ended[unit] == len(own) for unit, own in tasks.items())  # operations come in a possible order
-    return Schedule(tuple(steps), last)
+            self._ended[unit] += 1

@@ -11,8 +11,6 @@ from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import MaxPool2d
 
-WHOLE = 1
-
 
 @dataclass(frozen=True, slots=True)
 class GroupRange:
@@ -30,14 +28,16 @@ class GroupRange:
     """Parameter and pattern words; header and END not counted."""
 
 
-def split_groups(work: Workload, index: int, share: int = WHOLE, most: int | None = None) -> tuple[GroupRange, ...]:
+def split_groups(
+    work: Workload, index: int, part_words: int | None = None, most: int | None = None
+) -> tuple[GroupRange, ...]:
     """The groups of one layer in as few ranges as the memories allow.
 
     Args:
         work, index: the layer.
-        share: ranges take at most this fraction (1/share) of WMem and IMem, so that the next ones can be loaded while
-            the present one computes. :data:`WHOLE`: a layer that fits the memories is one range, another is cut into
-            ranges of at most half of them. Where a single group needs more, ranges are single groups.
+        part_words: ranges take at most so many words of WMem, so that the next ones can be loaded while the present one
+            computes, and at most half of the memories. By default a layer that fits the memories is one range; only
+            another is cut so. Where a single group needs more, ranges are single groups.
         most: groups that a range may have at most; default: no limit.
 
     Raises:
@@ -57,9 +57,9 @@ def split_groups(work: Workload, index: int, share: int = WHOLE, most: int | Non
                     f"{_remedy(memory, needed, limit, channels[group])}"
                 )
     most = 1 if weights.channels is not None else most or len(sizes)
-    counts, part = [len(sizes)], max(share, 2)
-    if share > WHOLE or _greedy(sizes, limits, most) != counts:
-        counts = _even(sizes, (limits[0] // part, limits[1] // part), most)
+    counts = [len(sizes)]
+    if part_words is not None or _greedy(sizes, limits, most) != counts:
+        counts = _even(sizes, (min(limits[0] // 2, part_words or limits[0]), limits[1] // 2), most)
     ranges: list[GroupRange] = []
     for count in counts:
         first = ranges[-1].first + ranges[-1].count if ranges else 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from tlm.chip.config import ChipConfig
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
-from tlm.compiler.places import Window, planes_per_channel, tensor_plane_words, tensor_planes, tensor_words
+from tlm.compiler.chip_costs import ChipCosts
+from tlm.compiler.places import Span, Window, planes_per_channel, tensor_plane_words, tensor_planes, tensor_words
 from tlm.compiler.weights import pack_layer
 from tlm.network.layers import Conv2d, Layer
 from tlm.network.network import Network
@@ -14,12 +17,14 @@ class Workload:
     """A network for a chip.
 
     Attributes:
+        chip_costs: of transfers and the host.
         grain: AMem words from one to the next at which a load can begin; transfers start at multiples of the bus width.
         per_channel: tensor -> planes of a channel: 1, or 6 for accumulator output.
         planes: tensor -> all its planes.
         plane_words: tensor -> AMem words of a plane, as many as tiles of the layer that makes it.
         words: tensor -> AMem words of all of it.
         weights: packed, of each layer.
+        spans: first and last layer, tiles of a band -> what :func:`tlm.compiler.bands.segment_spans` has found.
 
     Raises:
         CompileError: an accumulator could overflow, or a number fits no instruction or not the off-chip memory.
@@ -32,6 +37,8 @@ class Workload:
         check_planes(network, config.lanes)
         check_memory(network, config)
         self.network, self.config = network, config
+        self.spans: dict[tuple[str, str, int], Sequence[Mapping[str, Span]]] = {}
+        self.chip_costs = ChipCosts(config)
         self.grain = max(1, config.bus_bytes // config.amem_word_bytes)
         tensors = network.tensors.items()
         self.per_channel = {name: planes_per_channel(tensor) for name, tensor in tensors}

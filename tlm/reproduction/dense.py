@@ -132,7 +132,10 @@ def _results(
     shape = (first.columns, layer.channels, layer.kernel, layer.kernel)
     weights = dense_weights(SeededBits(0, layer.name), shape)
     convolution = Conv2d("dense", weights, padding=layer.kernel // 2, shift=np.full(first.columns, _SHIFT))
-    network = Network((layer.channels, tiles, first.lanes), [convolution])
+    before = Conv2d("before", np.ones((layer.channels, 1, 1, 1), np.int8))
+    after = Conv2d("after", np.ones((1, first.columns, 1, 1), np.int8), shift=np.full(1, _SHIFT))
+    # A single channel is loaded and stored, so the layer is not cut into bands to hide that.
+    network = Network((1, tiles, first.lanes), [before, convolution, after])
     program, activations = compile_network(network, first), seeded_activations(network.input_shape, 0)
     values = ValuesOnce()
     return [values.simulate(program, activations, chip, energy=energy).layers["dense"] for chip in chips]

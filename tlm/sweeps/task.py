@@ -116,7 +116,8 @@ def worker_version() -> str:
 def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:
     """All that the compiler reads of a chip: programs for chips that agree in it are equal but for their ``config``."""
     return (
-        chip.lanes, chip.columns, chip.amem_words, chip.wmem_words, chip.imem_words, chip.amem_banks,
+        chip.lanes, chip.columns, chip.amem_words, chip.wmem_words, chip.imem_words,
+        chip.amem_banks, chip.wmem_banks, chip.imem_banks,
         chip.pipeline_cycles, chip.pass_gap_cycles, chip.requantiser_cycles,
         chip.bus_bytes, chip.burst_bytes, chip.dma_bursts_in_flight, chip.memory_bytes, chip.memory_beat_cycles,
         chip.dram if chip.uses_dram else None, chip.clock_khz if chip.uses_dram else None,

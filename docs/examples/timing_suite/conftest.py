@@ -9,7 +9,7 @@ import tlm
 @pytest.fixture(scope="session")
 def tlm_chip_overrides():
     """What our chip differs in from the default one; the plugin's fixtures start from it."""
-    return {"amem_banks": 8}
+    return {"amem_banks": 8, "host_access_ns": 100}
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,12 @@ def run(tlm_simulate, network, image):
 
 def test_cycles(run):
     assert run.layer("c1").takes(cycles=1588)
-    assert run.takes(cycles=7000, within_percent=2)
+    assert run.takes(cycles=8500, within_percent=2)
 
 
 def test_plain_comparisons(run):
     assert run.layer("c2").cycles < run.layer("c1").cycles
-    assert run.layer("c2").begin - run.layer("c1").end == 146
+    assert run.layer("c2").begin - run.layer("c1").end == 318
 
 
 def test_latency(run):
@@ -52,7 +52,7 @@ def test_energy(run):
 
 
 @pytest.mark.fidelity("cycle", "pass")
-@pytest.mark.max_cycles(8_000)
+@pytest.mark.max_cycles(10_000)
 def test_both_models_agree(tlm_simulate, network, image):
     run = tlm_simulate(network, image)
     assert run.layer("c1").takes(cycles=1588)

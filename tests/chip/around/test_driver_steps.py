@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.fidelity import Fidelity
 from tlm.chip.format.driver import SramName, StartEngine, StartTransfer, Transfer, Unit, Wait
 from tlm.chip.system import System
-from tlm.compiler.costs import load_cycles, restart_cycles
+from tlm.compiler.chip_costs import ChipCosts
 from tlm.compiler.jobs import Job, Load, Store
 from tlm.compiler.program import Program
 from tlm.compiler.schedule import schedule
@@ -113,9 +114,21 @@ def test_what_can_start_is_started_engine_before_loads_before_stores() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("cycles", "wanted"),
+    [(10_000, "c, wait load, wait engine, b, wait load"), (100, "wait engine, b, wait load, c, wait load")],
+)
+def test_while_a_load_waits_one_into_another_sram_goes_first_if_it_ends_before(cycles: int, wanted: str) -> None:
+    """Load b waits for job 0, load c for nothing; it takes some 50 cycles, and the driver 65 to start it."""
+    c = load("c")
+    loads = [load("a"), load("b", after_job=0), replace(c, transfer=replace(c.transfer, sram=SramName.IMEM))]
+    found = order([job(0), job(2)], loads, [], [cycles, 1])
+    assert found == f"a, wait load, run 0, {wanted}, run 1, wait engine"
+
+
 def test_the_driver_waits_for_the_unit_that_should_end_first() -> None:
     """A transfer of 1,000 words takes some 5,000 cycles, one of a single word some 50."""
-    assert 4_000 < load_cycles(1_000 * CHIP.wmem_word_bytes, CHIP) < 6_000
+    assert 4_000 < ChipCosts(CHIP).load_cycles(1_000 * CHIP.wmem_word_bytes) < 6_000
     cases = {(100, 1_000, 500): "engine store load", (9_000, 1_000, 500): "store load engine",
              (9_000, 500, 1_000): "load store engine", (4_000, 500, 1_000): "load engine store"}  # fmt: skip
     for (cycles, load_words, store_words), wanted in cases.items():
@@ -128,7 +141,8 @@ def test_the_driver_waits_for_the_unit_that_should_end_first() -> None:
 
 def test_of_equal_ends_the_engine_s_comes_first() -> None:
     """A load that is started after the engine ends with it: its cycles and five accesses later."""
-    later = load_cycles(CHIP.wmem_word_bytes, CHIP) + 5 * (CHIP.cycles_of_ns(CHIP.host_access_ns) + 2)
+    load_only = 3 + CHIP.cycles_of_ns(CHIP.memory_latency_ns) + ceil(CHIP.memory_beat_cycles)  # two beats (timing.md)
+    later = load_only + 5 * (CHIP.cycles_of_ns(CHIP.host_access_ns) + 2)
     for cycles, wanted in ((later, "engine, wait load"), (later + 1, "load, wait engine")):
         assert order([job()], [load("a")], [], cycles) == f"run 0, a, wait {wanted}"
 
@@ -168,32 +182,36 @@ def test_weights_that_are_there_are_not_loaded_again() -> None:
 
 def test_a_part_joins_if_loading_takes_no_longer_than_a_start() -> None:
     """Two layers of n channels: one job or two, by the bytes of the second one's weights and instructions."""
-    found = {}
+    found, costs = {}, ChipCosts(CHIP)
     for channels in range(1, 33):
         weights = [np.full((1, channels, 1, 1), value, np.int8) for value in (1, 2)]
         layers = [tlm.Conv2d("a", weights[0]), tlm.Conv2d("b", weights[1], input="input")]
         program = tlm.compile(tlm.Network((channels, 4, 8), layers), CHIP)
         part = program.parts[1]
         size = part.weight_words * CHIP.wmem_word_bytes + part.instruction_words * CHIP.imem_word_bytes
-        found[channels] = (load_cycles(size, CHIP) <= restart_cycles(CHIP), len(program.jobs))
+        found[channels] = (costs.load_cycles(size) <= costs.restart_cycles, len(program.jobs))
     assert set(found.values()) == {(True, 1), (False, 2)}
 
 
-@pytest.mark.parametrize(("fraction", "latency_ns", "jobs"), [(8, 60.0, 2), (7, 60.0, 3), (8, 60_000.0, 3)])
+@pytest.mark.parametrize(
+    ("fraction", "latency_ns", "words", "jobs"), [(8, 60.0, 128, 2), (7, 60.0, 128, 3), (8, 60_000.0, 64, 6)]
+)
 def test_small_parts_join_if_they_are_loaded_while_the_job_before_runs(
-    fraction: int, latency_ns: float, jobs: int
+    fraction: int, latency_ns: float, words: int, jobs: int
 ) -> None:
-    """Behind a long layer two whose words are an eighth of WMem together; a seventh, or a slow memory, is too much."""
-    long = np.ones((64, 64, 1, 1), np.int8)
-    layers = [
-        tlm.Conv2d("long", long, shift=6),
-        tlm.Conv2d("a", 2 * long, shift=6),
-        tlm.Conv2d("b", 3 * long, shift=6),
-    ]
+    """Two layers whose words are an eighth of WMem together; a seventh, or a slow memory, is too much.
+
+    The layers around them load and store a single channel, which no band could hide. With a slow memory half a layer's
+    words come sooner.
+    """
+    weights = [np.full((64, 64, 1, 1), value, np.int8) for value in (1, 2, 3)]
+    weights = [np.ones((64, 1, 1, 1), np.int8), *weights, np.ones((1, 64, 1, 1), np.int8)]
+    layers = [tlm.Conv2d(name, own, shift=6) for name, own in zip("fabcl", weights, strict=True)]
     chip = ChipConfig(wmem_words=256 * fraction, memory_latency_ns=latency_ns)
-    program = tlm.compile(tlm.Network((64, 32, 32), layers), chip)
-    assert {part.weight_words for part in program.parts} == {128}
-    assert len(program.jobs) == jobs
+    program = tlm.compile(tlm.Network((1, 32, 32), layers), chip)
+    inner = [tag for tag, part in enumerate(program.parts) if part.layer_index in (1, 2, 3)]
+    assert [program.parts[tag].weight_words for tag in inner] == [words] * (3 * 128 // words)
+    assert sum(not set(inner).isdisjoint(one.parts) for one in program.jobs) == jobs
 
 
 def accesses(program: Program, chip: ChipConfig) -> list[tuple[Command, int]]:

@@ -1,0 +1,72 @@
+"""More memory is never slower: a larger AMem, WMem or IMem, and the compiler's prediction does not rise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command import REPOSITORY
+
+import tlm
+from tlm.chip.config import ChipConfig
+from tlm.core.errors import CompileError
+from tlm.scenario.loading import load_scenario
+
+SCENARIOS = REPOSITORY / "scenarios"
+MEMORIES = ("amem_words", "wmem_words", "imem_words")
+_NOISE = 1.004
+"""Where WMem or IMem has more room, more parts join into one job, which has cost 0.34 %."""
+
+BLOCKS = [path for kind in ("resnet18_conv*", "model*", "photograph*", "standard*") for path in SCENARIOS.glob(kind)]
+
+
+def check(network: tlm.Network, chip: ChipConfig, memory: str, powers: range) -> None:
+    """Predicted cycles with 2^power words, for sizes in which the network fits."""
+    found = []
+    for power in powers:
+        larger: dict[str, Any] = {memory: 1 << power}
+        try:
+            found.append(tlm.compile(network, replace(chip, **larger)).predicted_total_cycles)
+        except CompileError:
+            assert not found, "it fitted a smaller one"
+    assert len(found) > 1
+    for before, after in pairwise(found):
+        assert after <= before * _NOISE, f"{memory}: {found}"
+
+
+@pytest.mark.parametrize(
+    ("name", "memory", "powers"),
+    [
+        ("standard_3x3_64", "amem_words", range(12, 15)),
+        ("resnet18_conv4_2_1of9", "wmem_words", range(11, 15)),
+        ("model2_1of9", "imem_words", range(11, 13)),
+    ],
+)
+def test_more_memory_is_not_slower(name: str, memory: str, powers: range) -> None:
+    job = load_scenario(SCENARIOS / f"{name}.toml").build()
+    check(job.network, job.chip, memory, powers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("path", sorted(BLOCKS), ids=lambda path: path.stem)
+def test_more_memory_slows_no_block(path: Path, memory: str) -> None:
+    job = load_scenario(path).build()
+    check(job.network, job.chip, memory, range(11, 19))
+
+
+@pytest.mark.slow
+def test_more_amem_slows_no_large_picture() -> None:
+    """A stem of stride 2 on 1,080 rows; and two layers that both fit a large AMem, where the first gains by bands."""
+    rng = np.random.default_rng(0)
+    stem = tlm.Conv2d("stem", rng.integers(-8, 8, (32, 3, 3, 3)), stride=2, padding=1, shift=7)
+    check(tlm.Network((3, 1080, 1920), [stem]), ChipConfig(), "amem_words", range(12, 17))
+    two = [
+        tlm.Conv2d("a", rng.integers(-8, 8, (32, 16, 3, 3)), stride=2, padding=1, shift=9),
+        tlm.Conv2d("b", rng.integers(-8, 8, (32, 32, 3, 3)), padding=1, shift=9),
+    ]
+    check(tlm.Network((16, 160, 160), two), ChipConfig(), "amem_words", range(11, 19))

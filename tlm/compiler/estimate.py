@@ -1,0 +1,258 @@
+"""What a plan should take before anything has its place: good enough to rank plans and sizes of parts.
+
+Jobs, loads and stores follow each other as in :mod:`tlm.compiler.schedule`, each unit in its order. Passes and
+transfers are taken in closed form (:mod:`tlm.compiler.costs`). WMem and IMem are filled round and round; in AMem the
+windows of a tensor follow each other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tlm.chip.format.driver import SramName, Unit
+from tlm.chip.format.layer_header import HEADER_WORDS
+from tlm.compiler.bands import raster_of
+from tlm.compiler.costs import LayerCosts
+from tlm.compiler.jobs import joins
+from tlm.compiler.operations import Drain, Fill, Operations, Run
+from tlm.compiler.places import Window
+from tlm.compiler.schedule import START_ACCESSES, WAKE_ACCESSES
+from tlm.compiler.workload import Workload
+
+_GAPS = 8
+"""The last times that the load channel waited; what comes later in the program may be loaded then."""
+
+
+def estimated_cycles(work: Workload, costs: Sequence[LayerCosts], written: Operations) -> float:
+    """Cycles from the first host access to the last interrupt, roughly.
+
+    Args:
+        work: what is compiled.
+        costs: of each layer.
+        written: the plan, whose parts follow each other in the order of its operations.
+    """
+    estimate = _Estimate(work, costs)
+    for _, operation in written.of_images():
+        match operation:
+            case Run():
+                estimate.run(operation)
+            case Fill():
+                estimate.fill(operation)
+            case Drain():
+                estimate.drain(operation)
+    return estimate.end()
+
+
+class _Ring:
+    """Words of an SRAM, taken round and round by blocks; none of them goes beyond the end."""
+
+    def __init__(self, words: int) -> None:
+        self._words = words
+        self._next = 0
+        self._blocks: deque[tuple[object, int]] = deque()
+        """The oldest first, each with its first word."""
+        self.users: dict[object, int] = {}
+        """Block -> the last job that uses it."""
+
+    def take(self, block: object, words: int) -> int:
+        """Make room; returns the last job that used what is overwritten, -1 if none."""
+        after = -1
+        if self._next + words > self._words:
+            while self._blocks and self._blocks[0][1] >= self._next:
+                self.users.pop(self._blocks.popleft()[0])
+            self._next = 0
+        end = self._next + words
+        while self._blocks and self._next <= self._blocks[0][1] < end:
+            after = max(after, self.users.pop(self._blocks.popleft()[0]))
+        self._blocks.append((block, self._next))
+        self._next = end
+        return after
+
+
+@dataclass(slots=True)
+class _Gap:
+    """While the load channel waits for words of an SRAM."""
+
+    sram: SramName
+    begin: float
+    end: float
+
+
+class _Estimate:
+    """When each unit is ready."""
+
+    def __init__(self, work: Workload, costs: Sequence[LayerCosts]) -> None:
+        self._work, self._config, self._costs = work, work.config, costs
+        self._chip_costs = work.chip_costs
+        access = self._chip_costs.access_cycles
+        self._wake = self._chip_costs.interrupt_cycles + WAKE_ACCESSES * access
+        self._start = {unit: accesses * access for unit, accesses in START_ACCESSES.items()}
+        self._wmem, self._imem = _Ring(work.config.wmem_words), _Ring(work.config.imem_words)
+        self._run_ends: list[float] = []
+        """By moment; of a batch only the first images count, later ones find their words free."""
+        self._job_ends: list[float] = []
+        self._engine_end = self._load_end = 0.0
+        self._held: list[tuple[float, float]] = []
+        """For each job when it begins, and the cycles that an AMem word waits meanwhile."""
+        self._sram_ends: dict[SramName, float] = dict.fromkeys(SramName, 0.0)
+        self._gaps: deque[_Gap] = deque(maxlen=_GAPS)
+        self._fills: list[tuple[int, float, int]] = []
+        """Cycles of each, when its words are free, and how many."""
+        self._stores: list[tuple[float, int, int]] = []
+        """When each can start, its cycles and words."""
+        self._deaths: dict[str, list[int]] = {}
+        """Tensor -> moments until which its windows are needed; one that has passed stands for free words."""
+        self._begin_job()
+
+    def _begin_job(self) -> None:
+        self._runs = 0
+        self._cycles = 0
+        self._word_cycles = 0.0
+        self._weight_words = self._new_weight_words = self._instruction_words = 0
+        self._weights_after = -1
+
+    # -- operations -----------------------------------------------------------------------------------------------
+
+    def fill(self, fill: Fill) -> None:
+        """Its words are those of the tensor's last window that is no longer needed."""
+        self._close()
+        buffer = fill.buffer
+        windows = self._deaths.setdefault(fill.window.tensor, [buffer.birth - 1])
+        moment = max((death for death in windows if death < buffer.birth), default=-1)
+        windows[:] = [*(death for death in windows if death >= buffer.birth or death == moment), buffer.death]
+        size_bytes, rows = self._size(fill.window)
+        self._fills.append(
+            (self._chip_costs.load_cycles(size_bytes, rows), self._run_end(moment), fill.window.size_words)
+        )
+
+    def drain(self, drain: Drain) -> None:
+        """A store, when the engine has ended; how long it takes depends on the jobs behind it."""
+        self._close()
+        size_bytes, rows = self._size(drain.window)
+        cycles = self._chip_costs.store_cycles(size_bytes, rows) + self._start[Unit.STORE]
+        self._stores.append((self._engine_end, cycles, drain.window.size_words))
+
+    def run(self, run: Run) -> None:
+        """A part, in the open job or in one of its own."""
+        groups, layer = run.groups, self._work.network.layers[run.layer_index]
+        block = self._work.weights[run.layer_index].words[groups.first : groups.first + groups.count]
+        new_words = 0 if block in self._wmem.users else groups.weight_words
+        instruction_words = HEADER_WORDS + groups.instruction_words
+        if self._runs and not joins(
+            self._work,
+            new_words,
+            instruction_words,
+            self._new_weight_words + new_words,
+            self._weight_words + groups.weight_words,
+            self._instruction_words + instruction_words + 1,
+            0 if self._fills else self._cycles_before,
+        ):
+            self._close()
+        if new_words:
+            self._weights_after = max(self._weights_after, self._wmem.take(block, new_words))
+        if groups.weight_words:
+            self._wmem.users[block] = len(self._job_ends)
+        self._runs += 1
+        self._new_weight_words += new_words
+        self._weight_words += groups.weight_words
+        self._instruction_words += instruction_words
+        before, slots = self._costs[run.layer_index].cycles_before, self._work.group_slots(layer)
+        self._cycles += (before[groups.first + groups.count] - before[groups.first]) * run.tiles.words
+        self._word_cycles = max(self._word_cycles, self._held_cycles(run))
+        self._cycles += HEADER_WORDS + 2 * slots + self._config.requantiser_cycles
+
+    def end(self) -> float:
+        """The last interrupt."""
+        self._close()
+        end = 0.0
+        for ready, cycles, words in self._stores:
+            end = self._transfer_end(max(end, ready) + self._wake, cycles, words)
+        return max(self._engine_end, end)
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _close(self) -> None:
+        if not self._runs:
+            return
+        config, job = self._config, len(self._job_ends)
+        words = self._instruction_words + 1
+        after = self._imem.take(job, words)
+        self._imem.users[job] = job
+        cycles = self._chip_costs.load_cycles(words * config.imem_word_bytes)
+        self._load(SramName.IMEM, cycles, self._job_end(after))
+        if self._new_weight_words:
+            cycles = self._chip_costs.load_cycles(self._new_weight_words * config.wmem_word_bytes)
+            self._load(SramName.WMEM, cycles, self._job_end(self._weights_after))
+        for cycles, free, words in self._fills:
+            self._load(SramName.AMEM, cycles, free, words)
+        begin = max(self._engine_end, *self._sram_ends.values()) + self._wake + self._start[Unit.ENGINE]
+        self._engine_end = begin + self._cycles
+        self._job_ends.append(self._engine_end)
+        self._held.append((begin, self._word_cycles))
+        self._run_ends += [self._engine_end] * self._runs
+        self._cycles_before, self._fills = self._cycles, []
+        self._begin_job()
+
+    def _load(self, sram: SramName, cycles: int, free: float, words: int = 0) -> None:
+        """The next load, when its words are free; where the channel waited for words of another SRAM, already then."""
+        cycles += self._start[Unit.LOAD]
+        earliest = max(free, self._sram_ends[sram]) + self._wake
+        for gap in self._gaps:
+            begin = max(gap.begin, earliest)
+            if gap.sram is not sram and begin + cycles + self._wake <= gap.end:
+                gap.begin = begin + cycles + self._wake
+                self._sram_ends[sram] = begin + cycles
+                return
+        ready = self._load_end + self._wake
+        begin = max(ready, free + self._wake)
+        if begin > ready + self._start[Unit.LOAD]:
+            self._gaps.append(_Gap(sram, ready, begin))
+        self._load_end = self._sram_ends[sram] = self._transfer_end(begin, cycles, words)
+
+    def _held_cycles(self, run: Run) -> float:
+        """Cycles that a word of a transfer waits where a pass reads or writes one bank nearly all the time.
+
+        It reads one bank if every channel begins in it, and taps reach no further. It writes one bank if every channel
+        ends in it.
+        """
+        banks, lanes, first = self._config.amem_banks, self._config.lanes, run.groups.first
+        steps, held = self._work.weights[run.layer_index].step_counts[first], 0.0
+        raster = raster_of(self._work, self._work.network.layers[run.layer_index])
+        rows, columns = (size // 2 * apart for size, apart in zip(raster.kernel, raster.dilation, strict=True))
+        near = rows * raster.size[1] + columns < lanes and max(raster.stride) == 1
+        if near and run.source.window.words % banks == 0:
+            held = steps / banks
+        slots = min(self._config.columns, run.groups.channels)
+        if run.output.window.words % banks == 0 and steps < 2 * slots:
+            held = max(held, slots / banks)
+        return held
+
+    def _transfer_end(self, begin: float, cycles: int, words: int) -> float:
+        """When a transfer ends: jobs of which every step of a pass reads the same bank hold up its words of AMem."""
+        now, left = begin, 1.0
+        for job in range(bisect_right(self._job_ends, begin), len(self._job_ends)):
+            job_begin, word_cycles = self._held[job]
+            before = max(0.0, job_begin - now) / cycles
+            if not words or before >= left:
+                break
+            now, left = max(now, job_begin), left - before
+            slow = max(cycles, words * word_cycles)
+            if now + left * slow <= self._job_ends[job]:
+                return now + left * slow
+            now, left = self._job_ends[job], left - (self._job_ends[job] - now) / slow
+        return now + left * cycles
+
+    def _job_end(self, job: int) -> float:
+        """Words of the open job count as those of the one before."""
+        return self._job_ends[min(job, len(self._job_ends) - 1)] if job >= 0 and self._job_ends else 0.0
+
+    def _run_end(self, moment: int) -> float:
+        return self._run_ends[moment] if 0 <= moment < len(self._run_ends) else 0.0
+
+    def _size(self, window: Window) -> tuple[int, int]:
+        """Bytes and rows of a transfer."""
+        dense = window.planes == 1 or window.words == self._work.plane_words[window.tensor]
+        return window.size_words * self._config.amem_word_bytes, 1 if dense else window.planes
