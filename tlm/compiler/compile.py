@@ -131,9 +131,11 @@ class _Compiler:
             tried.update(plans)
             for segments, part_words in self._ranked(plans):
                 try:
-                    return self._finished(*self._placed(segments, part_words))
+                    placed = self._placed(segments, part_words)
                 except CompileError as error:
                     refusal = error
+                    continue
+                return self._finished(*placed)
         raise refusal
 
     def _ranked(self, plans: Iterable[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
