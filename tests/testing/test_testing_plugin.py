@@ -104,7 +104,7 @@ def test_the_circuit_is_one_of_them(project: Project) -> None:
     overrides = "@pytest.fixture(scope='session')\ndef tlm_chip_overrides():\n    return dict(lanes=8, columns=8)\n\n"
     test = "@pytest.mark.fidelity('pass', 'rtl')\n" + body(
         "assert small.result.fidelity == tlm_fidelity",
-        "assert small.takes(3889)",
+        "assert small.takes(3536)",
         "assert small.layer('c1').no_stall('bank_conflict')",
         "assert len(small.at('engine.requantiser.writes')) == 282",
         fixtures="small, tlm_fidelity",

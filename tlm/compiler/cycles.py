@@ -88,10 +88,11 @@ class PartCycles:
                 )
             )
             word += part.instruction_words
+        end_bank = 1 << word % self._config.imem_banks  # END is read when the last part has ended
         return {
             SramName.AMEM: np.concatenate([one.amem for one in found]),
             SramName.WMEM: np.concatenate([one.wmem for one in found]),
-            SramName.IMEM: np.concatenate([one.imem for one in found]),
+            SramName.IMEM: np.concatenate([*(one.imem for one in found), np.array([end_bank], np.uint8)]),
         }
 
     def _words(self, part: Part, header: LayerHeader) -> _Words:
