@@ -38,7 +38,7 @@ TLM_INLINE void tlm_gather_word(const uint8_t *amem, int64_t amem_bytes, int64_t
     if (source->contiguous && first >= 0 && first + lanes / 2 < amem_bytes) {
         const uint8_t *from = amem + first;
         if (source->odd) {
-#pragma GCC unroll 1
+#pragma GCC unroll 1 /* unrolled, GCC makes single bytes of what is one vector */
             for (int32_t i = 0; i < lanes / 2; ++i) {
                 word[i] = (uint8_t)(from[i] >> 4 | from[i + 1] << 4) & source->keep[i];
             }

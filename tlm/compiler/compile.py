@@ -318,9 +318,5 @@ class _Compiler:
         return [make_part(self._work, run, places) for run in written.runs]
 
 
-def _predicted_cycles(program: Program) -> int:
-    return program.predicted_total_cycles
-
-
 compile = compile_network
 """Its public name, ``tlm.compile``."""
