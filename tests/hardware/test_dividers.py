@@ -46,7 +46,7 @@ class Divider(Component):
 
 
 def cost(*bits: int) -> Synthesis:
-    return mapped(shared_modules(build.rtlil(CHIP, Divider(*bits), "top"), {}), DEBIAN_FILE, read_library(DEBIAN_FILE))
+    return mapped(shared_modules(build.rtlil(CHIP, Divider(*bits), "top")), DEBIAN_FILE, read_library(DEBIAN_FILE))
 
 
 def test_the_figures_of_the_documentation() -> None:

@@ -142,7 +142,7 @@ end
 
 
 def test_modules_are_shared_only_if_they_are_equal() -> None:
-    text = shared_modules(INSTANCES, {})
+    text = shared_modules(INSTANCES)
     assert re.findall(r"^module \\(\w+)", text, re.MULTILINE) == ["top", "a_1", "a"]
     assert re.findall(r"^  cell \\(\w+)", text, re.MULTILINE) == ["a_1", "a_1", "a"]
     assert text.count("    connect \\port_0 \\valid_12\n") == 2

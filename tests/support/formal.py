@@ -24,8 +24,8 @@ from mutations_rtl import MUTATIONS
 from tlm.chip.rtl.build import yosys
 
 _PASSES = (
-    "read_rtlil top.il", "prep -top top -flatten", "memory_map", "opt", "async2sync", "dffunmap",
-    "write_smt2 -stbv top.smt2",
+    "read_rtlil top.il", "read_verilog macros.v", "prep -top top -flatten", "memory_map", "opt", "async2sync",
+    "dffunmap", "write_smt2 -stbv top.smt2",
 )  # fmt: skip
 _TIMES = """\
 (declare-fun product{0} ((_ BitVec {0}) (_ BitVec {0})) (_ BitVec {0}))
@@ -48,14 +48,17 @@ class Unrolled:
 
     A multiplier of more than EXACT_PRODUCT_BITS is an unknown function with f(a, 0) = 0, the same as in
     :func:`product`: what holds for every function holds for this one, and z3 cannot compare wide multipliers.
+    ``macros`` is Verilog of modules that the circuit only names.
     """
 
     def __init__(
-        self, circuit: Any, cycles: int, names: Sequence[str], *, header: Any = None, reset: bool = False
-    ) -> None:
+        self, circuit: Any, cycles: int, names: Sequence[str], *, header: Any = None, reset: bool = False,
+        macros: str = "",
+    ) -> None:  # fmt: skip
         with TemporaryDirectory() as work:
             folder = Path(work)
             (folder / "top.il").write_text(rtlil.convert(circuit, "top", ports=ports(circuit, header), emit_src=False))
+            (folder / "macros.v").write_text(macros)
             yosys(folder, *_PASSES)
             model = (folder / "top.smt2").read_text()
         model = re.sub(r"(\(_ BitVec (\d\d)\)) \(bvmul ", _multiplier, model)

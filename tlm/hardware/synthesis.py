@@ -23,7 +23,7 @@ from tlm.chip.rtl import build
 from tlm.core.errors import InputError
 from tlm.hardware import netlist
 from tlm.hardware.liberty import DEBIAN_FILE, Library, read_library
-from tlm.hardware.verilog import MODULE, macros, shared_modules
+from tlm.hardware.verilog import MODULE, shared_modules
 
 AREA_SCRIPT = "+strash;dc2;dch,-f;amap,-x"
 """Of ABC: for few gates, not for short paths."""
@@ -71,6 +71,8 @@ class Synthesis:
     blocks: tuple[Block, ...]
     path: netlist.Path
     """The longest one of the whole circuit, through as many blocks as it takes."""
+    sha256: str
+    """Of the circuit (:func:`digest`)."""
 
     @property
     def gates(self) -> float:
@@ -101,10 +103,21 @@ def synthesise(
     file = liberty or DEBIAN_FILE
     library = read_library(file)
     progress("gates: Amaranth")
+    return mapped(circuit(chip), file, library, progress)
+
+
+def circuit(chip: ChipConfig) -> str:
+    """The engine of a chip in Yosys' format, equal modules once."""
     from tlm.chip.rtl.engine import EngineCircuit
 
-    text = shared_modules(build.rtlil(chip, EngineCircuit(chip, is_observed=False)), macros(chip))
-    return mapped(text, file, library, progress)
+    return shared_modules(build.rtlil(chip, EngineCircuit(chip, is_observed=False)))
+
+
+def digest(rtlil: str) -> str:
+    """SHA-256 of a circuit and of how it is mapped; with the same cells and the same Yosys the gates are the same."""
+    _, kept = _blocks(rtlil)
+    steps = [rtlil, CLOCK_GATE, MULTIPLIER.read_text(), *commands("top", kept)]
+    return hashlib.sha256("\n".join(steps).encode()).hexdigest()
 
 
 def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], None] = lambda _: None) -> Synthesis:
@@ -119,11 +132,8 @@ def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], N
         InputError: Yosys cannot use the file.
         SimulationError: the circuit has a combinational loop.
     """
-    modules = dict(MODULE.findall(rtlil))
-    top = next(iter(modules))
-    blocks = {name: kind for kind, name in _CELL.findall(modules[top]) if kind in modules}
-    times = Counter(kind for body in modules.values() for kind, _ in _CELL.findall(body) if kind in modules)
-    kept = {*blocks.values(), *(kind for kind, count in times.items() if count > 1)}
+    top = next(iter(dict(MODULE.findall(rtlil))))
+    blocks, kept = _blocks(rtlil)
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         (folder / "circuit.il").write_text(rtlil)
@@ -140,7 +150,15 @@ def mapped(rtlil: str, file: Path, library: Library, progress: Callable[[str], N
     counted = [_block(name, models, kind, library) for name, kind in blocks.items()]
     own = {top: models[top]}
     path = _in_gates(netlist.longest_path(models, top, library), library)
-    return Synthesis(library, (*counted, _block(BETWEEN, own, top, library)), path)
+    return Synthesis(library, (*counted, _block(BETWEEN, own, top, library)), path, digest(rtlil))
+
+
+def _blocks(rtlil: str) -> tuple[dict[str, str], set[str]]:
+    """The blocks of the top, each with its module, and the modules that stay apart."""
+    modules = dict(MODULE.findall(rtlil))
+    blocks = {name: kind for kind, name in _CELL.findall(next(iter(modules.values()))) if kind in modules}
+    times = Counter(kind for body in modules.values() for kind, _ in _CELL.findall(body) if kind in modules)
+    return blocks, {*blocks.values(), *(kind for kind, count in times.items() if count > 1)}
 
 
 def _block(name: str, models: Mapping[str, netlist.Model], module: str, library: Library) -> Block:
@@ -184,6 +202,7 @@ def gates_record(found: Synthesis, chip: ChipConfig, liberty: Path | None = None
     cells = sum((Counter(block.cells) for block in found.blocks), Counter[str]())
     return {
         "chip": {key: getattr(chip, key) for key in build.CIRCUIT_KEYS},
+        "circuit": {"sha256": found.sha256},
         "liberty": {
             "library": library.name,
             "sha256": hashlib.sha256((liberty or DEBIAN_FILE).read_bytes()).hexdigest(),

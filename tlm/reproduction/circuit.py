@@ -1,7 +1,7 @@
 """Gates of the engine's circuit beside the published ones.
 
 ``gates.json`` is what ``tlm rtl --synth --json`` printed for the default chip: counting takes minutes and other
-packages. A slow test counts anew and compares.
+packages. A slow test compares the circuit with the one that was counted.
 """
 
 from __future__ import annotations

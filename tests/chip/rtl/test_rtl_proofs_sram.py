@@ -12,7 +12,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.rtl.primitives import address_bits
-from tlm.chip.rtl.sram import Sram
+from tlm.chip.rtl.sram import Sram, macro_models
 
 ORDER = {
     SramName.AMEM: ("write_back", "residual", "dma_load", "dma_store"),
@@ -37,7 +37,7 @@ class Arbiter:
         self.has_aligner = sram is SramName.AMEM
         if self.has_aligner:
             names += [f"aligner_{wire}__{bank}" for wire in ("valid", "address") for bank in range(banks)]
-        self.at = Unrolled(circuit(sram, config), cycles, names)
+        self.at = Unrolled(circuit(sram, config), cycles, names, macros=macro_models(config))
 
     def wire(self, port: str, name: str, cycle: int = 0) -> Any:
         return self.at(f"{port}__{name}", cycle)

@@ -72,7 +72,7 @@ def test_the_writes_in_a_waveform_are_what_the_srams_hold_at_the_end(tmp_path: P
         words = dict[int, int]()
         for bank in range(banks):
             place = f"{name}.bank_{bank}"
-            wires = [signals.at_cycles(f"{place}.{wire}") for wire in ("enable", "write", "address", "data")]
+            wires = [signals.at_cycles(f"{place}.{wire}") for wire in ("enable", "write", "address", "write_data")]
             writes = [one for one in zip(*wires, strict=True) if one[0] and one[1]]
             words |= {address * banks + bank: data for _, _, address, data in writes}
         for word, data in words.items():

@@ -84,13 +84,16 @@ def library(config: ChipConfig, progress: Progress | None = None, traced: bool =
 
 
 def _build(config: ChipConfig, tools: Tools, place: Path, tell: Progress) -> None:
+    from tlm.chip.rtl.sram import macro_models
+
     with tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
         folder = Path(work)
         tell("RTL: Amaranth")
         (folder / "engine.il").write_text(rtlil(config))
         tell("RTL: Yosys")
-        yosys(folder, "read_rtlil engine.il", "delete t:$meminit*", "proc -nomux", "opt_clean", "memory_collect",
-              f"write_verilog {_NAMES[tools.traced]} engine.v")  # fmt: skip
+        names = _NAMES[tools.traced]
+        yosys(folder, "read_rtlil engine.il", "proc -nomux", "opt_clean", f"write_verilog {names} logic.v")
+        (folder / "engine.v").write_text((folder / "logic.v").read_text() + macro_models(config))
         tell("RTL: Verilator")
         tools.verilate(folder)
         (folder / "chip.h").write_text(chip_header(config))

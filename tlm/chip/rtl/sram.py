@@ -7,8 +7,7 @@ Timing: engine.md, Banks.
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
-from amaranth.lib import memory
+from amaranth.hdl import Array, Cat, ClockSignal, Const, Instance, Module, Mux, Signal
 from amaranth.lib.wiring import Component, In, Out, Signature
 
 from tlm.chip.config import ChipConfig
@@ -46,43 +45,52 @@ def trace_signature(sram: SramName, config: ChipConfig) -> Signature:
     )
 
 
-class Bank(Component):
-    """One single-ported macro: an access in each cycle; read data in the next, held until the next read."""
+def macro_name(sram: SramName, config: ChipConfig) -> str:
+    """The module of a bank: a single-ported macro that somebody else provides."""
+    words, bits = _bank_size(sram, config)
+    return f"sram_{words}x{bits}"
 
-    def __init__(self, words: int, width: int) -> None:
-        self.words, self.width = words, width
-        super().__init__(
-            {
-                "enable": In(1),
-                "write": In(1),
-                "address": In(range(words)),
-                "data": In(width),
-                "read": Out(width),
-            }
-        )
 
-    def elaborate(self, platform: object) -> Module:
-        """The behaviour of the macro."""
-        m = Module()
-        m.submodules.words = words = memory.Memory(shape=self.width, depth=self.words, init=[])
-        read, write = words.read_port(), words.write_port()
-        m.d.comb += [
-            read.en.eq(self.enable & ~self.write),
-            read.addr.eq(self.address),
-            self.read.eq(read.data),
-            write.en.eq(self.enable & self.write),
-            write.addr.eq(self.address),
-            write.data.eq(self.data),
-        ]
-        return m
+def macro_models(config: ChipConfig) -> str:
+    """Behavioural Verilog of the macros, each size once."""
+    return "".join(_model(*size) for size in sorted({_bank_size(sram, config) for sram in SramName}))
+
+
+def _bank_size(sram: SramName, config: ChipConfig) -> tuple[int, int]:
+    """Words and bits of a word."""
+    words, word_bytes = sram_size(sram, config)
+    return words // sram_banks(sram, config), 8 * word_bytes
+
+
+def _model(words: int, bits: int) -> str:
+    # a macro of one word has no address
+    pin = f"\n  input [{(words - 1).bit_length() - 1}:0] address," if words > 1 else ""
+    word = "words[address]" if words > 1 else "words[0]"
+    return f"""
+module sram_{words}x{bits} (
+  input clk,
+  input enable,
+  input write,{pin}
+  input [{bits - 1}:0] write_data,
+  output reg [{bits - 1}:0] read_data
+);
+  reg [{bits - 1}:0] words [0:{words - 1}];
+
+  always @(posedge clk)
+    if (enable && write)
+      {word} <= write_data;
+    else if (enable)
+      read_data <= {word};
+endmodule
+"""
 
 
 class Sram(Component):
     """Banks and arbiters of AMem, WMem or IMem."""
 
     def __init__(self, sram: SramName, config: ChipConfig) -> None:
-        self.sram = sram
-        self.words, word_bytes = sram_size(sram, config)
+        self.sram, self._config = sram, config
+        _, word_bytes = sram_size(sram, config)
         self.width, self.banks, self.bank_bits = 8 * word_bytes, sram_banks(sram, config), bank_bits(sram, config)
         members = {str(port): In(port_signature(sram, config)) for port in PORTS[sram] if port is not Port.ALIGNER}
         members["read"] = Out(self.width).array(self.banks)
@@ -97,7 +105,6 @@ class Sram(Component):
         m = Module()
         grants: dict[Port, list[Signal]] = {port: [] for port in PORTS[self.sram] if port is not Port.ALIGNER}
         for index in range(self.banks):
-            m.submodules[f"bank_{index}"] = bank = Bank(self.words // self.banks, self.width)
             taken, write, by = Const(0), Const(0), Const(0, PORT_BITS)
             address, data = Const(0, len(self.trace[index].address)), Const(0, self.width)
             for number, port in enumerate(PORTS[self.sram]):
@@ -114,12 +121,17 @@ class Sram(Component):
                     write = Mux(served, wires.write, write)
                 by = Mux(served, number, by)
                 taken = taken | served
+            of_bank_address = address[self.bank_bits :]
+            m.submodules[f"bank_{index}"] = Instance(
+                macro_name(self.sram, self._config),
+                i_clk=ClockSignal(),
+                i_enable=taken,
+                i_write=write,
+                **({"i_address": of_bank_address} if len(of_bank_address) else {}),
+                i_write_data=data,
+                o_read_data=self.read[index],
+            )
             m.d.comb += [
-                bank.enable.eq(taken),
-                bank.write.eq(write),
-                bank.address.eq(address[self.bank_bits :]),
-                bank.data.eq(data),
-                self.read[index].eq(bank.read),
                 self.trace[index].valid.eq(taken),
                 self.trace[index].write.eq(write),
                 self.trace[index].port.eq(by),
