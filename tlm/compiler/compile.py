@@ -116,6 +116,7 @@ class _Compiler:
         self._batch = batch
         self._config = config
         self._costs = [layer_costs(self._work, index) for index in range(len(network.layers))]
+        self._cut_costs: dict[int | None, list[LayerCosts]] = {}
         self._planner = Planner(self._work, self._costs, batch)
 
     def program(self) -> Program:
@@ -185,11 +186,13 @@ class _Compiler:
             places = Allocator(self._config, written.buffers).place_at(choices.bases)
         except DoesNotFitError:
             raise CompileError("network: its tensors would lie over each other in AMem, or outside it") from None
-        return self._finished(choices, written, places)
+        return self._finished(choices, written, places, self._parts(written, places))
 
-    def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
-        """Everything that follows from the places of the buffers."""
-        work, operations, of_image = self._work, list(written.of_images()), self._parts(written, places)
+    def _finished(
+        self, choices: Choices, written: Operations, places: Mapping[Buffer, Place], of_image: Sequence[Part]
+    ) -> Program:
+        """Everything that follows from the places of the buffers, and from the parts that these make of the runs."""
+        work, operations = self._work, list(written.of_images())
         runs = tuple((image, one.moment) for image, one in operations if isinstance(one, Run))
         parts, cycles = [of_image[moment] for _, moment in runs], [choices.cycles[moment] for _, moment in runs]
         image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
@@ -230,9 +233,12 @@ class _Compiler:
 
     def _layer_costs(self, part_words: int | None) -> list[LayerCosts]:
         """Those of layers whose parts take at most so many words of WMem."""
-        return [
-            replace(own, ranges=split_groups(self._work, index, part_words)) for index, own in enumerate(self._costs)
-        ]
+        if part_words not in self._cut_costs:
+            self._cut_costs[part_words] = [
+                replace(own, ranges=split_groups(self._work, index, part_words))
+                for index, own in enumerate(self._costs)
+            ]
+        return self._cut_costs[part_words]
 
     def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
         """Plans that use less and less of AMem.
@@ -274,8 +280,8 @@ class _Compiler:
 
     def _placed(
         self, segments: tuple[Segment, ...], part_words: int | None
-    ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
-        """A plan whose buffers have their places.
+    ) -> tuple[Choices, Operations, dict[Buffer, Place], list[Part]]:
+        """A plan whose buffers have their places, and its parts.
 
         Raises:
             CompileError: they find none, or it has more parts than can be numbered.
@@ -290,7 +296,7 @@ class _Compiler:
                 bases = tuple(place.base_word for place in places.values())
                 parts = self._parts(written, places)
                 cycles = tuple(self._cycles.compute_cycles(part, [part.output.base_word])[0] for part in parts)
-                return Choices(segments, part_words, overlap, bases, cycles), written, places
+                return Choices(segments, part_words, overlap, bases, cycles), written, places, parts
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"
