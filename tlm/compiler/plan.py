@@ -221,9 +221,11 @@ class Planner:
             sizes = sizes[:1]
         least, best = inf, dict[str, Any]()
         for double in (True, False) if moves else (False,):
-            for most_groups in self._divisions(segment):
+            place = len(sizes)
+            for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
                 fixed_words, planes = self._needs(frame, most_groups, double)
-                place = bisect_left(sizes, True, key=partial(self._fits, segment, fixed_words, list(planes.items())))
+                fits = partial(self._fits, segment, fixed_words, list(planes.items()))
+                place = bisect_left(sizes, True, hi=place, key=fits)
                 for size in sizes[place : place + _SIZES]:
                     cost, weights_outer = self._price(segment, size, most_groups, double, least)
                     if cost < least:
