@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate
@@ -19,7 +19,7 @@ from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
 from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place
-from tlm.compiler.plan import Planner
+from tlm.compiler.plan import Plan, Planner
 from tlm.compiler.program import Choices, Program
 from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
@@ -44,8 +44,11 @@ _FAR = 1.05
 _GAIN = 0.9995
 """Parts are made smaller where that should take at most so many times as long."""
 
-_NEARLY = 1.15
-"""Plans for less AMem are tried that cost at most so many times as much in closed form."""
+_CLEARLY = 0.996
+"""Of many layers, the first plan is left only for one that is estimated to take at most such a share of its cycles."""
+
+_NEARLY = {True: 0.15, False: 0.02}
+"""Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
@@ -118,6 +121,7 @@ class _Compiler:
         self._costs = [layer_costs(self._work, index) for index in range(len(network.layers))]
         self._cut_costs: dict[int | None, list[LayerCosts]] = {}
         self._planner = Planner(self._work, self._costs, batch)
+        self._few = len(network.layers) <= _FEW_LAYERS
 
     def program(self) -> Program:
         """The program of the plan and the size of parts that are estimated to be fastest.
@@ -128,7 +132,8 @@ class _Compiler:
         tried = set[tuple[Segment, ...]]()
         refusal = CompileError("network: no plan was tried")
         for number, first in enumerate(self._plans()):
-            plans = [one for one in (first, *(() if number else self._other_plans(first))) if one not in tried]
+            found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
+            plans = [one for one in dict.fromkeys(found) if one not in tried]
             tried.update(plans)
             for segments, part_words in self._ranked(plans):
                 try:
@@ -139,10 +144,10 @@ class _Compiler:
                 return self._finished(*placed)
         raise refusal
 
-    def _ranked(self, plans: Iterable[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
+    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
         """Each plan with its best size of parts, then with the largest, if it finds no places so; the fastest first."""
         found = [(segments, *self._best_parts(segments)) for segments in plans]
-        found.sort(key=lambda one: one[2])
+        found.sort(key=lambda one: one[2] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
         return [(segments, part_words) for segments, best, _ in found for part_words in dict.fromkeys((best, None))]
 
     def _best_parts(self, segments: tuple[Segment, ...]) -> tuple[int | None, float]:
@@ -240,7 +245,7 @@ class _Compiler:
             ]
         return self._cut_costs[part_words]
 
-    def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
+    def _plans(self, shared: int | None = None) -> Iterator[Plan]:
         """Plans that use less and less of AMem.
 
         Args:
@@ -251,31 +256,30 @@ class _Compiler:
         """
         for percent in _BUDGETS:
             try:
-                yield self._planner.plan(self._config.amem_words * percent // 100, shared).segments
+                yield self._planner.plan(self._config.amem_words * percent // 100, shared)
             except CompileError:
                 if percent == _BUDGETS[0]:
                     raise
                 return
 
-    def _other_plans(self, first: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
-        """Plans of few layers with bands that hide transfers, for all, a half, a quarter .. of AMem, while nearly as
-        cheap; for a batch, one with layers at the end whose weights are loaded once for all images.
+    def _other_plans(self, first: Plan) -> Iterator[Plan]:
+        """Plans for a half, a quarter .. of AMem, while nearly as cheap; of few layers, first one for all of it with
+        bands that hide transfers; for a batch, one with layers at the end whose weights are loaded once for all images.
         """
         if self._batch > 1:
-            shared = shared_from(self._work, self._layer_costs(self._best_parts(first)[0]), self._batch)
+            costs = self._layer_costs(self._best_parts(first.segments)[0])
+            shared = shared_from(self._work, costs, self._batch)
             if shared is not None:
                 with suppress(CompileError):
                     yield next(self._plans(shared))
-        words, least = self._config.amem_words, inf
-        while words and len(self._costs) <= _FEW_LAYERS:
+        words, most = self._config.amem_words, None if self._few else _nearly(first)
+        while words:
             try:
-                segments, cost_cycles = self._planner.plan(words, hides=True)
+                plan = self._planner.plan(words, hides=True, most_cycles=most)
             except CompileError:
                 return
-            least = min(least, cost_cycles)
-            if cost_cycles > least * _NEARLY:
-                return
-            yield segments
+            yield plan
+            most = most or _nearly(plan)
             words //= 2
 
     def _placed(
@@ -322,6 +326,12 @@ class _Compiler:
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
         """The part of each run that is written out."""
         return [make_part(self._work, run, places) for run in written.runs]
+
+
+def _nearly(plan: Plan) -> list[float]:
+    """What plans for less AMem may cost up to each layer."""
+    share = _NEARLY[len(plan.costs_cycles) <= _FEW_LAYERS]
+    return [cycles + share * plan.cost_cycles for cycles in plan.costs_cycles]
 
 
 compile = compile_network

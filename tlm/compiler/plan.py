@@ -60,8 +60,13 @@ class Plan(NamedTuple):
     """Segments of all layers."""
 
     segments: tuple[Segment, ...]
-    cost_cycles: float
-    """In closed form."""
+    costs_cycles: tuple[float, ...]
+    """In closed form, for each layer up to the end of its segment."""
+
+    @property
+    def cost_cycles(self) -> float:
+        """Of all layers."""
+        return self.costs_cycles[-1]
 
 
 class Planner:
@@ -93,7 +98,13 @@ class Planner:
         self._shared_from = len(self._layers)
         self._hides = False
 
-    def plan(self, budget_words: int, shared_from: int | None = None, hides: bool = False) -> Plan:
+    def plan(
+        self,
+        budget_words: int,
+        shared_from: int | None = None,
+        hides: bool = False,
+        most_cycles: Sequence[float] | None = None,
+    ) -> Plan:
         """The cheapest plan.
 
         Args:
@@ -101,9 +112,10 @@ class Planner:
             shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
             hides: also price bands of what would fit whole, if they hide a load of the input or the store of the
                 output; of a batch the image before hides it better.
+            most_cycles: of each layer, what a plan may cost at most up to the end of its segment.
 
         Raises:
-            CompileError: a layer does not fit; the message says what it needs.
+            CompileError: a layer does not fit; the message says what it needs. Or every plan costs more.
         """
         self._budget, self._hides = budget_words, hides and self._batch == 1
         self._shared_from = len(self._layers) if shared_from is None else shared_from
@@ -114,6 +126,8 @@ class Planner:
             for state, (cost, _, _) in best[index].items():
                 for segment, more in self._options(index, state):
                     last = segment.last
+                    if most_cycles is not None and cost + more > most_cycles[last]:
+                        continue
                     output = {self._layers[last].name} if segment.keep_output else set()
                     after = (state.difference(segment.evict).union(segment.load, output)) & self._live.live[last + 1]
                     known = best[last + 1].get(after)
@@ -121,16 +135,16 @@ class Planner:
                         best[last + 1][after] = (cost + more, state, segment)
         if not best[count]:
             raise self._does_not_fit(max(index for index in range(count) if best[index]))
-        segments: list[Segment] = []
+        segments, costs_cycles = list[Segment](), list[float]()
         state = min(best[count], key=lambda other: best[count][other][0])
-        cost_cycles = best[count][state][0]
         index = count
         while index:
-            _, before, found = best[index][state]
+            cost, before, found = best[index][state]
             assert found is not None  # only the start has none
             segments.append(found)
+            costs_cycles += [cost] * (index - found.first)
             index, state = found.first, before
-        return Plan(tuple(reversed(segments)), cost_cycles)
+        return Plan(tuple(reversed(segments)), tuple(reversed(costs_cycles)))
 
     # -- what can come next ---------------------------------------------------------------------------------------
 
