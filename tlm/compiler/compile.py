@@ -281,6 +281,8 @@ class _Compiler:
             yield plan
             most = most or _nearly(plan)
             words //= 2
+            while words >= self._planner.used_words > 0:  # nothing would change
+                words //= 2
 
     def _placed(
         self, segments: tuple[Segment, ...], part_words: int | None

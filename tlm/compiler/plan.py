@@ -95,6 +95,8 @@ class Planner:
         self._instruction_bytes = [0, *accumulate(own.instruction_bytes for own in costs)]
         """Both of all layers before each, and of all."""
         self._budget = 0
+        self.used_words = 0
+        """The most AMem words of anything that fitted in the last plan's search: with as many it would be the same."""
         self._shared_from = len(self._layers)
         self._hides = False
 
@@ -117,7 +119,7 @@ class Planner:
         Raises:
             CompileError: a layer does not fit; the message says what it needs. Or every plan costs more.
         """
-        self._budget, self._hides = budget_words, hides and self._batch == 1
+        self._budget, self._hides, self.used_words = budget_words, hides and self._batch == 1, 0
         self._shared_from = len(self._layers) if shared_from is None else shared_from
         count = len(self._layers)
         best: list[dict[_State, tuple[float, _State, Segment | None]]] = [{} for _ in range(count + 1)]
@@ -184,7 +186,7 @@ class Planner:
             resident |= set(reads(self._work.network, index))
             words = sum(self._work.words[name] for name in resident)
             words += 0 if self._overlays(index, index, resident, True) else self._work.words[output]
-            if words > self._budget:
+            if not self._is_within(words):
                 return False
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
@@ -287,7 +289,14 @@ class Planner:
             largest = self._extent(segment, size).largest
             for name, count in planes:
                 words += largest[name] * count
-        return words <= self._budget
+        return self._is_within(words)
+
+    def _is_within(self, words: int) -> bool:
+        """Whether so many AMem words are within the budget."""
+        if words > self._budget:
+            return False
+        self.used_words = max(self.used_words, words)
+        return True
 
     def _stream_planes(self, segment: Segment, name: str, most_groups: int | None) -> int:
         """Planes of a streamed tensor that are there at the same time."""
