@@ -47,6 +47,9 @@ _GAIN = 0.9995
 _CLEARLY = 0.996
 """Of many layers, the first plan is left only for one that is estimated to take at most such a share of its cycles."""
 
+_CLOSE = 1.0005
+"""Plans that are estimated to take at most so many times as long as the best are placed and walked too."""
+
 _NEARLY = {True: 0.15, False: 0.02}
 """Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
 
@@ -124,7 +127,7 @@ class _Compiler:
         self._few = len(network.layers) <= _FEW_LAYERS
 
     def program(self) -> Program:
-        """The program of the plan and the size of parts that are estimated to be fastest.
+        """The program of the plan and the size of parts that are estimated to be fastest; of nearly equal ones the fastest.
 
         Raises:
             CompileError: no plan fits.
@@ -135,20 +138,31 @@ class _Compiler:
             found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
             plans = [one for one in dict.fromkeys(found) if one not in tried]
             tried.update(plans)
-            for segments, part_words in self._ranked(plans):
+            made, most = list[Program](), inf
+            for segments, part_words, cycles in self._ranked(plans):
+                if cycles > most:
+                    continue
                 try:
-                    placed = self._placed(segments, part_words)
+                    made.append(self._finished(*self._placed(segments, part_words)))
                 except CompileError as error:
                     refusal = error
-                    continue
-                return self._finished(*placed)
+                else:
+                    most = min(most, cycles * _CLOSE)
+            if made:
+                return min(made, key=lambda program: program.predicted_total_cycles)
         raise refusal
 
-    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
-        """Each plan with its best size of parts, then with the largest, if it finds no places so; the fastest first."""
+    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> Iterator[tuple[tuple[Segment, ...], int | None, float]]:
+        """Each plan with its best size of parts and the cycles that are estimated, the fastest first.
+
+        Then with the largest parts, if it finds no places so.
+        """
         found = [(segments, *self._best_parts(segments)) for segments in plans]
         found.sort(key=lambda one: one[2] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
-        return [(segments, part_words) for segments, best, _ in found for part_words in dict.fromkeys((best, None))]
+        for segments, best, cycles in found:
+            yield segments, best, cycles
+            if best is not None:
+                yield segments, None, inf
 
     def _best_parts(self, segments: tuple[Segment, ...]) -> tuple[int | None, float]:
         """The size of a plan's parts that is estimated to be fastest, and its cycles.
