@@ -153,19 +153,20 @@ class _Compiler:
         raise refusal
 
     def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> Iterator[tuple[tuple[Segment, ...], int | None, float]]:
-        """Each plan with its best size of parts and the cycles that are estimated, the fastest first.
+        """Each plan with its best sizes of parts and the cycles that are estimated, the fastest first.
 
         Then with the largest parts, if it finds no places so.
         """
-        found = [(segments, *self._best_parts(segments)) for segments in plans]
-        found.sort(key=lambda one: one[2] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
-        for segments, best, cycles in found:
-            yield segments, best, cycles
-            if best is not None:
+        found = [(segments, self._best_parts(segments)) for segments in plans]
+        found.sort(key=lambda one: one[1][0][1] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
+        for segments, sizes in found:
+            for part_words, cycles in sizes:
+                yield segments, part_words, cycles
+            if sizes[0][0] is not None:
                 yield segments, None, inf
 
-    def _best_parts(self, segments: tuple[Segment, ...]) -> tuple[int | None, float]:
-        """The size of a plan's parts that is estimated to be fastest, and its cycles.
+    def _best_parts(self, segments: tuple[Segment, ...]) -> list[tuple[int | None, float]]:
+        """The size of a plan's parts that is estimated to be fastest, and its cycles; then others that are nearly so.
 
         Small parts are loaded sooner, but each costs cycles of its own. So parts as large as can be are tried first,
         then smaller ones until one is much slower, or three in a row are slower.
@@ -173,7 +174,7 @@ class _Compiler:
         least = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
         powers = range((self._config.wmem_words // 2).bit_length() - 1, least.bit_length() - 1, -1)
         best: tuple[int | None, float] = (None, inf)
-        slower, cut = 0, None
+        slower, cut, found = 0, None, list[tuple[int | None, float]]()
         for part_words in (None, *(1 << power for power in powers)):
             costs = self._layer_costs(part_words)
             cut, before = [own.ranges for own in costs], cut
@@ -184,13 +185,14 @@ class _Compiler:
             except CompileError:  # too many parts
                 break
             cycles = estimated_cycles(self._work, costs, written)
+            found.append((part_words, cycles))
             faster = cycles < best[1] * _GAIN
             slower = 0 if faster else slower + 1
             if faster:
-                best = part_words, cycles
+                best = found[-1]
             elif slower == 3 or cycles > _FAR * best[1]:
                 break
-        return best
+        return [best, *(one for one in found if one is not best and one[1] <= best[1] * _CLOSE)]
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
@@ -281,7 +283,7 @@ class _Compiler:
         bands that hide transfers; for a batch, one with layers at the end whose weights are loaded once for all images.
         """
         if self._batch > 1:
-            costs = self._layer_costs(self._best_parts(first.segments)[0])
+            costs = self._layer_costs(self._best_parts(first.segments)[0][0])
             shared = shared_from(self._work, costs, self._batch)
             if shared is not None:
                 with suppress(CompileError):
