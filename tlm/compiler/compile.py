@@ -41,6 +41,9 @@ _FEW_LAYERS = 8
 _FAR = 1.05
 """Parts are not made smaller any more where they are estimated to take so many times as long."""
 
+_HARDLY = 1.002
+"""Of parts that are estimated to take at most so many times as long, even smaller ones may be faster."""
+
 _GAIN = 0.9995
 """Parts are made smaller where that should take at most so many times as long."""
 
@@ -127,7 +130,7 @@ class _Compiler:
         self._few = len(network.layers) <= _FEW_LAYERS
 
     def program(self) -> Program:
-        """The program of the plan and the size of parts that are estimated to be fastest; of nearly equal ones the fastest.
+        """The program that is fastest of the plans and sizes of parts that are estimated to be so, or nearly so.
 
         Raises:
             CompileError: no plan fits.
@@ -169,7 +172,7 @@ class _Compiler:
         """The size of a plan's parts that is estimated to be fastest, and its cycles; then others that are nearly so.
 
         Small parts are loaded sooner, but each costs cycles of its own. So parts as large as can be are tried first,
-        then smaller ones until one is much slower, or three in a row are slower.
+        then smaller ones until one is much slower, or three are slower than the last that was faster.
         """
         least = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
         powers = range((self._config.wmem_words // 2).bit_length() - 1, least.bit_length() - 1, -1)
@@ -187,7 +190,7 @@ class _Compiler:
             cycles = estimated_cycles(self._work, costs, written)
             found.append((part_words, cycles))
             faster = cycles < best[1] * _GAIN
-            slower = 0 if faster else slower + 1
+            slower = 0 if faster else slower + (cycles > _HARDLY * best[1])
             if faster:
                 best = found[-1]
             elif slower == 3 or cycles > _FAR * best[1]:
