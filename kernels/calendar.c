@@ -1,7 +1,6 @@
 #include "calendar.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 enum { MAX_DURATION = 1 << 20 };
 
@@ -87,15 +86,15 @@ static int reserve(tlm_bytes *b, int64_t more)
 static int work_out_fetch(const tlm_layer *l, tlm_calendar *cal, int32_t tile, int32_t tap)
 {
     int32_t queue[TLM_MAX_BANKS] = {0}, r = 1; /* all padding: one cycle that reads nothing */
-    int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
+    int32_t words[TLM_MAX_LANES];
     if (reserve(&cal->fetches, 1 + TLM_MAX_LANES)) return TLM_E_MEMORY;
     uint8_t *fetch = cal->fetches.at + cal->fetches.size;
-    int32_t count = tlm_tap_words(l->g, tile, tap, words, select);
-    memset(fetch, 0, 1 + TLM_MAX_LANES);
+    int32_t count = tlm_tap_words(l->g, tile, tap, words, NULL);
+    fetch[1] = 0;
     for (int32_t i = 0; i < count; i++) {
         int32_t bank = tlm_modulo(words[i], l->t->amem_banks), k = ++queue[bank];
+        if (k > r) fetch[r = k] = 0;
         fetch[k] |= (uint8_t)(1u << bank);
-        if (k > r) r = k;
     }
     fetch[0] = (uint8_t)r;
     cal->fetch_of[(int64_t)tile * l->taps + tap] = cal->fetches.size;

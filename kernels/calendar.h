@@ -79,6 +79,12 @@ tlm_candidate tlm_placed(tlm_placement at, int32_t banks);
 tlm_drain tlm_write_back(const tlm_layer *l, const tlm_calendar *cal, const tlm_candidate *c, int32_t group,
                          int32_t tile, int64_t start, tlm_slot_cycles *cycles);
 
+/* Move a candidate over one pass: the write-back of the pass before (`cycles` as above), then this pass's hand-over.
+ * `pass` may be NULL, else it is filled, and what the write-back has shown is put into the one before it. */
+void tlm_advance(const tlm_layer *l, const tlm_calendar *cal, tlm_candidate *c, int32_t group, int32_t tile,
+                 tlm_pass_times *pass, tlm_slot_cycles *cycles);
+void tlm_record_drain(tlm_pass_times *pass, const tlm_candidate *c, const tlm_drain *d);
+
 static inline int32_t tlm_modulo(int64_t a, int32_t m) { return (int32_t)((a % m + m) % m); }
 
 /* The bank `step` (less than the banks) further on. */

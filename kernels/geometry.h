@@ -30,7 +30,7 @@ typedef struct tlm_geometry {
 /* AMem words (ascending, distinct, relative to the first that AMem holds of the channel) that hold the in-bounds
  * source pixels of the tile's lanes for tap ky * kernel_w + kx; select[l] = index into words * lanes + source lane, or
  * -1 where the source is padding or the lane lies beyond the last output pixel. Returns the number of words, 0..lanes.
- * Of an illegal band they may lie outside 0 .. input_plane_words - 1. */
+ * select may be NULL. Of an illegal band they may lie outside 0 .. input_plane_words - 1. */
 int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t *words, int32_t *select);
 /* cdef end */
 

@@ -6,7 +6,7 @@
 typedef struct marking {
     const tlm_layer *l;
     const tlm_occupancy_params *o;
-    const tlm_pass_times *passes;
+    tlm_pass_times *passes;
     tlm_occupancy *out;
     tlm_candidate placed;
     int64_t first_cycle;    /* s_0 */
@@ -112,8 +112,8 @@ static void mark_slots(cursor c, const int64_t *cycles, int32_t n, int32_t step,
     }
 }
 
-/* The write-back of pass `index`, while the pass of `cal` fetches from `start` cycles after the hand-over on. */
-static void mark_write_back(const marking *m, const tlm_calendar *cal, int32_t index, int64_t start)
+/* The write-back of pass `index`, whose cycles count from its hand-over. */
+static void mark_write_back(const marking *m, const tlm_slot_cycles *cycles, int32_t index)
 {
     const tlm_layer *l = m->l;
     int32_t group = index / l->tiles, tile = index % l->tiles, banks = l->t->amem_banks;
@@ -121,12 +121,10 @@ static void mark_write_back(const marking *m, const tlm_calendar *cal, int32_t i
     int64_t handover = m->first_cycle + m->passes[index].handover_cycle;
     int64_t output = l->t->output_base_word + tlm_output_word(l, group, tile);
     int64_t residual = l->t->residual_base_word + tlm_residual_word(l, group, tile);
-    tlm_slot_cycles cycles;
-    tlm_write_back(l, cal, &m->placed, group, tile, start, &cycles);
-    mark_slots(at_word(m->out->amem, m->out->write_back, output, banks), cycles.write, n,
+    mark_slots(at_word(m->out->amem, m->out->write_back, output, banks), cycles->write, n,
                l->t->output_plane_words % banks, handover);
     if (l->t->residual_base_word < 0) return;
-    mark_slots(at_word(m->out->amem, m->out->residual_reads, residual, banks), cycles.residual_read, n,
+    mark_slots(at_word(m->out->amem, m->out->residual_reads, residual, banks), cycles->residual_read, n,
                l->t->residual_plane_words % banks, handover);
 }
 
@@ -141,23 +139,34 @@ static void start_group(marking *m, int32_t group, int64_t parameter_cycle)
     mark_parameters(m, group, parameter_cycle);
 }
 
+/* Whether a cycle of the layer, counted from s_0, lies in the calendars. */
+static int is_inside(const marking *m, int64_t cycle) { return m->first_cycle + cycle < m->out->cycles; }
+
 static int mark_layer(marking *m, tlm_calendar *cal)
 {
     const tlm_layer *l = m->l;
     int32_t last = l->groups * l->tiles - 1;
+    tlm_slot_cycles cycles;
+    if (!is_inside(m, 0)) return TLM_E_RANGE;
     mark_header(m);
     for (int32_t index = 0; index <= last; index++) {
         int32_t group = index / l->tiles, tile = index % l->tiles;
         int64_t before = index ? m->passes[index - 1].handover_cycle : 0;
+        if (tlm_build_calendar(l, cal, group, tile)) return TLM_E_MEMORY;
+        tlm_advance(l, cal, &m->placed, group, tile, m->passes + index, &cycles);
+        if (!is_inside(m, m->passes[index].last_fetch_cycle)) return TLM_E_RANGE;
+        if (index && !is_inside(m, m->passes[index - 1].last_write_cycle)) return TLM_E_RANGE;
         int64_t cycle = m->first_cycle + m->passes[index].first_cycle;
         if (tile == 0) start_group(m, group, index ? m->first_cycle + before + 1 : m->o->header_words);
-        if (tlm_build_calendar(l, cal, group, tile)) return TLM_E_MEMORY;
         mark_fetches(m, cal, cycle);
         mark_words(m, cal, group, tile, cycle);
-        if (index) mark_write_back(m, cal, index - 1, 1 + tlm_gap_before(l, group, tile));
+        if (index) mark_write_back(m, &cycles, index - 1);
     }
     cal->banks.size = 0; /* nothing is fetched during the last write-back */
-    mark_write_back(m, cal, last, 0);
+    tlm_drain d = tlm_write_back(l, cal, &m->placed, l->groups - 1, l->tiles - 1, 0, &cycles);
+    tlm_record_drain(m->passes + last, &m->placed, &d);
+    if (m->first_cycle + m->passes[last].last_write_cycle + 1 != m->out->cycles) return TLM_E_RANGE;
+    mark_write_back(m, &cycles, last);
     for (int32_t set = 1; set < 1 << l->t->amem_banks; set++)
         for (int32_t bank = 0; bank < l->t->amem_banks; bank++)
             if (set >> bank & 1) m->out->aligner_reads[bank] += m->cycles_with[set];
@@ -172,23 +181,20 @@ int64_t tlm_first_cycle(const tlm_geometry *g, const tlm_timing_params *t, const
     return first_cycle(&l, o);
 }
 
-static int check(const tlm_layer *l, const tlm_occupancy_params *o, const tlm_pass_times *passes,
-                 const tlm_occupancy *out)
+static int check(const tlm_layer *l, const tlm_occupancy_params *o)
 {
     int64_t count = (int64_t)l->groups * l->tiles;
     return o->wmem_banks >= 1 && o->wmem_banks <= TLM_MAX_BANKS && o->imem_banks >= 1 &&
-           o->imem_banks <= TLM_MAX_BANKS && o->header_words >= 0 && o->program_word >= 0 && count <= INT32_MAX &&
-           out->cycles == first_cycle(l, o) + passes[count - 1].last_write_cycle + 1;
+           o->imem_banks <= TLM_MAX_BANKS && o->header_words >= 0 && o->program_word >= 0 && count <= INT32_MAX;
 }
 
 int32_t tlm_occupy(const tlm_geometry *g, const tlm_timing_params *t, const tlm_occupancy_params *o,
-                   const uint64_t *patterns, int32_t patterns_per_group, const tlm_pass_times *passes,
-                   tlm_occupancy *out)
+                   const uint64_t *patterns, int32_t patterns_per_group, tlm_pass_times *passes, tlm_occupancy *out)
 {
     tlm_layer l = {.g = g, .t = t, .patterns = patterns, .patterns_per_group = patterns_per_group};
     int status = tlm_describe_layer(&l);
     if (status) return status;
-    if (!check(&l, o, passes, out)) return TLM_E_RANGE;
+    if (!check(&l, o)) return TLM_E_RANGE;
     tlm_placement at = {g->input_base_word, t->output_base_word, t->residual_base_word};
     marking m = {.l = &l, .o = o, .passes = passes, .out = out, .placed = tlm_placed(at, t->amem_banks),
                  .first_cycle = first_cycle(&l, o), .parameter_word = (int64_t)o->program_word + o->header_words,

@@ -30,11 +30,10 @@ typedef struct tlm_occupancy {
 /* s_0 of a layer: the cycle after the header words, the first group's parameter words and pattern word 0. */
 int64_t tlm_first_cycle(const tlm_geometry *g, const tlm_timing_params *t, const tlm_occupancy_params *o);
 
-/* Fill in a layer's calendars. passes: what tlm_layer_timing gave for the same layer; out->cycles = first cycle + its
- * result. Returns 0, -1 for a number outside its range, -2 if memory ran out, -3 for an illegal pattern. */
+/* Fill in a layer's calendars and its passes, as tlm_layer_timing does; out->cycles = first cycle + its result. Returns
+ * 0, -1 for a number outside its range (so for other cycles), -2 if memory ran out, -3 for an illegal pattern. */
 int32_t tlm_occupy(const tlm_geometry *g, const tlm_timing_params *t, const tlm_occupancy_params *o,
-                   const uint64_t *patterns, int32_t patterns_per_group, const tlm_pass_times *passes,
-                   tlm_occupancy *out);
+                   const uint64_t *patterns, int32_t patterns_per_group, tlm_pass_times *passes, tlm_occupancy *out);
 /* cdef end */
 
 #endif

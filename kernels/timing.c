@@ -77,22 +77,21 @@ tlm_drain tlm_write_back(const tlm_layer *l, const tlm_calendar *cal, const tlm_
 
 /* ---- passes ---- */
 
-static void record_drain(tlm_pass_times *pass, const tlm_candidate *c, const tlm_drain *d)
+void tlm_record_drain(tlm_pass_times *pass, const tlm_candidate *c, const tlm_drain *d)
 {
     pass->last_write_cycle = c->handover + d->last_write;
     pass->refused_writes = d->refused_writes;
     pass->refused_residual_reads = d->refused_residual_reads;
 }
 
-/* Move a candidate over one pass: the previous pass's write-back, then this pass's hand-over. */
-static void advance(const tlm_layer *l, const tlm_calendar *cal, tlm_candidate *c, int32_t group, int32_t tile,
-                    tlm_pass_times *pass)
+void tlm_advance(const tlm_layer *l, const tlm_calendar *cal, tlm_candidate *c, int32_t group, int32_t tile,
+                 tlm_pass_times *pass, tlm_slot_cycles *cycles)
 {
     int64_t first = 0, last_write = -1;
     if (group || tile) {
         int32_t before = tile ? tile - 1 : l->tiles - 1, start = 1 + tlm_gap_before(l, group, tile);
-        tlm_drain d = tlm_write_back(l, cal, c, tile ? group : group - 1, before, start, NULL);
-        if (pass) record_drain(pass - 1, c, &d);
+        tlm_drain d = tlm_write_back(l, cal, c, tile ? group : group - 1, before, start, cycles);
+        if (pass) tlm_record_drain(pass - 1, c, &d);
         first = c->handover + start;
         last_write = c->handover + d.last_write;
     }
@@ -112,12 +111,12 @@ static int run_layer(const tlm_layer *l, tlm_calendar *cal, tlm_candidate *candi
         for (int32_t tile = 0; tile < l->tiles; tile++) {
             if (tlm_build_calendar(l, cal, group, tile)) return TLM_E_MEMORY;
             tlm_pass_times *pass = passes ? passes + (int64_t)group * l->tiles + tile : NULL;
-            for (int32_t i = 0; i < count; i++) advance(l, cal, candidates + i, group, tile, pass);
+            for (int32_t i = 0; i < count; i++) tlm_advance(l, cal, candidates + i, group, tile, pass, NULL);
         }
     cal->banks.size = 0; /* nothing is fetched during the last write-back */
     for (int32_t i = 0; i < count; i++) {
         tlm_drain d = tlm_write_back(l, cal, candidates + i, l->groups - 1, l->tiles - 1, 0, NULL);
-        if (passes) record_drain(passes + (int64_t)l->groups * l->tiles - 1, candidates + i, &d);
+        if (passes) tlm_record_drain(passes + (int64_t)l->groups * l->tiles - 1, candidates + i, &d);
         candidates[i].handover += d.last_write + 1;
     }
     return 0;

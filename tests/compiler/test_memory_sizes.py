@@ -18,13 +18,26 @@ from tlm.scenario.loading import load_scenario
 
 SCENARIOS = REPOSITORY / "scenarios"
 MEMORIES = ("amem_words", "wmem_words", "imem_words")
-_NOISE = 1.004
-"""Where WMem or IMem has more room, more parts join into one job, which has cost 0.34 %."""
+RISES = {("resnet18_conv3_2_1of9", "wmem_words"): 30, ("resnet18_conv3_x", "imem_words"): 617}
+"""Cycles by which a doubling still rises: where a larger memory lets more parts join into one job."""
+
+STEM = """
+[input]
+shape = [3, 1080, 1920]
+[network]
+kind = "layers"
+[[network.layers]]
+name = "stem"
+out_channels = 32
+kernel = 3
+stride = 2
+padding = 1
+"""
 
 BLOCKS = [path for kind in ("resnet18_conv*", "model*", "photograph*", "standard*") for path in SCENARIOS.glob(kind)]
 
 
-def check(network: tlm.Network, chip: ChipConfig, memory: str, powers: range) -> None:
+def check(network: tlm.Network, chip: ChipConfig, memory: str, powers: range, rise: int = 0) -> None:
     """Predicted cycles with 2^power words, for sizes in which the network fits."""
     found = []
     for power in powers:
@@ -35,7 +48,7 @@ def check(network: tlm.Network, chip: ChipConfig, memory: str, powers: range) ->
             assert not found, "it fitted a smaller one"
     assert len(found) > 1
     for before, after in pairwise(found):
-        assert after <= before * _NOISE, f"{memory}: {found}"
+        assert after <= before + rise, f"{memory}: {found}"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +57,7 @@ def check(network: tlm.Network, chip: ChipConfig, memory: str, powers: range) ->
         ("standard_3x3_64", "amem_words", range(12, 15)),
         ("resnet18_conv4_2_1of9", "wmem_words", range(11, 15)),
         ("model2_1of9", "imem_words", range(11, 13)),
+        ("resnet18_3of9", "amem_words", range(14, 16)),
     ],
 )
 def test_more_memory_is_not_slower(name: str, memory: str, powers: range) -> None:
@@ -56,17 +70,41 @@ def test_more_memory_is_not_slower(name: str, memory: str, powers: range) -> Non
 @pytest.mark.parametrize("path", sorted(BLOCKS), ids=lambda path: path.stem)
 def test_more_memory_slows_no_block(path: Path, memory: str) -> None:
     job = load_scenario(path).build()
-    check(job.network, job.chip, memory, range(11, 19))
+    check(job.network, job.chip, memory, range(11, 19), RISES.get((path.stem, memory), 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "memory", "powers"),
+    [
+        ("resnet18_1of9", "amem_words", range(14, 19)),
+        ("resnet18_dense", "amem_words", range(14, 17)),
+        ("resnet18_7of9", "imem_words", range(12, 15)),
+        ("resnet18_9of9", "wmem_words", range(16, 19)),
+    ],
+)
+def test_more_memory_slows_no_whole_network(name: str, memory: str, powers: range) -> None:
+    """Sizes at which it once did."""
+    job = load_scenario(SCENARIOS / f"{name}.toml").build()
+    check(job.network, job.chip, memory, powers)
 
 
 @pytest.mark.slow
 def test_more_amem_slows_no_large_picture() -> None:
-    """A stem of stride 2 on 1,080 rows; and two layers that both fit a large AMem, where the first gains by bands."""
+    """Two layers that both fit a large AMem, where the first gains by bands."""
     rng = np.random.default_rng(0)
-    stem = tlm.Conv2d("stem", rng.integers(-8, 8, (32, 3, 3, 3)), stride=2, padding=1, shift=7)
-    check(tlm.Network((3, 1080, 1920), [stem]), ChipConfig(), "amem_words", range(12, 17))
     two = [
         tlm.Conv2d("a", rng.integers(-8, 8, (32, 16, 3, 3)), stride=2, padding=1, shift=9),
         tlm.Conv2d("b", rng.integers(-8, 8, (32, 32, 3, 3)), padding=1, shift=9),
     ]
     check(tlm.Network((16, 160, 160), two), ChipConfig(), "amem_words", range(11, 19))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_more_memory_slows_no_stem(memory: str, tmp_path: Path) -> None:
+    """A stem of stride 2 on 1,080 rows, as a scenario with drawn weights."""
+    path = tmp_path / "stem.toml"
+    path.write_text(STEM)
+    job = load_scenario(path).build()
+    check(job.network, job.chip, memory, range(11, 19))

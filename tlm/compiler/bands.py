@@ -6,7 +6,6 @@ Word t of a layer's output plane is what its tile t writes, so a window of the o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import lcm
 from typing import TypeAlias
 
@@ -16,41 +15,14 @@ import numpy.typing as npt
 from tlm.compiler.places import Span
 from tlm.compiler.workload import Workload
 from tlm.network.layers import Layer
-from tlm.network.layers.base import Padding
 
-Words: TypeAlias = npt.NDArray[np.int64]
-"""Of each band the first word of a plane, and the one behind the last: int64 (2, bands)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Raster:
-    """A layer's geometry as its header words have it: (rows, columns) each, and the padding."""
-
-    size: tuple[int, int]
-    out_size: tuple[int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    dilation: tuple[int, int]
-    pads: Padding
-
-
-def raster_of(work: Workload, layer: Layer) -> Raster:
-    """The rows and columns of a layer.
-
-    A map of one row is a column where no window has a second row: its pixels lie in the same words, and a band then
-    holds those that its windows see, instead of the whole row.
-    """
-    size, out_size = work.network.input_of(layer).shape[1:], work.network.tensors[layer.name].shape[1:]
-    pads = layer.pads
-    if size[0] > 1 or size[1] == 1 or layer.kernel[0] > 1 or pads.top or pads.bottom:
-        return Raster(size, out_size, layer.kernel, layer.stride, layer.dilation, pads)
-    column = Padding(pads.left, pads.right, 0, 0)
-    return Raster(size[::-1], out_size[::-1], layer.kernel[::-1], layer.stride[::-1], layer.dilation[::-1], column)
+Words: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+"""Of each band the first word of a plane, and the one behind the last: int64 (bands,) each."""
 
 
 def source_span(work: Workload, layer: Layer, tiles: Span) -> Span:
     """Words of each input plane that must be there for a range of a layer's output tiles."""
-    return _spans(_source_words(work, layer, np.array([[tiles.first], [tiles.end]])))[0]
+    return _spans(_source_words(work, layer, (np.array([tiles.first]), np.array([tiles.end]))))[0]
 
 
 def _source_words(work: Workload, layer: Layer, tiles: Words) -> Words:
@@ -59,19 +31,22 @@ def _source_words(work: Workload, layer: Layer, tiles: Words) -> Words:
     Whole rows of pixels, as the engine checks them (:mod:`tlm.chip.format.band`); one word where the tiles see nothing
     but padding.
     """
-    raster, lanes = raster_of(work, layer), work.config.lanes
+    raster, lanes = work.rasters[layer.name], work.config.lanes
     (height, width), (out_height, out_width) = raster.size, raster.out_size
-    first_pixel, last_pixel = tiles[0] * lanes, np.minimum(tiles[1] * lanes, out_height * out_width) - 1
-    seen_below = raster.dilation[0] * (raster.kernel[0] - 1) - raster.pads.top
-    first_row = np.maximum(0, first_pixel // out_width * raster.stride[0] - raster.pads.top)
-    last_row = np.minimum(height - 1, last_pixel // out_width * raster.stride[0] + seen_below)
-    words = np.stack([first_row * width // lanes, (last_row * width + width - 1) // lanes + 1])
-    words[:, first_row > last_row] = [[0], [1]]
-    return words
+    stride, top = raster.stride[0], raster.pads.top
+    last_pixel = np.minimum(tiles[1] * lanes, out_height * out_width) - 1
+    seen_below = raster.dilation[0] * (raster.kernel[0] - 1) - top
+    first_row = np.maximum(tiles[0] * lanes // out_width * stride - top, 0)
+    last_row = np.minimum(last_pixel // out_width * stride + seen_below, height - 1)
+    first, end = first_row * width // lanes, (last_row * width + width - 1) // lanes + 1
+    nothing = first_row > last_row
+    if nothing.any():
+        first[nothing], end[nothing] = 0, 1
+    return first, end
 
 
 def _spans(words: Words) -> list[Span]:
-    return [Span(first, end) for first, end in words.T.tolist()]
+    return list(map(Span, words[0].tolist(), words[1].tolist()))
 
 
 def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> Sequence[Mapping[str, Span]]:
@@ -98,22 +73,22 @@ def segment_words(work: Workload, layers: Sequence[Layer], tiles_per_band: int) 
     """
     tiles = work.plane_words[layers[-1].name]
     first = np.arange(0, tiles, tiles_per_band)
-    found: dict[str, Words] = {layers[-1].name: np.stack([first, np.minimum(first + tiles_per_band, tiles)])}
+    found: dict[str, Words] = {layers[-1].name: (first, np.minimum(first + tiles_per_band, tiles))}
     for layer in reversed(layers):
-        own = found[layer.name]
-        own[1, -1] = work.plane_words[layer.name]
-        own[0, 0] = 0
-        own[0, 1:] = np.minimum(own[0, 1:], np.maximum.accumulate(own[1])[:-1])
-        _join(found, work.network.inputs[layer.name], _source_words(work, layer, own))
+        begin, end = found[layer.name]
+        end[-1], begin[0] = work.plane_words[layer.name], 0
+        if len(begin) > 1:
+            begin[1:] = np.minimum(begin[1:], np.maximum.accumulate(end)[:-1])
+        _join(found, work.network.inputs[layer.name], _source_words(work, layer, (begin, end)))
         if layer.residual is not None:
-            _join(found, layer.residual, own.copy())
+            _join(found, layer.residual, (begin.copy(), end.copy()))
     return found
 
 
 def _join(found: dict[str, Words], name: str, words: Words) -> None:
     """A layer needs these words of a tensor, others perhaps more."""
     if name in found:
-        words = np.stack([np.minimum(found[name][0], words[0]), np.maximum(found[name][1], words[1])])
+        words = np.minimum(found[name][0], words[0]), np.maximum(found[name][1], words[1])
     found[name] = words
 
 

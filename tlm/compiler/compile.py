@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import accumulate
@@ -19,7 +19,7 @@ from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
 from tlm.compiler.parts import Part, make_part
 from tlm.compiler.places import Place
-from tlm.compiler.plan import Planner
+from tlm.compiler.plan import Plan, Planner
 from tlm.compiler.program import Choices, Program
 from tlm.compiler.schedule import schedule
 from tlm.compiler.segments import Segment, check_segments
@@ -41,11 +41,20 @@ _FEW_LAYERS = 8
 _FAR = 1.05
 """Parts are not made smaller any more where they are estimated to take so many times as long."""
 
+_HARDLY = 1.002
+"""Of parts that are estimated to take at most so many times as long, even smaller ones may be faster."""
+
 _GAIN = 0.9995
 """Parts are made smaller where that should take at most so many times as long."""
 
-_NEARLY = 1.15
-"""Plans for less AMem are tried that cost at most so many times as much in closed form."""
+_CLEARLY = 0.996
+"""Of many layers, the first plan is left only for one that is estimated to take at most such a share of its cycles."""
+
+_CLOSE = 1.0005
+"""Plans that are estimated to take at most so many times as long as the best are placed and walked too."""
+
+_NEARLY = {True: 0.15, False: 0.02}
+"""Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
@@ -116,10 +125,12 @@ class _Compiler:
         self._batch = batch
         self._config = config
         self._costs = [layer_costs(self._work, index) for index in range(len(network.layers))]
+        self._cut_costs: dict[int | None, list[LayerCosts]] = {}
         self._planner = Planner(self._work, self._costs, batch)
+        self._few = len(network.layers) <= _FEW_LAYERS
 
     def program(self) -> Program:
-        """The program of the plan and the size of parts that are estimated to be fastest.
+        """The program that is fastest of the plans and sizes of parts that are estimated to be so, or nearly so.
 
         Raises:
             CompileError: no plan fits.
@@ -127,33 +138,46 @@ class _Compiler:
         tried = set[tuple[Segment, ...]]()
         refusal = CompileError("network: no plan was tried")
         for number, first in enumerate(self._plans()):
-            plans = [one for one in (first, *(() if number else self._other_plans(first))) if one not in tried]
+            found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
+            plans = [one for one in dict.fromkeys(found) if one not in tried]
             tried.update(plans)
-            for segments, part_words in self._ranked(plans):
+            made, most = list[Program](), inf
+            for segments, part_words, cycles in self._ranked(plans):
+                if cycles > most:
+                    continue
                 try:
-                    placed = self._placed(segments, part_words)
+                    made.append(self._finished(*self._placed(segments, part_words)))
                 except CompileError as error:
                     refusal = error
-                    continue
-                return self._finished(*placed)
+                else:
+                    most = min(most, cycles * _CLOSE)
+            if made:
+                return min(made, key=lambda program: program.predicted_total_cycles)
         raise refusal
 
-    def _ranked(self, plans: Iterable[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None]]:
-        """Each plan with its best size of parts, then with the largest, if it finds no places so; the fastest first."""
-        found = [(segments, *self._best_parts(segments)) for segments in plans]
-        found.sort(key=lambda one: one[2])
-        return [(segments, part_words) for segments, best, _ in found for part_words in dict.fromkeys((best, None))]
+    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> Iterator[tuple[tuple[Segment, ...], int | None, float]]:
+        """Each plan with its best sizes of parts and the cycles that are estimated, the fastest first.
 
-    def _best_parts(self, segments: tuple[Segment, ...]) -> tuple[int | None, float]:
-        """The size of a plan's parts that is estimated to be fastest, and its cycles.
+        Then with the largest parts, if it finds no places so.
+        """
+        found = [(segments, self._best_parts(segments)) for segments in plans]
+        found.sort(key=lambda one: one[1][0][1] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
+        for segments, sizes in found:
+            for part_words, cycles in sizes:
+                yield segments, part_words, cycles
+            if sizes[0][0] is not None:
+                yield segments, None, inf
+
+    def _best_parts(self, segments: tuple[Segment, ...]) -> list[tuple[int | None, float]]:
+        """The size of a plan's parts that is estimated to be fastest, and its cycles; then others that are nearly so.
 
         Small parts are loaded sooner, but each costs cycles of its own. So parts as large as can be are tried first,
-        then smaller ones until one is much slower, or three in a row are slower.
+        then smaller ones until one is much slower, or three are slower than the last that was faster.
         """
         least = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
         powers = range((self._config.wmem_words // 2).bit_length() - 1, least.bit_length() - 1, -1)
         best: tuple[int | None, float] = (None, inf)
-        slower, cut = 0, None
+        slower, cut, found = 0, None, list[tuple[int | None, float]]()
         for part_words in (None, *(1 << power for power in powers)):
             costs = self._layer_costs(part_words)
             cut, before = [own.ranges for own in costs], cut
@@ -164,13 +188,14 @@ class _Compiler:
             except CompileError:  # too many parts
                 break
             cycles = estimated_cycles(self._work, costs, written)
+            found.append((part_words, cycles))
             faster = cycles < best[1] * _GAIN
-            slower = 0 if faster else slower + 1
+            slower = 0 if faster else slower + (cycles > _HARDLY * best[1])
             if faster:
-                best = part_words, cycles
+                best = found[-1]
             elif slower == 3 or cycles > _FAR * best[1]:
                 break
-        return best
+        return [best, *(one for one in found if one is not best and one[1] <= best[1] * _CLOSE)]
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
@@ -185,11 +210,13 @@ class _Compiler:
             places = Allocator(self._config, written.buffers).place_at(choices.bases)
         except DoesNotFitError:
             raise CompileError("network: its tensors would lie over each other in AMem, or outside it") from None
-        return self._finished(choices, written, places)
+        return self._finished(choices, written, places, self._parts(written, places))
 
-    def _finished(self, choices: Choices, written: Operations, places: Mapping[Buffer, Place]) -> Program:
-        """Everything that follows from the places of the buffers."""
-        work, operations, of_image = self._work, list(written.of_images()), self._parts(written, places)
+    def _finished(
+        self, choices: Choices, written: Operations, places: Mapping[Buffer, Place], of_image: Sequence[Part]
+    ) -> Program:
+        """Everything that follows from the places of the buffers, and from the parts that these make of the runs."""
+        work, operations = self._work, list(written.of_images())
         runs = tuple((image, one.moment) for image, one in operations if isinstance(one, Run))
         parts, cycles = [of_image[moment] for _, moment in runs], [choices.cycles[moment] for _, moment in runs]
         image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
@@ -230,11 +257,14 @@ class _Compiler:
 
     def _layer_costs(self, part_words: int | None) -> list[LayerCosts]:
         """Those of layers whose parts take at most so many words of WMem."""
-        return [
-            replace(own, ranges=split_groups(self._work, index, part_words)) for index, own in enumerate(self._costs)
-        ]
+        if part_words not in self._cut_costs:
+            self._cut_costs[part_words] = [
+                replace(own, ranges=split_groups(self._work, index, part_words))
+                for index, own in enumerate(self._costs)
+            ]
+        return self._cut_costs[part_words]
 
-    def _plans(self, shared: int | None = None) -> Iterator[tuple[Segment, ...]]:
+    def _plans(self, shared: int | None = None) -> Iterator[Plan]:
         """Plans that use less and less of AMem.
 
         Args:
@@ -245,37 +275,38 @@ class _Compiler:
         """
         for percent in _BUDGETS:
             try:
-                yield self._planner.plan(self._config.amem_words * percent // 100, shared).segments
+                yield self._planner.plan(self._config.amem_words * percent // 100, shared)
             except CompileError:
                 if percent == _BUDGETS[0]:
                     raise
                 return
 
-    def _other_plans(self, first: tuple[Segment, ...]) -> Iterator[tuple[Segment, ...]]:
-        """Plans of few layers with bands that hide transfers, for all, a half, a quarter .. of AMem, while nearly as
-        cheap; for a batch, one with layers at the end whose weights are loaded once for all images.
+    def _other_plans(self, first: Plan) -> Iterator[Plan]:
+        """Plans for a half, a quarter .. of AMem, while nearly as cheap; of few layers, first one for all of it with
+        bands that hide transfers; for a batch, one with layers at the end whose weights are loaded once for all images.
         """
         if self._batch > 1:
-            shared = shared_from(self._work, self._layer_costs(self._best_parts(first)[0]), self._batch)
+            costs = self._layer_costs(self._best_parts(first.segments)[0][0])
+            shared = shared_from(self._work, costs, self._batch)
             if shared is not None:
                 with suppress(CompileError):
                     yield next(self._plans(shared))
-        words, least = self._config.amem_words, inf
-        while words and len(self._costs) <= _FEW_LAYERS:
+        words, most = self._config.amem_words, None if self._few else _nearly(first)
+        while words:
             try:
-                segments, cost_cycles = self._planner.plan(words, hides=True)
+                plan = self._planner.plan(words, hides=True, most_cycles=most)
             except CompileError:
                 return
-            least = min(least, cost_cycles)
-            if cost_cycles > least * _NEARLY:
-                return
-            yield segments
+            yield plan
+            most = most or _nearly(plan)
             words //= 2
+            while words >= self._planner.used_words > 0:  # nothing would change
+                words //= 2
 
     def _placed(
         self, segments: tuple[Segment, ...], part_words: int | None
-    ) -> tuple[Choices, Operations, dict[Buffer, Place]]:
-        """A plan whose buffers have their places.
+    ) -> tuple[Choices, Operations, dict[Buffer, Place], list[Part]]:
+        """A plan whose buffers have their places, and its parts.
 
         Raises:
             CompileError: they find none, or it has more parts than can be numbered.
@@ -290,7 +321,7 @@ class _Compiler:
                 bases = tuple(place.base_word for place in places.values())
                 parts = self._parts(written, places)
                 cycles = tuple(self._cycles.compute_cycles(part, [part.output.base_word])[0] for part in parts)
-                return Choices(segments, part_words, overlap, bases, cycles), written, places
+                return Choices(segments, part_words, overlap, bases, cycles), written, places, parts
         raise CompileError(
             f"network: its tensors find no places in the {self._config.amem_words} words of AMem (chip.amem_words), "
             "although each layer alone would; enlarge the memory a little"
@@ -316,6 +347,12 @@ class _Compiler:
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
         """The part of each run that is written out."""
         return [make_part(self._work, run, places) for run in written.runs]
+
+
+def _nearly(plan: Plan) -> list[float]:
+    """What plans for less AMem may cost up to each layer."""
+    share = _NEARLY[len(plan.costs_cycles) <= _FEW_LAYERS]
+    return [cycles + share * plan.cost_cycles for cycles in plan.costs_cycles]
 
 
 compile = compile_network

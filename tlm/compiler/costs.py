@@ -14,8 +14,8 @@ import numpy as np
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import HEADER_WORDS
-from tlm.compiler.bands import Raster, raster_of
-from tlm.compiler.tiling import GroupRange, split_groups
+from tlm.compiler.raster import Raster
+from tlm.compiler.tiling import GroupRange, check_groups, split_groups
 from tlm.compiler.workload import Workload
 from tlm.network.layers import MaxPool2d
 
@@ -48,12 +48,13 @@ def layer_costs(work: Workload, index: int) -> LayerCosts:
     """The figures of a layer whose parts are as large as the memories allow.
 
     Raises:
-        CompileError: as :func:`tlm.compiler.tiling.split_groups`.
+        CompileError: as :func:`tlm.compiler.tiling.check_groups`.
     """
+    check_groups(work, index)
     layer, weights, config = work.network.layers[index], work.weights[index], work.config
     ranges, per_channel = split_groups(work, index), work.per_channel[layer.name]
     emptying = config.pipeline_cycles + 1 + config.pass_gap_cycles
-    more = fetch_cycles(raster_of(work, layer), config) - 1
+    more = fetch_cycles(work.rasters[layer.name], config) - 1
     cycles = [0]
     for group in range(weights.groups):
         slots = min(config.columns, layer.out_channels - group * config.columns) * per_channel

@@ -84,6 +84,7 @@ class PartCycles:
                     weight_base_word=None if header.kind is LayerKind.MAX_POOLING else weight_word,
                     program_word=word,
                     header_words=part.header_words,
+                    compute_cycles=self.compute_cycles(part, [part.output.base_word])[0],
                     **self._words(part, header),
                 )
             )

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import HEADER_WORDS
-from tlm.compiler.bands import raster_of
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.jobs import joins
 from tlm.compiler.operations import Drain, Fill, Operations, Run
@@ -220,7 +219,7 @@ class _Estimate:
         """
         banks, lanes, first = self._config.amem_banks, self._config.lanes, run.groups.first
         steps, held = self._work.weights[run.layer_index].step_counts[first], 0.0
-        raster = raster_of(self._work, self._work.network.layers[run.layer_index])
+        raster = self._work.rasters[self._work.network.layers[run.layer_index].name]
         rows, columns = (size // 2 * apart for size, apart in zip(raster.kernel, raster.dilation, strict=True))
         near = rows * raster.size[1] + columns < lanes and max(raster.stride) == 1
         if near and run.source.window.words % banks == 0:

@@ -25,7 +25,10 @@ from tlm.compiler.residency import Blocks, StoreUses, Uses
 from tlm.compiler.workload import Workload
 
 _SMALL = 8
-"""A job of several parts takes at most this fraction of WMem and of IMem."""
+"""A job of several parts takes at most this fraction of WMem and of IMem,"""
+
+_SMALL_WORDS = 2048
+"""and at most so many words of each: an eighth of the published chip's. More memory makes no other jobs."""
 
 
 def joins(
@@ -56,8 +59,9 @@ def joins(
     own_bytes = instruction_words * config.imem_word_bytes + new_words * config.wmem_word_bytes
     if costs.load_cycles(own_bytes) <= costs.restart_cycles:
         return True
-    if _SMALL * job_words > config.wmem_words or _SMALL * job_instruction_words > config.imem_words:
-        return False
+    for words, size in ((job_words, config.wmem_words), (job_instruction_words, config.imem_words)):
+        if words > min(size // _SMALL, _SMALL_WORDS):
+            return False
     total_bytes = job_new_words * config.wmem_word_bytes + job_instruction_words * config.imem_word_bytes
     return costs.load_cycles(total_bytes) <= cycles_before
 

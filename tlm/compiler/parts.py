@@ -11,7 +11,6 @@ import numpy.typing as npt
 from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, Band, LayerHeader
 from tlm.chip.kernels.geometry import LayerKind
-from tlm.compiler.bands import raster_of
 from tlm.compiler.operations import Buffer, Run
 from tlm.compiler.places import Place
 from tlm.compiler.workload import Workload
@@ -80,7 +79,7 @@ def make_part(work: Workload, run: Run, places: Mapping[Buffer, Place]) -> Part:
 def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) -> LayerHeader:
     """The header of a part: the whole layer's geometry with only the part's channels and tiles."""
     layer = work.network.layers[part.layer_index]
-    source, residual, raster = work.network.input_of(layer), work.network.residual_of(layer), raster_of(work, layer)
+    source, residual, raster = work.network.input_of(layer), work.network.residual_of(layer), work.rasters[layer.name]
     own, kept = part.source.window, part.residual
     band = Band(
         first_tile=part.first_tile,

@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, combinations
-from math import lcm
-from typing import NamedTuple
+from itertools import accumulate, chain, combinations
+from math import inf, lcm
+from typing import Any, NamedTuple
 
 from tlm.compiler.bands import band_sizes, segment_words
 from tlm.compiler.costs import LayerCosts
@@ -38,6 +38,8 @@ class _Extent:
     """Tensor -> words of its largest window, of one plane."""
     total: dict[str, int]
     """Tensor -> words of its windows together, of one plane."""
+    compute_cycles: int
+    """But for what each part of the last layer adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,13 @@ class Plan(NamedTuple):
     """Segments of all layers."""
 
     segments: tuple[Segment, ...]
-    cost_cycles: float
-    """In closed form."""
+    costs_cycles: tuple[float, ...]
+    """In closed form, for each layer up to the end of its segment."""
+
+    @property
+    def cost_cycles(self) -> float:
+        """Of all layers."""
+        return self.costs_cycles[-1]
 
 
 class Planner:
@@ -78,12 +85,28 @@ class Planner:
         self._batch = batch
         self._live = Liveness(work.network)
         self._extents: dict[tuple[int, int, int], _Extent] = {}
-        self._prices: dict[Segment, tuple[Segment, float]] = {}
+        self._band_sizes: dict[int, list[int]] = {}
+        self._largest = [
+            (max(one.channels for one in own.ranges), max(one.in_channels for one in own.ranges),
+             max(one.count for one in own.ranges)) for own in costs
+        ]  # fmt: skip
+        """Of each layer the most output channels, input channels and groups of a part."""
+        self._weight_words = [0, *accumulate(weights.word_count for weights in work.weights)]
+        self._instruction_bytes = [0, *accumulate(own.instruction_bytes for own in costs)]
+        """Both of all layers before each, and of all."""
         self._budget = 0
+        self.used_words = 0
+        """The most AMem words of anything that fitted in the last plan's search: with as many it would be the same."""
         self._shared_from = len(self._layers)
         self._hides = False
 
-    def plan(self, budget_words: int, shared_from: int | None = None, hides: bool = False) -> Plan:
+    def plan(
+        self,
+        budget_words: int,
+        shared_from: int | None = None,
+        hides: bool = False,
+        most_cycles: Sequence[float] | None = None,
+    ) -> Plan:
         """The cheapest plan.
 
         Args:
@@ -91,11 +114,12 @@ class Planner:
             shared_from: layers from this one on are to run part by part for all images of a batch; by default none.
             hides: also price bands of what would fit whole, if they hide a load of the input or the store of the
                 output; of a batch the image before hides it better.
+            most_cycles: of each layer, what a plan may cost at most up to the end of its segment.
 
         Raises:
-            CompileError: a layer does not fit; the message says what it needs.
+            CompileError: a layer does not fit; the message says what it needs. Or every plan costs more.
         """
-        self._budget, self._hides = budget_words, hides and self._batch == 1
+        self._budget, self._hides, self.used_words = budget_words, hides and self._batch == 1, 0
         self._shared_from = len(self._layers) if shared_from is None else shared_from
         count = len(self._layers)
         best: list[dict[_State, tuple[float, _State, Segment | None]]] = [{} for _ in range(count + 1)]
@@ -104,6 +128,8 @@ class Planner:
             for state, (cost, _, _) in best[index].items():
                 for segment, more in self._options(index, state):
                     last = segment.last
+                    if most_cycles is not None and cost + more > most_cycles[last]:
+                        continue
                     output = {self._layers[last].name} if segment.keep_output else set()
                     after = (state.difference(segment.evict).union(segment.load, output)) & self._live.live[last + 1]
                     known = best[last + 1].get(after)
@@ -111,16 +137,16 @@ class Planner:
                         best[last + 1][after] = (cost + more, state, segment)
         if not best[count]:
             raise self._does_not_fit(max(index for index in range(count) if best[index]))
-        segments: list[Segment] = []
+        segments, costs_cycles = list[Segment](), list[float]()
         state = min(best[count], key=lambda other: best[count][other][0])
-        cost_cycles = best[count][state][0]
         index = count
         while index:
-            _, before, found = best[index][state]
+            cost, before, found = best[index][state]
             assert found is not None  # only the start has none
             segments.append(found)
+            costs_cycles += [cost] * (index - found.first)
             index, state = found.first, before
-        return Plan(tuple(reversed(segments)), cost_cycles)
+        return Plan(tuple(reversed(segments)), tuple(reversed(costs_cycles)))
 
     # -- what can come next ---------------------------------------------------------------------------------------
 
@@ -160,7 +186,7 @@ class Planner:
             resident |= set(reads(self._work.network, index))
             words = sum(self._work.words[name] for name in resident)
             words += 0 if self._overlays(index, index, resident, True) else self._work.words[output]
-            if words > self._budget:
+            if not self._is_within(words):
                 return False
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
         return True
@@ -209,23 +235,30 @@ class Planner:
             sizes = sizes[1:]
         elif not moves:
             sizes = sizes[:1]
-        best: tuple[Segment, float] | None = None
+        least, best = inf, dict[str, Any]()
         for double in (True, False) if moves else (False,):
-            for most_groups in self._divisions(segment):
-                cut = replace(segment, most_groups=most_groups, double=double)
-                fixed_words, planes = self._needs(frame, cut)
-                place = bisect_left(sizes, True, key=partial(self._fits, cut, fixed_words, planes))
+            place = len(sizes)
+            for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
+                fixed_words, planes = self._needs(frame, most_groups, double)
+                fits = partial(self._fits, segment, fixed_words, list(planes.items()))
+                place = bisect_left(sizes, True, hi=place, key=fits)
                 for size in sizes[place : place + _SIZES]:
-                    priced = self._priced(replace(cut, tiles_per_band=size))
-                    if best is None or priced[1] < best[1]:
-                        best = priced
-        return best
+                    cost, weights_outer = self._price(segment, size, most_groups, double, least)
+                    if cost < least:
+                        least, best = cost, {
+                            "tiles_per_band": size, "most_groups": most_groups, "double": double,
+                            "weights_outer": weights_outer,
+                        }  # fmt: skip
+        return (replace(segment, **best), least) if best else None
 
     def _sizes(self, index: int) -> list[int]:
         """Tiles per band of a layer that are worth trying."""
-        output = self._work.network.tensors[self._layers[index].name]
-        row_tiles = lcm(output.shape[2], self._work.config.lanes) // self._work.config.lanes
-        return band_sizes(self._work.plane_words[self._layers[index].name], self._work.grain, row_tiles)
+        if index not in self._band_sizes:
+            output = self._work.network.tensors[self._layers[index].name]
+            row_tiles = lcm(output.shape[2], self._work.config.lanes) // self._work.config.lanes
+            tiles = self._work.plane_words[self._layers[index].name]
+            self._band_sizes[index] = band_sizes(tiles, self._work.grain, row_tiles)
+        return self._band_sizes[index]
 
     def _divisions(self, segment: Segment) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
@@ -236,29 +269,40 @@ class Planner:
                 groups = -(-groups // 2)
                 yield groups
 
-    def _needs(self, frame: _Frame, segment: Segment) -> tuple[int, Mapping[str, int]]:
+    def _needs(self, frame: _Frame, most_groups: int | None, double: bool) -> tuple[int, Mapping[str, int]]:
         """What must be in AMem at the same time: words that do not depend on bands, and planes of windows."""
-        output, times = self._layers[segment.last].name, 2 if segment.double else 1
-        words = frame.resident_words
+        segment, times = frame.segment, 2 if double else 1
+        output, words = self._layers[segment.last].name, frame.resident_words
         planes = {layer.name: self._work.planes[layer.name] for layer in self._layers[segment.first : segment.last]}
         for name in segment.stream:
-            planes[name] = planes.get(name, 0) + times * self._stream_planes(segment, name)
+            planes[name] = planes.get(name, 0) + times * self._stream_planes(segment, name, most_groups)
         if segment.keep_output and not frame.overlays:
             words += self._work.words[output]
         elif not frame.overlays:
-            planes[output] = planes.get(output, 0) + times * self._largest_part(segment.last, segment.most_groups)[0]
+            planes[output] = planes.get(output, 0) + times * self._largest_part(segment.last, most_groups)[0]
         return words, planes
 
-    def _fits(self, segment: Segment, fixed_words: int, planes: Mapping[str, int], size: int) -> bool:
+    def _fits(self, segment: Segment, fixed_words: int, planes: Sequence[tuple[str, int]], size: int) -> bool:
         """Whether the AMem words that are needed at the same time are within the budget."""
-        largest = self._extent(segment, size).largest
-        return fixed_words + sum(largest[name] * count for name, count in planes.items()) <= self._budget
+        words = fixed_words
+        if planes:
+            largest = self._extent(segment, size).largest
+            for name, count in planes:
+                words += largest[name] * count
+        return self._is_within(words)
 
-    def _stream_planes(self, segment: Segment, name: str) -> int:
+    def _is_within(self, words: int) -> bool:
+        """Whether so many AMem words are within the budget."""
+        if words > self._budget:
+            return False
+        self.used_words = max(self.used_words, words)
+        return True
+
+    def _stream_planes(self, segment: Segment, name: str, most_groups: int | None) -> int:
         """Planes of a streamed tensor that are there at the same time."""
         if not self._is_piecewise(segment, name):
             return self._work.planes[name]
-        outputs, inputs = self._largest_part(segment.last, segment.most_groups)
+        outputs, inputs = self._largest_part(segment.last, most_groups)
         return outputs if name == self._layers[segment.last].residual else inputs
 
     def _is_piecewise(self, segment: Segment, name: str) -> bool:
@@ -266,40 +310,41 @@ class Planner:
 
     def _largest_part(self, index: int, most_groups: int | None) -> tuple[int, int]:
         """Planes that the largest part of a layer writes, and reads if each part reads its own."""
-        ranges = self._costs[index].ranges
-        outputs, inputs = max(one.channels for one in ranges), max(one.in_channels for one in ranges)
-        if most_groups is not None and max(one.count for one in ranges) > 1:  # pooling: as many inputs as outputs
+        outputs, inputs, groups = self._largest[index]
+        if most_groups is not None and groups > 1:  # pooling: as many inputs as outputs
             limit = most_groups * self._work.config.columns
             outputs, inputs = min(outputs, limit), min(inputs, limit)
         return outputs * self._work.per_channel[self._layers[index].name], inputs
 
     def _extent(self, segment: Segment, size: int) -> _Extent:
-        first, last = segment.first, segment.last
-        if (first, last, size) not in self._extents:
-            layers, grain = self._layers[first : last + 1], self._work.grain
-            made = {layer.name for layer in layers}
-            largest, total = dict[str, int](), dict[str, int]()
-            for name, (begin, end) in segment_words(self._work, layers, size).items():
-                words = end - (begin if name in made else begin - begin % grain)
-                largest[name], total[name] = int(words.max()), int(words.sum())
-            self._extents[first, last, size] = _Extent(len(words), largest, total)
-        return self._extents[first, last, size]
+        key = segment.first, segment.last, size
+        if key not in self._extents:
+            self._extents[key] = self._worked_out(*key)
+        return self._extents[key]
+
+    def _worked_out(self, first: int, last: int, size: int) -> _Extent:
+        layers, grain = self._layers[first : last + 1], self._work.grain
+        made = {layer.name for layer in layers}
+        largest, total = dict[str, int](), dict[str, int]()
+        for name, (begin, end) in segment_words(self._work, layers, size).items():
+            words = end - (begin if name in made else begin - begin % grain)
+            largest[name], total[name] = int(words.max()), int(words.sum())
+        bands, costs = len(words), self._costs[first : last + 1]
+        cycles = sum(total[layer.name] * own.pass_cycles for layer, own in zip(layers, costs, strict=True))
+        cycles += sum(len(own.ranges) * own.part_cycles for own in costs[:-1]) * bands
+        return _Extent(bands, largest, total, cycles)
 
     # -- price ----------------------------------------------------------------------------------------------------
 
-    def _priced(self, segment: Segment) -> tuple[Segment, float]:
-        if segment not in self._prices:
-            self._prices[segment] = self._price(segment)
-        return self._prices[segment]
-
-    def _price(self, segment: Segment) -> tuple[Segment, float]:
-        work, extent = self._work, self._extent(segment, segment.tiles_per_band)
-        compute = 0
-        for index in range(segment.first, segment.last + 1):
-            costs, name = self._costs[index], self._layers[index].name
-            limit = segment.most_groups if index == segment.last else None
-            parts = sum(-(-one.count // (limit or one.count)) for one in costs.ranges) * extent.bands
-            compute += extent.total[name] * costs.pass_cycles + parts * costs.part_cycles
+    def _price(
+        self, segment: Segment, size: int, most_groups: int | None, double: bool, least: float
+    ) -> tuple[float, bool]:
+        """The cost of a segment that is cut so, infinite if not below the least; whether weights stay for all bands."""
+        work, extent, last = self._work, self._extent(segment, size), self._costs[segment.last]
+        parts = sum(-(-one.count // most_groups) for one in last.ranges) if most_groups else len(last.ranges)
+        compute = extent.compute_cycles + parts * extent.bands * last.part_cycles
+        if compute >= least:
+            return inf, False
         weights = self._weight_cycles(segment, extent.bands)
         reads_in = writes = 0
         for name in segment.stream:
@@ -308,30 +353,29 @@ class Planner:
         if not segment.keep_output:
             size_bytes, rows = self._moved(self._layers[segment.last].name, extent)
             writes = work.chip_costs.store_cycles(size_bytes, rows)
-        ranges = len(self._costs[segment.last].ranges)
-        moves = extent.bands
-        if segment.weights_outer:  # shared: weights are loaded once for all images
+        ranges, moves, weights_outer = len(last.ranges), extent.bands, segment.weights_outer
+        if weights_outer:  # shared: weights are loaded once for all images
             weights, reads_in = self._weight_cycles(segment, 1) // self._batch, reads_in * ranges
             moves *= self._batch * ranges
         elif segment.first == segment.last and extent.bands > 1 and ranges > 1:
             once = self._weight_cycles(segment, 1)
             if once + reads_in * ranges < weights + reads_in:
-                segment = replace(segment, weights_outer=True)
+                weights_outer = True
                 weights, reads_in = once, reads_in * ranges
-        if segment.double:
+        if double:
             cost = max(compute, reads_in + weights, writes) + (reads_in + writes) / moves
         else:
             cost = max(compute, weights) + reads_in + writes
-        moved = [name for name in segment.evict if name != INPUT] + list(segment.load)
-        cost += sum(work.chip_costs.load_cycles(work.words[name] * work.config.amem_word_bytes) for name in moved)
-        return segment, cost
+        for name in chain((name for name in segment.evict if name != INPUT), segment.load):
+            cost += work.chip_costs.load_cycles(work.words[name] * work.config.amem_word_bytes)
+        return cost, weights_outer
 
     def _weight_cycles(self, segment: Segment, bands: int) -> int:
         """Loading weights and instructions; weights that fit WMem together are loaded once."""
-        config, layers = self._work.config, slice(segment.first, segment.last + 1)
-        words = sum(weights.word_count for weights in self._work.weights[layers])
+        config, first, end = self._work.config, segment.first, segment.last + 1
+        words = self._weight_words[end] - self._weight_words[first]
         times = 1 if words <= config.wmem_words else bands
-        instructions = sum(one.instruction_bytes for one in self._costs[layers])
+        instructions = self._instruction_bytes[end] - self._instruction_bytes[first]
         size_bytes = words * config.wmem_word_bytes * times + instructions * bands
         return self._work.chip_costs.load_cycles(size_bytes)
 

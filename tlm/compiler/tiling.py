@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from tlm.chip.config import allowed_range
+from tlm.chip.config import ChipConfig, allowed_range
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
@@ -28,6 +29,29 @@ class GroupRange:
     """Parameter and pattern words; header and END not counted."""
 
 
+def _limits(config: ChipConfig) -> tuple[int, int]:
+    """WMem and IMem words that a range may have."""
+    return config.wmem_words, config.imem_words - BANDED_HEADER_WORDS - 1
+
+
+def check_groups(work: Workload, index: int) -> None:
+    """Nothing if each group of a layer fits the memories alone.
+
+    Raises:
+        CompileError: one does not.
+    """
+    layer, columns, limits = work.network.layers[index], work.config.columns, _limits(work.config)
+    for group, size in enumerate(work.group_words[index]):
+        for needed, limit, memory in zip(size, limits, ("wmem", "imem"), strict=True):
+            if needed > limit:
+                parameters = min(columns, layer.out_channels - group * columns)
+                raise CompileError(
+                    f"layer {layer.name!r}: group {group} of {columns} output channels needs {needed} "
+                    f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
+                    f"{_remedy(memory, needed, limit, parameters)}"
+                )
+
+
 def split_groups(
     work: Workload, index: int, part_words: int | None = None, most: int | None = None
 ) -> tuple[GroupRange, ...]:
@@ -40,46 +64,36 @@ def split_groups(
             another is cut so. Where a single group needs more, ranges are single groups.
         most: groups that a range may have at most; default: no limit.
 
-    Raises:
-        CompileError: one group alone does not fit.
+    Each group must fit alone (:func:`check_groups`).
     """
-    layer, weights, columns = work.network.layers[index], work.weights[index], work.config.columns
-    channels = [min(columns, layer.out_channels - group * columns) for group in range(weights.groups)]
-    instructions = [own + len(patterns) for own, patterns in zip(channels, weights.patterns, strict=True)]
-    sizes = list(zip(weights.word_counts, instructions, strict=True))
-    limits = (work.config.wmem_words, work.config.imem_words - BANDED_HEADER_WORDS - 1)
-    for group, size in enumerate(sizes):
-        for needed, limit, memory in zip(size, limits, ("wmem", "imem"), strict=True):
-            if needed > limit:
-                raise CompileError(
-                    f"layer {layer.name!r}: group {group} of {columns} output channels needs {needed} "
-                    f"{memory.upper()} words, but chip.{memory}_words leaves room for {limit}; "
-                    f"{_remedy(memory, needed, limit, channels[group])}"
-                )
+    weights, sizes = work.weights[index], work.group_words[index]
+    limits = _limits(work.config)
     most = 1 if weights.channels is not None else most or len(sizes)
     counts = [len(sizes)]
     if part_words is not None or _greedy(sizes, limits, most) != counts:
         counts = _even(sizes, (min(limits[0] // 2, part_words or limits[0]), limits[1] // 2), most)
-    ranges: list[GroupRange] = []
-    for count in counts:
-        first = ranges[-1].first + ranges[-1].count if ranges else 0
-        own, outputs = sizes[first : first + count], sum(channels[first : first + count])
-        inputs = (0, layer.in_channels) if weights.channels is None else weights.channels[first]
-        if isinstance(layer, MaxPool2d):
-            inputs = first * columns, first * columns + outputs
-        ranges.append(
-            GroupRange(
-                first=first,
-                count=count,
-                first_channel=first * columns,
-                channels=outputs,
-                first_in_channel=inputs[0],
-                in_channels=inputs[1] - inputs[0],
-                weight_words=sum(words for words, _ in own),
-                instruction_words=sum(words for _, words in own),
-            )
-        )
-    return tuple(ranges)
+    firsts = accumulate([0, *counts[:-1]])
+    return tuple(_range(work, index, first, count) for first, count in zip(firsts, counts, strict=True))
+
+
+def _range(work: Workload, index: int, first: int, count: int) -> GroupRange:
+    """Groups ``first`` .. of a layer."""
+    layer, weights, columns = work.network.layers[index], work.weights[index], work.config.columns
+    own = work.group_words[index][first : first + count]
+    outputs = min(count * columns, layer.out_channels - first * columns)
+    inputs = (0, layer.in_channels) if weights.channels is None else weights.channels[first]
+    if isinstance(layer, MaxPool2d):
+        inputs = first * columns, first * columns + outputs
+    return GroupRange(
+        first=first,
+        count=count,
+        first_channel=first * columns,
+        channels=outputs,
+        first_in_channel=inputs[0],
+        in_channels=inputs[1] - inputs[0],
+        weight_words=sum(words for words, _ in own),
+        instruction_words=sum(words for _, words in own),
+    )
 
 
 def _remedy(memory: str, needed: int, limit: int, parameters: int) -> str:

@@ -8,6 +8,7 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.chip_costs import ChipCosts
 from tlm.compiler.places import Span, Window, planes_per_channel, tensor_plane_words, tensor_planes, tensor_words
+from tlm.compiler.raster import raster_of
 from tlm.compiler.weights import pack_layer
 from tlm.network.layers import Conv2d, Layer
 from tlm.network.network import Network
@@ -23,7 +24,9 @@ class Workload:
         planes: tensor -> all its planes.
         plane_words: tensor -> AMem words of a plane, as many as tiles of the layer that makes it.
         words: tensor -> AMem words of all of it.
+        rasters: layer -> its rows and columns.
         weights: packed, of each layer.
+        group_words: of each layer for each group of output channels WMem words and IMem words (parameters, patterns).
         spans: first and last layer, tiles of a band -> what :func:`tlm.compiler.bands.segment_spans` has found.
 
     Raises:
@@ -45,9 +48,18 @@ class Workload:
         self.planes = {name: tensor_planes(tensor) for name, tensor in tensors}
         self.plane_words = {name: tensor_plane_words(tensor, config.lanes) for name, tensor in tensors}
         self.words = {name: tensor_words(tensor, config.lanes) for name, tensor in tensors}
+        self.rasters = {layer.name: raster_of(network, layer) for layer in network.layers}
         self.weights = [
             pack_layer(layer, config, self.plane_words[layer.name], self.words[network.input_of(layer).name])
             for layer in network.layers
+        ]
+
+        self.group_words = [
+            [
+                (words, min(config.columns, layer.out_channels - group * config.columns) + len(patterns))
+                for group, (words, patterns) in enumerate(zip(own.word_counts, own.patterns, strict=True))
+            ]
+            for layer, own in zip(network.layers, self.weights, strict=True)
         ]
 
     def group_slots(self, layer: Layer) -> int:

@@ -14,6 +14,8 @@ from typing import TypeAlias
 class Unit(enum.Enum):
     """What the host can start and wait for."""
 
+    __hash__ = object.__hash__  # members are single, and the compiler looks them up for every step
+
     LOAD = "load"
     STORE = "store"
     ENGINE = "engine"

@@ -117,13 +117,12 @@ def encode(opcode: Opcode, **values: int) -> int:
 
 def encode_header(header: LayerHeader) -> list[int]:
     """The header words of a layer: 5, or 7 with a band."""
-    values = {item.name: getattr(header, item.name) for item in fields(header)}
-    band: Band | None = values.pop("band")
-    values["banded"] = band is not None
+    band = header.band
+    values = {key: getattr(header, key) for key in _HEADER_KEYS} | {"banded": band is not None}
     opcodes: tuple[Opcode, ...] = HEADER_OPCODES
     if band is not None:
         opcodes += BAND_OPCODES
-        values |= {item.name: getattr(band, item.name) for item in fields(band)}
+        values |= {key: getattr(band, key) for key in _BAND_KEYS}
     return [encode(opcode, **{name: values[name] for name, _ in FIELDS[opcode]}) for opcode in opcodes]
 
 
@@ -171,6 +170,7 @@ def decode(word: int, expected: Opcode) -> dict[str, int]:
 
 
 _FLAGS = frozenset(f.name for f in fields(LayerHeader) if f.type == "bool")
+_HEADER_KEYS = tuple(f.name for f in fields(LayerHeader) if f.name != "band")
 _BAND_KEYS = tuple(f.name for f in fields(Band))
 
 

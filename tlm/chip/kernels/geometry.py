@@ -75,10 +75,10 @@ class Geometry:
 
     def __post_init__(self) -> None:
         check_sizes(lanes=self.lanes, columns=self.columns)
-        for item in fields(self)[2:16]:
-            value, low = getattr(self, item.name), -_EXTENT_LIMIT if item.name.startswith("pad") else 1
+        for name, low in _LOWEST:
+            value = getattr(self, name)
             if not low <= value <= _EXTENT_LIMIT:
-                raise KernelError(f"geometry: {item.name} is {value}, but must be in {low}..{_EXTENT_LIMIT}")
+                raise KernelError(f"geometry: {name} is {value}, but must be in {low}..{_EXTENT_LIMIT}")
         if max(self.kernel_h, self.kernel_w) > _MAX_KERNEL:
             raise KernelError(
                 f"geometry: a kernel of {self.kernel_h}x{self.kernel_w}, but at most {_MAX_KERNEL} rows and columns "
@@ -144,12 +144,17 @@ class Geometry:
     @cached_property
     def pointer(self) -> CData:
         """The C struct, made once."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {name: getattr(self, name) for name in _NAMES}
         values |= {"tile_count": self.tiles, "input_plane_words": self.plane_words}
         return ffi.new("tlm_geometry *", {name: int(value) for name, value in values.items()})
 
     def __getstate__(self) -> dict[str, Any]:
-        return {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: getattr(self, name) for name in _NAMES}
+
+
+_NAMES = tuple(item.name for item in fields(Geometry))
+_LOWEST = tuple((name, -_EXTENT_LIMIT if name.startswith("pad") else 1) for name in _NAMES[2:16])
+"""Sizes, strides and padding with the least that each can be."""
 
 
 class Select:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
-from tlm.chip.kernels.buffers import in_range
+from tlm.chip.kernels.buffers import KernelError, in_range
 from tlm.chip.kernels.geometry import Geometry
-from tlm.chip.kernels.timing import plane_strides, predict
+from tlm.chip.kernels.timing import PASS_TIMES, layer_cycles, pattern_words, set_bases, timing_params
 
 if TYPE_CHECKING:
     from tlm._kernels import CData
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _WORD_LIMIT = (1 << 31) - 1
 _MOST_HEADER_WORDS = 255
 _NONE = -1
+_OUT_OF_RANGE, _ILLEGAL = -1, -3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +69,7 @@ def occupy(
     weight_base_word: int | None = 0,
     program_word: int = 0,
     header_words: int = 5,
+    compute_cycles: int | None = None,
 ) -> PartOccupancy:
     """The calendars of one layer, or of a band of one.
 
@@ -84,6 +86,7 @@ def occupy(
         program_word: IMem word of the first header word. Behind the header follow, for each group, one parameter word
             for each of its channels and its pattern words.
         header_words: how many header words the layer has: 5, or 7 if it is banded.
+        compute_cycles: of the layer, as :func:`tlm.chip.kernels.timing.predict` gives them; None: ask it.
 
     Raises:
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
@@ -92,19 +95,15 @@ def occupy(
         if word is not None:
             in_range(f"occupancy: {key}", word, 0, _WORD_LIMIT)
     in_range("occupancy: header_words", header_words, 0, _MOST_HEADER_WORDS)
-    timing: dict[str, int] = {
-        "amem_banks": config.amem_banks,
-        "pipeline_cycles": config.pipeline_cycles,
-        "pass_gap_cycles": config.pass_gap_cycles,
-        "requantiser_cycles": config.requantiser_cycles,
-        "output_base_word": output_base_word,
-        "words_per_channel": words_per_channel,
-        **plane_strides(geometry, output_plane_words, residual_plane_words),
-    }
-    predicted = predict(geometry, patterns=patterns, residual_base_word=residual_base_word, passes=True, **timing)
-    assert predicted.passes is not None
-    residual = _NONE if residual_base_word is None else residual_base_word
-    params = ffi.new("tlm_timing_params *", timing | {"residual_base_word": residual})
+    params = timing_params(
+        geometry, config.amem_banks, config.pipeline_cycles, config.pass_gap_cycles, config.requantiser_cycles,
+        words_per_channel, (output_plane_words, residual_plane_words),
+    )  # fmt: skip
+    set_bases(params, output_base_word, residual_base_word)
+    payloads = pattern_words(geometry, patterns)
+    if compute_cycles is None:
+        compute_cycles = layer_cycles(geometry, params, payloads)
+    passes = np.zeros(geometry.groups * geometry.tiles, PASS_TIMES)
     others = ffi.new(
         "tlm_occupancy_params *",
         {
@@ -116,14 +115,16 @@ def occupy(
         },
     )
     first_cycle = lib.tlm_first_cycle(geometry.pointer, params, others)
-    out = _Arrays(first_cycle + predicted.compute_cycles, config)
+    out = _Arrays(first_cycle + compute_cycles, config)
     status = lib.tlm_occupy(
-        geometry.pointer, params, others, ffi.from_buffer("uint64_t[]", patterns), geometry.patterns_per_group,
-        ffi.from_buffer("tlm_pass_times[]", predicted.passes), out.pointer,
+        geometry.pointer, params, others, payloads, geometry.patterns_per_group,
+        ffi.from_buffer("tlm_pass_times[]", passes, require_writable=True), out.pointer,
     )  # fmt: skip
-    if status:  # every number has been checked, and the patterns by predict
+    if status in (_OUT_OF_RANGE, _ILLEGAL):
+        raise KernelError(f"occupancy: the layer does not take compute_cycles of {compute_cycles}, or a bit is illegal")
+    if status:
         raise MemoryError("occupancy: no memory for a layer's fetches")
-    return PartOccupancy(first_cycle=first_cycle, passes=predicted.passes, **out.read_only())
+    return PartOccupancy(first_cycle=first_cycle, passes=passes, **out.read_only())
 
 
 class _Arrays:

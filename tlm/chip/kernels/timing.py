@@ -113,16 +113,25 @@ def predict(
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
     """
     planes = output_plane_words, residual_plane_words
-    params = _params(
+    params = timing_params(
         geometry, amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel, planes
     )
-    params.output_base_word = _in_range("output_base_word", output_base_word)
-    params.residual_base_word = _residual(residual_base_word)
-    payloads = _payloads(geometry, patterns)
+    set_bases(params, output_base_word, residual_base_word)
+    payloads = pattern_words(geometry, patterns)
     times = np.zeros(geometry.groups * geometry.tiles, PASS_TIMES) if passes else None
     out = ffi.NULL if times is None else ffi.from_buffer("tlm_pass_times[]", times, require_writable=True)
-    cycles = lib.tlm_layer_timing(geometry.pointer, params, payloads, geometry.patterns_per_group, out)
-    return LayerTiming(_checked(geometry, cycles), times)
+    return LayerTiming(layer_cycles(geometry, params, payloads, out), times)
+
+
+def layer_cycles(geometry: Geometry, params: Any, payloads: CData, passes: CData = ffi.NULL) -> int:
+    """compute_cycles of :func:`predict` from what C takes.
+
+    Raises:
+        KernelError: a bit beyond the last channel or tap.
+    """
+    return _checked(
+        geometry, lib.tlm_layer_timing(geometry.pointer, params, payloads, geometry.patterns_per_group, passes)
+    )
 
 
 def predict_placements(
@@ -144,10 +153,10 @@ def predict_placements(
     ``geometry.input_base_word`` is ignored; the other arguments and errors are those of :func:`predict`.
     """
     planes = output_plane_words, residual_plane_words
-    params = _params(
+    params = timing_params(
         geometry, amem_banks, pipeline_cycles, pass_gap_cycles, requantiser_cycles, words_per_channel, planes
     )
-    payloads, count = _payloads(geometry, patterns), len(placements)
+    payloads, count = pattern_words(geometry, patterns), len(placements)
     where = ffi.new("tlm_placement[]", [_words(placement) for placement in placements])
     cycles = ffi.new("int64_t[]", count)
     _checked(
@@ -168,7 +177,7 @@ def plane_strides(geometry: Geometry, output: int | None, residual: int | None) 
     return {key: _in_range(key, whole if value is None else value) for key, value in values.items()}
 
 
-def _params(
+def timing_params(
     geometry: Geometry,
     banks: int,
     pipeline: int,
@@ -177,6 +186,11 @@ def _params(
     words_per_channel: int,
     planes: tuple[int | None, int | None],
 ) -> Any:
+    """The C struct, but for the base addresses.
+
+    Raises:
+        KernelError: a number out of range.
+    """
     values = {
         "amem_banks": banks,
         "pipeline_cycles": pipeline,
@@ -189,6 +203,16 @@ def _params(
         raise KernelError(f"timing: words_per_channel is {words_per_channel}, but must be 1, or 6 (accumulator output)")
     values |= {"words_per_channel": words_per_channel, **plane_strides(geometry, *planes)}
     return ffi.new("tlm_timing_params *", values)
+
+
+def set_bases(params: Any, output_base_word: int, residual_base_word: int | None) -> None:
+    """Where the output and the residual lie.
+
+    Raises:
+        KernelError: out of range.
+    """
+    params.output_base_word = _in_range("output_base_word", output_base_word)
+    params.residual_base_word = _residual(residual_base_word)
 
 
 def _in_range(key: str, value: int) -> int:
@@ -204,7 +228,12 @@ def _words(placement: Placement) -> tuple[int, int, int]:
     return _in_range("input_base_word", placement.input_base_word), output, _residual(placement.residual_base_word)
 
 
-def _payloads(geometry: Geometry, patterns: npt.NDArray[np.uint64]) -> CData:
+def pattern_words(geometry: Geometry, patterns: npt.NDArray[np.uint64]) -> CData:
+    """What C reads of the patterns.
+
+    Raises:
+        KernelError: a wrong dtype or shape.
+    """
     shape = (geometry.groups, geometry.patterns_per_group)
     if patterns.dtype != np.uint64 or patterns.shape != shape or not patterns.flags.c_contiguous:
         raise KernelError(f"patterns: {patterns.dtype} {patterns.shape}, but contiguous uint64 {shape} is needed")
