@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 
 import pytest
 from transaction_bench import Initiator, Target, answer_ok, pair, read, watch
@@ -15,12 +14,10 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import NO_TIME, DirectMemory, InitiatorSocket, Phase, TargetSocket, immediate
 
 
-@dataclass(slots=True, eq=False)
 class Ping(Payload):
     """Another protocol."""
 
 
-@dataclass(slots=True, eq=False)
 class LongMemoryPayload(MemoryPayload):
     """A subclass is another protocol too."""
 

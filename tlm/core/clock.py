@@ -26,13 +26,10 @@ class Clock:
 
     def __init__(self, env: Environment) -> None:
         self.env = env
+        self.now = 0
+        """The present cycle."""
         self._ticks: dict[int, Timeout] = {}
         """Of the cycles to come that somebody waits for."""
-
-    @property
-    def now(self) -> int:
-        """The present cycle."""
-        return self.env._now  # type: ignore[return-value]  # nothing is ever scheduled between two cycles
 
     def cycles(self, count: int) -> Timeout:
         """Event: ``count`` cycles from now."""
@@ -40,7 +37,7 @@ class Clock:
         tick = self._ticks.get(cycle)
         if tick is None:
             tick = self._ticks[cycle] = Timeout(self.env, count)
-            tick.callbacks.append(self._forget)
+            tick.callbacks.append(self._begin)
         return tick
 
     def slot(self, index: int) -> Event:
@@ -50,8 +47,9 @@ class Clock:
         self.env.schedule(event, EventPriority(NORMAL + index))
         return event
 
-    def _forget(self, _: Event) -> None:
-        """The first that a tick calls: whoever asks for this cycle from now on needs another one."""
+    def _begin(self, _: Event) -> None:
+        """The first that a tick calls: its cycle begins, and whoever asks for it from now on needs another tick."""
+        self.now = int(self.env.now)  # nothing is ever scheduled between two cycles
         del self._ticks[self.now]
 
 

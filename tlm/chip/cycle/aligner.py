@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 
+from msgspec import Struct
+
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.routing import LEVELS_PER_STAGE, Level, changing, route, through
@@ -51,8 +53,7 @@ class TapPlan:
     """The lanes that have a pixel."""
 
 
-@dataclass(slots=True, eq=False)
-class _Token:
+class _Token(Struct, eq=False):
     """What moves through the stages: the words of one fetch cycle on their way to the lanes, or a pass's end."""
 
     plan: TapPlan | None
@@ -126,8 +127,7 @@ class Aligner(Module):
         base = self._base_word + step.channel * self._plane_words
         reads, words = plan.cycles[k], []
         for read in reads:
-            word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes))
-            word.origin = step.origin
+            word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes), origin=step.origin)
             self.amem.transport(word)
             if word.status is not OK:
                 raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
@@ -184,6 +184,4 @@ class Aligner(Module):
             pixels = self._pixels.to_bytes(self._word_bytes, "little")
             activations = kernels.mask(pixels, token.plan.pixels, self._is_signed, self._fill)
             self._pixels = 0
-        vector = VectorPayload(activations, token.channel, token.ends_pass)
-        vector.origin = token.origin
-        self.vectors.transport(vector)
+        self.vectors.transport(VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin))

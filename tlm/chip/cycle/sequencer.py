@@ -156,14 +156,14 @@ class Sequencer(SequencerBase):
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
-                step = StepPayload(tile, channel, tap, True, ends_pass)
-                step.origin = Origin(_BEAT, step_count, origin)
+                beat = Origin(_BEAT, step_count, origin)
+                step = StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=beat)
                 asked_cycle = self.clock.now
                 yield from self.steps.b_transport(step)
                 self._expect_ok(self.steps, step)
                 fetch_cycles += self.clock.now - asked_cycle + 1
                 if not header.pooling:
-                    self._fetch_weights(weight_word + step_count, step.origin)
+                    self._fetch_weights(weight_word + step_count, beat)
                 step_count += 1
                 if not ends_pass:
                     yield self.clock.cycles(1)
@@ -207,13 +207,11 @@ class Sequencer(SequencerBase):
 
     def _fetch_weights(self, address: int, origin: Origin) -> None:
         word = bytearray(self._weight_bytes)
-        payload = MemoryPayload(READ, address, word)
-        payload.origin = origin
+        payload = MemoryPayload(READ, address, word, origin=origin)
         self.wmem.transport(payload)
         if payload.status is not OK:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
-        weights = WeightPayload(word)
-        weights.origin = origin
+        weights = WeightPayload(word, origin=origin)
         self.weights.transport(weights)
         self._expect_ok(self.weights, weights)
 
