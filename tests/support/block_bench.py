@@ -18,7 +18,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Payload
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 CHIP = ChipConfig(lanes=8, columns=8)
 """A small array: 3 routing stages, 4 AMem banks."""
@@ -116,7 +116,7 @@ class BlockBench:
             note(payload)
             answer_ok(payload)
 
-        return immediate(untimed) if answer is answer_ok else timed
+        return untimed if answer is answer_ok else timed
 
 
 def of_pass(group: int = 0, tile: int = 0, tiles: int = 1, tag: int = 0) -> Origin:

@@ -28,7 +28,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import OK, READ, MemoryPayload, Origin
 from tlm.core.probe import Probe
-from tlm.core.sockets import NO_TIME, InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +82,7 @@ class Aligner(Module):
         self.tap = Probe(self, "tap", 0)
         banks, stages = range(config.amem_banks), range(config.routing_stages)
         self.routed = [[Probe(self, f"stage_{k + 1}_bank_{bank}", 0) for bank in banks] for k in stages]
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
         self.steps = TargetSocket(self, "steps", StepPayload, self._fetch)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[VectorPayload] = InitiatorSocket(self, "vectors", VectorPayload)
@@ -104,17 +104,17 @@ class Aligner(Module):
         self._watched = any(probe.watched for stage in self.routed for probe in stage)
         payload.status = OK
 
-    def _fetch(self, step: StepPayload) -> Activity:
+    def _fetch(self, step: StepPayload) -> Activity | None:
         """Serve a step; it is answered in the last cycle of its fetch."""
         if not step.is_step:
             self._enter(_Token(None, (), [], 0, 0, True, True, step.origin))
             step.status = OK
-            return NO_TIME
+            return None
         self.fetching.value = True
         self.channel.value, self.tap.value = step.channel, step.tap
         plan = self._plans.get((step.tile, step.tap)) or self._plan(step.tile, step.tap)
         self._read(step, plan, 0)
-        return NO_TIME if step.status is OK else self._fetch_on(step, plan)
+        return None if step.status is OK else self._fetch_on(step, plan)
 
     def _fetch_on(self, step: StepPayload, plan: TapPlan) -> Activity:
         """The cycles of a fetch behind the first."""
