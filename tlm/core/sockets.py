@@ -231,7 +231,8 @@ class InitiatorSocket(Socket, Generic[P]):
         key = self._open.enter(self._way, payload)
         yield from taking
         self._open.leave(key)
-        self._end(payload)
+        if self._end_watched or payload.status is INCOMPLETE:
+            self._end(payload)
         payload.accepted = accepted_before
 
     def _end(self, payload: P) -> None:

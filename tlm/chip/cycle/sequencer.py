@@ -148,6 +148,7 @@ class Sequencer(SequencerBase):
         of_pass = PassId(header.tag, origin.index)
         started = PassStarted(of_pass, group, tile, pixels, work.channels)
         self.events.pass_started(started)
+        clock = self.clock
         step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
@@ -158,15 +159,16 @@ class Sequencer(SequencerBase):
                 ends_pass = index == last and position == len(steps) - 1
                 beat = Origin(_BEAT, step_count, origin)
                 step = StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=beat)
-                asked_cycle = self.clock.now
+                asked_cycle = clock.now
                 yield from self.steps.b_transport(step)
-                self._expect_ok(self.steps, step)
-                fetch_cycles += self.clock.now - asked_cycle + 1
+                if step.status is not OK:
+                    raise self._refused(self.steps, step)
+                fetch_cycles += clock.now - asked_cycle + 1
                 if not header.pooling:
                     self._fetch_weights(weight_word + step_count, beat)
                 step_count += 1
                 if not ends_pass:
-                    yield self.clock.cycles(1)
+                    yield clock.cycles(1)
             if not steps:
                 if index == last:
                     yield from self._tell(
@@ -213,13 +215,14 @@ class Sequencer(SequencerBase):
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
         weights = WeightPayload(word, origin=origin)
         self.weights.transport(weights)
-        self._expect_ok(self.weights, weights)
+        if weights.status is not OK:
+            raise self._refused(self.weights, weights)
 
     def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
         """Transport that the data path never refuses."""
         yield from socket.b_transport(payload)
-        self._expect_ok(socket, payload)
-
-    def _expect_ok(self, socket: InitiatorSocket[P], payload: P) -> None:
         if payload.status is not OK:
-            raise ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")
+            raise self._refused(socket, payload)
+
+    def _refused(self, socket: InitiatorSocket[P], payload: P) -> ProtocolError:
+        return ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")
