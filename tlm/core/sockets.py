@@ -156,7 +156,7 @@ class InitiatorSocket(Socket, Generic[P]):
         self._begin_resp: tuple[PhaseObserver[Any], ...] = ()
         self._end_resp: tuple[PhaseObserver[Any], ...] = ()
         self._end_watched = False
-        self._transport: Callable[[P], Activity | None] | None = None
+        self._transport: Callable[[P], Activity | None]  # the target's: every socket is bound before the start
         self._open = owner.kernel.open_transactions
         self._way = ""
 
@@ -206,9 +206,9 @@ class InitiatorSocket(Socket, Generic[P]):
         accepted_before = payload.accepted
         if accepted_before:
             payload.accepted = False  # a forwarded payload is accepted hop by hop
-        for observer in self._begin_req:
-            observer(Phase.BEGIN_REQ, self, payload)
-        assert self._transport is not None  # every socket is bound: checked when the simulation starts
+        if self._begin_req:
+            for observer in self._begin_req:
+                observer(Phase.BEGIN_REQ, self, payload)
         taking = self._transport(payload)
         if taking is not None:
             return self._wait(taking, payload, accepted_before)
@@ -224,13 +224,14 @@ class InitiatorSocket(Socket, Generic[P]):
         Raises:
             ProtocolError: as in :meth:`b_transport`, or the target takes time.
         """
-        for _ in self.b_transport(payload):
+        waiting = self.b_transport(payload)
+        if waiting is not _NO_TIME and any(True for _ in waiting):
             raise ProtocolError(f"{self.path}: {payload.describe()} takes time, but its sender cannot wait")
 
     def _wait(self, taking: Activity, payload: P, accepted_before: bool) -> Activity:
-        key = self._open.enter(self._way, payload)
+        self._open.enter(self._way, payload)
         yield from taking
-        self._open.leave(key)
+        self._open.leave(self._way, payload)
         if self._end_watched or payload.status is INCOMPLETE:
             self._end(payload)
         payload.accepted = accepted_before

@@ -57,10 +57,8 @@ class _Token(Struct, eq=False):
     """What moves through the stages: the words of one fetch cycle on their way to the lanes, or a pass's end."""
 
     plan: TapPlan | None
-    reads: tuple[WordPlan, ...]
-    """The words that were read in one cycle."""
-    words: list[int]
-    """The bits of each, lane 0 in the lowest four."""
+    words: list[tuple[int, WordPlan]]
+    """Those that were read in one cycle: the bits of each, lane 0 in the lowest four."""
     first_bank: int
     """Bank of the word with offset 0."""
     channel: int
@@ -107,7 +105,7 @@ class Aligner(Module):
     def _fetch(self, step: StepPayload) -> Activity | None:
         """Serve a step; it is answered in the last cycle of its fetch."""
         if not step.is_step:
-            self._enter(_Token(None, (), [], 0, 0, True, True, step.origin))
+            self._enter(_Token(None, [], 0, 0, True, True, step.origin))
             step.status = OK
             return None
         self.fetching.value = True
@@ -125,19 +123,16 @@ class Aligner(Module):
     def _read(self, step: StepPayload, plan: TapPlan, k: int) -> None:
         """Cycle ``k`` of a fetch."""
         base = self._base_word + step.channel * self._plane_words
-        reads, words = plan.cycles[k], []
-        for read in reads:
+        words = []
+        for read in plan.cycles[k]:
             word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes), origin=step.origin)
             self.amem.transport(word)
             if word.status is not OK:
                 raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-            words.append(int.from_bytes(word.data, "little"))
+            words.append((int.from_bytes(word.data, "little"), read))
         is_last = k == len(plan.cycles) - 1
-        self._enter(
-            _Token(
-                plan, reads, words, base % self._banks, step.channel, is_last, step.ends_pass and is_last, step.origin
-            )
-        )
+        ends_pass = step.ends_pass and is_last
+        self._enter(_Token(plan, words, base % self._banks, step.channel, is_last, ends_pass, step.origin))
         if is_last:
             self.fetching.value = False
             step.status = OK
@@ -169,13 +164,13 @@ class Aligner(Module):
 
     def _show(self, stage: int, token: _Token) -> None:
         """What a stage has made of its words: only for watchers, since the words that leave have passed them all."""
-        for word, read in zip(token.words, token.reads, strict=True):
+        for word, read in token.words:
             bank = (token.first_bank + read.offset) % self._banks
             self.routed[stage][bank].value = through(word, read.levels, (stage + 1) * LEVELS_PER_STAGE)
 
     def _leave(self, token: _Token) -> None:
         """Behind the mask, which fills padding and lanes beyond the last pixel: the vector goes to the array."""
-        for word, read in zip(token.words, token.reads, strict=True):
+        for word, read in token.words:
             self._pixels |= through(word, read.changing)
         if not token.ends_step:
             return
