@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 from transaction_bench import Initiator, Target, answer_ok, pair, read, watch
 
@@ -13,10 +15,12 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import DirectMemory, InitiatorSocket, Phase, TargetSocket
 
 
+@dataclass(slots=True, eq=False)
 class Ping(Payload):
     """Another protocol."""
 
 
+@dataclass(slots=True, eq=False)
 class LongMemoryPayload(MemoryPayload):
     """A subclass is another protocol too."""
 

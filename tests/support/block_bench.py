@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class BlockBench:
 
     def _noting(self, name: str, answer: Answer) -> Any:
         def note(payload: Payload) -> None:
-            self.sent.setdefault(name, []).append((self.now, payload))
+            self.sent.setdefault(name, []).append((self.now, copy(payload)))  # its sender may use it again
 
         def timed(payload: Any) -> Activity:
             note(payload)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 
 from tlm.chip.format.isa import LayerHeader, Parameter
 from tlm.chip.kernels import Buffer
@@ -24,6 +25,7 @@ class Work(enum.Enum):
     BEAT = "beat"
 
 
+@dataclass(slots=True, eq=False)
 class BurstBeat(MemoryPayload):
     """One bus beat of a burst between DMA and off-chip memory; the address is that of the beat."""
 
@@ -32,22 +34,26 @@ class BurstBeat(MemoryPayload):
     """How many beats the burst has."""
 
 
+@dataclass(slots=True, eq=False)
 class DramCommandPayload(Payload):
     """A command on the DRAM's command bus; its origin is the burst that asked for it."""
 
     command: IssuedCommand
 
 
+@dataclass(slots=True, eq=False)
 class InterruptPayload(Payload):
     """A block has finished or failed; its status register says which."""
 
 
+@dataclass(slots=True, eq=False)
 class LayerPayload(Payload):
     """Sequencer to data path: the decoded header of the layer that starts."""
 
     header: LayerHeader
 
 
+@dataclass(slots=True, eq=False)
 class StepPayload(Payload):
     """Sequencer to aligner: fetch and align one (input channel, tap) of a tile, or mark a pass's end."""
 
@@ -59,12 +65,14 @@ class StepPayload(Payload):
     ends_pass: bool = False
 
 
+@dataclass(slots=True, eq=False)
 class WeightPayload(Payload):
     """Sequencer to MAC array: one WMem word, for the step that was fetched in the same cycle."""
 
-    word: bytearray
+    word: bytes
 
 
+@dataclass(slots=True, eq=False)
 class VectorPayload(Payload):
     """Aligner to MAC array: one activation for each lane, or only a pass's end."""
 
@@ -74,6 +82,7 @@ class VectorPayload(Payload):
     ends_pass: bool
 
 
+@dataclass(slots=True, eq=False)
 class ParameterPayload(Payload):
     """Sequencer to requantiser: the parameters of one entry slot of the next group."""
 
@@ -81,6 +90,7 @@ class ParameterPayload(Payload):
     parameter: Parameter
 
 
+@dataclass(slots=True, eq=False)
 class PassPayload(Payload):
     """Sequencer to MAC array, from a pass's last sequencer cycle e to its handover h."""
 
@@ -94,6 +104,7 @@ class PassPayload(Payload):
     """Real output channels of the group."""
 
 
+@dataclass(slots=True, eq=False)
 class DrainPayload(Payload):
     """MAC array to requantiser: the accumulators of a pass, int32 [columns][lanes]."""
 
@@ -101,5 +112,6 @@ class DrainPayload(Payload):
     of_pass: PassPayload
 
 
+@dataclass(slots=True, eq=False)
 class FlushPayload(Payload):
     """Sequencer to requantiser: answered in the cycle after the layer's last write."""

@@ -7,8 +7,7 @@ Its response starts as INCOMPLETE, so a target that forgets to answer is found a
 from __future__ import annotations
 
 import enum
-
-from msgspec import Struct
+from dataclasses import dataclass, field
 
 
 class Response(enum.Enum):
@@ -42,8 +41,11 @@ READ, WRITE = Command
 """As above."""
 
 
-class Origin(Struct, frozen=True):
+@dataclass(slots=True)
+class Origin:
     """The origin of a payload: a link in a chain such as layer > pass > beat, for traces and messages.
+
+    It never changes; to be frozen would make it four times as slow to create, and every step has one.
 
     Args:
         kind: the level of this link, a member of the model's enum.
@@ -67,15 +69,17 @@ class Origin(Struct, frozen=True):
         return own if self.parent is None else f"{self.parent} > {own}"
 
 
-class Payload(Struct, eq=False, kw_only=True):
+@dataclass(slots=True, eq=False)
+class Payload:
     """Base of every payload; subclasses add the fields that initiator and target share.
 
-    It is a struct of msgspec because very many are made, and those are quick to make.
+    Where very many are made, ``origin`` is set after the call: Python 3.11 is slow to call a class with keywords. An
+    initiator may send one payload again and again, rearmed.
     """
 
-    origin: Origin | None = None
-    status: Response = INCOMPLETE
-    accepted: bool = False
+    origin: Origin | None = field(default=None, kw_only=True)
+    status: Response = field(default=INCOMPLETE, kw_only=True)
+    accepted: bool = field(default=False, kw_only=True)
     """Whether the target has announced END_REQ."""
 
     def rearm(self) -> None:
@@ -88,6 +92,7 @@ class Payload(Struct, eq=False, kw_only=True):
         return type(self).__name__ if self.origin is None else f"{type(self).__name__} of {self.origin}"
 
 
+@dataclass(slots=True, eq=False)
 class MemoryPayload(Payload):
     """A read or write of ``len(data)`` bytes at an address; the target defines the unit of the address.
 

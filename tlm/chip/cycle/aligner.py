@@ -88,6 +88,8 @@ class Aligner(Module):
         self._first_stage_cycles = config.sram_read_cycles + 1
         latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
         self._stages = Pipeline(self.clock, latency_cycles, self._leave)
+        self._word = MemoryPayload(READ, 0, bytearray(self._word_bytes))
+        """Every read, one after the other: each is answered at once, and its bits are taken."""
         self._pixels = 0
         """Of the step whose words are leaving, each in its lane."""
 
@@ -123,9 +125,10 @@ class Aligner(Module):
     def _read(self, step: StepPayload, plan: TapPlan, k: int) -> None:
         """Cycle ``k`` of a fetch."""
         base = self._base_word + step.channel * self._plane_words
-        words = []
+        word, words = self._word, []
         for read in plan.cycles[k]:
-            word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes), origin=step.origin)
+            word.rearm()
+            word.address, word.origin = base + read.offset, step.origin
             self.amem.transport(word)
             if word.status is not OK:
                 raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
@@ -179,4 +182,6 @@ class Aligner(Module):
             pixels = self._pixels.to_bytes(self._word_bytes, "little")
             activations = kernels.mask(pixels, token.plan.pixels, self._is_signed, self._fill)
             self._pixels = 0
-        self.vectors.transport(VectorPayload(activations, token.channel, token.ends_pass, origin=token.origin))
+        vector = VectorPayload(activations, token.channel, token.ends_pass)
+        vector.origin = token.origin
+        self.vectors.transport(vector)

@@ -129,7 +129,8 @@ class LoadChannel(Channel):
                 while len(collected) >= word_bytes:
                     if write_cycle == self.clock.now:
                         yield self.clock.cycles(1)
-                    word = MemoryPayload(WRITE, next(words), bytes(collected[:word_bytes]), origin=burst_origin)
+                    word = MemoryPayload(WRITE, next(words), bytes(collected[:word_bytes]))
+                    word.origin = burst_origin
                     yield from self.access_word(descriptor.sram, word)
                     write_cycle = self.clock.now
                     del collected[:word_bytes]
@@ -146,9 +147,8 @@ class LoadChannel(Channel):
     def _fetch(self, burst: Burst, arrivals: Queue[BurstBeat], origin: Origin) -> Activity:
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
-            beat_origin = Origin(_BEAT, index, origin)
-            data = bytearray(size_bytes)
-            beat = BurstBeat(READ, burst.address + offset, data, index, len(beats), origin=beat_origin)
+            beat = BurstBeat(READ, burst.address + offset, bytearray(size_bytes), index, len(beats))
+            beat.origin = Origin(_BEAT, index, origin)
             yield from self.memory.b_transport(beat)
             arrivals.put(beat)
             if beat.status is not OK:
@@ -183,7 +183,8 @@ class StoreChannel(Channel):
             burst_origin = Origin(Work.BURST, index, origin)
             yield from self.take_burst_buffer()
             while len(collected) < burst.size_bytes:
-                word = MemoryPayload(READ, next(words), bytearray(word_bytes), origin=burst_origin)
+                word = MemoryPayload(READ, next(words), bytearray(word_bytes))
+                word.origin = burst_origin
                 yield from self.access_word(descriptor.sram, word)
                 collected += word.data
                 yield self.clock.cycles(1)
@@ -195,9 +196,8 @@ class StoreChannel(Channel):
         yield self.clock.cycles(self._read_cycles - 1)
         beats = self.beats(burst)
         for index, (offset, size_bytes) in enumerate(beats):
-            beat_origin = Origin(_BEAT, index, origin)
-            of_beat = data[offset : offset + size_bytes]
-            beat = BurstBeat(WRITE, burst.address + offset, of_beat, index, len(beats), origin=beat_origin)
+            beat = BurstBeat(WRITE, burst.address + offset, data[offset : offset + size_bytes], index, len(beats))
+            beat.origin = Origin(_BEAT, index, origin)
             yield from self.memory.b_transport(beat)
             if beat.status is not OK:
                 break

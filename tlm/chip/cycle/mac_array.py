@@ -38,7 +38,7 @@ class MacArray(Module):
         self._pooling = False
         self._start_value = 0
         self._accumulators = self._fresh_accumulators()
-        self._weights: deque[bytearray] = deque()
+        self._weights: deque[bytes] = deque()
         self._ended_passes = 0
         self._pass_ended: Event | None = None
         self.state = Probe(self, "state", ArrayState.IDLE)

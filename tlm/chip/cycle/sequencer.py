@@ -55,7 +55,9 @@ class Sequencer(SequencerBase):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent, config, events)
-        self._weight_bytes = config.wmem_word_bytes
+        self._weight_read = MemoryPayload(READ, 0, bytearray(config.wmem_word_bytes))
+        self._weights, self._step = WeightPayload(b""), StepPayload(0, 0, 0)
+        """The payloads of every step, one after the other: each is answered before the next step."""
         self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
         self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
         self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
@@ -148,7 +150,8 @@ class Sequencer(SequencerBase):
         of_pass = PassId(header.tag, origin.index)
         started = PassStarted(of_pass, group, tile, pixels, work.channels)
         self.events.pass_started(started)
-        clock = self.clock
+        clock, step = self.clock, self._step
+        step.tile = tile
         step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
@@ -158,7 +161,8 @@ class Sequencer(SequencerBase):
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
                 beat = Origin(_BEAT, step_count, origin)
-                step = StepPayload(tile, channel, tap, ends_pass=ends_pass, origin=beat)
+                step.rearm()
+                step.channel, step.tap, step.ends_pass, step.origin = channel, tap, ends_pass, beat
                 asked_cycle = clock.now
                 yield from self.steps.b_transport(step)
                 if step.status is not OK:
@@ -208,12 +212,14 @@ class Sequencer(SequencerBase):
         return int.from_bytes(payload.data, "little")
 
     def _fetch_weights(self, address: int, origin: Origin) -> None:
-        word = bytearray(self._weight_bytes)
-        payload = MemoryPayload(READ, address, word, origin=origin)
-        self.wmem.transport(payload)
-        if payload.status is not OK:
+        read, weights = self._weight_read, self._weights
+        read.rearm()
+        read.address, read.origin = address, origin
+        self.wmem.transport(read)
+        if read.status is not OK:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
-        weights = WeightPayload(word, origin=origin)
+        weights.rearm()
+        weights.word, weights.origin = bytes(read.data), origin
         self.weights.transport(weights)
         if weights.status is not OK:
             raise self._refused(self.weights, weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from tlm.core.payload import MemoryPayload, Payload
 from tlm.core.sockets import DirectMemory
 
 
+@dataclass(slots=True, eq=False)
 class BulkPayload(MemoryPayload):
     """Many accesses in one transaction, in no time: their timing is the initiator's to work out.
 
@@ -29,6 +31,7 @@ class BulkPayload(MemoryPayload):
     """At the off-chip memory: when each of its bursts arrived there, (bursts,)."""
 
 
+@dataclass(slots=True, eq=False)
 class ReservationPayload(Payload):
     """Engine to an SRAM, and on to the DMA: the banks that the engine will take in the cycles from ``first_cycle``.
 
@@ -57,6 +60,7 @@ class PassTimes(NamedTuple):
     refused_residual_reads: int
 
 
+@dataclass(slots=True, eq=False)
 class PassStepsPayload(Payload):
     """Sequencer to aligner, from a pass's first sequencer cycle s to its last e: all its steps."""
 
@@ -67,6 +71,7 @@ class PassStepsPayload(Payload):
     times: PassTimes
 
 
+@dataclass(slots=True, eq=False)
 class PassActivationsPayload(Payload):
     """Aligner to MAC array: the activations of a pass, where they lie in AMem, and the valid patterns of its steps."""
 
@@ -77,6 +82,7 @@ class PassActivationsPayload(Payload):
     """As in :class:`PassStepsPayload`."""
 
 
+@dataclass(slots=True, eq=False)
 class PassWeightsPayload(Payload):
     """Sequencer to MAC array: the weight words of a pass, where they lie in WMem; max pooling has none."""
 
@@ -84,12 +90,14 @@ class PassWeightsPayload(Payload):
     first_word: int
 
 
+@dataclass(slots=True, eq=False)
 class TimedPassPayload(PassPayload):
     """A pass with the times that the sequencer has worked out."""
 
     times: PassTimes
 
 
+@dataclass(slots=True, eq=False)
 class GroupParametersPayload(Payload):
     """Sequencer to requantiser: the parameters of every channel of the next group, (channels,) each."""
 
