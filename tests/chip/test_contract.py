@@ -23,7 +23,7 @@ from tlm.core.errors import DriverError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 from tlm.observe.energy import EnergyObserver
 from tlm.observe.energy_table import EnergyConfig
 from tlm.observe.recorder import Recorder
@@ -95,7 +95,7 @@ class TinyEngine(Engine):
         return [1] + [0] * (banks.get(sram, self.config.imem_banks) - 1)
 
     def _port(self, sram: SramName, port: Port) -> TargetSocket[MemoryPayload]:
-        name, serve = f"{sram.name.lower()}_{port}", immediate(partial(self._serve, sram, port))
+        name, serve = f"{sram.name.lower()}_{port}", partial(self._serve, sram, port)
         return TargetSocket(self, name, MemoryPayload, serve, partial(self._move, sram))
 
     def _serve(self, sram: SramName, port: Port, payload: MemoryPayload) -> None:

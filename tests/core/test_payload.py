@@ -9,7 +9,6 @@ from transaction_bench import pair, read, write
 
 from tlm.core.errors import ProtocolError
 from tlm.core.payload import Origin, Response
-from tlm.core.sockets import immediate
 
 
 class Level(enum.Enum):
@@ -25,7 +24,7 @@ def test_a_payload_starts_unanswered_and_unaccepted() -> None:
 
 
 def test_a_forgotten_answer_is_named_with_target_and_payload() -> None:
-    simulation, cpu, _ = pair(immediate(lambda payload: None))
+    simulation, cpu, _ = pair(lambda payload: None)
     with pytest.raises(ProtocolError, match=r"ram\.port: returned from read of 8 bytes at 0x40 without an answer"):
         simulation.run(lambda: cpu.out.b_transport(read(0x40)))
 
@@ -41,7 +40,7 @@ def test_an_answered_payload_cannot_be_sent_again_before_it_is_rearmed(status: R
 
 
 def test_a_rearmed_payload_goes_through_all_phases_again() -> None:
-    simulation, cpu, ram = pair(immediate(lambda payload: serve(payload)))
+    simulation, cpu, ram = pair(lambda payload: serve(payload))
     answers = [Response.RETRY, Response.OK]
 
     def serve(payload):

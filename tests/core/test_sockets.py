@@ -12,7 +12,7 @@ from tlm.core.kernel import Activity
 from tlm.core.payload import MemoryPayload, Payload, Response
 from tlm.core.probe import Probe
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import NO_TIME, DirectMemory, InitiatorSocket, Phase, TargetSocket, immediate
+from tlm.core.sockets import DirectMemory, InitiatorSocket, Phase, TargetSocket
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +69,7 @@ def test_an_unbound_socket_has_no_debug_transport() -> None:
 LATE_ADDITIONS = {
     "bind": lambda cpu, ram: cpu.out.bind(ram.port),
     "initiator socket": lambda cpu, ram: InitiatorSocket(cpu, "late", MemoryPayload),
-    "target socket": lambda cpu, ram: TargetSocket(ram, "late", MemoryPayload, immediate(answer_ok)),
+    "target socket": lambda cpu, ram: TargetSocket(ram, "late", MemoryPayload, answer_ok),
     "probe": lambda cpu, ram: Probe(cpu, "late", 0),
     "submodule": lambda cpu, ram: Initiator("late", cpu),
     "process of a module": lambda cpu, ram: cpu.add_process(lambda: iter(())),
@@ -177,7 +177,7 @@ def test_a_payload_is_accepted_at_most_once() -> None:
         ram.port.accept(payload)
         ram.port.accept(payload)
 
-    simulation, cpu, ram = pair(immediate(serve))
+    simulation, cpu, ram = pair(serve)
     with pytest.raises(ProtocolError, match=r"ram\.port: read of 8 bytes at 0x0 was accepted twice"):
         simulation.run(lambda: cpu.out.b_transport(read()))
 
@@ -185,11 +185,11 @@ def test_a_payload_is_accepted_at_most_once() -> None:
 def serving(simulation: Simulation, cycles: int):
     """A transport that answers at once, or after some cycles: a plain function that decides when it is called."""
 
-    def serve(payload: MemoryPayload) -> Activity:
+    def serve(payload: MemoryPayload) -> Activity | None:
         if cycles:
             return later(payload)
         payload.status = Response.OK
-        return NO_TIME
+        return None
 
     def later(payload: MemoryPayload) -> Activity:
         yield simulation.clock.cycles(cycles)

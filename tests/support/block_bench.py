@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Payload
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 CHIP = ChipConfig(lanes=8, columns=8)
 """A small array: 3 routing stages, 4 AMem banks."""
@@ -104,7 +105,7 @@ class BlockBench:
 
     def _noting(self, name: str, answer: Answer) -> Any:
         def note(payload: Payload) -> None:
-            self.sent.setdefault(name, []).append((self.now, payload))
+            self.sent.setdefault(name, []).append((self.now, copy(payload)))  # its sender may use it again
 
         def timed(payload: Any) -> Activity:
             note(payload)
@@ -116,7 +117,7 @@ class BlockBench:
             note(payload)
             answer_ok(payload)
 
-        return immediate(untimed) if answer is answer_ok else timed
+        return untimed if answer is answer_ok else timed
 
 
 def of_pass(group: int = 0, tile: int = 0, tiles: int = 1, tag: int = 0) -> Origin:

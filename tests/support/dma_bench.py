@@ -34,7 +34,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket
 
 ENGINE_PORTS = {
     SramName.AMEM: ("aligner", "write_back", "residual"),
@@ -97,7 +97,7 @@ class Bench(Module):
             self._registers[channel] = InitiatorSocket(self, name, MemoryPayload)
             self._registers[channel].bind(block.registers.target)
             block.registers.interrupt.bind(
-                TargetSocket(self, f"interrupt_{name}", InterruptPayload, immediate(partial(self._interrupt, channel)))
+                TargetSocket(self, f"interrupt_{name}", InterruptPayload, partial(self._interrupt, channel))
             )
             block.memory.observe(partial(self._see_beat, channel))
             for sram, socket in block.srams.items():

@@ -31,12 +31,13 @@ _READ_LATER = """\
 """
 _TELL_STEP = """\
                 yield from self.steps.b_transport(step)
-                self._expect_ok(self.steps, step)
-                fetch_cycles += self.clock.now - asked_cycle + 1
+                if step.status is not OK:
+                    raise self._refused(self.steps, step)
+                fetch_cycles += clock.now - asked_cycle + 1
 """
 _FETCH_WEIGHTS = """\
                 if not header.pooling:
-                    self._fetch_weights(weight_word + step_count, step.origin)
+                    self._fetch_weights(weight_word + step_count, beat)
 """
 
 _SEQUENCER = (
@@ -80,8 +81,8 @@ _SEQUENCER = (
     _cycle(
         "steps follow each other without a gap",
         "cycle/sequencer.py",
-        f"if not ends_pass:\n                    {_ONE}",
-        f"if not ends_pass:\n                    {_TWO}",
+        "if not ends_pass:\n                    yield clock.cycles(1)",
+        "if not ends_pass:\n                    yield clock.cycles(2)",
     ),
     _cycle(
         "the weight word is read in the last cycle of a step's fetch",

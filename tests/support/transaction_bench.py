@@ -11,7 +11,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Payload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, Phase, TargetSocket
 
 
 class Initiator(Module):
@@ -34,9 +34,7 @@ class Target(Module):
         **optional: Any,
     ) -> None:
         super().__init__(name, parent)
-        self.port: TargetSocket[Any] = TargetSocket(
-            self, "port", payload_type, transport or immediate(answer_ok), **optional
-        )
+        self.port: TargetSocket[Any] = TargetSocket(self, "port", payload_type, transport or answer_ok, **optional)
 
 
 def answer_ok(payload: Payload) -> None:

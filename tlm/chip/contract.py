@@ -6,7 +6,7 @@ channel (``ports``). A model is free in everything inside.
 Events: a model emits ``events``, each in the cycle in which it happens. Observers listen to these and never look
 inside, so a new model needs no new observers. The events include the DMA's accesses, because the SRAMs grant or
 refuse them. One event may stand for many accesses: the engine's own accesses of a layer come before the layer ends,
-and refusals of a pass come at the latest with its last write.
+and refusals of a pass come at the latest with its last write. Who reads counts before then emits ``counts_wanted``.
 """
 
 from __future__ import annotations
@@ -119,6 +119,8 @@ class EngineEvents:
         self.pass_written: Emitter[PassId] = Emitter()
         """A pass's output is written, in the cycle of its last write."""
         self.accessed: Emitter[Accessed] = Emitter()
+        self.counts_wanted: Emitter[None] = Emitter()
+        """Emitted by an observer that reads counts now: a model that holds accesses back tells of them."""
 
 
 class DmaPorts(NamedTuple):

@@ -69,7 +69,7 @@ class StepPayload(Payload):
 class WeightPayload(Payload):
     """Sequencer to MAC array: one WMem word, for the step that was fetched in the same cycle."""
 
-    word: bytearray
+    word: bytes
 
 
 @dataclass(slots=True, eq=False)

@@ -66,10 +66,10 @@ class System:
         self.fidelity = fidelity
         self.simulation = simulation = Simulation()
         regions = am.AddressMap()
+        regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))  # first, because it is accessed most
         regions.add(am.Region("load", am.LOAD_BASE, am.BLOCK_BYTES))
         regions.add(am.Region("store", am.STORE_BASE, am.BLOCK_BYTES))
         regions.add(am.Region("engine", am.ENGINE_BASE, am.BLOCK_BYTES))
-        regions.add(am.Region("memory", am.MEMORY_BASE, config.memory_bytes))
         units = {
             Unit.LOAD: UnitAddress(am.LOAD_BASE, "dma.load"),
             Unit.STORE: UnitAddress(am.STORE_BASE, "dma.store"),

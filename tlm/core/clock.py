@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from heapq import heappush
 from typing import Generic, TypeVar
 
-from simpy import Environment, Event, Timeout
+from simpy import Environment, Event
 from simpy.events import NORMAL, EventPriority
 
 from tlm.core.errors import ProtocolError
@@ -26,32 +27,40 @@ class Clock:
 
     def __init__(self, env: Environment) -> None:
         self.env = env
-        self._ticks: dict[int, Timeout] = {}
+        self.now = 0
+        """The present cycle."""
+        self._ticks: dict[int, Event] = {}
         """Of the cycles to come that somebody waits for."""
 
-    @property
-    def now(self) -> int:
-        """The present cycle."""
-        return self.env._now  # type: ignore[return-value]  # nothing is ever scheduled between two cycles
+    def cycles(self, count: int) -> Event:
+        """Event: ``count`` cycles from now.
 
-    def cycles(self, count: int) -> Timeout:
-        """Event: ``count`` cycles from now."""
+        Raises:
+            ValueError: the count is negative.
+        """
         cycle = self.now + count
         tick = self._ticks.get(cycle)
         if tick is None:
-            tick = self._ticks[cycle] = Timeout(self.env, count)
-            tick.callbacks.append(self._forget)
+            if count < 0:
+                raise ValueError(f"Negative delay {count}")
+            tick = self._ticks[cycle] = self._event(count, NORMAL)
+            tick.callbacks.append(self._begin)
         return tick
 
     def slot(self, index: int) -> Event:
         """Event: slot ``index`` (1 is the first) of the present cycle."""
+        return self._event(0, EventPriority(NORMAL + index))
+
+    def _event(self, delay_cycles: int, priority: EventPriority) -> Event:
+        """An event that happens by itself: what SimPy's ``Timeout`` and ``schedule`` do, and it knows of slots too."""
         event = Event(self.env)
-        event._ok, event._value = True, None  # SimPy's ``succeed`` knows no slots
-        self.env.schedule(event, EventPriority(NORMAL + index))
+        event._ok, event._value = True, None
+        heappush(self.env._queue, (self.now + delay_cycles, priority, next(self.env._eid), event))
         return event
 
-    def _forget(self, _: Event) -> None:
-        """The first that a tick calls: whoever asks for this cycle from now on needs another one."""
+    def _begin(self, _: Event) -> None:
+        """The first that a tick calls: its cycle begins, and whoever asks for it from now on needs another tick."""
+        self.now = int(self.env.now)  # nothing is ever scheduled between two cycles
         del self._ticks[self.now]
 
 

@@ -43,21 +43,18 @@ class OpenTransactions:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._open: dict[int, tuple[str, Payload, int]] = {}
-        self._next = 0
+        self._since: dict[tuple[str, Payload], int] = {}
 
-    def enter(self, way: str, payload: Payload) -> int:
-        """Add a payload; returns the key for :meth:`leave`."""
-        key = self._next = self._next + 1
-        self._open[key] = (way, payload, self._clock.now)
-        return key
+    def enter(self, way: str, payload: Payload) -> None:
+        """Add a payload that was sent."""
+        self._since[way, payload] = self._clock.now
 
-    def leave(self, key: int) -> None:
-        """Remove a payload, because its answer has arrived."""
-        del self._open[key]
+    def leave(self, way: str, payload: Payload) -> None:
+        """Remove it, because its answer has arrived."""
+        del self._since[way, payload]
 
     def __iter__(self) -> Iterator[OpenTransaction]:
-        for way, payload, since in self._open.values():
+        for (way, payload), since in self._since.items():
             yield OpenTransaction(way, payload, since)
 
 

@@ -73,7 +73,8 @@ class Origin:
 class Payload:
     """Base of every payload; subclasses add the fields that initiator and target share.
 
-    Where very many are made, ``origin`` is set after the call: Python 3.11 is slow to call a class with keywords.
+    Where very many are made, ``origin`` is set after the call: Python 3.11 is slow to call a class with keywords. An
+    initiator may send one payload again and again, rearmed.
     """
 
     origin: Origin | None = field(default=None, kw_only=True)

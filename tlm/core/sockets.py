@@ -40,19 +40,9 @@ def _no_events() -> Activity:
     yield from ()
 
 
-NO_TIME = _no_events()
+_NO_TIME = _no_events()
 """What is left to wait for after a transport that took no time; any number of callers may wait for it."""
-next(NO_TIME, None)  # it has ended: threads may share it
-
-
-def immediate(serve: Callable[[P], None]) -> Callable[[P], Activity]:
-    """A blocking transport that takes no time, from a plain function that answers the payload."""
-
-    def transport(payload: P) -> Activity:
-        serve(payload)
-        return NO_TIME
-
-    return transport
+next(_NO_TIME, None)  # it has ended: threads may share it
 
 
 class DirectMemory:
@@ -121,7 +111,7 @@ class TargetSocket(Socket, Generic[P]):
         name: unique among the owner's sockets.
         payload_type: what is served.
         transport: generator function ``transport(payload)``; must set ``payload.status`` before it returns. A plain
-            function may answer the payload and return NO_TIME, or return a generator of what is left to do.
+            function may answer the payload, which takes no time, or return a generator of what is left to do.
         debug: function ``debug(payload) -> bytes moved``, zero simulated time, if the target can be inspected.
         direct: function that grants a view of the target's memory, if it has one.
     """
@@ -133,7 +123,7 @@ class TargetSocket(Socket, Generic[P]):
         owner: Module,
         name: str,
         payload_type: type[P],
-        transport: Callable[[P], Activity],
+        transport: Callable[[P], Activity | None],
         debug: Callable[[P], int] | None = None,
         direct: Callable[[], DirectMemory] | None = None,
     ) -> None:
@@ -166,7 +156,7 @@ class InitiatorSocket(Socket, Generic[P]):
         self._begin_resp: tuple[PhaseObserver[Any], ...] = ()
         self._end_resp: tuple[PhaseObserver[Any], ...] = ()
         self._end_watched = False
-        self._transport: Callable[[P], Activity] | None = None
+        self._transport: Callable[[P], Activity | None]  # the target's: every socket is bound before the start
         self._open = owner.kernel.open_transactions
         self._way = ""
 
@@ -213,17 +203,20 @@ class InitiatorSocket(Socket, Generic[P]):
             raise ProtocolError(
                 f"{self.path}: {payload.describe()} was sent with status {payload.status.value!r}; rearm it first"
             )
-        accepted_before, payload.accepted = payload.accepted, False  # a forwarded payload is accepted hop by hop
-        for observer in self._begin_req:
-            observer(Phase.BEGIN_REQ, self, payload)
-        assert self._transport is not None  # every socket is bound: checked when the simulation starts
+        accepted_before = payload.accepted
+        if accepted_before:
+            payload.accepted = False  # a forwarded payload is accepted hop by hop
+        if self._begin_req:
+            for observer in self._begin_req:
+                observer(Phase.BEGIN_REQ, self, payload)
         taking = self._transport(payload)
-        if taking is not NO_TIME:
+        if taking is not None:
             return self._wait(taking, payload, accepted_before)
         if self._end_watched or payload.status is INCOMPLETE:
             self._end(payload)
-        payload.accepted = accepted_before
-        return NO_TIME
+        if payload.accepted is not accepted_before:
+            payload.accepted = accepted_before
+        return _NO_TIME
 
     def transport(self, payload: P) -> None:
         """Send a payload to a target that takes no time, from a function that cannot wait.
@@ -231,14 +224,16 @@ class InitiatorSocket(Socket, Generic[P]):
         Raises:
             ProtocolError: as in :meth:`b_transport`, or the target takes time.
         """
-        for _ in self.b_transport(payload):
+        waiting = self.b_transport(payload)
+        if waiting is not _NO_TIME and any(True for _ in waiting):
             raise ProtocolError(f"{self.path}: {payload.describe()} takes time, but its sender cannot wait")
 
     def _wait(self, taking: Activity, payload: P, accepted_before: bool) -> Activity:
-        key = self._open.enter(self._way, payload)
+        self._open.enter(self._way, payload)
         yield from taking
-        self._open.leave(key)
-        self._end(payload)
+        self._open.leave(self._way, payload)
+        if self._end_watched or payload.status is INCOMPLETE:
+            self._end(payload)
         payload.accepted = accepted_before
 
     def _end(self, payload: P) -> None:

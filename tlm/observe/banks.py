@@ -6,17 +6,23 @@ from collections import Counter
 from operator import add
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.contract import Accessed, Port
+from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.descriptor import sram_banks
 from tlm.chip.format.driver import SramName
 from tlm.observe.account import SramAccount
 
 
 class BankCounter:
-    """Counts accesses per SRAM, initiator and bank."""
+    """Counts accesses per SRAM, initiator and bank.
 
-    def __init__(self, config: ChipConfig) -> None:
+    Args:
+        config: banks of each SRAM.
+        events: of the engine.
+    """
+
+    def __init__(self, config: ChipConfig, events: EngineEvents) -> None:
         self._config = config
+        self._counts_wanted = events.counts_wanted
         self._served: dict[tuple[SramName, Port], list[int]] = {}
         """Accesses of each bank."""
         self._refused: Counter[tuple[SramName, Port]] = Counter()
@@ -35,6 +41,7 @@ class BankCounter:
 
     def served(self) -> dict[tuple[SramName, Port], int]:
         """(SRAM, initiator) -> accesses that were served until now."""
+        self._counts_wanted(None)
         return {key: sum(banks) for key, banks in self._served.items()}
 
     def of_port(self, port: Port) -> tuple[int, int]:
@@ -44,6 +51,7 @@ class BankCounter:
 
     def accounts(self, cycles: int) -> dict[str, SramAccount]:
         """SRAM ("amem", ...) -> its account over a run of so many cycles."""
+        self._counts_wanted(None)
         return {sram.name.lower(): self._account(sram, cycles) for sram in SramName}
 
     def _account(self, sram: SramName, cycles: int) -> SramAccount:

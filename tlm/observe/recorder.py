@@ -78,7 +78,7 @@ class Recorder:
         self.parts: dict[int, PartRecord] = {}
         self.transfers: dict[Unit, list[TransferRecord]] = {unit: [] for unit in _PORTS}
         self.last_interrupt_cycle = -1
-        self.banks = BankCounter(system.config)
+        self.banks = BankCounter(system.config, system.engine.events)
         self.running = Spans()
         """When the engine ran a program."""
         self._host = system.host

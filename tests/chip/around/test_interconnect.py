@@ -18,7 +18,7 @@ from tlm.core.errors import ElaborationError
 from tlm.core.kernel import Activity
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.simulation import Simulation
-from tlm.core.sockets import InitiatorSocket, Phase, immediate
+from tlm.core.sockets import InitiatorSocket, Phase
 
 Answers: TypeAlias = list[tuple[int, str]]
 """Cycle and port of each answer."""
@@ -42,7 +42,7 @@ class Bench:
         self.arrivals: list[tuple[int, str, int]] = []
         """Cycle, target and relative address of everything that reached a target."""
         for name in ("low", "high"):
-            target = Target(name, self.simulation, immediate(self._serve(name)), debug=self._debug)
+            target = Target(name, self.simulation, self._serve(name), debug=self._debug)
             self.interconnect.targets[name].bind(target.port)
 
     def _serve(self, name: str):

@@ -8,7 +8,7 @@ import pytest
 from transaction_bench import Initiator, read, run_together, wait_for, write
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.contract import EngineEvents, Port
+from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.cycle.sram import Sram
 from tlm.chip.format.driver import SramName
 from tlm.chip.states import BankAccess
@@ -29,7 +29,8 @@ class Bench:
     def __init__(self, banks: int = 4) -> None:
         self.simulation = Simulation()
         config = ChipConfig(lanes=2 * WORD_BYTES, columns=8, amem_words=16, amem_banks=banks)
-        self.sram = Sram(SramName.AMEM, self.simulation, config, EngineEvents())
+        self.events = EngineEvents()
+        self.sram = Sram(SramName.AMEM, self.simulation, config, self.events)
         self.sockets: dict[str, InitiatorSocket[MemoryPayload]] = {}
         for port in PRIORITY:
             self.sockets[port] = Initiator(f"from_{port}", self.simulation).out
@@ -297,4 +298,44 @@ def test_the_probe_shows_each_access_and_whether_its_bank_served_it() -> None:
         BankAccess(0, Port.WRITE_BACK, 1, bank=1, served=True),
         BankAccess(0, Port.DMA_LOAD, 5, bank=1, served=False),
         BankAccess(1, Port.DMA_LOAD, 5, bank=1, served=True),
+    ]
+
+
+def test_accesses_of_the_first_port_are_told_together_when_counts_are_wanted_or_a_layer_or_program_ends() -> None:
+    bench = Bench()
+    told: list[Accessed] = []
+    bench.events.accessed.listen(told.append)
+
+    def body() -> Activity:
+        for ask in (bench.events.counts_wanted, bench.events.layer_ended, bench.events.program_ended):
+            for address in (1, 5, 2):
+                yield from bench.sockets["aligner"].b_transport(write(address, word(1)))
+                assert not told
+                yield bench.simulation.clock.cycles(1)
+            for _ in range(2):  # what was told is not told again
+                ask(None)  # type: ignore[operator]
+            assert told == [Accessed(SramName.AMEM, Port.ALIGNER, [0, 2, 1, 0], 0, None)]
+            told.clear()
+
+    bench.simulation.run(body)
+
+
+def test_accesses_of_other_ports_and_refusals_are_told_at_once() -> None:
+    bench = Bench()
+    told: list[tuple[int, Accessed]] = []
+    bench.events.accessed.listen(lambda event: told.append((bench.simulation.clock.now, event)))
+    aligner = bench.sockets["aligner"]
+    twice = [write(3, word(1)), write(3, word(1))]
+
+    def body() -> Activity:
+        for payload in twice:  # the second finds the bank taken
+            yield from aligner.b_transport(payload)
+
+    served: list[tuple[int, str]] = []
+    run_together(bench.simulation, body(), bench.insist("dma_load", write(3, word(2)), served))
+    assert [payload.status for payload in twice] == [Response.OK, Response.RETRY]
+    assert told == [
+        (0, Accessed(SramName.AMEM, Port.ALIGNER, [0, 0, 0, 0], 1, None)),
+        (0, Accessed(SramName.AMEM, Port.DMA_LOAD, [0, 0, 0, 0], 1, None)),
+        (1, Accessed(SramName.AMEM, Port.DMA_LOAD, [0, 0, 0, 1], 0, None)),
     ]

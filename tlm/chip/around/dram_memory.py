@@ -23,7 +23,7 @@ from tlm.chip.payloads import DramCommandPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import OK, READ, WRITE, Command, MemoryPayload, Origin
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _PLAY_SLOT = 8
 """Behind every slot of the interconnect: all that arrives in a cycle has arrived."""
@@ -63,7 +63,7 @@ class DramMemory(Memory):
         """Writes of which not every beat has been taken."""
         self._arrived = Event(self.clock.env)
         self.commands = InitiatorSocket(self, "commands", DramCommandPayload)
-        self.device = TargetSocket(self, "device", DramCommandPayload, immediate(_accept))
+        self.device = TargetSocket(self, "device", DramCommandPayload, _accept)
         self.commands.bind(self.device)
         self.add_process(self._control)
 

@@ -32,7 +32,7 @@ from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +74,7 @@ class Host(Module):
         self.waits_for: Probe[Unit | None] = Probe(self, "waits_for", None)
         self.bus: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "bus", MemoryPayload)
         self.interrupts = {
-            unit: TargetSocket(
-                self, f"interrupt_{unit.value}", InterruptPayload, immediate(partial(self._interrupt, unit))
-            )
+            unit: TargetSocket(self, f"interrupt_{unit.value}", InterruptPayload, partial(self._interrupt, unit))
             for unit in Unit
         }
 

@@ -42,7 +42,7 @@ class SramBase(Module, ABC):
         self.dma_ports = DmaPorts(self.ports[Port.DMA_LOAD], self.ports[Port.DMA_STORE])
 
     @abstractmethod
-    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity | None]:
         """What serves the payloads of a port; 0 is the highest priority."""
 
     def refuse_unwritten(self, address: int, port: Port, payload: MemoryPayload) -> None:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 
+from msgspec import Struct
+
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.cycle.routing import LEVELS_PER_STAGE, Level, changing, route, through
@@ -26,7 +28,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import OK, READ, MemoryPayload, Origin
 from tlm.core.probe import Probe
-from tlm.core.sockets import NO_TIME, InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,15 +53,12 @@ class TapPlan:
     """The lanes that have a pixel."""
 
 
-@dataclass(slots=True, eq=False)
-class _Token:
+class _Token(Struct, eq=False):
     """What moves through the stages: the words of one fetch cycle on their way to the lanes, or a pass's end."""
 
     plan: TapPlan | None
-    reads: tuple[WordPlan, ...]
-    """The words that were read in one cycle."""
-    words: list[int]
-    """The bits of each, lane 0 in the lowest four."""
+    words: list[tuple[int, WordPlan]]
+    """Those that were read in one cycle: the bits of each, lane 0 in the lowest four."""
     first_bank: int
     """Bank of the word with offset 0."""
     channel: int
@@ -81,7 +80,7 @@ class Aligner(Module):
         self.tap = Probe(self, "tap", 0)
         banks, stages = range(config.amem_banks), range(config.routing_stages)
         self.routed = [[Probe(self, f"stage_{k + 1}_bank_{bank}", 0) for bank in banks] for k in stages]
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
         self.steps = TargetSocket(self, "steps", StepPayload, self._fetch)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[VectorPayload] = InitiatorSocket(self, "vectors", VectorPayload)
@@ -89,6 +88,8 @@ class Aligner(Module):
         self._first_stage_cycles = config.sram_read_cycles + 1
         latency_cycles = self._first_stage_cycles + config.routing_stages + config.mask_cycles
         self._stages = Pipeline(self.clock, latency_cycles, self._leave)
+        self._word = MemoryPayload(READ, 0, bytearray(self._word_bytes))
+        """Every read, one after the other: each is answered at once, and its bits are taken."""
         self._pixels = 0
         """Of the step whose words are leaving, each in its lane."""
 
@@ -103,17 +104,17 @@ class Aligner(Module):
         self._watched = any(probe.watched for stage in self.routed for probe in stage)
         payload.status = OK
 
-    def _fetch(self, step: StepPayload) -> Activity:
+    def _fetch(self, step: StepPayload) -> Activity | None:
         """Serve a step; it is answered in the last cycle of its fetch."""
         if not step.is_step:
-            self._enter(_Token(None, (), [], 0, 0, True, True, step.origin))
+            self._enter(_Token(None, [], 0, 0, True, True, step.origin))
             step.status = OK
-            return NO_TIME
+            return None
         self.fetching.value = True
         self.channel.value, self.tap.value = step.channel, step.tap
         plan = self._plans.get((step.tile, step.tap)) or self._plan(step.tile, step.tap)
         self._read(step, plan, 0)
-        return NO_TIME if step.status is OK else self._fetch_on(step, plan)
+        return None if step.status is OK else self._fetch_on(step, plan)
 
     def _fetch_on(self, step: StepPayload, plan: TapPlan) -> Activity:
         """The cycles of a fetch behind the first."""
@@ -124,20 +125,17 @@ class Aligner(Module):
     def _read(self, step: StepPayload, plan: TapPlan, k: int) -> None:
         """Cycle ``k`` of a fetch."""
         base = self._base_word + step.channel * self._plane_words
-        reads, words = plan.cycles[k], []
-        for read in reads:
-            word = MemoryPayload(READ, base + read.offset, bytearray(self._word_bytes))
-            word.origin = step.origin
+        word, words = self._word, []
+        for read in plan.cycles[k]:
+            word.rearm()
+            word.address, word.origin = base + read.offset, step.origin
             self.amem.transport(word)
             if word.status is not OK:
                 raise ProtocolError(f"{self.path}: {word.describe()} was answered with {word.status.value!r}")
-            words.append(int.from_bytes(word.data, "little"))
+            words.append((int.from_bytes(word.data, "little"), read))
         is_last = k == len(plan.cycles) - 1
-        self._enter(
-            _Token(
-                plan, reads, words, base % self._banks, step.channel, is_last, step.ends_pass and is_last, step.origin
-            )
-        )
+        ends_pass = step.ends_pass and is_last
+        self._enter(_Token(plan, words, base % self._banks, step.channel, is_last, ends_pass, step.origin))
         if is_last:
             self.fetching.value = False
             step.status = OK
@@ -169,13 +167,13 @@ class Aligner(Module):
 
     def _show(self, stage: int, token: _Token) -> None:
         """What a stage has made of its words: only for watchers, since the words that leave have passed them all."""
-        for word, read in zip(token.words, token.reads, strict=True):
+        for word, read in token.words:
             bank = (token.first_bank + read.offset) % self._banks
             self.routed[stage][bank].value = through(word, read.levels, (stage + 1) * LEVELS_PER_STAGE)
 
     def _leave(self, token: _Token) -> None:
         """Behind the mask, which fills padding and lanes beyond the last pixel: the vector goes to the array."""
-        for word, read in zip(token.words, token.reads, strict=True):
+        for word, read in token.words:
             self._pixels |= through(word, read.changing)
         if not token.ends_step:
             return

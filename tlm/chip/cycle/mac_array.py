@@ -24,7 +24,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import OK
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _COMPUTE = ArrayState.COMPUTE
 
@@ -38,14 +38,14 @@ class MacArray(Module):
         self._pooling = False
         self._start_value = 0
         self._accumulators = self._fresh_accumulators()
-        self._weights: deque[bytearray] = deque()
+        self._weights: deque[bytes] = deque()
         self._ended_passes = 0
         self._pass_ended: Event | None = None
         self.state = Probe(self, "state", ArrayState.IDLE)
         self.last_vector = Probe(self, "last_vector", ArrivedVector(-1, None, False))
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
-        self.vectors = TargetSocket(self, "vectors", VectorPayload, immediate(self._take_vector))
-        self.weights = TargetSocket(self, "weights", WeightPayload, immediate(self._take_weight))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
+        self.vectors = TargetSocket(self, "vectors", VectorPayload, self._take_vector)
+        self.weights = TargetSocket(self, "weights", WeightPayload, self._take_weight)
         self.passes = TargetSocket(self, "passes", PassPayload, self._finish_pass)
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
         self._products = Pipeline(self.clock, config.multiply_cycles, self._accumulate)

@@ -26,7 +26,7 @@ from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
 from tlm.core.payload import OK, READ, RETRY, WRITE, MemoryPayload
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 class Requantiser(Module):
@@ -44,8 +44,8 @@ class Requantiser(Module):
         self._idle: Event | None = None
         self.state = Probe(self, "state", RequantiserState.IDLE)
         self.entry = Probe(self, "entry", 0)
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
-        self.parameters = TargetSocket(self, "parameters", ParameterPayload, immediate(self._take_parameter))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
+        self.parameters = TargetSocket(self, "parameters", ParameterPayload, self._take_parameter)
         self.passes = TargetSocket(self, "passes", DrainPayload, self._take_over)
         self.flushes = TargetSocket(self, "flushes", FlushPayload, self._flush)
         self.writes: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "writes", MemoryPayload)

@@ -55,7 +55,9 @@ class Sequencer(SequencerBase):
 
     def __init__(self, name: str, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(name, parent, config, events)
-        self._weight_bytes = config.wmem_word_bytes
+        self._weight_read = MemoryPayload(READ, 0, bytearray(config.wmem_word_bytes))
+        self._weights, self._step = WeightPayload(b""), StepPayload(0, 0, 0)
+        """The payloads of every step, one after the other: each is answered before the next step."""
         self.steps: InitiatorSocket[StepPayload] = InitiatorSocket(self, "steps", StepPayload)
         self.weights: InitiatorSocket[WeightPayload] = InitiatorSocket(self, "weights", WeightPayload)
         self.passes: InitiatorSocket[PassPayload] = InitiatorSocket(self, "passes", PassPayload)
@@ -148,6 +150,8 @@ class Sequencer(SequencerBase):
         of_pass = PassId(header.tag, origin.index)
         started = PassStarted(of_pass, group, tile, pixels, work.channels)
         self.events.pass_started(started)
+        clock, step = self.clock, self._step
+        step.tile = tile
         step_count = fetch_cycles = 0
         last = header.pattern_words(group, columns) - 1
         for index in range(last + 1):
@@ -156,17 +160,19 @@ class Sequencer(SequencerBase):
                 word = yield from self._read_instruction(address + index + 1)
             for position, (channel, tap) in enumerate(steps):
                 ends_pass = index == last and position == len(steps) - 1
-                step = StepPayload(tile, channel, tap, True, ends_pass)
-                step.origin = Origin(_BEAT, step_count, origin)
-                asked_cycle = self.clock.now
+                beat = Origin(_BEAT, step_count, origin)
+                step.rearm()
+                step.channel, step.tap, step.ends_pass, step.origin = channel, tap, ends_pass, beat
+                asked_cycle = clock.now
                 yield from self.steps.b_transport(step)
-                self._expect_ok(self.steps, step)
-                fetch_cycles += self.clock.now - asked_cycle + 1
+                if step.status is not OK:
+                    raise self._refused(self.steps, step)
+                fetch_cycles += clock.now - asked_cycle + 1
                 if not header.pooling:
-                    self._fetch_weights(weight_word + step_count, step.origin)
+                    self._fetch_weights(weight_word + step_count, beat)
                 step_count += 1
                 if not ends_pass:
-                    yield self.clock.cycles(1)
+                    yield clock.cycles(1)
             if not steps:
                 if index == last:
                     yield from self._tell(
@@ -206,22 +212,23 @@ class Sequencer(SequencerBase):
         return int.from_bytes(payload.data, "little")
 
     def _fetch_weights(self, address: int, origin: Origin) -> None:
-        word = bytearray(self._weight_bytes)
-        payload = MemoryPayload(READ, address, word)
-        payload.origin = origin
-        self.wmem.transport(payload)
-        if payload.status is not OK:
+        read, weights = self._weight_read, self._weights
+        read.rearm()
+        read.address, read.origin = address, origin
+        self.wmem.transport(read)
+        if read.status is not OK:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, address)
-        weights = WeightPayload(word)
-        weights.origin = origin
+        weights.rearm()
+        weights.word, weights.origin = bytes(read.data), origin
         self.weights.transport(weights)
-        self._expect_ok(self.weights, weights)
+        if weights.status is not OK:
+            raise self._refused(self.weights, weights)
 
     def _tell(self, socket: InitiatorSocket[P], payload: P) -> Activity:
         """Transport that the data path never refuses."""
         yield from socket.b_transport(payload)
-        self._expect_ok(socket, payload)
-
-    def _expect_ok(self, socket: InitiatorSocket[P], payload: P) -> None:
         if payload.status is not OK:
-            raise ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")
+            raise self._refused(socket, payload)
+
+    def _refused(self, socket: InitiatorSocket[P], payload: P) -> ProtocolError:
+        return ProtocolError(f"{socket.path}: {payload.describe()} was answered with {payload.status.value!r}")

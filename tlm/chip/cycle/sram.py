@@ -12,6 +12,7 @@ Constraints: reading a word that was never written is an error.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from tlm.chip.base.sram import SramBase, fault_of, pass_of
 from tlm.chip.config import ChipConfig
@@ -23,7 +24,6 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import OK, RETRY, WRITE, MemoryPayload
 from tlm.core.probe import Probe
-from tlm.core.sockets import NO_TIME
 
 
 class Sram(SramBase):
@@ -32,25 +32,23 @@ class Sram(SramBase):
     def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(sram, parent, config, events)
         self._grants: list[tuple[int, int]] = [(-1, 0)] * self.banks  # cycle and priority of the last grant
-        unserved = (0,) * self.banks
-        one_word = [tuple(int(own == bank) for own in range(self.banks)) for bank in range(self.banks)]
-        self._served = {port: [Accessed(sram, port, words, 0, None) for words in one_word] for port in self.ports}
-        """By port and bank, what is told of an access that was served."""
-        self._refused = {port: Accessed(sram, port, unserved, 1, None) for port in self.ports}
+        self._no_words = [0] * self.banks
+        self._one_word = [[int(own == bank) for own in range(self.banks)] for bank in range(self.banks)]
+        """For each bank, what is told of an access that it served."""
+        self._untold = [*self._no_words]
+        """Accesses of the first port that were served and not told yet, bank by bank."""
+        for moment in (events.counts_wanted, events.layer_ended, events.program_ended):
+            moment.listen(self._tell_first_port)
         self.last_access: Probe[BankAccess | None] = Probe(self, "last_access", None)
 
-    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity | None]:
         """One word at a time; the port of the highest priority need not wait for its slot."""
-
-        def at_once(payload: MemoryPayload) -> Activity:
-            self._access(port, 0, payload)
-            return NO_TIME
 
         def in_slot(payload: MemoryPayload) -> Activity:
             yield self.clock.slot(priority)
             self._access(port, priority, payload)
 
-        return in_slot if priority else at_once
+        return in_slot if priority else partial(self._access, port, priority)
 
     def _access(self, port: Port, priority: int, payload: MemoryPayload) -> None:
         address, now = payload.address, self.clock.now
@@ -60,32 +58,35 @@ class Sram(SramBase):
             return
         bank = address % self.banks
         cycle, earlier = self._grants[bank]
-        if cycle == now:
+        served = cycle != now
+        if served:
+            self._grants[bank] = (now, priority)
+            first = address * self.word_bytes
+            if payload.command is WRITE:
+                self.bytes[first : first + self.word_bytes] = payload.data
+                self.written[address] = 1
+            elif self.written[address]:
+                payload.data[:] = self.bytes[first : first + self.word_bytes]  # type: ignore[index]  # a read has room
+            else:
+                self.refuse_unwritten(address, port, payload)
+            payload.status = OK
+        else:
             if priority < earlier:
                 raise ProtocolError(
                     f"{self.path} bank {bank}: port {port} asked in cycle {now} after a lower priority was served"
                 )
             payload.status = RETRY
-            self._tell(self._refused[port], payload, bank)
-            return
-        self._grants[bank] = (now, priority)
-        first = address * self.word_bytes
-        if payload.command is WRITE:
-            self.bytes[first : first + self.word_bytes] = payload.data
-            self.written[address] = 1
-        elif self.written[address]:
-            payload.data[:] = self.bytes[first : first + self.word_bytes]  # type: ignore[index]  # a read has room
-        else:
-            self.refuse_unwritten(address, port, payload)
-        payload.status = OK
-        self._tell(self._served[port][bank], payload, bank)
-
-    def _tell(self, accessed: Accessed, payload: MemoryPayload, bank: int) -> None:
-        port = accessed.port
         if self.last_access.watched:
-            served = payload.status is OK
-            self.last_access.value = BankAccess(self.clock.now, port, payload.address, bank, served=served)
-        of_pass = pass_of(port, payload)
-        if of_pass is not None:
-            accessed = Accessed(self.sram, port, accessed.words, accessed.refused, of_pass)
-        self.tell_accessed(accessed)
+            self.last_access.value = BankAccess(now, port, address, bank, served)
+        if served and not priority:
+            self._untold[bank] += 1
+        else:
+            words = self._one_word[bank] if served else self._no_words
+            self.tell_accessed(Accessed(self.sram, port, words, int(not served), pass_of(port, payload)))
+
+    def _tell_first_port(self, _: object) -> None:
+        """The first port's accesses are counted here and told together: there is one in nearly every cycle."""
+        if any(self._untold):
+            port = next(iter(self.ports))
+            words, self._untold = self._untold, [*self._no_words]
+            self.tell_accessed(Accessed(self.sram, port, words, 0, None))

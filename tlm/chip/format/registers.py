@@ -13,7 +13,7 @@ from tlm.chip.payloads import InterruptPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 REGISTER_BYTES = 8
 
@@ -104,7 +104,7 @@ class UnitRegisters:
     """
 
     def __init__(self, owner: Module, operands: type[enum.IntEnum], on_start: Callable[[], None]) -> None:
-        self.target = TargetSocket(owner, "registers", MemoryPayload, immediate(self._access), self._debug)
+        self.target = TargetSocket(owner, "registers", MemoryPayload, self._access, self._debug)
         self.interrupt: InitiatorSocket[InterruptPayload] = InitiatorSocket(owner, "interrupt", InterruptPayload)
         self._clock = owner.clock
         self._operands = frozenset(int(offset) for offset in operands)

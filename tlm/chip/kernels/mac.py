@@ -16,7 +16,6 @@ from tlm.chip.kernels.buffers import (
     MemoryView,
     check_sizes,
     in_range,
-    new_activations,
     payloads_of,
 )
 from tlm.chip.kernels.geometry import Geometry, LayerKind, Select, check_tile, refuse
@@ -55,7 +54,7 @@ def mask(word: bytes, pixels: Select, is_signed: bool, fill: int = 0) -> Buffer:
     in_range("mask: fill", fill, -8, 15)
     if len(word) != pixels.lanes // 2:
         raise KernelError(f"mask: a word of {len(word)} bytes, but {pixels.lanes} lanes need {pixels.lanes // 2}")
-    activations = new_activations(pixels.lanes)
+    activations = ffi.new("int8_t[]", pixels.lanes)
     lib.tlm_mask(word, pixels.pointer, pixels.lanes, is_signed, fill, activations)
     return activations
 

@@ -19,7 +19,7 @@ from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import MemoryPayload, Response
-from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket
 
 
 class Aligner(Module):
@@ -30,7 +30,7 @@ class Aligner(Module):
         self._config = config
         self._header: LayerHeader | None = None
         self._view: DirectMemory | None = None
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
         self.steps = TargetSocket(self, "steps", PassStepsPayload, self._run)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[PassActivationsPayload] = InitiatorSocket(self, "vectors", PassActivationsPayload)

@@ -29,7 +29,7 @@ from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _NEAR_CYCLES = 256
 """A completion is looked for ahead only when it may be so near: news would make a longer look worthless."""
@@ -151,9 +151,7 @@ class Dma(TimelineDma):
         super().__init__(name, parent, config, dram)
         self._news: Event = Event(self.clock.env)
         self.calendars = {
-            sram: TargetSocket(
-                self, f"calendar_{sram.name.lower()}", ReservationPayload, immediate(partial(self._reserve, sram))
-            )
+            sram: TargetSocket(self, f"calendar_{sram.name.lower()}", ReservationPayload, partial(self._reserve, sram))
             for sram in SramName
         }
         self.add_process(self._settle)

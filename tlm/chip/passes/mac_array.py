@@ -16,7 +16,7 @@ from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Response
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 class MacArray(Module):
@@ -29,9 +29,9 @@ class MacArray(Module):
         self._weights: PassWeightsPayload | None = None
         self._accumulators = kernels.new_accumulators(config.lanes, config.columns)
         self.state = Probe(self, "state", ArrayState.IDLE)
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
-        self.vectors = TargetSocket(self, "vectors", PassActivationsPayload, immediate(self._take_activations))
-        self.weights = TargetSocket(self, "weights", PassWeightsPayload, immediate(self._take_weights))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
+        self.vectors = TargetSocket(self, "vectors", PassActivationsPayload, self._take_activations)
+        self.weights = TargetSocket(self, "weights", PassWeightsPayload, self._take_weights)
         self.passes = TargetSocket(self, "passes", TimedPassPayload, self._finish_pass)
         self.drain: InitiatorSocket[DrainPayload] = InitiatorSocket(self, "drain", DrainPayload)
 

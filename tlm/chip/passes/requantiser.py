@@ -22,7 +22,7 @@ from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
 from tlm.core.probe import Probe
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
 class Requantiser(Module):
@@ -38,8 +38,8 @@ class Requantiser(Module):
         self._write_cycle = -1
         self._given: Event = Event(self.clock.env)
         self.state = Probe(self, "state", RequantiserState.IDLE)
-        self.layers = TargetSocket(self, "layers", LayerPayload, immediate(self._configure))
-        self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, immediate(self._take_parameters))
+        self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
+        self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, self._take_parameters)
         self.passes = TargetSocket(self, "passes", DrainPayload, self._take_over)
         self.flushes = TargetSocket(self, "flushes", FlushPayload, self._flush)
         self.writes: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "writes", MemoryPayload)

@@ -21,7 +21,7 @@ from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _READ_DIRECTLY = (Port.ALIGNER, Port.FETCH)
 """Their words come through direct memory, so their accesses are told when they are reserved."""
@@ -37,9 +37,9 @@ class Sram(SramBase):
         self.reservations = TargetSocket(self, "reservations", ReservationPayload, self._reserve)
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
 
-    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], Activity]:
+    def transport(self, port: Port, priority: int) -> Callable[[MemoryPayload], None]:
         """Every word of a bulk payload, in no time."""
-        return immediate(partial(self._access, port))
+        return partial(self._access, port)
 
     def _access(self, port: Port, payload: MemoryPayload) -> None:
         assert isinstance(payload, BulkPayload)

@@ -29,7 +29,7 @@ from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Response
-from tlm.core.sockets import InitiatorSocket, TargetSocket, immediate
+from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _LAST_SLOT = 99
 """Behind every slot in which somebody acts."""
@@ -115,7 +115,7 @@ class Sequencer(Module):
     def __init__(self, name: str, parent: RtlEngine, config: ChipConfig) -> None:
         super().__init__(name, parent)
         self._engine, self._config = parent, config
-        self.registers = TargetSocket(self, "registers", MemoryPayload, immediate(self._access), self._debug)
+        self.registers = TargetSocket(self, "registers", MemoryPayload, self._access, self._debug)
         self.interrupt: InitiatorSocket[InterruptPayload] = InitiatorSocket(self, "interrupt", InterruptPayload)
         self._asleep, self._woken = True, Event(self.clock.env)
         self._asked = False
