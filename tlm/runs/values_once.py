@@ -23,6 +23,9 @@ from tlm.runs.evaluate import Evaluator
 from tlm.runs.order import values_are_timeless
 from tlm.runs.simulate import simulate, simulate_timing
 
+SIMULATED_ONCE = (None, Fidelity.PASS.value)
+"""Fidelities whose runs share values and cycles; all others compute everything."""
+
 _DURATIONS = ("memory_latency_ns", "host_access_ns", "host_interrupt_ns")
 
 
@@ -59,7 +62,7 @@ class ValuesOnce:
             InputError, SimulationError: as there.
         """
         program, config = program_of(program, chip, program.batch)
-        if fidelity not in (None, Fidelity.PASS.value):
+        if fidelity not in SIMULATED_ONCE:
             return simulate(program, activations, config, fidelity, energy=energy)
         key = _key(program, activations)
         in_time = key, program.network, program.choices, program.predicted_total_cycles, _cycles_key(config)
