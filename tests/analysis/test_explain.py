@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from tlm.analysis.bars import bar, columns, stacked
 from tlm.analysis.explain import GROUPS, bound_of, explain
 from tlm.analysis.rebuild import rebuild
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
+from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
+from tlm.chip.system import System
+from tlm.cli.main import main
 from tlm.core.errors import InputError
 from tlm.observe.account import ArrayAccount, WaitAccount
 from tlm.results.result_json import EnergyRecord, LayerRecord, load_result
@@ -132,6 +136,26 @@ def test_a_scenario_is_run_first(small: Path) -> None:
     assert (done.returncode, done.stderr, done.stdout) == (0, "", GOLDEN.read_text())
 
 
+def test_a_scenario_runs_on_its_own_chip_once_and_equal_values_are_computed_once(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, kernel, runs, layers = System.run, kernels.mac_layer, list[ChipConfig](), list[object]()
+
+    def counted_run(self: System, *arguments: Any) -> None:
+        runs.append(self.config)
+        run(self, *arguments)
+
+    def counted_layer(*arguments: Any) -> Any:
+        layers.append(arguments)
+        return kernel(*arguments)
+
+    with mock.patch.object(System, "run", counted_run), mock.patch.object(kernels, "mac_layer", counted_layer):
+        assert main(["explain", str(small.parent / "small.toml")]) == 0
+    assert capsys.readouterr().out == GOLDEN.read_text()
+    assert len(runs) == len(set(runs)) == 1 + len(changes(ChipConfig()))
+    assert 0 < len(layers) < 2 * len(runs)  # of two layers
+
+
 def test_what_is_neither_result_nor_scenario(tmp_path: Path) -> None:
     message = refused("explain", "nowhere", cwd=tmp_path)
     assert message.startswith("nowhere: no such result or scenario; `tlm run SCENARIO -o DIR` writes DIR/result.json")
@@ -224,7 +248,7 @@ def test_a_change_that_does_not_fit_the_chip_says_why(small: Path) -> None:
     stored = load_result(small)
     rerun = rebuild(stored, [])
     change = Change("AMem words", "amem_words", 1001)
-    found: list[Outcome] = list(outcomes(rerun, stored.chip, [change], rerun(stored.chip)))
+    found: list[Outcome] = list(outcomes(rerun, stored.chip, [change], stored.outputs_sha256))
     assert found[0].result is None
     assert "1001 is not a multiple of chip.amem_banks = 4" in found[0].problem
 

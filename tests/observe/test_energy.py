@@ -181,14 +181,14 @@ def finished_run() -> tuple[EnergyObserver, LayerShare]:
 def test_what_no_layer_has_lies_outside_layers() -> None:
     meter, share = finished_run()
     for shares in ([share], []):
-        whole = meter.account(shares)
+        whole = meter.counted(shares).energy(meter.per_event_aj)
         assert added_energies([*whole.layers, whole.outside_layers]) == whole.run
 
 
 def test_bytes_that_were_never_moved_are_an_error() -> None:
     meter, share = finished_run()
     with pytest.raises(SimulationError, match=r"^energy: .* events were billed, but there were"):
-        meter.account([replace(share, store_bytes=129)])
+        meter.counted([replace(share, store_bytes=129)])
 
 
 def test_the_clock_runs_while_the_engine_runs_its_program() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -56,15 +57,20 @@ def images_of(network: tlm.Network, seed: int = 0) -> np.ndarray:
 
 @contextmanager
 def counted_passes() -> Iterator[list[int]]:
-    """How often the MAC array's kernel was called."""
+    """How often the kernels of the MAC array were called, for a pass or for a layer."""
     calls = [0]
-    real = kernels.MacPass.__call__
 
-    def call(self: kernels.MacPass, *arguments: object) -> int:
-        calls[0] += 1
-        return real(self, *arguments)
+    def counting(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            calls[0] += 1
+            return real(*arguments)
 
-    with mock.patch.object(kernels.MacPass, "__call__", call):
+        return call
+
+    with (
+        mock.patch.object(kernels.MacPass, "__call__", counting(kernels.MacPass.__call__)),
+        mock.patch.object(kernels, "mac_layer", counting(kernels.mac_layer)),
+    ):
         yield calls
 
 
@@ -79,7 +85,7 @@ def assert_same(found: Result, wanted: Result) -> None:
 def check_on(program: Program, activations: np.ndarray, chips: list[ChipConfig]) -> None:
     """The first run computes, those on the other chips do not, and all are as if they had."""
     values = ValuesOnce()
-    values.simulate(program, activations)
+    assert_same(values.simulate(program, activations), simulate(program, activations))
     for chip in chips:
         wanted = simulate(program, activations, chip)
         with counted_passes() as calls:
@@ -89,6 +95,42 @@ def check_on(program: Program, activations: np.ndarray, chips: list[ChipConfig])
 
 def test_runs_that_differ_in_time_compute_no_values_again():
     check_on(tlm.compile(NETWORK, CHIP), images_of(NETWORK), [replace(CHIP, **keys) for keys in OTHER_TIMES])
+
+
+@pytest.mark.parametrize("memory", ["fixed", "dram"])
+def test_runs_of_equal_cycles_are_simulated_once_and_priced_anew(memory: str):
+    slow = replace(CHIP, memory_model=memory, host_access_ns=0.0, host_interrupt_ns=0.0)
+    program, activations, values = tlm.compile(NETWORK, slow), images_of(NETWORK), ValuesOnce()
+    values.simulate(program, activations)
+    same_cycles = [slow]
+    if memory == "fixed":  # as many cycles of latency and for a beat at half the clock
+        slower = {"voltage_v": 1.0, "frequency_mhz": 267.0, "memory_latency_ns": 120.0, "memory_gb_per_s": 1.6}
+        same_cycles.append(replace(slow, **slower))
+    tables = tlm.EnergyConfig(), tlm.EnergyConfig(multiply_pj=1.0, off_chip_read_pj=7.0, leakage_ma=3.0)
+    for chip in same_cycles:
+        for table in tables:
+            with mock.patch("tlm.runs.values_once.simulate_timing") as simulated:
+                found = values.simulate(program, activations, chip, energy=table)
+            assert not simulated.called
+            wanted = simulate(program, activations, chip, energy=table)
+            assert_same(found, wanted)
+            assert found.counts == wanted.counts
+
+
+@pytest.mark.parametrize("keys", OTHER_TIMES)
+def test_other_cycles_another_network_or_prediction_are_simulated_again(keys: dict[str, Any]):
+    program, activations, values = tlm.compile(NETWORK, CHIP), images_of(NETWORK), ValuesOnce()
+    shift = np.zeros((24, 8, 3, 3), np.int8)
+    shift[:, :, 1, 1] = 1
+    otherwise = tlm.Network(NETWORK.input_shape, [replace(NETWORK.layers[0], weights=shift), *NETWORK.layers[1:]])
+    others = (
+        (program, replace(CHIP, **keys)),
+        (replace(program, network=otherwise), CHIP),  # the same words, said to be another kind of layer
+        (replace(program, predicted_total_cycles=1), CHIP),
+    )
+    for own, chip in others:
+        values.simulate(program, activations)
+        assert_same(values.simulate(own, activations, chip), simulate(own, activations, chip))
 
 
 def test_so_does_a_batch():
@@ -155,8 +197,9 @@ def test_values_of_a_program_that_time_could_change_are_always_computed():
     with mock.patch("tlm.runs.values_once.values_are_timeless", return_value=False), counted_passes() as calls:
         first = values.simulate(program, activations)
         once = calls[0]
-        assert_same(values.simulate(program, activations), first)
+        slow = values.simulate(program, activations, replace(CHIP, memory_latency_ns=200.0))
     assert calls[0] == 2 * once > 0
+    assert slow.outputs_sha256 == first.outputs_sha256
 
 
 # -- the order of a program --------------------------------------------------------------------------------------------

@@ -62,7 +62,7 @@ def test_a_wrong_argument_is_named_as_the_caller_gave_it(small: Path) -> None:
 
 
 def test_an_output_that_differs_is_an_error(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tlm.scenario.api.differing_layers", lambda golden, tensors: ["c2"])
+    monkeypatch.setattr("tlm.network.comparison.differing_layers", lambda golden, tensors: ["c2"])
     with pytest.raises(tlm.TlmError, match="small: the outputs of c2 differ from the golden model"):
         tlm.run(small)
     assert tlm.run(small, check=False).cycles > 0

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import fields, replace
@@ -166,15 +167,39 @@ def test_a_failed_point_keeps_its_message(small: Path, tmp_path: Path) -> None:
     assert again.stdout.splitlines()[0] == done.stdout.splitlines()[0]
 
 
-def deadly(task: Task) -> Outcome:
-    if task.config.chip.amem_banks == 2:
+def deadly(together: Sequence[Task]) -> list[Outcome]:
+    if together[0].config.chip.amem_banks == 2:
         os._exit(1)
-    return Outcome(task.key, OK)
+    return [Outcome(task.key, OK) for task in together]
 
 
 class Deadly(ProcessPoolExecutor):
     def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Any:
         return super().submit(deadly, *arguments, **options)
+
+
+class Counting(SerialExecutor):
+    def __init__(self) -> None:
+        self.together: list[int] = []
+
+    def submit(self, fn: Any, /, *arguments: Any, **options: Any) -> Any:
+        self.together.append(len(arguments[0]))
+        return super().submit(fn, *arguments, **options)
+
+
+def test_points_of_one_simulation_go_to_one_worker_and_others_to_the_next(small: Path) -> None:
+    plan = make_plan(small, Request(["energy.clock_pj=1,2,3", "chip.host_access_ns=20,40", "input.seed=1,2"]))
+    executor, outcomes = Counting(), list[Outcome]()
+    run_tasks(open_tasks(plan, new_store(plan)), lambda: executor, 4, outcomes.append)
+    assert executor.together == [3] * 4
+    assert {outcome.key: outcome.status for outcome in outcomes} == {point.key: OK for point in plan.points}
+    many = make_plan(small, Request(["energy.clock_pj=1..40"]))
+    tasks_of_many = open_tasks(many, new_store(many))
+    run_tasks(tasks_of_many, lambda: executor, 4, outcomes.append)
+    assert executor.together[4:] == [32, 8]
+    slow = make_plan(small, Request(["energy.clock_pj=1,2"], overrides=["fidelity=cycle"]))  # each is simulated
+    run_tasks(open_tasks(slow, new_store(slow)), lambda: executor, 4, outcomes.append)
+    assert executor.together[6:] == [1, 1]
 
 
 @pytest.mark.slow

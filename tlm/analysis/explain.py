@@ -9,7 +9,7 @@ from textwrap import wrap
 from typing import Any
 
 from tlm.analysis.bars import bar, columns, fitted, percent, stacked
-from tlm.analysis.rebuild import FIDELITY, check_same, rebuild
+from tlm.analysis.rebuild import FIDELITY, Rerun, check_same, rebuild
 from tlm.analysis.what_if import Change, Outcome, changes, outcomes
 from tlm.chip.kernels.dram import RowCounts
 from tlm.observe.causes import CAUSES, DRAM_WAITS, words
@@ -133,6 +133,7 @@ def explain(
     directories: Sequence[Path] = (),
     runs: bool = True,
     progress: Callable[[str], None] = lambda _: None,
+    rerun: Rerun | None = None,
 ) -> Explanation:
     """Explain a result.
 
@@ -141,20 +142,22 @@ def explain(
         directories: where files that its scenario reads are looked for.
         runs: simulate what changes would buy.
         progress: told what is simulated next.
+        rerun: what the result has just been made by; by default its run is built again, and checked against it.
 
     Raises:
         InputError: the run cannot be built again, or gives something else.
     """
     if not runs:
         return Explanation(stored, [bound_of(layer) for layer in stored.layers])
-    rerun, chip = rebuild(stored, directories), stored.chip
-    progress("simulating the unchanged chip")
-    baseline = rerun(chip)
-    check_same(stored, baseline)
+    chip = stored.chip
+    if rerun is None:
+        rerun = rebuild(stored, directories)
+        progress("simulating the unchanged chip")
+        check_same(stored, rerun(chip))
     found: list[Outcome] = []
     wanted = changes(chip)
     progress(f"simulating {len(wanted)} changes")
-    for outcome in outcomes(rerun, chip, wanted, baseline):
+    for outcome in outcomes(rerun, chip, wanted, stored.outputs_sha256):
         found.append(outcome)
         progress(f"simulated {len(found)} of {len(wanted)} changes: {outcome.change.text(chip)}")
     found.sort(key=lambda one: float("inf") if one.result is None else one.result.cycles)

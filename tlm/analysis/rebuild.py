@@ -20,7 +20,10 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
 
 if TYPE_CHECKING:
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.network.network import Network
     from tlm.results.result import Result
+    from tlm.runs.values_once import ValuesOnce
 
 FIDELITY = "pass"
 """The model that takes least time; cycles and values are the same in all."""
@@ -41,7 +44,6 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     Raises:
         InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
     """
-    from tlm.compiler.compile import compile_network
     from tlm.runs.values_once import ValuesOnce
 
     settings: dict[str, dict[str, Any]] = {}
@@ -76,10 +78,23 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
             f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
             f"run the scenario again, or {_WITHOUT}"
         )
-    values = ValuesOnce()
+    return rerun_of(network, activations, ValuesOnce())
+
+
+def rerun_of(network: Network, activations: Int8Array, values: ValuesOnce) -> Rerun:
+    """What :func:`rebuild` returns.
+
+    Args:
+        network: what runs.
+        activations: its input, (C, H, W), or (N, C, H, W) of a batch.
+        values: simulates, and may have done so before.
+    """
+    from tlm.compiler.compile import compile_network
+
+    batch = len(activations) if activations.ndim == 4 else 1
 
     def rerun(chip: ChipConfig) -> Result:
-        return values.simulate(compile_network(network, chip, config.batch), activations, fidelity=FIDELITY)
+        return values.simulate(compile_network(network, chip, batch), activations, fidelity=FIDELITY)
 
     return rerun
 

@@ -96,8 +96,14 @@ def changes(chip: ChipConfig) -> list[Change]:
     return found
 
 
-def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], baseline: Result) -> Iterator[Outcome]:
+def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], outputs_sha256: str) -> Iterator[Outcome]:
     """Simulate each change, compiled for the changed chip.
+
+    Args:
+        rerun: runs the network on a chip.
+        chip: the unchanged one.
+        wanted: what to change.
+        outputs_sha256: of the unchanged chip's outputs.
 
     Raises:
         SimulationError: a change altered the outputs, which no change of timing may.
@@ -108,6 +114,6 @@ def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], baseline:
         except (InputError, CompileError) as error:
             yield Outcome(change, None, str(error))
             continue
-        if result.outputs_sha256 != baseline.outputs_sha256:
+        if result.outputs_sha256 != outputs_sha256:
             raise SimulationError(f"{change.text(chip)}: the outputs differ from those of the unchanged chip")
         yield Outcome(change, result)

@@ -100,6 +100,33 @@ class Accessed(NamedTuple):
     """The pass of a write-back or a residual read; None for other accesses."""
 
 
+class PassTimes(NamedTuple):
+    """When a pass happens, in cycles since the first host access, and how much it does."""
+
+    first_cycle: int
+    """s, its first sequencer cycle."""
+    last_fetch_cycle: int
+    """e, its last sequencer cycle."""
+    handover_cycle: int
+    """h, when the requantiser takes its accumulators."""
+    last_write_cycle: int
+    steps: int
+    fetch_cycles: int
+    refused_writes: int
+    refused_residual_reads: int
+
+
+class LayerTimed(NamedTuple):
+    """All passes of a layer at once, group by group, from an engine that gives only times."""
+
+    header: LayerHeader
+    pixels_of_tiles: Sequence[int]
+    channels_of_groups: Sequence[int]
+    times: Sequence[PassTimes]
+    accesses: Sequence[Accessed]
+    """Those of all passes together; each stands for many passes, so it names none."""
+
+
 class EngineEvents:
     """The events of an engine, one emitter for each kind."""
 
@@ -121,6 +148,8 @@ class EngineEvents:
         self.accessed: Emitter[Accessed] = Emitter()
         self.counts_wanted: Emitter[None] = Emitter()
         """Emitted by an observer that reads counts now: a model that holds accesses back tells of them."""
+        self.layer_timed: Emitter[LayerTimed] = Emitter()
+        """Instead of all other events of a layer's passes, in the cycle of its last write."""
 
 
 class DmaPorts(NamedTuple):

@@ -1,13 +1,15 @@
 """``tlm explain``: what bounds a run, and what changes would buy."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
-import tlm
 from tlm.analysis.explain import explain
+from tlm.analysis.rebuild import Rerun, rerun_of
 from tlm.cli.formats import print_as
 from tlm.cli.progress import progress, status_line
 from tlm.core.errors import CompileError, InputError, SimulationError
+from tlm.network.comparison import check_golden
 from tlm.results.result_json import RunRecord, as_stored, load_result, result_path
 from tlm.scenario.catalog import find_scenario
 
@@ -16,12 +18,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
     if arguments.files is not None and arguments.no_runs:
         raise InputError("--files: given beside --no-runs, which reads none; leave one of them out")
-    stored = _stored(arguments.result)
+    stored, rerun = _stored(arguments.result)
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
     try:
         with status_line() as show:
-            explanation = explain(stored, directories, runs=not arguments.no_runs, progress=show)
+            explanation = explain(stored, directories, not arguments.no_runs, show, rerun)
     except (InputError, CompileError, SimulationError) as error:
         raise type(error)(f"{path}: {error}") from None
     if not print_as(arguments, explanation.record, explanation.rows):
@@ -29,14 +31,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _stored(given: Path) -> RunRecord:
-    """A result, or what a run of a scenario or model gives."""
+def _stored(given: Path) -> tuple[RunRecord, Rerun | None]:
+    """A result; or what a run of a scenario or model gives, and how to run it again on other chips."""
     if given.is_dir() or given.suffix == ".json":
-        return load_result(given)
+        return load_result(given), None
     try:
         path = find_scenario(str(given))
     except InputError:
         remedy = "`tlm run SCENARIO -o DIR` writes DIR/result.json, and `tlm list` shows scenarios"
         raise InputError(f"{given}: no such result or scenario; {remedy}") from None
     with progress(f"running {given.name}"):
-        return as_stored(tlm.run(path))
+        return _run(path)
+
+
+def _run(path: Path) -> tuple[RunRecord, Rerun]:
+    from tlm.compiler.compile import compile_network
+    from tlm.runs.values_once import ValuesOnce
+    from tlm.scenario.loading import load_scenario
+
+    job, values = load_scenario(path).build(golden=True), ValuesOnce()
+    program = compile_network(job.network, job.chip, job.batch)
+    result = values.simulate(program, job.activations, fidelity=job.fidelity, energy=job.energy)
+    check_golden(job.name, job.golden or {}, result.tensors)
+    stored = as_stored(replace(result, scenario=job.name, settings=job.settings, matches_reference=True))
+    return stored, rerun_of(job.network, job.activations, values)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tlm.core.errors import SimulationError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -23,3 +25,17 @@ def differing_layers(golden: Mapping[str, npt.NDArray[Any]], found: Mapping[str,
         for name, array in golden.items()
         if name not in found or found[name].dtype != array.dtype or not np.array_equal(found[name], array)
     ]
+
+
+def check_golden(name: str, golden: Mapping[str, npt.NDArray[Any]], found: Mapping[str, npt.NDArray[Any]]) -> None:
+    """All outputs are the golden model's.
+
+    Args:
+        name: of what ran, for the message.
+        golden, found: as of :func:`differing_layers`.
+
+    Raises:
+        SimulationError: some are not.
+    """
+    if differing := differing_layers(golden, found):
+        raise SimulationError(f"{name}: the outputs of {', '.join(differing)} differ from the golden model")

@@ -1,4 +1,4 @@
-"""The energy observer: counts the events of each part and of the whole run, and computes their energy.
+"""The energy observer: counts the events of each part and of the whole run (event_counts.py says what they cost).
 
 What the engine reads and writes for a part lies between the ends of two layers, in every fidelity: the words of the
 next part are read only then. So a snapshot of the bank counter there separates the parts without another count.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tlm.chip.contract import Port
 from tlm.chip.format.driver import SramName, Unit
@@ -19,8 +19,8 @@ from tlm.core.payload import Payload
 from tlm.core.sockets import InitiatorSocket, Phase
 from tlm.observe.account import wait_accounts
 from tlm.observe.dram_energy import DramEnergy, dram_energy
-from tlm.observe.energy_account import Energy, priced
 from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.event_counts import EventCounts, Events, RunEvents
 from tlm.observe.passes import PartRecord
 from tlm.observe.recorder import Recorder
 
@@ -57,45 +57,6 @@ class LayerShare:
     imem_words: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnergy:
-    """Energy of a whole run and of its parts; the parts add up to the run."""
-
-    layers: tuple[Energy, ...]
-    """Of each layer's share: its parts, the waits before them, its transfers."""
-    outside_layers: Energy
-    """Of what belongs to no layer: after the last one, the host's register accesses."""
-    run: Energy
-    """From the totals of the run alone."""
-    compute_events: Mapping[str, int]
-    """Key of the table -> how many events while layers computed."""
-    events: Mapping[str, int]
-    """The same of the whole run."""
-    dram: DramEnergy | None
-    """The run's off-chip energy, if the memory is DRAM. A layer's is in proportion to its bytes, the rest rounding."""
-
-
-class Events(NamedTuple):
-    """Key of the table -> how many events, apart for the three accounts of :class:`Energy`."""
-
-    compute: Counter[str]
-    waits: Counter[str]
-    transfers: Counter[str]
-
-    def less(self, others: Sequence[Events]) -> Events:
-        """What is left of a run's.
-
-        Raises:
-            SimulationError: the others have more.
-        """
-        return Events(*(_less(own, _summed(kinds)) for own, *kinds in zip(self, *others, strict=True)))
-
-    def energy(self, per_event_aj: Mapping[str, int]) -> Energy:
-        """What they cost."""
-        (compute, *off_chip), (waits, *more), (transfers, *rest) = (priced(kind, per_event_aj) for kind in self)
-        return Energy(compute=compute, waits=waits, transfers=transfers, off_chip=sum([*off_chip, *more, *rest]))
-
-
 class EnergyObserver:
     """Subscribes to a system before it runs; its figures can be asked for when the run has ended.
 
@@ -119,8 +80,8 @@ class EnergyObserver:
         system.engine.events.layer_ended.listen(self._see_layer_end)
         system.host.bus.observe(self._see_host, (Phase.END_RESP,))
 
-    def account(self, shares: Sequence[LayerShare]) -> RunEnergy:
-        """Energy of the run and of its layers.
+    def counted(self, shares: Sequence[LayerShare]) -> RunEvents:
+        """Events of the run and of its layers.
 
         Raises:
             SimulationError: the layers have more than the run.
@@ -142,23 +103,13 @@ class EnergyObserver:
             )
             for share in shares
         ]
-        dram = self.dram_energy(recorder.cycles)
-        layer_energies = [one.energy(self.per_event_aj) for one in layers]
-        outside, whole = run.less(layers).energy(self.per_event_aj), run.energy(self.per_event_aj)
-        if dram is not None:
-            own_bytes = [share.load_bytes + share.store_bytes for share in shares]
-            moved = max(1, sum(recorder.moved_bytes.values()))
-            off_chip = [dram.total * own // moved for own in own_bytes]
-            layer_energies = [replace(one, off_chip=aj) for one, aj in zip(layer_energies, off_chip, strict=True)]
-            outside = replace(outside, off_chip=dram.total - sum(off_chip))
-            whole = replace(whole, off_chip=dram.total)
-        return RunEnergy(
-            layers=tuple(layer_energies),
-            outside_layers=outside,
-            run=whole,
-            dram=dram,
-            compute_events=run.compute,
-            events=_summed(run),
+        return RunEvents(
+            layers=tuple(layers),
+            layer_bytes=tuple(share.load_bytes + share.store_bytes for share in shares),
+            outside_layers=Events(*(_less(own, _summed(kinds)) for own, *kinds in zip(run, *layers, strict=True))),
+            run=run,
+            moved_bytes=sum(recorder.moved_bytes.values()),
+            dram=self.dram_energy(recorder.cycles),
         )
 
     def dram_energy(self, cycles: int) -> DramEnergy | None:
@@ -237,7 +188,7 @@ def transfer_events(load_bytes: int, store_bytes: int, served: Served) -> Counte
     return events
 
 
-def _summed(events: Iterable[Counter[str]]) -> Counter[str]:
+def _summed(events: Iterable[EventCounts]) -> Counter[str]:
     total: Counter[str] = Counter()
     for one in events:
         total.update(one)

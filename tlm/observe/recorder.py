@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from tlm.chip.contract import Accessed, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import Accessed, LayerTimed, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import ChannelRegister, UnitRegisters
@@ -212,6 +212,7 @@ class Recorder:
         events.pass_handed_over.listen(self._see_handover)
         events.accessed.listen(self._see_access)
         events.pass_written.listen(self._see_written)
+        events.layer_timed.listen(self._see_timed)
         events.layer_ended.listen(self._see_layer_end)
         for unit, channel in ((Unit.LOAD, system.dma.load), (Unit.STORE, system.dma.store)):
             channel.state.observe(partial(self._see_transfer, unit, channel.registers))
@@ -265,6 +266,30 @@ class Recorder:
         record.refused_writes += access.refused
         if any(access.words):
             record.last_write_cycle = self._clock.now
+
+    def _see_timed(self, layer: LayerTimed) -> None:
+        header, tiles = layer.header, len(layer.pixels_of_tiles)
+        self.parts[header.tag].passes += [
+            PassRecord(
+                group=index // tiles,
+                tile=index % tiles,
+                first_cycle=times.first_cycle,
+                last_fetch_cycle=times.last_fetch_cycle,
+                handover_cycle=times.handover_cycle,
+                last_write_cycle=times.last_write_cycle,
+                written=True,
+                steps=times.steps,
+                fetch_cycles=times.fetch_cycles,
+                refused_writes=times.refused_writes,
+                refused_residual_reads=times.refused_residual_reads,
+                pixels=layer.pixels_of_tiles[index % tiles],
+                channels=layer.channels_of_groups[index // tiles],
+                pooling=header.pooling,
+            )
+            for index, times in enumerate(layer.times)
+        ]
+        for access in layer.accesses:
+            self.banks.count(access)
 
     def _see_written(self, which: PassId) -> None:
         self._pass(which).written = True

@@ -73,7 +73,8 @@ class Efficiency:
 def efficiency_of(result: Result) -> Efficiency:
     """Of one run."""
     per_event_aj = result.energy_table.per_event_aj(result.chip)
-    within, whole = (Work(result.dense_macs, events, per_event_aj) for events in (result.compute_events, result.events))
+    counts = result.counts.run
+    within, whole = (Work(result.dense_macs, events, per_event_aj) for events in (counts.compute, counts.total))
     return Efficiency(result.cycles, result.time_us, within, whole)
 
 

@@ -23,7 +23,7 @@ from tlm.reproduction.efficiency import Efficiency, efficiency_of
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
 from tlm.results.result import Result
-from tlm.runs.simulate import simulate
+from tlm.runs.simulate import simulate_timing
 from tlm.runs.values_once import ValuesOnce
 
 BLOCK_NAMES = ("conv2_2", "conv3_2", "conv4_2", "conv5_2")
@@ -150,11 +150,12 @@ class _Measuring:
         self._progress(f"base {NETWORK}")
         spec = self.found.extent.network(None)
         program, activations = _compiled(spec)
-        result = simulate(program, activations, energy=self._energy)
+        result = ValuesOnce().simulate(program, activations, energy=self._energy)
         self._count_steps("base, two 3x3 convolutions a block", spec, program, activations, result)
         self._progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
         pruned, _ = _compiled(replace(spec, density=1 - float(PRUNED_SHARE)))
-        self.found.base.extend(map(efficiency_of, (result, simulate(pruned, activations, energy=self._energy))))
+        of_pruned = ValuesOnce().simulate(pruned, activations, energy=self._energy)
+        self.found.base.extend(map(efficiency_of, (result, of_pruned)))
         return _stored_words(program)
 
     def _run(self, name: str, taps: int, program: Program, activations: Int8Array) -> Result:
@@ -169,7 +170,8 @@ class _Measuring:
     def _count_steps(self, name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> None:
         self._progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
         chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
-        large, _ = executed_steps(simulate(compile_network(program.network, chip), activations))
+        large_program = compile_network(program.network, chip)
+        large, _ = executed_steps(simulate_timing(large_program, activations, result.tensors))  # steps ask no values
         executed, unsplit = executed_steps(result)
         self.found.counts.append(StepCount(name, derived_steps(spec, chip), unsplit, large, executed))
 

@@ -24,6 +24,7 @@ from tlm.observe.account import ArrayAccount, RunAccount, WaitAccount
 from tlm.observe.dram_energy import DramEnergy
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.energy_table import EnergyConfig
+from tlm.observe.event_counts import RunEvents
 from tlm.observe.passes import PassRecord
 from tlm.observe.timeline import Timeline
 from tlm.results.batch_figures import BatchFigures
@@ -253,10 +254,8 @@ class Result:
     """Of off-chip DRAM by kind [A]: ``energy.off_chip``; None if the memory is not DRAM."""
     energy_table: EnergyConfig = field(default_factory=EnergyConfig)
     """What an event cost."""
-    compute_events: Mapping[str, int] = field(default_factory=dict)
-    """Key of ``energy_table`` -> how many such events while layers computed; not in result.json."""
-    events: Mapping[str, int] = field(default_factory=dict)
-    """The same of the whole run."""
+    counts: RunEvents = field(default_factory=RunEvents)
+    """How many events of ``energy_table`` the run and its layers had; not in result.json."""
     timeline: Timeline = field(default_factory=Timeline)
     """When host, DMA channels and engine did what."""
     scenario: str | None = None

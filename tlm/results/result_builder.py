@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
-from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import Unit
@@ -55,10 +55,10 @@ class ResultBuilder:
             )
             for index, layer in enumerate(layers)
         ]
-        energy = self.meter.account(shares)
-        return Result(
+        counts = self.meter.counted(shares)
+        unpriced = Result(
             tensors={layer.name: self.tensors[layer.name] for layer in network.layers},
-            layers={layer.name: replace(layer, energy=own) for layer, own in zip(layers, energy.layers, strict=True)},
+            layers={layer.name: layer for layer in layers},
             cycles=self.recorder.cycles,
             chip=self.config,
             fidelity=self.fidelity,
@@ -71,16 +71,13 @@ class ResultBuilder:
                 channel: TransferOverlap(hidden_cycles=hidden, exposed_cycles=exposed)
                 for channel, (hidden, exposed) in self.recorder.overlap().items()
             },
-            energy=energy.run,
-            energy_outside_layers=energy.outside_layers,
-            dram_energy=energy.dram,
-            energy_table=self.energy_table,
-            compute_events=energy.compute_events,
-            events=energy.events,
+            dram_energy=counts.dram,
+            counts=counts,
             timeline=timeline(self.recorder, self.program),
             batch=self._batch(),
             dram=self._dram_figures(),
         )
+        return priced(unpriced, self.config, self.energy_table)
 
     def _dram_figures(self) -> DramFigures | None:
         """What the DRAM did; a transfer for several layers counts for that with most of its bytes."""
@@ -183,6 +180,23 @@ class ResultBuilder:
         lowest, highest = activation_range(signed)
         levels = (self.tensors[name] - np.int8(lowest)).view(np.uint8).ravel()
         return tuple(np.bincount(levels, minlength=highest - lowest + 1).tolist())
+
+
+def priced(result: Result, chip: ChipConfig, energy_table: EnergyConfig) -> Result:
+    """The same run, with the energy that its events cost by another table, or on a chip that runs in the same cycles.
+
+    The result is that of a run of its own. A chip with DRAM must be the result's own.
+    """
+    energy = result.counts.energy(energy_table.per_event_aj(chip))
+    layers = zip(result.layers.items(), energy.layers, strict=True)
+    return replace(
+        result,
+        chip=chip,
+        energy_table=energy_table,
+        layers={name: msgspec.structs.replace(layer, energy=own) for (name, layer), own in layers},
+        energy=energy.run,
+        energy_outside_layers=energy.outside_layers,
+    )
 
 
 def dense_words(layer: Conv2d, columns: int) -> int:

@@ -1,4 +1,7 @@
-"""Runs of which some differ only in time: sweeps, what-ifs, operating points. Values are computed once."""
+"""Runs of which some differ only in time, or only in energy: sweeps, what-ifs, operating points.
+
+Values are computed once, and what takes the same cycles is simulated once.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +18,23 @@ from tlm.compiler.compile import program_of
 from tlm.compiler.program import Program
 from tlm.observe.energy_table import EnergyConfig
 from tlm.results.result import Result, Tensor, tensor_sha256
+from tlm.results.result_builder import priced
+from tlm.runs.evaluate import Evaluator
 from tlm.runs.order import values_are_timeless
 from tlm.runs.simulate import simulate, simulate_timing
+
+SIMULATED_ONCE = (None, Fidelity.PASS.value)
+"""Fidelities whose runs share values and cycles; all others compute everything."""
+
+_DURATIONS = ("memory_latency_ns", "host_access_ns", "host_interrupt_ns")
 
 
 class ValuesOnce:
     """Simulates as ``tlm.simulate`` does; what a program gave for an input is known when the same comes again.
 
     That is so where the program, compiled for whatever chip, has the same steps, instructions and weights, and where
-    time cannot change its values (:func:`tlm.runs.order.values_are_timeless`). All others compute theirs.
+    time cannot change its values (:func:`tlm.runs.order.values_are_timeless`). All others compute theirs. If the chip
+    takes the same cycles as the one before, too, nothing is simulated: only energies are computed anew.
 
     Args:
         most_images: tensors are kept of so many images, and of the latest program in any case; those of an image
@@ -34,6 +45,8 @@ class ValuesOnce:
         self._most_images = most_images
         self._known: OrderedDict[Hashable, tuple[int, Mapping[str, Tensor]]] = OrderedDict()
         """Images and tensors, those used last at the end."""
+        self._latest: tuple[Hashable, Result] | None = None
+        """What decides over values and cycles of the latest run, and its result."""
 
     def simulate(
         self,
@@ -49,18 +62,28 @@ class ValuesOnce:
             InputError, SimulationError: as there.
         """
         program, config = program_of(program, chip, program.batch)
-        if fidelity not in (None, Fidelity.PASS.value):
+        if fidelity not in SIMULATED_ONCE:
             return simulate(program, activations, config, fidelity, energy=energy)
         key = _key(program, activations)
+        in_time = key, program.network, program.choices, program.predicted_total_cycles, _cycles_key(config)
+        if self._latest is None or self._latest[0] != in_time:
+            self._latest = in_time, self._run(key, program, activations, config)
+        return priced(self._latest[1], config, energy or EnergyConfig())
+
+    def _run(self, key: Hashable, program: Program, activations: npt.NDArray[np.int8], config: ChipConfig) -> Result:
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
-            return simulate_timing(program, activations, known[1], config, energy)
-        result = simulate(program, activations, config, fidelity, energy=energy)
-        if values_are_timeless(program):
-            self._known[key] = program.batch, result.tensors
-            while len(self._known) > 1 and sum(images for images, _ in self._known.values()) > self._most_images:
-                self._known.popitem(last=False)
+            return simulate_timing(program, activations, known[1], config)
+        if not values_are_timeless(program):
+            return simulate(program, activations, config)
+        if program.batch == 1:
+            result = simulate_timing(program, activations, Evaluator(program, config).tensors(activations), config)
+        else:
+            result = simulate(program, activations, config)
+        self._known[key] = program.batch, result.tensors
+        while len(self._known) > 1 and sum(images for images, _ in self._known.values()) > self._most_images:
+            self._known.popitem(last=False)
         return result
 
 
@@ -72,3 +95,12 @@ def _key(program: Program, activations: npt.NDArray[np.int8]) -> Hashable:
         chunks.update(chunk.data)
     names = tuple(program.network.tensors.values())
     return tensor_sha256(activations), chunks.hexdigest(), names, program.parts, program.runs, program.steps
+
+
+def _cycles_key(chip: ChipConfig) -> Hashable:
+    """Equal for chips on which a program takes the same cycles, whatever a cycle lasts."""
+    if chip.uses_dram:
+        return chip
+    own = chip.plain() | {key: chip.cycles_of_ns(getattr(chip, key)) for key in _DURATIONS}
+    own["memory_gb_per_s"] = chip.memory_beat_cycles
+    return tuple(own[key] for key in own if key not in ("voltage_v", "frequency_mhz"))

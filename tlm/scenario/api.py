@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tlm.core.arguments import expect
-from tlm.core.errors import InputError, SimulationError
-from tlm.network.comparison import differing_layers
+from tlm.core.errors import InputError
+from tlm.network.comparison import check_golden
 from tlm.objects import Result, simulate
 from tlm.scenario.catalog import catalog, find_scenario
 from tlm.scenario.checking import value_text
@@ -53,8 +53,8 @@ def run(
             sources.append(_source(name, sections.get(name, name), value))
     job = load_scenario(find_scenario(str(scenario)), sources).build(golden=check)
     result = simulate(job.network, job.activations, job.chip, job.fidelity, job.trace, energy=job.energy)
-    if job.golden is not None and (differing := differing_layers(job.golden, result.tensors)):
-        raise SimulationError(f"{job.name}: the outputs of {', '.join(differing)} differ from the golden model")
+    if job.golden is not None:
+        check_golden(job.name, job.golden, result.tensors)
     return replace(result, scenario=job.name, settings=job.settings, matches_reference=True if check else None)
 
 

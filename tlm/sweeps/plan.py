@@ -185,10 +185,7 @@ def _config(sources: Sequence[Source], axes: Sequence[Axis], parameters: Mapping
 def _keys(config: Scenario) -> dict[str, Any]:
     # Of a dataclass that it made itself msgspec gives only the attributes that were set.
     sections = {name: getattr(config, name) for name in _MATTERS}
-    return {
-        name: _plain(value)
-        for name, value in sections.items()
-    }
+    return {name: _plain(value) for name, value in sections.items()}
 
 
 def _plain(section: Any) -> Any:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from itertools import chain
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from tlm.core.errors import TlmError
+from tlm.observe.energy_table import EnergyConfig
+from tlm.runs.values_once import SIMULATED_ONCE
+from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import FAILED
 from tlm.sweeps.executors import Workers
 from tlm.sweeps.plan import Plan, Point
 from tlm.sweeps.store import Store
-from tlm.sweeps.task import Outcome, Task, compile_key, run_task
+from tlm.sweeps.task import Outcome, Task, compile_key, run_together
 
 Record: TypeAlias = Callable[[Outcome], None]
-Pending: TypeAlias = dict["Future[Outcome]", Task]
+Pending: TypeAlias = dict["Future[list[Outcome]]", Sequence[Task]]
+
+_MOST_TOGETHER = 32
+"""Points that go to a worker at once, though a single simulation serves more."""
 
 
 def run_plan(plan: Plan, store: Store, ready: Workers, ended: Record = lambda _: None) -> None:
@@ -58,7 +67,7 @@ def run_tasks(tasks: Iterable[Task], make_executor: Callable[[], Executor], widt
     Args:
         tasks: in the order in which they are started.
         make_executor: anything that speaks ``concurrent.futures.Executor``; called again when one broke.
-        width: how many tasks are handed over at once.
+        width: how many tasks are handed over at once; those that one simulation serves count as one.
         record: takes each outcome, in the order in which they end.
 
     Raises:
@@ -88,33 +97,48 @@ def _run_until_broken(
     try:
         while queue or under_way:
             while queue and len(under_way) < width:
-                task = queue.popleft()
+                tasks = _next_together(queue)
                 try:
-                    under_way[executor.submit(run_task, task)] = task
+                    under_way[executor.submit(run_together, tasks)] = tasks
                 except BrokenExecutor:
-                    return [task, *under_way.values()]
+                    return [*tasks, *chain(*under_way.values())]
             done, _ = wait(under_way, return_when=FIRST_COMPLETED)
             for future in sorted(done, key=_is_broken):
                 if _is_broken(future):
-                    return list(under_way.values())
-                record(_outcome(future, under_way.pop(future)))
+                    return list(chain(*under_way.values()))
+                for outcome in _outcomes(future, under_way.pop(future)):
+                    record(outcome)
         executor.shutdown()
         return []
     finally:
         _abandon(executor, under_way)
 
 
-def _is_broken(future: Future[Outcome]) -> bool:
+def _next_together(queue: deque[Task]) -> list[Task]:
+    """The next point, and those behind it that the same simulation serves: they differ in energies only."""
+    tasks = [queue.popleft()]
+    simulated = _without_energies(tasks[0])
+    most = _MOST_TOGETHER if simulated.fidelity in SIMULATED_ONCE else 1
+    while queue and len(tasks) < most and _without_energies(queue[0]) == simulated:
+        tasks.append(queue.popleft())
+    return tasks
+
+
+def _without_energies(task: Task) -> Scenario:
+    return replace(task.config, energy=EnergyConfig())
+
+
+def _is_broken(future: Future[list[Outcome]]) -> bool:
     return not future.cancelled() and isinstance(future.exception(), BrokenExecutor)
 
 
-def _outcome(future: Future[Outcome], task: Task) -> Outcome:
+def _outcomes(future: Future[list[Outcome]], tasks: Sequence[Task]) -> list[Outcome]:
     try:
         return future.result()
     except CancelledError:
         raise TlmError("the executor has gone; what was done is kept, the same command goes on") from None
     except Exception as error:  # of the executor: a Dask worker that died again and again, a result that was lost
-        return Outcome(task.key, FAILED, f"{type(error).__name__}: {error}")
+        return [Outcome(task.key, FAILED, f"{type(error).__name__}: {error}") for task in tasks]
 
 
 def _abandon(executor: Executor, under_way: Pending) -> None:

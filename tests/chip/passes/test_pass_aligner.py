@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from block_bench import CHIP, BlockBench, convolution, layer_payload, of_pass
 
+from tlm.chip.contract import PassTimes
 from tlm.chip.passes.aligner import Aligner
-from tlm.chip.passes.payloads import PassStepsPayload, PassTimes
+from tlm.chip.passes.payloads import PassStepsPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.sockets import DirectMemory
 

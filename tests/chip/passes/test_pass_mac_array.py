@@ -9,8 +9,9 @@ from images import amem_image, weight_image
 
 import tlm
 from tlm.chip import kernels
+from tlm.chip.contract import PassTimes
 from tlm.chip.passes.mac_array import MacArray
-from tlm.chip.passes.payloads import PassActivationsPayload, PassTimes, PassWeightsPayload, TimedPassPayload
+from tlm.chip.passes.payloads import PassActivationsPayload, PassWeightsPayload, TimedPassPayload
 from tlm.chip.payloads import DrainPayload
 from tlm.core.payload import Response
 from tlm.core.sockets import DirectMemory

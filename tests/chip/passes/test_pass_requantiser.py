@@ -10,9 +10,9 @@ from oracles import requantised
 
 import tlm
 from tlm.chip import kernels
-from tlm.chip.contract import EngineEvents, PassId
+from tlm.chip.contract import EngineEvents, PassId, PassTimes
 from tlm.chip.format.isa import ParameterArrays
-from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, PassTimes, TimedPassPayload
+from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
 from tlm.chip.passes.requantiser import Requantiser
 from tlm.chip.payloads import DrainPayload, FlushPayload
 from tlm.core.errors import ProtocolError

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tlm.chip.contract import Port
+from tlm.chip.contract import PassTimes, Port
 from tlm.chip.format.isa import ParameterArrays
 from tlm.chip.payloads import PassPayload
 from tlm.core.payload import MemoryPayload, Payload
@@ -42,22 +41,6 @@ class ReservationPayload(Payload):
     banks: npt.NDArray[np.uint8]
     accesses: Mapping[Port, npt.NDArray[np.int64]]
     """Initiator -> accesses per bank, (banks,): what the reservation consists of."""
-
-
-class PassTimes(NamedTuple):
-    """When a pass happens, in cycles since the first host access, and how much it does."""
-
-    first_cycle: int
-    """s, its first sequencer cycle."""
-    last_fetch_cycle: int
-    """e, its last sequencer cycle."""
-    handover_cycle: int
-    """h, when the requantiser takes its accumulators."""
-    last_write_cycle: int
-    steps: int
-    fetch_cycles: int
-    refused_writes: int
-    refused_residual_reads: int
 
 
 @dataclass(slots=True, eq=False)

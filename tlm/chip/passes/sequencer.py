@@ -5,7 +5,7 @@ reservation; then each pass is a payload to the aligner (its steps), one to the 
 ends with its handover.
 Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
 layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
-A run without values asks nothing of the data path: the sequencer tells the observers what each block would.
+A run without values asks nothing of the data path: the sequencer tells the observers the times of a layer's passes.
 Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
 model; the cycle of the error is that of the layer's start or of s_0, since all words are decoded ahead.
 """
@@ -19,19 +19,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.base.sequencer import SequencerBase
-from tlm.chip.base.sram import words_of_banks
 from tlm.chip.config import ChipConfig
-from tlm.chip.contract import Accessed, EngineEvents, PassFetched, PassId, PassStarted, Port
+from tlm.chip.contract import Accessed, EngineEvents, LayerTimed, PassFetched, PassId, PassStarted, PassTimes, Port
 from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
-from tlm.chip.format.layer_header import HEADER_WORDS, LayerHeader
+from tlm.chip.format.layer_header import HEADER_WORDS
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.passes.payloads import (
     GroupParametersPayload,
     PassStepsPayload,
-    PassTimes,
     PassWeightsPayload,
     ReservationPayload,
     TimedPassPayload,
@@ -143,7 +141,10 @@ class Sequencer(SequencerBase):
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
         all_times = _pass_times(occupancy, cycle_0)
-        yield from self._passes(layer, wmem, all_times, origin) if self._computes else self._events(layer, all_times)
+        if self._computes:
+            yield from self._passes(layer, wmem, all_times, origin)
+        else:
+            yield from self._timed(layer, occupancy, all_times)
         self.events.layer_ended(header.tag)
         return layer.end_word
 
@@ -174,47 +175,21 @@ class Sequencer(SequencerBase):
         self.state.value = SequencerState.DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
 
-    def _events(self, layer: DecodedLayer, all_times: Iterator[PassTimes]) -> Activity:
-        """What the data path would tell of all passes, in the same cycles, without their values."""
-        header, config, events = layer.header, self.config, self.events
-        pixels_of_tiles = header.pixels_of_tiles(config.lanes)
-        tiles = len(pixels_of_tiles)
-        moments = []
-        for index, times in enumerate(all_times):
-            group, tile = divmod(index, tiles)
-            started = PassStarted(
-                PassId(header.tag, index), group, tile, pixels_of_tiles[tile], layer.groups[group].channels
+    def _timed(self, layer: DecodedLayer, occupancy: PartOccupancy, all_times: Iterator[PassTimes]) -> Activity:
+        """The times of all passes and their traffic in AMem, without their values."""
+        header, times = layer.header, tuple(all_times)
+        pixels_of_tiles = header.pixels_of_tiles(self.config.lanes)
+        accesses = [
+            Accessed(SramName.AMEM, port, words.tolist(), sum(refused), None)
+            for port, words, refused in (
+                (Port.WRITE_BACK, occupancy.write_back, (one.refused_writes for one in times)),
+                (Port.RESIDUAL, occupancy.residual_reads, (one.refused_residual_reads for one in times)),
             )
-            cycles = times.first_cycle, times.last_fetch_cycle, times.handover_cycle, times.last_write_cycle
-            moments += [(cycle, index, moment, times, started) for moment, cycle in enumerate(cycles)]
-        moments.sort()
-        for cycle, _, moment, times, started in moments:
-            if cycle > self.clock.now:
-                yield self.clock.cycles(cycle - self.clock.now)
-            match moment:
-                case 0:
-                    events.pass_started(started)
-                case 1:
-                    events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
-                case 2:
-                    if header.has_residual:
-                        self._tell_accessed(Port.RESIDUAL, started, header, times.refused_residual_reads)
-                    events.pass_handed_over(started.of_pass)
-                case _:
-                    self._tell_accessed(Port.WRITE_BACK, started, header, times.refused_writes)
-                    events.pass_written(started.of_pass)
+        ]
+        yield self.clock.cycles(max(one.last_write_cycle for one in times) - self.clock.now)
+        channels = [group.channels for group in layer.groups]
+        self.events.layer_timed(LayerTimed(header, pixels_of_tiles, channels, times, accesses))
         yield self.clock.cycles(1)
-
-    def _tell_accessed(self, port: Port, started: PassStarted, header: LayerHeader, refused: int) -> None:
-        """The AMem words of a pass's residual reads or of its write-back."""
-        lanes, first_channel = self.config.lanes, started.group * self.config.columns
-        if port is Port.RESIDUAL:
-            slots, base, plane = 1, header.residual_base_word, header.residual_plane_words(lanes)
-        else:
-            slots, base, plane = header.slots_per_channel, header.output_base_word, header.output_plane_words(lanes)
-        address = base + first_channel * slots * plane + started.tile
-        served = words_of_banks(self.config.amem_banks, address, started.channels * slots, plane)
-        self.events.accessed(Accessed(SramName.AMEM, port, served, refused, started.of_pass))
 
     def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
         header, config = layer.header, self.config
