@@ -352,7 +352,7 @@ class _Compiler:
 def _nearly(plan: Plan) -> list[float]:
     """What plans for less AMem may cost up to each layer."""
     share = _NEARLY[len(plan.costs_cycles) <= _FEW_LAYERS]
-    return [cycles + share * plan.cost_cycles for cycles in plan.costs_cycles]
+    return [cycles + share * plan.costs_cycles[-1] for cycles in plan.costs_cycles]
 
 
 compile = compile_network

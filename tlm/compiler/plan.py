@@ -11,13 +11,13 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import accumulate, chain, combinations
+from itertools import accumulate, chain
 from math import inf, lcm
 from typing import Any, NamedTuple
 
 from tlm.compiler.bands import band_sizes, segment_words
 from tlm.compiler.costs import LayerCosts
-from tlm.compiler.segments import Liveness, Segment, reads
+from tlm.compiler.segments import Liveness, Segment, reads, subsets
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
@@ -62,11 +62,6 @@ class Plan(NamedTuple):
     segments: tuple[Segment, ...]
     costs_cycles: tuple[float, ...]
     """In closed form, for each layer up to the end of its segment."""
-
-    @property
-    def cost_cycles(self) -> float:
-        """Of all layers."""
-        return self.costs_cycles[-1]
 
 
 class Planner:
@@ -205,8 +200,8 @@ class Planner:
         idle = sorted(state - set(inputs), key=lambda name: (-self._live.next_use(name, first), name))
         present = [name for name in inputs if name in state]
         missing = [name for name in inputs if name not in state]
-        for dropped in reversed(_subsets(present)):
-            for load in _subsets(missing):
+        for dropped in reversed(subsets(present)):
+            for load in subsets(missing):
                 for evicted in range(len(idle) + 1):
                     evict = (*idle[:evicted], *dropped)
                     resident = state.difference(evict).union(load)
@@ -254,10 +249,9 @@ class Planner:
     def _sizes(self, index: int) -> list[int]:
         """Tiles per band of a layer that are worth trying."""
         if index not in self._band_sizes:
-            output = self._work.network.tensors[self._layers[index].name]
-            row_tiles = lcm(output.shape[2], self._work.config.lanes) // self._work.config.lanes
+            width, lanes = self._work.network.tensors[self._layers[index].name].shape[2], self._work.config.lanes
             tiles = self._work.plane_words[self._layers[index].name]
-            self._band_sizes[index] = band_sizes(tiles, self._work.grain, row_tiles)
+            self._band_sizes[index] = band_sizes(tiles, self._work.grain, lcm(width, lanes) // lanes)
         return self._band_sizes[index]
 
     def _divisions(self, segment: Segment) -> Iterator[int | None]:
@@ -404,9 +398,3 @@ class Planner:
             f"words), {of_output} for the output of one group of channels{over}, but chip.amem_words is "
             f"{amem_words}; {remedy}or enlarge the memory"
         )
-
-
-def _subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All subsets, the largest first."""
-    sizes = range(len(names), -1, -1)
-    return list(chain.from_iterable(combinations(names, size) for size in sizes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 
 from tlm.compiler.checks import check_parts
 from tlm.compiler.workload import Workload
@@ -139,3 +140,9 @@ def check_segments(work: Workload, segments: Sequence[Segment]) -> None:
         check_parts(parts)
     if following != len(layers):
         raise CompileError(f"network: layers from {following} on are in no segment")
+
+
+def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """All subsets, the largest first."""
+    sizes = range(len(names), -1, -1)
+    return list(chain.from_iterable(combinations(names, size) for size in sizes))
