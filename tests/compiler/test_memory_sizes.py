@@ -68,6 +68,27 @@ def test_more_memory_is_not_slower(name: str, memory: str, powers: range) -> Non
     check(job.network, job.chip, memory, powers)
 
 
+def layers(*sizes: tuple[int, int, int]) -> list[tlm.Conv2d]:
+    """Layers of (output channels, input channels, kernel), without zeros."""
+    return [
+        tlm.Conv2d(f"l{index}", np.ones((outputs, inputs, kernel, kernel), np.int8), padding=kernel // 2, shift=10)
+        for index, (outputs, inputs, kernel) in enumerate(sizes)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ((64, 56, 56), [(256, 64, 1), (128, 256, 1), (32, 128, 3)]),  # a full AMem leaves no choice of banks
+        ((16, 28, 28), [(128, 16, 1), (128, 128, 1)]),  # a smaller AMem finds larger bands
+    ],
+)
+def test_a_plan_for_less_amem_is_taken_where_it_is_faster(
+    shape: tuple[int, int, int], sizes: list[tuple[int, int, int]]
+) -> None:
+    check(tlm.Network(shape, layers(*sizes)), ChipConfig(), "amem_words", range(11, 16))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("memory", MEMORIES)
 @pytest.mark.parametrize("path", sorted(BLOCKS), ids=lambda path: path.stem)

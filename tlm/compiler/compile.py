@@ -53,7 +53,7 @@ _CLEARLY = 0.996
 _CLOSE = 1.0005
 """Plans that are estimated to take at most so many times as long as the best are placed and walked too."""
 
-_NEARLY = {True: 0.15, False: 0.02}
+_NEARLY = {True: 1.0, False: 0.02}
 """Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
 
 
@@ -141,32 +141,30 @@ class _Compiler:
             found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
             plans = [one for one in dict.fromkeys(found) if one not in tried]
             tried.update(plans)
-            made, most = list[Program](), inf
+            made, fastest, near = list[Program](), inf, inf
             for segments, part_words, cycles in self._ranked(plans):
-                if cycles > most:
+                if cycles > near and (cycles > fastest or not self._few):
                     continue
                 try:
                     made.append(self._finished(*self._placed(segments, part_words)))
                 except CompileError as error:
                     refusal = error
-                else:
-                    most = min(most, cycles * _CLOSE)
+                else:  # an estimate knows few refused accesses: what is estimated to be slower hardly ever is faster
+                    fastest, near = min(fastest, made[-1].predicted_total_cycles), min(near, cycles * _CLOSE)
             if made:
                 return min(made, key=lambda program: program.predicted_total_cycles)
         raise refusal
 
-    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> Iterator[tuple[tuple[Segment, ...], int | None, float]]:
-        """Each plan with its best sizes of parts and the cycles that are estimated, the fastest first.
+    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None, float]]:
+        """Each plan with its best size of parts and the cycles that are estimated, the fastest first.
 
-        Then with the largest parts, if it finds no places so.
+        Then the other sizes likewise; at last the largest ones, if nothing finds places before.
         """
-        found = [(segments, self._best_parts(segments)) for segments in plans]
-        found.sort(key=lambda one: one[1][0][1] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
-        for segments, sizes in found:
-            for part_words, cycles in sizes:
-                yield segments, part_words, cycles
-            if sizes[0][0] is not None:
-                yield segments, None, inf
+        sizes = {segments: self._best_parts(segments) for segments in plans}
+        best = [(segments, *own[0]) for segments, own in sizes.items()]
+        best.sort(key=lambda one: one[2] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
+        others = [(segments, *size) for segments, own in sizes.items() for size in own[1:]]
+        return [*best, *sorted(others, key=lambda one: one[2]), *((segments, None, inf) for segments in plans)]
 
     def _best_parts(self, segments: tuple[Segment, ...]) -> list[tuple[int | None, float]]:
         """The size of a plan's parts that is estimated to be fastest, and its cycles; then others that are nearly so.
