@@ -136,7 +136,7 @@ class _Compiler:
             CompileError: no plan fits.
         """
         tried = set[tuple[Segment, ...]]()
-        refusal = CompileError("network: no plan was tried")
+        refusal: CompileError | None = None
         for number, first in enumerate(self._plans()):
             found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
             plans = [one for one in dict.fromkeys(found) if one not in tried]
@@ -148,12 +148,12 @@ class _Compiler:
                 try:
                     made.append(self._finished(*self._placed(segments, part_words)))
                 except CompileError as error:
-                    refusal = error
+                    refusal = refusal or error
                 else:  # an estimate knows few refused accesses: what is estimated to be slower hardly ever is faster
                     fastest, near = min(fastest, made[-1].predicted_total_cycles), min(near, cycles * _CLOSE)
             if made:
                 return min(made, key=lambda program: program.predicted_total_cycles)
-        raise refusal
+        raise refusal or CompileError("network: no plan was tried")
 
     def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None, float]]:
         """Each plan with its best size of parts and the cycles that are estimated, the fastest first.
