@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ class Transaction:
     target: str
     begin_cycle: int
     payload: Payload
+    """A copy, for its sender may use it again."""
     address: int
     """As the initiator sent it; -1 if the payload has none."""
     end_cycle: int = -1
@@ -77,7 +79,7 @@ class Measurement:
         if phase is Phase.BEGIN_REQ:
             address = payload.address if isinstance(payload, MemoryPayload) else -1
             target = "" if socket.peer is None else socket.peer.path
-            seen = Transaction(socket.path, target, self._clock.now, payload, address)
+            seen = Transaction(socket.path, target, self._clock.now, copy(payload), address)
             self._open[key] = seen
             self.transactions.append(seen)
         elif phase is Phase.END_RESP:

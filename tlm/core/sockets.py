@@ -184,7 +184,10 @@ class InitiatorSocket(Socket, Generic[P]):
         self._transport = target.transport
 
     def observe(self, observer: PhaseObserver[P], phases: Iterable[Phase] = Phase) -> None:
-        """Call ``observer(phase, socket, payload)`` at these phases (all by default) of every transaction from here."""
+        """Call ``observer(phase, socket, payload)`` at these phases (all by default) of every transaction from here.
+
+        The initiator may send the payload again after its answer: an observer that keeps one keeps a copy.
+        """
         for phase in phases:
             key = f"_{phase.name.lower()}"
             setattr(self, key, (*getattr(self, key), observer))
