@@ -71,7 +71,9 @@ def test_steps_come_out_exactly_where_amem_holds_everything(name: str) -> None:
     _, program, result = run(name, amem_words=LARGE_AMEM_WORDS)
     assert counted_steps(result) == TAPS[name]
     assert executed_steps(result) == (TAPS[name], TAPS[name])
-    assert all(layer.bands == 1 and layer.steps == layer.unsplit_steps for layer in result.layers.values())
+    assert all(layer.steps == layer.unsplit_steps for layer in result.layers.values())
+    # the stem computes in bands of whole tiles while the rest of its input is loaded
+    assert [layer.name for layer in result.layers.values() if layer.bands > 1] == ["conv1"]
     assert len(program.tensors) == 2  # input and output
 
 
