@@ -61,6 +61,11 @@ def check(
         ("resnet18_conv4_2_1of9", "wmem_words", range(11, 15)),
         ("model2_1of9", "imem_words", range(11, 13)),
         ("resnet18_3of9", "amem_words", range(14, 16)),
+        # sizes at which whole networks once were
+        pytest.param("resnet18_1of9", "amem_words", range(14, 19), marks=pytest.mark.slow),
+        pytest.param("resnet18_dense", "amem_words", range(14, 17), marks=pytest.mark.slow),
+        pytest.param("resnet18_7of9", "imem_words", range(12, 15), marks=pytest.mark.slow),
+        pytest.param("resnet18_9of9", "wmem_words", range(16, 19), marks=pytest.mark.slow),
     ],
 )
 def test_more_memory_is_not_slower(name: str, memory: str, powers: range) -> None:
@@ -95,22 +100,6 @@ def test_a_plan_for_less_amem_is_taken_where_it_is_faster(
 def test_more_memory_slows_no_block(path: Path, memory: str) -> None:
     job = load_scenario(path).build()
     check(job.network, job.chip, memory, range(11, 19), RISES.get((path.stem, memory)))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "memory", "powers"),
-    [
-        ("resnet18_1of9", "amem_words", range(14, 19)),
-        ("resnet18_dense", "amem_words", range(14, 17)),
-        ("resnet18_7of9", "imem_words", range(12, 15)),
-        ("resnet18_9of9", "wmem_words", range(16, 19)),
-    ],
-)
-def test_more_memory_slows_no_whole_network(name: str, memory: str, powers: range) -> None:
-    """Sizes at which it once did."""
-    job = load_scenario(SCENARIOS / f"{name}.toml").build()
-    check(job.network, job.chip, memory, powers)
 
 
 @pytest.mark.slow

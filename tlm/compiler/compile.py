@@ -53,7 +53,7 @@ _CLEARLY = 0.996
 _CLOSE = 1.0005
 """Plans that are estimated to take at most so many times as long as the best are placed and walked too."""
 
-_NEARLY = {True: 1.0, False: 0.02}
+_DEARER_FEW, _DEARER = 1.0, 0.02
 """Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
 
 
@@ -289,17 +289,22 @@ class _Compiler:
             if shared is not None:
                 with suppress(CompileError):
                     yield next(self._plans(shared))
-        words, most = self._config.amem_words, None if self._few else _nearly(first)
+        words, most = self._config.amem_words, None if self._few else self._nearly(first)
         while words:
             try:
                 plan = self._planner.plan(words, hides=True, most_cycles=most)
             except CompileError:
                 return
             yield plan
-            most = most or _nearly(plan)
+            most = most or self._nearly(plan)
             words //= 2
             while words >= self._planner.used_words > 0:  # nothing would change
                 words //= 2
+
+    def _nearly(self, plan: Plan) -> list[float]:
+        """What plans for less AMem may cost up to each layer."""
+        more = (_DEARER_FEW if self._few else _DEARER) * plan.costs_cycles[-1]
+        return [cycles + more for cycles in plan.costs_cycles]
 
     def _placed(
         self, segments: tuple[Segment, ...], part_words: int | None
@@ -345,12 +350,6 @@ class _Compiler:
     def _parts(self, written: Operations, places: Mapping[Buffer, Place]) -> list[Part]:
         """The part of each run that is written out."""
         return [make_part(self._work, run, places) for run in written.runs]
-
-
-def _nearly(plan: Plan) -> list[float]:
-    """What plans for less AMem may cost up to each layer."""
-    share = _NEARLY[len(plan.costs_cycles) <= _FEW_LAYERS]
-    return [cycles + share * plan.costs_cycles[-1] for cycles in plan.costs_cycles]
 
 
 compile = compile_network
