@@ -93,17 +93,6 @@ static inline int32_t tlm_turned(int32_t bank, int32_t step, int32_t banks)
     return bank + step < banks ? bank + step : bank + step - banks;
 }
 
-static inline int32_t tlm_lowest_bit(uint64_t bits)
-{
-#if defined(__GNUC__)
-    return (int32_t)__builtin_ctzll(bits);
-#else
-    int32_t i = 0;
-    while (!(bits >> i & 1)) i++;
-    return i;
-#endif
-}
-
 /* Banks turned by `turn`. */
 static inline uint8_t tlm_turned_banks(uint32_t set, int32_t turn, int32_t banks)
 {

@@ -60,24 +60,25 @@ void tlm_dot_pack(const tlm_step_words *words, int32_t count, uint8_t flip, uint
 
 #endif
 
-TLM_INLINE void dot_lanes(const tlm_dot_block *block, int32_t quads, int32_t lanes, int32_t columns, int32_t *acc)
+TLM_INLINE void dot_lanes(const uint32_t *activations, const uint32_t *weights, int32_t quads, int32_t lanes,
+                          int32_t columns, int32_t *acc)
 {
-    int16_t activations[TLM_DOT_QUADS][TLM_DOT_STEPS][TLM_MAX_LANES]; /* as compilers make vectors of them */
+    int16_t by_step[TLM_DOT_QUADS][TLM_DOT_STEPS][TLM_MAX_LANES]; /* as compilers make vectors of them */
 
     for (int32_t quad = 0; quad < quads; ++quad) {
-        const int8_t *bytes = (const int8_t *)(block->activations + quad * lanes);
+        const int8_t *bytes = (const int8_t *)(activations + quad * lanes);
         for (int32_t step = 0; step < TLM_DOT_STEPS; ++step) {
             for (int32_t lane = 0; lane < lanes; ++lane) {
-                activations[quad][step][lane] = bytes[lane * TLM_DOT_STEPS + step];
+                by_step[quad][step][lane] = bytes[lane * TLM_DOT_STEPS + step];
             }
         }
     }
     for (int32_t column = 0; column < columns; ++column) {
         int16_t sums[TLM_MAX_LANES] = {0};
         for (int32_t quad = 0; quad < quads; ++quad) {
-            const int16_t *a0 = activations[quad][0], *a1 = activations[quad][1];
-            const int16_t *a2 = activations[quad][2], *a3 = activations[quad][3];
-            const uint8_t *w = (const uint8_t *)(block->weights + quad * columns + column);
+            const int16_t *a0 = by_step[quad][0], *a1 = by_step[quad][1];
+            const int16_t *a2 = by_step[quad][2], *a3 = by_step[quad][3];
+            const uint8_t *w = (const uint8_t *)(weights + quad * columns + column);
             const int16_t w0 = (int16_t)(w[0] - TLM_WEIGHT_OFFSET), w1 = (int16_t)(w[1] - TLM_WEIGHT_OFFSET);
             const int16_t w2 = (int16_t)(w[2] - TLM_WEIGHT_OFFSET), w3 = (int16_t)(w[3] - TLM_WEIGHT_OFFSET);
             for (int32_t lane = 0; lane < lanes; ++lane) {
@@ -91,13 +92,14 @@ TLM_INLINE void dot_lanes(const tlm_dot_block *block, int32_t quads, int32_t lan
 }
 
 /* Constants for compilers, which then make whole vectors. */
-static void dot_portable(const tlm_dot_block *block, int32_t quads, int32_t lanes, int32_t columns, int32_t *acc)
+static void dot_portable(const uint32_t *activations, const uint32_t *weights, int32_t quads, int32_t lanes,
+                         int32_t columns, int32_t *acc)
 {
     switch (lanes) {
-    case 8: dot_lanes(block, quads, 8, columns, acc); break;
-    case 16: dot_lanes(block, quads, 16, columns, acc); break;
-    case 32: dot_lanes(block, quads, 32, columns, acc); break;
-    default: dot_lanes(block, quads, 64, columns, acc); break;
+    case 8: dot_lanes(activations, weights, quads, 8, columns, acc); break;
+    case 16: dot_lanes(activations, weights, quads, 16, columns, acc); break;
+    case 32: dot_lanes(activations, weights, quads, 32, columns, acc); break;
+    default: dot_lanes(activations, weights, quads, 64, columns, acc); break;
     }
 }
 
@@ -113,11 +115,13 @@ static void dot_portable(const tlm_dot_block *block, int32_t quads, int32_t lane
 #define SUMS __m256i
 #define BYTES __m256i
 #define LANES 8
+#define ROWS 1
 #define ZERO _mm256_setzero_si256
 #define WEIGHTS WEIGHTS_256
 #define ACTIVATIONS ACTIVATIONS_256
 #define ADD_PRODUCTS(sums, weights, activations)                                                                       \
     _mm256_add_epi16(sums, _mm256_maddubs_epi16(weights, activations))
+#define NEGATIVE(sums) _mm256_sub_epi16(ZERO(), sums)
 #define STORE(to, sums) STORE_256(to, _mm256_madd_epi16(sums, _mm256_set1_epi16(1)))
 #include "dot_vectors.inc"
 
@@ -126,10 +130,12 @@ static void dot_portable(const tlm_dot_block *block, int32_t quads, int32_t lane
 #define SUMS __m256i
 #define BYTES __m256i
 #define LANES 8
+#define ROWS 2
 #define ZERO _mm256_setzero_si256
 #define WEIGHTS WEIGHTS_256
 #define ACTIVATIONS ACTIVATIONS_256
 #define ADD_PRODUCTS _mm256_dpbusd_epi32
+#define NEGATIVE(sums) _mm256_sub_epi32(ZERO(), sums)
 #define STORE STORE_256
 #include "dot_vectors.inc"
 
@@ -146,10 +152,12 @@ static void dot_portable(const tlm_dot_block *block, int32_t quads, int32_t lane
 #define SUMS int32x4_t
 #define BYTES int8x16_t
 #define LANES 4
+#define ROWS 2
 #define ZERO() vdupq_n_s32(0)
 #define WEIGHTS(from) vreinterpretq_s8_u32(vld1q_dup_u32(from))
 #define ACTIVATIONS(from) vreinterpretq_s8_u32(vld1q_u32(from))
 #define ADD_PRODUCTS vdotq_s32
+#define NEGATIVE vnegq_s32
 #define STORE vst1q_s32
 #include "dot_vectors.inc"
 

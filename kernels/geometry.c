@@ -18,11 +18,9 @@ int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t 
     const int64_t shift_x = (int64_t)(tap % g->kernel_w) * g->dilation_x - g->pad_left;
     int64_t out_y = first_pixel / g->out_width;
     int64_t out_x = first_pixel % g->out_width;
-    int32_t count = 0, log_lanes = 3; /* lanes are 8 .. 64, a power of two */
+    const int32_t log_lanes = tlm_lowest_bit((uint64_t)g->lanes); /* lanes are 8 .. 64, a power of two */
+    int32_t count = 0;
 
-    while (1 << log_lanes < g->lanes) {
-        ++log_lanes;
-    }
     for (int32_t lane = 0, next; lane < g->lanes; lane = next, out_x = 0, ++out_y) { /* one row of the output */
         const int64_t y = out_y * g->stride_y + shift_y, x = out_x * g->stride_x + shift_x;
         next = (int32_t)least(g->lanes, lane + g->out_width - out_x);

@@ -120,6 +120,18 @@ static inline int tlm_pattern_is_legal(const tlm_geometry *g, int32_t group, int
 
 static inline uint64_t tlm_low_bits(int32_t count) { return (UINT64_C(1) << count) - 1; } /* count <= 60 */
 
+/* bits: not 0. */
+static inline int32_t tlm_lowest_bit(uint64_t bits)
+{
+#if defined(__GNUC__)
+    return (int32_t)__builtin_ctzll(bits);
+#else
+    int32_t i = 0;
+    while (!(bits >> i & 1)) i++;
+    return i;
+#endif
+}
+
 /* Two's complement wrap to the accumulator's 24 bits. */
 static inline int32_t tlm_wrap24(int32_t value)
 {

@@ -42,7 +42,7 @@ static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t 
         if (base + source->last_word >= amem_words) {
             return TLM_E_AMEM;
         }
-        tlm_gather_word(amem, amem_words * (g->lanes / 2), base * (g->lanes / 2), source, g->lanes, word);
+        tlm_gather_word(amem + base * (g->lanes / 2), source, g->lanes, word);
         for (int32_t lane = 0; lane < g->lanes; ++lane) {
             const int32_t nibble = (word[lane / 2] >> 4 * (lane % 2) & 15) ^ flip;
             const uint8_t value = (uint8_t)(nibble & source->keep[lane / 2] >> 4 * (lane % 2)); /* padding: the lowest */
@@ -90,7 +90,7 @@ int64_t tlm_pool_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
                       int32_t pattern_count, int32_t group, int32_t tile, int32_t *acc)
 {
     tlm_tap_source *taps = tlm_new_taps(g);
-    const int32_t status = tlm_find_taps(g, tile, taps);
+    const int32_t status = tlm_find_taps(g, amem_words, tile, taps);
     const int64_t steps =
         status ? status : pool_group(g, amem, amem_words, taps, patterns, pattern_count, group, acc);
 
@@ -106,7 +106,7 @@ int64_t tlm_pool_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_
     int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
 
     for (int32_t tile = 0; steps >= 0 && tile < g->tile_count; ++tile) {
-        steps = tlm_find_taps(g, tile, taps);
+        steps = tlm_find_taps(g, amem_words, tile, taps);
         for (int32_t group = 0; steps >= 0 && group < tlm_groups(g); ++group) {
             const int64_t more =
                 pool_group(g, amem, amem_words, taps, patterns + (int64_t)group * patterns_per_group,

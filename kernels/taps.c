@@ -3,29 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether the pixels of all lanes but padding follow each other, and where they begin. */
-static void find_run(tlm_tap_source *source, const int32_t *select, int32_t lanes)
+/* Whether the pixels of all lanes but padding follow each other in memory, and how a word is made of them. */
+TLM_INLINE void find_run(const tlm_geometry *g, int64_t amem_words, const int32_t *select, tlm_tap_source *source)
 {
+    const int32_t bytes = g->lanes / 2;
+    const int64_t base = (int64_t)g->input_base_word * bytes, planes = (g->channels - 1) * (int64_t)g->input_plane_words;
     int32_t shift = 0, broken = 0; /* shift: nibbles from the plane's first to lane 0's */
 
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        if (select[lane] >= 0) {
-            shift = 2 * source->byte_offset[lane] + source->high[lane] - lane;
-            break;
-        }
+    for (int32_t lane = g->lanes - 1; lane >= 0; --lane) {
+        shift = select[lane] < 0 ? shift : source->nibble[lane] - lane;
     }
-    for (int32_t lane = 0; lane < lanes; ++lane) {
-        broken |= select[lane] >= 0 && 2 * source->byte_offset[lane] + source->high[lane] - lane != shift;
+    for (int32_t lane = 0; lane < g->lanes; ++lane) {
+        broken |= (select[lane] >= 0) & (source->nibble[lane] - lane != shift);
     }
-    source->contiguous = !broken;
-    source->odd = shift & 1;
-    source->first_byte = (shift - source->odd) / 2;
+    const int32_t odd = shift & 1;
+    source->first_byte = (shift - odd) / 2;
+    source->run = !broken && base + source->first_byte >= 0 &&
+                  base + planes * bytes + source->first_byte + bytes < amem_words * bytes;
+    for (int32_t i = 0; i < bytes; ++i) {
+        source->same[i] = odd ? 0 : source->keep[i];
+        source->lowered[i] = odd ? source->keep[i] & 15 : 0;
+        source->raised[i] = odd ? source->keep[i] & 240 : 0;
+    }
 }
 
 tlm_tap_source *tlm_new_taps(const tlm_geometry *g) { return malloc((size_t)tlm_taps(g) * sizeof(tlm_tap_source)); }
 
-int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps)
+TLM_CLONES
+int32_t tlm_find_taps(const tlm_geometry *g, int64_t amem_words, int32_t tile, tlm_tap_source *taps)
 {
+    const int32_t log_lanes = tlm_lowest_bit((uint64_t)g->lanes);
     int32_t words[TLM_MAX_LANES], select[TLM_MAX_LANES];
 
     if (!taps) {
@@ -43,15 +50,15 @@ int32_t tlm_find_taps(const tlm_geometry *g, int32_t tile, tlm_tap_source *taps)
         if (source->first_word < 0 || source->last_word >= g->input_plane_words) {
             return TLM_E_WINDOW;
         }
-        memset(source->keep, 0, sizeof source->keep);
         for (int32_t lane = 0; lane < g->lanes; ++lane) {
             /* Padding lanes point into a word that is read anyway, never outside the tensor. Lanes: a power of two. */
             const int32_t from = select[lane] < 0 ? 0 : select[lane];
-            source->byte_offset[lane] = words[(uint32_t)from / (uint32_t)g->lanes] * (g->lanes / 2) + (from & (g->lanes - 1)) / 2;
-            source->high[lane] = (uint8_t)(from % 2);
-            source->keep[lane / 2] |= (uint8_t)(select[lane] < 0 ? 0 : 15 << 4 * (lane % 2));
+            source->nibble[lane] = words[from >> log_lanes] * g->lanes + (from & (g->lanes - 1));
         }
-        find_run(source, select, g->lanes);
+        for (int32_t i = 0; i < g->lanes / 2; ++i) {
+            source->keep[i] = (uint8_t)((select[2 * i] < 0 ? 0 : 15) | (select[2 * i + 1] < 0 ? 0 : 240));
+        }
+        find_run(g, amem_words, select, source);
     }
     return 0;
 }
