@@ -1,6 +1,9 @@
-"""Measures a scenario's phases: wall time, peak memory and simulated cycles per second; medians of fresh processes.
+"""Measures a scenario's phases: processor time, peak memory and simulated cycles per second; medians of fresh processes.
 
-    python docs/tools/benchmark.py [SCENARIO] [--fidelity cycle] [--runs N] [--core 0]
+    python docs/tools/benchmark.py [SCENARIO] [--fidelity cycle] [--runs N] [--core 0] [--beside CLONE]
+
+With --beside, another clone of the project (its .venv/bin/python) is measured in turn with this one, run by run, and
+its column comes first: before and after from one sitting.
 
 Each run is a process of its own, so that imports and memory count as for a user. Figures depend on the machine and on
 what else it does: the spread stands beside every median. With --core everything runs on that processor core alone.
@@ -32,19 +35,17 @@ def peak_mb() -> float:
 
 
 class Phases:
-    """Seconds (wall and processor) and memory of one phase after the other."""
+    """Processor seconds and memory of one phase after the other."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self.cpu_seconds: dict[str, float] = {}
         self.peak_mb: dict[str, float] = {}
 
     def measure(self, name: str, work: Callable[[], Any]) -> Any:
         """Do the work and note what it took."""
-        begin, cpu_begin = time.perf_counter(), time.process_time()
+        begin = time.process_time()
         value = work()
-        self.seconds[name] = time.perf_counter() - begin
-        self.cpu_seconds[name] = time.process_time() - cpu_begin
+        self.seconds[name] = time.process_time() - begin
         self.peak_mb[name] = peak_mb()
         return value
 
@@ -84,25 +85,34 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
         phases.measure("write", lambda: record.save(directory))
     if differing:
         raise SystemExit(f"{scenario}: the outputs of {', '.join(differing)} differ from the golden model")
-    figures = {"seconds": phases.seconds, "cpu_seconds": phases.cpu_seconds, "peak_mb": phases.peak_mb}
-    return {**figures, "cycles": result.cycles, "fidelity": result.fidelity}
+    return {"seconds": phases.seconds, "peak_mb": phases.peak_mb, "cycles": result.cycles, "fidelity": result.fidelity}
 
 
-def command_seconds(scenario: str, options: Sequence[str]) -> float:
-    """``tlm run SCENARIO -o DIR`` as a whole, seen from outside."""
+def measure(clone: Path | None, scenario: str, options: Sequence[str]) -> dict[str, Any]:
+    """The phases of one run of a clone, this one if None, and ``tlm run -o DIR`` as a whole, seen from outside."""
+    python = sys.executable if clone is None else str(clone / ".venv/bin/python")
+    one = [python, __file__, scenario, "--one", *options]
+    figures: dict[str, Any] = json.loads(subprocess.run(one, check=True, capture_output=True).stdout)
     with tempfile.TemporaryDirectory() as directory:
+        command = [python, "-m", "tlm", "run", scenario, "-o", directory, *options]
         begin = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "tlm", "run", scenario, "-o", directory, *options],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        return time.perf_counter() - begin
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        figures["command"] = time.perf_counter() - begin
+    return figures
 
 
 def spread(values: Sequence[float], form: str) -> str:
     """Median and range."""
     return f"{statistics.median(values):{form}} ({min(values):{form}} .. {max(values):{form}})"
+
+
+def rows_of(runs: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """What the table says of one clone, row by row."""
+    rows = {f"{phase}, s": spread([run["seconds"][phase] for run in runs], ".3f") for phase in runs[0]["seconds"]}
+    rows["command, s of wall time"] = spread([run["command"] for run in runs], ".3f")
+    rows["peak memory, MB"] = spread([max(run["peak_mb"].values()) for run in runs], ".0f")
+    rate = [run["cycles"] / run["seconds"]["simulate"] / 1000 for run in runs]
+    return {**rows, "thousand cycles a second of simulate": spread(rate, ".0f"), "cycles": f"{runs[0]['cycles']:,}"}
 
 
 def main() -> None:
@@ -112,6 +122,7 @@ def main() -> None:
     parser.add_argument("--fidelity", help="model of the chip; by default the scenario's")
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--core", type=int, help="run everything on this processor core")
+    parser.add_argument("--beside", type=Path, metavar="CLONE", help="another clone, measured in turn")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -120,27 +131,18 @@ def main() -> None:
     if arguments.core is not None:
         os.sched_setaffinity(0, {arguments.core})
     options = [] if arguments.fidelity is None else ["--fidelity", arguments.fidelity]
-    runs = []
+    clones = {"now": None} if arguments.beside is None else {"before": arguments.beside, "now": None}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in clones}
     for _ in range(arguments.runs):
-        done = subprocess.run(
-            [sys.executable, __file__, arguments.scenario, "--one", *options],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-        runs.append(json.loads(done.stdout))
-    whole = [command_seconds(arguments.scenario, options) for _ in range(arguments.runs)]
-    cycles = runs[0]["cycles"]
-    print(f"{Path(arguments.scenario).stem}, fidelity {runs[0]['fidelity']}: {cycles:,} cycles")
-    print(f"medians (smallest .. largest) of {arguments.runs} runs\n")
-    print(f"{'phase':10} {'wall seconds':24} {'processor seconds':24} peak memory so far, MB")
-    for phase in runs[0]["seconds"]:
-        wall, cpu, memory = ([run[key][phase] for run in runs] for key in ("seconds", "cpu_seconds", "peak_mb"))
-        print(f"{phase:10} {spread(wall, '.3f'):24} {spread(cpu, '.3f'):24} {spread(memory, '.0f')}")
-    print(f"{'command':10} {spread(whole, '.3f'):24} tlm run with -o, as a whole")
-    for text, key in (("wall", "seconds"), ("processor", "cpu_seconds")):
-        rates = [cycles / run[key]["simulate"] / 1000 for run in runs]
-        print(f"simulated, by {text} time: {spread(rates, '.0f')} thousand cycles per second")
+        for name, clone in clones.items():
+            runs[name].append(measure(clone, arguments.scenario, options))
+    columns = {name: rows_of(of_clone) for name, of_clone in runs.items()}
+    print(f"{Path(arguments.scenario).stem}, fidelity {runs['now'][0]['fidelity']}")
+    print(f"medians (smallest .. largest) of {arguments.runs} runs; processor seconds by phase\n")
+    print(f"| | {' | '.join(columns)} |")
+    print("|---" * (len(columns) + 1) + "|")
+    for row in columns["now"]:
+        print(f"| {row} | {' | '.join(column[row] for column in columns.values())} |")
 
 
 if __name__ == "__main__":
