@@ -1,4 +1,4 @@
-"""Measures a scenario's phases: processor time, peak memory and simulated cycles per second; medians of fresh processes.
+"""Measures a scenario: processor time by phase, peak memory, simulated cycles a second; medians of fresh processes.
 
     python docs/tools/benchmark.py [SCENARIO] [--fidelity cycle] [--runs N] [--core 0] [--beside CLONE]
 
