@@ -22,7 +22,8 @@ C_WARNINGS := -std=c11 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-p
 REPLAY := -std=c11 -O3 -Wall -Wextra -Werror -Ibuild/arm -Ikernels tests/support/replay.c $(wildcard kernels/*.c)
 ARM_CC := aarch64-linux-gnu-gcc
 ARM_RUN := qemu-aarch64
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Without compiling all that is installed: most of it is never imported, and what is, Python compiles then.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 
 # Without bytecode files every process of a test would compile all that it imports.

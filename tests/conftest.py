@@ -1,5 +1,6 @@
 """What all tests share: repeatable random examples, a small scenario, pytest's tools for plugins, the wheel."""
 
+import fcntl
 import gc
 import subprocess
 import sys
@@ -53,9 +54,21 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution of this checkout."""
-    directory = tmp_path_factory.mktemp("wheel")
+def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The wheel, built from the source distribution of this checkout; once for all processes of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    directory = (base if worker_id == "master" else base.parent) / "wheel"
+    directory.mkdir(exist_ok=True)
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (directory / "built").exists():
+            build_wheel(directory)
+            (directory / "built").touch()
+    (path,) = directory.glob("*.whl")
+    return path
+
+
+def build_wheel(directory: Path) -> None:
     code = f"from scikit_build_core.build import build_sdist; build_sdist({str(directory)!r})"
     made = subprocess.run((sys.executable, "-c", code), capture_output=True, text=True, check=False, cwd=ROOT)
     assert made.returncode == 0, made.stderr
@@ -67,5 +80,3 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
-    (path,) = directory.glob("*.whl")
-    return path

@@ -96,7 +96,7 @@ NAMED: Mapping[str, tuple[Network, dict[str, object]]] = {
     ),
     "small array": (
         Network((12, 7, 7), [layer("c", (20, 12, 3, 3), padding=(1, 1))]),
-        {"lanes": 8, "columns": 8, "wmem_words": 256},
+        {"lanes": 8, "columns": 8, "wmem_words": 128},
     ),
     "large array": (Network((12, 20, 20), [layer("c", (130, 12, 3, 3))]), {"lanes": 64, "columns": 64}),
 }

@@ -119,7 +119,7 @@ def wait_for_rows(process: subprocess.Popen[str], database: Path, wanted: int) -
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill"])
 def test_ten_interruptions_change_nothing(tmp_path: Path, small: Path, kind: signal.Signals) -> None:
-    over, points = [*OVER, "input.seed=0..29"], 24 * 30
+    over, points = [*OVER, "input.seed=0..14"], 24 * 15
     options = [word for text in over for word in ("--over", text)]
     chance, stopped, database = random.Random(kind), 0, tmp_path / "out" / "sweep.sqlite"
     whole = rows_of(make_plan(small, Request(over)))
@@ -128,7 +128,7 @@ def test_ten_interruptions_change_nothing(tmp_path: Path, small: Path, kind: sig
         process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, start_new_session=True, text=True)
         # Moments are counted in points, so that a fast machine is not done before they come; some are in the start-up.
         if index % 3:
-            wait_for_rows(process, database, points_in(database) + chance.randint(1, 40))
+            wait_for_rows(process, database, points_in(database) + chance.randint(1, 15))
         else:
             time.sleep(chance.uniform(0.1, 1.0))
         if kind == signal.SIGKILL:

@@ -5,6 +5,7 @@ Libraries are kept in the user's cache directory, under a hash of everything tha
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -14,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,9 @@ _TRACE = ("--trace", "--trace-max-width", "4096", "--timescale", "1ps/1ps")
 
 OPTIMISATION = ("-O1", "-O0")
 """Of the generated C++, and of that which writes waveforms: higher levels compile for longer than they save."""
+
+_FUNCTION_SIZE = "1000"
+"""Operations after which Verilator begins another C++ function: the compiler takes far longer for one of them all."""
 
 Progress = Callable[[str], None]
 
@@ -121,7 +124,14 @@ def rtlil(config: ChipConfig, circuit: Any = None, name: str = "engine") -> str:
 
     from tlm.chip.rtl.engine import EngineCircuit
 
-    return str(back.convert(EngineCircuit(config) if circuit is None else circuit, name=name, emit_src=False))
+    # collecting garbage would look through millions of living objects again and again: a third of the time
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return str(back.convert(EngineCircuit(config) if circuit is None else circuit, name=name, emit_src=False))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 _YOSYS = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"
@@ -226,7 +236,8 @@ class Tools:
         self._run(
             folder, str(self._verilator), "--cc", "engine.v", "--top-module", "engine", "-O3", "--x-assign", "fast",
             "--x-initial", "fast", "--noassert", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "0",
-            "--Mdir", "c", "--prefix", "Vengine", *(_TRACE if self.traced else ()),
+            "--output-split-cfuncs", _FUNCTION_SIZE, "--Mdir", "c", "--prefix", "Vengine",
+            *(_TRACE if self.traced else ()),
         )  # fmt: skip
 
     def lint(self, verilog: Path) -> None:
@@ -241,27 +252,19 @@ class Tools:
         )  # fmt: skip
 
     def compile(self, folder: Path) -> None:
-        """C++ to a shared library, two files side by side; what Verilator calls slow runs once: not optimised."""
+        """C++ to a shared library, as one file: its headers take seconds; what Verilator calls slow runs once."""
         include = self._root / "include"
-        flags = ["-std=c++17", "-fPIC", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
+        flags = ["-std=c++17", "-fPIC", "-w", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
         flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else []
-        generated = [f"c/{file.name}" for file in sorted((folder / "c").glob("*.cpp"))]
-        parts = {
-            "slow": ("-O0", [name for name in generated if name.endswith("Slow.cpp")]),
-            "fast": (OPTIMISATION[self.traced], [name for name in generated if not name.endswith("Slow.cpp")]),
-        }
-        parts["fast"][1].append("coupling.cpp")
-        runtime = self._runtime(flags)
-
-        def compiled(part: str) -> str:
-            level, names = parts[part]
-            (folder / f"{part}.cpp").write_text("".join(f'#include "{name}"\n' for name in names))
-            self._run(folder, str(self._compiler), *flags, level, "-c", f"{part}.cpp", "-o", f"{part}.o")
-            return f"{part}.o"
-
-        with ThreadPoolExecutor() as both:
-            objects = [*both.map(compiled, parts)]
-        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", *objects, *runtime, "-lpthread")
+        generated = sorted((folder / "c").glob("*.cpp"), key=lambda file: (file.name.endswith("Slow.cpp"), file.name))
+        lines = ['#include "coupling.cpp"', *(f'#include "c/{file.name}"' for file in generated)]
+        first_slow = next(number for number, line in enumerate(lines) if line.endswith('Slow.cpp"'))
+        lines.insert(first_slow, '#pragma GCC optimize("O0")')
+        (folder / "all.cpp").write_text("\n".join(lines) + "\n")
+        level = OPTIMISATION[self.traced]
+        self._run(folder, str(self._compiler), *flags, level, "-c", "all.cpp", "-o", "all.o")
+        objects = ["all.o", *self._runtime(flags)]
+        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", *objects, "-lpthread")
 
     def _runtime(self, flags: list[str]) -> list[str]:
         """Verilator's own library, compiled once for all configurations."""
