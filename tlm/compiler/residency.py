@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.compiler.places import Place, Window
 
@@ -28,8 +27,8 @@ class Uses:
     def last_of_windows(self, words: int, firsts: Sequence[int]) -> list[int]:
         """The last user of any of so many words, for each of these words as the first of them."""
         edges = [edge for first in firsts for edge in (first, first + words)]
-        found: list[int] = np.maximum.reduceat(self._last, edges)[::2].tolist()  # between them lies what nobody asks for
-        return found
+        found = np.maximum.reduceat(self._last, edges)[::2]  # the others are what lies between windows
+        return list(map(int, found))
 
 
 class StoreUses(Uses):
