@@ -132,11 +132,11 @@ class PartCycles:
     def _moved_rows(self, part: Part) -> int:
         """Rows of the output by which a part can move up and do the same: its pixels stay in their lanes."""
         raster = self._work.rasters[self._work.network.layers[part.layer_index].name]
-        (height, width), (out_height, out_width), lanes = raster.size, raster.out_size, self._config.lanes
+        (height, width), out_width, lanes = raster.size, raster.out_size[1], self._config.lanes
         stride, top = raster.stride[0], raster.pads.top
         end_pixel = (part.first_tile + part.tiles) * lanes
         last_row = (end_pixel - 1) // out_width * stride - top + raster.dilation[0] * (raster.kernel[0] - 1)
-        if end_pixel > out_height * out_width or last_row >= height:
+        if last_row >= height:  # so it is, too, where the last tile has fewer pixels
             return 0
         step = max(lanes // gcd(lanes, out_width), lanes // gcd(lanes, stride * width))  # lanes is a power of two
         rows = part.first_tile * lanes // out_width - -(-top // stride)  # the first that sees no padding stays

@@ -246,7 +246,9 @@ class Planner:
             for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
                 fixed_words, planes = self._needs(frame, most_groups, double)
                 fits = partial(self._fits, segment, fixed_words, list(planes.items()))
-                place = bisect_left(sizes, True, hi=place, key=fits)
+                before, place = place, bisect_left(sizes, True, hi=place, key=fits)
+                if place == before:  # the same bands in more parts cost more
+                    continue
                 for size in sizes[place : place + _SIZES]:
                     cost, weights_outer = self._price(segment, size, most_groups, double, least)
                     if cost < least:
@@ -254,6 +256,8 @@ class Planner:
                             "tiles_per_band": size, "most_groups": most_groups, "double": double,
                             "weights_outer": weights_outer,
                         }  # fmt: skip
+                if place == 0:
+                    break
         return (replace(segment, **best), least) if best else None
 
     def _sizes(self, index: int) -> list[int]:
