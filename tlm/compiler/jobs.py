@@ -153,6 +153,7 @@ class JobPlanner:
         self._parts = parts
         self._part_cycles = part_cycles
         self._job_uses = {sram: Uses(sram_size(sram, self._config)[0]) for sram in SramName}
+        self._word_bytes = {sram: sram_size(sram, self._config)[1] for sram in SramName}
         self._wmem = Blocks(self._config.wmem_words, self._job_uses[SramName.WMEM])
         self._imem = Blocks(self._config.imem_words, self._job_uses[SramName.IMEM])
         self._reads_of_stores = StoreUses(self._config.amem_words)
@@ -351,7 +352,7 @@ class JobPlanner:
         if tensor is not None:
             after_store = max(after_store, self._reads_of_stores.last(first, end))
         self.loads.append(Load(transfer, job, tensor, self._job_uses[transfer.sram].last(first, end), after_store))
-        word_bytes = sram_size(transfer.sram, self._config)[1]
+        word_bytes = self._word_bytes[transfer.sram]
         self.load_uses.append({tag: count * word_bytes for tag, count in words.items() if count})
 
     def _drain(self, image: int, drain: Drain) -> None:

@@ -114,7 +114,7 @@ def _word(opcode: Opcode, values: Sequence[int]) -> int:
     """A word of values in the order of its fields."""
     word, position = 0, 0
     for (name, bits), value in zip(FIELDS[opcode], values, strict=True):
-        if not 0 <= value < 1 << bits:
+        if value >> bits:  # beyond the field, or below 0
             raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
         word |= int(value) << position
         position += bits
