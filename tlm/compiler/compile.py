@@ -233,7 +233,10 @@ class _Compiler:
             batch=self._batch,
             parts=tuple(parts),
             runs=runs,
-            jobs=tuple(replace(job, after_load=latest[job.after_load]) for job in made.jobs),
+            jobs=tuple(
+                job if latest[job.after_load] == job.after_load else replace(job, after_load=latest[job.after_load])
+                for job in made.jobs
+            ),
             loads=tuple(made.loads[index] for index in driver.load_order),
             stores=tuple(made.stores),
             load_uses=tuple(made.load_uses[index] for index in driver.load_order),

@@ -89,6 +89,10 @@ class _Estimate:
         access = self._chip_costs.access_cycles
         self._wake = self._chip_costs.interrupt_cycles + WAKE_ACCESSES * access
         self._start = {unit: accesses * access for unit, accesses in START_ACCESSES.items()}
+        self._further_cycles = [
+            HEADER_WORDS + 2 * work.group_slots(layer) + work.config.requantiser_cycles for layer in work.network.layers
+        ]
+        """What each part of a layer takes beside its passes."""
         self._wmem, self._imem = _Ring(work.config.wmem_words), _Ring(work.config.imem_words)
         self._run_ends: list[float] = []
         """By moment; of a batch only the first images count, later ones find their words free."""
@@ -136,7 +140,7 @@ class _Estimate:
 
     def run(self, run: Run) -> None:
         """A part, in the open job or in one of its own."""
-        groups, layer = run.groups, self._work.network.layers[run.layer_index]
+        groups = run.groups
         block = self._work.weights[run.layer_index].words[groups.first : groups.first + groups.count]
         new_words = 0 if block in self._wmem.users else groups.weight_words
         instruction_words = HEADER_WORDS + groups.instruction_words
@@ -158,10 +162,10 @@ class _Estimate:
         self._new_weight_words += new_words
         self._weight_words += groups.weight_words
         self._instruction_words += instruction_words
-        before, slots = self._costs[run.layer_index].cycles_before, self._work.group_slots(layer)
+        before = self._costs[run.layer_index].cycles_before
         self._cycles += (before[groups.first + groups.count] - before[groups.first]) * run.tiles.words
+        self._cycles += self._further_cycles[run.layer_index]
         self._word_cycles = max(self._word_cycles, self._held_cycles(run))
-        self._cycles += HEADER_WORDS + 2 * slots + self._config.requantiser_cycles
 
     def end(self) -> float:
         """The last interrupt."""
@@ -217,15 +221,18 @@ class _Estimate:
         It reads one bank if every channel begins in it, and taps reach no further. It writes one bank if every channel
         ends in it.
         """
-        banks, lanes, first = self._config.amem_banks, self._config.lanes, run.groups.first
-        steps, held = self._work.weights[run.layer_index].step_counts[first], 0.0
-        raster = self._work.rasters[self._work.network.layers[run.layer_index].name]
-        rows, columns = (size // 2 * apart for size, apart in zip(raster.kernel, raster.dilation, strict=True))
-        near = rows * raster.size[1] + columns < lanes and max(raster.stride) == 1
-        if near and run.source.window.words % banks == 0:
-            held = steps / banks
+        banks, held = self._config.amem_banks, 0.0
+        reads_one, writes_one = run.source.window.words % banks == 0, run.output.window.words % banks == 0
+        if not (reads_one or writes_one):
+            return held
+        steps = self._work.weights[run.layer_index].step_counts[run.groups.first]
+        if reads_one:
+            raster = self._work.rasters[self._work.network.layers[run.layer_index].name]
+            rows, columns = (size // 2 * apart for size, apart in zip(raster.kernel, raster.dilation, strict=True))
+            if rows * raster.size[1] + columns < self._config.lanes and max(raster.stride) == 1:
+                held = steps / banks
         slots = min(self._config.columns, run.groups.channels)
-        if run.output.window.words % banks == 0 and steps < 2 * slots:
+        if writes_one and steps < 2 * slots:
             held = max(held, slots / banks)
         return held
 

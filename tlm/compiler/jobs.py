@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
+import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
@@ -19,7 +20,7 @@ from tlm.chip.format.driver import SramName, Transfer
 from tlm.chip.format.isa import END_WORD
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Drain, Fill, ImageOperation, Run
-from tlm.compiler.parts import Part, part_instructions
+from tlm.compiler.parts import Part, group_instructions, header_instructions
 from tlm.compiler.places import Place, Window
 from tlm.compiler.residency import Blocks, StoreUses, Uses
 from tlm.compiler.workload import Workload
@@ -152,6 +153,7 @@ class JobPlanner:
         self._parts = parts
         self._part_cycles = part_cycles
         self._job_uses = {sram: Uses(sram_size(sram, self._config)[0]) for sram in SramName}
+        self._word_bytes = {sram: sram_size(sram, self._config)[1] for sram in SramName}
         self._wmem = Blocks(self._config.wmem_words, self._job_uses[SramName.WMEM])
         self._imem = Blocks(self._config.imem_words, self._job_uses[SramName.IMEM])
         self._reads_of_stores = StoreUses(self._config.amem_words)
@@ -159,6 +161,7 @@ class JobPlanner:
         """(image, tensor) -> the last store of it."""
         self._blocks: dict[tuple[bytes, ...], int] = {}
         self._keys: dict[tuple[int, int, int], int] = {}
+        self._instructions: dict[tuple[int, int, int], npt.NDArray[np.uint64]] = {}
         self._uses: Counter[tuple[int, int]] = Counter()
         """(image, key of weight words) -> parts of the image that need them."""
         self._uses_left: Counter[tuple[int, int]] = Counter()
@@ -209,7 +212,10 @@ class JobPlanner:
         self._close()
         names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
         self._image.place_tensors(name for name in names if name is not None)
-        self.loads = [replace(one, transfer=self._image.moved(one.transfer, one.tensor)) for one in self.loads]
+        self.loads = [
+            one if one.tensor is None else replace(one, transfer=self._image.moved(one.transfer, one.tensor))
+            for one in self.loads
+        ]
         self.stores = [replace(one, transfer=self._image.moved(one.transfer, one.tensor)) for one in self.stores]
 
     # -- runs -----------------------------------------------------------------------------------------------------
@@ -238,10 +244,9 @@ class JobPlanner:
         tags, job, self._open = self._open, len(self.jobs), []
         parts = [self._parts[tag] for tag in tags]
         weight_load, wmem_words, loaded = self._place_weights(parts, self._images[tags[0]])
-        pieces = [
-            part_instructions(self._work, part, tag, wmem_word)
-            for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True)
-        ]
+        pieces = list[npt.NDArray[np.uint64]]()
+        for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True):
+            pieces += header_instructions(self._work, part, tag, wmem_word), self._group_instructions(part)
         instructions = np.concatenate([*pieces, np.array([END_WORD], np.uint64)])
         imem_word = self._imem.take(len(instructions))
         label, data = f"instructions of {self._names(parts)}", instructions.astype("<u8").tobytes()
@@ -312,6 +317,13 @@ class JobPlanner:
         words = sum(part.weight_words for part in missing.values())
         return self._wmem.take(words, needed)
 
+    def _group_instructions(self, part: Part) -> npt.NDArray[np.uint64]:
+        """The same for all bands."""
+        where = part.layer_index, part.first_group, part.groups
+        if where not in self._instructions:
+            self._instructions[where] = group_instructions(self._work, part)
+        return self._instructions[where]
+
     def _key_of(self, part: Part) -> int:
         """Same key, same weight words: those of different parts may be equal too."""
         where = part.layer_index, part.first_group, part.groups
@@ -340,7 +352,7 @@ class JobPlanner:
         if tensor is not None:
             after_store = max(after_store, self._reads_of_stores.last(first, end))
         self.loads.append(Load(transfer, job, tensor, self._job_uses[transfer.sram].last(first, end), after_store))
-        word_bytes = sram_size(transfer.sram, self._config)[1]
+        word_bytes = self._word_bytes[transfer.sram]
         self.load_uses.append({tag: count * word_bytes for tag, count in words.items() if count})
 
     def _drain(self, image: int, drain: Drain) -> None:

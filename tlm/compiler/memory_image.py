@@ -84,10 +84,8 @@ class MemoryImage:
                 f"{', or take fewer images' if self._images > 1 else ''}"
             )
 
-    def moved(self, transfer: Transfer, tensor: str | None) -> Transfer:
-        """The transfer of a tensor that has its place now; others stay as they are."""
-        if tensor is None:
-            return transfer
+    def moved(self, transfer: Transfer, tensor: str) -> Transfer:
+        """The transfer of a tensor that has its place now."""
         return replace(transfer, memory_offset_bytes=transfer.memory_offset_bytes + self.tensors[tensor].offset_bytes)
 
     def _reserve(self, size_bytes: int) -> int:

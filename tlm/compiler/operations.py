@@ -114,6 +114,8 @@ class Operations:
         self.operations: list[Operation] = []
         self.runs: list[Run] = []
         self.buffers: list[Buffer] = []
+        self._known_inputs: dict[int, list[tuple[str, bool]]] = {}
+        """By the first layer of a segment."""
         self._parts: list[Counter[int]] = []
         """For each turn layer -> its parts until now."""
         shared = shared_from(work.network, segments) if batch > 1 else len(segments)
@@ -195,11 +197,11 @@ class Operations:
         overlap: bool,
     ) -> None:
         """One band of a segment; the last layer's groups as given."""
-        own_inputs, here = self._costs[segment.last].own_inputs, dict[str, Buffer]()
-        for name in self._live.inputs(segment.first, segment.last):
+        here = dict[str, Buffer]()
+        for name, piecewise in self._inputs(segment):
             if name in self._resident and name not in segment.stream:
                 here[name] = self._resident[name]
-            elif not self._live.is_piecewise(segment.first, segment.last, name, own_inputs):
+            elif not piecewise:
                 here[name] = self._fill(self._window(name, spans[name].aligned(self._work.grain)), overlap)
         for index, layer in enumerate(layers[:-1], segment.first):
             here[layer.name] = self._new(self._window(layer.name, spans[layer.name]))
@@ -207,6 +209,16 @@ class Operations:
                 self._run(index, groups, spans[layer.name], here, here[layer.name])
         for groups in ranges:
             self._last_run(segment.last, groups, spans[layers[-1].name], here, kept, overlap)
+
+    def _inputs(self, segment: Segment) -> list[tuple[str, bool]]:
+        """What a segment reads, and whether each part needs only its own channels of it."""
+        first, last = segment.first, segment.last
+        if first not in self._known_inputs:
+            own = self._costs[last].own_inputs
+            self._known_inputs[first] = [
+                (name, self._live.is_piecewise(first, last, name, own)) for name in self._live.inputs(first, last)
+            ]
+        return self._known_inputs[first]
 
     def _last_run(
         self,

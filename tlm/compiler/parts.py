@@ -120,10 +120,15 @@ def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) 
     )
 
 
-def part_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> npt.NDArray[np.uint64]:
-    """Header words, then for each group its parameters and patterns."""
+def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> npt.NDArray[np.uint64]:
+    """The header words of a part."""
+    return np.array(encode_header(part_header(work, part, tag, weight_word)), np.uint64)
+
+
+def group_instructions(work: Workload, part: Part) -> npt.NDArray[np.uint64]:
+    """What follows the header: for each group its parameters and patterns."""
     layer, columns = work.network.layers[part.layer_index], work.config.columns
-    pieces = [np.array(encode_header(part_header(work, part, tag, weight_word)), np.uint64)]
+    pieces = list[npt.NDArray[np.uint64]]()
     for group in range(part.first_group, part.first_group + part.groups):
         pieces.append(_parameters(layer, group * columns, min((group + 1) * columns, layer.out_channels)))
         patterns = work.weights[part.layer_index].patterns[group]

@@ -15,8 +15,9 @@ from itertools import accumulate, chain
 from math import inf, lcm
 from typing import Any, NamedTuple
 
-from tlm.compiler.bands import band_sizes, segment_words
+from tlm.compiler.bands import band_sizes
 from tlm.compiler.costs import LayerCosts
+from tlm.compiler.extents import Extent, Extents
 from tlm.compiler.segments import Liveness, Segment, reads, subsets
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
@@ -30,19 +31,6 @@ _SIZES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class _Extent:
-    """The words that a segment reads and writes if it is cut into bands of some size."""
-
-    bands: int
-    largest: dict[str, int]
-    """Tensor -> words of its largest window, of one plane."""
-    total: dict[str, int]
-    """Tensor -> words of its windows together, of one plane."""
-    compute_cycles: int
-    """But for what each part of the last layer adds."""
-
-
-@dataclass(frozen=True, slots=True)
 class _Frame:
     """A segment that is not cut yet."""
 
@@ -51,6 +39,16 @@ class _Frame:
     """AMem words of the tensors that are there throughout."""
     overlays: bool
     """The output takes the words of the residual that it consumes."""
+
+
+class _Cut(NamedTuple):
+    """How a segment is cut."""
+
+    budget_words: int
+    used_words: int
+    """The most AMem words of anything that fitted in the search."""
+    cheapest: tuple[Segment, float] | None
+    """With its cost; None: nothing fits."""
 
 
 _State = frozenset[str]
@@ -79,8 +77,9 @@ class Planner:
         self._costs = costs
         self._batch = batch
         self._live = Liveness(work.network)
-        self._extents: dict[tuple[int, int, int], _Extent] = {}
+        self._extents = Extents(work, costs)
         self._band_sizes: dict[int, list[int]] = {}
+        self._cuts: dict[_Frame, _Cut] = {}
         self._largest = [
             (max(one.channels for one in own.ranges), max(one.in_channels for one in own.ranges),
              max(one.count for one in own.ranges)) for own in costs
@@ -221,6 +220,17 @@ class Planner:
     # -- cutting --------------------------------------------------------------------------------------------------
 
     def _cheapest_cut(self, frame: _Frame) -> tuple[Segment, float] | None:
+        """The cheapest way to cut a segment; one that was found for more AMem if all that was looked at fits."""
+        known = self._cuts.get(frame)
+        if known is None or not known.used_words <= self._budget <= known.budget_words:
+            before, self.used_words = self.used_words, 0
+            cheapest = self._cut(frame)
+            known = self._cuts[frame] = _Cut(self._budget, self.used_words, cheapest)
+            self.used_words = before
+        self.used_words = max(self.used_words, known.used_words)
+        return known.cheapest
+
+    def _cut(self, frame: _Frame) -> tuple[Segment, float] | None:
         """For each way to double and to divide the output the fewest bands that fit; of these the cheapest."""
         segment = frame.segment
         moves = bool(segment.stream) or not segment.keep_output
@@ -236,7 +246,9 @@ class Planner:
             for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
                 fixed_words, planes = self._needs(frame, most_groups, double)
                 fits = partial(self._fits, segment, fixed_words, list(planes.items()))
-                place = bisect_left(sizes, True, hi=place, key=fits)
+                before, place = place, bisect_left(sizes, True, hi=place, key=fits)
+                if place == before:  # the same bands in more parts cost more
+                    continue
                 for size in sizes[place : place + _SIZES]:
                     cost, weights_outer = self._price(segment, size, most_groups, double, least)
                     if cost < least:
@@ -244,6 +256,8 @@ class Planner:
                             "tiles_per_band": size, "most_groups": most_groups, "double": double,
                             "weights_outer": weights_outer,
                         }  # fmt: skip
+                if place == 0:
+                    break
         return (replace(segment, **best), least) if best else None
 
     def _sizes(self, index: int) -> list[int]:
@@ -280,7 +294,7 @@ class Planner:
         """Whether the AMem words that are needed at the same time are within the budget."""
         words = fixed_words
         if planes:
-            largest = self._extent(segment, size).largest
+            largest = self._extents.of(segment.first, segment.last, size).largest
             for name, count in planes:
                 words += largest[name] * count
         return self._is_within(words)
@@ -310,31 +324,13 @@ class Planner:
             outputs, inputs = min(outputs, limit), min(inputs, limit)
         return outputs * self._work.per_channel[self._layers[index].name], inputs
 
-    def _extent(self, segment: Segment, size: int) -> _Extent:
-        key = segment.first, segment.last, size
-        if key not in self._extents:
-            self._extents[key] = self._worked_out(*key)
-        return self._extents[key]
-
-    def _worked_out(self, first: int, last: int, size: int) -> _Extent:
-        layers, grain = self._layers[first : last + 1], self._work.grain
-        made = {layer.name for layer in layers}
-        largest, total = dict[str, int](), dict[str, int]()
-        for name, (begin, end) in segment_words(self._work, layers, size).items():
-            words = end - (begin if name in made else begin - begin % grain)
-            largest[name], total[name] = int(words.max()), int(words.sum())
-        bands, costs = len(words), self._costs[first : last + 1]
-        cycles = sum(total[layer.name] * own.pass_cycles for layer, own in zip(layers, costs, strict=True))
-        cycles += sum(len(own.ranges) * own.part_cycles for own in costs[:-1]) * bands
-        return _Extent(bands, largest, total, cycles)
-
     # -- price ----------------------------------------------------------------------------------------------------
 
     def _price(
         self, segment: Segment, size: int, most_groups: int | None, double: bool, least: float
     ) -> tuple[float, bool]:
         """The cost of a segment that is cut so, infinite if not below the least; whether weights stay for all bands."""
-        work, extent, last = self._work, self._extent(segment, size), self._costs[segment.last]
+        work, extent, last = self._work, self._extents.of(segment.first, segment.last, size), self._costs[segment.last]
         parts = sum(-(-one.count // most_groups) for one in last.ranges) if most_groups else len(last.ranges)
         compute = extent.compute_cycles + parts * extent.bands * last.part_cycles
         if compute >= least:
@@ -373,7 +369,7 @@ class Planner:
         size_bytes = words * config.wmem_word_bytes * times + instructions * bands
         return self._work.chip_costs.load_cycles(size_bytes)
 
-    def _moved(self, name: str, extent: _Extent) -> tuple[int, int]:
+    def _moved(self, name: str, extent: Extent) -> tuple[int, int]:
         """Bytes and rows that transfers of all windows of a tensor move."""
         planes = self._work.planes[name]
         return extent.total[name] * planes * self._work.config.amem_word_bytes, planes * extent.bands
@@ -384,7 +380,7 @@ class Planner:
         work, layer = self._work, self._layers[index]
         lanes, amem_words = work.config.lanes, work.config.amem_words
         source, alone = work.network.inputs[layer.name], Segment(index, index, work.grain)
-        rows = self._extent(alone, work.grain).largest[source]
+        rows = self._extents.of(index, index, work.grain).largest[source]
         channels = self._largest_part(index, 1)[1] if self._is_piecewise(alone, source) else work.planes[source]
         band_words = min(work.grain, work.plane_words[layer.name])
         of_output = work.group_slots(layer) * band_words

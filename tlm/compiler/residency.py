@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from tlm.compiler.places import Place, Window
 
@@ -14,7 +14,7 @@ class Uses:
     """The last user of each word of an SRAM. Users are numbers and come in ascending order; -1 is none."""
 
     def __init__(self, words: int) -> None:
-        self._last = np.full(words, -1, np.int32)
+        self._last = np.full(words + 1, -1, np.int32)  # one more, so that every edge of a window is an index
 
     def add(self, first: int, end: int, user: int) -> None:
         """A user takes words first .. end - 1."""
@@ -24,14 +24,11 @@ class Uses:
         """The last user of any of these words."""
         return int(self._last[first:end].max(initial=-1))
 
-    def last_of_windows(self, words: int) -> npt.NDArray[np.int32]:
-        """The last user of any of so many words, for each word as the first of them."""
-        found, length = self._last, 1
-        while length < words:
-            step = min(length, words - length)
-            found = np.maximum(found[:-step], found[step:])
-            length += step
-        return found
+    def last_of_windows(self, words: int, firsts: Sequence[int]) -> list[int]:
+        """The last user of any of so many words, for each of these words as the first of them."""
+        edges = [edge for first in firsts for edge in (first, first + words)]
+        found = np.maximum.reduceat(self._last, edges)[::2]  # the others are what lies between windows
+        return list(map(int, found))
 
 
 class StoreUses(Uses):
@@ -81,15 +78,14 @@ class Blocks:
         """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
         last = self._words - words
         edges = sorted(edge for first, end in self._spans.values() for edge in (end, first - words))
-        starts = np.array([start for start in dict.fromkeys((self._next, 0, *edges, last)) if 0 <= start <= last])
-        kept = np.zeros(self._words + 1, np.int32)
-        for key, (first, end) in self._spans.items():
-            if needed(key):
-                kept[first + 1 : end + 1] = 1
-        kept_before = kept.cumsum()
-        overwrites = kept_before[starts + words] > kept_before[starts]
-        order = np.lexsort((self._uses.last_of_windows(words)[starts], overwrites))  # equal ones stay in order
-        start = int(starts[order[0]])
+        starts = [start for start in dict.fromkeys((self._next, 0, *edges, last)) if 0 <= start <= last]
+        kept = sorted(span for key, span in self._spans.items() if needed(key))
+        if kept:
+            ends = [end for _, end in kept]
+            firsts = [*(first for first, _ in kept), self._words]
+            free = [start for start in starts if firsts[bisect_right(ends, start)] >= start + words]
+            starts = free or starts
+        start = min(zip(self._uses.last_of_windows(words, starts), range(len(starts)), starts, strict=True))[2]
         stop = self._next = start + words
         self._spans = {key: span for key, span in self._spans.items() if span[1] <= start or stop <= span[0]}
         return start

@@ -28,6 +28,7 @@ START_ACCESSES: Mapping[Unit, int] = {Unit.ENGINE: 2, Unit.LOAD: 5, Unit.STORE: 
 WAKE_ACCESSES = 2
 
 _CHANNELS = {Unit.LOAD: Channel.LOAD, Unit.STORE: Channel.STORE}
+_UNITS = {channel: unit for unit, channel in _CHANNELS.items()}
 
 Calendars: TypeAlias = Callable[[int], Mapping[SramName, npt.NDArray[np.uint8]]]
 """calendars(job) -> the banks that the engine takes, from the job's first cycle on."""
@@ -78,20 +79,22 @@ class _Player:
         job_cycles: Sequence[int],
         calendars: Calendars,
     ) -> None:
-        self._costs = ChipCosts(config)
-        self._config, self._job_cycles, self._calendars = config, job_cycles, calendars
+        costs = ChipCosts(config)
+        self._start_cycles = {unit: accesses * costs.access_cycles for unit, accesses in START_ACCESSES.items()}
+        self._wake_cycles = costs.interrupt_cycles, WAKE_ACCESSES * costs.access_cycles
+        self._costs, self._config, self._job_cycles, self._calendars = costs, config, job_cycles, calendars
         self._loads, self._stores = loads, stores
         self._starts: dict[Unit, list[DriverStep]] = {
             Unit.ENGINE: [StartEngine(job.imem_word) for job in jobs],
             Unit.LOAD: [StartTransfer(Unit.LOAD, load.transfer) for load in loads],
             Unit.STORE: [StartTransfer(Unit.STORE, store.transfer) for store in stores],
         }
-        self._after: dict[Unit, list[Mapping[Unit, int]]] = {
-            Unit.ENGINE: [{Unit.LOAD: job.after_load, Unit.STORE: job.after_store} for job in jobs],
-            Unit.LOAD: [{Unit.ENGINE: load.after_job, Unit.STORE: load.after_store} for load in loads],
-            Unit.STORE: [{Unit.ENGINE: store.after_job} for store in stores],
+        self._after: dict[Unit, list[tuple[tuple[Unit, int], ...]]] = {
+            Unit.ENGINE: [((Unit.LOAD, job.after_load), (Unit.STORE, job.after_store)) for job in jobs],
+            Unit.LOAD: [((Unit.ENGINE, load.after_job), (Unit.STORE, load.after_store)) for load in loads],
+            Unit.STORE: [((Unit.ENGINE, store.after_job),) for store in stores],
         }
-        """For each task unit -> its last task that must have ended before; -1 if none."""
+        """For each task units, each with its last task that must have ended before; -1 if none."""
         self._waiting_loads = {sram: deque[int]() for sram in SramName}
         for index, load in enumerate(loads):
             self._waiting_loads[load.transfer.sram].append(index)
@@ -111,54 +114,53 @@ class _Player:
         steps: list[DriverStep] = []
         last = 0
         while True:
-            found = self._next_task()
-            if found is not None:
-                self._start(*found)
-                steps.append(self._starts[found[0]][found[1]])
-            elif self._busy:
-                unit, end_cycle = self._next_end()
-                last = max(last, end_cycle)
-                self._wake(unit, end_cycle)
-                steps.append(Wait(unit))
-            else:
+            for unit, own in self._starts.items():  # what a start makes possible are only the units behind it
+                index = None if unit in self._busy else self._next_task(unit)
+                if index is not None:
+                    self._start(unit, index)
+                    steps.append(own[index])
+            if not self._busy:
                 break
+            unit, end_cycle = self._next_end()
+            last = max(last, end_cycle)
+            self._wake(unit, end_cycle)
+            steps.append(Wait(unit))
         assert all(self._ended[unit] == len(own) for unit, own in self._starts.items())
         return Schedule(tuple(steps), tuple(self._load_order), last + 1)
 
     # -- what starts --------------------------------------------------------------------------------------------------
 
-    def _next_task(self) -> tuple[Unit, int] | None:
-        """What can start: the unit and the index of its task."""
-        for unit, own in self._starts.items():
-            if unit not in self._busy:
-                index = self._next_load() if unit is Unit.LOAD else self._ended[unit]
-                if index is not None and index < len(own) and not self._missing(unit, index):
-                    return unit, index
-        return None
+    def _next_task(self, unit: Unit) -> int | None:
+        """The index of the task that an idle unit can start, if any."""
+        if unit is Unit.LOAD:
+            return self._next_load()
+        index = self._ended[unit]
+        return index if index < len(self._starts[unit]) and not self._missing(unit, index) else None
 
     def _next_load(self) -> int | None:
         """The load that comes next, or one into another SRAM meanwhile."""
-        heads = sorted(own[0] for own in self._waiting_loads.values() if own)
-        missing = self._missing(Unit.LOAD, heads[0]) if heads else []
+        heads = [own[0] for own in self._waiting_loads.values() if own]
+        if not heads:
+            return None
+        first = min(heads)
+        missing = self._missing(Unit.LOAD, first)
         if not missing:
-            return heads[0] if heads else None
+            return first
         until = min((self._end_cycles[unit] for unit in missing if unit in self._end_cycles), default=0)
-        for index in heads[1:]:
+        for index in sorted(heads)[1:]:
             transfer = self._loads[index].transfer
             cycles = self._costs.load_cycles(transfer_bytes(transfer, self._config), transfer.rows)
-            if self._after_accesses(Unit.LOAD) + cycles <= until and not self._missing(Unit.LOAD, index):
+            if self._now + self._start_cycles[Unit.LOAD] + cycles <= until and not self._missing(Unit.LOAD, index):
                 return index
         return None
 
     def _missing(self, unit: Unit, index: int) -> list[Unit]:
         """Units for whose tasks this one has to wait."""
-        return [other for other, last in self._after[unit][index].items() if self._ended[other] <= last]
-
-    def _after_accesses(self, unit: Unit) -> int:
-        return self._now + START_ACCESSES[unit] * self._costs.access_cycles
+        ended = self._ended
+        return [other for other, last in self._after[unit][index] if ended[other] <= last]
 
     def _start(self, unit: Unit, index: int) -> None:
-        self._now = self._after_accesses(unit)
+        self._now += self._start_cycles[unit]
         self._advance()
         self._busy.add(unit)
         match unit:
@@ -183,21 +185,22 @@ class _Player:
     def _advance(self) -> None:
         """Let the transfers happen until now."""
         for cycle, channel in self._dma.advance(self._now):
-            self._end_cycles[Unit.LOAD if channel is Channel.LOAD else Unit.STORE] = cycle + 1
+            self._end_cycles[_UNITS[channel]] = cycle + 1
 
     def _next_end(self) -> tuple[Unit, int]:
         """The unit whose interrupt comes first, and when."""
-        ends = dict(self._end_cycles)
-        completion = self._dma.next_completion()
+        ends, completion = self._end_cycles, self._dma.next_completion()
         if completion is not None:
-            ends[Unit.LOAD if completion[1] is Channel.LOAD else Unit.STORE] = completion[0] + 1
-        unit = min((one for one in self._starts if one in ends), key=lambda one: ends[one])
+            ends = {**ends, _UNITS[completion[1]]: completion[0] + 1}
+        if len(ends) == 1:
+            return next(iter(ends.items()))
+        unit = min((one for one in self._starts if one in ends), key=ends.__getitem__)
         return unit, ends[unit]
 
     def _wake(self, unit: Unit, end_cycle: int) -> None:
         """The interrupt has come: the driver goes on."""
-        self._now = max(self._now, end_cycle + self._costs.interrupt_cycles)
-        self._now += WAKE_ACCESSES * self._costs.access_cycles
+        interrupt_cycles, access_cycles = self._wake_cycles
+        self._now = max(self._now, end_cycle + interrupt_cycles) + access_cycles
         self._advance()
         self._busy.remove(unit)
         del self._end_cycles[unit]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -103,27 +104,35 @@ def encode(opcode: Opcode, **values: int) -> int:
     Raises:
         ValueError: a value that its field cannot hold (the compiler's checks come before this one).
     """
-    word, position = 0, 0
-    for name, bits in FIELDS[opcode]:
-        value = int(values.pop(name))
-        if not 0 <= value < 1 << bits:
-            raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
-        word |= value << position
-        position += bits
+    own = [values.pop(name) for name, _ in FIELDS[opcode]]
     if values:
         raise ValueError(f"{opcode.name}: no such fields: {', '.join(values)}")
+    return _word(opcode, own)
+
+
+def _word(opcode: Opcode, values: Sequence[int]) -> int:
+    """A word of values in the order of its fields."""
+    word, position = 0, 0
+    for (name, bits), value in zip(FIELDS[opcode], values, strict=True):
+        if value >> bits:  # beyond the field, or below 0
+            raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
+        word |= int(value) << position
+        position += bits
     return opcode << PAYLOAD_BITS | word
+
+
+_VALUES = {
+    opcode: attrgetter(*(name for name, _ in FIELDS[opcode])) for opcode in (*HEADER_OPCODES, *BAND_OPCODES)
+}  # fmt: skip
+"""What a header word says of a LayerHeader or a Band."""
 
 
 def encode_header(header: LayerHeader) -> list[int]:
     """The header words of a layer: 5, or 7 with a band."""
-    band = header.band
-    values = {key: getattr(header, key) for key in _HEADER_KEYS} | {"banded": band is not None}
-    opcodes: tuple[Opcode, ...] = HEADER_OPCODES
-    if band is not None:
-        opcodes += BAND_OPCODES
-        values |= {key: getattr(band, key) for key in _BAND_KEYS}
-    return [encode(opcode, **{name: values[name] for name, _ in FIELDS[opcode]}) for opcode in opcodes]
+    words = [_word(opcode, _VALUES[opcode](header)) for opcode in HEADER_OPCODES]
+    if header.band is not None:
+        words += [_word(opcode, _VALUES[opcode](header.band)) for opcode in BAND_OPCODES]
+    return words
 
 
 def encode_parameter(parameter: Parameter) -> int:
@@ -170,7 +179,6 @@ def decode(word: int, expected: Opcode) -> dict[str, int]:
 
 
 _FLAGS = frozenset(f.name for f in fields(LayerHeader) if f.type == "bool")
-_HEADER_KEYS = tuple(f.name for f in fields(LayerHeader) if f.name != "band")
 _BAND_KEYS = tuple(f.name for f in fields(Band))
 
 

@@ -71,9 +71,14 @@ class LayerHeader:
     """None: all tiles, and whole planes."""
 
     @property
+    def banded(self) -> bool:
+        """Whether the header has a band."""
+        return self.band is not None
+
+    @property
     def header_words(self) -> int:
         """IMem words of the header: 5, or 7 with a band."""
-        return HEADER_WORDS if self.band is None else BANDED_HEADER_WORDS
+        return BANDED_HEADER_WORDS if self.banded else HEADER_WORDS
 
     @property
     def pooling(self) -> bool:

@@ -36,6 +36,8 @@ class Channel(enum.IntEnum):
     STORE = 1
 
 
+_CHANNELS = tuple(Channel)  # to go through an enumeration takes longer
+
 class DmaTimeline:
     """The state of the DMA and of what its transfers cross, at a cycle up to which everything has happened.
 
@@ -172,7 +174,7 @@ class DmaTimeline:
                 f"calendar: {sram.name} gets a new one from cycle {first_cycle} on, but in cycle {self.now} the former "
                 f"one still holds until {end}; advance to there first"
             )
-        last = max(self._state.channels[channel].last_attempt_cycle[sram] for channel in Channel)
+        last = max(self._state.channels[channel].last_attempt_cycle[sram] for channel in _CHANNELS)
         if last >= first_cycle:
             raise KernelError(
                 f"calendar: {sram.name} gets one from cycle {first_cycle} on, but the DMA has asked for a bank in "
@@ -200,7 +202,7 @@ class DmaTimeline:
         if not completed:
             return []
         self._next_is_known = False
-        channels = [channel for channel in Channel if completed >> channel & 1]
+        channels = [channel for channel in _CHANNELS if completed >> channel & 1]
         return sorted((int(self._state.channels[channel].done_cycle), channel) for channel in channels)
 
     def next_completion(self) -> tuple[int, Channel] | None:
