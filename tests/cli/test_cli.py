@@ -20,6 +20,7 @@ from tlm.cli import main as package_main
 from tlm.cli.commands import COMMANDS
 from tlm.inputs.natural_order import natural_key
 from tlm.results.result import tensor_sha256
+from tlm.runs.values_once import ValuesOnce
 
 # -- what it prints ---------------------------------------------------------------------------------------------
 
@@ -188,7 +189,7 @@ def test_a_difference_from_the_golden_model_fails(
 ) -> None:
     from tlm.cli import main
 
-    honest = package.simulate
+    honest = ValuesOnce.simulate
 
     def wrong(*arguments: Any, **keys: Any) -> package.Result:
         result = honest(*arguments, **keys)
@@ -196,7 +197,7 @@ def test_a_difference_from_the_golden_model_fails(
         tensors["c2"][3, 2, 1] ^= 1
         return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(package, "simulate", wrong)
+    monkeypatch.setattr(ValuesOnce, "simulate", wrong)
     assert main(["run", str(small), "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     assert "golden model DIFFERS in c2" in printed.out

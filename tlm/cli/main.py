@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -14,12 +13,10 @@ from tlm.cli.checks import check_names, check_values
 from tlm.cli.commands import USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
+from tlm.core.garbage import collect_seldom
 from tlm.core.interruption import stopped_by, termination_interrupts
 
 OK, FAILED, SIGNALLED, BROKEN_PIPE = 0, 1, 128, 141
-
-_COLLECTED_OBJECTS = 20_000
-"""New ones that start the collector of cyclic garbage; Python's 700 cost a short command a twelfth of its time."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status.
     """
     if argv is None:
-        _collect_seldom()
+        collect_seldom()
     if "_ARGCOMPLETE" in os.environ:
         import_module("tlm.cli.completion").complete()
     open_closed_streams()
@@ -41,12 +38,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         with suppress(OutputError):  # what was printed before another failure
             sys.stdout.flush()
     return status
-
-
-def _collect_seldom() -> None:
-    """Nearly all that a command makes lives until the process ends, so looking for garbage is mostly in vain."""
-    gc.set_threshold(_COLLECTED_OBJECTS)
-    atexit.register(gc.freeze)
 
 
 def _run(argv: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlm.core.errors import InputError, TlmError
+from tlm.core.garbage import collect_seldom
 from tlm.sweeps.task import worker_version
 
 if TYPE_CHECKING:
@@ -170,6 +171,7 @@ def _pool(count: int) -> ProcessPoolExecutor:
 
 def _begin_worker() -> None:
     """Without a parent there is nothing to do any more."""
+    collect_seldom()
     parent = parent_process()
     assert parent is not None  # this runs in a pool's worker
 
