@@ -205,6 +205,14 @@ def test_a_difference_from_the_golden_model_fails(
     assert json.loads((tmp_path / "out" / "result.json").read_text())["matches_reference"] is False
 
 
+def test_values_and_times_apart_give_the_result_of_both_together(small: Path, tmp_path: Path) -> None:
+    """Only a run that writes traces sends every pass through the data path."""
+    for directory, options in (("apart", ()), ("together", ("--wave", "w.vcd"))):
+        assert tlm("run", small, "-o", directory, *options, cwd=tmp_path).returncode == 0
+    for name in ("result.json", "outputs.npz"):
+        assert (tmp_path / "apart" / name).read_bytes() == (tmp_path / "together" / name).read_bytes()
+
+
 def test_scenario_by_name(tmp_path: Path) -> None:
     assert tlm("disasm", "resnet18_conv3_2_1of9", cwd=tmp_path).returncode == 0
 
