@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     stored, rerun = _stored(arguments.result)
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
-    try:
-        with _map(arguments, stored.cycles) as each, status_line() as show:
+    with _map(arguments, stored.cycles) as each, status_line() as show:
+        try:
             explanation = explain(stored, directories, not arguments.no_runs, show, rerun, each)
-    except (InputError, CompileError, SimulationError) as error:
-        raise type(error)(f"{path}: {error}") from None
+        except (InputError, CompileError, SimulationError) as error:
+            raise type(error)(f"{path}: {error}") from None
     if not print_as(arguments, explanation.record, explanation.rows):
         print(explanation.text(arguments.wide))
     return 0
