@@ -112,7 +112,7 @@ class System:
             for name, of_sram in engine.ports.items():
                 channel.srams[name].bind(of_sram.load if unit is Unit.LOAD else of_sram.store)
 
-    def preload(self, image: bytes) -> None:
+    def preload(self, image: bytes | bytearray) -> None:
         """Write an image to the start of the off-chip memory by debug transport; takes no time."""
         self.host.bus.debug_transport(MemoryPayload(Command.WRITE, am.MEMORY_BASE, image))
 

@@ -13,6 +13,7 @@ from tlm.cli.checks import check_names, check_values
 from tlm.cli.commands import USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
+from tlm.core.garbage import collect_seldom
 from tlm.core.interruption import stopped_by, termination_interrupts
 
 OK, FAILED, SIGNALLED, BROKEN_PIPE = 0, 1, 128, 141
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
+    if argv is None:
+        collect_seldom()
     if "_ARGCOMPLETE" in os.environ:
         import_module("tlm.cli.completion").complete()
     open_closed_streams()

@@ -128,13 +128,13 @@ class Program:
             )
         return np.stack([self.network.check_activations(image) for image in images])
 
-    def image(self, activations: Int8Array) -> bytes:
+    def image(self, activations: Int8Array) -> bytearray:
         """The off-chip memory before a run, up to where the output begins; for what :meth:`check_activations` gave."""
-        image = np.zeros(self.output_offset_bytes, np.uint8)
+        image = bytearray(self.output_offset_bytes)
         inputs = [activations] if self.batch == 1 else activations
         for chunk in (*self.chunks, *(self.input_chunk(own, number) for number, own in enumerate(inputs))):
-            image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
-        return image.tobytes()
+            image[chunk.offset_bytes : chunk.offset_bytes + len(chunk.data)] = chunk.data
+        return image
 
     def input_chunk(self, activations: Int8Array, image: int = 0) -> Chunk:
         """The part of the off-chip memory that another input (C, H, W) of an image changes."""

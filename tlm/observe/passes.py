@@ -77,11 +77,11 @@ class PartRecord:
     @property
     def conflicts(self) -> dict[str, int]:
         """Initiator -> cycles that it lost because a bank was taken."""
-        lost = dict.fromkeys(("aligner", "residual", "write_back"), 0)
-        for one in self.passes:
-            for initiator, count in one.conflicts.items():
-                lost[initiator] += count
-        return lost
+        return {
+            "aligner": self.fetch_cycles - self.steps,
+            "residual": sum(one.refused_residual_reads for one in self.passes),
+            "write_back": sum(one.refused_writes for one in self.passes),
+        }
 
     @property
     def first_cycle(self) -> int:

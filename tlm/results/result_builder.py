@@ -178,8 +178,7 @@ class ResultBuilder:
     def _histogram(self, name: str, signed: bool) -> tuple[int, ...]:
         """How many of a layer's outputs have each 4-bit value, the lowest first."""
         lowest, highest = activation_range(signed)
-        levels = (self.tensors[name] - np.int8(lowest)).view(np.uint8).ravel()
-        return tuple(np.bincount(levels, minlength=highest - lowest + 1).tolist())
+        return tuple(int(np.count_nonzero(self.tensors[name] == level)) for level in range(lowest, highest + 1))
 
 
 def priced(result: Result, chip: ChipConfig, energy_table: EnergyConfig) -> Result:

@@ -50,8 +50,8 @@ class EngineRegister(enum.IntEnum):
     """IMem word where the program starts."""
 
 
-class Status(enum.IntFlag):
-    """Bits of the STATUS register."""
+class Status(enum.IntEnum):
+    """Bits of the STATUS register; combined they are a plain int, since Python 3.11 is slow to combine flags."""
 
     DONE = 1
     ERROR = 2
@@ -118,7 +118,7 @@ class UnitRegisters:
 
     def finish(self, fault: UnitFaultError | None = None) -> Activity:
         """End of the work: set the status and raise the interrupt, in this cycle."""
-        status = Status.DONE
+        status = int(Status.DONE)
         if fault is not None:
             status |= Status.ERROR
             self._values[UnitRegister.ERROR_CODE] = fault.code
