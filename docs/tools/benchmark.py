@@ -56,7 +56,7 @@ def import_all() -> None:
 
     import tlm.cli.run_command
     import tlm.compiler.compile
-    import tlm.runs.values_once  # noqa: F401
+    import tlm.runs.simulate  # noqa: F401
 
 
 def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
@@ -67,13 +67,12 @@ def one_run(scenario: str, fidelity: str | None) -> dict[str, Any]:
 
     import tlm
     from tlm.results.report import print_report
-    from tlm.runs.values_once import ValuesOnce
     from tlm.scenario.loading import load_scenario
 
     job = phases.measure("build", lambda: load_scenario(scenario).build(golden=True))
     program = phases.measure("compile", lambda: tlm.compile(job.network, job.chip))
     result = phases.measure(
-        "simulate", lambda: ValuesOnce().simulate(program, job.activations, fidelity=fidelity or job.fidelity)
+        "simulate", lambda: tlm.simulate(program, job.activations, fidelity=fidelity or job.fidelity)
     )
     wanted = job.golden or {}
     differing = phases.measure(

@@ -20,7 +20,6 @@ from tlm.cli import main as package_main
 from tlm.cli.commands import COMMANDS
 from tlm.inputs.natural_order import natural_key
 from tlm.results.result import tensor_sha256
-from tlm.runs.values_once import ValuesOnce
 
 # -- what it prints ---------------------------------------------------------------------------------------------
 
@@ -189,7 +188,7 @@ def test_a_difference_from_the_golden_model_fails(
 ) -> None:
     from tlm.cli import main
 
-    honest = ValuesOnce.simulate
+    honest = package.simulate
 
     def wrong(*arguments: Any, **keys: Any) -> package.Result:
         result = honest(*arguments, **keys)
@@ -197,20 +196,12 @@ def test_a_difference_from_the_golden_model_fails(
         tensors["c2"][3, 2, 1] ^= 1
         return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(ValuesOnce, "simulate", wrong)
+    monkeypatch.setattr(package, "simulate", wrong)
     assert main(["run", str(small), "-o", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
     assert "golden model DIFFERS in c2" in printed.out
     assert printed.err == "tlm: small: the outputs of c2 differ from the golden model\n"
     assert json.loads((tmp_path / "out" / "result.json").read_text())["matches_reference"] is False
-
-
-def test_values_and_times_apart_give_the_result_of_both_together(small: Path, tmp_path: Path) -> None:
-    """Only a run that writes traces sends every pass through the data path."""
-    for directory, options in (("apart", ()), ("together", ("--wave", "w.vcd"))):
-        assert tlm("run", small, "-o", directory, *options, cwd=tmp_path).returncode == 0
-    for name in ("result.json", "outputs.npz"):
-        assert (tmp_path / "apart" / name).read_bytes() == (tmp_path / "together" / name).read_bytes()
 
 
 def test_scenario_by_name(tmp_path: Path) -> None:

@@ -65,9 +65,8 @@ def simulation(name: str, program: Program) -> Iterator[list[Observer]]:
                 before, now = now, clock.now
                 advance(now - before)
 
-            events = watched.system.engine.events
-            for event in (events.pass_written, events.layer_ended, events.program_ended):
-                event.listen(show)
+            watched.system.engine.events.pass_written.listen(show)
+            watched.system.engine.events.program_ended.listen(show)
 
         yield [watch]
     seconds = time.perf_counter() - started

@@ -20,7 +20,6 @@ from tlm.network.comparison import differing_layers
 from tlm.results.console import report_console
 from tlm.results.files import OUTPUTS_NAME, RESULT_NAME, check_writable, write_result
 from tlm.results.report import print_report
-from tlm.results.result import Result
 from tlm.results.result_json import result_json
 from tlm.scenario.catalog import find_scenario
 from tlm.scenario.loading import load_scenario
@@ -50,16 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip, job.batch)
     with simulation(job.name, program) as observers, trace_messages(given, trace.files()):
-        if trace.files():
-            result: Result = tlm.simulate(
-                program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, observers=observers
-            )
-        else:
-            from tlm.runs.values_once import ValuesOnce  # late, as everything behind the attributes of tlm
-
-            result = ValuesOnce().simulate(
-                program, job.activations, fidelity=job.fidelity, energy=job.energy, observers=observers
-            )
+        result = tlm.simulate(
+            program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, observers=observers
+        )
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
     matches = None if differing is None else not differing
     result = replace(result, scenario=job.name, settings=job.settings, matches_reference=matches)

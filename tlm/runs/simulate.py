@@ -106,7 +106,6 @@ def simulate_timing(
     tensors: Mapping[str, Tensor],
     chip: ChipConfig | None = None,
     energy: EnergyConfig | None = None,
-    observers: Sequence[Observer] = (),
 ) -> Result:
     """Run a program whose outputs are known from another run (:class:`tlm.runs.values_once.ValuesOnce`), for its time.
 
@@ -116,7 +115,7 @@ def simulate_timing(
         program: what runs.
         activations: its input, as in :func:`simulate`.
         tensors: every layer's output.
-        chip, energy, observers: as in :func:`simulate`.
+        chip, energy: as in :func:`simulate`.
 
     Raises:
         InputError: the program cannot run on this chip.
@@ -131,8 +130,6 @@ def simulate_timing(
     system.preload(program.image(program.check_activations(activations)))
     every_word = bytes(config.amem_words * config.amem_word_bytes)
     system.sram_socket(SramName.AMEM).debug_transport(MemoryPayload(Command.WRITE, 0, every_word))  # none is unwritten
-    for observer in observers:
-        observer(Watched(system, program, recorder, meter))
     system.run(program.steps)
     order.check_end()
     return ResultBuilder(

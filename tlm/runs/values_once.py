@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from tlm.results.result import Result, Tensor, tensor_sha256
 from tlm.results.result_builder import priced
 from tlm.runs.evaluate import Evaluator
 from tlm.runs.order import values_are_timeless
-from tlm.runs.simulate import Observer, simulate, simulate_timing
+from tlm.runs.simulate import simulate, simulate_timing
 
 SIMULATED_ONCE = (None, Fidelity.PASS.value)
 """Fidelities whose runs share values and cycles; all others compute everything."""
@@ -55,43 +55,32 @@ class ValuesOnce:
         chip: ChipConfig | None = None,
         fidelity: str | None = None,
         energy: EnergyConfig | None = None,
-        observers: Sequence[Observer] = (),
     ) -> Result:
         """As :func:`tlm.runs.simulate.simulate`, with the same result to the byte; other fidelities always compute.
-
-        Observers see what is simulated: no passes where it is the time alone, nothing where nothing is.
 
         Raises:
             InputError, SimulationError: as there.
         """
         program, config = program_of(program, chip, program.batch)
         if fidelity not in SIMULATED_ONCE:
-            return simulate(program, activations, config, fidelity, energy=energy, observers=observers)
+            return simulate(program, activations, config, fidelity, energy=energy)
         key = _key(program, activations)
         in_time = key, program.network, program.choices, program.predicted_total_cycles, _cycles_key(config)
         if self._latest is None or self._latest[0] != in_time:
-            self._latest = in_time, self._run(key, program, activations, config, observers)
+            self._latest = in_time, self._run(key, program, activations, config)
         return priced(self._latest[1], config, energy or EnergyConfig())
 
-    def _run(
-        self,
-        key: Hashable,
-        program: Program,
-        activations: npt.NDArray[np.int8],
-        config: ChipConfig,
-        observers: Sequence[Observer],
-    ) -> Result:
+    def _run(self, key: Hashable, program: Program, activations: npt.NDArray[np.int8], config: ChipConfig) -> Result:
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)
-            return simulate_timing(program, activations, known[1], config, observers=observers)
+            return simulate_timing(program, activations, known[1], config)
         if not values_are_timeless(program):
-            return simulate(program, activations, config, observers=observers)
+            return simulate(program, activations, config)
         if program.batch == 1:
-            tensors = Evaluator(program, config).tensors(activations)
-            result = simulate_timing(program, activations, tensors, config, observers=observers)
+            result = simulate_timing(program, activations, Evaluator(program, config).tensors(activations), config)
         else:
-            result = simulate(program, activations, config, observers=observers)
+            result = simulate(program, activations, config)
         self._known[key] = program.batch, result.tensors
         while len(self._known) > 1 and sum(images for images, _ in self._known.values()) > self._most_images:
             self._known.popitem(last=False)
