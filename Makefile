@@ -65,7 +65,7 @@ sanitize: $(VENV)/installed-test
 	  $(PYTEST) -p other_kernels -m "not slow" --hypothesis-profile=thorough $(KERNEL_TESTS)
 
 # Recorded calls of every kernel have to leave the same bytes behind on this machine and on the other. The installed
-# kernels have recorded them; here only the replaying is tried, and -O3 would compile every instruction set for 19 s.
+# kernels have recorded them; here only the replaying is tried: -O3 takes long for all instruction sets.
 arm: $(VENV)/installed
 	@mkdir -p build/arm
 	$(BIN)/python tests/support/recorded_kernels.py build/arm/calls.bin build/arm/calls.h
