@@ -1,4 +1,4 @@
-"""A planner that has planned for other budgets plans as a new one does."""
+"""A planner that has planned for other budgets plans as a new one does, and so with no more words than it used."""
 
 from __future__ import annotations
 
@@ -47,5 +47,6 @@ def test_a_planner_that_has_planned_before_plans_as_a_new_one(
         for hides in (False, True):
             found = planned(planner, words, hides)
             assert found == planned(Planner(work, costs), words, hides)
+            assert planned(planner, found[1] or words, hides) == found  # with as many words as it used
             plans.add(str(found[0]))
     assert len(plans) > 5
