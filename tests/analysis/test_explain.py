@@ -48,7 +48,7 @@ def edited(result: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None
 
 
 def test_the_whole_text(small: Path) -> None:
-    by_directory, by_file = tlm("explain", small), tlm("explain", small / "result.json", "--processes", "2")
+    by_directory, by_file = tlm("explain", small), tlm("explain", small / "result.json")
     assert (by_directory.returncode, by_directory.stderr) == (0, "")
     assert by_directory.stdout == by_file.stdout == GOLDEN.read_text()
 

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tlm.core.errors import TlmError
 from tlm.sweeps.columns import FAILED, OK
-from tlm.sweeps.executors import SerialExecutor, parallel_map
+from tlm.sweeps.executors import SerialExecutor
 from tlm.sweeps.plan import Plan, Request, make_plan
 from tlm.sweeps.runner import open_tasks, run_tasks
 from tlm.sweeps.store import Store
@@ -75,11 +74,3 @@ def test_a_point_that_kills_its_worker_is_given_up_and_no_other_is(small: Path) 
     assert len(outcomes) == len({outcome.key for outcome in outcomes}) == 12
     assert all((outcome.status == FAILED) == (keys[outcome.key] == 2) for outcome in outcomes)
     assert {outcome.error for outcome in outcomes} == {None, "its worker process died, twice; out of memory?"}
-
-
-@pytest.mark.slow
-def test_a_map_on_processes_keeps_the_order_and_says_that_one_died() -> None:
-    with parallel_map(2) as each:
-        assert list(each(abs, [-3, 2, -1])) == [3, 2, 1]
-    with pytest.raises(TlmError, match="a worker process died; out of memory"), parallel_map(2) as each:
-        list(each(os._exit, [1, 1]))

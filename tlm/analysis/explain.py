@@ -9,8 +9,8 @@ from textwrap import wrap
 from typing import Any
 
 from tlm.analysis.bars import bar, columns, fitted, percent, stacked
-from tlm.analysis.rebuild import check_same, rebuild
-from tlm.analysis.what_if import FIDELITY, Change, Outcome, Rerun, changes, outcomes
+from tlm.analysis.rebuild import FIDELITY, Rerun, check_same, rebuild
+from tlm.analysis.what_if import Change, Outcome, changes, outcomes
 from tlm.chip.kernels.dram import RowCounts
 from tlm.observe.causes import CAUSES, DRAM_WAITS, words
 from tlm.results.dram_figures import DramRecord
@@ -134,7 +134,6 @@ def explain(
     runs: bool = True,
     progress: Callable[[str], None] = lambda _: None,
     rerun: Rerun | None = None,
-    each: Callable[..., Iterator[Any]] = map,
 ) -> Explanation:
     """Explain a result.
 
@@ -144,21 +143,21 @@ def explain(
         runs: simulate what changes would buy.
         progress: told what is simulated next.
         rerun: what the result has just been made by; by default its run is built again, and checked against it.
-        each: runs the changes as ``map`` does, perhaps on several processes.
 
     Raises:
         InputError: the run cannot be built again, or gives something else.
     """
     if not runs:
         return Explanation(stored, [bound_of(layer) for layer in stored.layers])
-    chip, found = stored.chip, list[Outcome]()
-    wanted, again = changes(chip), rerun or rebuild(stored, directories)
-    ran = outcomes(again, chip, wanted, stored.outputs_sha256, each)
+    chip = stored.chip
     if rerun is None:
+        rerun = rebuild(stored, directories)
         progress("simulating the unchanged chip")
-        check_same(stored, again(chip))
+        check_same(stored, rerun(chip))
+    found: list[Outcome] = []
+    wanted = changes(chip)
     progress(f"simulating {len(wanted)} changes")
-    for outcome in ran:
+    for outcome in outcomes(rerun, chip, wanted, stored.outputs_sha256):
         found.append(outcome)
         progress(f"simulated {len(found)} of {len(wanted)} changes: {outcome.change.text(chip)}")
     found.sort(key=lambda one: float("inf") if one.result is None else one.result.cycles)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
@@ -19,13 +20,21 @@ from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
 
 if TYPE_CHECKING:
-    from tlm.analysis.rerun import NetworkRerun
+    from tlm.inputs.integer_arrays import Int8Array
+    from tlm.network.network import Network
     from tlm.results.result import Result
+    from tlm.runs.values_once import ValuesOnce
+
+FIDELITY = "pass"
+"""The model that takes least time; cycles and values are the same in all."""
+
+Rerun: TypeAlias = Callable[[ChipConfig], "Result"]
+"""Runs the same network and input, compiled for a chip."""
 
 _WITHOUT = "`--no-runs` explains without simulating"
 
 
-def rebuild(stored: RunRecord, directories: Sequence[Path]) -> NetworkRerun:
+def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     """Network and input of a result, ready to run again.
 
     Args:
@@ -35,7 +44,7 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> NetworkRerun:
     Raises:
         InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
     """
-    from tlm.analysis.rerun import NetworkRerun
+    from tlm.runs.values_once import ValuesOnce
 
     settings: dict[str, dict[str, Any]] = {}
     for key in ("network", "input"):
@@ -69,7 +78,25 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> NetworkRerun:
             f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
             f"run the scenario again, or {_WITHOUT}"
         )
-    return NetworkRerun(network, activations)
+    return rerun_of(network, activations, ValuesOnce())
+
+
+def rerun_of(network: Network, activations: Int8Array, values: ValuesOnce) -> Rerun:
+    """What :func:`rebuild` returns.
+
+    Args:
+        network: what runs.
+        activations: its input, (C, H, W), or (N, C, H, W) of a batch.
+        values: simulates, and may have done so before.
+    """
+    from tlm.compiler.compile import compile_network
+
+    batch = len(activations) if activations.ndim == 4 else 1
+
+    def rerun(chip: ChipConfig) -> Result:
+        return values.simulate(compile_network(network, chip, batch), activations, fidelity=FIDELITY)
+
+    return rerun
 
 
 def check_same(stored: RunRecord, result: Result) -> None:

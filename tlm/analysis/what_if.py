@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
+from tlm.analysis.rebuild import Rerun
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.chip.dram_config import AddressOrder, PagePolicy
 from tlm.core.errors import CompileError, InputError, SimulationError
 
 if TYPE_CHECKING:
     from tlm.results.result import Result
-
-FIDELITY = "pass"
-"""The model that takes least time; cycles and values are the same in all."""
-
-Rerun: TypeAlias = "Callable[[ChipConfig], Result]"
-"""Runs the same network and input, compiled for a chip."""
 
 
 @dataclass(frozen=True)
@@ -102,37 +96,24 @@ def changes(chip: ChipConfig) -> list[Change]:
     return found
 
 
-def outcomes(
-    rerun: Rerun,
-    chip: ChipConfig,
-    wanted: Sequence[Change],
-    outputs_sha256: str,
-    each: Callable[..., Iterator[Any]] = map,
-) -> Iterator[Outcome]:
-    """Simulate each change, compiled for the changed chip; other processes begin at once.
+def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], outputs_sha256: str) -> Iterator[Outcome]:
+    """Simulate each change, compiled for the changed chip.
 
     Args:
         rerun: runs the network on a chip.
         chip: the unchanged one.
         wanted: what to change.
         outputs_sha256: of the unchanged chip's outputs.
-        each: runs them as ``map`` does, perhaps on several processes.
 
     Raises:
         SimulationError: a change altered the outputs, which no change of timing may.
     """
-    return _checked(each(partial(_outcome, rerun, chip), wanted), chip, outputs_sha256)
-
-
-def _checked(found: Iterator[Outcome], chip: ChipConfig, outputs_sha256: str) -> Iterator[Outcome]:
-    for outcome in found:
-        if outcome.result is not None and outcome.result.outputs_sha256 != outputs_sha256:
-            raise SimulationError(f"{outcome.change.text(chip)}: the outputs differ from those of the unchanged chip")
-        yield outcome
-
-
-def _outcome(rerun: Rerun, chip: ChipConfig, change: Change) -> Outcome:
-    try:
-        return Outcome(change, rerun(change.applied(chip)))
-    except (InputError, CompileError) as error:
-        return Outcome(change, None, str(error))
+    for change in wanted:
+        try:
+            result = rerun(change.applied(chip))
+        except (InputError, CompileError) as error:
+            yield Outcome(change, None, str(error))
+            continue
+        if result.outputs_sha256 != outputs_sha256:
+            raise SimulationError(f"{change.text(chip)}: the outputs differ from those of the unchanged chip")
+        yield Outcome(change, result)

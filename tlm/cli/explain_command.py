@@ -1,16 +1,11 @@
 """``tlm explain``: what bounds a run, and what changes would buy."""
 
-from __future__ import annotations
-
 import argparse
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tlm.analysis.explain import explain
-from tlm.analysis.what_if import Rerun
+from tlm.analysis.rebuild import Rerun, rerun_of
 from tlm.cli.formats import print_as
 from tlm.cli.progress import progress, status_line
 from tlm.core.errors import CompileError, InputError, SimulationError
@@ -18,38 +13,22 @@ from tlm.network.comparison import check_golden
 from tlm.results.result_json import RunRecord, as_stored, load_result, result_path
 from tlm.scenario.catalog import find_scenario
 
-_LONG_CYCLES = 300_000
-"""Shorter runs take less time than to start processes for them."""
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation."""
-    if arguments.no_runs:
-        for option, value, verb in (
-            ("--files", arguments.files, "reads"), ("--processes", arguments.processes, "starts")
-        ):  # fmt: skip
-            if value is not None:
-                raise InputError(f"{option}: given beside --no-runs, which {verb} none; leave one of them out")
+    if arguments.files is not None and arguments.no_runs:
+        raise InputError("--files: given beside --no-runs, which reads none; leave one of them out")
     stored, rerun = _stored(arguments.result)
     path = result_path(arguments.result)
     directories = [directory for directory in (arguments.files, path.parent, Path()) if directory is not None]
-    with _map(arguments, stored.cycles) as each, status_line() as show:
-        try:
-            explanation = explain(stored, directories, not arguments.no_runs, show, rerun, each)
-        except (InputError, CompileError, SimulationError) as error:
-            raise type(error)(f"{path}: {error}") from None
+    try:
+        with status_line() as show:
+            explanation = explain(stored, directories, not arguments.no_runs, show, rerun)
+    except (InputError, CompileError, SimulationError) as error:
+        raise type(error)(f"{path}: {error}") from None
     if not print_as(arguments, explanation.record, explanation.rows):
         print(explanation.text(arguments.wide))
     return 0
-
-
-def _map(arguments: argparse.Namespace, cycles: int) -> AbstractContextManager[Callable[..., Iterator[Any]]]:
-    """What runs the changes of a run of so many cycles."""
-    if arguments.no_runs or (arguments.processes is None and cycles < _LONG_CYCLES):
-        return nullcontext(map)
-    from tlm.sweeps.executors import parallel_map
-
-    return parallel_map(arguments.processes)
 
 
 def _stored(given: Path) -> tuple[RunRecord, Rerun | None]:
@@ -66,7 +45,6 @@ def _stored(given: Path) -> tuple[RunRecord, Rerun | None]:
 
 
 def _run(path: Path) -> tuple[RunRecord, Rerun]:
-    from tlm.analysis.rerun import NetworkRerun
     from tlm.compiler.compile import compile_network
     from tlm.runs.values_once import ValuesOnce
     from tlm.scenario.loading import load_scenario
@@ -76,4 +54,4 @@ def _run(path: Path) -> tuple[RunRecord, Rerun]:
     result = values.simulate(program, job.activations, fidelity=job.fidelity, energy=job.energy)
     check_golden(job.name, job.golden or {}, result.tensors)
     stored = as_stored(replace(result, scenario=job.name, settings=job.settings, matches_reference=True))
-    return stored, NetworkRerun(job.network, job.activations, values)
+    return stored, rerun_of(job.network, job.activations, values)

@@ -9,7 +9,6 @@ from tlm.reproduction.measure import QUICK, Extent, measure
 from tlm.reproduction.page import page, print_page
 from tlm.results.console import ReportTerminal
 from tlm.results.files import check_writable_file
-from tlm.sweeps.executors import parallel_map
 
 _WIDE_COLUMNS = 400
 
@@ -18,8 +17,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run everything; then print tables on a terminal, Markdown elsewhere, or write the file."""
     if arguments.output is not None:
         check_writable_file(arguments.output, "-o")
-    with parallel_map(arguments.processes) as each, status_line() as show:
-        text = page(measure(QUICK if arguments.quick else Extent(), show, each=each))
+    with status_line() as show:
+        text = page(measure(QUICK if arguments.quick else Extent(), show))
     if arguments.output is not None:
         with whole_file(arguments.output) as temporary:
             temporary.write_text(text, encoding="utf-8")

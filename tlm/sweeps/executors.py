@@ -89,39 +89,6 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
         yield Workers(lambda: _pool(count), _AHEAD * count, f"{count} processes")
 
 
-@contextmanager
-def parallel_map(processes: int | None) -> Iterator[Callable[..., Iterator[Any]]]:
-    """What does as ``map`` does, but on processes of this machine; function, items and results travel as pickles.
-
-    Args:
-        processes: as in :func:`workers`; 1 gives ``map`` itself.
-
-    Raises:
-        InputError: as there.
-        TlmError: a process died.
-    """
-    with workers(processes) as ready:
-        if ready.width == 1:
-            yield map
-            return
-        executor = ready.make_executor()
-        try:
-            yield executor.map
-            executor.shutdown()
-        except BrokenExecutor:
-            raise TlmError("a worker process died; out of memory? --processes 1 takes least") from None
-        finally:
-            abandon(executor)
-
-
-def abandon(executor: Executor) -> None:
-    """End at once: results that nobody waits for any more would keep a pool alive."""
-    processes = list((getattr(executor, "_processes", None) or {}).values())
-    for process in processes:
-        process.terminate()
-    executor.shutdown(wait=bool(processes))  # a pool whose workers are gone ends quickly
-
-
 def own_workers(executor: Executor, width: int = 64) -> Workers:
     """Workers behind an executor that the caller made and will shut down."""
     return Workers(lambda: _Borrowed(executor), width, type(executor).__name__)
