@@ -115,7 +115,7 @@ static void dot_portable(const uint32_t *activations, const uint32_t *weights, i
 #define SUMS __m256i
 #define BYTES __m256i
 #define LANES 8
-#define ROWS 1
+#define ROWS 1 /* of 2 columns GCC keeps a sum in memory: AVX2 has 16 registers */
 #define ZERO _mm256_setzero_si256
 #define WEIGHTS WEIGHTS_256
 #define ACTIVATIONS ACTIVATIONS_256

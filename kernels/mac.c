@@ -187,7 +187,7 @@ static int32_t run_pass(const mac_job *job, const mac_group *group, int32_t *acc
     return 0;
 }
 
-/* Takes room, and prepares the groups. Returns the number of weight words, at most which there are steps. */
+/* Takes room, and prepares the groups. Returns the number of their weight words. */
 static int64_t begin(mac_job *job, int32_t group_count, int64_t first_weight_word, const uint64_t *patterns,
                      int32_t patterns_per_group, int32_t simd)
 {
