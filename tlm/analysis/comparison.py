@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from string import ascii_uppercase
 from textwrap import wrap
 from typing import Any
@@ -219,7 +219,7 @@ def _dram(result: RunRecord) -> dict[str, float]:
     if dram is UNSET:
         return {}
     return {
-        **{f"row_{name}": count for name, count in asdict(dram.rows).items()},
+        **{f"row_{name}": count for name, count in structs.asdict(dram.rows).items()},
         **{f"{name}_commands": count for name, count in dram.commands.items()},
         "dram_clocks": dram.clocks,
         "refresh_clocks": dram.refresh_clocks,

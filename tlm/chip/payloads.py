@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 from tlm.chip.format.isa import LayerHeader, Parameter
 from tlm.chip.kernels import Buffer
@@ -25,8 +24,7 @@ class Work(enum.Enum):
     BEAT = "beat"
 
 
-@dataclass(slots=True, eq=False)
-class BurstBeat(MemoryPayload):
+class BurstBeat(MemoryPayload, eq=False):
     """One bus beat of a burst between DMA and off-chip memory; the address is that of the beat."""
 
     beat: int
@@ -34,27 +32,23 @@ class BurstBeat(MemoryPayload):
     """How many beats the burst has."""
 
 
-@dataclass(slots=True, eq=False)
-class DramCommandPayload(Payload):
+class DramCommandPayload(Payload, eq=False):
     """A command on the DRAM's command bus; its origin is the burst that asked for it."""
 
     command: IssuedCommand
 
 
-@dataclass(slots=True, eq=False)
-class InterruptPayload(Payload):
+class InterruptPayload(Payload, eq=False):
     """A block has finished or failed; its status register says which."""
 
 
-@dataclass(slots=True, eq=False)
-class LayerPayload(Payload):
+class LayerPayload(Payload, eq=False):
     """Sequencer to data path: the decoded header of the layer that starts."""
 
     header: LayerHeader
 
 
-@dataclass(slots=True, eq=False)
-class StepPayload(Payload):
+class StepPayload(Payload, eq=False):
     """Sequencer to aligner: fetch and align one (input channel, tap) of a tile, or mark a pass's end."""
 
     tile: int
@@ -65,15 +59,13 @@ class StepPayload(Payload):
     ends_pass: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class WeightPayload(Payload):
+class WeightPayload(Payload, eq=False):
     """Sequencer to MAC array: one WMem word, for the step that was fetched in the same cycle."""
 
     word: bytes
 
 
-@dataclass(slots=True, eq=False)
-class VectorPayload(Payload):
+class VectorPayload(Payload, eq=False):
     """Aligner to MAC array: one activation for each lane, or only a pass's end."""
 
     activations: Buffer | None
@@ -82,16 +74,14 @@ class VectorPayload(Payload):
     ends_pass: bool
 
 
-@dataclass(slots=True, eq=False)
-class ParameterPayload(Payload):
+class ParameterPayload(Payload, eq=False):
     """Sequencer to requantiser: the parameters of one entry slot of the next group."""
 
     slot: int
     parameter: Parameter
 
 
-@dataclass(slots=True, eq=False)
-class PassPayload(Payload):
+class PassPayload(Payload, eq=False):
     """Sequencer to MAC array, from a pass's last sequencer cycle e to its handover h."""
 
     group: int
@@ -104,14 +94,12 @@ class PassPayload(Payload):
     """Real output channels of the group."""
 
 
-@dataclass(slots=True, eq=False)
-class DrainPayload(Payload):
+class DrainPayload(Payload, eq=False):
     """MAC array to requantiser: the accumulators of a pass, int32 [columns][lanes]."""
 
     accumulators: Buffer
     of_pass: PassPayload
 
 
-@dataclass(slots=True, eq=False)
-class FlushPayload(Payload):
+class FlushPayload(Payload, eq=False):
     """Sequencer to requantiser: answered in the cycle after the layer's last write."""

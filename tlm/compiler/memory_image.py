@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tlm.chip.format.descriptor import sram_size
 from tlm.chip.format.driver import SramName, Transfer

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from heapq import heappop
 from typing import Any, TypeAlias, TypeVar
 
 import simpy
+from msgspec import Struct
 
 from tlm.core.clock import Clock
 from tlm.core.errors import DeadlockError, ElaborationError
@@ -22,8 +22,7 @@ ActivityOf: TypeAlias = Generator[simpy.Event, Any, T]
 """A piece of a process that gives back a value: ``value = yield from ...``."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTransaction:
+class OpenTransaction(Struct, frozen=True):
     """A payload that was sent and not yet answered."""
 
     way: str

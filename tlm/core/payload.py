@@ -7,7 +7,8 @@ Its response starts as INCOMPLETE, so a target that forgets to answer is found a
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 
 class Response(enum.Enum):
@@ -41,11 +42,8 @@ READ, WRITE = Command
 """As above."""
 
 
-@dataclass(slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """The origin of a payload: a link in a chain such as layer > pass > beat, for traces and messages.
-
-    It never changes; to be frozen would make it four times as slow to create, and every step has one.
 
     Args:
         kind: the level of this link, a member of the model's enum.
@@ -69,17 +67,16 @@ class Origin:
         return own if self.parent is None else f"{self.parent} > {own}"
 
 
-@dataclass(slots=True, eq=False)
-class Payload:
+class Payload(Struct, eq=False, kw_only=True):
     """Base of every payload; subclasses add the fields that initiator and target share.
 
     Where very many are made, ``origin`` is set after the call: Python 3.11 is slow to call a class with keywords. An
     initiator may send one payload again and again, rearmed.
     """
 
-    origin: Origin | None = field(default=None, kw_only=True)
-    status: Response = field(default=INCOMPLETE, kw_only=True)
-    accepted: bool = field(default=False, kw_only=True)
+    origin: Origin | None = None
+    status: Response = INCOMPLETE
+    accepted: bool = False
     """Whether the target has announced END_REQ."""
 
     def rearm(self) -> None:
@@ -92,8 +89,7 @@ class Payload:
         return type(self).__name__ if self.origin is None else f"{type(self).__name__} of {self.origin}"
 
 
-@dataclass(slots=True, eq=False)
-class MemoryPayload(Payload):
+class MemoryPayload(Payload, eq=False):
     """A read or write of ``len(data)`` bytes at an address; the target defines the unit of the address.
 
     A READ fills ``data`` in place, so ``data`` must be writable; a WRITE only reads it.

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, cast
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
@@ -19,8 +18,7 @@ from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.spans import Spans, part_spans, split_causes, wait_spans
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Causes:
+class _Causes(Struct, frozen=True, kw_only=True):
     """Base of the accounts: a field per cause, in cycles; accounts of the same kind can be added."""
 
     @property
@@ -30,12 +28,11 @@ class _Causes:
 
     def by_cause(self) -> dict[str, int]:
         """Cause -> cycles, in the order of the fields."""
-        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
         return {name: value for name, value in values.items() if value is not UNSET}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArrayAccount(_Causes):
+class ArrayAccount(_Causes, frozen=True, kw_only=True):
     """The array's cycles from a layer's s_0 to its last write, by cause; parts of a split layer are added up."""
 
     computing: int = 0
@@ -54,8 +51,7 @@ class ArrayAccount(_Causes):
     """After the last pass, from its first write to its last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WaitAccount(_Causes):
+class WaitAccount(_Causes, frozen=True, kw_only=True):
     """Cycles in which no layer computed."""
 
     weights: int = 0
@@ -72,8 +68,7 @@ class WaitAccount(_Causes):
     """Register accesses, and the time from an interrupt to the driver's next instruction."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelAccount(_Causes):
+class ChannelAccount(_Causes, frozen=True, kw_only=True):
     """A DMA channel's cycles during the whole run, by state."""
 
     moving: int = 0
@@ -86,8 +81,7 @@ class ChannelAccount(_Causes):
     """No transfer."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SramAccount:
+class SramAccount(Struct, frozen=True, kw_only=True):
     """The use of an SRAM's banks by initiator, during the whole run."""
 
     busy: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -98,8 +92,7 @@ class SramAccount:
     """Initiator -> refused accesses; not in the sum, because the bank served another initiator then."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunAccount:
+class RunAccount(Struct, frozen=True, kw_only=True):
     """The account of a whole run. ``array.total + waits.total == cycles``."""
 
     array: ArrayAccount = field(default_factory=ArrayAccount)
@@ -124,7 +117,7 @@ Account = TypeVar("Account", bound=Any)
 def added(kind: type[Account], accounts: Iterable[Account]) -> Account:
     """Sum of accounts of one kind, field by field."""
     found = list(accounts)
-    values = {item.name: [getattr(one, item.name) for one in found] for item in fields(kind)}
+    values = {name: [getattr(one, name) for one in found] for name in kind.__struct_fields__}
     return cast("Account", kind(**{name: sum(own) for name, own in values.items() if UNSET not in own}))
 
 

@@ -6,11 +6,11 @@ A pure function of what the DRAM did (docs/energy.md, Off-chip DRAM). Energies a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from fractions import Fraction
 from importlib import resources
 
 import msgspec
+from msgspec import Struct
 
 from tlm.chip.dram_config import DramConfig
 from tlm.chip.kernels.dram import DramCounts
@@ -54,8 +54,7 @@ DRAM_PARTS: Mapping[str, DramPart] = _parts()
 """Preset of the DRAM model -> currents of a part."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DramEnergy:
+class DramEnergy(Struct, frozen=True, kw_only=True):
     """Where a DRAM's energy went, attojoules (1e-18 J)."""
 
     background: int = 0
@@ -74,11 +73,11 @@ class DramEnergy:
     @property
     def total(self) -> int:
         """Sum of all, attojoules."""
-        return sum(getattr(self, item.name) for item in fields(self))
+        return sum(getattr(self, name) for name in self.__struct_fields__)
 
     def by_kind_pj(self) -> dict[str, float]:
         """Kind -> pJ, in the order of the fields; each is a whole multiple of 1e-6 pJ."""
-        return {item.name: getattr(self, item.name) / AJ_PER_PJ for item in fields(self)}
+        return {name: getattr(self, name) / AJ_PER_PJ for name in self.__struct_fields__}
 
 
 def dram_energy(config: DramConfig, counts: DramCounts) -> DramEnergy:

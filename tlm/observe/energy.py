@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from tlm.chip.contract import Port
 from tlm.chip.format.driver import SramName, Unit
@@ -43,8 +44,7 @@ _OF_POOLING_STEP = ("compare_pj",)
 _ALWAYS = ("leakage_ma", "off_chip_background_mw")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerShare:
+class LayerShare(Struct, frozen=True, kw_only=True):
     """What belongs to a layer."""
 
     tags: Sequence[int]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+
+from msgspec import Struct, field
 
 from tlm.observe.account import added
 from tlm.observe.energy_table import AJ_PER_PJ, ENTRIES, OFF_CHIP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnergyAccount:
+class EnergyAccount(Struct, frozen=True, kw_only=True):
     """Energy of the core by component, attojoules (1e-18 J)."""
 
     mac_array: int = 0
@@ -35,7 +35,7 @@ class EnergyAccount:
     @property
     def total(self) -> int:
         """Sum of all components, attojoules."""
-        return sum(getattr(self, item.name) for item in fields(self))
+        return sum(getattr(self, name) for name in self.__struct_fields__)
 
     @property
     def total_pj(self) -> float:
@@ -44,11 +44,10 @@ class EnergyAccount:
 
     def by_component_pj(self) -> dict[str, float]:
         """Component -> pJ, in the order of the fields; each is a whole multiple of 1e-6 pJ."""
-        return {item.name: getattr(self, item.name) / AJ_PER_PJ for item in fields(self)}
+        return {name: getattr(self, name) / AJ_PER_PJ for name in self.__struct_fields__}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Energy:
+class Energy(Struct, frozen=True, kw_only=True):
     """Where energy went, of a run, a layer, or what lies outside layers. The core is the sum of the three accounts."""
 
     compute: EnergyAccount = field(default_factory=EnergyAccount)
@@ -97,7 +96,7 @@ def priced(events: Mapping[str, int], per_event_aj: Mapping[str, int]) -> tuple[
     Returns:
         (the core's account, the off-chip memory's attojoules).
     """
-    found: dict[str, int] = {item.name: 0 for item in fields(EnergyAccount)} | {OFF_CHIP: 0}
+    found: dict[str, int] = dict.fromkeys(EnergyAccount.__struct_fields__, 0) | {OFF_CHIP: 0}
     for entry in ENTRIES:
         found[entry.component] += events.get(entry.key, 0) * per_event_aj[entry.key]
     off_chip = found.pop(OFF_CHIP)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from tlm.observe.dram_energy import DramEnergy
 from tlm.observe.energy_account import Energy, priced
@@ -35,8 +37,7 @@ class Events(NamedTuple):
         return Energy(compute=compute, waits=waits, transfers=transfers, off_chip=sum([*off_chip, *more, *rest]))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEnergy:
+class RunEnergy(Struct, frozen=True, kw_only=True):
     """Energy of a whole run and of its parts; the parts add up to the run."""
 
     layers: tuple[Energy, ...]
@@ -47,8 +48,7 @@ class RunEnergy:
     """From the totals of the run alone."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunEvents:
+class RunEvents(Struct, frozen=True, kw_only=True):
     """The events of a whole run and of its parts; the parts add up to the run."""
 
     layers: tuple[Events, ...] = ()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(slots=True)
-class PassRecord:
+class PassRecord(Struct):
     """One pass as it happened; cycles since the first host access."""
 
     group: int
@@ -52,8 +51,7 @@ class PassRecord:
         return 1 if self.pooling else self.channels
 
 
-@dataclass(slots=True)
-class PartRecord:
+class PartRecord(Struct):
     """One part of a layer, by the tag in its header."""
 
     tag: int

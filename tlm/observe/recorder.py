@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
+
+from msgspec import Struct
 
 from tlm.chip.contract import Accessed, LayerTimed, PassFetched, PassId, PassStarted, Port
 from tlm.chip.format.driver import SramName, Unit
@@ -44,8 +45,7 @@ _PORTS = {Unit.LOAD: Port.DMA_LOAD, Unit.STORE: Port.DMA_STORE}
 _UNITS = {port: unit for unit, port in _PORTS.items()}
 
 
-@dataclass(slots=True)
-class TransferRecord:
+class TransferRecord(Struct):
     """A transfer of a DMA channel as it happened."""
 
     sram: SramName

@@ -8,8 +8,9 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise, zip_longest
+
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.observe.passes import PassRecord
@@ -58,8 +59,7 @@ class Spans(list[tuple[int, int]]):
         return found
 
 
-@dataclass(slots=True)
-class CauseSpan:
+class CauseSpan(Struct):
     """Cycles of one cause; within "computing" some are conflicts or empty pattern words, within "drain" refused writes.
 
     How many of these there are is known from the pass, but not which.

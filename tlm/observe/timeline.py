@@ -7,11 +7,11 @@ spans end with its last cycle.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class HostSpan:
+class HostSpan(Struct, frozen=True):
     """What the host did."""
 
     state: str
@@ -22,8 +22,7 @@ class HostSpan:
     last_cycle: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransferSpan:
+class TransferSpan(Struct, frozen=True):
     """A transfer of a DMA channel, from the cycle after START to the one before its interrupt."""
 
     channel: str
@@ -40,8 +39,7 @@ class TransferSpan:
     """Tag -> bytes: the parts that a load is for, or the one whose output a store moves; as compiled."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartSpan:
+class PartSpan(Struct, frozen=True):
     """A part of a layer on the engine, s_0 to the last write."""
 
     tag: int
@@ -52,16 +50,14 @@ class PartSpan:
     last_cycle: int
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSpan:
+class EngineSpan(Struct, frozen=True):
     """A program of the engine, from the cycle after START to END."""
 
     first_cycle: int
     last_cycle: int
 
 
-@dataclass(frozen=True, slots=True)
-class DramWaitSpan:
+class DramWaitSpan(Struct, frozen=True):
     """The host slept until a load or store was done, and that stood still for a reason of the DRAM."""
 
     cause: str
@@ -70,8 +66,7 @@ class DramWaitSpan:
     last_cycle: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timeline:
+class Timeline(Struct, frozen=True, kw_only=True):
     """Each kind in the order of time."""
 
     host: tuple[HostSpan, ...] = ()

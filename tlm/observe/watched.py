@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tlm.chip.system import System
 from tlm.compiler.program import Program
@@ -10,8 +10,7 @@ from tlm.observe.energy import EnergyObserver
 from tlm.observe.recorder import Recorder
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Watched:
+class Watched(Struct, frozen=True, eq=False):
     """A run and what is counted of it; a trace reads these counts instead of counting again."""
 
     system: System

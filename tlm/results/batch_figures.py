@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class BatchFigures:
+class BatchFigures(Struct, frozen=True):
     """The account of each image: cycles [S] of its parts on the engine, and of the waits before them.
 
     What is left of the run's cycles is ``Result.account.waits_at_end``: the last output is stored.

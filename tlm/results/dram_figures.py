@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from msgspec import Meta, Struct
@@ -26,8 +25,7 @@ class MovedTensor(NamedTuple):
     """"load" or "store"."""
 
 
-@dataclass(frozen=True, slots=True)
-class TensorFigures:
+class TensorFigures(Struct, frozen=True):
     """What its transfers came to [S]."""
 
     rows: RowCounts = NO_ROWS
@@ -39,8 +37,7 @@ class TensorFigures:
         return TensorFigures(self.rows + other.rows, self.moved_bytes + other.moved_bytes, self.cycles + other.cycles)
 
 
-@dataclass(frozen=True)
-class DramFigures:
+class DramFigures(Struct, frozen=True):
     """Commands and clocks of the whole run, rows by layer and tensor [S]."""
 
     counts: DramCounts

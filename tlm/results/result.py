@@ -190,8 +190,7 @@ class LayerResult(LayerFigures, frozen=True, kw_only=True):
         return _share(self.macs, self.compute_cycles * self.peak_macs_per_cycle)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traffic:
+class Traffic(Struct, frozen=True, kw_only=True):
     """Bytes that crossed the interface to the off-chip memory by DMA."""
 
     load_bytes: int
@@ -205,8 +204,7 @@ class Traffic:
         return self.load_bytes + self.store_bytes
 
 
-@dataclass(frozen=True, kw_only=True)
-class TransferOverlap:
+class TransferOverlap(Struct, frozen=True, kw_only=True):
     """Cycles in which a DMA channel had a transfer."""
 
     hidden_cycles: int

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
@@ -314,7 +314,11 @@ def _run_energy(result: Result) -> RunEnergyRecord:
 
 def _plain_timeline(timeline: Timeline) -> dict[str, list[dict[str, Any]]]:
     """Keys in the order of the spans' fields; parts by name instead of tag."""
-    plain = {kind: [asdict(span) for span in spans] for kind, spans in vars(timeline).items() if spans is not None}
+    plain = {
+        kind: [structs.asdict(span) for span in spans]
+        for kind, spans in structs.asdict(timeline).items()
+        if spans is not None
+    }
     names = {part.tag: part.name for part in timeline.parts}
     for span in plain["transfers"]:
         span["part_bytes"] = {names[tag]: count for tag, count in span["part_bytes"].items()}

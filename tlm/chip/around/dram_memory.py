@@ -12,8 +12,8 @@ under way, refreshes are issued later than they happen: when the next burst arri
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
 
+from msgspec import Struct
 from simpy import Event
 
 from tlm.chip.base.memory import Memory
@@ -29,8 +29,7 @@ _PLAY_SLOT = 8
 """Behind every slot of the interconnect: all that arrives in a cycle has arrived."""
 
 
-@dataclass(slots=True, eq=False)
-class _Burst:
+class _Burst(Struct, eq=False):
     """A burst under way."""
 
     origin: Origin | None

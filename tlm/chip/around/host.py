@@ -9,9 +9,9 @@ Constraints: an access answered with an error, or a unit that reports one, stops
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
+from msgspec import Struct
 from simpy import Event
 
 from tlm.chip.config import ChipConfig
@@ -35,8 +35,7 @@ from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
-@dataclass(frozen=True, slots=True)
-class UnitAddress:
+class UnitAddress(Struct, frozen=True):
     """The place of a unit's registers, and the unit's name for messages."""
 
     base: int

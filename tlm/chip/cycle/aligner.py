@@ -12,7 +12,6 @@ Constraints: the aligner has the highest priority at AMem, so its reads are neve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 
@@ -31,8 +30,7 @@ from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WordPlan:
+class WordPlan(Struct, frozen=True, eq=False):
     """A word that a step fetches."""
 
     offset: int
@@ -43,8 +41,7 @@ class WordPlan:
     """Those of the levels that drop or move a nibble."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TapPlan:
+class TapPlan(Struct, frozen=True, eq=False):
     """What the address generator finds for one tile and tap; the same for every input channel."""
 
     cycles: tuple[tuple[WordPlan, ...], ...]

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from msgspec import Struct
 from simpy import Event
 
 from tlm.chip.base import dma
@@ -35,8 +35,7 @@ from tlm.core.payload import OK, READ, RETRY, WRITE, MemoryPayload, Origin
 _BEAT = Work.BEAT
 
 
-@dataclass(frozen=True, slots=True)
-class Burst:
+class Burst(Struct, frozen=True):
     """A piece of a row that does not cross a multiple of the burst length."""
 
     address: int

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tlm.core.errors import ElaborationError
 
@@ -15,8 +16,7 @@ BLOCK_BYTES = 0x1000
 MEMORY_BASE = 0x8000_0000
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(Struct, frozen=True):
     """``size`` bytes from ``base`` belong to ``name``."""
 
     name: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import (
@@ -30,8 +30,7 @@ Fetch: TypeAlias = Callable[[int, int], npt.NDArray[np.uint64]]
 """fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedGroup:
+class DecodedGroup(Struct, frozen=True, eq=False):
     """A group of output channels as its words say."""
 
     parameters: ParameterArrays
@@ -41,8 +40,7 @@ class DecodedGroup:
     weight_words: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedLayer:
+class DecodedLayer(Struct, frozen=True, eq=False):
     """A layer as its words say."""
 
     header: LayerHeader

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.registers import ChannelRegister, ErrorCode, UnitFaultError, UnitRegisters
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """A transfer as a channel read it from its registers; addresses are those of the interconnect."""
 
     memory_address: int

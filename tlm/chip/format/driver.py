@@ -7,8 +7,9 @@ program, never reorder it.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 
 class Unit(enum.Enum):
@@ -29,8 +30,7 @@ class SramName(enum.IntEnum):
     IMEM = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(Struct, frozen=True):
     """A 2-D DMA descriptor: ``rows`` rows of ``row_words`` SRAM words.
 
     Off-chip rows start ``memory_stride_bytes`` apart, SRAM rows ``sram_stride_words`` apart.
@@ -48,23 +48,20 @@ class Transfer:
     """What is moved, for reports and traces."""
 
 
-@dataclass(frozen=True, slots=True)
-class StartTransfer:
+class StartTransfer(Struct, frozen=True):
     """Program a DMA channel (LOAD or STORE) and start it."""
 
     unit: Unit
     transfer: Transfer
 
 
-@dataclass(frozen=True, slots=True)
-class StartEngine:
+class StartEngine(Struct, frozen=True):
     """Start the engine at an IMem word."""
 
     imem_word: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Sleep until a unit's interrupt, read its status and clear it; an error stops the driver."""
 
     unit: Unit

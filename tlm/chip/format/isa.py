@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.header_checks import IllegalInstructionError, check_header
@@ -77,8 +77,7 @@ BAND_OPCODES = (Opcode.BAND, Opcode.PLANES)
 _BANDED_BIT = sum(bits for name, bits in FIELDS[Opcode.LAYER] if name != "banded")
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One output channel's requantisation: 24-bit signed bias, 16-bit multiplier, shift 0..40."""
 
     bias: int
@@ -86,8 +85,7 @@ class Parameter:
     shift: int
 
 
-@dataclass(frozen=True, eq=False)
-class ParameterArrays:
+class ParameterArrays(Struct, frozen=True, eq=False):
     """The parameters of consecutive output channels, int64 (channels,) each."""
 
     bias: npt.NDArray[np.int64]
@@ -178,8 +176,8 @@ def decode(word: int, expected: Opcode) -> dict[str, int]:
     return values
 
 
-_FLAGS = frozenset(f.name for f in fields(LayerHeader) if f.type == "bool")
-_BAND_KEYS = tuple(f.name for f in fields(Band))
+_FLAGS = frozenset(name for name, kind in LayerHeader.__annotations__.items() if kind == "bool")
+_BAND_KEYS = Band.__struct_fields__
 
 
 def header_word_count(first_word: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tlm.chip.kernels.geometry import Geometry, LayerKind
 
@@ -15,8 +15,7 @@ HEADER_WORDS, BANDED_HEADER_WORDS = 5, 7
 _GEOMETRY_KEYS = ("first_tile", "tile_count", "input_first_word", "input_plane_words")
 
 
-@dataclass(frozen=True, slots=True)
-class Band:
+class Band(Struct, frozen=True):
     """Which tiles of the whole layer are computed, and where the tensors' planes lie in AMem (engine.md, Bands [A]).
 
     Tile t of the whole layer is output pixels ``t * lanes ..`` in raster order. Word w of an input channel's plane,
@@ -34,8 +33,7 @@ class Band:
     """0 in a layer without a residual."""
 
 
-@dataclass(frozen=True)
-class LayerHeader:
+class LayerHeader(Struct, frozen=True):
     """What a layer's header words say; all plain integers, words are AMem or WMem words.
 
     Sizes, stride, padding and dilation are those of the whole layer, even if only a band of it is computed.

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
-from msgspec import Meta
+from msgspec import Meta, Struct, field
 
 from tlm._kernels import ffi, lib
 from tlm.chip.config import MAX_BURST_ACCESSES, ChipConfig
@@ -63,8 +62,7 @@ class IssuedCommand(NamedTuple):
     """Whether that burst writes."""
 
 
-@dataclass(frozen=True, slots=True)
-class RowCounts:
+class RowCounts(Struct, frozen=True):
     """How accesses found their banks."""
 
     hits: Annotated[int, Meta(ge=0)]
@@ -81,8 +79,7 @@ class RowCounts:
         return RowCounts(self.hits - other.hits, self.misses - other.misses, self.conflicts - other.conflicts)
 
 
-@dataclass(frozen=True, slots=True)
-class Losses:
+class Losses(Struct, frozen=True):
     """Cycles in which reads, or writes, stood still, and why: (first, behind the last), disjoint and ascending."""
 
     refresh: Sequence[tuple[int, int]] = field(default_factory=list)
@@ -91,8 +88,7 @@ class Losses:
     """The row had to be opened, mostly after another one was closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class DramCounts:
+class DramCounts(Struct, frozen=True):
     """What a DRAM did from cycle 0 to some cycle, summed over channels and ranks."""
 
     activates: int

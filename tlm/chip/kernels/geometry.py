@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct
 
 from tlm._kernels import ffi, lib
 from tlm.chip.kernels.buffers import KernelError, check_sizes, in_range
@@ -26,8 +27,7 @@ class LayerKind(enum.IntEnum):
     MAX_POOLING = 1
 
 
-@dataclass(frozen=True)
-class Geometry:
+class Geometry(Struct, frozen=True, dict=True):
     """One layer as the engine's header words describe it; fields as in kernels/geometry.h, all int32.
 
     Sizes are those of the whole layer; what a band of it computes and finds in AMem say the last four fields
@@ -152,7 +152,7 @@ class Geometry:
         return {name: getattr(self, name) for name in _NAMES}
 
 
-_NAMES = tuple(item.name for item in fields(Geometry))
+_NAMES = Geometry.__struct_fields__
 _LOWEST = tuple((name, -_EXTENT_LIMIT if name.startswith("pad") else 1) for name in _NAMES[2:16])
 """Sizes, strides and padding with the least that each can be."""
 

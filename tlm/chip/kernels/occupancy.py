@@ -7,11 +7,11 @@ lowest priority at every bank.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm._kernels import ffi, lib
 from tlm.chip.config import ChipConfig
@@ -28,8 +28,7 @@ _NONE = -1
 _OUT_OF_RANGE, _ILLEGAL = -1, -3
 
 
-@dataclass(frozen=True, eq=False)
-class PartOccupancy:
+class PartOccupancy(Struct, frozen=True, eq=False):
     """The engine's accesses while it runs one layer, or one part of a split layer.
 
     A calendar is uint8 (cycles,), bit b set where the engine accesses bank b; cycle 0 is the one in which the layer's

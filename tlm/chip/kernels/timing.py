@@ -8,11 +8,11 @@ they have the lowest priority at every bank. The arithmetic is described in kern
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm._kernels import ffi, lib
 from tlm.chip.kernels.buffers import KernelError, in_range
@@ -64,8 +64,7 @@ class Placement(NamedTuple):
     residual_base_word: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class LayerTiming:
+class LayerTiming(Struct, frozen=True, eq=False):
     """Cycles of one layer.
 
     Args:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,7 @@ from tlm.core.payload import MemoryPayload, Payload
 from tlm.core.sockets import DirectMemory
 
 
-@dataclass(slots=True, eq=False)
-class BulkPayload(MemoryPayload):
+class BulkPayload(MemoryPayload, eq=False):
     """Many accesses in one transaction, in no time: their timing is the initiator's to work out.
 
     The data are those of the accesses one after another, ``address`` that of the first, and each further SRAM word lies
@@ -30,8 +28,7 @@ class BulkPayload(MemoryPayload):
     """At the off-chip memory: when each of its bursts arrived there, (bursts,)."""
 
 
-@dataclass(slots=True, eq=False)
-class ReservationPayload(Payload):
+class ReservationPayload(Payload, eq=False):
     """Engine to an SRAM, and on to the DMA: the banks that the engine will take in the cycles from ``first_cycle``.
 
     ``banks`` is uint8, one number per cycle, bit b set where bank b is taken; valid until the next reservation.
@@ -43,8 +40,7 @@ class ReservationPayload(Payload):
     """Initiator -> accesses per bank, (banks,): what the reservation consists of."""
 
 
-@dataclass(slots=True, eq=False)
-class PassStepsPayload(Payload):
+class PassStepsPayload(Payload, eq=False):
     """Sequencer to aligner, from a pass's first sequencer cycle s to its last e: all its steps."""
 
     group: int
@@ -54,8 +50,7 @@ class PassStepsPayload(Payload):
     times: PassTimes
 
 
-@dataclass(slots=True, eq=False)
-class PassActivationsPayload(Payload):
+class PassActivationsPayload(Payload, eq=False):
     """Aligner to MAC array: the activations of a pass, where they lie in AMem, and the valid patterns of its steps."""
 
     group: int
@@ -65,23 +60,20 @@ class PassActivationsPayload(Payload):
     """As in :class:`PassStepsPayload`."""
 
 
-@dataclass(slots=True, eq=False)
-class PassWeightsPayload(Payload):
+class PassWeightsPayload(Payload, eq=False):
     """Sequencer to MAC array: the weight words of a pass, where they lie in WMem; max pooling has none."""
 
     wmem: DirectMemory
     first_word: int
 
 
-@dataclass(slots=True, eq=False)
-class TimedPassPayload(PassPayload):
+class TimedPassPayload(PassPayload, eq=False):
     """A pass with the times that the sequencer has worked out."""
 
     times: PassTimes
 
 
-@dataclass(slots=True, eq=False)
-class GroupParametersPayload(Payload):
+class GroupParametersPayload(Payload, eq=False):
     """Sequencer to requantiser: the parameters of every channel of the next group, (channels,) each."""
 
     parameters: ParameterArrays

@@ -10,10 +10,9 @@ Constraints: the pixels inside the input are strictly ascending along the lanes,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
@@ -21,8 +20,7 @@ from tlm.chip.rtl.header import EXTENT_BITS, Header
 from tlm.chip.rtl.primitives import address_bits, bank_bits, count_bits, divided, named
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a window begins: column and row in the padded input, and the linear address without padding."""
 
     x: Value

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import Descriptor, check_descriptor, sram_size
@@ -17,8 +17,7 @@ from tlm.core.errors import UnwrittenReadError
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemoryBytes:
+class MemoryBytes(Struct, frozen=True, eq=False):
     """A memory, and which of its units (words of an SRAM, beats of the off-chip memory) were written.
 
     Attributes:
@@ -74,8 +73,7 @@ def rows_of(array: npt.NDArray[Scalar], first: int, rows: int, length: int, stri
     return np.lib.stride_tricks.as_strided(array[first:], (rows, length), (stride * size, size))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Copy:
+class Copy(Struct, frozen=True, eq=False):
     """A transfer, ready to be done again and again; its rows are views of both memories.
 
     Attributes:

@@ -6,7 +6,9 @@ What had begun but not ended when a run stopped ends with the last cycle of what
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from tlm.observe.passes import PartRecord, PassRecord
 from tlm.observe.spans import CauseSpan, part_spans, wait_spans
