@@ -168,7 +168,7 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
     assert find_cycle(sources.internal) is None
 
 
-def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
+def test_the_transaction_layer_needs_simpy_and_msgspec_alone(sources: Sources) -> None:
     standard = {
         "__future__", "abc", "atexit", "collections", "contextlib", "dataclasses", "enum", "gc", "heapq", "numbers",
         "os", "pathlib", "re", "signal", "threading", "types", "typing",
@@ -179,7 +179,7 @@ def test_the_transaction_layer_needs_simpy_alone(sources: Sources) -> None:
         if within(name, "tlm.core")
         for target in targets
     }
-    assert roots <= standard | {"simpy", "tlm"}
+    assert roots <= standard | {"simpy", "msgspec", "tlm"}
 
 
 def test_only_the_simulated_hardware_knows_simpy(sources: Sources) -> None:

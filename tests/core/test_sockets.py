@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 from transaction_bench import Initiator, Target, answer_ok, pair, read, watch
 
@@ -15,13 +13,11 @@ from tlm.core.simulation import Simulation
 from tlm.core.sockets import DirectMemory, InitiatorSocket, Phase, TargetSocket
 
 
-@dataclass(slots=True, eq=False)
-class Ping(Payload):
+class Ping(Payload, eq=False):
     """Another protocol."""
 
 
-@dataclass(slots=True, eq=False)
-class LongMemoryPayload(MemoryPayload):
+class LongMemoryPayload(MemoryPayload, eq=False):
     """A subclass is another protocol too."""
 
 

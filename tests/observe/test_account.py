@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,6 +13,7 @@ from cycle_oracle import Pass
 from energy_cases import SLOW_HOST
 from examples import examples
 from hypothesis import given
+from msgspec.structs import replace
 
 import tlm
 from tlm.chip.config import ChipConfig

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 from waves import CHIP, Waves, small_network
 
 import tlm
@@ -26,11 +27,11 @@ PJ = 10**6
 PARTS = tuple(DRAM_PARTS)
 
 
-NOTHING = DramCounts(**{item.name: 0 for item in fields(DramCounts)})
+NOTHING = DramCounts(**dict.fromkeys(DramCounts.__struct_fields__, 0))
 
 
 def energy(preset: Preset, **counts: int) -> DramEnergy:
-    return dram_energy(DramConfig(preset=preset), replace(NOTHING, **counts))
+    return dram_energy(DramConfig(preset=preset), structs.replace(NOTHING, **counts))
 
 
 def test_the_worked_example_of_the_page() -> None:
@@ -76,7 +77,7 @@ def test_another_implementation_agrees(
     assert found.background + found.refresh == stand_by_and_refresh_pj * PJ
 
 
-COUNTS = st.fixed_dictionaries({item.name: st.integers(0, 10**9) for item in fields(DramCounts)})
+COUNTS = st.fixed_dictionaries(dict.fromkeys(DramCounts.__struct_fields__, st.integers(0, 10**9)))
 
 
 @given(part=st.sampled_from(PARTS), one=COUNTS, two=COUNTS)
@@ -84,9 +85,9 @@ def test_nothing_costs_nothing_and_energies_add_up(part: Preset, one: dict[str, 
     apart = [energy(part, **some) for some in (one, two)]
     assert energy(part) == DramEnergy()
     whole = energy(part, **{name: count + two[name] for name, count in one.items()})
-    for item in fields(DramEnergy):
-        assert abs(getattr(whole, item.name) - sum(getattr(some, item.name) for some in apart)) <= 1, item.name
-    assert whole.total == sum(getattr(whole, item.name) for item in fields(DramEnergy))
+    for name in DramEnergy.__struct_fields__:
+        assert abs(getattr(whole, name) - sum(getattr(some, name) for some in apart)) <= 1, name
+    assert whole.total == sum(getattr(whole, name) for name in DramEnergy.__struct_fields__)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -96,7 +97,7 @@ def test_currents_are_in_the_order_that_physics_asks_for(part: str) -> None:
 
 
 def test_a_slower_clock_takes_longer() -> None:
-    counts = replace(NOTHING, activates=1, reads=2, writes=3, active_clocks=4, precharged_clocks=5)
+    counts = structs.replace(NOTHING, activates=1, reads=2, writes=3, active_clocks=4, precharged_clocks=5)
     config = DramConfig(preset="ddr3l_1600_x16")
     once, twice = (dram_energy(one, counts) for one in (config, replace(config, tck_ps=2500)))
     assert twice.total - twice.io == 2 * (once.total - once.io)
@@ -121,7 +122,7 @@ def test_the_off_chip_energy_of_a_run_is_that_of_its_commands(tmp_path: Path) ->
         assert systems[0].dram is not None
         whole = dram_energy(program.config.dram, systems[0].dram.counts(result.cycles))
         assert result.dram_energy == whole
-        assert min(getattr(whole, item.name) for item in fields(DramEnergy)) >= 0 < whole.read
+        assert min(getattr(whole, name) for name in DramEnergy.__struct_fields__) >= 0 < whole.read
         parts = [layer.energy.off_chip for layer in result.layers.values()]
         assert sum(parts) + result.energy_outside_layers.off_chip == result.energy.off_chip == whole.total
         assert 0 <= result.energy_outside_layers.off_chip < len(parts)

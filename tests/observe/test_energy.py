@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ from examples import examples
 from fidelities import both
 from hypothesis import HealthCheck, assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 import tlm as package
 from tlm.chip.config import ChipConfig
@@ -34,7 +35,7 @@ from tlm.observe.recorder import Recorder
 from tlm.results.result import Result
 
 TABLE = EnergyConfig()
-COMPONENTS = [item.name for item in fields(EnergyAccount)]
+COMPONENTS = EnergyAccount.__struct_fields__
 
 
 def difference(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
@@ -188,7 +189,7 @@ def test_what_no_layer_has_lies_outside_layers() -> None:
 def test_bytes_that_were_never_moved_are_an_error() -> None:
     meter, share = finished_run()
     with pytest.raises(SimulationError, match=r"^energy: .* events were billed, but there were"):
-        meter.counted([replace(share, store_bytes=129)])
+        meter.counted([structs.replace(share, store_bytes=129)])
 
 
 def test_the_clock_runs_while_the_engine_runs_its_program() -> None:
@@ -208,7 +209,7 @@ def test_idle_time_costs_leakage_and_the_gated_clock_alone() -> None:
     more = slow.cycles - quick.cycles
     assert more > 10_000
     aj = TABLE.per_event_aj(ChipConfig())
-    before, after = asdict(quick.energy.core), asdict(slow.energy.core)
+    before, after = structs.asdict(quick.energy.core), structs.asdict(slow.energy.core)
     assert difference(before, after) == {"clock": more * aj["idle_clock_pj"], "leakage": more * aj["leakage_ma"]}
     assert aj["idle_clock_pj"] < aj["clock_pj"] / 20
     assert slow.energy.off_chip == quick.energy.off_chip

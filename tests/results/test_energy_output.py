@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from command import REPOSITORY, SMALL, refused, tlm
 from energy_cases import kernel_layer, steady_state
+from msgspec import structs
 
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
@@ -18,7 +19,7 @@ from tlm.observe.energy_table import ENTRIES, OFF_CHIP, EnergyConfig, EnergyEntr
 from tlm.results.result_json import result_record
 
 TABLE = EnergyConfig()
-COMPONENTS = [item.name for item in fields(EnergyAccount)]
+COMPONENTS = EnergyAccount.__struct_fields__
 
 
 # -- overrides ------------------------------------------------------------------------------------------------------
@@ -28,7 +29,7 @@ COMPONENTS = [item.name for item in fields(EnergyAccount)]
 def test_an_override_changes_its_component_alone_and_renormalises_nothing(entry: EnergyEntry) -> None:
     plain = kernel_layer()
     changed = replace(TABLE, **{entry.key: 2 * getattr(TABLE, entry.key)})
-    before, after = asdict(plain.energy.core), asdict(kernel_layer(energy=changed).energy.core)
+    before, after = structs.asdict(plain.energy.core), structs.asdict(kernel_layer(energy=changed).energy.core)
     assert [name for name in before if after[name] != before[name]] == [entry.component]
     assert after[entry.component] > before[entry.component]
     assert {key for key, label in changed.labels().items() if label == "chosen"} == {entry.key}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 import tlm
 from tlm.chip.config import ChipConfig
@@ -94,7 +95,7 @@ def steady_state(volts: float) -> SteadyState:
     short, long = pointwise(9, chip), pointwise(27, chip)
     cycles = long.compute_cycles - short.compute_cycles
     assert cycles == 18 * 525
-    before, after = asdict(short.energy.compute), asdict(long.energy.compute)
+    before, after = structs.asdict(short.energy.compute), structs.asdict(long.energy.compute)
     more_pj = {name: (after[name] - before[name]) / 1e6 for name in before}
     total_pj = sum(more_pj.values())
     return SteadyState(

@@ -17,6 +17,7 @@ from deep_networks import MEMORIES, SHARES, deep_networks, program_between
 from examples import quick_of
 from hypothesis import HealthCheck, given, settings
 from layouts import WAVES_PIXELS, declared, read_layout
+from msgspec import structs
 from waves import CHIP, Waves, causes_from, layers_from, layers_of, small_network, stop_in
 
 import tlm
@@ -201,7 +202,7 @@ def test_markers_stand_where_parts_begin(passes: Passes) -> None:
     parts = passes.result.timeline.parts
     if len(parts) > 26:  # A to Z: where layers begin, then
         parts = tuple({part.layer: part for part in reversed(parts)}.values())[::-1]
-        parts = tuple(replace(part, name=part.layer) for part in parts)
+        parts = tuple(structs.replace(part, name=part.layer) for part in parts)
     assert list(layout.markers_ps) == [start_ps(part.first_cycle, chip.clock_khz) for part in parts]
     assert layout.marker_names == tuple(part.name for part in parts)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
+
+from msgspec import Struct
 
 PUBLISHED_POINTS_MHZ = {1.1: 534.0, 0.8: 234.0}
 """Core supply in volts -> clock in MHz [P]."""
@@ -37,8 +38,7 @@ def max_frequency_mhz(voltage_v: float) -> float:
     return khz / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PowerFit:
+class PowerFit(Struct, frozen=True):
     """P = C V^2 f + I V, exact fractions (chip.md, Derived)."""
 
     switched_pf: Fraction

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from tlm.core.errors import InputError
 from tlm.inputs.array_files import read_arrays
@@ -13,8 +13,7 @@ from tlm.inputs.images import quantised
 from tlm.inputs.integer_arrays import Int8Array, IntArray
 
 
-@dataclass(frozen=True, eq=False)
-class LabelledImages:
+class LabelledImages(Struct, frozen=True, eq=False):
     """Images and their classes.
 
     Args:

@@ -8,8 +8,9 @@ layer of a block has the stride, not the first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
 
 from tlm.core.errors import InputError
 from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
@@ -27,8 +28,7 @@ _WIDER = 4
 """Output channels of a bottleneck, as a multiple of those within."""
 
 
-@dataclass(frozen=True)
-class ImageNet:
+class ImageNet(Struct, frozen=True):
     """What to build.
 
     Args:

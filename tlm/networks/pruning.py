@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
+from msgspec import Struct
 
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import Conv2d, Layer
@@ -12,8 +13,7 @@ from tlm.network.network import Network
 from tlm.networks.weights import WORD_CHANNELS, keep_taps
 
 
-@dataclass(frozen=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """A network and what of it was pruned."""
 
     network: Network

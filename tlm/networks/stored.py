@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct, field
 
 from tlm.core.errors import InputError
 from tlm.core.files import whole_file
@@ -30,8 +30,7 @@ _KEYS = ("groups", "signed_output", "accumulator_output", "residual", "residual_
 _DTYPES = {"weights": np.int8, "bias": np.int32, "multiplier": np.uint16, "shift": np.uint8}
 
 
-@dataclass(frozen=True, eq=False)
-class StoredNetwork:
+class StoredNetwork(Struct, frozen=True, eq=False):
     """A network and its card: data, recipe, seed, command, accuracy, time."""
 
     network: Network

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from msgspec import Struct
 
 from tlm.core.errors import InputError
 from tlm.inputs.images import image_files, load_images
@@ -20,8 +20,7 @@ _SHIFT_PARTS = 8
 """A variant of an image is shifted by at most this part of its height and width."""
 
 
-@dataclass(frozen=True, eq=False)
-class BatchInputs:
+class BatchInputs(Struct, frozen=True, eq=False):
     """Inputs by number, made when they are asked for."""
 
     names: tuple[str, ...]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+
+from msgspec import Struct
 
 import tlm
 from tlm.core.errors import InputError, one_line
@@ -16,8 +17,7 @@ from tlm.inputs.toml_files import read_toml
 _SUFFIXES = (".toml", ".py")
 
 
-@dataclass(frozen=True)
-class CatalogEntry:
+class CatalogEntry(Struct, frozen=True):
     """A scenario file or script and the line that describes it."""
 
     name: str

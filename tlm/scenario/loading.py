@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec import Struct
 
 from tlm import reference
 from tlm.chip.config import ChipConfig
@@ -29,8 +29,7 @@ from tlm.scenario.sources import Source, merged, override_source, read_sources
 from tlm.traces.trace_options import TraceOptions
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
+class Job(Struct, frozen=True, eq=False):
     """What a run needs: ``tlm.simulate(job.network, job.activations, job.chip, job.fidelity, energy=job.energy)``."""
 
     name: str
@@ -53,8 +52,7 @@ class Job:
         return len(self.activations) if self.activations.ndim == 4 else 1
 
 
-@dataclass(frozen=True)
-class LoadedScenario:
+class LoadedScenario(Struct, frozen=True):
     """A valid scenario file, not yet built."""
 
     name: str

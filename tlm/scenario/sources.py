@@ -6,9 +6,10 @@ import copy
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from tlm.core.errors import InputError
 from tlm.inputs.toml_files import parse_toml, read_toml
@@ -27,8 +28,7 @@ _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
 _KEY = re.compile(r"""\s*([A-Za-z0-9_\-"'.\s]+?)\s*=""")
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """One place that says something: a file, an option such as ``--set``, or a caller's argument.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlm.observe.account import ArrayAccount, WaitAccount
@@ -41,7 +41,7 @@ def _steady(result: Result) -> float | None:
     return None if result.batch is None else result.batch.steady_cycles_per_image
 
 
-CAUSES = tuple(item.name for account in (ArrayAccount, WaitAccount) for item in fields(account))
+CAUSES = tuple(name for account in (ArrayAccount, WaitAccount) for name in account.__struct_fields__)
 
 COLUMNS: tuple[Column, ...] = (
     Column("cycles", "cycles", "[S]", "host start to last interrupt", "INTEGER", lambda r: r.cycles),

@@ -8,7 +8,8 @@ Both ends belong to it; ``A`` alone means A..A.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tlm.core.errors import InputError
 
@@ -20,8 +21,7 @@ _FORM = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TraceWindow:
+class TraceWindow(Struct, frozen=True):
     """A window as it was asked for; with nothing set it is the whole run."""
 
     layer: str | None = None

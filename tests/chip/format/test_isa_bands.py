@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from band_programs import BandCase, band_cases
 from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import (

@@ -13,6 +13,7 @@ from examples import examples
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from images import aligned
+from msgspec import structs
 
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
@@ -187,7 +188,7 @@ def test_pooling_stays_within_its_buffers() -> None:
         lambda: kernels.pool_step(acc, kernels.new_activations(16), 0, 8),
         lambda: kernels.mask(bytes(4), kernels.tap_words(POOL, 0, 0)[1], False, fill=16),
         lambda: kernels.mac_layer(POOL, bytes(80), b"", 0, ALL_TAPS),
-        lambda: kernels.pool_layer(replace(POOL, kind=LayerKind.CONVOLUTION), bytes(80), ALL_TAPS),
+        lambda: kernels.pool_layer(structs.replace(POOL, kind=LayerKind.CONVOLUTION), bytes(80), ALL_TAPS),
     ]
     for call in wrong:
         with pytest.raises(KernelError):
@@ -197,10 +198,10 @@ def test_pooling_stays_within_its_buffers() -> None:
 @pytest.mark.parametrize("window", [(0, 1), (1, 1)])
 def test_a_window_without_a_row_that_is_seen_is_refused(window: tuple[int, int]) -> None:
     """Two words a plane, and every tile sees both."""
-    part = replace(POOL, input_first_word=window[0], input_plane_words=window[1])
+    part = structs.replace(POOL, input_first_word=window[0], input_plane_words=window[1])
     with pytest.raises(KernelError, match=rf"AMem holds words {window[0]}\.\.{window[0]} of each input channel"):
         kernels.pool_layer(part, bytes(80), ALL_TAPS)
-    conv = replace(part, kind=LayerKind.CONVOLUTION, out_channels=3)
+    conv = structs.replace(part, kind=LayerKind.CONVOLUTION, out_channels=3)
     patterns = np.full((1, conv.patterns_per_group), 1 << 4, np.uint64)
     with pytest.raises(KernelError, match="AMem holds words"):
         kernels.mac_layer(conv, bytes(80), bytes(80), 0, patterns)
@@ -224,7 +225,7 @@ def test_a_window_without_a_row_that_is_seen_is_refused(window: tuple[int, int])
 )
 def test_impossible_parts_are_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(KernelError, match=message):
-        replace(POOL, **changes)  # type: ignore[arg-type]
+        structs.replace(POOL, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("key", ["output_plane_words", "residual_plane_words"])
