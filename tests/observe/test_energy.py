@@ -35,7 +35,7 @@ from tlm.observe.recorder import Recorder
 from tlm.results.result import Result
 
 TABLE = EnergyConfig()
-COMPONENTS = EnergyAccount.__struct_fields__
+COMPONENTS = list(EnergyAccount.__struct_fields__)
 
 
 def difference(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:

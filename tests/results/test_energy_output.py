@@ -19,7 +19,7 @@ from tlm.observe.energy_table import ENTRIES, OFF_CHIP, EnergyConfig, EnergyEntr
 from tlm.results.result_json import result_record
 
 TABLE = EnergyConfig()
-COMPONENTS = EnergyAccount.__struct_fields__
+COMPONENTS = list(EnergyAccount.__struct_fields__)
 
 
 # -- overrides ------------------------------------------------------------------------------------------------------

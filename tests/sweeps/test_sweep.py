@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from command import points_in, refused, tlm
+from msgspec import structs
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.dram_config import DramConfig
@@ -172,7 +173,7 @@ def test_outputs_that_differ_from_the_golden_model_are_found(small: Path, monkey
 
     def wrong(group: tasks.Keyed[Task]) -> Any:
         job = golden(group)
-        return replace(job, golden={**job.golden, "c2": job.golden["c2"] + 1})
+        return structs.replace(job, golden={**job.golden, "c2": job.golden["c2"] + 1})
 
     tasks._program.cache_clear()
     monkeypatch.setattr(tasks, "_job", wrong)
