@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -130,7 +129,6 @@ class _Shown:
         return f"<b>{escape(stored.name)}</b><table>{head}</table><table><tr>{heads}</tr>{rows}</table>{more}"
 
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Result(_Shown, result.Result):
     """Values and figures of one simulated run; picklable. It shows, saves, draws, explains and compares itself."""
 
@@ -164,7 +162,6 @@ class StoredResult(_Shown, result_json.RunRecord, frozen=True, kw_only=True):
         return self
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Program(program.Program):
     """A network compiled for a chip; picklable, reusable for any input, also from a file."""
 

@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
     matches = None if differing is None else not differing
     result = replace(result, scenario=job.name, settings=job.settings, matches_reference=matches)
-    text = result_json(result)
     written = trace.files()
+    text = result_json(result) if arguments.json or arguments.output is not None else ""
     if arguments.output is not None:
         written = [*write_result(arguments.output, text, result.tensors), *written]
     if arguments.json:
