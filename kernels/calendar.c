@@ -102,38 +102,43 @@ static int work_out_fetch(const tlm_layer *l, tlm_calendar *cal, int32_t tile, i
     return 0;
 }
 
-/* Channel c's words are channel 0's, c*P further on: the same queues at banks turned by c*P. */
-static void append_step(tlm_calendar *cal, const uint8_t *fetch, int32_t turn, int32_t banks)
+/* Channel c's words are channel 0's, c*P further on: the same queues at banks turned by c*P. Returns where the next
+ * step's go. */
+static uint8_t *append_step(uint8_t *to, const uint8_t *fetch, int32_t turn, int32_t banks)
 {
-    uint8_t *to = cal->banks.at + cal->banks.size;
-    int32_t r = *fetch++;
-    for (int32_t k = 0; k < r; k++) to[k] = tlm_turned_banks(fetch[k], turn, banks);
-    cal->banks.size += r;
-    cal->steps++;
+    for (int32_t left = *fetch++; left > 0; left--) *to++ = tlm_turned_banks(*fetch++, turn, banks);
+    return to;
 }
 
 int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int32_t tile)
 {
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
-    int32_t banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group);
-    int32_t turn = tlm_modulo((int64_t)tlm_first_channel(l->g, group) * l->input_plane_bank, banks);
+    const int32_t banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group), plane_bank = l->input_plane_bank;
+    int32_t turn = tlm_modulo((int64_t)tlm_first_channel(l->g, group) * plane_bank, banks);
     cal->banks.size = cal->steps = cal->empty = 0;
     for (int32_t p = 0; p < words; p++) {
         if (reserve(&cal->banks, (int64_t)TLM_PATTERN_BITS * l->g->lanes)) return TLM_E_MEMORY;
+        uint8_t *to = cal->banks.at + cal->banks.size;
         if (!pattern[p]) {
-            cal->banks.at[cal->banks.size++] = 0;
+            *to++ = 0;
             cal->empty++;
         }
         const int32_t taps = tlm_taps_of_pattern(l->g, p), first_tap = tlm_first_tap_of_pattern(l->g, p);
+        const int32_t turn_of_channel = first_tap + taps == l->taps ? plane_bank : 0; /* else: the same channel follows */
         const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps + first_tap;
-        for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
-            for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
+        const uint64_t all_taps = tlm_low_bits(taps);
+        uint64_t of_channel = pattern[p];
+        int32_t steps = 0;
+        for (int32_t i = tlm_channels_of_pattern(l->g, group, p); i > 0; i--, of_channel >>= taps) {
+            for (uint64_t bits = of_channel & all_taps; bits; bits &= bits - 1, steps++) {
                 int32_t tap = tlm_lowest_bit(bits);
                 if (!fetch_of[tap] && work_out_fetch(l, cal, tile, first_tap + tap)) return TLM_E_MEMORY;
-                append_step(cal, cal->fetches.at + fetch_of[tap], turn, banks);
+                to = append_step(to, cal->fetches.at + fetch_of[tap], turn, banks);
             }
-            if (first_tap + taps == l->taps) turn = tlm_turned(turn, l->input_plane_bank, banks); /* else: same channel */
+            turn = tlm_turned(turn, turn_of_channel, banks);
         }
+        cal->banks.size = to - cal->banks.at;
+        cal->steps += steps;
     }
     return 0;
 }
