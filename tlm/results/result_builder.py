@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -27,8 +27,7 @@ from tlm.results.dram_figures import NO_ROWS, DramFigures, MovedTensor, TensorFi
 from tlm.results.result import LayerResult, Result, Tensor, Traffic, TransferOverlap
 
 
-@dataclass(frozen=True)
-class ResultBuilder:
+class ResultBuilder(msgspec.Struct, frozen=True):
     """Puts the figures of a run together: of a program, the chip that it ran on, and what was recorded."""
 
     program: Program
