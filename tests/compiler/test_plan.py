@@ -50,3 +50,12 @@ def test_a_planner_that_has_planned_before_plans_as_a_new_one(
             assert planned(planner, found[1] or words, hides) == found  # with as many words as it used
             plans.add(str(found[0]))
     assert len(plans) > 5
+
+
+def test_the_fewest_bands_are_found_where_smaller_ones_need_more_words() -> None:
+    """A row has 8 tiles. Bands of 4 see three rows of the input, some bands of 3 see four, and those do not fit."""
+    layer = tlm.Conv2d("a", np.ones((32, 8, 3, 3), np.int8), padding=1, shift=9)
+    chip = ChipConfig(amem_words=320)
+    work = Workload(tlm.Network((8, 28, 256), [layer]), chip)
+    (segment,) = Planner(work, [layer_costs(work, 0)]).plan(chip.amem_words).segments
+    assert segment.tiles_per_band == 4

@@ -7,10 +7,8 @@ estimated in closed form (:mod:`tlm.compiler.costs`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate, chain
 from math import inf, lcm
 from typing import Any, NamedTuple
@@ -245,8 +243,7 @@ class Planner:
             place = len(sizes)
             for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
                 fixed_words, planes = self._needs(frame, most_groups, double)
-                fits = partial(self._fits, segment, fixed_words, list(planes.items()))
-                before, place = place, bisect_left(sizes, True, hi=place, key=fits)
+                before, place = place, self._first_fit(segment, fixed_words, list(planes.items()), sizes[:place])
                 if place == before:  # the same bands in more parts cost more
                     continue
                 for size in sizes[place : place + _SIZES]:
@@ -289,6 +286,12 @@ class Planner:
         elif not frame.overlays:
             planes[output] = planes.get(output, 0) + times * self._largest_part(segment.last, most_groups)[0]
         return words, planes
+
+    def _first_fit(
+        self, segment: Segment, fixed_words: int, planes: Sequence[tuple[str, int]], sizes: Sequence[int]
+    ) -> int:
+        """Where the first size is that fits, at the end if none does; a larger one may need less: whole rows do."""
+        return next((at for at, size in enumerate(sizes) if self._fits(segment, fixed_words, planes, size)), len(sizes))
 
     def _fits(self, segment: Segment, fixed_words: int, planes: Sequence[tuple[str, int]], size: int) -> bool:
         """Whether the AMem words that are needed at the same time are within the budget."""
