@@ -159,8 +159,6 @@ class JobPlanner:
         self._reads_of_stores = StoreUses(self._config.amem_words)
         self._last_store: dict[tuple[int, str], int] = {}
         """(image, tensor) -> the last store of it."""
-        self._blocks: dict[tuple[bytes, ...], int] = {}
-        self._keys: dict[tuple[int, int, int], int] = {}
         self._instructions: dict[tuple[int, int, int], npt.NDArray[np.uint64]] = {}
         self._uses: Counter[tuple[int, int]] = Counter()
         """(image, key of weight words) -> parts of the image that need them."""
@@ -326,10 +324,7 @@ class JobPlanner:
 
     def _key_of(self, part: Part) -> int:
         """Same key, same weight words: those of different parts may be equal too."""
-        where = part.layer_index, part.first_group, part.groups
-        if where not in self._keys:
-            self._keys[where] = self._blocks.setdefault(self._weight_words(part), len(self._blocks))
-        return self._keys[where]
+        return self._work.block(part.layer_index, part.first_group, part.groups)
 
     def _weight_words(self, part: Part) -> tuple[bytes, ...]:
         return self._work.weights[part.layer_index].words[part.first_group : part.first_group + part.groups]

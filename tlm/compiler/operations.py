@@ -12,7 +12,7 @@ from tlm.compiler.bands import segment_spans, source_span
 from tlm.compiler.checks import check_parts
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Span, Window
-from tlm.compiler.segments import Liveness, Segment, shared_from
+from tlm.compiler.segments import Segment, shared_from
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
@@ -107,7 +107,7 @@ class Operations:
         self._layers = work.network.layers
         self._costs = costs
         self._part_words = part_words
-        self._live = Liveness(work.network)
+        self._live = work.live
         self._batch = batch
         self._between_images = overlap and batch > 1
         """Whether there are moments between an image's last run and the next one's first transfers."""
@@ -209,6 +209,7 @@ class Operations:
                 self._run(index, groups, spans[layer.name], here, here[layer.name])
         for groups in ranges:
             self._last_run(segment.last, groups, spans[layers[-1].name], here, kept, overlap)
+        check_parts(len(self.runs))
 
     def _inputs(self, segment: Segment) -> list[tuple[str, bool]]:
         """What a segment reads, and whether each part needs only its own channels of it."""
@@ -248,16 +249,16 @@ class Operations:
 
     def _run(self, index: int, groups: GroupRange, tiles: Span, here: Mapping[str, Buffer], output: Buffer) -> None:
         moment, layer = len(self.runs), self._layers[index]
-        check_parts(moment + 1)
         source = here[self._work.network.inputs[layer.name]]
         residual = None if layer.residual is None else here[layer.residual]
         parts = self._parts[self._turn]
         run = Run(moment, index, parts[index], groups, tiles, source, output, residual)
         parts[index] += 1
-        for buffer in {source, residual} - {None}:
-            assert buffer is not None
-            buffer.readers.append(run)
-            buffer.death = moment
+        source.readers.append(run)
+        source.death = moment
+        if residual is not None and residual is not source:
+            residual.readers.append(run)
+            residual.death = moment
         if not output.writers:
             output.birth = moment
         output.writers.append(run)

@@ -27,6 +27,8 @@ class GroupRange:
     weight_words: int
     instruction_words: int
     """Parameter and pattern words; header and END not counted."""
+    block: int
+    """The number of its weight words (:meth:`tlm.compiler.workload.Workload.block`)."""
 
 
 def _limits(config: ChipConfig) -> tuple[int, int]:
@@ -93,6 +95,7 @@ def _range(work: Workload, index: int, first: int, count: int) -> GroupRange:
         in_channels=inputs[1] - inputs[0],
         weight_words=sum(words for words, _ in own),
         instruction_words=sum(words for _, words in own),
+        block=work.block(index, first, count),
     )
 
 
