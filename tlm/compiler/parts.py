@@ -120,9 +120,9 @@ def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) 
     )
 
 
-def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> npt.NDArray[np.uint64]:
+def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> list[int]:
     """The header words of a part."""
-    return np.array(encode_header(part_header(work, part, tag, weight_word)), np.uint64)
+    return encode_header(part_header(work, part, tag, weight_word))
 
 
 def group_instructions(work: Workload, part: Part) -> npt.NDArray[np.uint64]:

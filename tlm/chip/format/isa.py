@@ -112,13 +112,14 @@ def encode(opcode: Opcode, **values: int) -> int:
 
 def _word(opcode: Opcode, values: Sequence[int]) -> int:
     """A word of values in the order of its fields."""
-    word, position = 0, 0
+    word, position = opcode << PAYLOAD_BITS, 0
     for (name, bits), value in zip(FIELDS[opcode], values, strict=True):
-        if value >> bits:  # beyond the field, or below 0
-            raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
-        word |= int(value) << position
+        if value:  # many are 0
+            if value >> bits:  # beyond the field, or below 0
+                raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
+            word |= int(value) << position
         position += bits
-    return opcode << PAYLOAD_BITS | word
+    return word
 
 
 _VALUES = {
