@@ -241,17 +241,19 @@ class _Estimate:
 
     def _transfer_end(self, begin: float, cycles: int, words: int) -> float:
         """When a transfer ends: jobs of which every step of a pass reads the same bank hold up its words of AMem."""
-        now, left = begin, 1.0
-        for job in range(bisect_right(self._job_ends, begin), len(self._job_ends)) if words else ():
-            job_begin, word_cycles = self._held[job]
-            before = max(0.0, job_begin - now) / cycles
+        now, left, ends = begin, 1.0, self._job_ends
+        for job in range(bisect_right(ends, begin), len(ends)) if words else ():
+            (job_begin, word_cycles), job_end = self._held[job], ends[job]
+            before = (job_begin - now) / cycles if job_begin > now else 0.0
             if before >= left:
                 break
-            now, left = max(now, job_begin), left - before
-            slow = max(cycles, words * word_cycles)
-            if now + left * slow <= self._job_ends[job]:
+            if job_begin > now:
+                now, left = job_begin, left - before
+            held_cycles = words * word_cycles
+            slow = held_cycles if held_cycles > cycles else cycles
+            if now + left * slow <= job_end:
                 return now + left * slow
-            now, left = self._job_ends[job], left - (self._job_ends[job] - now) / slow
+            now, left = job_end, left - (job_end - now) / slow
         return now + left * cycles
 
     def _job_end(self, job: int) -> float:

@@ -285,13 +285,15 @@ class Planner:
 
         A larger one may need fewer words than a smaller one: bands of whole rows do.
         """
-        for at, size in enumerate(sizes if fixed_words <= self._budget else ()):
-            words = fixed_words
-            if planes:
-                largest = self._extents.of(segment.first, segment.last, size).largest
-                for name, count in planes:
-                    words += largest[name] * count
-            if self._is_within(words):
+        if not planes:
+            return 0 if self._is_within(fixed_words) else len(sizes)
+        extent_of, first, last, budget = self._extents.of, segment.first, segment.last, self._budget
+        for at, size in enumerate(sizes if fixed_words <= budget else ()):
+            words, largest = fixed_words, extent_of(first, last, size).largest
+            for name, count in planes:
+                words += largest[name] * count
+            if words <= budget:
+                self.used_words = max(self.used_words, words)
                 return at
         return len(sizes)
 
