@@ -207,8 +207,10 @@ class _Estimate:
         cycles += self._start_load
         earliest = max(free, self._sram_ends[sram]) + self._wake
         for gap in self._gaps:
-            begin = gap.begin if gap.begin > earliest else earliest
-            if gap.sram is not sram and begin + cycles + self._wake <= gap.end:
+            if gap.end <= earliest or gap.sram is sram:
+                continue
+            begin = max(gap.begin, earliest)
+            if begin + cycles + self._wake <= gap.end:
                 gap.begin = begin + cycles + self._wake
                 self._sram_ends[sram] = begin + cycles
                 return

@@ -44,7 +44,7 @@ class Extents:
         self._sizes: dict[int, list[int]] = {}
 
     def sizes(self, index: int) -> list[int]:
-        """Tiles per band of a layer that are worth trying, the largest first; at last the fewest with which it can be."""
+        """Tiles per band of a layer that are worth trying, the largest first, the smallest possible last."""
         if index not in self._sizes:
             name, lanes = self._work.network.layers[index].name, self._work.config.lanes
             width, tiles = self._work.network.tensors[name].shape[2], self._work.plane_words[name]
@@ -58,7 +58,9 @@ class Extents:
             sizes = self.sizes(last)
             begin = sizes.index(size) // _AT_ONCE * _AT_ONCE
             own = sizes[begin : begin + _AT_ONCE]
-            self._known.update(zip([(first, last, one) for one in own], self._worked_out(first, last, own), strict=True))
+            self._known.update(
+                zip([(first, last, one) for one in own], self._worked_out(first, last, own), strict=True)
+            )
         return self._known[key]
 
     def _worked_out(self, first: int, last: int, sizes: Sequence[int]) -> Iterator[Extent]:

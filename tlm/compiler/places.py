@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tlm.chip.format.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.network.network import TensorInfo
@@ -11,8 +12,7 @@ _ALIGNMENT_BYTES = 256
 """Pieces start at multiples of the longest burst that a chip can have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Words ``first`` .. ``end - 1`` of every plane of a tensor."""
 
     first: int

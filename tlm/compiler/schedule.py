@@ -115,7 +115,7 @@ class _Player:
     def play(self) -> Schedule:
         """All steps."""
         steps: list[DriverStep] = []
-        last = 0
+        waits, last = {unit: Wait(unit) for unit in self._starts}, 0
         while True:
             for unit, own in self._starts.items():  # what a start makes possible are only the units behind it
                 index = None if unit in self._busy else self._next_task(unit)
@@ -127,7 +127,7 @@ class _Player:
             unit, end_cycle = self._next_end()
             last = max(last, end_cycle)
             self._wake(unit, end_cycle)
-            steps.append(Wait(unit))
+            steps.append(waits[unit])
         assert all(self._ended[unit] == len(own) for unit, own in self._starts.items())
         return Schedule(tuple(steps), tuple(self._load_order), last + 1)
 

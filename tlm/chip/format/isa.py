@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -104,13 +105,14 @@ def encode(opcode: Opcode, **values: int) -> int:
     Raises:
         ValueError: a value that its field cannot hold (the compiler's checks come before this one).
     """
-    own = [values.pop(name) for name, _ in FIELDS[opcode]]
+    own = tuple(values.pop(name) for name, _ in FIELDS[opcode])
     if values:
         raise ValueError(f"{opcode.name}: no such fields: {', '.join(values)}")
     return _word(opcode, own)
 
 
-def _word(opcode: Opcode, values: Sequence[int]) -> int:
+@lru_cache(maxsize=4096)  # the headers of a layer's parts have most of their words in common
+def _word(opcode: Opcode, values: tuple[int, ...]) -> int:
     """A word of values in the order of its fields."""
     word, position = opcode << PAYLOAD_BITS, 0
     for (name, bits), value in zip(FIELDS[opcode], values, strict=True):

@@ -38,6 +38,7 @@ class Channel(enum.IntEnum):
 
 _CHANNELS = tuple(Channel)  # to go through an enumeration takes longer
 
+
 class DmaTimeline:
     """The state of the DMA and of what its transfers cross, at a cycle up to which everything has happened.
 
