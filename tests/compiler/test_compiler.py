@@ -19,9 +19,9 @@ from strategies import cases, random_weights
 import tlm
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName, StartEngine, StartTransfer, Unit, Wait
+from tlm.compiler.liveness import Liveness
 from tlm.compiler.parts import Part
 from tlm.compiler.program import Program
-from tlm.compiler.segments import Liveness
 from tlm.compiler.weights import pack_weights
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT, Conv2d, Layer, MaxPool2d

@@ -7,6 +7,7 @@ import pytest
 
 import tlm
 from tlm.chip.config import ChipConfig
+from tlm.compiler.bands import segment_words
 from tlm.compiler.costs import layer_costs
 from tlm.compiler.plan import Planner
 from tlm.compiler.workload import Workload
@@ -50,3 +51,30 @@ def test_a_planner_that_has_planned_before_plans_as_a_new_one(
             assert planned(planner, found[1] or words, hides) == found  # with as many words as it used
             plans.add(str(found[0]))
     assert len(plans) > 5
+
+
+def test_the_fewest_bands_are_found_where_smaller_ones_need_more_words() -> None:
+    """A row has 8 tiles. Bands of 4 see three rows of the input, some bands of 3 see four, and those do not fit."""
+    layer = tlm.Conv2d("a", np.ones((32, 8, 3, 3), np.int8), padding=1, shift=9)
+    chip = ChipConfig(amem_words=320)
+    work = Workload(tlm.Network((8, 28, 256), [layer]), chip)
+    (segment,) = Planner(work, [layer_costs(work, 0)]).plan(chip.amem_words).segments
+    assert segment.tiles_per_band == 4
+
+
+def test_bands_of_many_sizes_are_those_of_each_alone() -> None:
+    """Of a layer whose bands leave rows unread between them, which the band behind them is to compute."""
+    first_layer = tlm.Conv2d("l1", np.ones((32, 8, 3, 3), np.int8), padding=1, shift=9)
+    last_layer = tlm.Conv2d("l2", np.ones((32, 32, 1, 1), np.int8), stride=4, shift=9)
+    work = Workload(tlm.Network((8, 128, 128), [first_layer, last_layer]), ChipConfig())
+    layers, sizes = work.network.layers, (32, 16, 7, 1)
+    together, first = segment_words(work, layers, sizes), 0
+    for size in sizes:
+        alone = segment_words(work, layers, [size])
+        end = first + len(alone["l2"][0])
+        assert list(together) == list(alone)
+        for name, edges in alone.items():
+            for found, expected in zip(together[name], edges, strict=True):
+                assert found[first:end].tolist() == expected.tolist()
+        first = end
+    assert first == len(together["l2"][0])

@@ -7,7 +7,8 @@ address in each bank for every output, and takes the fastest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.operations import Buffer, Run
@@ -128,11 +129,12 @@ class Allocator:
         """For each bank the lowest free base in it, and those of buffers that it may share its words with."""
         words, banks = buffer.window.size_words, self._banks
         taken = [self._span(other) for other in self._living(buffer)]
-        ends = sorted({0, *(end for _, end in taken)})
+        ends = sorted({0, *[end for _, end in taken]})
         bases: set[int] = set()
         for bank in range(banks):
-            for base in (end + (bank - end) % banks for end in ends):
-                if base + words <= self._words and all(base >= end or base + words <= first for first, end in taken):
+            for base in [end + (bank - end) % banks for end in ends]:
+                stop = base + words
+                if stop <= self._words and not any(base < end and first < stop for first, end in taken):
                     bases.add(base)
                     break
         shared = {self.bases[partner] for partner in self._partners(buffer)}

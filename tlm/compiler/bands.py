@@ -53,32 +53,37 @@ def segment_spans(work: Workload, layers: Sequence[Layer], tiles_per_band: int) 
     """For each band: tensor -> its span, as :func:`segment_words` has it. Worked out once for a workload."""
     key = layers[0].name, layers[-1].name, tiles_per_band
     if key not in work.spans:
-        words = segment_words(work, layers, tiles_per_band)
+        words = segment_words(work, layers, [tiles_per_band])
         work.spans[key] = [
             dict(zip(words, band, strict=True)) for band in zip(*map(_spans, words.values()), strict=True)
         ]
     return work.spans[key]
 
 
-def segment_words(work: Workload, layers: Sequence[Layer], tiles_per_band: int) -> dict[str, Words]:
+def segment_words(work: Workload, layers: Sequence[Layer], sizes: Sequence[int]) -> dict[str, Words]:
     """For each band of the last layer's tiles the words of tensors that layers in a row need or make.
 
-    The bands together cover each layer's whole output: rows that no later layer reads are computed too, with the first
-    band behind them.
+    The bands of a size together cover each layer's whole output: rows that no later layer reads are computed too, with
+    the first band behind them.
 
     Args:
         work: the layers' network.
         layers: consecutive; no tensor that one of them makes is needed elsewhere, but for the last one's.
-        tiles_per_band: of the last layer.
+        sizes: tiles per band of the last layer; the bands of one size follow those of the one before.
     """
     tiles = work.plane_words[layers[-1].name]
-    first = np.arange(0, tiles, tiles_per_band)
+    counts = np.array([-(-tiles // size) for size in sizes])
+    last_bands = np.cumsum(counts) - 1
+    first_bands = last_bands - counts + 1
+    number, tiles_per_band = np.repeat(np.arange(len(sizes)), counts), np.repeat(sizes, counts)
+    first = (np.arange(len(number)) - first_bands[number]) * tiles_per_band
     found: dict[str, Words] = {layers[-1].name: (first, np.minimum(first + tiles_per_band, tiles))}
     for layer in reversed(layers):
         begin, end = found[layer.name]
-        end[-1], begin[0] = work.plane_words[layer.name], 0
+        end[last_bands], begin[first_bands] = work.plane_words[layer.name], 0
         if len(begin) > 1:
-            begin[1:] = np.minimum(begin[1:], np.maximum.accumulate(end)[:-1])
+            apart = number * (work.plane_words[layer.name] + 1)  # no size sees the maxima of the one before
+            begin[1:] = np.minimum(begin[1:], (np.maximum.accumulate(end + apart) - apart)[:-1])
         _join(found, work.network.inputs[layer.name], _source_words(work, layer, (begin, end)))
         if layer.residual is not None:
             _join(found, layer.residual, (begin.copy(), end.copy()))

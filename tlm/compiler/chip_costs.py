@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 
@@ -26,7 +27,8 @@ class ChipCosts:
         self.restart_cycles = self.interrupt_cycles + 4 * self.access_cycles + 2
         self._memory = _memory(config)
         self._in_flight, self._burst_bytes = config.dma_bursts_in_flight, config.burst_bytes
-        self._known: dict[tuple[int, int, float], int] = {}
+        self._load_cycles: dict[tuple[int, int], int] = {}
+        self._store_cycles: dict[tuple[int, int], int] = {}
         self._bus_bytes, self._word_bytes = config.bus_bytes, config.amem_word_bytes
 
     def load_cycles(self, size_bytes: int, rows: int = 1) -> int:
@@ -36,22 +38,22 @@ class ChipCosts:
             size_bytes: of all rows.
             rows: of the transfer, equally long; where they begin within a burst's bytes is taken as random.
         """
-        return self._cycles(size_bytes, rows, 0)
+        key = size_bytes, rows
+        if key not in self._load_cycles:
+            self._load_cycles[key] = self._transfer_cycles(size_bytes, rows, 0)
+        return self._load_cycles[key]
 
     def store_cycles(self, size_bytes: int, rows: int = 1) -> int:
         """The same for storing: a burst's words are read from AMem one a cycle before it is sent."""
-        words = min(self._burst_bytes, max(1, size_bytes // rows)) / self._word_bytes
-        return self._cycles(size_bytes, rows, words)
-
-    def _cycles(self, size_bytes: int, rows: int, burst_cycles: float) -> int:
-        if not size_bytes:
-            return 0
-        key = size_bytes, rows, burst_cycles
-        if key not in self._known:
-            self._known[key] = self._transfer_cycles(*key)
-        return self._known[key]
+        key = size_bytes, rows
+        if key not in self._store_cycles:
+            words = min(self._burst_bytes, max(1, size_bytes // rows)) / self._word_bytes
+            self._store_cycles[key] = self._transfer_cycles(size_bytes, rows, words)
+        return self._store_cycles[key]
 
     def _transfer_cycles(self, size_bytes: int, rows: int, burst_cycles: float) -> int:
+        if not size_bytes:
+            return 0
         memory, in_flight = self._memory, self._in_flight
         latency = memory.write_cycles if burst_cycles else memory.read_cycles
         if rows == 1:
@@ -71,8 +73,7 @@ class ChipCosts:
         return round((moving + row_cycles) * memory.refresh_share)
 
 
-@dataclass(frozen=True, slots=True)
-class _Memory:
+class _Memory(Struct, frozen=True):
     """What the off-chip memory costs."""
 
     read_cycles: float

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from itertools import accumulate
 from math import inf
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.allocate import Allocator, DoesNotFitError

@@ -7,10 +7,10 @@ their places (:mod:`tlm.chip.kernels.timing`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.layer_header import HEADER_WORDS
@@ -23,8 +23,7 @@ _TILES = 32
 """Tiles of a layer that are looked at to tell how long fetches take."""
 
 
-@dataclass(frozen=True, slots=True)
-class LayerCosts:
+class LayerCosts(Struct, frozen=True):
     """Costs of one layer that do not depend on how it is cut into bands."""
 
     cycles_before: tuple[int, ...]

@@ -10,7 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import HEADER_WORDS
@@ -51,28 +52,26 @@ class _Ring:
     def __init__(self, words: int) -> None:
         self._words = words
         self._next = 0
-        self._blocks: deque[tuple[object, int]] = deque()
+        self._blocks: deque[tuple[int, int]] = deque()
         """The oldest first, each with its first word."""
-        self.users: dict[object, int] = {}
+        self.users: dict[int, int] = {}
         """Block -> the last job that uses it."""
 
-    def take(self, block: object, words: int) -> int:
+    def take(self, block: int, words: int) -> int:
         """Make room; returns the last job that used what is overwritten, -1 if none."""
-        after = -1
-        if self._next + words > self._words:
-            while self._blocks and self._blocks[0][1] >= self._next:
-                self.users.pop(self._blocks.popleft()[0])
-            self._next = 0
-        end = self._next + words
-        while self._blocks and self._next <= self._blocks[0][1] < end:
-            after = max(after, self.users.pop(self._blocks.popleft()[0]))
-        self._blocks.append((block, self._next))
-        self._next = end
+        after, first, blocks = -1, self._next, self._blocks
+        if first + words > self._words:
+            while blocks and blocks[0][1] >= first:
+                self.users.pop(blocks.popleft()[0])
+            first = 0
+        end = self._next = first + words
+        while blocks and first <= blocks[0][1] < end:
+            after = max(after, self.users.pop(blocks.popleft()[0]))
+        blocks.append((block, first))
         return after
 
 
-@dataclass(slots=True)
-class _Gap:
+class _Gap(Struct):
     """While the load channel waits for words of an SRAM."""
 
     sram: SramName
@@ -86,9 +85,12 @@ class _Estimate:
     def __init__(self, work: Workload, costs: Sequence[LayerCosts]) -> None:
         self._work, self._config, self._costs = work, work.config, costs
         self._chip_costs = work.chip_costs
+        self._imem_bytes, self._wmem_bytes = work.config.imem_word_bytes, work.config.wmem_word_bytes
+        self._amem_bytes = work.config.amem_word_bytes
         access = self._chip_costs.access_cycles
         self._wake = self._chip_costs.interrupt_cycles + WAKE_ACCESSES * access
-        self._start = {unit: accesses * access for unit, accesses in START_ACCESSES.items()}
+        engine, load, store = (START_ACCESSES[unit] * access for unit in (Unit.ENGINE, Unit.LOAD, Unit.STORE))
+        self._start_engine, self._start_load, self._start_store = engine, load, store
         self._further_cycles = [
             HEADER_WORDS + 2 * work.group_slots(layer) + work.config.requantiser_cycles for layer in work.network.layers
         ]
@@ -100,7 +102,8 @@ class _Estimate:
         self._engine_end = self._load_end = 0.0
         self._held: list[tuple[float, float]] = []
         """For each job when it begins, and the cycles that an AMem word waits meanwhile."""
-        self._sram_ends: dict[SramName, float] = dict.fromkeys(SramName, 0.0)
+        self._sram_ends = [0.0] * len(SramName)
+        """By the number of the SRAM."""
         self._gaps: deque[_Gap] = deque(maxlen=_GAPS)
         self._fills: list[tuple[int, float, int]] = []
         """Cycles of each, when its words are free, and how many."""
@@ -121,27 +124,28 @@ class _Estimate:
 
     def fill(self, fill: Fill) -> None:
         """Its words are those of the tensor's last window that is no longer needed."""
-        self._close()
-        buffer = fill.buffer
-        windows = self._deaths.setdefault(fill.window.tensor, [buffer.birth - 1])
-        moment = max((death for death in windows if death < buffer.birth), default=-1)
-        windows[:] = [*(death for death in windows if death >= buffer.birth or death == moment), buffer.death]
-        size_bytes, rows = self._size(fill.window)
-        self._fills.append(
-            (self._chip_costs.load_cycles(size_bytes, rows), self._run_end(moment), fill.window.size_words)
-        )
+        if self._runs:
+            self._close()
+        buffer, window = fill.buffer, fill.buffer.window
+        birth, windows = buffer.birth, self._deaths.setdefault(window.tensor, [buffer.birth - 1])
+        moment = max([death for death in windows if death < birth], default=-1)
+        windows[:] = [*[death for death in windows if death >= birth or death == moment], buffer.death]
+        words, rows = self._size(window)
+        cycles = self._chip_costs.load_cycles(words * self._amem_bytes, rows)
+        self._fills.append((cycles, self._run_end(moment), words))
 
     def drain(self, drain: Drain) -> None:
         """A store, when the engine has ended; how long it takes depends on the jobs behind it."""
-        self._close()
-        size_bytes, rows = self._size(drain.window)
-        cycles = self._chip_costs.store_cycles(size_bytes, rows) + self._start[Unit.STORE]
-        self._stores.append((self._engine_end, cycles, drain.window.size_words))
+        if self._runs:
+            self._close()
+        words, rows = self._size(drain.window)
+        cycles = self._chip_costs.store_cycles(words * self._amem_bytes, rows) + self._start_store
+        self._stores.append((self._engine_end, cycles, words))
 
     def run(self, run: Run) -> None:
         """A part, in the open job or in one of its own."""
         groups = run.groups
-        block = self._work.weights[run.layer_index].words[groups.first : groups.first + groups.count]
+        block = groups.block
         new_words = 0 if block in self._wmem.users else groups.weight_words
         instruction_words = HEADER_WORDS + groups.instruction_words
         if self._runs and not joins(
@@ -169,7 +173,8 @@ class _Estimate:
 
     def end(self) -> float:
         """The last interrupt."""
-        self._close()
+        if self._runs:
+            self._close()
         end = 0.0
         for ready, cycles, words in self._stores:
             end = self._transfer_end(max(end, ready) + self._wake, cycles, words)
@@ -178,20 +183,18 @@ class _Estimate:
     # -- jobs -----------------------------------------------------------------------------------------------------
 
     def _close(self) -> None:
-        if not self._runs:
-            return
-        config, job = self._config, len(self._job_ends)
+        """Load what the open job needs, then run it."""
+        job, load_cycles = len(self._job_ends), self._chip_costs.load_cycles
         words = self._instruction_words + 1
         after = self._imem.take(job, words)
         self._imem.users[job] = job
-        cycles = self._chip_costs.load_cycles(words * config.imem_word_bytes)
-        self._load(SramName.IMEM, cycles, self._job_end(after))
+        self._load(SramName.IMEM, load_cycles(words * self._imem_bytes), self._job_end(after))
         if self._new_weight_words:
-            cycles = self._chip_costs.load_cycles(self._new_weight_words * config.wmem_word_bytes)
+            cycles = load_cycles(self._new_weight_words * self._wmem_bytes)
             self._load(SramName.WMEM, cycles, self._job_end(self._weights_after))
         for cycles, free, words in self._fills:
             self._load(SramName.AMEM, cycles, free, words)
-        begin = max(self._engine_end, *self._sram_ends.values()) + self._wake + self._start[Unit.ENGINE]
+        begin = max(self._engine_end, *self._sram_ends) + self._wake + self._start_engine
         self._engine_end = begin + self._cycles
         self._job_ends.append(self._engine_end)
         self._held.append((begin, self._word_cycles))
@@ -201,17 +204,19 @@ class _Estimate:
 
     def _load(self, sram: SramName, cycles: int, free: float, words: int = 0) -> None:
         """The next load, when its words are free; where the channel waited for words of another SRAM, already then."""
-        cycles += self._start[Unit.LOAD]
+        cycles += self._start_load
         earliest = max(free, self._sram_ends[sram]) + self._wake
         for gap in self._gaps:
+            if gap.end <= earliest or gap.sram is sram:
+                continue
             begin = max(gap.begin, earliest)
-            if gap.sram is not sram and begin + cycles + self._wake <= gap.end:
+            if begin + cycles + self._wake <= gap.end:
                 gap.begin = begin + cycles + self._wake
                 self._sram_ends[sram] = begin + cycles
                 return
         ready = self._load_end + self._wake
         begin = max(ready, free + self._wake)
-        if begin > ready + self._start[Unit.LOAD]:
+        if begin > ready + self._start_load:
             self._gaps.append(_Gap(sram, ready, begin))
         self._load_end = self._sram_ends[sram] = self._transfer_end(begin, cycles, words)
 
@@ -238,17 +243,19 @@ class _Estimate:
 
     def _transfer_end(self, begin: float, cycles: int, words: int) -> float:
         """When a transfer ends: jobs of which every step of a pass reads the same bank hold up its words of AMem."""
-        now, left = begin, 1.0
-        for job in range(bisect_right(self._job_ends, begin), len(self._job_ends)):
-            job_begin, word_cycles = self._held[job]
-            before = max(0.0, job_begin - now) / cycles
-            if not words or before >= left:
+        now, left, ends = begin, 1.0, self._job_ends
+        for job in range(bisect_right(ends, begin), len(ends)) if words else ():
+            (job_begin, word_cycles), job_end = self._held[job], ends[job]
+            before = (job_begin - now) / cycles if job_begin > now else 0.0
+            if before >= left:
                 break
-            now, left = max(now, job_begin), left - before
-            slow = max(cycles, words * word_cycles)
-            if now + left * slow <= self._job_ends[job]:
+            if job_begin > now:
+                now, left = job_begin, left - before
+            held_cycles = words * word_cycles
+            slow = held_cycles if held_cycles > cycles else cycles
+            if now + left * slow <= job_end:
                 return now + left * slow
-            now, left = self._job_ends[job], left - (self._job_ends[job] - now) / slow
+            now, left = job_end, left - (job_end - now) / slow
         return now + left * cycles
 
     def _job_end(self, job: int) -> float:
@@ -259,6 +266,6 @@ class _Estimate:
         return self._run_ends[moment] if 0 <= moment < len(self._run_ends) else 0.0
 
     def _size(self, window: Window) -> tuple[int, int]:
-        """Bytes and rows of a transfer."""
-        dense = window.planes == 1 or window.words == self._work.plane_words[window.tensor]
-        return window.size_words * self._config.amem_word_bytes, 1 if dense else window.planes
+        """Words and rows of a transfer."""
+        planes, words = window.planes, window.words
+        return planes * words, 1 if planes == 1 or words == self._work.plane_words[window.tensor] else planes

@@ -6,13 +6,12 @@ overwrites words waits for all users of them. These constraints follow from addr
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
 
-import numpy as np
-import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
@@ -71,8 +70,7 @@ PartBytes = Mapping[int, int]
 """Tag of a part -> bytes of a transfer that belong to it; in sum the transfer's bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """A transfer into an SRAM."""
 
     transfer: Transfer
@@ -86,8 +84,7 @@ class Load:
     """Store that must have ended before; -1 if none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """A transfer into the off-chip memory."""
 
     transfer: Transfer
@@ -96,8 +93,7 @@ class Store:
     """Job that makes what it stores."""
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """What the engine runs from one start to one interrupt: parts that follow each other."""
 
     parts: tuple[int, ...]
@@ -159,9 +155,7 @@ class JobPlanner:
         self._reads_of_stores = StoreUses(self._config.amem_words)
         self._last_store: dict[tuple[int, str], int] = {}
         """(image, tensor) -> the last store of it."""
-        self._blocks: dict[tuple[bytes, ...], int] = {}
-        self._keys: dict[tuple[int, int, int], int] = {}
-        self._instructions: dict[tuple[int, int, int], npt.NDArray[np.uint64]] = {}
+        self._instructions: dict[tuple[int, int, int], tuple[tuple[int, ...], bytes]] = {}
         self._uses: Counter[tuple[int, int]] = Counter()
         """(image, key of weight words) -> parts of the image that need them."""
         self._uses_left: Counter[tuple[int, int]] = Counter()
@@ -212,11 +206,13 @@ class JobPlanner:
         self._close()
         names = [load.tensor for load in self.loads] + [store.tensor for store in self.stores]
         self._image.place_tensors(name for name in names if name is not None)
+        moved = self._image.moved
         self.loads = [
-            one if one.tensor is None else replace(one, transfer=self._image.moved(one.transfer, one.tensor))
+            one if one.tensor is None
+            else Load(moved(one.transfer, one.tensor), one.job, one.tensor, one.after_job, one.after_store)
             for one in self.loads
-        ]
-        self.stores = [replace(one, transfer=self._image.moved(one.transfer, one.tensor)) for one in self.stores]
+        ]  # fmt: skip
+        self.stores = [Store(moved(one.transfer, one.tensor), one.tensor, one.after_job) for one in self.stores]
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
@@ -241,15 +237,18 @@ class JobPlanner:
         """End the open job, if any: load what it needs, and note what it uses."""
         if not self._open:
             return
-        tags, job, self._open = self._open, len(self.jobs), []
+        work, tags, job, self._open = self._work, self._open, len(self.jobs), []
         parts = [self._parts[tag] for tag in tags]
         weight_load, wmem_words, loaded = self._place_weights(parts, self._images[tags[0]])
-        pieces = list[npt.NDArray[np.uint64]]()
+        instructions, pieces = list[int](), list[bytes]()
         for tag, part, wmem_word in zip(tags, parts, wmem_words, strict=True):
-            pieces += header_instructions(self._work, part, tag, wmem_word), self._group_instructions(part)
-        instructions = np.concatenate([*pieces, np.array([END_WORD], np.uint64)])
+            header, (behind, packed) = header_instructions(work, part, tag, wmem_word), self._group_instructions(part)
+            instructions += header
+            instructions += behind
+            pieces += _packed(header), packed
+        instructions.append(END_WORD)
         imem_word = self._imem.take(len(instructions))
-        label, data = f"instructions of {self._names(parts)}", instructions.astype("<u8").tobytes()
+        label, data = f"instructions of {self._names(parts)}", b"".join([*pieces, _packed([END_WORD])])
         words = {tag: part.instruction_words + (tag == tags[-1]) for tag, part in zip(tags, parts, strict=True)}
         self._load(self._image.chunk(SramName.IMEM, imem_word, data, label), job, words)
         if weight_load is not None:
@@ -272,7 +271,7 @@ class JobPlanner:
                 imem_word=imem_word,
                 wmem_words=tuple(wmem_words),
                 loads_weights=tuple(loaded),
-                instructions=tuple(instructions.tolist()),
+                instructions=tuple(instructions),
                 after_load=len(self.loads) - 1,
                 after_store=after_store,
             )
@@ -288,7 +287,9 @@ class JobPlanner:
 
     def _place_weights(self, parts: Sequence[Part], image: int) -> tuple[Transfer | None, list[int], list[bool]]:
         """Weights that are not there yet, side by side: their load, each part's first WMem word, which are loaded."""
-        self._uses_left.subtract((image, self._key_of(part)) for part in parts)
+        keys = [self._key_of(part) for part in parts]
+        for key in keys:
+            self._uses_left[image, key] -= 1
         wanted = {key: part for key, part in self._wanted.items() if part.weight_words}
         self._wanted = {}
         missing = {key: part for key, part in wanted.items() if self._wmem.find(key) is None}
@@ -305,8 +306,8 @@ class JobPlanner:
             data = b"".join(chain.from_iterable(map(self._weight_words, missing.values())))
             label = f"weights of {self._names(missing.values())}"
             transfer = self._image.chunk(SramName.WMEM, first, data, label, tuple(missing))
-        words = [self._wmem.find(self._key_of(part)) or 0 for part in parts]  # 0 where there are none
-        return transfer, words, [part is missing.get(self._key_of(part)) for part in parts]
+        words = [self._wmem.find(key) or 0 for key in keys]  # 0 where there are none
+        return transfer, words, [part is missing.get(key) for key, part in zip(keys, parts, strict=True)]
 
     def _take_wmem(self, missing: Mapping[int, Part], wanted: Mapping[int, Part], image: int) -> int:
         """Room for what is missing, if possible beside all else that the job wants or that the image will use again."""
@@ -317,19 +318,17 @@ class JobPlanner:
         words = sum(part.weight_words for part in missing.values())
         return self._wmem.take(words, needed)
 
-    def _group_instructions(self, part: Part) -> npt.NDArray[np.uint64]:
-        """The same for all bands."""
+    def _group_instructions(self, part: Part) -> tuple[tuple[int, ...], bytes]:
+        """The words behind a header, and their bytes; the same for all bands."""
         where = part.layer_index, part.first_group, part.groups
         if where not in self._instructions:
-            self._instructions[where] = group_instructions(self._work, part)
+            words = group_instructions(self._work, part)
+            self._instructions[where] = tuple(words.tolist()), words.astype("<u8").tobytes()
         return self._instructions[where]
 
     def _key_of(self, part: Part) -> int:
         """Same key, same weight words: those of different parts may be equal too."""
-        where = part.layer_index, part.first_group, part.groups
-        if where not in self._keys:
-            self._keys[where] = self._blocks.setdefault(self._weight_words(part), len(self._blocks))
-        return self._keys[where]
+        return self._work.block(part.layer_index, part.first_group, part.groups)
 
     def _weight_words(self, part: Part) -> tuple[bytes, ...]:
         return self._work.weights[part.layer_index].words[part.first_group : part.first_group + part.groups]
@@ -361,8 +360,14 @@ class JobPlanner:
         first, end = _sram_span(transfer)
         self._last_store[image, tensor] = len(self.stores)
         self.stores.append(Store(transfer, tensor, self._job_uses[SramName.AMEM].last(first, end)))
-        self.store_uses.append({self._tags[image, drain.writer.moment]: transfer_bytes(transfer, self._config)})
+        size_bytes = drain.window.size_words * self._word_bytes[SramName.AMEM]
+        self.store_uses.append({self._tags[image, drain.writer.moment]: size_bytes})
         self._reads_of_stores.add_store(first, end, place, drain.window)
+
+
+def _packed(words: Sequence[int]) -> bytes:
+    """Instruction words as they lie in the off-chip memory."""
+    return struct.pack(f"<{len(words)}Q", *words)
 
 
 def _sram_span(transfer: Transfer) -> tuple[int, int]:

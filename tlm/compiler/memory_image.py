@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from tlm.chip.format.descriptor import sram_size
@@ -15,8 +15,7 @@ from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(Struct, frozen=True):
     """Bytes at a place of the off-chip image."""
 
     offset_bytes: int

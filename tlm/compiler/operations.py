@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import cycle
 from typing import TypeAlias
+
+from msgspec import Struct, field
 
 from tlm.compiler.bands import segment_spans, source_span
 from tlm.compiler.checks import check_parts
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Span, Window
-from tlm.compiler.segments import Liveness, Segment, shared_from
+from tlm.compiler.segments import Segment, shared_from
 from tlm.compiler.tiling import GroupRange, split_groups
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT, Layer
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Buffer:
+class Buffer(Struct, eq=False):
     """AMem words for a window of a tensor, from one moment to another; moments are numbers of runs."""
 
     window: Window
@@ -35,8 +35,7 @@ class Buffer:
     drained: bool = False
 
 
-@dataclass(slots=True, eq=False, repr=False)
-class Run:
+class Run(Struct, eq=False):
     """A part of a layer: a range of its groups for a range of its tiles."""
 
     moment: int
@@ -50,8 +49,7 @@ class Run:
     residual: Buffer | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Fill:
+class Fill(Struct, frozen=True, eq=False):
     """Load a buffer from the off-chip memory."""
 
     buffer: Buffer
@@ -62,8 +60,7 @@ class Fill:
         return self.buffer.window
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Drain:
+class Drain(Struct, frozen=True, eq=False):
     """Store a window of a buffer, which a run has completed."""
 
     buffer: Buffer
@@ -107,7 +104,7 @@ class Operations:
         self._layers = work.network.layers
         self._costs = costs
         self._part_words = part_words
-        self._live = Liveness(work.network)
+        self._live = work.live
         self._batch = batch
         self._between_images = overlap and batch > 1
         """Whether there are moments between an image's last run and the next one's first transfers."""
@@ -209,6 +206,7 @@ class Operations:
                 self._run(index, groups, spans[layer.name], here, here[layer.name])
         for groups in ranges:
             self._last_run(segment.last, groups, spans[layers[-1].name], here, kept, overlap)
+        check_parts(len(self.runs))
 
     def _inputs(self, segment: Segment) -> list[tuple[str, bool]]:
         """What a segment reads, and whether each part needs only its own channels of it."""
@@ -248,16 +246,16 @@ class Operations:
 
     def _run(self, index: int, groups: GroupRange, tiles: Span, here: Mapping[str, Buffer], output: Buffer) -> None:
         moment, layer = len(self.runs), self._layers[index]
-        check_parts(moment + 1)
         source = here[self._work.network.inputs[layer.name]]
         residual = None if layer.residual is None else here[layer.residual]
         parts = self._parts[self._turn]
         run = Run(moment, index, parts[index], groups, tiles, source, output, residual)
         parts[index] += 1
-        for buffer in {source, residual} - {None}:
-            assert buffer is not None
-            buffer.readers.append(run)
-            buffer.death = moment
+        source.readers.append(run)
+        source.death = moment
+        if residual is not None and residual is not source:
+            residual.readers.append(run)
+            residual.death = moment
         if not output.writers:
             output.birth = moment
         output.writers.append(run)

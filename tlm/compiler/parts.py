@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode, encode_header
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, Band, LayerHeader
@@ -17,8 +17,7 @@ from tlm.compiler.workload import Workload
 from tlm.network.layers import Conv2d, Layer, MaxPool2d
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """Groups ``first_group`` .. and tiles ``first_tile`` .. of a layer."""
 
     layer_index: int
@@ -120,9 +119,9 @@ def part_header(work: Workload, part: Part, tag: int = 0, weight_word: int = 0) 
     )
 
 
-def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> npt.NDArray[np.uint64]:
+def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) -> list[int]:
     """The header words of a part."""
-    return np.array(encode_header(part_header(work, part, tag, weight_word)), np.uint64)
+    return encode_header(part_header(work, part, tag, weight_word))
 
 
 def group_instructions(work: Workload, part: Part) -> npt.NDArray[np.uint64]:

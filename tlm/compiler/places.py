@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from tlm.chip.format.packing import ACCUMULATOR_PLANES, plane_words
 from tlm.network.network import TensorInfo
@@ -11,8 +13,7 @@ _ALIGNMENT_BYTES = 256
 """Pieces start at multiples of the longest burst that a chip can have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Words ``first`` .. ``end - 1`` of every plane of a tensor."""
 
     first: int
@@ -28,8 +29,7 @@ class Span:
         return Span(self.first - self.first % grain, self.end)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """Words ``first_word`` .. of each of the planes ``first_plane`` .. of a tensor.
 
     A plane is one channel, or one of the six nibble planes of a channel with accumulator output. Word w of a plane
@@ -63,8 +63,7 @@ class Window:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A window and where it lies in AMem: its planes one behind the other, nothing between them."""
 
     window: Window
@@ -85,8 +84,7 @@ class Place:
         return self.base_word + (plane - self.window.first_plane) * self.window.words + word - self.window.first_word
 
 
-@dataclass(frozen=True, slots=True)
-class OffChipTensor:
+class OffChipTensor(Struct, frozen=True):
     """A tensor's place in the off-chip memory: whole planes, ``plane_bytes`` from one to the next.
 
     A batch has a place for each image, one behind the other.

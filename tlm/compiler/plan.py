@@ -7,18 +7,18 @@ estimated in closed form (:mod:`tlm.compiler.costs`).
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from functools import partial
 from itertools import accumulate, chain
-from math import inf, lcm
+from math import inf
 from typing import Any, NamedTuple
 
-from tlm.compiler.bands import band_sizes
+from msgspec import Struct
+from msgspec.structs import replace
+
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.extents import Extent, Extents
-from tlm.compiler.segments import Liveness, Segment, reads, subsets
+from tlm.compiler.liveness import reads
+from tlm.compiler.segments import Segment, subsets
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT
@@ -30,8 +30,7 @@ _SIZES = 2
 """Sizes of bands, from the largest that fits, that are priced."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
+class _Frame(Struct, frozen=True):
     """A segment that is not cut yet."""
 
     segment: Segment
@@ -76,9 +75,8 @@ class Planner:
         self._layers = work.network.layers
         self._costs = costs
         self._batch = batch
-        self._live = Liveness(work.network)
+        self._live = work.live
         self._extents = Extents(work, costs)
-        self._band_sizes: dict[int, list[int]] = {}
         self._cuts: dict[_Frame, _Cut] = {}
         self._largest = [
             (max(one.channels for one in own.ranges), max(one.in_channels for one in own.ranges),
@@ -235,7 +233,7 @@ class Planner:
         segment = frame.segment
         moves = bool(segment.stream) or not segment.keep_output
         moves |= self._batch == 1 and segment.last == len(self._layers) - 1
-        sizes = self._sizes(segment.last)
+        sizes = self._extents.sizes(segment.last)
         if segment.last > segment.first:
             sizes = sizes[1:]
         elif not moves:
@@ -245,8 +243,7 @@ class Planner:
             place = len(sizes)
             for most_groups in self._divisions(segment):  # the smaller the parts, the larger the bands that fit
                 fixed_words, planes = self._needs(frame, most_groups, double)
-                fits = partial(self._fits, segment, fixed_words, list(planes.items()))
-                before, place = place, bisect_left(sizes, True, hi=place, key=fits)
+                before, place = place, self._first_fit(segment, fixed_words, list(planes.items()), sizes[:place])
                 if place == before:  # the same bands in more parts cost more
                     continue
                 for size in sizes[place : place + _SIZES]:
@@ -259,14 +256,6 @@ class Planner:
                 if place == 0:
                     break
         return (replace(segment, **best), least) if best else None
-
-    def _sizes(self, index: int) -> list[int]:
-        """Tiles per band of a layer that are worth trying."""
-        if index not in self._band_sizes:
-            width, lanes = self._work.network.tensors[self._layers[index].name].shape[2], self._work.config.lanes
-            tiles = self._work.plane_words[self._layers[index].name]
-            self._band_sizes[index] = band_sizes(tiles, self._work.grain, lcm(width, lanes) // lanes)
-        return self._band_sizes[index]
 
     def _divisions(self, segment: Segment) -> Iterator[int | None]:
         """Limits to the groups of a part: none, a half, a quarter .. one."""
@@ -290,14 +279,24 @@ class Planner:
             planes[output] = planes.get(output, 0) + times * self._largest_part(segment.last, most_groups)[0]
         return words, planes
 
-    def _fits(self, segment: Segment, fixed_words: int, planes: Sequence[tuple[str, int]], size: int) -> bool:
-        """Whether the AMem words that are needed at the same time are within the budget."""
-        words = fixed_words
-        if planes:
-            largest = self._extents.of(segment.first, segment.last, size).largest
+    def _first_fit(
+        self, segment: Segment, fixed_words: int, planes: Sequence[tuple[str, int]], sizes: Sequence[int]
+    ) -> int:
+        """Where the first size is whose words are within the budget, at the end if none is.
+
+        A larger one may need fewer words than a smaller one: bands of whole rows do.
+        """
+        if not planes:
+            return 0 if self._is_within(fixed_words) else len(sizes)
+        extent_of, first, last, budget = self._extents.of, segment.first, segment.last, self._budget
+        for at, size in enumerate(sizes if fixed_words <= budget else ()):
+            words, largest = fixed_words, extent_of(first, last, size).largest
             for name, count in planes:
                 words += largest[name] * count
-        return self._is_within(words)
+            if words <= budget:
+                self.used_words = max(self.used_words, words)
+                return at
+        return len(sizes)
 
     def _is_within(self, words: int) -> bool:
         """Whether so many AMem words are within the budget."""

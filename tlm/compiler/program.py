@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Unit
@@ -29,8 +30,7 @@ _FIXED_BY_COMPILATION = ("lanes", "columns", "bus_bytes")
 _MAY_GROW = ("amem_words", "wmem_words", "imem_words", "memory_bytes")
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(Struct, frozen=True):
     """The results of a compilation's search. The rest of a program follows from them, the network and the chip."""
 
     segments: tuple[Segment, ...]

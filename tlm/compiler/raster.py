@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from tlm.network.layers import Layer
 from tlm.network.layers.base import Padding
 from tlm.network.network import Network
 
 
-@dataclass(frozen=True, slots=True)
-class Raster:
+class Raster(Struct, frozen=True):
     """A layer's geometry: (rows, columns) each, and the padding."""
 
     size: tuple[int, int]

@@ -22,13 +22,13 @@ class Uses:
 
     def last(self, first: int, end: int) -> int:
         """The last user of any of these words."""
-        return int(self._last[first:end].max(initial=-1))
+        return int(np.maximum.reduce(self._last[first:end], initial=-1))
 
     def last_of_windows(self, words: int, firsts: Sequence[int]) -> list[int]:
         """The last user of any of so many words, for each of these words as the first of them."""
         edges = [edge for first in firsts for edge in (first, first + words)]
-        found = np.maximum.reduceat(self._last, edges)[::2]  # the others are what lies between windows
-        return list(map(int, found))
+        found: list[int] = np.maximum.reduceat(self._last, edges)[::2].tolist()  # the others lie between windows
+        return found
 
 
 class StoreUses(Uses):
@@ -85,7 +85,8 @@ class Blocks:
             firsts = [*(first for first, _ in kept), self._words]
             free = [start for start in starts if firsts[bisect_right(ends, start)] >= start + words]
             starts = free or starts
-        start = min(zip(self._uses.last_of_windows(words, starts), range(len(starts)), starts, strict=True))[2]
+        users = self._uses.last_of_windows(words, starts)
+        start = starts[users.index(min(users))]
         stop = self._next = start + words
         self._spans = {key: span for key, span in self._spans.items() if span[1] <= start or stop <= span[0]}
         return start

@@ -82,8 +82,11 @@ class _Player:
         costs = ChipCosts(config)
         self._start_cycles = {unit: accesses * costs.access_cycles for unit, accesses in START_ACCESSES.items()}
         self._wake_cycles = costs.interrupt_cycles, WAKE_ACCESSES * costs.access_cycles
-        self._costs, self._config, self._job_cycles, self._calendars = costs, config, job_cycles, calendars
+        self._job_cycles, self._calendars = job_cycles, calendars
         self._loads, self._stores = loads, stores
+        self._load_cycles = [
+            costs.load_cycles(transfer_bytes(load.transfer, config), load.transfer.rows) for load in loads
+        ]
         self._starts: dict[Unit, list[DriverStep]] = {
             Unit.ENGINE: [StartEngine(job.imem_word) for job in jobs],
             Unit.LOAD: [StartTransfer(Unit.LOAD, load.transfer) for load in loads],
@@ -112,7 +115,7 @@ class _Player:
     def play(self) -> Schedule:
         """All steps."""
         steps: list[DriverStep] = []
-        last = 0
+        waits, last = {unit: Wait(unit) for unit in self._starts}, 0
         while True:
             for unit, own in self._starts.items():  # what a start makes possible are only the units behind it
                 index = None if unit in self._busy else self._next_task(unit)
@@ -124,7 +127,7 @@ class _Player:
             unit, end_cycle = self._next_end()
             last = max(last, end_cycle)
             self._wake(unit, end_cycle)
-            steps.append(Wait(unit))
+            steps.append(waits[unit])
         assert all(self._ended[unit] == len(own) for unit, own in self._starts.items())
         return Schedule(tuple(steps), tuple(self._load_order), last + 1)
 
@@ -139,18 +142,17 @@ class _Player:
 
     def _next_load(self) -> int | None:
         """The load that comes next, or one into another SRAM meanwhile."""
-        heads = [own[0] for own in self._waiting_loads.values() if own]
+        heads = sorted([own[0] for own in self._waiting_loads.values() if own])
         if not heads:
             return None
-        first = min(heads)
+        first = heads[0]
         missing = self._missing(Unit.LOAD, first)
         if not missing:
             return first
-        until = min((self._end_cycles[unit] for unit in missing if unit in self._end_cycles), default=0)
-        for index in sorted(heads)[1:]:
-            transfer = self._loads[index].transfer
-            cycles = self._costs.load_cycles(transfer_bytes(transfer, self._config), transfer.rows)
-            if self._now + self._start_cycles[Unit.LOAD] + cycles <= until and not self._missing(Unit.LOAD, index):
+        until = min([self._end_cycles[unit] for unit in missing if unit in self._end_cycles], default=0)
+        most_cycles = until - self._now - self._start_cycles[Unit.LOAD]
+        for index in heads[1:]:
+            if self._load_cycles[index] <= most_cycles and not self._missing(Unit.LOAD, index):
                 return index
         return None
 

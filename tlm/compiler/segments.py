@@ -6,19 +6,19 @@ last one exists only as the window that the present band needs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from itertools import chain, combinations
 
+from msgspec import Struct
+
 from tlm.compiler.checks import check_parts
+from tlm.compiler.liveness import reads
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
-from tlm.network.layers import INPUT
 from tlm.network.network import Network
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(Struct, frozen=True):
     """How layers ``first`` .. ``last`` run."""
 
     first: int
@@ -39,70 +39,6 @@ class Segment:
     """Room for two windows of each streamed tensor: one moves while the other is worked on."""
     weights_outer: bool = False
     """Each part's weights stay for all bands, instead of all parts' for each band (single layers only)."""
-
-
-class Liveness:
-    """When tensors are needed; layers by index.
-
-    Attributes:
-        consumers: tensor -> layers that read it, as input or residual, in order; the same one twice if both.
-        produced: tensor -> its layer; -1 for the network's input.
-        live: for each layer, and for the end, the tensors that exist before it and are read by it or later ones.
-    """
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.consumers: dict[str, list[int]] = {name: [] for name in network.tensors}
-        self.produced = {INPUT: -1} | {layer.name: index for index, layer in enumerate(network.layers)}
-        for index in range(len(network.layers)):
-            for name in reads(network, index):
-                self.consumers[name].append(index)
-        live: list[set[str]] = [set() for _ in range(len(network.layers) + 1)]
-        for name in self.consumers:
-            for layer in range(self.produced[name] + 1, self.last_use(name) + 1):
-                live[layer].add(name)
-        self.live = tuple(map(frozenset, live))
-
-    def last_use(self, tensor: str) -> int:
-        """Last layer that reads it; -1 if none does."""
-        return self.consumers[tensor][-1] if self.consumers[tensor] else -1
-
-    def next_use(self, tensor: str, layer: int) -> int:
-        """First layer from ``layer`` on that reads it; beyond all layers if none does."""
-        return next((index for index in self.consumers[tensor] if index >= layer), len(self.network.layers))
-
-    def inputs(self, first: int, last: int) -> list[str]:
-        """Tensors that layers first .. last read and do not make, in the order of their first use."""
-        names = (name for index in range(first, last + 1) for name in reads(self.network, index))
-        return list(dict.fromkeys(name for name in names if self.produced[name] < first))
-
-    def closed(self, first: int, last: int) -> bool:
-        """Whether all that layers first .. last make, but for the last tensor, is read by them alone."""
-        return all(0 <= self.last_use(layer.name) <= last for layer in self.network.layers[first:last])
-
-    def is_piecewise(self, first: int, last: int, tensor: str, own_inputs: bool) -> bool:
-        """Whether each part of layer ``last`` needs only its own channels of a tensor that first .. last read.
-
-        So it is with a tensor that is nothing but that layer's residual, or nothing but the input of a layer that runs
-        alone and whose parts read different channels.
-
-        Args:
-            first, last: layers that run together.
-            tensor: which is read.
-            own_inputs: whether the parts of layer ``last`` read different channels.
-        """
-        if sum(first <= index <= last for index in self.consumers[tensor]) != 1:
-            return False
-        residual = self.network.layers[last].residual
-        return tensor == residual or (own_inputs and first == last and residual is None)
-
-
-def reads(network: Network, index: int) -> Iterator[str]:
-    """Tensors that a layer reads: its input, then its residual."""
-    layer = network.layers[index]
-    yield network.inputs[layer.name]
-    if layer.residual is not None:
-        yield layer.residual
 
 
 def shared_from(network: Network, segments: Sequence[Segment]) -> int:

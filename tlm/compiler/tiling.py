@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig, allowed_range
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS
@@ -13,8 +14,7 @@ from tlm.core.errors import CompileError
 from tlm.network.layers import MaxPool2d
 
 
-@dataclass(frozen=True, slots=True)
-class GroupRange:
+class GroupRange(Struct, frozen=True):
     """Consecutive groups of output channels of a layer, and what they need."""
 
     first: int
@@ -27,6 +27,8 @@ class GroupRange:
     weight_words: int
     instruction_words: int
     """Parameter and pattern words; header and END not counted."""
+    block: int
+    """The number of its weight words (:meth:`tlm.compiler.workload.Workload.block`)."""
 
 
 def _limits(config: ChipConfig) -> tuple[int, int]:
@@ -93,6 +95,7 @@ def _range(work: Workload, index: int, first: int, count: int) -> GroupRange:
         in_channels=inputs[1] - inputs[0],
         weight_words=sum(words for words, _ in own),
         instruction_words=sum(words for _, words in own),
+        block=work.block(index, first, count),
     )
 
 

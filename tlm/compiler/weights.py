@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import PAYLOAD_BITS
@@ -18,8 +18,7 @@ _APART_CYCLES = 32
 """Rough cost of one more layer, beside its parameters: header, emptying, the requantiser's depth."""
 
 
-@dataclass(frozen=True, eq=False)
-class LayerWeights:
+class LayerWeights(Struct, frozen=True, eq=False):
     """A layer's weights by group of output channels, in the order in which the array consumes them."""
 
     words: tuple[bytes, ...]
@@ -94,11 +93,12 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         if len(own) < columns:
             chosen = np.concatenate([chosen, np.zeros((columns - len(own), chosen.shape[1]), np.int8)])
         words.append(pack_nibbles(np.ascontiguousarray(chosen.T)))
-        counts.append(int(kept.sum()))
+        counts.append(chosen.shape[1])
         spans.append((channel, channel + block.shape[1]))
         seen = kept.reshape(block.shape[1], -1)
-        before, behind = (0, 0) if apart else (channel, layer.in_channels - spans[-1][1])
-        patterns.append(_patterns(np.pad(seen, ((before, behind), (0, 0)))))
+        if not apart and len(seen) < layer.in_channels:
+            seen = np.pad(seen, ((channel, layer.in_channels - spans[-1][1]), (0, 0)))
+        patterns.append(_patterns(seen))
     return LayerWeights(tuple(words), tuple(counts), tuple(counts), tuple(patterns), tuple(spans) if apart else None)
 
 
@@ -135,6 +135,7 @@ def _patterns(valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
     per_word = PAYLOAD_BITS // taps
     bits = np.zeros((-(-channels // per_word) * per_word, taps), np.uint64)
     bits[:channels] = valid
-    position = np.arange(per_word * taps, dtype=np.uint64)
-    patterns: npt.NDArray[np.uint64] = np.bitwise_or.reduce(bits.reshape(-1, per_word * taps) << position, axis=1)
+    bits = bits.reshape(-1, per_word * taps)
+    bits <<= np.arange(per_word * taps, dtype=np.uint64)
+    patterns: npt.NDArray[np.uint64] = np.bitwise_or.reduce(bits, axis=1)
     return patterns

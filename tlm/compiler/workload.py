@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from tlm.chip.config import ChipConfig
 from tlm.compiler.checks import check_accumulators, check_memory, check_planes
 from tlm.compiler.chip_costs import ChipCosts
+from tlm.compiler.liveness import Liveness
 from tlm.compiler.places import Span, Window, planes_per_channel, tensor_plane_words, tensor_planes, tensor_words
 from tlm.compiler.raster import raster_of
 from tlm.compiler.weights import pack_layer
@@ -25,6 +26,7 @@ class Workload:
         plane_words: tensor -> AMem words of a plane, as many as tiles of the layer that makes it.
         words: tensor -> AMem words of all of it.
         rasters: layer -> its rows and columns.
+        live: when tensors are needed.
         weights: packed, of each layer.
         group_words: of each layer for each group of output channels WMem words and IMem words (parameters, patterns).
         spans: first and last layer, tiles of a band -> what :func:`tlm.compiler.bands.segment_spans` has found.
@@ -40,8 +42,11 @@ class Workload:
         check_planes(network, config.lanes)
         check_memory(network, config)
         self.network, self.config = network, config
+        self._blocks: dict[tuple[bytes, ...], int] = {}
+        self._known_blocks: dict[tuple[int, int, int], int] = {}
         self.spans: dict[tuple[str, str, int], Sequence[Mapping[str, Span]]] = {}
         self.chip_costs = ChipCosts(config)
+        self.live = Liveness(network)
         self.grain = max(1, config.bus_bytes // config.amem_word_bytes)
         tensors = network.tensors.items()
         self.per_channel = {name: planes_per_channel(tensor) for name, tensor in tensors}
@@ -65,6 +70,14 @@ class Workload:
     def group_slots(self, layer: Layer) -> int:
         """Output planes that a whole group of a layer writes."""
         return min(self.config.columns, layer.out_channels) * self.per_channel[layer.name]
+
+    def block(self, layer_index: int, first_group: int, groups: int) -> int:
+        """A number of the weight words of a layer's groups: equal words have the same, whatever their layers are."""
+        where = layer_index, first_group, groups
+        if where not in self._known_blocks:
+            words = self.weights[layer_index].words[first_group : first_group + groups]
+            self._known_blocks[where] = self._blocks.setdefault(words, len(self._blocks))
+        return self._known_blocks[where]
 
     def whole(self, tensor: str) -> Window:
         """All of a tensor."""

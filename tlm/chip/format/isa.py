@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -102,21 +103,23 @@ def encode(opcode: Opcode, **values: int) -> int:
     Raises:
         ValueError: a value that its field cannot hold (the compiler's checks come before this one).
     """
-    own = [values.pop(name) for name, _ in FIELDS[opcode]]
+    own = tuple(values.pop(name) for name, _ in FIELDS[opcode])
     if values:
         raise ValueError(f"{opcode.name}: no such fields: {', '.join(values)}")
     return _word(opcode, own)
 
 
-def _word(opcode: Opcode, values: Sequence[int]) -> int:
+@lru_cache(maxsize=4096)  # the headers of a layer's parts have most of their words in common
+def _word(opcode: Opcode, values: tuple[int, ...]) -> int:
     """A word of values in the order of its fields."""
-    word, position = 0, 0
+    word, position = opcode << PAYLOAD_BITS, 0
     for (name, bits), value in zip(FIELDS[opcode], values, strict=True):
-        if value >> bits:  # beyond the field, or below 0
-            raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
-        word |= int(value) << position
+        if value:  # many are 0
+            if value >> bits:  # beyond the field, or below 0
+                raise ValueError(f"{opcode.name}.{name}: {value} does not fit {bits} bits")
+            word |= int(value) << position
         position += bits
-    return opcode << PAYLOAD_BITS | word
+    return word
 
 
 _VALUES = {

@@ -24,8 +24,8 @@ def plane_words(height: int, width: int, lanes: int) -> int:
 
 def pack_nibbles(values: npt.NDArray[Any]) -> bytes:
     """The low 4 bits of each value, two to a byte, in C order; the last dimension is even."""
-    nibbles = (np.asarray(values) & 15).astype(np.uint8)
-    return (nibbles[..., 0::2] | (nibbles[..., 1::2] << 4)).tobytes()
+    nibbles = np.asarray(values).astype(np.uint8)  # of negative ones the low bits stay as they are
+    return (nibbles[..., 0::2] & 15 | nibbles[..., 1::2] << 4).tobytes()
 
 
 def unpack_nibbles(data: Image, signed: bool) -> Int8Array:

@@ -38,6 +38,7 @@ class Channel(enum.IntEnum):
 
 _CHANNELS = tuple(Channel)  # to go through an enumeration takes longer
 
+
 class DmaTimeline:
     """The state of the DMA and of what its transfers cross, at a cycle up to which everything has happened.
 
@@ -64,6 +65,10 @@ class DmaTimeline:
         self._calendars: dict[SramName, CData] = {}  # what the state points to must live
         self._data: dict[Channel, CData] = {}
         self._arrivals: dict[Channel, npt.NDArray[np.int64]] = {}
+        self._channels = [self._state.channels[channel] for channel in _CHANNELS]
+        self._calendar_of = {sram: self._state.calendars[sram] for sram in SramName}
+        """Both lie in the state."""
+        self._next_channel = ffi.new("int32_t *")
         self._next: tuple[int, Channel] | None = None
         self._next_is_known = True
         self._drams = (dram, Dram(config)) if dram else (None, None)
@@ -122,9 +127,9 @@ class DmaTimeline:
         Raises:
             KernelError: the channel is busy, the cycle is past, or a number is out of range.
         """
-        if self._state.channels[channel].active:
+        if self._channels[channel].active:
             raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        in_range("dma: cycle", cycle, self.now, self._cycle_limit)
+        in_range("dma: cycle", cycle, self._state.now, self._cycle_limit)
         bus, words = self._config.bus_bytes, self._words[sram]
         for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
             if value < 0 or value % bus:
@@ -167,21 +172,21 @@ class DmaTimeline:
         if banks.dtype != np.uint8 or banks.ndim != 1 or not banks.flags.c_contiguous:
             raise KernelError(f"calendar: {banks.dtype} {banks.shape}, but contiguous uint8 (cycles,) is needed")
         in_range("dma: first_cycle", first_cycle, 0, self._cycle_limit)
-        former = self._state.calendars[sram]
+        former = self._calendar_of[sram]
         end = min(former.first_cycle + former.cycles, first_cycle)
-        if self.now < end:
+        if self._state.now < end:
             raise KernelError(
                 f"calendar: {sram.name} gets a new one from cycle {first_cycle} on, but in cycle {self.now} the former "
                 f"one still holds until {end}; advance to there first"
             )
-        last = max(self._state.channels[channel].last_attempt_cycle[sram] for channel in _CHANNELS)
+        last = max([channel.last_attempt_cycle[sram] for channel in self._channels])
         if last >= first_cycle:
             raise KernelError(
                 f"calendar: {sram.name} gets one from cycle {first_cycle} on, but the DMA has asked for a bank in "
                 f"cycle {last} already; make it known before time is advanced"
             )
         view = ffi.from_buffer("uint8_t[]", banks)
-        self._state.calendars[sram] = {"banks": view, "first_cycle": first_cycle, "cycles": len(banks)}
+        former.banks, former.first_cycle, former.cycles = view, first_cycle, len(banks)
         self._calendars[sram] = view
         self._next_is_known = False
 
@@ -196,14 +201,14 @@ class DmaTimeline:
             KernelError: a cycle beyond 2^60, or 2^48 with DRAM.
         """
         in_range("dma: until_cycle", until_cycle, 0, self._cycle_limit)
-        if self._next_is_known and self._next is not None and self.now <= self._ahead.now <= until_cycle:
+        if self._next_is_known and self._next is not None and self._state.now <= self._ahead.now <= until_cycle:
             lib.tlm_dma_copy(self._state, self._ahead)  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)
         if not completed:
             return []
         self._next_is_known = False
         channels = [channel for channel in _CHANNELS if completed >> channel & 1]
-        return sorted((int(self._state.channels[channel].done_cycle), channel) for channel in channels)
+        return sorted((int(self._channels[channel].done_cycle), channel) for channel in channels)
 
     def next_completion(self) -> tuple[int, Channel] | None:
         """(cycle, channel) of the transfer that completes next if nothing new becomes known; None: none is under way.
@@ -212,9 +217,8 @@ class DmaTimeline:
         calendar may move it either way.
         """
         if not self._next_is_known:
-            channel = ffi.new("int32_t *")
-            cycle = lib.tlm_dma_next_completion(self._state, self._ahead, channel)
-            self._next = None if cycle < 0 else (cycle, Channel(channel[0]))
+            cycle = lib.tlm_dma_next_completion(self._state, self._ahead, self._next_channel)
+            self._next = None if cycle < 0 else (cycle, _CHANNELS[self._next_channel[0]])
             self._next_is_known = True
         return self._next
 
@@ -228,27 +232,27 @@ class DmaTimeline:
 
     def arrival_cycles(self, channel: Channel) -> npt.NDArray[np.int64]:
         """When the bursts of a channel's transfer arrived at the off-chip memory, int64 (bursts that did,)."""
-        return self._arrivals[channel][: self._state.channels[channel].requested_bursts]
+        return self._arrivals[channel][: self._channels[channel].requested_bursts]
 
     def refused(self, channel: Channel) -> int:
         """SRAM accesses of a channel that were refused so far; each was asked for again in the next cycle."""
-        return int(self._state.channels[channel].refused)
+        return int(self._channels[channel].refused)
 
     def words(self, channel: Channel) -> int:
         """SRAM words that a channel has moved so far."""
-        return int(self._state.channels[channel].words)
+        return int(self._channels[channel].words)
 
     def beats(self, channel: Channel) -> int:
         """Bus beats that the off-chip memory has served for a channel so far."""
-        return int(self._state.channels[channel].beats)
+        return int(self._channels[channel].beats)
 
     def bank_accesses(self, channel: Channel, sram: SramName) -> npt.NDArray[np.int64]:
         """Accesses of a channel to each bank of an SRAM so far, int64 (banks,)."""
-        return np.array(list(self._state.channels[channel].accesses[sram][0 : self._banks[sram]]), np.int64)
+        return np.array(list(self._channels[channel].accesses[sram][0 : self._banks[sram]]), np.int64)
 
     def bank_refusals(self, channel: Channel, sram: SramName) -> npt.NDArray[np.int64]:
         """Refused accesses of a channel to each bank of an SRAM so far, int64 (banks,)."""
-        return np.array(list(self._state.channels[channel].refusals[sram][0 : self._banks[sram]]), np.int64)
+        return np.array(list(self._channels[channel].refusals[sram][0 : self._banks[sram]]), np.int64)
 
     def _check_memory_end(self, end: int) -> None:
         if end > self._config.memory_bytes:
