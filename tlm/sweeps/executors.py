@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import socket
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver, parent_process, resource_tracker
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tlm.core.errors import InputError, TlmError
-from tlm.core.garbage import collect_seldom
+from tlm.core.errors import InputError
+from tlm.sweeps.pool import Pool
 from tlm.sweeps.task import worker_version
 
 if TYPE_CHECKING:
@@ -86,7 +81,7 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
     elif count == 1:
         yield Workers(SerialExecutor, 1, "this process")
     else:
-        yield Workers(lambda: _pool(count), _AHEAD * count, f"{count} processes")
+        yield Workers(lambda: Pool(count), _AHEAD * count, f"{count} processes")
 
 
 def own_workers(executor: Executor, width: int = 64) -> Workers:
@@ -110,43 +105,6 @@ class _Borrowed(Executor):
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Processes forked from a clean one that has imported what they need: no threads, locks or files are inherited."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tlm.sweeps.task"])
-    resource_tracker.ensure_running()  # would undo the mask below
-    before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
-    try:
-        forkserver.ensure_running()
-        pool = ProcessPoolExecutor(count, context, _begin_worker)
-        pool.submit(worker_version).result()
-    except BrokenExecutor:
-        raise TlmError(
-            "processes: workers end when they start; a Python script must start its work under "
-            "`if __name__ == '__main__':`, or take processes=1"
-        ) from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if before is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]
-    return pool
-
-
-def _begin_worker() -> None:
-    """Without a parent there is nothing to do any more."""
-    collect_seldom()
-    parent = parent_process()
-    assert parent is not None  # this runs in a pool's worker
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

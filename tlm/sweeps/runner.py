@@ -17,6 +17,7 @@ from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import FAILED
 from tlm.sweeps.executors import Workers
 from tlm.sweeps.plan import Plan, Point
+from tlm.sweeps.pool import Pool
 from tlm.sweeps.store import Store
 from tlm.sweeps.task import Outcome, Task, compile_key, run_together
 
@@ -142,10 +143,10 @@ def _outcomes(future: Future[list[Outcome]], tasks: Sequence[Task]) -> list[Outc
 
 
 def _abandon(executor: Executor, under_way: Pending) -> None:
-    """End at once: results that nobody waits for any more would keep a pool alive."""
+    """End at once: results that nobody waits for any more would keep an executor alive."""
+    if isinstance(executor, Pool):
+        executor.abandon()
+        return
     for future in under_way:
         future.cancel()
-    processes = list((getattr(executor, "_processes", None) or {}).values())
-    for process in processes:
-        process.terminate()
-    executor.shutdown(wait=bool(processes))  # a pool whose workers are gone ends quickly
+    executor.shutdown(wait=False)
