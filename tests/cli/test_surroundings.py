@@ -307,7 +307,6 @@ def test_what_python_raises_is_one_sentence(
         raise error
 
     monkeypatch.setattr("tlm.scenario.catalog.catalog", fail)
-    monkeypatch.setattr("atexit.register", lambda *_: None)  # it would end the tests with them
     assert main(["list"]) == status
     complaint = capsys.readouterr().err
     assert complaint.startswith(f"tlm: {said}")
