@@ -1,4 +1,4 @@
-"""Ctrl-C while a sweep's workers start."""
+"""Processes that are left: while they start, and while they send a result."""
 
 from __future__ import annotations
 
@@ -37,3 +37,28 @@ def test_ctrl_c_while_a_worker_starts_is_one_line(tmp_path: Path, worker: int) -
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     message = "tlm: interrupted; 0 of 10 points are in small.sweep; the same command goes on\n"
     assert (done.returncode, done.stdout, done.stderr) == (130, "", message)
+
+
+LEFT = """
+import os, struct, sys, time
+from tlm.sweeps.pool import Pool
+
+def half_a_result():
+    results = sys._getframe(1).f_locals["result_queue"]  # of the loop in a worker
+    os.write(results._writer.fileno(), struct.pack("!i", 1000) + b"half of it")
+    time.sleep(600)
+
+if __name__ == "__main__":
+    pool = Pool(2)
+    pool.submit(half_a_result)
+    time.sleep(1)  # the thread that receives is in the middle of it by now
+    pool.abandon()
+"""
+
+
+@pytest.mark.slow
+def test_half_a_result_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(LEFT)
+    command = [sys.executable, "script.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
