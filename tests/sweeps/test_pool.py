@@ -22,18 +22,19 @@ if __name__ == "__main__":
         start(process)
         started.append(process)
         if len(started) == int(sys.argv[1]):
-            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(int(sys.argv[2])):
+                os.kill(os.getpid(), signal.SIGINT)
 
     BaseProcess.start = interrupted_start
     sys.exit(main(["sweep", "small.toml", "--over", "input.seed=0..9", "--processes", "2"]))
 """
 
 
-@pytest.mark.parametrize("worker", [1, 2])
-def test_ctrl_c_while_a_worker_starts_is_one_line(tmp_path: Path, worker: int) -> None:
+@pytest.mark.parametrize(("worker", "presses"), [(1, 1), (2, 3)])
+def test_ctrl_c_while_a_worker_starts_is_one_line(tmp_path: Path, worker: int, presses: int) -> None:
     (tmp_path / "small.toml").write_text(SMALL)
     (tmp_path / "script.py").write_text(INTERRUPTED)
-    command = [sys.executable, "script.py", str(worker)]
+    command = [sys.executable, "script.py", str(worker), str(presses)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     message = "tlm: interrupted; 0 of 10 points are in small.sweep; the same command goes on\n"
     assert (done.returncode, done.stdout, done.stderr) == (130, "", message)

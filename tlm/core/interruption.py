@@ -102,8 +102,11 @@ def stopped_by(interrupt: BaseException | None) -> int:
 
 
 @contextmanager
-def interruption_waits() -> Iterator[None]:
+def interruption_waits(presses: int = 1) -> Iterator[None]:
     """Ctrl-C counts when the block is left, so that a file can be finished; a second one counts at once.
+
+    Args:
+        presses: as many wait. People press more than once, and what leaves a mess when it is cut should stand that.
 
     So do the other signals that interrupt. Nothing changes in other threads, which Python interrupts never, and for
     signals for which the program has a handler of its own.
@@ -114,7 +117,7 @@ def interruption_waits() -> Iterator[None]:
     pressed: list[signal.Signals] = []
 
     def press(number: int, frame: FrameType | None) -> None:
-        if pressed:
+        if len(pressed) >= presses:
             _RAISING[signal.Signals(number)](number, frame)
         pressed.append(signal.Signals(number))
 

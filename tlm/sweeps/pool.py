@@ -19,6 +19,9 @@ from tlm.sweeps.task import worker_version
 
 T = TypeVar("T")
 
+_PRESSES = 5
+"""Of Ctrl-C, that cannot cut short what would leave complaining workers."""
+
 
 class Pool(ProcessPoolExecutor):
     """Workers forked from a clean process that has imported what they need: no threads, locks or files are inherited.
@@ -31,9 +34,10 @@ class Pool(ProcessPoolExecutor):
     """
 
     def __init__(self, count: int) -> None:
-        _start_forkserver()
-        super().__init__(count, multiprocessing.get_context("forkserver"), _begin_worker)
         try:
+            with interruption_waits(_PRESSES):  # until there is something to abandon
+                _start_forkserver()
+                super().__init__(count, multiprocessing.get_context("forkserver"), _begin_worker)
             self.submit(worker_version).result()
         except BrokenExecutor:
             raise TlmError(
@@ -46,7 +50,7 @@ class Pool(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         """Hand a call over; this starts a worker while there are fewer than may be."""
-        with interruption_waits():  # a worker that is half started would be known to nobody, and complain
+        with interruption_waits(_PRESSES):  # a worker that is half started would be known to nobody, and complain
             return super().submit(fn, *args, **kwargs)
 
     def abandon(self) -> None:
@@ -54,28 +58,29 @@ class Pool(ProcessPoolExecutor):
 
         Futures are not cancelled: Python 3.11 fails at those when it finds that the workers have gone.
         """
-        results: Any = self._result_queue
-        for process in list((self._processes or {}).values()):
-            process.kill()
-        if results is not None:
+        results: Any = getattr(self, "_result_queue", None)
+        if results is None:  # not begun, or ended
+            return
+        with interruption_waits(_PRESSES):
+            for process in list(self._processes.values()):
+                process.kill()
             results._writer.close()  # else half a message of a worker that was killed is waited for
-        self.shutdown()
+            self.shutdown()
 
 
 def _start_forkserver() -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tlm.sweeps.task"])
-    with interruption_waits():
-        resource_tracker.ensure_running()  # would undo the mask below
-        before = os.environ.get("OPENBLAS_NUM_THREADS")
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            if before is None:
-                del os.environ["OPENBLAS_NUM_THREADS"]
+    resource_tracker.ensure_running()  # would undo the mask below
+    before = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if before is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]
 
 
 def _begin_worker() -> None:
