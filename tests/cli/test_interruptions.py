@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tlm.core.interruption import Terminated, signals_interrupt
+from tlm.core.interruption import Terminated, interruption_waits, signals_interrupt
 
 
 class Thing:
@@ -70,6 +70,17 @@ def test_an_interruption_that_python_swallows_is_raised_again(
     assert reached == []
     assert capsys.readouterr().err == ""
     assert sys.gettrace() is None
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_an_interruption_that_waits_counts_also_where_the_block_fails() -> None:
+    def work() -> None:
+        with interruption_waits():
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise EOFError
+
+    with pytest.raises(Terminated), signals_interrupt():
+        work()
 
 
 AT_IMPORT = """

@@ -31,6 +31,7 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 _TERMINATING = (signal.SIGTERM, signal.SIGHUP)
+INTERRUPTING = frozenset({signal.SIGINT, *_TERMINATING})
 _RAISING: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
     signal.SIGINT: signal.default_int_handler, **dict.fromkeys(_TERMINATING, _terminate),
 }  # fmt: skip
@@ -128,5 +129,5 @@ def interruption_waits(presses: int = 1) -> Iterator[None]:
     finally:
         for number in usual:
             signal.signal(number, _RAISING[number])
-    for number in pressed:
-        _RAISING[number](number, None)
+        for number in pressed:  # also where the block has failed, since that may be the signal's doing
+            _RAISING[number](number, None)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tlm.core.errors import TlmError
 from tlm.core.garbage import collect_seldom
-from tlm.core.interruption import interruption_waits
+from tlm.core.interruption import INTERRUPTING, interruption_waits
 from tlm.sweeps.task import worker_version
 
 T = TypeVar("T")
@@ -39,13 +39,13 @@ class Pool(ProcessPoolExecutor):
                 _start_forkserver()
                 super().__init__(count, multiprocessing.get_context("forkserver"), _begin_worker)
             self.submit(worker_version).result()
-        except BrokenExecutor:
-            raise TlmError(
-                "processes: workers end when they start; a Python script must start its work under "
-                "`if __name__ == '__main__':`, or take processes=1"
-            ) from None
-        except BaseException:
+        except BaseException as error:
             self.abandon()
+            if isinstance(error, BrokenExecutor):
+                raise TlmError(
+                    "processes: workers end when they start; a Python script must start its work under "
+                    "`if __name__ == '__main__':`, or take processes=1"
+                ) from None
             raise
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
@@ -71,11 +71,12 @@ class Pool(ProcessPoolExecutor):
 def _start_forkserver() -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tlm.sweeps.task"])
-    resource_tracker.ensure_running()  # would undo the mask below
     before = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)  # inherited: they are for this process to handle
     try:
+        resource_tracker.ensure_running()  # lets some through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTING)
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
