@@ -37,7 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             with signals_interrupt():
                 status = _run(sys.argv[1:] if argv is None else argv)
-        except KeyboardInterrupt as interrupt:  # out here, another one ends the process at once
+        except (KeyboardInterrupt, RuntimeError) as error:  # out here, another Ctrl-C ends the process at once
+            # Python up to 3.11 wraps what meets a class whose fields are told their names.
+            interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+            if not isinstance(interrupt, KeyboardInterrupt):
+                raise
             # The subclasses are this package's own; what others say when they are interrupted is for their own readers.
             own = str(interrupt) if type(interrupt) is not KeyboardInterrupt else ""
             status = _complain(own or "interrupted; no result was written", SIGNALLED + stopped_by(interrupt))

@@ -49,9 +49,16 @@ class Pool(ProcessPoolExecutor):
             raise
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
-        """Hand a call over; this starts a worker while there are fewer than may be."""
+        """Hand a call over; this starts a worker while there are fewer than may be.
+
+        Raises:
+            BrokenExecutor: a worker died, or none can be started.
+        """
         with interruption_waits(_PRESSES):  # a worker that is half started would be known to nobody, and complain
-            return super().submit(fn, *args, **kwargs)
+            try:
+                return super().submit(fn, *args, **kwargs)
+            except (EOFError, OSError) as error:
+                raise BrokenExecutor(f"no worker can be started: {error}") from error
 
     def abandon(self) -> None:
         """End at once, whatever is under way; nothing if it has ended.
