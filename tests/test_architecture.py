@@ -171,7 +171,7 @@ def test_there_are_no_import_cycles(sources: Sources) -> None:
 def test_the_transaction_layer_needs_simpy_and_msgspec_alone(sources: Sources) -> None:
     standard = {
         "__future__", "abc", "atexit", "collections", "contextlib", "dataclasses", "enum", "gc", "heapq", "numbers",
-        "os", "pathlib", "re", "signal", "threading", "types", "typing",
+        "os", "pathlib", "re", "signal", "sys", "threading", "types", "typing",
     }  # fmt: skip
     roots = {
         target.partition(".")[0]

@@ -36,7 +36,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
         entry_points = next(name for name in names if name.endswith("entry_points.txt"))
         declared = archive.read(entry_points).decode().splitlines()
-        assert "tlm = tlm.cli:main" in declared
+        assert "tlm = tlm.__main__:main" in declared
         assert "tlm = tlm.testing.plugin" in declared[declared.index("[pytest11]") :]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"tlm", "cartesian_tlm"}
     assert "tlm/_kernels.abi3.so" in names

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,7 +17,7 @@ from command import SMALL, refused, tlm
 from tlm.analysis.bars import bar, columns, stacked
 from tlm.analysis.explain import GROUPS, bound_of, explain
 from tlm.analysis.rebuild import rebuild
-from tlm.analysis.what_if import Change, Outcome, changes, outcomes
+from tlm.analysis.what_if import Change, changes, outcome
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.system import System
@@ -48,7 +50,7 @@ def edited(result: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None
 
 
 def test_the_whole_text(small: Path) -> None:
-    by_directory, by_file = tlm("explain", small), tlm("explain", small / "result.json")
+    by_directory, by_file = tlm("explain", small), tlm("explain", small / "result.json", "--processes", "2")
     assert (by_directory.returncode, by_directory.stderr) == (0, "")
     assert by_directory.stdout == by_file.stdout == GOLDEN.read_text()
 
@@ -239,7 +241,7 @@ def test_changes_stay_within_the_limits() -> None:
 def test_gains_are_those_of_real_runs(small: Path) -> None:
     stored = load_result(small)
     explanation = explain(stored)
-    assert [outcome.result.cycles for outcome in explanation.outcomes if outcome.result] == sorted(
+    assert [one.cycles for one in explanation.outcomes if one.cycles] == sorted(
         rebuild(stored, [])(change.applied(stored.chip)).cycles for change in changes(stored.chip)
     )
 
@@ -248,9 +250,20 @@ def test_a_change_that_does_not_fit_the_chip_says_why(small: Path) -> None:
     stored = load_result(small)
     rerun = rebuild(stored, [])
     change = Change("AMem words", "amem_words", 1001)
-    found: list[Outcome] = list(outcomes(rerun, stored.chip, [change], stored.outputs_sha256))
-    assert found[0].result is None
-    assert "1001 is not a multiple of chip.amem_banks = 4" in found[0].problem
+    found = outcome(rerun, stored.chip, stored.outputs_sha256, change)
+    assert found.cycles is None
+    assert "1001 is not a multiple of chip.amem_banks = 4" in found.problem
+
+
+def test_what_travels_to_a_process_is_small(small: Path) -> None:
+    stored = load_result(small)
+    sent = pickle.dumps(partial(outcome, rebuild(stored, []), stored.chip, stored.outputs_sha256))
+    assert len(sent) < 8_000
+    change = changes(stored.chip)[0]
+    found = pickle.loads(sent)(change)
+    assert found == outcome(rebuild(stored, []), stored.chip, stored.outputs_sha256, change)
+    assert pickle.loads(sent).args[0] is pickle.loads(sent).args[0]  # made once
+    assert len(pickle.dumps(found)) < 8_000
 
 
 # -- bars -----------------------------------------------------------------------------------------------------------

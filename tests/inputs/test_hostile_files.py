@@ -207,6 +207,7 @@ def test_a_recipe_with_numbers_that_are_not_finite() -> None:
         (("sweep", "s.toml", "--seed", "0"), "--seed: belongs to a sample"),
         (("sweep", "s.toml", "--processes", "2", "--dask", "tcp://x:1"), "--processes: given beside --dask ADDRESS"),
         (("explain", "x", "--files", ".", "--no-runs"), "--files: given beside --no-runs, which reads none"),
+        (("explain", "x", "--processes", "2", "--no-runs"), "--processes: given beside --no-runs, which starts none"),
     ],
 )
 def test_options_without_their_partner(arguments: tuple[str, ...], message: str) -> None:

@@ -33,6 +33,7 @@ from tlm.reproduction.measure import BLOCK_NAMES, NETWORK, SHOWN_TAPS, Extent, M
 from tlm.reproduction.page import page, print_page
 from tlm.reproduction.published import ideal_tops_per_w, pass_lengths, rounded, share_of_peak
 from tlm.reproduction.uncertainty import energy_range_aj
+from tlm.sweeps.executors import workers
 
 TABLE = EnergyConfig()
 DIRECT, BY_TABLE = "both powers, directly", "both powers, by way of the table of energies"
@@ -48,6 +49,12 @@ def measured() -> Measurements:
 @pytest.fixture(scope="module")
 def report(measured: Measurements) -> str:
     return page(measured)
+
+
+@pytest.mark.slow
+def test_processes_change_nothing(report: str) -> None:
+    with workers(2) as ready:
+        assert page(measure(SMALL, ready=ready)) == report
 
 
 # -- labels ---------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_the_page_is_what_the_command_writes(tmp_path: Path) -> None:
 
 
 def test_quick_prints_three_levels() -> None:
-    done = tlm("reproduce", "--quick")
+    done = tlm("reproduce", "--quick", "--processes", "1")
     assert (done.returncode, done.stderr) == (0, "")
     assert "levels 9/9, 3/9, 1/9" in done.stdout
     assert "| 2/9 |" not in done.stdout

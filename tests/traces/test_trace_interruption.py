@@ -94,15 +94,17 @@ def test_a_run_that_is_ended_leaves_its_waveform(
 
 
 @pytest.mark.slow
-def test_a_sweep_that_is_ended_keeps_its_points(small: Path, tmp_path: Path) -> None:
-    process = start(
-        "sweep", small, "--over", "input.seed=0..999", "--processes", 1, "--export", "t.csv", "-o", "out", cwd=tmp_path
-    )
+@pytest.mark.parametrize(("processes", "kind"), [(1, signal.SIGTERM), (2, signal.SIGTERM), (2, signal.SIGHUP)])
+def test_a_sweep_that_is_ended_keeps_its_points(
+    small: Path, tmp_path: Path, processes: int, kind: signal.Signals
+) -> None:
+    options = ("--over", "input.seed=0..999", "--processes", processes, "--export", "t.csv", "-o", "out")
+    process = start("sweep", small, *options, cwd=tmp_path, start_new_session=True)
     while process.poll() is None and points_in(tmp_path / "out" / "sweep.sqlite") < 3:
         time.sleep(0.005)
-    process.send_signal(signal.SIGTERM)
+    os.killpg(process.pid, kind)  # workers, too, as where a terminal is closed
     out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (143, "")
+    assert (process.returncode, out) == (128 + kind, "")
     found = re.fullmatch(r"tlm: interrupted; ([\d,]+) of 1,000 points are in out; the same command goes on\n", err)
     assert found is not None, err
     assert points_in(tmp_path / "out" / "sweep.sqlite") == int(found[1].replace(",", "")) >= 3

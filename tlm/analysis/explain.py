@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
 from tlm.analysis.bars import bar, columns, fitted, percent, stacked
 from tlm.analysis.rebuild import FIDELITY, Rerun, check_same, rebuild
-from tlm.analysis.what_if import Change, Outcome, changes, outcomes
+from tlm.analysis.what_if import Outcome, changes, outcome
 from tlm.chip.kernels.dram import RowCounts
 from tlm.observe.causes import CAUSES, DRAM_WAITS, words
 from tlm.results.dram_figures import DramRecord
-from tlm.results.result import Result
 from tlm.results.result_json import LayerRecord, RunRecord
+from tlm.sweeps.executors import THIS_PROCESS, Workers, run_each
 
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "array": ("computing",),
@@ -97,7 +99,7 @@ class Explanation:
                 {
                     "key": f"chip.{one.change.key}",
                     "value": one.change.value,
-                    "cycles": None if one.result is None else one.result.cycles,
+                    "cycles": one.cycles,
                     "problem": one.problem or None,
                 }
                 for one in self.outcomes
@@ -134,6 +136,7 @@ def explain(
     runs: bool = True,
     progress: Callable[[str], None] = lambda _: None,
     rerun: Rerun | None = None,
+    ready: Workers = THIS_PROCESS,
 ) -> Explanation:
     """Explain a result.
 
@@ -143,6 +146,7 @@ def explain(
         runs: simulate what changes would buy.
         progress: told what is simulated next.
         rerun: what the result has just been made by; by default its run is built again, and checked against it.
+        ready: simulates the changes.
 
     Raises:
         InputError: the run cannot be built again, or gives something else.
@@ -154,13 +158,15 @@ def explain(
         rerun = rebuild(stored, directories)
         progress("simulating the unchanged chip")
         check_same(stored, rerun(chip))
-    found: list[Outcome] = []
     wanted = changes(chip)
     progress(f"simulating {len(wanted)} changes")
-    for outcome in outcomes(rerun, chip, wanted, stored.outputs_sha256):
-        found.append(outcome)
-        progress(f"simulated {len(found)} of {len(wanted)} changes: {outcome.change.text(chip)}")
-    found.sort(key=lambda one: float("inf") if one.result is None else one.result.cycles)
+    count = itertools.count(1)
+
+    def ended(one: Outcome) -> None:
+        progress(f"simulated {next(count)} of {len(wanted)} changes: {one.change.text(chip)}")
+
+    found = run_each(ready, partial(outcome, rerun, chip, stored.outputs_sha256), wanted, ended)
+    found.sort(key=lambda one: float("inf") if one.cycles is None else one.cycles)
     return Explanation(stored, [bound_of(layer, found) for layer in stored.layers], found, FIDELITY)
 
 
@@ -175,19 +181,14 @@ def bound_of(layer: LayerRecord, found: Sequence[Outcome] = ()) -> Bound:
 def _kind(layer: LayerRecord, found: Sequence[Outcome]) -> str:
     """The kind of change that takes most off the layer's waits for transfers; none if none does."""
     gains = {"": 0}
-    for outcome in found:
-        if outcome.result is not None and outcome.change.kind:
-            after = outcome.result.layers[layer.name].waits
-            gain = (layer.waits.total - layer.waits.host) - (after.total - after.host)
-            gains[outcome.change.kind] = max(gains.get(outcome.change.kind, 0), gain)
+    for one in found:
+        if one.cycles is not None and one.change.kind:
+            gain = layer.waits.total - layer.waits.host - one.transfer_waits[layer.name]
+            gains[one.change.kind] = max(gains.get(one.change.kind, 0), gain)
     return max(gains, key=gains.__getitem__)
 
 
 # -- the text ---------------------------------------------------------------------------------------------------------
-
-
-def _done(explanation: Explanation) -> list[tuple[Change, Result]]:
-    return [(one.change, one.result) for one in explanation.outcomes if one.result is not None]
 
 
 def _summary(explanation: Explanation) -> Iterator[str]:
@@ -198,9 +199,9 @@ def _summary(explanation: Explanation) -> Iterator[str]:
     loss = max(groups, key=groups.__getitem__)
     if groups[loss]:
         yield f"Most of the others, {percent(groups[loss], stored.cycles)}, go to {loss}."
-    for change, result in _done(explanation)[:1]:
-        if saved := max(0, stored.cycles - result.cycles):
-            yield f"Of the changes tried, {change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
+    for one in explanation.outcomes[:1]:
+        if one.cycles is not None and (saved := max(0, stored.cycles - one.cycles)):
+            yield f"Of the changes tried, {one.change.text(stored.chip)} saves most: {percent(saved, stored.cycles)}."
 
 
 def _whole_run(stored: RunRecord) -> Iterator[str]:
@@ -269,16 +270,18 @@ def _what_if(explanation: Explanation, width: int) -> Iterator[str]:
         return
     yield f"What a change would buy [S], compiled for it and simulated (fidelity {explanation.fidelity})"
     rows = [["change", "mostly from", "and from", "cycles", "saved", "share"]]
-    for change, result in _done(explanation):
-        saved, after = stored.cycles - result.cycles, result.account.by_cause()
-        differences = {cause: after.get(cause, 0) - count for cause, count in stored.account.causes.items()}
+    for one in explanation.outcomes:
+        if one.cycles is None:
+            continue
+        saved = stored.cycles - one.cycles
+        differences = {cause: one.causes.get(cause, 0) - count for cause, count in stored.account.causes.items()}
         main = sorted(differences, key=lambda cause: -abs(differences[cause]))[:2] if saved else []
         why = [f"{words(cause)} {differences[cause]:+,}" for cause in main if differences[cause]]
         rows.append([
-            change.text(stored.chip), *why, *[""] * (2 - len(why)), f"{result.cycles:,}", f"{saved:,}",
+            one.change.text(stored.chip), *why, *[""] * (2 - len(why)), f"{one.cycles:,}", f"{saved:,}",
             percent(saved, stored.cycles),
         ])  # fmt: skip
     yield from fitted(rows, ["and from", "mostly from"], width, left=3)
-    for outcome in explanation.outcomes:
-        if outcome.result is None:
-            yield f"  {outcome.change.text(stored.chip)}: not possible ({outcome.problem})"
+    for one in explanation.outcomes:
+        if one.cycles is None:
+            yield f"  {one.change.text(stored.chip)}: not possible ({one.problem})"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from tlm.chip.config import ChipConfig
+from tlm.compiler.compile import compile_network
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.networks.builder import NetworkBuilder
 from tlm.results.result import tensor_sha256
 from tlm.results.result_json import RunRecord
+from tlm.runs.values_once import ValuesOnce
 from tlm.scenario.catalog import scenario_directories
 from tlm.scenario.schema import PATH_KEYS, Scenario
 from tlm.scenario.sections import Size
@@ -23,7 +28,6 @@ if TYPE_CHECKING:
     from tlm.inputs.integer_arrays import Int8Array
     from tlm.network.network import Network
     from tlm.results.result import Result
-    from tlm.runs.values_once import ValuesOnce
 
 FIDELITY = "pass"
 """The model that takes least time; cycles and values are the same in all."""
@@ -32,6 +36,61 @@ Rerun: TypeAlias = Callable[[ChipConfig], "Result"]
 """Runs the same network and input, compiled for a chip."""
 
 _WITHOUT = "`--no-runs` explains without simulating"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a network and its input are made of: small, unlike them.
+
+    Args:
+        config: of a scenario.
+        shape: (C, H, W) of an input that the scenario leaves open.
+    """
+
+    config: Scenario
+    shape: tuple[int, int, int] | None = None
+
+    def rerun(self) -> NetworkRerun:
+        """Make them.
+
+        Raises:
+            InputError: a file or a setting is wrong.
+        """
+        own = self.config.input.activations(self.config.network.input_shape or self.shape)
+        builder = NetworkBuilder(own, self.config.input.signed)
+        self.config.network.add_to(builder)
+        return NetworkRerun(self, builder.network(), self.config.inputs(own))
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkRerun:
+    """Runs the same network and input, compiled for a chip. Travels as its recipe, by which a process makes it once.
+
+    Args:
+        recipe: of network and input.
+        network: what runs.
+        activations: its input, (C, H, W), or (N, C, H, W) of a batch.
+        values: simulates, and may have done so before.
+    """
+
+    recipe: Recipe
+    network: Network
+    activations: Int8Array
+    values: ValuesOnce = field(default_factory=ValuesOnce)
+
+    def __call__(self, chip: ChipConfig) -> Result:
+        """Run it."""
+        batch = len(self.activations) if self.activations.ndim == 4 else 1
+        return self.values.simulate(compile_network(self.network, chip, batch), self.activations, fidelity=FIDELITY)
+
+    def __reduce__(self) -> tuple[Callable[[bytes], NetworkRerun], tuple[bytes]]:
+        return _made_once, (pickle.dumps(self.recipe),)
+
+
+@lru_cache(1)
+def _made_once(recipe: bytes) -> NetworkRerun:
+    made: Recipe = pickle.loads(recipe)
+    return made.rerun()
 
 
 def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
@@ -44,8 +103,6 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     Raises:
         InputError: the result has no settings; a file is missing or has changed; the settings are of another version.
     """
-    from tlm.runs.values_once import ValuesOnce
-
     settings: dict[str, dict[str, Any]] = {}
     for key in ("network", "input"):
         if key not in stored.settings:
@@ -66,36 +123,15 @@ def rebuild(stored: RunRecord, directories: Sequence[Path]) -> Rerun:
     try:
         shape = msgspec.convert(shape, tuple[Size, Size, Size] | None)
         config = msgspec.convert(settings | {"batch": stored.settings.get("batch", 1)}, Scenario)
-        own = config.input.activations(config.network.input_shape or shape)
-        builder = NetworkBuilder(own, config.input.signed)
-        config.network.add_to(builder)
-        network, activations = builder.network(), config.inputs(own)
+        rerun = Recipe(config, shape).rerun()
     except (msgspec.ValidationError, InputError) as error:
         raise InputError(f"settings: cannot be built again ({error}); run the scenario again, or {_WITHOUT}") from None
-    found_sha256 = tensor_sha256(activations)
+    found_sha256 = tensor_sha256(rerun.activations)
     if wanted_sha256 not in (None, found_sha256):
         raise InputError(
             f"input.sha256: the result says {wanted_sha256}, but the input built again has {found_sha256}; "
             f"run the scenario again, or {_WITHOUT}"
         )
-    return rerun_of(network, activations, ValuesOnce())
-
-
-def rerun_of(network: Network, activations: Int8Array, values: ValuesOnce) -> Rerun:
-    """What :func:`rebuild` returns.
-
-    Args:
-        network: what runs.
-        activations: its input, (C, H, W), or (N, C, H, W) of a batch.
-        values: simulates, and may have done so before.
-    """
-    from tlm.compiler.compile import compile_network
-
-    batch = len(activations) if activations.ndim == 4 else 1
-
-    def rerun(chip: ChipConfig) -> Result:
-        return values.simulate(compile_network(network, chip, batch), activations, fidelity=FIDELITY)
-
     return rerun
 
 

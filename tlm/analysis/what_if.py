@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from tlm.analysis.rebuild import Rerun
 from tlm.chip.config import ChipConfig, allowed_range, allowed_values
 from tlm.chip.dram_config import AddressOrder, PagePolicy
 from tlm.core.errors import CompileError, InputError, SimulationError
-
-if TYPE_CHECKING:
-    from tlm.results.result import Result
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,19 @@ class Change:
         return replace(chip, dram=replace(chip.dram, **changed)) if section else replace(chip, **changed)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Outcome:
     """A change and what came of it."""
 
     change: Change
-    result: Result | None
+    cycles: int | None = None
+    """Of the whole run."""
+    causes: Mapping[str, int] = field(default_factory=dict)
+    """Cycles by cause of the account."""
+    transfer_waits: Mapping[str, int] = field(default_factory=dict)
+    """Layer -> cycles in which it waits for transfers."""
     problem: str = ""
-    """Why there is no result."""
+    """Why there are no figures."""
 
 
 _CHANGES: tuple[tuple[str, str, float, str], ...] = (
@@ -96,24 +98,23 @@ def changes(chip: ChipConfig) -> list[Change]:
     return found
 
 
-def outcomes(rerun: Rerun, chip: ChipConfig, wanted: Iterable[Change], outputs_sha256: str) -> Iterator[Outcome]:
-    """Simulate each change, compiled for the changed chip.
+def outcome(rerun: Rerun, chip: ChipConfig, outputs_sha256: str, change: Change) -> Outcome:
+    """Simulate a change, compiled for the changed chip.
 
     Args:
         rerun: runs the network on a chip.
         chip: the unchanged one.
-        wanted: what to change.
         outputs_sha256: of the unchanged chip's outputs.
+        change: what to change.
 
     Raises:
-        SimulationError: a change altered the outputs, which no change of timing may.
+        SimulationError: the change altered the outputs, which no change of timing may.
     """
-    for change in wanted:
-        try:
-            result = rerun(change.applied(chip))
-        except (InputError, CompileError) as error:
-            yield Outcome(change, None, str(error))
-            continue
-        if result.outputs_sha256 != outputs_sha256:
-            raise SimulationError(f"{change.text(chip)}: the outputs differ from those of the unchanged chip")
-        yield Outcome(change, result)
+    try:
+        result = rerun(change.applied(chip))
+    except (InputError, CompileError) as error:
+        return Outcome(change, problem=str(error))
+    if result.outputs_sha256 != outputs_sha256:
+        raise SimulationError(f"{change.text(chip)}: the outputs differ from those of the unchanged chip")
+    waits = {name: layer.waits.total - layer.waits.host for name, layer in result.layers.items()}
+    return Outcome(change, result.cycles, result.account.by_cause(), waits)

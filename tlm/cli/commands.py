@@ -69,6 +69,7 @@ def _formats(rows: str) -> tuple[Argument, Argument]:
 
 
 _WIDE = _switch("--wide", "print all columns, also those beyond 80 characters")
+_PROCESSES = _number("--processes", help="processes on this machine (default: one per core)")
 _RESULT = "result.json, or the directory that holds it"
 _NAMED = "or the name of one that `tlm list` shows"
 _SETTING = "change a key, e.g. chip.voltage_v=0.8 (may be repeated)"
@@ -135,7 +136,7 @@ COMMANDS = {
             _number("--seed", help="seed of the draws (default: 0)"),
             _repeated("--where", metavar="EXPRESSION", help="keep the points that meet it (may be repeated)"),
             _path("-o", "--output", metavar="DIR", help="directory of the results (default: SCENARIO.sweep)"),
-            _number("--processes", help="processes on this machine (default: one per core)"),
+            _PROCESSES,
             _argument("--dask", metavar="ADDRESS", help="use the workers of a Dask scheduler; 'local' starts some"),
             _switch("--retry-failed", "run failed points again"),
             _repeated("--export", type=Path, metavar="FILE", help="write the table, .csv or .parquet"),
@@ -156,7 +157,7 @@ COMMANDS = {
                 {"type": float, "metavar": "SHARE", "help": "keep this share of the weight words"},
             ),
             _number("--seed", least=0, help="seed of weights and inputs (default: 0)"),
-            _number("--processes", help="processes on this machine (default: one per core)"),
+            _PROCESSES,
             _path("-o", "--output", metavar="FILE", help="write a row for each layer there (.csv)"),
         ),
         "Run every layer of a topology file in the format of SCALE-Sim, each alone, with seeded weights and inputs, "
@@ -168,7 +169,9 @@ COMMANDS = {
             _path("path", metavar="PATH", help="directory of a run or a sweep, or its result.json or sweep.sqlite"),
             _path("others", metavar="RESULT", nargs="*", help="more runs, side by side on the same page"),
             _path(
-                "-o", "--output", metavar="FILE",
+                "-o",
+                "--output",
+                metavar="FILE",
                 help="file to write, - for standard output (default: report.html beside the first results)",
             ),
         ),
@@ -200,6 +203,7 @@ COMMANDS = {
             _path("result", metavar="RESULT", help=f"{_RESULT}; or a scenario or model, which is run first"),
             _path("--files", metavar="DIR", help="directory of the files that the scenario reads"),
             _switch("--no-runs", "explain only what the file says; simulate nothing"),
+            _PROCESSES,
             *_formats("layer"),
             _WIDE,
         ),
@@ -218,6 +222,7 @@ COMMANDS = {
         (
             _path("-o", "--output", metavar="FILE", help="write the report there as Markdown instead of printing it"),
             _switch("--quick", "run only 9, 3 and 1 of 9 taps"),
+            _PROCESSES,
             _switch("--wide", "on a terminal, print tables as tables, however wide"),
         ),
     ),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,9 +14,9 @@ from tlm.cli.commands import USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.garbage import collect_seldom
-from tlm.core.interruption import stopped_by, termination_interrupts
+from tlm.core.interruption import SIGNALLED, signals_interrupt, stopped_by
 
-OK, FAILED, SIGNALLED, BROKEN_PIPE = 0, 1, 128, 141
+OK, FAILED, BROKEN_PIPE = 0, 1, SIGNALLED + signal.SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,8 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         import_module("tlm.cli.completion").complete()
     open_closed_streams()
-    with escaped_streams(), termination_interrupts():
-        status = _run(sys.argv[1:] if argv is None else argv)
+    with escaped_streams():
+        try:
+            with signals_interrupt():
+                status = _run(sys.argv[1:] if argv is None else argv)
+        except (KeyboardInterrupt, RuntimeError) as error:  # out here, another Ctrl-C ends the process at once
+            # Python up to 3.11 wraps what meets a class whose fields are told their names.
+            interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__
+            if not isinstance(interrupt, KeyboardInterrupt):
+                raise
+            # The subclasses are this package's own; what others say when they are interrupted is for their own readers.
+            own = str(interrupt) if type(interrupt) is not KeyboardInterrupt else ""
+            status = _complain(own or "interrupted; no result was written", SIGNALLED + stopped_by(interrupt))
         with suppress(OutputError):  # what was printed before another failure
             sys.stdout.flush()
     return status
@@ -45,14 +55,6 @@ def _run(argv: Sequence[str]) -> int:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt as interrupt:
-        status = SIGNALLED + stopped_by(interrupt)
-        # Where Ctrl-C meets code that Python itself runs from text (every dataclass does when it is made), Python kills
-        # the process with the signal when it ends, whoever caught the exception; this leaves before that.
-        atexit.register(os._exit, status)
-        # The subclasses are this package's own; what others say when they are interrupted is for their own readers.
-        own = str(interrupt) if type(interrupt) is not KeyboardInterrupt else ""
-        return _complain(own or "interrupted; no result was written", status)
     except OutputError as error:
         (cause,) = error.args
         if isinstance(cause, BrokenPipeError):  # the reader has gone (`tlm list | head`)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
@@ -18,13 +21,14 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.reproduction.capacity import Reading, readings
 from tlm.reproduction.causes import DENSE_TAPS, Split, cycles_by_cause, energy_by_cause
 from tlm.reproduction.counts import LARGE_AMEM_WORDS, StepCount, derived_steps, executed_steps
-from tlm.reproduction.dense import BENCHMARKS, SteadyState, steady_states
+from tlm.reproduction.dense import BENCHMARKS, DenseLayer, SteadyState, steady_states
 from tlm.reproduction.efficiency import Efficiency, efficiency_of
 from tlm.reproduction.formula import PartCycles, part_cycles
 from tlm.reproduction.published import FAST_V, FRUGAL_V, PRUNED_SHARE
 from tlm.results.result import Result
 from tlm.runs.simulate import simulate_timing
 from tlm.runs.values_once import ValuesOnce
+from tlm.sweeps.executors import THIS_PROCESS, Workers, run_each
 
 BLOCK_NAMES = ("conv2_2", "conv3_2", "conv4_2", "conv5_2")
 """The blocks of the four stages that do not change the shape."""
@@ -36,6 +40,8 @@ ALL_TAPS = tuple(range(DENSE_TAPS, 0, -1))
 NETWORK = "ResNet-18"
 
 Progress = Callable[[str], None]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -85,31 +91,69 @@ class Measurements:
     """Block -> taps -> every part against the formula."""
     counts: list[StepCount] = field(default_factory=list)
     capacity: list[Reading] = field(default_factory=list)
+    wmem_words: dict[int | None, int] = field(default_factory=dict)
+    """Taps -> words that the whole network stores in WMem; None -> the base network."""
+
+    def add(self, other: Measurements) -> None:
+        """Take over what another one holds."""
+        self.dense.extend(other.dense)
+        self.base.extend(other.base)
+        self.counts.extend(other.counts)
+        self.energy.update(other.energy)
+        self.wmem_words.update(other.wmem_words)
+        _add(self.runs, other.runs)
+        _add(self.breakdowns, other.breakdowns)
+        _add(self.parts, other.parts)
 
 
-def measure(extent: Extent, progress: Progress = lambda _: None, energy: EnergyConfig | None = None) -> Measurements:
+def _add(own: dict[str, dict[K, V]], other: dict[str, dict[K, V]]) -> None:
+    for name, found in other.items():
+        own[name].update(found)
+
+
+_Part: TypeAlias = Callable[[], Measurements]
+
+
+def measure(
+    extent: Extent,
+    progress: Progress = lambda _: None,
+    energy: EnergyConfig | None = None,
+    ready: Workers = THIS_PROCESS,
+) -> Measurements:
     """Run it all.
 
     Args:
         extent: levels and size.
-        progress: told what runs next.
+        progress: told how far it is.
         energy: what events cost; by default the calibrated table.
+        ready: runs the parts.
 
     Raises:
         SimulationError: a sum does not close.
     """
-    work = _Measuring(extent, progress, energy)
-    for layer in BENCHMARKS:
-        progress(f"dense layer {layer.name}")
-        work.found.dense.extend(steady_states(layer, chips(), energy))
-    for taps in extent.taps:
-        for name in BLOCK_NAMES:
-            work.block(name, taps)
-    wmem_words = {taps: work.network(taps) for taps in extent.taps}
-    shown = {taps: words for taps, words in wmem_words.items() if taps in SHOWN_TAPS}
-    base_words = work.base()
-    work.found.capacity.extend(readings(extent.network(None), shown, base_words))
-    return work.found
+    work = _Measuring(extent, energy)
+    parts: list[_Part] = [partial(work.dense, layer) for layer in BENCHMARKS]
+    parts += [partial(work.block, name, taps) for taps in extent.taps for name in BLOCK_NAMES]
+    parts += [partial(work.network, taps) for taps in extent.taps]
+    parts += [work.base, work.pruned_base]
+    progress(f"running {len(parts)} parts")
+    count = itertools.count(1)
+    done = run_each(
+        ready,
+        _call,
+        parts[::-1],  # the longest first
+        lambda _: progress(f"{next(count)} of {len(parts)} parts have run"),
+    )
+    found = Measurements(extent=extent)
+    for one in reversed(done):
+        found.add(one)
+    shown = {taps: words for taps, words in found.wmem_words.items() if taps in SHOWN_TAPS}
+    found.capacity.extend(readings(extent.network(None), shown, found.wmem_words[None]))
+    return found
+
+
+def _call(part: _Part) -> Measurements:
+    return part()
 
 
 def chips() -> tuple[ChipConfig, ChipConfig]:
@@ -117,63 +161,72 @@ def chips() -> tuple[ChipConfig, ChipConfig]:
     return ChipConfig.at(FRUGAL_V), ChipConfig.at(FAST_V)
 
 
+@dataclass(frozen=True)
 class _Measuring:
-    """Fills :class:`Measurements`."""
+    """Measures a part of all."""
 
-    def __init__(self, extent: Extent, progress: Progress, energy: EnergyConfig | None) -> None:
-        self.found = Measurements(extent=extent)
-        self._progress = progress
-        self._energy = energy
+    extent: Extent
+    energy: EnergyConfig | None
 
-    def block(self, name: str, taps: int) -> None:
+    def dense(self, layer: DenseLayer) -> Measurements:
+        """Run a dense layer."""
+        return Measurements(extent=self.extent, dense=list(steady_states(layer, chips(), self.energy)))
+
+    def block(self, name: str, taps: int) -> Measurements:
         """Run a block alone."""
-        self._progress(f"block {name}, {taps} of {DENSE_TAPS} taps")
-        spec = self.found.extent.block(name, taps)
+        spec, found = self.extent.block(name, taps), Measurements(extent=self.extent)
         activations = seeded_activations(spec.input_shape, 0)
         program = compile_network(build_block(spec, activations), chips()[0])
-        result = self._run(name, taps, program, activations)
-        self.found.parts[name][taps] = list(part_cycles(program, result))
+        result = self._run(found, name, taps, program, activations)
+        found.parts[name][taps] = list(part_cycles(program, result))
+        return found
 
-    def network(self, taps: int) -> int:
-        """Run the whole network; returns the words that it stores in WMem."""
-        self._progress(f"{NETWORK}, {taps} of {DENSE_TAPS} taps")
-        spec = self.found.extent.network(taps)
+    def network(self, taps: int) -> Measurements:
+        """Run the whole network."""
+        spec, found = self.extent.network(taps), Measurements(extent=self.extent)
         program, activations = _compiled(spec)
-        result = self._run(NETWORK, taps, program, activations)
-        self.found.energy[taps] = energy_by_cause(result, taps)
+        result = self._run(found, NETWORK, taps, program, activations)
+        found.energy[taps] = energy_by_cause(result, taps)
+        found.wmem_words[taps] = _stored_words(program)
         if taps in SHOWN_TAPS:
-            self._count_steps(f"PW-DW-PW, {taps} of {DENSE_TAPS} taps", spec, program, activations, result)
-        return _stored_words(program)
+            name = f"PW-DW-PW, {taps} of {DENSE_TAPS} taps"
+            found.counts.append(_count_steps(name, spec, program, activations, result))
+        return found
 
-    def base(self) -> int:
-        """Run the base network, unpruned and pruned at random; returns the words that it stores in WMem."""
-        self._progress(f"base {NETWORK}")
-        spec = self.found.extent.network(None)
+    def base(self) -> Measurements:
+        """Run the base network."""
+        spec, found = self.extent.network(None), Measurements(extent=self.extent)
         program, activations = _compiled(spec)
-        result = ValuesOnce().simulate(program, activations, energy=self._energy)
-        self._count_steps("base, two 3x3 convolutions a block", spec, program, activations, result)
-        self._progress(f"base {NETWORK}, {PRUNED_SHARE} of the weights removed at random")
-        pruned, _ = _compiled(replace(spec, density=1 - float(PRUNED_SHARE)))
-        of_pruned = ValuesOnce().simulate(pruned, activations, energy=self._energy)
-        self.found.base.extend(map(efficiency_of, (result, of_pruned)))
-        return _stored_words(program)
+        result = ValuesOnce().simulate(program, activations, energy=self.energy)
+        found.base.append(efficiency_of(result))
+        found.wmem_words[None] = _stored_words(program)
+        name = "base, two 3x3 convolutions a block"
+        found.counts.append(_count_steps(name, spec, program, activations, result))
+        return found
 
-    def _run(self, name: str, taps: int, program: Program, activations: Int8Array) -> Result:
+    def pruned_base(self) -> Measurements:
+        """Run the base network with weights removed at random."""
+        program, activations = _compiled(replace(self.extent.network(None), density=1 - float(PRUNED_SHARE)))
+        result = ValuesOnce().simulate(program, activations, energy=self.energy)
+        return Measurements(extent=self.extent, base=[efficiency_of(result)])
+
+    def _run(self, found: Measurements, name: str, taps: int, program: Program, activations: Int8Array) -> Result:
         """Run a program at both operating points; returns the result at 0.8 V."""
         values = ValuesOnce()
-        results = [values.simulate(program, activations, chip, energy=self._energy) for chip in chips()]
+        results = [values.simulate(program, activations, chip, energy=self.energy) for chip in chips()]
         for result in results:
-            self.found.runs[name][taps, result.chip.voltage_v] = efficiency_of(result)
-        self.found.breakdowns[name][taps] = cycles_by_cause(name, results[0], taps)
+            found.runs[name][taps, result.chip.voltage_v] = efficiency_of(result)
+        found.breakdowns[name][taps] = cycles_by_cause(name, results[0], taps)
         return results[0]
 
-    def _count_steps(self, name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> None:
-        self._progress(f"{NETWORK} ({name}) with an AMem of {LARGE_AMEM_WORDS:,} words")
-        chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
-        large_program = compile_network(program.network, chip)
-        large, _ = executed_steps(simulate_timing(large_program, activations, result.tensors))  # steps ask no values
-        executed, unsplit = executed_steps(result)
-        self.found.counts.append(StepCount(name, derived_steps(spec, chip), unsplit, large, executed))
+
+def _count_steps(name: str, spec: Resnet18, program: Program, activations: Int8Array, result: Result) -> StepCount:
+    """Steps, also with a large AMem."""
+    chip = replace(program.config, amem_words=LARGE_AMEM_WORDS)
+    large_program = compile_network(program.network, chip)
+    large, _ = executed_steps(simulate_timing(large_program, activations, result.tensors))  # steps ask no values
+    executed, unsplit = executed_steps(result)
+    return StepCount(name, derived_steps(spec, chip), unsplit, large, executed)
 
 
 def _compiled(spec: Resnet18) -> tuple[Program, Int8Array]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import forkserver, parent_process, resource_tracker
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlm.core.errors import InputError, TlmError
-from tlm.core.garbage import collect_seldom
+from tlm.sweeps.pool import Pool
 from tlm.sweeps.task import worker_version
 
 if TYPE_CHECKING:
     from distributed import Client
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _AHEAD = 2
@@ -62,6 +59,9 @@ class SerialExecutor(Executor):
         return future
 
 
+THIS_PROCESS = Workers(SerialExecutor, 1, "this process")
+
+
 @contextmanager
 def workers(processes: int | None = None, dask: str | None = None) -> Iterator[Workers]:
     """Workers as the options ask for them.
@@ -84,9 +84,54 @@ def workers(processes: int | None = None, dask: str | None = None) -> Iterator[W
                 lambda: client.get_executor(pure=False, retries=_RETRIES), width, f"{len(threads)} Dask workers"
             )
     elif count == 1:
-        yield Workers(SerialExecutor, 1, "this process")
+        yield THIS_PROCESS
     else:
-        yield Workers(lambda: _pool(count), _AHEAD * count, f"{count} processes")
+        yield Workers(lambda: Pool(count), _AHEAD * count, f"{count} processes")
+
+
+def run_each(
+    ready: Workers, function: Callable[[S], T], items: Iterable[S], record: Callable[[T], None] = lambda _: None
+) -> list[T]:
+    """What a function gives for each item, in their order, as is the first error; few are handed over at a time.
+
+    Args:
+        ready: runs the calls; function, items and results travel as pickles, and should be small.
+        function: what to call.
+        items: its arguments.
+        record: takes each result, in order.
+
+    Raises:
+        TlmError: a worker process died.
+    """
+    executor, under_way, found = ready.make_executor(), deque[Future[T]](), list[T]()
+
+    def take_first() -> None:
+        found.append(under_way.popleft().result())
+        record(found[-1])
+
+    try:
+        for item in items:
+            if len(under_way) == ready.width:
+                take_first()
+            under_way.append(executor.submit(function, item))
+        while under_way:
+            take_first()
+        executor.shutdown()
+    except BrokenExecutor:
+        raise TlmError("a worker process died; out of memory? --processes 1 takes least") from None
+    finally:
+        abandon(executor, under_way)
+    return found
+
+
+def abandon(executor: Executor, under_way: Iterable[Future[Any]]) -> None:
+    """End at once: results that nobody waits for any more would keep an executor alive."""
+    if isinstance(executor, Pool):
+        executor.abandon()
+        return
+    for future in under_way:
+        future.cancel()
+    executor.shutdown(wait=False)
 
 
 def own_workers(executor: Executor, width: int = 64) -> Workers:
@@ -110,43 +155,6 @@ class _Borrowed(Executor):
 
 def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
-    """Processes forked from a clean one that has imported what they need: no threads, locks or files are inherited."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tlm.sweeps.task"])
-    resource_tracker.ensure_running()  # would undo the mask below
-    before = os.environ.get("OPENBLAS_NUM_THREADS")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a process per core leaves nothing for further threads
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # inherited: Ctrl-C is for this process to handle
-    try:
-        forkserver.ensure_running()
-        pool = ProcessPoolExecutor(count, context, _begin_worker)
-        pool.submit(worker_version).result()
-    except BrokenExecutor:
-        raise TlmError(
-            "processes: workers end when they start; a Python script must start its work under "
-            "`if __name__ == '__main__':`, or take processes=1"
-        ) from None
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if before is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]
-    return pool
-
-
-def _begin_worker() -> None:
-    """Without a parent there is nothing to do any more."""
-    collect_seldom()
-    parent = parent_process()
-    assert parent is not None  # this runs in a pool's worker
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

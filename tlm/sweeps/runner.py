@@ -15,7 +15,7 @@ from tlm.observe.energy_table import EnergyConfig
 from tlm.runs.values_once import SIMULATED_ONCE
 from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import FAILED
-from tlm.sweeps.executors import Workers
+from tlm.sweeps.executors import Workers, abandon
 from tlm.sweeps.plan import Plan, Point
 from tlm.sweeps.store import Store
 from tlm.sweeps.task import Outcome, Task, compile_key, run_together
@@ -111,7 +111,7 @@ def _run_until_broken(
         executor.shutdown()
         return []
     finally:
-        _abandon(executor, under_way)
+        abandon(executor, under_way)
 
 
 def _next_together(queue: deque[Task]) -> list[Task]:
@@ -139,13 +139,3 @@ def _outcomes(future: Future[list[Outcome]], tasks: Sequence[Task]) -> list[Outc
         raise TlmError("the executor has gone; what was done is kept, the same command goes on") from None
     except Exception as error:  # of the executor: a Dask worker that died again and again, a result that was lost
         return [Outcome(task.key, FAILED, f"{type(error).__name__}: {error}") for task in tasks]
-
-
-def _abandon(executor: Executor, under_way: Pending) -> None:
-    """End at once: results that nobody waits for any more would keep a pool alive."""
-    for future in under_way:
-        future.cancel()
-    processes = list((getattr(executor, "_processes", None) or {}).values())
-    for process in processes:
-        process.terminate()
-    executor.shutdown(wait=bool(processes))  # a pool whose workers are gone ends quickly
