@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from tlm.core.errors import one_line
 
@@ -15,8 +14,7 @@ USAGE = 2
 """Exit status of a wrong command line."""
 
 
-@dataclass(frozen=True)
-class Argument:
+class Argument(NamedTuple):
     """One argument, as ``add_argument`` of argparse takes it."""
 
     names: tuple[str, ...]
@@ -31,8 +29,7 @@ class Argument:
         return str(self.options.get("dest", long.lstrip("-").replace("-", "_")))
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """What ``tlm --help`` and ``tlm COMMAND --help`` say."""
 
     summary: str
