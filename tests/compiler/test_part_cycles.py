@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 import tlm
 from tlm.chip.config import ChipConfig
@@ -69,7 +70,7 @@ def test_pieces_of_maps_that_lie_whole_take_what_they_take_alone(name: str) -> N
     if part.residual is not None:
         places["residual"] = places["source"]
     parts = [
-        replace(
+        structs.replace(
             part, first_tile=first, tiles=tiles, banded=True, instruction_words=part.instruction_words + 2, **places
         )
         for first in range(work.plane_words["a"] - tiles + 1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 from strategies import random_activations
 
 import tlm
@@ -109,7 +110,7 @@ def _flipped(chunk: Chunk) -> Chunk:
     data = bytearray(chunk.data)
     data[7] ^= 0xF0  # the opcode of an instruction
     data[3] ^= 0x77  # two weights of a word
-    return replace(chunk, data=bytes(data))
+    return structs.replace(chunk, data=bytes(data))
 
 
 def test_a_program_whose_parts_do_not_run_is_refused() -> None:

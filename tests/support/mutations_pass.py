@@ -103,14 +103,14 @@ _SEQUENCER = (
     _kernel(
         "a pattern word without a valid tap takes one cycle",
         "calendar.c",
-        "            cal->banks.at[cal->banks.size++] = 0;",
-        "            cal->banks.at[cal->banks.size++] = 0;\n            cal->banks.at[cal->banks.size++] = 0;",
+        "            *to++ = 0;",
+        "            *to++ = 0;\n            *to++ = 0;",
     ),
     _kernel(
         "steps follow each other without a gap",
         "calendar.c",
-        "    cal->banks.size += r;",
-        "    to[r] = 0;\n    cal->banks.size += r + 1;",
+        "    return to;",
+        "    *to++ = 0;\n    return to;",
     ),
     _kernel(
         "the weight word is read in the last cycle of a step's fetch",

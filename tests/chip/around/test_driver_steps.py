@@ -58,7 +58,7 @@ def text(step: object) -> str:
 
 def order(jobs: Sequence[Job], loads: Sequence[Load], stores: Sequence[Store], cycles: int | list[int] = 1) -> str:
     """The steps; "run i" starts job i."""
-    numbered = [replace(one, imem_word=index) for index, one in enumerate(jobs)]
+    numbered = [structs.replace(one, imem_word=index) for index, one in enumerate(jobs)]
     job_cycles = [cycles] * len(jobs) if isinstance(cycles, int) else cycles
     return ", ".join(map(text, schedule(CHIP, numbered, loads, stores, job_cycles).steps))
 
@@ -122,7 +122,11 @@ def test_what_can_start_is_started_engine_before_loads_before_stores() -> None:
 def test_while_a_load_waits_one_into_another_sram_goes_first_if_it_ends_before(cycles: int, wanted: str) -> None:
     """Load b waits for job 0, load c for nothing; it takes some 50 cycles, and the driver 65 to start it."""
     c = load("c")
-    loads = [load("a"), load("b", after_job=0), replace(c, transfer=structs.replace(c.transfer, sram=SramName.IMEM))]
+    loads = [
+        load("a"),
+        load("b", after_job=0),
+        structs.replace(c, transfer=structs.replace(c.transfer, sram=SramName.IMEM)),
+    ]
     found = order([job(0), job(2)], loads, [], [cycles, 1])
     assert found == f"a, wait load, run 0, {wanted}, run 1, wait engine"
 
