@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_size
@@ -208,11 +209,9 @@ class JobPlanner:
         self._image.place_tensors(name for name in names if name is not None)
         moved = self._image.moved
         self.loads = [
-            one if one.tensor is None
-            else Load(moved(one.transfer, one.tensor), one.job, one.tensor, one.after_job, one.after_store)
-            for one in self.loads
-        ]  # fmt: skip
-        self.stores = [Store(moved(one.transfer, one.tensor), one.tensor, one.after_job) for one in self.stores]
+            one if one.tensor is None else replace(one, transfer=moved(one.transfer, one.tensor)) for one in self.loads
+        ]
+        self.stores = [replace(one, transfer=moved(one.transfer, one.tensor)) for one in self.stores]
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
