@@ -46,6 +46,9 @@ PORTS: Mapping[SramName, tuple[Port, ...]] = {
 """Ports of each SRAM, highest priority first (engine.md, Banks); of the DMA's channels the load comes first [A]."""
 
 
+_PASS, _LAYER = Work.PASS, Work.LAYER  # Python 3.11 is slow to find a member in an Enum's class
+
+
 class PassId(NamedTuple):
     """Identifies a pass within a run."""
 
@@ -58,7 +61,7 @@ class PassId(NamedTuple):
 def pass_id(origin: Origin | None) -> PassId:
     """The pass that a transaction belongs to, from its origin."""
     assert origin is not None
-    of_pass, layer = origin.find(Work.PASS), origin.find(Work.LAYER)
+    of_pass, layer = origin.find(_PASS), origin.find(_LAYER)
     assert of_pass is not None
     assert layer is not None
     return PassId(layer.index, of_pass.index)

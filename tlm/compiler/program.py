@@ -97,7 +97,7 @@ class Program:
         """Which layers run together, and what stays on chip between them."""
         return self.choices.segments
 
-    @property
+    @cached_property
     def predicted_cycles(self) -> tuple[int, ...]:
         """Compute cycles of each part, predicted when its place was chosen."""
         return tuple(self.choices.cycles[moment] for _, moment in self.runs)

@@ -15,6 +15,12 @@ from tlm.core.errors import ProtocolError
 T = TypeVar("T")
 
 
+class _Happening(Event):
+    """An event that will happen by itself; pushed into SimPy's queue, as its ``Timeout`` is, but it may have a slot."""
+
+    _ok, _value = True, None
+
+
 class Clock:
     """The simulation's time base: one unit is one core clock cycle.
 
@@ -43,24 +49,20 @@ class Clock:
         if tick is None:
             if count < 0:
                 raise ValueError(f"Negative delay {count}")
-            tick = self._ticks[cycle] = self._event(count, NORMAL)
+            tick = self._ticks[cycle] = _Happening(self.env)
             tick.callbacks.append(self._begin)
+            heappush(self.env._queue, (cycle, NORMAL, next(self.env._eid), tick))
         return tick
 
     def slot(self, index: int) -> Event:
         """Event: slot ``index`` (1 is the first) of the present cycle."""
-        return self._event(0, EventPriority(NORMAL + index))
-
-    def _event(self, delay_cycles: int, priority: EventPriority) -> Event:
-        """An event that happens by itself: what SimPy's ``Timeout`` and ``schedule`` do, and it knows of slots too."""
-        event = Event(self.env)
-        event._ok, event._value = True, None
-        heappush(self.env._queue, (self.now + delay_cycles, priority, next(self.env._eid), event))
+        event = _Happening(self.env)
+        heappush(self.env._queue, (self.now, EventPriority(NORMAL + index), next(self.env._eid), event))
         return event
 
     def _begin(self, _: Event) -> None:
         """The first that a tick calls: its cycle begins, and whoever asks for it from now on needs another tick."""
-        self.now = int(self.env.now)  # nothing is ever scheduled between two cycles
+        self.now = int(self.env._now)  # nothing is ever scheduled between two cycles
         del self._ticks[self.now]
 
 

@@ -28,7 +28,8 @@ class Terminal(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Everything that is drawn comes through here, in pieces of one style each."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=escaped(segment.text))
+            shown = segment.text if segment.control else escaped(segment.text)
+            yield segment if shown == segment.text else segment._replace(text=shown)
 
 
 class ReportTerminal(Terminal):

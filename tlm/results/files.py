@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -79,8 +80,14 @@ def write_result(
 
 
 def json_text(record: Mapping[str, Any]) -> str:
-    """A record as a file's text: keys in their order, so equal records give equal bytes."""
-    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+    """A record as a file's text: keys in their order, so equal records give equal bytes.
+
+    A file's name need not be Unicode, JSON must: what is not becomes ``?``.
+    """
+    packed = json.dumps(record, allow_nan=False)
+    if "\\ud" in packed:  # half of a character, and perhaps the other half
+        packed = json.dumps(json.loads(json.dumps(record, ensure_ascii=False).encode(errors="replace")))
+    return msgspec.json.format(packed, indent=2) + "\n"  # json's own indentation is slow
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
@@ -98,12 +99,17 @@ def fault_of(payload: MemoryPayload, words: int, word_bytes: int) -> Response | 
     return None if len(payload.data) == word_bytes else Response.BURST_ERROR
 
 
-def words_of_banks(banks: int, address: int, words: int, stride_words: int) -> list[int]:
+def words_of_banks(banks: int, address: int, words: int, stride_words: int) -> Sequence[int]:
     """How many of the words from ``address`` on lie in each bank."""
+    return _words_of_banks(banks, address % banks, words, stride_words % banks)
+
+
+@lru_cache(maxsize=1_024)
+def _words_of_banks(banks: int, first_bank: int, words: int, stride_banks: int) -> Sequence[int]:
     served = [0] * banks
     for first in range(min(words, banks)):  # the banks repeat after that many words
-        served[(address + first * stride_words) % banks] += -(-(words - first) // banks)
-    return served
+        served[(first_bank + first * stride_banks) % banks] += -(-(words - first) // banks)
+    return tuple(served)
 
 
 _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)

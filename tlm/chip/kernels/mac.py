@@ -121,14 +121,15 @@ class MacPass:
         check_tile(g, tile)
         check_accumulators(g, acc)
         if patterns is not self._patterns:
-            self._payloads, self._patterns = payloads_of(patterns, g.patterns_per_group), patterns
+            self._words = g.patterns_per_group
+            self._payloads, self._patterns = payloads_of(patterns, self._words), patterns
         amem_view, wmem_view = self._amem.of(amem), self._wmem.of(wmem)
         sizes = self._amem.words, self._wmem.words
         consumed: int = _NO_WEIGHTS
         if 0 <= first_weight_word <= sizes[1]:
             consumed = lib.tlm_mac_pass(
                 g.pointer, amem_view, sizes[0], wmem_view, sizes[1], first_weight_word, self._payloads,
-                g.patterns_per_group, tile, self._simd, acc,
+                self._words, tile, self._simd, acc,
             )  # fmt: skip
         if consumed < 0:
             refuse(consumed, g, *sizes, first_weight_word)

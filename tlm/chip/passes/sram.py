@@ -32,8 +32,8 @@ class Sram(SramBase):
 
     def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(sram, parent, config, events)
-        self._word_rows = np.frombuffer(self.bytes, np.uint8).reshape(self.words, self.word_bytes)
-        self._written_words = np.frombuffer(self.written, np.uint8)
+        self._word_type = np.dtype((np.void, self.word_bytes))
+        self._words = np.frombuffer(self.bytes, self._word_type)
         self.reservations = TargetSocket(self, "reservations", ReservationPayload, self._reserve)
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
 
@@ -56,15 +56,14 @@ class Sram(SramBase):
             return Response.ADDRESS_ERROR
         places = slice(payload.address, end, payload.stride_words)
         if payload.command is Command.WRITE:
-            self._word_rows[places] = np.frombuffer(payload.data, np.uint8).reshape(count, self.word_bytes)
-            self._written_words[places] = 1
+            self._words[places] = np.frombuffer(payload.data, self._word_type)
+            self.written[places] = b"\1" * count
             return Response.OK
-        written = self._written_words[places]
-        if not written.all():
-            address = payload.address + int(np.argmin(written)) * payload.stride_words
-            self.refuse_unwritten(address, port, payload)
+        unwritten = self.written[places].find(0)
+        if unwritten >= 0:
+            self.refuse_unwritten(payload.address + unwritten * payload.stride_words, port, payload)
         assert not isinstance(payload.data, bytes)
-        payload.data[:] = self._word_rows[places].tobytes()
+        payload.data[:] = self._words[places].tobytes()
         return Response.OK
 
     def _reserve(self, payload: ReservationPayload) -> Activity:
