@@ -117,7 +117,8 @@ def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None
     All in 64 bits, of which 43 are used; ``>>`` rounds down, so halves go towards +infinity.
     """
     bias, multiplier, shift = (row[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
-    scaled = acc + bias  # int64, and from here on in place: these are the largest arrays of a run
+    scaled = acc.astype(np.int64)  # and from here on in place: these are the largest arrays of a run
+    scaled += bias
     scaled *= multiplier
     if residual is not None:
         scaled += residual.astype(np.int32) * np.int32(layer.residual_multiplier)  # below 2**20
@@ -130,8 +131,8 @@ def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None
 
 def wrap(sums: Int32Array) -> Int32Array:
     """The accumulator's two's complement of 24 bits; changes nothing in a layer that the compiler accepts."""
-    half = 1 << (ACCUMULATOR_BITS - 1)
-    return ((sums + half) & (2 * half - 1)) - half
+    spare_bits = 32 - ACCUMULATOR_BITS
+    return sums << spare_bits >> spare_bits
 
 
 def _exact_float(
