@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.core.arguments import shown
 from tlm.core.errors import InputError
@@ -28,8 +29,7 @@ from tlm.network.layers import (
 )
 
 
-@dataclass(frozen=True)
-class TensorInfo:
+class TensorInfo(Struct, frozen=True):
     """Shape (C, H, W) and kind of one tensor of a network."""
 
     name: str

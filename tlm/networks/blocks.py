@@ -7,10 +7,9 @@ projection (1x1, stride, signed), which comes before the other layers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from tlm.network.layers import Conv2d
 from tlm.network.network import Network
@@ -19,8 +18,7 @@ from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, fused_weights, prune_weights
 
 
-@dataclass(frozen=True)
-class PwDwPw:
+class PwDwPw(Struct, frozen=True):
     """What to build.
 
     Layers: ``<name>.pw1`` (1x1, C -> mid), ``<name>.dwpw2`` (kernel x kernel with ``taps`` valid taps per input
@@ -38,7 +36,7 @@ class PwDwPw:
     kernel: int = 3
     taps: int = 9
     residual: bool = True
-    pattern: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
+    pattern: npt.NDArray[np.bool_] | None = None
     """Which taps are valid, (mid, kernel, kernel); then ``taps`` counts no more."""
 
     @property

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from tlm.core.arguments import shown
 from tlm.core.errors import InputError
@@ -57,8 +57,7 @@ def check_values(what: str, shape: Sequence[int]) -> None:
         raise InputError(f"{what}: shape {tuple(shape)} has {count:,} values; allowed: at most {MAX_VALUES:,}")
 
 
-@dataclass(frozen=True)
-class Padding:
+class Padding(Struct, frozen=True):
     """Zero pixels added on each side of the input; sides may differ and may exceed the kernel."""
 
     top: int
