@@ -1,10 +1,10 @@
 """Seeded networks: equal everywhere, pruned exactly, calibrated to the whole 4-bit range."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from msgspec.structs import replace
 
 import tlm
 from tlm.core.errors import InputError

@@ -7,9 +7,10 @@ projection (1x1, stride, signed), which comes before the other layers.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tlm.network.layers import Conv2d
 from tlm.network.network import Network
@@ -18,7 +19,8 @@ from tlm.networks.seeded import SeededBits
 from tlm.networks.weights import dense_weights, fused_weights, prune_weights
 
 
-class PwDwPw(Struct, frozen=True):
+@dataclass(frozen=True)
+class PwDwPw:
     """What to build.
 
     Layers: ``<name>.pw1`` (1x1, C -> mid), ``<name>.dwpw2`` (kernel x kernel with ``taps`` valid taps per input
@@ -36,7 +38,7 @@ class PwDwPw(Struct, frozen=True):
     kernel: int = 3
     taps: int = 9
     residual: bool = True
-    pattern: npt.NDArray[np.bool_] | None = None
+    pattern: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
     """Which taps are valid, (mid, kernel, kernel); then ``taps`` counts no more."""
 
     @property

@@ -9,12 +9,11 @@ sums).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
-from msgspec.structs import replace
 
 from tlm.core.errors import InputError
 from tlm.network.layers import AvgPool2d, Conv2d, MaxPool2d
@@ -60,7 +59,8 @@ def resnet18_block(stage: str, taps: int = 9) -> PwDwPw:
     return replace(BLOCKS[stage], taps=taps)
 
 
-class Resnet18(Struct, frozen=True, eq=False):
+@dataclass(frozen=True, eq=False)
+class Resnet18:
     """What to build; a scenario's keys (:mod:`tlm.scenario.networks`) are checked before they come here.
 
     Args:
