@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import Struct
 
 from tlm.core.errors import InputError
 from tlm.inputs.integer_arrays import Int8Array
@@ -25,7 +25,8 @@ _KEYS = ("stride", "padding", "dilation", "groups", "signed_output", "input", "r
 """Of a layer, as :class:`tlm.Conv2d` takes them."""
 
 
-class StackLayer(Struct, frozen=True):
+@dataclass(frozen=True)
+class StackLayer:
     """One layer; the arguments of :class:`tlm.Conv2d` without its arrays, and how to prune seeded weights.
 
     At most one of ``taps`` (per input channel), ``density`` (share of the single weights) and ``word_density``
