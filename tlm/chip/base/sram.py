@@ -92,11 +92,9 @@ class SramBase(Module, ABC):
         return view
 
 
-def fault_of(payload: MemoryPayload, words: int, word_bytes: int) -> Response | None:
-    """How an SRAM answers an access to one word that it does not have, or with data of another size; else None."""
-    if not 0 <= payload.address < words:
-        return Response.ADDRESS_ERROR
-    return None if len(payload.data) == word_bytes else Response.BURST_ERROR
+def fault_of(payload: MemoryPayload, words: int) -> Response:
+    """How an SRAM answers an access to one word that it does not have, or else with data of another size."""
+    return Response.BURST_ERROR if 0 <= payload.address < words else Response.ADDRESS_ERROR
 
 
 def words_of_banks(banks: int, address: int, words: int, stride_words: int) -> Sequence[int]:

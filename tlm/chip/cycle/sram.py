@@ -51,22 +51,21 @@ class Sram(SramBase):
         return in_slot if priority else partial(self._access, port, priority)
 
     def _access(self, port: Port, priority: int, payload: MemoryPayload) -> None:
-        address, now = payload.address, self.clock.now
-        fault = fault_of(payload, self.words, self.word_bytes)
-        if fault is not None:
-            payload.status = fault
+        address, now, word_bytes = payload.address, self.clock.now, self.word_bytes
+        if not 0 <= address < self.words or len(payload.data) != word_bytes:
+            payload.status = fault_of(payload, self.words)
             return
         bank = address % self.banks
         cycle, earlier = self._grants[bank]
         served = cycle != now
         if served:
             self._grants[bank] = (now, priority)
-            first = address * self.word_bytes
+            first = address * word_bytes
             if payload.command is WRITE:
-                self.bytes[first : first + self.word_bytes] = payload.data
+                self.bytes[first : first + word_bytes] = payload.data
                 self.written[address] = 1
             elif self.written[address]:
-                payload.data[:] = self.bytes[first : first + self.word_bytes]  # type: ignore[index]  # a read has room
+                payload.data[:] = self.bytes[first : first + word_bytes]  # type: ignore[index]  # a read has room
             else:
                 self.refuse_unwritten(address, port, payload)
             payload.status = OK

@@ -66,9 +66,8 @@ class RtlSram(Module):
             return
         yield self.clock.slot(slot)
         address, circuit = payload.address, self._engine.circuit
-        fault = fault_of(payload, self.words, self.word_bytes)
-        if fault is not None:
-            payload.status = fault
+        if not 0 <= address < self.words or len(payload.data) != self.word_bytes:
+            payload.status = fault_of(payload, self.words)
             return
         if payload.command is Command.WRITE:
             granted = circuit.load(self.sram, address, payload.data)
