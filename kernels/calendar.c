@@ -102,11 +102,21 @@ static int work_out_fetch(const tlm_layer *l, tlm_calendar *cal, int32_t tile, i
     return 0;
 }
 
+static int work_out_tile(const tlm_layer *l, tlm_calendar *cal, int32_t tile)
+{
+    if (cal->fetch_of[(int64_t)tile * l->taps]) return 0;
+    for (int32_t tap = 0; tap < l->taps; tap++)
+        if (work_out_fetch(l, cal, tile, tap)) return TLM_E_MEMORY;
+    return 0;
+}
+
 /* Channel c's words are channel 0's, c*P further on: the same queues at banks turned by c*P. Returns where the next
  * step's go. */
-static uint8_t *append_step(uint8_t *to, const uint8_t *fetch, int32_t turn, int32_t banks)
+static uint8_t *append_step(uint8_t *to, const uint8_t *fetch, const uint8_t *turned)
 {
-    for (int32_t left = *fetch++; left > 0; left--) *to++ = tlm_turned_banks(*fetch++, turn, banks);
+    const int32_t r = fetch[0];
+    *to++ = turned[fetch[1]];
+    for (int32_t k = 2; k <= r; k++) *to++ = turned[fetch[k]];
     return to;
 }
 
@@ -115,6 +125,7 @@ int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int
     const uint64_t *pattern = l->patterns + (int64_t)group * l->patterns_per_group;
     const int32_t banks = l->t->amem_banks, words = tlm_patterns_of_group(l->g, group), plane_bank = l->input_plane_bank;
     int32_t turn = tlm_modulo((int64_t)tlm_first_channel(l->g, group) * plane_bank, banks);
+    if (work_out_tile(l, cal, tile)) return TLM_E_MEMORY;
     cal->banks.size = cal->steps = cal->empty = 0;
     for (int32_t p = 0; p < words; p++) {
         if (reserve(&cal->banks, (int64_t)TLM_PATTERN_BITS * l->g->lanes)) return TLM_E_MEMORY;
@@ -126,26 +137,34 @@ int tlm_build_calendar(const tlm_layer *l, tlm_calendar *cal, int32_t group, int
         const int32_t taps = tlm_taps_of_pattern(l->g, p), first_tap = tlm_first_tap_of_pattern(l->g, p);
         const int32_t turn_of_channel = first_tap + taps == l->taps ? plane_bank : 0; /* else: the same channel follows */
         const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps + first_tap;
+        const uint8_t *fetches = cal->fetches.at;
         const uint64_t all_taps = tlm_low_bits(taps);
-        uint64_t of_channel = pattern[p];
-        int32_t steps = 0;
-        for (int32_t i = tlm_channels_of_pattern(l->g, group, p); i > 0; i--, of_channel >>= taps) {
-            for (uint64_t bits = of_channel & all_taps; bits; bits &= bits - 1, steps++) {
-                int32_t tap = tlm_lowest_bit(bits);
-                if (!fetch_of[tap] && work_out_fetch(l, cal, tile, first_tap + tap)) return TLM_E_MEMORY;
-                to = append_step(to, cal->fetches.at + fetch_of[tap], turn, banks);
-            }
+        int32_t left = tlm_channels_of_pattern(l->g, group, p), steps = 0;
+        for (uint64_t of_channel = pattern[p]; of_channel; of_channel >>= taps, left--) {
+            const uint8_t *turned = cal->turned[turn];
+            for (uint64_t bits = of_channel & all_taps; bits; bits &= bits - 1, steps++)
+                to = append_step(to, fetches + fetch_of[tlm_lowest_bit(bits)], turned);
             turn = tlm_turned(turn, turn_of_channel, banks);
         }
+        turn = tlm_modulo(turn + (int64_t)left * turn_of_channel, banks); /* channels behind the last with a step */
         cal->banks.size = to - cal->banks.at;
         cal->steps += steps;
     }
     return 0;
 }
 
+/* Banks turned by `turn`. */
+static uint8_t turned_banks(uint32_t set, int32_t turn, int32_t banks)
+{
+    return (uint8_t)((set << turn | set >> (banks - turn)) & ((1u << banks) - 1));
+}
+
 int tlm_open_calendar(const tlm_layer *l, tlm_calendar *cal)
 {
+    const int32_t banks = l->t->amem_banks;
     *cal = (tlm_calendar){.fetches.size = 1}; /* offset 0 means "not yet known" */
+    for (int32_t turn = 0; turn < banks; turn++)
+        for (uint32_t set = 0; set < 1u << banks; set++) cal->turned[turn][set] = turned_banks(set, turn, banks);
     cal->fetch_of = calloc((size_t)l->tiles * (size_t)l->taps, sizeof *cal->fetch_of);
     return cal->fetch_of ? 0 : TLM_E_MEMORY;
 }

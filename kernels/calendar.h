@@ -31,9 +31,10 @@ typedef struct tlm_bytes {
 typedef struct tlm_calendar {
     tlm_bytes banks; /* one per cycle: size = S */
     int32_t steps, empty;
-    /* What a step of channel 0 does, worked out once per tile and tap, when first needed: */
+    /* What a step of channel 0 does, worked out once per tile: */
     int64_t *fetch_of; /* [tiles][taps]: where it starts in `fetches`; 0: not yet known */
     tlm_bytes fetches; /* r, then the banks in these r cycles */
+    uint8_t turned[TLM_MAX_BANKS][1 << TLM_MAX_BANKS]; /* [turn][set of banks]: the set turned */
 } tlm_calendar;
 
 /* Where one candidate placement stands. */
@@ -91,12 +92,6 @@ static inline int32_t tlm_modulo(int64_t a, int32_t m) { return (int32_t)((a % m
 static inline int32_t tlm_turned(int32_t bank, int32_t step, int32_t banks)
 {
     return bank + step < banks ? bank + step : bank + step - banks;
-}
-
-/* Banks turned by `turn`. */
-static inline uint8_t tlm_turned_banks(uint32_t set, int32_t turn, int32_t banks)
-{
-    return (uint8_t)((set << turn | set >> (banks - turn)) & ((1u << banks) - 1));
 }
 
 #endif

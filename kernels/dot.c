@@ -15,51 +15,6 @@
 #endif
 #endif
 
-#ifdef TLM_X86
-
-/* Bytes of two vectors in turn, and so on: 16 bytes of each step become 32 values. */
-void tlm_dot_pack(const tlm_step_words *words, int32_t count, uint8_t flip, uint8_t offset, uint32_t *values)
-{
-    const __m128i flips = _mm_set1_epi8((char)flip), offsets = _mm_set1_epi8((char)offset), low = _mm_set1_epi8(15);
-
-    for (int32_t first = 0; first < count / 2; first += 16) {
-        __m128i step[TLM_DOT_STEPS], four[4];
-        for (int32_t i = 0; i < TLM_DOT_STEPS; ++i) {
-            step[i] = _mm_loadu_si128((const __m128i *)(const void *)(words->of_step[i] + first));
-        }
-        const __m128i begin01 = _mm_unpacklo_epi8(step[0], step[1]), end01 = _mm_unpackhi_epi8(step[0], step[1]);
-        const __m128i begin23 = _mm_unpacklo_epi8(step[2], step[3]), end23 = _mm_unpackhi_epi8(step[2], step[3]);
-        four[0] = _mm_unpacklo_epi16(begin01, begin23);
-        four[1] = _mm_unpackhi_epi16(begin01, begin23);
-        four[2] = _mm_unpacklo_epi16(end01, end23);
-        four[3] = _mm_unpackhi_epi16(end01, end23);
-        for (int32_t i = 0; i < 4; ++i) {
-            const __m128i even = _mm_and_si128(four[i], low), odd = _mm_and_si128(_mm_srli_epi16(four[i], 4), low);
-            const __m128i e = _mm_sub_epi8(_mm_xor_si128(even, flips), offsets);
-            const __m128i o = _mm_sub_epi8(_mm_xor_si128(odd, flips), offsets);
-            __m128i *to = (__m128i *)(void *)(values + 2 * first + 8 * i);
-            _mm_storeu_si128(to, _mm_unpacklo_epi32(e, o));
-            _mm_storeu_si128(to + 1, _mm_unpackhi_epi32(e, o));
-        }
-    }
-}
-
-#else
-
-void tlm_dot_pack(const tlm_step_words *words, int32_t count, uint8_t flip, uint8_t offset, uint32_t *values)
-{
-    uint8_t *bytes = (uint8_t *)values;
-
-    for (int32_t i = 0; i < count; ++i) {
-        for (int32_t step = 0; step < TLM_DOT_STEPS; ++step) {
-            const int32_t nibble = words->of_step[step][i / 2] >> 4 * (i % 2) & 15;
-            bytes[i * TLM_DOT_STEPS + step] = (uint8_t)((nibble ^ flip) - offset);
-        }
-    }
-}
-
-#endif
-
 TLM_INLINE void dot_lanes(const uint32_t *activations, const uint32_t *weights, int32_t quads, int32_t lanes,
                           int32_t columns, int32_t *acc)
 {

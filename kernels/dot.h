@@ -8,19 +8,24 @@
 
 /* Steps are taken four at a time, as the instruction sets multiply and add bytes. Sums of 256 steps fit 16 bits even in
  * halves that nothing cancels: 128 * 15 * 15 = 28,800. */
-enum { TLM_DOT_STEPS = 4, TLM_DOT_QUADS = 64, TLM_DOT_ROOM = 32 };
+enum { TLM_DOT_STEPS = 4, TLM_DOT_QUADS = 64 };
 
 /* What is added to each weight, for the instruction sets multiply signed by unsigned bytes. */
 enum { TLM_WEIGHT_OFFSET = 8 };
 
-/* AMem or WMem words of four steps, of which the first bytes count. */
-typedef struct tlm_step_words {
-    uint8_t of_step[TLM_DOT_STEPS][TLM_MAX_LANES / 2];
-} tlm_step_words;
+/* Nibbles of four steps, one in a byte -> (nibble ^ flip) - offset in the bytes of `count` values, in order. */
+TLM_INLINE void tlm_interleave(uint8_t (*restrict nibbles)[TLM_MAX_LANES], int32_t count, uint8_t flip,
+                               uint8_t offset, uint32_t *restrict values)
+{
+    uint8_t *bytes = (uint8_t *)values;
 
-/* The nibbles of four steps -> (nibble ^ flip) - offset in the bytes of `count` values, in order. There must be room for
- * TLM_DOT_ROOM values: it may write more than `count`. */
-void tlm_dot_pack(const tlm_step_words *words, int32_t count, uint8_t flip, uint8_t offset, uint32_t *values);
+    for (int32_t i = 0; i < count; ++i) {
+        bytes[4 * i] = (uint8_t)((nibbles[0][i] ^ flip) - offset);
+        bytes[4 * i + 1] = (uint8_t)((nibbles[1][i] ^ flip) - offset);
+        bytes[4 * i + 2] = (uint8_t)((nibbles[2][i] ^ flip) - offset);
+        bytes[4 * i + 3] = (uint8_t)((nibbles[3][i] ^ flip) - offset);
+    }
+}
 
 /* acc[column * lanes + lane] += the sum over 4 * quads steps of activation * (weight - offset), in 24 bits. A value is the
  * bytes of four steps: activations[quad * lanes + lane], -8..15, and weights[quad * columns + column], 0..15, with the

@@ -30,10 +30,10 @@ int32_t tlm_tap_words(const tlm_geometry *g, int32_t tile, int32_t tap, int32_t 
             end = first = next;
         }
         int64_t source = y * g->width + x + (int64_t)(first - lane) * g->stride_x;
-        if (!select && g->stride_x == 1) {
-            for (; first < end; source += g->lanes - (source & (g->lanes - 1))) {
-                count = add_word(words, count, (int32_t)(source >> log_lanes) - g->input_first_word);
-                first += g->lanes - (int32_t)(source & (g->lanes - 1));
+        if (!select && g->stride_x <= g->lanes) { /* no word between the first and the last is left out */
+            const int64_t last = (source + (int64_t)(end - 1 - first) * g->stride_x) >> log_lanes;
+            for (int64_t word = source >> log_lanes; first < end && word <= last; ++word) {
+                count = add_word(words, count, (int32_t)word - g->input_first_word);
             }
             continue;
         }

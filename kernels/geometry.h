@@ -151,4 +151,14 @@ static inline int32_t tlm_wrap24(int32_t value)
 #define TLM_INLINE static inline
 #endif
 
+/* A word's nibbles, one in a byte. */
+TLM_INLINE void tlm_split(const uint8_t *restrict word, int32_t count, uint8_t *restrict nibbles)
+{
+#pragma GCC unroll 1 /* unrolled, GCC makes single bytes of what is one vector */
+    for (int32_t i = 0; i < count / 2; ++i) {
+        nibbles[2 * i] = word[i] & 15;
+        nibbles[2 * i + 1] = word[i] >> 4;
+    }
+}
+
 #endif

@@ -12,7 +12,8 @@ typedef struct marking {
     int64_t first_cycle;    /* s_0 */
     int64_t parameter_word; /* of the present group, in IMem; its pattern words follow its channels' */
     int64_t weight_word;    /* of the present group, in WMem */
-    int64_t cycles_with[1 << TLM_MAX_BANKS]; /* [set of AMem banks]: cycles in which the aligner took just these */
+    int64_t cycles_with[1 << TLM_MAX_BANKS]; /* [set of AMem banks, for an input at bank 0]: cycles in which the aligner
+                                              * took just these */
 } marking;
 
 /* Consecutive words of one SRAM: the bank of the next one. */
@@ -83,8 +84,9 @@ static void mark_words(const marking *m, const tlm_calendar *cal, int32_t group,
         if (!pattern[p]) cycle++;
         const int64_t *fetch_of = cal->fetch_of + (int64_t)tile * l->taps + tlm_first_tap_of_pattern(l->g, p);
         const int32_t taps = tlm_taps_of_pattern(l->g, p);
-        for (int32_t i = 0; i < tlm_channels_of_pattern(l->g, group, p); i++) {
-            for (uint64_t bits = pattern[p] >> (i * taps) & tlm_low_bits(taps); bits; bits &= bits - 1) {
+        const uint64_t all_taps = tlm_low_bits(taps);
+        for (uint64_t of_channel = pattern[p]; of_channel; of_channel >>= taps) {
+            for (uint64_t bits = of_channel & all_taps; bits; bits &= bits - 1) {
                 cycle += cal->fetches.at[fetch_of[tlm_lowest_bit(bits)]]; /* r */
                 if (!has_weights) continue;
                 take(&weight, cycle - 1);
@@ -94,14 +96,27 @@ static void mark_words(const marking *m, const tlm_calendar *cal, int32_t group,
     }
 }
 
+static int32_t turn_of_input(const marking *m)
+{
+    return tlm_modulo(m->l->g->input_base_word, m->l->t->amem_banks);
+}
+
 static void mark_fetches(marking *m, const tlm_calendar *cal, int64_t cycle)
 {
-    int32_t banks = m->l->t->amem_banks, turn = tlm_modulo(m->l->g->input_base_word, banks);
+    const uint8_t *turned = cal->turned[turn_of_input(m)], *sets = cal->banks.at;
+    uint8_t *amem = m->out->amem + cycle;
     for (int64_t k = 0; k < cal->banks.size; k++) {
-        uint8_t set = tlm_turned_banks(cal->banks.at[k], turn, banks);
-        m->out->amem[cycle + k] |= set;
-        m->cycles_with[set]++;
+        amem[k] |= turned[sets[k]];
+        m->cycles_with[sets[k]]++;
     }
+}
+
+static void count_fetches(const marking *m, const tlm_calendar *cal)
+{
+    const uint8_t *turned = cal->turned[turn_of_input(m)];
+    for (int32_t set = 1; set < 1 << m->l->t->amem_banks; set++)
+        for (int32_t bank = 0; bank < m->l->t->amem_banks; bank++)
+            if (turned[set] >> bank & 1) m->out->aligner_reads[bank] += m->cycles_with[set];
 }
 
 static void mark_slots(cursor c, const int64_t *cycles, int32_t n, int32_t step, int64_t handover)
@@ -167,9 +182,7 @@ static int mark_layer(marking *m, tlm_calendar *cal)
     tlm_record_drain(m->passes + last, &m->placed, &d);
     if (m->first_cycle + m->passes[last].last_write_cycle + 1 != m->out->cycles) return TLM_E_RANGE;
     mark_write_back(m, &cycles, last);
-    for (int32_t set = 1; set < 1 << l->t->amem_banks; set++)
-        for (int32_t bank = 0; bank < l->t->amem_banks; bank++)
-            if (set >> bank & 1) m->out->aligner_reads[bank] += m->cycles_with[set];
+    count_fetches(m, cal);
     return 0;
 }
 

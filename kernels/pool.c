@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "taps.h"
+#include "align.h"
 
 void tlm_pool_step(int32_t *acc, const int8_t *activations, int32_t row, int32_t lanes)
 {
@@ -16,36 +16,37 @@ void tlm_pool_step(int32_t *acc, const int8_t *activations, int32_t row, int32_t
     }
 }
 
+typedef struct pool_job {
+    tlm_aligner_input input;
+    tlm_align align;
+} pool_job;
+
 /* Valid taps of one channel, those of one pattern word; the maxima are kept as nibbles in the order of their values
  * until all are seen. */
-static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const tlm_tap_source *taps,
-                            int32_t channel, uint64_t valid_taps, int32_t *maxima)
+static int64_t pool_channel(const pool_job *job, int32_t channel, int32_t first_tap, uint64_t valid_taps,
+                            int32_t *maxima)
 {
-    const int64_t base = g->input_base_word + (int64_t)channel * g->input_plane_words;
-    const int32_t flip = g->input_signed ? 8 : 0; /* makes -8..7 ascend as 0..15 */
-    uint8_t word[TLM_MAX_LANES / 2], largest[TLM_MAX_LANES];
+    const tlm_geometry *g = job->input.geometry;
+    const int64_t plane_word = g->input_base_word + (int64_t)channel * g->input_plane_words;
+    const uint8_t flip = g->input_signed ? 8 : 0; /* makes -8..7 ascend as 0..15 */
+    uint8_t nibbles[TLM_MAX_LANES], largest[TLM_MAX_LANES];
     int64_t steps = 0;
 
     for (int32_t lane = 0; lane < g->lanes; ++lane) {
         largest[lane] = (uint8_t)(maxima[lane] + flip);
     }
-
-    for (int32_t tap = 0; valid_taps; ++tap, valid_taps >>= 1) {
-        const tlm_tap_source *source = &taps[tap];
-        if (!(valid_taps & 1)) {
-            continue;
-        }
-        ++steps;
+    for (; valid_taps; valid_taps &= valid_taps - 1, ++steps) {
+        const int32_t tap = first_tap + tlm_lowest_bit(valid_taps);
+        const tlm_tap_source *source = &job->input.taps[tap];
         if (source->empty) {
             continue;
         }
-        if (base + source->last_word >= amem_words) {
-            return TLM_E_AMEM;
+        const int32_t status = job->align(&job->input, (tlm_step){plane_word, tap}, nibbles);
+        if (status) {
+            return status;
         }
-        tlm_gather_word(amem + base * (g->lanes / 2), source, g->lanes, word);
         for (int32_t lane = 0; lane < g->lanes; ++lane) {
-            const int32_t nibble = (word[lane / 2] >> 4 * (lane % 2) & 15) ^ flip;
-            const uint8_t value = (uint8_t)(nibble & source->keep[lane / 2] >> 4 * (lane % 2)); /* padding: the lowest */
+            const uint8_t value = (nibbles[lane] ^ flip) & source->pixel[lane]; /* padding: the lowest */
             largest[lane] = value > largest[lane] ? value : largest[lane];
         }
     }
@@ -55,9 +56,10 @@ static int64_t pool_channel(const tlm_geometry *g, const uint8_t *amem, int64_t 
     return steps;
 }
 
-static int64_t pool_group(const tlm_geometry *g, const uint8_t *amem, int64_t amem_words, const tlm_tap_source *taps,
-                          const uint64_t *patterns, int32_t pattern_count, int32_t group, int32_t *acc)
+static int64_t pool_group(const pool_job *job, const uint64_t *patterns, int32_t pattern_count, int32_t group,
+                          int32_t *acc)
 {
+    const tlm_geometry *g = job->input.geometry;
     const int32_t first = tlm_first_channel(g, group);
     int64_t steps = 0;
 
@@ -72,11 +74,10 @@ static int64_t pool_group(const tlm_geometry *g, const uint8_t *amem, int64_t am
         if (!tlm_pattern_is_legal(g, group, index, pattern)) {
             return TLM_E_PATTERN;
         }
-        const int32_t tap_count = tlm_taps_of_pattern(g, index);
-        const tlm_tap_source *sources = taps + tlm_first_tap_of_pattern(g, index);
+        const int32_t tap_count = tlm_taps_of_pattern(g, index), first_tap = tlm_first_tap_of_pattern(g, index);
         for (int32_t row = tlm_first_channel_of_pattern(g, index); pattern; ++row, pattern >>= tap_count) {
-            const int64_t more = pool_channel(g, amem, amem_words, sources, first + row,
-                                              pattern & tlm_low_bits(tap_count), acc + row * g->lanes);
+            const int64_t more = pool_channel(job, first + row, first_tap, pattern & tlm_low_bits(tap_count),
+                                              acc + row * g->lanes);
             if (more < 0) {
                 return more;
             }
@@ -91,8 +92,8 @@ int64_t tlm_pool_pass(const tlm_geometry *g, const uint8_t *amem, int64_t amem_w
 {
     tlm_tap_source *taps = tlm_new_taps(g);
     const int32_t status = tlm_find_taps(g, amem_words, tile, taps);
-    const int64_t steps =
-        status ? status : pool_group(g, amem, amem_words, taps, patterns, pattern_count, group, acc);
+    const pool_job job = {{g, amem, amem_words, taps}, tlm_find_align(TLM_SIMD_BEST)};
+    const int64_t steps = status ? status : pool_group(&job, patterns, pattern_count, group, acc);
 
     free(taps);
     return steps;
@@ -103,14 +104,14 @@ int64_t tlm_pool_layer(const tlm_geometry *g, const uint8_t *amem, int64_t amem_
 {
     int64_t steps = 0;
     tlm_tap_source *taps = tlm_new_taps(g);
+    const pool_job job = {{g, amem, amem_words, taps}, tlm_find_align(TLM_SIMD_BEST)};
     int32_t pass_acc[TLM_MAX_COLUMNS * TLM_MAX_LANES];
 
     for (int32_t tile = 0; steps >= 0 && tile < g->tile_count; ++tile) {
         steps = tlm_find_taps(g, amem_words, tile, taps);
         for (int32_t group = 0; steps >= 0 && group < tlm_groups(g); ++group) {
             const int64_t more =
-                pool_group(g, amem, amem_words, taps, patterns + (int64_t)group * patterns_per_group,
-                           patterns_per_group, group, pass_acc);
+                pool_group(&job, patterns + (int64_t)group * patterns_per_group, patterns_per_group, group, pass_acc);
             if (more < 0) {
                 steps = more;
                 break;

@@ -7,7 +7,7 @@
 /* cdef begin */
 /* One AMem word of one channel:
  * clamp(((acc + bias) * multiplier + residual * residual_multiplier + round) >> shift, low, high), 4 bits a lane.
- * residual_word may be NULL; lanes from valid_lanes on are written as 0. */
+ * acc: [lanes], 24 bits each; residual_word may be NULL; lanes from valid_lanes on are written as 0. */
 void tlm_requantise_word(const int32_t *acc, const uint8_t *residual_word, int32_t residual_signed, int32_t bias,
                          int32_t multiplier, int32_t shift, int32_t residual_multiplier, int32_t low, int32_t high,
                          int32_t lanes, int32_t valid_lanes, uint8_t *out_word);

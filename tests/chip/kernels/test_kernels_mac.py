@@ -27,12 +27,13 @@ def by_layer(images: Images, simd: kernels.Simd = kernels.Simd.BEST) -> npt.NDAr
 def by_pass(images: Images) -> npt.NDArray[np.int32]:
     """The same from one call a pass."""
     g = images.geometry
+    run_pass = kernels.MacPass(g)
     rows = np.zeros((g.groups * g.columns, g.tiles, g.lanes), np.int32)
     acc = kernels.new_accumulators(g.lanes, g.columns)
     first = 0
     for group in range(g.groups):
         for tile in range(g.tiles):
-            used = kernels.MacPass(g)(images.amem, images.wmem, first, images.patterns[group], tile, acc)
+            used = run_pass(images.amem, images.wmem, first, images.patterns[group], tile, acc)
             rows[group * g.columns : (group + 1) * g.columns, tile] = kernels.accumulators_array(acc, g.lanes)
         first += used
     assert first == images.weight_words
@@ -152,6 +153,28 @@ def test_a_flipped_bit_changes_what_is_computed() -> None:
         other = Images(extremes()["signed input"])
         setattr(other, memory, bytes(flipped))
         assert (by_layer(other) != good).any(), memory
+
+
+def test_what_a_pass_keeps_of_its_group_follows_the_bytes() -> None:
+    images = Images(extremes()["signed input"])
+    g, wmem, patterns = images.geometry, bytearray(images.wmem), images.patterns[0].copy()
+    acc, run_pass = kernels.new_accumulators(g.lanes, g.columns), kernels.MacPass(g)
+
+    def sums(kernel: kernels.MacPass, first_weight_word: int = 0) -> list[int]:
+        kernel(images.amem, wmem, first_weight_word, patterns, 0, acc)
+        return kernels.accumulators_array(acc, g.lanes).ravel().tolist()
+
+    seen = [sums(run_pass)]
+    wmem[0] ^= 0x10
+    seen.append(sums(run_pass))
+    patterns[0] &= patterns[0] - np.uint64(1)  # the first step is left out, in the very array that was seen before
+    seen.append(sums(run_pass))
+    seen.append(sums(run_pass, 1))
+    assert sums(kernels.MacPass(g), 1) == seen[-1]
+    assert len({tuple(one) for one in seen}) == len(seen)
+    with pytest.raises(kernels.KernelError, match="WMem"):
+        run_pass(images.amem, wmem, 2 * len(wmem) // g.columns - 1, patterns, 0, acc)
+    assert sums(run_pass, 1) == seen[-1]
 
 
 def test_the_host_has_a_portable_kernel_and_no_others_than_it_says() -> None:

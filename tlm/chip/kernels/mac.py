@@ -79,7 +79,8 @@ class MacPass:
     """Every step of one tile for one group, pass after pass of a layer.
 
     What is the same for all of them is checked and looked up once: a memory or an array of patterns is known again by
-    its identity, and must not change its size meanwhile.
+    its identity, and must not change its size meanwhile. Steps and unpacked weights are kept from pass to pass of a
+    group, as long as the very bytes that they were made of lie there.
 
     Args:
         geometry: the layer.
@@ -92,8 +93,10 @@ class MacPass:
     def __init__(self, geometry: Geometry, simd: Simd = Simd.BEST) -> None:
         check_kind(geometry, LayerKind.CONVOLUTION)
         self._geometry, self._simd = geometry, simd
+        self._patterns_per_group = geometry.patterns_per_group
         self._amem, self._wmem = MemoryView(geometry.lanes), MemoryView(geometry.columns)
         self._patterns: npt.NDArray[np.uint64] | None = None
+        self._group, self._room_words = ffi.NULL, -1
 
     def __call__(
         self,
@@ -121,19 +124,34 @@ class MacPass:
         check_tile(g, tile)
         check_accumulators(g, acc)
         if patterns is not self._patterns:
-            self._words = g.patterns_per_group
-            self._payloads, self._patterns = payloads_of(patterns, self._words), patterns
+            self._payloads, self._patterns = payloads_of(patterns, self._patterns_per_group), patterns
         amem_view, wmem_view = self._amem.of(amem), self._wmem.of(wmem)
         sizes = self._amem.words, self._wmem.words
+        if sizes[1] != self._room_words:
+            self._make_room(sizes[1])
         consumed: int = _NO_WEIGHTS
         if 0 <= first_weight_word <= sizes[1]:
             consumed = lib.tlm_mac_pass(
                 g.pointer, amem_view, sizes[0], wmem_view, sizes[1], first_weight_word, self._payloads,
-                self._words, tile, self._simd, acc,
+                self._patterns_per_group, tile, self._simd, self._group, acc,
             )  # fmt: skip
         if consumed < 0:
             refuse(consumed, g, *sizes, first_weight_word)
         return consumed
+
+    def _make_room(self, wmem_words: int) -> None:
+        """Room for any group whose weight words lie in so large a WMem."""
+        g = self._geometry
+        steps = min(g.channels * g.taps, wmem_words)
+        self._rooms = (
+            ffi.new("tlm_step[]", max(steps, 1)),
+            ffi.new("uint32_t[]", (steps + 4) * g.columns // 4),
+            ffi.new("uint64_t[]", self._patterns_per_group),
+            ffi.new("uint8_t[]", max(steps * g.columns // 2, 1)),
+        )
+        names = "steps", "weights", "patterns", "words"
+        self._group = ffi.new("tlm_mac_group *", dict(zip(names, self._rooms, strict=True)))
+        self._room_words = wmem_words
 
 
 def mac_layer(
