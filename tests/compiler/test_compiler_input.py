@@ -214,6 +214,11 @@ COMPILES: dict[str, tuple[Callable[[], Network], ChipConfig, str]] = {
         ChipConfig(memory_bytes=8960),
         "network: weights, instructions and tensors take 9984 bytes off-chip, but chip.memory_bytes is 8960; enlarge",
     ),
+    "an off-chip memory too small for the instructions of all parts": (
+        lambda: Network((8, 32, 256), [conv(weights=np.ones((64, 8, 1, 1), int))]),
+        ChipConfig(amem_words=320, wmem_words=128, memory_bytes=300_000),
+        "network: its input (8, 32, 256) and output (64, 32, 256) and at least",
+    ),
     "an off-chip memory too small for input and output alone": (
         lambda: Network((64, 16, 16), [conv(weights=np.ones((4, 64, 1, 1), int))]),
         ChipConfig(memory_bytes=4096),

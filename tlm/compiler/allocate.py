@@ -7,6 +7,7 @@ address in each bank for every output, and takes the fastest.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 
 from msgspec.structs import replace
 
@@ -128,13 +129,18 @@ class Allocator:
     def _candidates(self, buffer: Buffer) -> list[int]:
         """For each bank the lowest free base in it, and those of buffers that it may share its words with."""
         words, banks = buffer.window.size_words, self._banks
-        taken = [self._span(other) for other in self._living(buffer)]
-        ends = sorted({0, *[end for _, end in taken]})
+        taken = sorted([self._span(other) for other in self._living(buffer)])
+        ends = [0, *accumulate([end for _, end in taken], max)]  # behind each, up to where the next begins, is a gap
+        gaps = [
+            (end, first - words)
+            for end, (first, _) in zip(ends, [*taken, (self._words, 0)], strict=True)
+            if first - end >= words
+        ]
         bases: set[int] = set()
         for bank in range(banks):
-            for base in [end + (bank - end) % banks for end in ends]:
-                stop = base + words
-                if stop <= self._words and not any(base < end and first < stop for first, end in taken):
+            for end, last in gaps:
+                base = end + (bank - end) % banks
+                if base <= last:
                     bases.add(base)
                     break
         shared = {self.bases[partner] for partner in self._partners(buffer)}

@@ -39,18 +39,22 @@ def check_planes(network: Network, lanes: int) -> None:
                 )
 
 
-def check_memory(network: Network, config: ChipConfig) -> None:
-    """Check that the network's input and output, which always lie off-chip, fit there.
+def check_memory(network: Network, config: ChipConfig, images: int = 1, instruction_words: int = 0) -> None:
+    """Check that the network's input and output, which always lie off-chip, fit there beside some instructions.
 
     Raises:
         CompileError: they do not.
     """
     ends = (network.tensors[INPUT], network.output)
-    size_bytes = sum(tensor_words(tensor, config.lanes) for tensor in ends) * config.amem_word_bytes
+    size_bytes = sum(tensor_words(tensor, config.lanes) for tensor in ends) * config.amem_word_bytes * images
+    size_bytes += instruction_words * config.imem_word_bytes
     if size_bytes > config.memory_bytes:
+        more = f", of {images} images," if images > 1 else ""
+        more += f" and at least {instruction_words} instruction words" if instruction_words else ""
+        remedy = "enlarge it, or take fewer images" if images > 1 else "enlarge it"
         raise CompileError(
-            f"network: its input {ends[0].shape} and output {ends[1].shape} take {size_bytes} bytes off-chip, "
-            f"but chip.memory_bytes is {config.memory_bytes}; enlarge it"
+            f"network: its input {ends[0].shape} and output {ends[1].shape}{more} take {size_bytes} bytes off-chip, "
+            f"but chip.memory_bytes is {config.memory_bytes}; {remedy}"
         )
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from itertools import accumulate
 from math import inf
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -56,6 +57,18 @@ _CLOSE = 1.0005
 
 _DEARER_FEW, _DEARER = 1.0, 0.02
 """Plans for less AMem are tried that cost at most such a share more in closed form: of few layers, of more."""
+
+
+class _Candidate(NamedTuple):
+    """What may become a program."""
+
+    segments: tuple[Segment, ...]
+    part_words: int | None
+    """As in :class:`tlm.compiler.program.Choices`."""
+    cycles: float
+    """That are estimated."""
+    written: Operations | None = None
+    """If it is known, with moments between a buffer's transfers and its use."""
 
 
 def compile_network(network: Network, chip: ChipConfig | None = None, batch: int = 1) -> Program:
@@ -140,69 +153,73 @@ class _Compiler:
         refusal: CompileError | None = None
         for number, first in enumerate(self._plans()):
             found = [one.segments for one in (first, *(() if number else self._other_plans(first)))]
-            plans = [one for one in dict.fromkeys(found) if one not in tried]
+            plans = [segments for segments in dict.fromkeys(found) if segments not in tried]
             tried.update(plans)
             made, fastest, near = list[Program](), inf, inf
-            for segments, part_words, cycles in self._ranked(plans):
-                if cycles > near and (cycles > fastest or not self._few):
+            for one in self._ranked(plans):
+                if one.cycles > near and (one.cycles > fastest or not self._few):
                     continue
                 try:
-                    made.append(self._finished(*self._placed(segments, part_words)))
+                    made.append(self._finished(*self._placed(one)))
                 except CompileError as error:
                     refusal = refusal or error
                 else:  # an estimate knows few refused accesses: what is estimated to be slower hardly ever is faster
-                    fastest, near = min(fastest, made[-1].predicted_total_cycles), min(near, cycles * _CLOSE)
+                    fastest, near = min(fastest, made[-1].predicted_total_cycles), min(near, one.cycles * _CLOSE)
             if made:
                 return min(made, key=lambda program: program.predicted_total_cycles)
         raise refusal or CompileError("network: no plan was tried")
 
-    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[tuple[tuple[Segment, ...], int | None, float]]:
-        """Each plan with its best size of parts and the cycles that are estimated, the fastest first.
+    def _ranked(self, plans: Sequence[tuple[Segment, ...]]) -> list[_Candidate]:
+        """Each plan with its best size of parts, the fastest first.
 
         Then the other sizes likewise; at last the largest ones, if nothing finds places before.
         """
         sizes = {segments: self._best_parts(segments) for segments in plans}
-        best = [(segments, *own[0]) for segments, own in sizes.items()]
-        best.sort(key=lambda one: one[2] * (_CLEARLY if one[0] is plans[0] and not self._few else 1))
-        others = [(segments, *size) for segments, own in sizes.items() for size in own[1:]]
-        return [*best, *sorted(others, key=lambda one: one[2]), *((segments, None, inf) for segments in plans)]
+        best = [own[0] for own in sizes.values() if own]
+        best.sort(key=lambda one: one.cycles * (_CLEARLY if one.segments is plans[0] and not self._few else 1))
+        others = sorted([one for own in sizes.values() for one in own[1:]], key=lambda one: one.cycles)
+        tried = {one.segments for one in (*best, *others) if one.part_words is None}
+        return [*best, *others, *(_Candidate(segments, None, inf) for segments in plans if segments not in tried)]
 
-    def _best_parts(self, segments: tuple[Segment, ...]) -> list[tuple[int | None, float]]:
-        """The size of a plan's parts that is estimated to be fastest, and its cycles; then others that are nearly so.
+    def _best_parts(self, segments: tuple[Segment, ...]) -> list[_Candidate]:
+        """A plan with the size of parts that is estimated to be fastest, then with others that are nearly so.
 
         Small parts are loaded sooner, but each costs cycles of its own. So parts as large as can be are tried first,
         then smaller ones until one is much slower, or three are slower than the last that was faster.
         """
         least = max(1, sum(weights.word_count for weights in self._work.weights) // _PARTS)
         powers = range((self._config.wmem_words // 2).bit_length() - 1, least.bit_length() - 1, -1)
-        best: tuple[int | None, float] = (None, inf)
-        slower, cut, found = 0, None, list[tuple[int | None, float]]()
+        best, slower, found = _Candidate(segments, None, inf), 0, list[_Candidate]()
+        cut = own_cut = None
         for part_words in (None, *(1 << power for power in powers)):
-            costs = self._layer_costs(part_words)
-            cut, before = [own.ranges for own in costs], cut
+            cut, before = [own.ranges for own in self._layer_costs(part_words)], cut
             if cut == before:
                 continue
-            try:
-                written = Operations(self._work, costs, segments, part_words, True, self._batch)
-            except CompileError:  # too many parts
-                break
-            cycles = estimated_cycles(self._work, costs, written)
-            found.append((part_words, cycles))
-            faster = cycles < best[1] * _GAIN
-            slower = 0 if faster else slower + (cycles > _HARDLY * best[1])
+            costs = self._costs_of(segments, part_words)
+            own_cut, before = [own.ranges for own in costs], own_cut
+            if own_cut != before:
+                try:
+                    written = Operations(self._work, costs, segments, True, self._batch)
+                except CompileError:  # too many parts
+                    break
+                cycles = estimated_cycles(self._work, costs, written)
+            found.append(_Candidate(segments, part_words, cycles))
+            faster = cycles < best.cycles * _GAIN
+            slower = 0 if faster else slower + (cycles > _HARDLY * best.cycles)
             if faster:
-                best = found[-1]
-            elif slower == 3 or cycles > _FAR * best[1]:
+                best = found[-1]._replace(written=written)
+            elif slower == 3 or cycles > _FAR * best.cycles:
                 break
-        return [best, *(one for one in found if one is not best and one[1] <= best[1] * _CLOSE)]
+        near = [one for one in found if one.part_words != best.part_words and one.cycles <= best.cycles * _CLOSE]
+        return [best, *near] if found else []
 
     def rebuilt(self, choices: Choices) -> Program:
         """The program of earlier choices."""
         if choices.part_words is not None and choices.part_words < 1:
             raise CompileError(f"network: no compilation gives parts of {choices.part_words} words")
         check_segments(self._work, choices.segments)
-        costs = self._layer_costs(choices.part_words)
-        written = Operations(self._work, costs, choices.segments, choices.part_words, choices.overlap, self._batch)
+        costs = self._costs_of(choices.segments, choices.part_words)
+        written = Operations(self._work, costs, choices.segments, choices.overlap, self._batch)
         if len(choices.cycles) != len(written.runs) or min(choices.cycles) < 0:
             raise CompileError("network: the predicted cycles are not one number for each part")
         try:
@@ -266,6 +283,15 @@ class _Compiler:
             ]
         return self._cut_costs[part_words]
 
+    def _costs_of(self, segments: Sequence[Segment], part_words: int | None) -> list[LayerCosts]:
+        """The same, and no part of a layer has more groups than its segment allows."""
+        costs = list(self._layer_costs(part_words))
+        for one in segments:
+            if one.most_groups is not None:
+                ranges = split_groups(self._work, one.last, part_words, one.most_groups)
+                costs[one.last] = replace(costs[one.last], ranges=ranges)
+        return costs
+
     def _plans(self, shared: int | None = None) -> Iterator[Plan]:
         """Plans that use less and less of AMem.
 
@@ -288,7 +314,8 @@ class _Compiler:
         bands that hide transfers; for a batch, one with layers at the end whose weights are loaded once for all images.
         """
         if self._batch > 1:
-            costs = self._layer_costs(self._best_parts(first.segments)[0][0])
+            best = next(iter(self._best_parts(first.segments)), None)
+            costs = self._layer_costs(best and best.part_words)
             shared = shared_from(self._work, costs, self._batch)
             if shared is not None:
                 with suppress(CompileError):
@@ -310,19 +337,19 @@ class _Compiler:
         more = (_DEARER_FEW if self._few else _DEARER) * plan.costs_cycles[-1]
         return [cycles + more for cycles in plan.costs_cycles]
 
-    def _placed(
-        self, segments: tuple[Segment, ...], part_words: int | None
-    ) -> tuple[Choices, Operations, dict[Buffer, Place], list[Part]]:
+    def _placed(self, one: _Candidate) -> tuple[Choices, Operations, dict[Buffer, Place], list[Part]]:
         """A plan whose buffers have their places, and its parts.
 
         Raises:
             CompileError: they find none, or it has more parts than can be numbered.
         """
-        costs = self._layer_costs(part_words)
+        segments, part_words, _, written = one
         for overlap, circular in ((True, True), (True, False), (False, False)):
             if circular and self._batch == 1:
                 continue
-            written = Operations(self._work, costs, segments, part_words, overlap, self._batch)
+            if written is None or not overlap:
+                costs = self._costs_of(segments, part_words)
+                written = Operations(self._work, costs, segments, overlap, self._batch)
             with suppress(DoesNotFitError):
                 places = Allocator(self._config, written.buffers, circular).place_all(self._run_costs)
                 bases = tuple(place.base_word for place in places.values())

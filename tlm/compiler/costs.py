@@ -85,7 +85,8 @@ def fetch_cycles(raster: Raster, config: ChipConfig) -> float:
     inside = (pixels < out_height * out_width) & (y >= 0) & (y < height) & (x >= 0) & (x < width)
     words = np.maximum.accumulate(np.where(inside, (y * width + x) // lanes, -1), axis=-1)
     new = np.diff(words, axis=-1, prepend=-1) > 0
-    most = [np.count_nonzero(new & (words % config.amem_banks == bank), axis=-1) for bank in range(config.amem_banks)]
+    banks = words % config.amem_banks
+    most = [np.count_nonzero(new & (banks == bank), axis=-1) for bank in range(config.amem_banks)]
     return float(np.maximum.reduce([np.ones_like(most[0]), *most]).mean())
 
 

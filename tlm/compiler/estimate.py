@@ -86,7 +86,7 @@ class _Estimate:
         self._work, self._config, self._costs = work, work.config, costs
         self._chip_costs = work.chip_costs
         self._imem_bytes, self._wmem_bytes = work.config.imem_word_bytes, work.config.wmem_word_bytes
-        self._amem_bytes = work.config.amem_word_bytes
+        self._amem_bytes, self._amem_banks = work.config.amem_word_bytes, work.config.amem_banks
         access = self._chip_costs.access_cycles
         self._wake = self._chip_costs.interrupt_cycles + WAKE_ACCESSES * access
         engine, load, store = (START_ACCESSES[unit] * access for unit in (Unit.ENGINE, Unit.LOAD, Unit.STORE))
@@ -166,10 +166,13 @@ class _Estimate:
         self._new_weight_words += new_words
         self._weight_words += groups.weight_words
         self._instruction_words += instruction_words
-        before = self._costs[run.layer_index].cycles_before
-        self._cycles += (before[groups.first + groups.count] - before[groups.first]) * run.tiles.words
+        before, tiles = self._costs[run.layer_index].cycles_before, run.tiles
+        self._cycles += (before[groups.first + groups.count] - before[groups.first]) * (tiles.end - tiles.first)
         self._cycles += self._further_cycles[run.layer_index]
-        self._word_cycles = max(self._word_cycles, self._held_cycles(run))
+        banks = self._amem_banks
+        reads_one, writes_one = run.source.window.words % banks == 0, run.output.window.words % banks == 0
+        if reads_one or writes_one:
+            self._word_cycles = max(self._word_cycles, self._held_cycles(run, reads_one, writes_one))
 
     def end(self) -> float:
         """The last interrupt."""
@@ -205,31 +208,30 @@ class _Estimate:
     def _load(self, sram: SramName, cycles: int, free: float, words: int = 0) -> None:
         """The next load, when its words are free; where the channel waited for words of another SRAM, already then."""
         cycles += self._start_load
-        earliest = max(free, self._sram_ends[sram]) + self._wake
+        wake, sram_end = self._wake, self._sram_ends[sram]
+        earliest = (free if free > sram_end else sram_end) + wake
         for gap in self._gaps:
             if gap.end <= earliest or gap.sram is sram:
                 continue
-            begin = max(gap.begin, earliest)
-            if begin + cycles + self._wake <= gap.end:
-                gap.begin = begin + cycles + self._wake
+            begin = gap.begin if gap.begin > earliest else earliest
+            if begin + cycles + wake <= gap.end:
+                gap.begin = begin + cycles + wake
                 self._sram_ends[sram] = begin + cycles
                 return
-        ready = self._load_end + self._wake
-        begin = max(ready, free + self._wake)
+        ready = self._load_end + wake
+        begin = max(ready, free + wake)
         if begin > ready + self._start_load:
             self._gaps.append(_Gap(sram, ready, begin))
-        self._load_end = self._sram_ends[sram] = self._transfer_end(begin, cycles, words)
+        end = self._transfer_end(begin, cycles, words) if words else begin + cycles
+        self._load_end = self._sram_ends[sram] = end
 
-    def _held_cycles(self, run: Run) -> float:
+    def _held_cycles(self, run: Run, reads_one: bool, writes_one: bool) -> float:
         """Cycles that a word of a transfer waits where a pass reads or writes one bank nearly all the time.
 
         It reads one bank if every channel begins in it, and taps reach no further. It writes one bank if every channel
         ends in it.
         """
-        banks, held = self._config.amem_banks, 0.0
-        reads_one, writes_one = run.source.window.words % banks == 0, run.output.window.words % banks == 0
-        if not (reads_one or writes_one):
-            return held
+        banks, held = self._amem_banks, 0.0
         steps = self._work.weights[run.layer_index].step_counts[run.groups.first]
         if reads_one:
             raster = self._work.rasters[self._work.network.layers[run.layer_index].name]
@@ -244,12 +246,12 @@ class _Estimate:
     def _transfer_end(self, begin: float, cycles: int, words: int) -> float:
         """When a transfer ends: jobs of which every step of a pass reads the same bank hold up its words of AMem."""
         now, left, ends = begin, 1.0, self._job_ends
-        for job in range(bisect_right(ends, begin), len(ends)) if words else ():
+        for job in range(bisect_right(ends, begin), len(ends)):
             (job_begin, word_cycles), job_end = self._held[job], ends[job]
-            before = (job_begin - now) / cycles if job_begin > now else 0.0
-            if before >= left:
-                break
             if job_begin > now:
+                before = (job_begin - now) / cycles
+                if before >= left:
+                    break
                 now, left = job_begin, left - before
             held_cycles = words * word_cycles
             slow = held_cycles if held_cycles > cycles else cycles

@@ -29,6 +29,7 @@ class Liveness:
             for layer in range(self.produced[name] + 1, self.last_use(name) + 1):
                 live[layer].add(name)
         self.live = tuple(map(frozenset, live))
+        self._inputs: dict[tuple[int, int], tuple[str, ...]] = {}
         self._piecewise: dict[tuple[int, int, str, bool], bool] = {}
 
     def last_use(self, tensor: str) -> int:
@@ -39,10 +40,12 @@ class Liveness:
         """First layer from ``layer`` on that reads it; beyond all layers if none does."""
         return next((index for index in self.consumers[tensor] if index >= layer), len(self.network.layers))
 
-    def inputs(self, first: int, last: int) -> list[str]:
+    def inputs(self, first: int, last: int) -> tuple[str, ...]:
         """Tensors that layers first .. last read and do not make, in the order of their first use."""
-        names = (name for index in range(first, last + 1) for name in reads(self.network, index))
-        return list(dict.fromkeys(name for name in names if self.produced[name] < first))
+        if (first, last) not in self._inputs:
+            names = (name for index in range(first, last + 1) for name in reads(self.network, index))
+            self._inputs[first, last] = tuple(dict.fromkeys(name for name in names if self.produced[name] < first))
+        return self._inputs[first, last]
 
     def closed(self, first: int, last: int) -> bool:
         """Whether all that layers first .. last make, but for the last tensor, is read by them alone."""

@@ -9,12 +9,13 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
+from tlm.chip.format.layer_header import HEADER_WORDS
 from tlm.compiler.bands import segment_spans, source_span
-from tlm.compiler.checks import check_parts
+from tlm.compiler.checks import check_memory, check_parts
 from tlm.compiler.costs import LayerCosts
 from tlm.compiler.places import Span, Window
 from tlm.compiler.segments import Segment, shared_from
-from tlm.compiler.tiling import GroupRange, split_groups
+from tlm.compiler.tiling import GroupRange
 from tlm.compiler.workload import Workload
 from tlm.core.errors import CompileError
 from tlm.network.layers import INPUT, Layer
@@ -78,9 +79,8 @@ class Operations:
 
     Args:
         work: what runs.
-        costs: of each layer.
+        costs: of each layer, its groups divided as the plan wants them.
         segments: the plan.
-        part_words: of WMem that a part may take (:func:`tlm.compiler.tiling.split_groups`).
         overlap: leave moments between a buffer's transfers and its use where the plan has room.
         batch: images. The plan is written out for one, or for two that take turns: each has buffers of its own, so
             that an image can be loaded while the one before is worked on. Image after image runs, except for segments
@@ -88,7 +88,7 @@ class Operations:
             images before the next part does.
 
     Raises:
-        CompileError: the plan has more parts than headers can number.
+        CompileError: the plan has more parts than headers can number, or more instructions than fit off-chip.
     """
 
     def __init__(
@@ -96,14 +96,12 @@ class Operations:
         work: Workload,
         costs: Sequence[LayerCosts],
         segments: Sequence[Segment],
-        part_words: int | None,
         overlap: bool,
         batch: int = 1,
     ) -> None:
         self._work = work
         self._layers = work.network.layers
         self._costs = costs
-        self._part_words = part_words
         self._live = work.live
         self._batch = batch
         self._between_images = overlap and batch > 1
@@ -130,7 +128,10 @@ class Operations:
             self._rounds[0].append(self.operations[begin:])
         for segment in segments[shared:]:
             self._share(segment, overlap)
-        check_parts(len(self.runs) // len(self._parts) * batch, batch)
+        turns = len(self._parts)
+        check_parts(len(self.runs) // turns * batch, batch)
+        instruction_words = sum([HEADER_WORDS + run.groups.instruction_words for run in self.runs])
+        check_memory(work.network, work.config, batch, instruction_words // turns * batch)
 
     def of_images(self) -> Iterator[ImageOperation]:
         """Those of all images in the order of execution."""
@@ -162,8 +163,6 @@ class Operations:
         """The last layer's groups and the bands' windows, in the order of the loops."""
         bands = segment_spans(self._work, self._layers[segment.first : segment.last + 1], segment.tiles_per_band)
         ranges: Sequence[GroupRange] = self._costs[segment.last].ranges
-        if segment.most_groups is not None:
-            ranges = split_groups(self._work, segment.last, self._part_words, segment.most_groups)
         for groups in [[one] for one in ranges] if segment.weights_outer else [ranges]:
             for spans in bands:
                 yield groups, spans

@@ -127,11 +127,11 @@ def header_instructions(work: Workload, part: Part, tag: int, weight_word: int) 
 def group_instructions(work: Workload, part: Part) -> npt.NDArray[np.uint64]:
     """What follows the header: for each group its parameters and patterns."""
     layer, columns = work.network.layers[part.layer_index], work.config.columns
+    parameters = _parameters(layer, part.first_channel, part.first_channel + part.channels)
+    patterns = work.weights[part.layer_index].patterns[part.first_group : part.first_group + part.groups]
     pieces = list[npt.NDArray[np.uint64]]()
-    for group in range(part.first_group, part.first_group + part.groups):
-        pieces.append(_parameters(layer, group * columns, min((group + 1) * columns, layer.out_channels)))
-        patterns = work.weights[part.layer_index].patterns[group]
-        pieces.append(np.uint64(Opcode.PATTERN << PAYLOAD_BITS) | patterns)
+    for first, own in zip(range(0, part.channels, columns), patterns, strict=True):
+        pieces += parameters[first : first + columns], np.uint64(Opcode.PATTERN << PAYLOAD_BITS) | own
     return np.concatenate(pieces)
 
 

@@ -151,10 +151,10 @@ class Planner:
             if found is not None:
                 yield found
             return
-        in_turn = 0
-        for last in range(first, min(first + MAX_LAYERS, self._shared_from)):
-            in_turn += in_turn == last - first and self._fits_in_turn(first, last, state)
-            easy = in_turn == last - first + 1
+        end = min(first + MAX_LAYERS, self._shared_from)
+        easy_end = self._end_in_turn(first, end, state)
+        for last in range(first, end):
+            easy = last < easy_end
             if last > first and ((easy and not self._moves(first, last, state)) or not self._live.closed(first, last)):
                 continue
             for frame in self._easy_frames(first, last, state) if easy else self._frames(first, last, state):
@@ -167,21 +167,21 @@ class Planner:
         missing = not state.issuperset(self._live.inputs(first, last))
         return self._hides and (last == len(self._layers) - 1 or missing)
 
-    def _fits_in_turn(self, first: int, last: int, state: _State) -> bool:
-        """Whether layers first .. last can run one after another, everything whole, nothing evicted.
+    def _end_in_turn(self, first: int, end: int, state: _State) -> int:
+        """The layer before which layers first .. can run one after another, everything whole, nothing evicted.
 
         Then nothing is gained by giving up words, and only :meth:`_easy_frames` are looked at.
         """
         resident = set(state)
-        for index in range(first, last + 1):
+        for index in range(first, end):
             output = self._layers[index].name
             resident |= set(reads(self._work.network, index))
             words = sum(self._work.words[name] for name in resident)
             words += 0 if self._overlays(index, index, resident, True) else self._work.words[output]
             if not self._is_within(words):
-                return False
+                return index
             resident = {name for name in (*resident, output) if self._live.last_use(name) > index}
-        return True
+        return end
 
     def _easy_frames(self, first: int, last: int, state: _State) -> Iterator[_Frame]:
         """Nothing gives up its words; what is off-chip is loaded whole, or window by window."""

@@ -74,12 +74,12 @@ class Blocks:
         """Where a block still lies."""
         return self._spans[key][0] if key in self._spans else None
 
-    def take(self, words: int, needed: Callable[[int], bool] = lambda key: False) -> int:
+    def take(self, words: int, needed: Callable[[int], bool] | None = None) -> int:
         """Room for new blocks where it is free earliest, if possible without overwriting what is needed again."""
         last = self._words - words
-        edges = sorted(edge for first, end in self._spans.values() for edge in (end, first - words))
+        edges = sorted([edge for first, end in self._spans.values() for edge in (end, first - words)])
         starts = [start for start in dict.fromkeys((self._next, 0, *edges, last)) if 0 <= start <= last]
-        kept = sorted(span for key, span in self._spans.items() if needed(key))
+        kept = sorted([span for key, span in self._spans.items() if needed(key)]) if needed else []
         if kept:
             ends = [end for _, end in kept]
             firsts = [*(first for first, _ in kept), self._words]

@@ -112,9 +112,9 @@ def _remedy(memory: str, needed: int, limit: int, parameters: int) -> str:
 
 def _even(sizes: Sequence[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:
     """Numbers of consecutive groups, each within the limits or a single group, as even as their least number allows."""
-    least = len(_greedy(sizes, limits, most))
-    attempts = (_greedy(sizes, limits, fewer) for fewer in range(-(-len(sizes) // least), most + 1))
-    return next(counts for counts in attempts if len(counts) == least)
+    counts = _greedy(sizes, limits, most)
+    attempts = (_greedy(sizes, limits, fewer) for fewer in range(-(-len(sizes) // len(counts)), max(counts)))
+    return next((even for even in attempts if len(even) == len(counts)), counts)
 
 
 def _greedy(sizes: Sequence[tuple[int, int]], limits: tuple[int, int], most: int) -> list[int]:

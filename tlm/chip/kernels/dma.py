@@ -52,7 +52,8 @@ class DmaTimeline:
 
     def __init__(self, config: ChipConfig, dram: Dram | None = None) -> None:
         self._config = config
-        self._cycle_limit = DRAM_CYCLE_LIMIT if dram else _CYCLE_LIMIT
+        self.cycle_limit = DRAM_CYCLE_LIMIT if dram else _CYCLE_LIMIT
+        """No cycle may be beyond."""
         self._banks = {
             SramName.AMEM: config.amem_banks, SramName.WMEM: config.wmem_banks, SramName.IMEM: config.imem_banks
         }  # fmt: skip
@@ -93,6 +94,11 @@ class DmaTimeline:
         return int(advance), int(state)
 
     @property
+    def state(self) -> Any:
+        """C's state, for kernels/driver.c, which lets time advance."""
+        return self._state
+
+    @property
     def now(self) -> int:
         """Everything in cycles before this one has happened."""
         return int(self._state.now)
@@ -129,7 +135,7 @@ class DmaTimeline:
         """
         if self._channels[channel].active:
             raise KernelError(f"dma.{channel.name.lower()}: started in cycle {cycle}, but its transfer is not complete")
-        in_range("dma: cycle", cycle, self._state.now, self._cycle_limit)
+        in_range("dma: cycle", cycle, self._state.now, self.cycle_limit)
         bus, words = self._config.bus_bytes, self._words[sram]
         for key, value in (("memory_offset_bytes", memory_offset_bytes), ("memory_stride_bytes", memory_stride_bytes)):
             if value < 0 or value % bus:
@@ -171,7 +177,7 @@ class DmaTimeline:
         """
         if banks.dtype != np.uint8 or banks.ndim != 1 or not banks.flags.c_contiguous:
             raise KernelError(f"calendar: {banks.dtype} {banks.shape}, but contiguous uint8 (cycles,) is needed")
-        in_range("dma: first_cycle", first_cycle, 0, self._cycle_limit)
+        in_range("dma: first_cycle", first_cycle, 0, self.cycle_limit)
         former = self._calendar_of[sram]
         end = min(former.first_cycle + former.cycles, first_cycle)
         if self._state.now < end:
@@ -200,7 +206,7 @@ class DmaTimeline:
         Raises:
             KernelError: a cycle beyond 2^60, or 2^48 with DRAM.
         """
-        in_range("dma: until_cycle", until_cycle, 0, self._cycle_limit)
+        in_range("dma: until_cycle", until_cycle, 0, self.cycle_limit)
         if self._next_is_known and self._next is not None and self._state.now <= self._ahead.now <= until_cycle:
             lib.tlm_dma_copy(self._state, self._ahead)  # the look ahead has come this far with the same knowledge
         completed = lib.tlm_dma_advance(self._state, until_cycle)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from tlm._kernels import ffi, lib
 from tlm.chip.kernels.buffers import KernelError, check_sizes, in_range
@@ -75,8 +76,7 @@ class Geometry(Struct, frozen=True, dict=True):
 
     def __post_init__(self) -> None:
         check_sizes(lanes=self.lanes, columns=self.columns)
-        for name, low in _LOWEST:
-            value = getattr(self, name)
+        for name, low, value in zip(_EXTENTS, _LOWEST, astuple(self)[_FIRST_EXTENT:], strict=False):
             if not low <= value <= _EXTENT_LIMIT:
                 raise KernelError(f"geometry: {name} is {value}, but must be in {low}..{_EXTENT_LIMIT}")
         if max(self.kernel_h, self.kernel_w) > _MAX_KERNEL:
@@ -144,17 +144,19 @@ class Geometry(Struct, frozen=True, dict=True):
     @cached_property
     def pointer(self) -> CData:
         """The C struct, made once."""
-        values = {name: getattr(self, name) for name in _NAMES}
-        values |= {"tile_count": self.tiles, "input_plane_words": self.plane_words}
-        return ffi.new("tlm_geometry *", {name: int(value) for name, value in values.items()})
+        given = astuple(self)[:-4]
+        part = self.first_tile, self.tiles, self.input_first_word, self.plane_words
+        return ffi.new("tlm_geometry *", (*given, *part))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _NAMES}
 
 
 _NAMES = Geometry.__struct_fields__
-_LOWEST = tuple((name, -_EXTENT_LIMIT if name.startswith("pad") else 1) for name in _NAMES[2:16])
-"""Sizes, strides and padding with the least that each can be."""
+_FIRST_EXTENT = _NAMES.index("channels")
+_EXTENTS = _NAMES[_FIRST_EXTENT : _NAMES.index("input_signed")]
+_LOWEST = tuple(-_EXTENT_LIMIT if name.startswith("pad") else 1 for name in _EXTENTS)
+"""Sizes, strides and padding, and the least that each can be."""
 
 
 class Select:
