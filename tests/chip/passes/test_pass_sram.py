@@ -57,7 +57,7 @@ def test_the_accesses_of_each_bank_are_told(address: int, count: int, stride: in
     bench.bulk(Port.WRITE_BACK, Command.WRITE, address, words(*range(count)), stride_words=stride, refused=6,
                origin=of_pass(group=2, tile=1, tiles=3, tag=4))  # fmt: skip
     banks = [(address + word * stride) % CHIP.amem_banks for word in range(count)]
-    served = [banks.count(bank) for bank in range(CHIP.amem_banks)]
+    served = tuple(banks.count(bank) for bank in range(CHIP.amem_banks))
     assert bench.told == [Accessed(SramName.AMEM, Port.WRITE_BACK, served, 6, PassId(4, 7))]
 
 
