@@ -8,8 +8,6 @@ Constraints: only words that were written may be read.
 
 from __future__ import annotations
 
-import numpy as np
-
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
@@ -40,7 +38,7 @@ class Aligner(Module):
         self._view = self.amem.direct_memory()
         plane = header.input_plane_words(self._config.lanes)
         words = slice(header.input_base_word, header.input_base_word + header.channels * plane)
-        self._all_written = bool(np.frombuffer(self._view.written, np.uint8)[words].all())
+        self._all_written = 0 not in bytes(self._view.written[words])
         payload.status = Response.OK
 
     def _run(self, payload: PassStepsPayload) -> Activity:

@@ -105,9 +105,9 @@ class Sequencer(SequencerBase):
         return np.frombuffer(memory.view, "<u8", count, address * size).astype(np.uint64)
 
     def _check_written(self, sram: str, memory: DirectMemory, first: int, end: int, banks: int) -> None:
-        written = np.frombuffer(memory.written, np.uint8)[first:end]
-        if not written.all():
-            word = first + int(np.argmin(written))
+        unwritten = bytes(memory.written[first:end]).find(0)
+        if unwritten >= 0:
+            word = first + unwritten
             raise UnwrittenReadError(
                 f"engine.{sram} bank {word % banks}: word {word} is read by the layer that starts in cycle "
                 f"{self.clock.now}, but was never written; load it first, or check the addresses in the program"

@@ -72,6 +72,6 @@ class Sram(SramBase):
         payload.status = onward.status
         assert payload.status is Response.OK
         for port in _READ_DIRECTLY:
-            words = payload.accesses.get(port)
-            if words is not None and words.any():
-                self.tell_accessed(Accessed(self.sram, port, words.tolist(), 0, None))
+            words = payload.accesses[port].tolist() if port in payload.accesses else ()
+            if any(words):
+                self.tell_accessed(Accessed(self.sram, port, words, 0, None))
