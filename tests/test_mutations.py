@@ -64,6 +64,12 @@ def test_every_mutation_fits_the_sources() -> None:
     assert list(mutations.problems()) == []
 
 
+def test_every_suite_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(mutations.lost_suites()) == []
+    monkeypatch.setitem(mutations.SUITES, "pass", ("aligner", "no_such_test"))
+    assert list(mutations.lost_suites()) == ["SUITES: test_no_such_test.py is there 0 times, but must be there once"]
+
+
 def test_every_rule_has_a_mutation_in_each_model_that_states_it() -> None:
     expected = {(rule, model) for rule, models in MODELS.items() for model in models}
     assert {(one.rule, one.model) for one in mutations.MUTATIONS} == expected

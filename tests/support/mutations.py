@@ -49,7 +49,7 @@ BENCHES = (
     *("host", "interconnect", "off_chip_memory", "dma", "sram"),
 )
 WHOLE_CHIPS = (
-    *("dma_timing", "chip_timing", "timing_predictor", "kernels_bands", "occupancy", "dma_timeline", "bands"),
+    *("dma_timing", "chip_timing", "kernels_timing", "kernels_bands", "kernels_occupancy", "kernels_dma", "bands"),
 )
 RTL_PROOFS = tuple(f"rtl_proofs_{block}" for block in ("sram", "aligner", "sequencer", "requantiser"))
 SUITES = {
@@ -92,6 +92,14 @@ def problems() -> Iterator[str]:
         for model in models:
             if (rule, model) not in covered:
                 yield f"{model}: no mutation for {rule!r}; add one"
+
+
+def lost_suites() -> Iterator[str]:
+    """Suites without a file, or with several."""
+    for suite in dict.fromkeys(suite for own in SUITES.values() for suite in own):
+        count = len(files_of(suite))
+        if count != 1:
+            yield f"SUITES: test_{suite}.py is there {count} times, but must be there once"
 
 
 class Kernels:
@@ -170,10 +178,15 @@ def suites_of(mutation: Mutation) -> list[str]:
     return sorted(SUITES[mutation.model], key=lambda suite: not suite.endswith(block))
 
 
+def files_of(suite: str) -> list[Path]:
+    """The tests of that name."""
+    return list((ROOT / "tests").rglob(f"test_{suite}.py"))
+
+
 def run_suite(suites: Sequence[str], variables: dict[str, str], limit_s: float | None) -> Outcome:
     """Run the suites up to the first failure."""
     plugins = ["-p", "mutated_source", *(["-p", "other_kernels"] if "TLM_OTHER_KERNELS" in variables else [])]
-    files = [str(path) for suite in suites for path in (ROOT / "tests").rglob(f"test_{suite}.py")]
+    files = [str(path) for suite in suites for path in files_of(suite)]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", *plugins, "-p", "no:cacheprovider"]
     command += ["--tlm-vcd=never"]
     command += ["-m", "not slow", "-k", "not the_main_job", *files]
@@ -195,7 +208,7 @@ def run_suite(suites: Sequence[str], variables: dict[str, str], limit_s: float |
 
 def main(words: Sequence[str]) -> int:
     """Run the mutations; returns the exit status."""
-    found = list(problems())
+    found = [*problems(), *lost_suites()]
     for problem in found:
         print(problem)
     chosen = [
