@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import PAYLOAD_BITS
+from tlm.chip.format.packing import pack_nibbles
 from tlm.inputs.integer_arrays import Int8Array
 from tlm.network.layers import Conv2d, Layer, MaxPool2d
 
@@ -91,7 +92,7 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         chosen = own if kept.all() else own[:, kept]
         if len(own) < columns:
             chosen = np.concatenate([chosen, np.zeros((columns - len(own), chosen.shape[1]), np.int8)])
-        words.append((chosen[0::2] & 15 | chosen[1::2] * 16).T.tobytes())  # as pack_nibbles, before it is transposed
+        words.append(pack_nibbles(chosen.T))  # a view: it is packed before it is transposed
         counts.append(chosen.shape[1])
         spans.append((channel, channel + block.shape[1]))
         seen = kept.reshape(block.shape[1], -1)
