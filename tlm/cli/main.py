@@ -14,7 +14,7 @@ from tlm.cli.commands import USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.garbage import collect_seldom
-from tlm.core.interruption import SIGNALLED, signals_interrupt, stopped_by
+from tlm.core.interruption import PRESSES, SIGNALLED, interruption_waits, signals_interrupt, stopped_by
 
 OK, FAILED, BROKEN_PIPE = 0, 1, SIGNALLED + signal.SIGPIPE
 
@@ -94,7 +94,9 @@ def _dispatch(argv: Sequence[str]) -> int:
         return USAGE
     check_values(arguments)
     try:
-        status: int = import_module(f"tlm.cli.{arguments.command}_command").run(arguments)
+        with interruption_waits(PRESSES):  # msgspec's import crashes where it is interrupted
+            command = import_module(f"tlm.cli.{arguments.command}_command")
+        status: int = command.run(arguments)
     except CompileError as error:  # knows layers, not files
         where = f"{arguments.scenario}: " if "scenario" in arguments else ""
         raise CompileError(f"{where}{error}") from None

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SIGNALLED = 128
 """Exit status of a command that a signal ended, less the signal's number."""
+PRESSES = 5
+"""Of Ctrl-C, that cannot cut short what would leave a mess."""
 
 
 class Terminated(KeyboardInterrupt):

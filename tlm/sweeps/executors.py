@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tlm.core.errors import InputError, TlmError
-from tlm.sweeps.pool import Pool
+from tlm.sweeps.pool import Calls, Pool
 from tlm.sweeps.task import worker_version
 
 if TYPE_CHECKING:
@@ -103,17 +103,22 @@ def run_each(
     Raises:
         TlmError: a worker process died.
     """
-    executor, under_way, found = ready.make_executor(), deque[Future[T]](), list[T]()
+    executor = ready.make_executor()
+    calls, under_way, ended, found = Calls[T](executor), deque[Future[T]](), set[Future[T]](), list[T]()
 
     def take_first() -> None:
-        found.append(under_way.popleft().result())
+        first = under_way.popleft()
+        while first not in ended:
+            ended.add(calls.next_ended())
+        ended.remove(first)
+        found.append(first.result())
         record(found[-1])
 
     try:
         for item in items:
             if len(under_way) == ready.width:
                 take_first()
-            under_way.append(executor.submit(function, item))
+            under_way.append(calls.begin(function, item))
         while under_way:
             take_first()
         executor.shutdown()

@@ -7,20 +7,41 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from multiprocessing import forkserver, parent_process, resource_tracker
 from multiprocessing.connection import wait
-from typing import Any, TypeVar
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
 
 from tlm.core.errors import TlmError
 from tlm.core.garbage import collect_seldom
-from tlm.core.interruption import INTERRUPTING, interruption_waits
+from tlm.core.interruption import INTERRUPTING, PRESSES, interruption_waits
 from tlm.sweeps.task import worker_version
 
 T = TypeVar("T")
 
-_PRESSES = 5
-"""Of Ctrl-C, that cannot cut short what would leave complaining workers."""
+
+class Calls(Generic[T]):
+    """Calls under way in an executor, whose ends can be waited for and interrupted at any moment.
+
+    A future's own methods take its lock for a moment. Were they left by Ctrl-C just then, the lock would stay taken,
+    and the executor's thread would wait for it for ever.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._ended = SimpleQueue[Future[T]]()
+
+    def begin(self, function: Callable[..., T], *arguments: Any) -> Future[T]:
+        """Hand a call over."""
+        future = self._executor.submit(function, *arguments)
+        with interruption_waits(PRESSES):
+            future.add_done_callback(self._ended.put)
+        return future
+
+    def next_ended(self) -> Future[T]:
+        """Wait for a call to end; each is given once, and only then may its future be asked anything."""
+        return self._ended.get()
 
 
 class Pool(ProcessPoolExecutor):
@@ -35,10 +56,12 @@ class Pool(ProcessPoolExecutor):
 
     def __init__(self, count: int) -> None:
         try:
-            with interruption_waits(_PRESSES):  # until there is something to abandon
+            with interruption_waits(PRESSES):  # until there is something to abandon
                 _start_forkserver()
                 super().__init__(count, multiprocessing.get_context("forkserver"), _begin_worker)
-            self.submit(worker_version).result()
+            calls = Calls[str](self)
+            calls.begin(worker_version)
+            calls.next_ended().result()
         except BaseException as error:
             self.abandon()
             if isinstance(error, BrokenExecutor):
@@ -54,11 +77,16 @@ class Pool(ProcessPoolExecutor):
         Raises:
             BrokenExecutor: a worker died, or none can be started.
         """
-        with interruption_waits(_PRESSES):  # a worker that is half started would be known to nobody, and complain
+        with interruption_waits(PRESSES):  # a worker that is half started would be known to nobody, and complain
             try:
                 return super().submit(fn, *args, **kwargs)
             except (EOFError, OSError) as error:
                 raise BrokenExecutor(f"no worker can be started: {error}") from error
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers when they have done what they were given."""
+        with interruption_waits(PRESSES):  # the thread that is waited for would count as ended though it goes on
+            super().shutdown(wait, cancel_futures=cancel_futures)
 
     def abandon(self) -> None:
         """End at once, whatever is under way; nothing if it has ended.
@@ -68,7 +96,7 @@ class Pool(ProcessPoolExecutor):
         results: Any = getattr(self, "_result_queue", None)
         if results is None:  # not begun, or ended
             return
-        with interruption_waits(_PRESSES):
+        with interruption_waits(PRESSES):
             for process in list(self._processes.values()):
                 process.kill()
             results._writer.close()  # else half a message of a worker that was killed is waited for

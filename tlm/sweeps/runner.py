@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from itertools import chain
 from typing import TypeAlias
 
@@ -17,6 +17,7 @@ from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import FAILED
 from tlm.sweeps.executors import Workers, abandon
 from tlm.sweeps.plan import Plan, Point
+from tlm.sweeps.pool import Calls
 from tlm.sweeps.store import Store
 from tlm.sweeps.task import Outcome, Task, compile_key, run_together
 
@@ -93,21 +94,20 @@ def _run_until_broken(
 ) -> list[Task]:
     """Run a queue; what was under way when the executor broke, else nothing."""
     executor = make_executor()
-    under_way: Pending = {}
+    calls, under_way = Calls[list[Outcome]](executor), Pending()
     try:
         while queue or under_way:
             while queue and len(under_way) < width:
                 tasks = _next_together(queue)
                 try:
-                    under_way[executor.submit(run_together, tasks)] = tasks
+                    under_way[calls.begin(run_together, tasks)] = tasks
                 except BrokenExecutor:
                     return [*tasks, *chain(*under_way.values())]
-            done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in sorted(done, key=_is_broken):
-                if _is_broken(future):
-                    return list(chain(*under_way.values()))
-                for outcome in _outcomes(future, under_way.pop(future)):
-                    record(outcome)
+            future = calls.next_ended()
+            if _is_broken(future):
+                return list(chain(*under_way.values()))
+            for outcome in _outcomes(future, under_way.pop(future)):
+                record(outcome)
         executor.shutdown()
         return []
     finally:
