@@ -92,7 +92,7 @@ def pack_weights(layer: Conv2d, columns: int, apart: bool = False) -> LayerWeigh
         chosen = own if kept.all() else own[:, kept]
         if len(own) < columns:
             chosen = np.concatenate([chosen, np.zeros((columns - len(own), chosen.shape[1]), np.int8)])
-        words.append(pack_nibbles(chosen.T))  # a view: it is packed before it is transposed
+        words.append(pack_nibbles(chosen.T))
         counts.append(chosen.shape[1])
         spans.append((channel, channel + block.shape[1]))
         seen = kept.reshape(block.shape[1], -1)

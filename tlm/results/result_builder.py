@@ -177,8 +177,8 @@ class ResultBuilder(msgspec.Struct, frozen=True):
     def _histogram(self, name: str, signed: bool) -> tuple[int, ...]:
         """How many of a layer's outputs have each 4-bit value, the lowest first."""
         lowest, highest = activation_range(signed)
-        counts = np.bincount(self.tensors[name].view(np.uint8).ravel(), minlength=256)
-        return tuple(int(counts[level]) for level in range(lowest, highest + 1))  # two's complement: -1 is the last
+        values = self.tensors[name]
+        return tuple(int(np.count_nonzero(values == level)) for level in range(lowest, highest + 1))
 
 
 def priced(result: Result, chip: ChipConfig, energy_table: EnergyConfig) -> Result:

@@ -24,16 +24,14 @@ def plane_words(height: int, width: int, lanes: int) -> int:
 
 def pack_nibbles(values: npt.NDArray[Any]) -> bytes:
     """The low 4 bits of each value, two to a byte, in C order; the last dimension is even."""
-    nibbles = np.asarray(values).astype(np.uint8)  # of negative ones the low bits stay as they are
-    return (nibbles[..., 0::2] & 15 | nibbles[..., 1::2] << 4).tobytes()
+    pairs = np.asarray(values).astype(np.uint8, order="C").view("<u2")  # of negative ones the low bits stay
+    return (pairs & 15 | pairs >> 4 & 0xF0).astype(np.uint8).tobytes()
 
 
 def unpack_nibbles(data: Image, signed: bool) -> Int8Array:
     """Values int8 (2 * bytes,): 0..15, or -8..7 if signed."""
-    packed = np.frombuffer(data, np.uint8)
-    values = np.empty(2 * packed.size, np.int8)
-    values[0::2] = packed & 15
-    values[1::2] = packed >> 4
+    pairs = np.frombuffer(data, np.uint8).astype("<u2")
+    values = ((pairs | pairs << 4) & 0x0F0F).view(np.int8)
     return (values ^ 8) - np.int8(8) if signed else values
 
 
