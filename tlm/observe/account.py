@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import SimulationError
 from tlm.observe.passes import PartRecord, PassRecord
-from tlm.observe.spans import Spans, part_spans, split_causes, wait_spans
+from tlm.observe.spans import Spans, part_causes, split_causes, wait_spans
 
 
 class _Causes(Struct, frozen=True, kw_only=True):
@@ -128,8 +128,9 @@ def array_account(part: PartRecord, config: ChipConfig) -> ArrayAccount:
         SimulationError: the records contradict the rules of a pass, or the sum is not ``part.compute_cycles``.
     """
     counts: dict[str, int] = defaultdict(int)
-    for span in part_spans(part.passes, config):
-        counts[span.cause] += span.end_cycle - span.first_cycle
+    for cause, first, end, _ in part_causes(part.passes, config):
+        if first < end:
+            counts[cause] += end - first
     split_causes(counts, part.steps, part.fetch_cycles, part.passes[-1].refused_writes)
     account = ArrayAccount(**counts)
     if min(counts.values()) < 0 or account.total != part.compute_cycles:

@@ -102,20 +102,25 @@ def part_spans(passes: Sequence[PassRecord], config: ChipConfig, end_cycle: int 
         config: the chip.
         end_cycle: of a part that has not ended, the one after the last that was seen.
     """
+    for cause, first, end, owner in part_causes(passes, config):
+        if first < min(end, end_cycle):
+            yield CauseSpan(first, min(end, end_cycle), cause, owner)
+
+
+def part_causes(passes: Sequence[PassRecord], config: ChipConfig) -> Iterator[tuple[str, int, int, PassRecord]]:
+    """Cause, first cycle, the one after the last, and pass of each span of a part that has ended; some are empty."""
     pipeline_cycles, gap, depth = config.pipeline_cycles, config.pass_gap_cycles, config.requantiser_cycles
     for one, after in zip_longest(passes, passes[1:]):
         fetched, handover = one.last_fetch_cycle + 1, one.handover_cycle
         rest = handover + 1 + (depth if after is None else gap)
-        for cause, first, end, owner in (
-            ("computing", one.first_cycle, fetched, one),
-            ("pipeline", fetched, fetched + pipeline_cycles, one),
-            ("write_back", fetched + pipeline_cycles, handover, one),
-            ("pipeline", handover, rest, one),
-            ("drain", rest, one.last_write_cycle + 1, one) if after is None
-            else ("parameters", rest, after.first_cycle, after),
-        ):  # fmt: skip
-            if first < min(end, end_cycle):
-                yield CauseSpan(first, min(end, end_cycle), cause, owner)
+        yield "computing", one.first_cycle, fetched, one
+        yield "pipeline", fetched, fetched + pipeline_cycles, one
+        yield "write_back", fetched + pipeline_cycles, handover, one
+        yield "pipeline", handover, rest, one
+        if after is None:
+            yield "drain", rest, one.last_write_cycle + 1, one
+        else:
+            yield "parameters", rest, after.first_cycle, after
 
 
 def wait_spans(
