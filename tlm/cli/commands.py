@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -348,16 +347,13 @@ class _Parser(argparse.ArgumentParser):
         self.exit(USAGE, f"tlm: {one_line(message)}; see `{self.prog} --help`\n")
 
 
-@cache
-def parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line; ``command`` of what it parses is None without a command."""
-    return make_parser({})
-
-
-def make_parser(completers: Mapping[str, Callable[..., list[str]]]) -> argparse.ArgumentParser:
-    """The same, made anew.
+def parser(
+    asked: str | None = None, completers: Mapping[str, Callable[..., list[str]]] | None = None
+) -> argparse.ArgumentParser:
+    """The parser of the command line; ``command`` of what it parses is None without a command.
 
     Args:
+        asked: the command line's command; by default the parser knows them all, which takes ten times as long to make.
         completers: by an argument's key, for argcomplete.
     """
     top = _Parser(
@@ -368,12 +364,13 @@ def make_parser(completers: Mapping[str, Callable[..., list[str]]]) -> argparse.
     )
     top.add_argument("--version", action="store_true", help="print the version and exit")
     commands = top.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-    for name, command in COMMANDS.items():
+    for name in COMMANDS if asked is None else (asked,):
+        command = COMMANDS[name]
         description = command.details or f"{command.summary[0].upper()}{command.summary[1:]}."
         own = commands.add_parser(name, help=command.summary, description=description)
         traces = own.add_argument_group("traces (docs/waveforms.md)") if name == "run" else own
         for argument in command.arguments:
             action = (traces if argument in TRACES else own).add_argument(*argument.names, **argument.options)
-            if argument.key in completers:
+            if completers and argument.key in completers:
                 action.completer = completers[argument.key]  # type: ignore[attr-defined]  # argcomplete's way
     return top

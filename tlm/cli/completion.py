@@ -9,7 +9,7 @@ import argcomplete
 from argcomplete.completers import FilesCompleter
 
 from tlm.chip.fidelity import Fidelity
-from tlm.cli.commands import make_parser
+from tlm.cli.commands import parser
 from tlm.scenario.catalog import catalog
 from tlm.scenario.json_schema import key_schema
 
@@ -18,7 +18,7 @@ _FILES = FilesCompleter(("toml", "onnx", "npz", "py"))
 
 def complete() -> None:
     """Answer the shell and end the process."""
-    argcomplete.autocomplete(make_parser(_COMPLETERS), always_complete_options="long")
+    argcomplete.autocomplete(parser(completers=_COMPLETERS), always_complete_options="long")
 
 
 def _scenarios(prefix: str, **others: Any) -> list[str]:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib import import_module
 
 from tlm.cli.checks import check_names, check_values
-from tlm.cli.commands import USAGE, parser
+from tlm.cli.commands import COMMANDS, USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.garbage import collect_seldom
@@ -80,7 +80,7 @@ def _dispatch(argv: Sequence[str]) -> int:
     _refuse_empty(argv)
     check_names(argv)
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parser(argv[0] if argv and argv[0] in COMMANDS else None).parse_args(argv)
     except SystemExit:  # after --help
         sys.stdout.flush()
         raise

@@ -76,17 +76,18 @@ def accumulate(layer: Conv2d, activations: npt.NDArray[Any]) -> Int32Array:
     Args:
         activations: 4-bit integers (C, H, W).
     """
-    groups, windows = layer.groups, _windows(layer, activations, 0)
-    windows = windows.reshape(groups, -1, *windows.shape[1:])
+    groups = layer.groups
     weights = layer.weights.reshape(groups, -1, *layer.weights.shape[1:])
     channels, rows, columns = np.nonzero(np.any(weights, axis=(0, 1)))
-    size = windows.shape[2:4]
     exact = _exact_float(len(channels), weights, activations)
+    windows = _windows(layer, activations.astype(exact), 0)
+    windows = windows.reshape(groups, -1, *windows.shape[1:])
+    size = windows.shape[2:4]
     acc = np.zeros((groups, weights.shape[1], size[0] * size[1]), exact)
     pairs_at_once = max(1, _PIXELS_AT_ONCE // (groups * size[0] * size[1]))
     for first in range(0, len(channels), pairs_at_once):
         c, y, x = (one[first : first + pairs_at_once] for one in (channels, rows, columns))
-        seen: npt.NDArray[Any] = windows[:, c, :, :, y, x].astype(exact).transpose(1, 0, 2, 3)
+        seen: npt.NDArray[Any] = windows[:, c, :, :, y, x].transpose(1, 0, 2, 3)
         used: npt.NDArray[Any] = weights[:, :, c, y, x].astype(exact)
         acc += used @ seen.reshape(groups, len(c), -1)
     return acc.reshape(layer.out_channels, *size).astype(np.int32)
@@ -114,16 +115,18 @@ def _windows(layer: Layer, activations: npt.NDArray[Any], outside: int) -> npt.N
 def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None) -> npt.NDArray[np.int8]:
     """``clamp(((acc + bias) * multiplier + residual * residual_multiplier + round) >> shift, low, high)``.
 
-    All in 64 bits, of which 43 are used; ``>>`` rounds down, so halves go towards +infinity.
+    All in float64, which holds the 43 bits that are used; ``floor`` rounds down as ``>>`` does, so halves go towards
+    +infinity.
     """
-    bias, multiplier, shift = (row[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
-    scaled = acc.astype(np.int64)  # and from here on in place: these are the largest arrays of a run
-    scaled += bias
-    scaled *= multiplier
+    bias, multiplier, shift = (row.astype(np.int64)[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
+    half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
+    scaled = acc.astype(np.float64)  # and from here on in place: these are the largest arrays of a run
+    scaled *= multiplier.astype(np.float64)
+    scaled += (bias * multiplier + half).astype(np.float64)
     if residual is not None:
         scaled += residual.astype(np.int32) * np.int32(layer.residual_multiplier)  # below 2**20
-    scaled += np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-    scaled >>= shift
+    scaled *= 1 / (np.int64(1) << shift)
+    np.floor(scaled, out=scaled)
     np.clip(scaled, *layer.output_range, out=scaled)
     narrow: npt.NDArray[np.int8] = scaled.astype(np.int8)
     return narrow

@@ -48,7 +48,7 @@ class SeededBits:
 
     def signs(self, shape: tuple[int, ...]) -> Int8Array:
         """-1 or 1, from the top bit of a word each."""
-        return 1 - 2 * (self.raw(shape) >> np.uint64(63)).astype(np.int8)
+        return 1 - 2 * (self.raw(shape).view(np.int64) < 0).view(np.int8)
 
     def bell(self, half_width: int, shape: tuple[int, ...]) -> Int8Array:
         """Integers -4*half_width .. 4*half_width, bell-shaped around 0: the sum of four uniform ones.

@@ -97,7 +97,7 @@ def _keep_random(bits: SeededBits, shape: tuple[int, ...], density: float) -> np
 
 def _nonzero(bits: SeededBits, values: Int8Array) -> Int8Array:
     """The same array with -1 or 1 where it was 0."""
-    np.copyto(values, bits.signs(values.shape), where=values == 0)
+    values += bits.signs(values.shape) * (values == 0)
     return values
 
 

@@ -57,9 +57,9 @@ def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]])
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for heading, justify in headings:
-        table.add_column(heading, justify=justify, no_wrap=bool(table.columns), overflow="fold")  # type: ignore[arg-type]
+        table.add_column(Text(heading), justify=justify, no_wrap=bool(table.columns), overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # Rich looks for names of emojis in plain strings
     return table
 
 
@@ -77,5 +77,5 @@ def facts(lines: Iterable[tuple[str, str]]) -> Table:
     table.add_column(width=_HEAD_COLUMNS, no_wrap=True)
     table.add_column()
     for heading, text in lines:
-        table.add_row(heading, Text(text))
+        table.add_row(Text(heading), Text(text))
     return table
