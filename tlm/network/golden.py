@@ -118,7 +118,7 @@ def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None
     All in float64, which holds the 43 bits that are used; ``floor`` rounds down as ``>>`` does, so halves go towards
     +infinity.
     """
-    bias, multiplier, shift = (row.astype(np.int64)[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
+    bias, multiplier, shift = (row[:, None, None] for row in (layer.bias, layer.multiplier, layer.shift))
     half = np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
     scaled = acc.astype(np.float64)  # and from here on in place: these are the largest arrays of a run
     scaled *= multiplier.astype(np.float64)

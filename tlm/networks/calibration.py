@@ -92,8 +92,7 @@ def fit(
         _, spans = _low_and_spread(residual.astype(np.int32), low_share)  # sorts faster than 8 bits
         target = np.array([isqrt(4 * LEVELS**2 - min(int(span), LEVELS) ** 2) for span in spans], np.int64)
         multiplier = np.maximum((target << shift) // (2 * spread), 1)
-        both = accumulators.astype(np.int64) * multiplier[:, None]  # at once: types that differ meet slowly in numpy
-        both += residual.astype(np.int64) * residual_multiplier
+        both = accumulators * multiplier[:, None] + residual.astype(np.int64) * residual_multiplier
         (lowest,) = _percentiles(both, low_share)
     floor = (-8 if signed else 0) << shift
     limit = 1 << (BIAS_BITS - 1)

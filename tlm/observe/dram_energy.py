@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from importlib import resources
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -46,7 +46,7 @@ class DramPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 def _parts() -> Mapping[str, DramPart]:
-    text = resources.files("tlm.observe").joinpath("dram_currents.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("dram_currents.toml").read_text(encoding="utf-8")
     return msgspec.toml.decode(text, type=dict[str, DramPart])
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from importlib import resources
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -64,7 +64,7 @@ class EnergyEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def _entries() -> Iterator[EnergyEntry]:
-    text = resources.files("tlm.observe").joinpath("energy_table.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("energy_table.toml").read_text(encoding="utf-8")
     for key, entry in msgspec.toml.decode(text, type=dict[str, EnergyEntry]).items():
         estimate = round(float(power_fit().leakage_ma), 6) if key == _LEAKAGE else entry.estimate
         yield replace(entry, key=key, estimate=estimate)
