@@ -17,7 +17,7 @@ from examples import quick_of
 
 import tlm as package
 from tlm.cli import main as package_main
-from tlm.cli.commands import COMMANDS
+from tlm.cli.commands import COMMANDS, parser
 from tlm.inputs.natural_order import natural_key
 from tlm.results.result import tensor_sha256
 
@@ -341,3 +341,14 @@ def test_a_reader_that_goes_away_is_no_crash() -> None:
     )
     os.close(write_end)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_parser_of_one_command_says_what_that_of_all_says(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for made in (parser(), parser(name)):
+        with pytest.raises(SystemExit):
+            made.parse_args([name, "--help"])
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert texts[0].startswith(f"usage: tlm {name} ")
