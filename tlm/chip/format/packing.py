@@ -30,8 +30,8 @@ def pack_nibbles(values: npt.NDArray[Any]) -> bytes:
 
 def unpack_nibbles(data: Image, signed: bool) -> Int8Array:
     """Values int8 (2 * bytes,): 0..15, or -8..7 if signed."""
-    pairs = np.frombuffer(data, np.uint8).astype("<u2")
-    spread = ((pairs | pairs << 4) & 0x0F0F).astype("<u2", copy=False)  # arithmetic gives the machine's byte order
+    packed = np.frombuffer(data, np.uint8).astype("<u2")
+    spread = ((packed | packed << 4) & 0x0F0F).astype("<u2", copy=False)  # arithmetic gives the machine's byte order
     values: Int8Array = spread.view(np.int8)
     return (values ^ 8) - np.int8(8) if signed else values
 
