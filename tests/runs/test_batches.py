@@ -53,7 +53,9 @@ LOADED = tlm.Network(
     ],
 )
 """Its last two layers wait for weights, which do not fit together: a batch shares them."""
-LOADED_CHIP = ChipConfig(lanes=8, columns=8, wmem_words=1024, memory_gb_per_s=0.8, memory_bytes=1 << 20)
+LOADED_CHIP = ChipConfig(
+    lanes=8, columns=8, wmem_words=1024, imem_words=256, memory_gb_per_s=0.8, memory_bytes=1 << 20
+)
 
 
 def images_of(network: tlm.Network, count: int) -> npt.NDArray[np.int8]:

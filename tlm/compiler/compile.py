@@ -15,7 +15,7 @@ from tlm.chip.config import ChipConfig
 from tlm.compiler.allocate import Allocator, DoesNotFitError
 from tlm.compiler.costs import LayerCosts, layer_costs, shared_from
 from tlm.compiler.cycles import PartCycles
-from tlm.compiler.estimate import estimated_cycles
+from tlm.compiler.estimate import estimate
 from tlm.compiler.jobs import JobPlanner
 from tlm.compiler.memory_image import MemoryImage
 from tlm.compiler.operations import Buffer, Operations, Run
@@ -202,7 +202,7 @@ class _Compiler:
                     written = Operations(self._work, costs, segments, True, self._batch)
                 except CompileError:  # too many parts
                     break
-                cycles = estimated_cycles(self._work, costs, written)
+                cycles = estimate(self._work, costs, written).cycles
             found.append(_Candidate(segments, part_words, cycles))
             faster = cycles < best.cycles * _GAIN
             slower = 0 if faster else slower + (cycles > _HARDLY * best.cycles)
@@ -236,7 +236,8 @@ class _Compiler:
         runs = tuple((image, one.moment) for image, one in operations if isinstance(one, Run))
         parts, cycles = [of_image[moment] for _, moment in runs], [choices.cycles[moment] for _, moment in runs]
         image = MemoryImage(work, [one.window for one in written.operations if not isinstance(one, Run)], self._batch)
-        made = JobPlanner(work, places, parts, cycles, image)
+        begins = estimate(work, self._costs_of(choices.segments, choices.part_words), written).begins
+        made = JobPlanner(work, places, parts, cycles, begins, image)
         made.plan(operations)
         driver = schedule(
             self._config, made.jobs, made.loads, made.stores, made.job_cycles,

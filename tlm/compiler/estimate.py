@@ -1,23 +1,23 @@
-"""What a plan should take before anything has its place: good enough to rank plans and sizes of parts.
+"""What a plan should take before anything has its place, and its jobs: good enough to rank plans and sizes of parts.
 
 Jobs, loads and stores follow each other as in :mod:`tlm.compiler.schedule`, each unit in its order. Passes and
 transfers are taken in closed form (:mod:`tlm.compiler.costs`). WMem and IMem are filled round and round; in AMem the
-windows of a tensor follow each other.
+windows of a tensor follow each other. A part joins the open job where that costs nothing (docs/compiler.md).
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from tlm.chip.format.driver import SramName, Unit
 from tlm.chip.format.layer_header import HEADER_WORDS
 from tlm.compiler.costs import LayerCosts
-from tlm.compiler.jobs import joins
-from tlm.compiler.operations import Drain, Fill, Operations, Run
+from tlm.compiler.operations import Buffer, Drain, Fill, Operation, Operations, Run
 from tlm.compiler.places import Window
 from tlm.compiler.schedule import START_ACCESSES, WAKE_ACCESSES
 from tlm.compiler.workload import Workload
@@ -25,25 +25,37 @@ from tlm.compiler.workload import Workload
 _GAPS = 8
 """The last times that the load channel waited; what comes later in the program may be loaded then."""
 
+_FEW_WORDS = 1280
+"""Of WMem that the parts of a job may wait for together, and at most half of it: they are free only when it ends."""
 
-def estimated_cycles(work: Workload, costs: Sequence[LayerCosts], written: Operations) -> float:
-    """Cycles from the first host access to the last interrupt, roughly.
+
+class Estimate(NamedTuple):
+    """What becomes of a plan."""
+
+    cycles: float
+    """From the first host access to the last interrupt, roughly."""
+    begins: frozenset[int]
+    """Parts with which a job begins, numbered in the order in which they run."""
+
+
+def estimate(work: Workload, costs: Sequence[LayerCosts], written: Operations) -> Estimate:
+    """Play a plan roughly.
 
     Args:
         work: what is compiled.
         costs: of each layer.
         written: the plan, whose parts follow each other in the order of its operations.
     """
-    estimate = _Estimate(work, costs)
+    units = _Units(work, costs, written)
     for _, operation in written.of_images():
         match operation:
             case Run():
-                estimate.run(operation)
+                units.run(operation)
             case Fill():
-                estimate.fill(operation)
+                units.fill(operation)
             case Drain():
-                estimate.drain(operation)
-    return estimate.end()
+                units.drain(operation)
+    return Estimate(units.end(), frozenset(units.begins))
 
 
 class _Ring:
@@ -79,10 +91,10 @@ class _Gap(Struct):
     end: float
 
 
-class _Estimate:
+class _Units:
     """When each unit is ready."""
 
-    def __init__(self, work: Workload, costs: Sequence[LayerCosts]) -> None:
+    def __init__(self, work: Workload, costs: Sequence[LayerCosts], written: Operations) -> None:
         self._work, self._config, self._costs = work, work.config, costs
         self._chip_costs = work.chip_costs
         self._imem_bytes, self._wmem_bytes = work.config.imem_word_bytes, work.config.wmem_word_bytes
@@ -96,6 +108,11 @@ class _Estimate:
         ]
         """What each part of a layer takes beside its passes."""
         self._wmem, self._imem = _Ring(work.config.wmem_words), _Ring(work.config.imem_words)
+        self._few_words = min(_FEW_WORDS, work.config.wmem_words // 2)
+        self.begins: list[int] = []
+        """The first part of each job,"""
+        self._parts = 0
+        """of so many until now."""
         self._run_ends: list[float] = []
         """By moment; of a batch only the first images count, later ones find their words free."""
         self._job_ends: list[float] = []
@@ -109,8 +126,10 @@ class _Estimate:
         """Cycles of each, when its words are free, and how many."""
         self._stores: list[tuple[float, int, int]] = []
         """When each can start, its cycles and words."""
-        self._deaths: dict[str, list[int]] = {}
-        """Tensor -> moments until which its windows are needed; one that has passed stands for free words."""
+        self._free_after = _free_after(written.operations)
+        self._awaited = frozenset(self._free_after.values())
+        """Runs after which words are free that a load waits for."""
+        self._cycles_left, self._loads_left = self._look_ahead(written)
         self._begin_job()
 
     def _begin_job(self) -> None:
@@ -119,20 +138,46 @@ class _Estimate:
         self._word_cycles = 0.0
         self._weight_words = self._new_weight_words = self._instruction_words = 0
         self._weights_after = -1
+        self._is_awaited = False
+        """Whether a load waits for the job's last run."""
+
+    def _look_ahead(self, written: Operations) -> tuple[list[int], list[float]]:
+        """For each part what is left for the engine with it and for the load channel behind it, cycles.
+
+        Weights count once, as if they stayed in WMem.
+        """
+        cycles, loads = list[int](), list[float]()
+        computing, loading, seen = 0, 0.0, set[int]()
+        for _, operation in written.of_images():
+            match operation:
+                case Run(groups=groups):
+                    cycles.append(computing)
+                    computing += self._part_cycles(operation)
+                    new_words = 0 if groups.block in seen else groups.weight_words
+                    seen.add(groups.block)
+                    loading = self._loads_end(loading, HEADER_WORDS + groups.instruction_words, new_words)
+                    loads.append(loading)
+                case Fill():
+                    loading += self._wake + self._start_load + self._fill_cycles(operation)
+        return [computing - before for before in cycles], [loading - until for until in loads]
+
+    def _part_cycles(self, run: Run) -> int:
+        before, groups, tiles = self._costs[run.layer_index].cycles_before, run.groups, run.tiles
+        passes = (before[groups.first + groups.count] - before[groups.first]) * (tiles.end - tiles.first)
+        return passes + self._further_cycles[run.layer_index]
+
+    def _fill_cycles(self, fill: Fill) -> int:
+        words, rows = self._size(fill.window)
+        return self._chip_costs.load_cycles(words * self._amem_bytes, rows)
 
     # -- operations -----------------------------------------------------------------------------------------------
 
     def fill(self, fill: Fill) -> None:
-        """Its words are those of the tensor's last window that is no longer needed."""
+        """A load, when the words of its buffer are free."""
         if self._runs:
             self._close()
-        buffer, window = fill.buffer, fill.buffer.window
-        birth, windows = buffer.birth, self._deaths.setdefault(window.tensor, [buffer.birth - 1])
-        moment = max([death for death in windows if death < birth], default=-1)
-        windows[:] = [*[death for death in windows if death >= birth or death == moment], buffer.death]
-        words, rows = self._size(window)
-        cycles = self._chip_costs.load_cycles(words * self._amem_bytes, rows)
-        self._fills.append((cycles, self._run_end(moment), words))
+        free = self._run_end(self._free_after[fill.buffer])
+        self._fills.append((self._fill_cycles(fill), free, self._size(fill.window)[0]))
 
     def drain(self, drain: Drain) -> None:
         """A store, when the engine has ended; how long it takes depends on the jobs behind it."""
@@ -148,27 +193,21 @@ class _Estimate:
         block = groups.block
         new_words = 0 if block in self._wmem.users else groups.weight_words
         instruction_words = HEADER_WORDS + groups.instruction_words
-        if self._runs and not joins(
-            self._work,
-            new_words,
-            instruction_words,
-            self._new_weight_words + new_words,
-            self._weight_words + groups.weight_words,
-            self._instruction_words + instruction_words + 1,
-            0 if self._fills else self._cycles_before,
-        ):
+        if self._runs and not self._joins(groups.weight_words, new_words, instruction_words):
             self._close()
+        if not self._runs:
+            self.begins.append(self._parts)
         if new_words:
             self._weights_after = max(self._weights_after, self._wmem.take(block, new_words))
         if groups.weight_words:
             self._wmem.users[block] = len(self._job_ends)
+        self._parts += 1
         self._runs += 1
         self._new_weight_words += new_words
         self._weight_words += groups.weight_words
         self._instruction_words += instruction_words
-        before, tiles = self._costs[run.layer_index].cycles_before, run.tiles
-        self._cycles += (before[groups.first + groups.count] - before[groups.first]) * (tiles.end - tiles.first)
-        self._cycles += self._further_cycles[run.layer_index]
+        self._cycles += self._part_cycles(run)
+        self._is_awaited = run.moment in self._awaited
         banks = self._amem_banks
         reads_one, writes_one = run.source.window.words % banks == 0, run.output.window.words % banks == 0
         if reads_one or writes_one:
@@ -184,6 +223,38 @@ class _Estimate:
         return max(self._engine_end, end)
 
     # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _joins(self, weight_words: int, new_words: int, instruction_words: int) -> bool:
+        """Whether a part joins the open job: it needs so many words, of which the new ones have to be loaded.
+
+        It does unless a load waits for the job's end, if there are few words to load in all, and all that is left to
+        compute and to load ends no later so. To load for both together takes less time, but the engine waits for it.
+        """
+        config = self._config
+        job_words, job_instruction_words = self._instruction_words + 1, self._instruction_words + instruction_words + 1
+        job_new_words = self._new_weight_words + new_words
+        if (
+            self._is_awaited
+            or self._weight_words + weight_words > config.wmem_words
+            or job_instruction_words > config.imem_words
+            or job_new_words > self._few_words
+        ):
+            return False
+        begin = self._load_end + sum([cycles + self._wake + self._start_load for cycles, _, _ in self._fills])
+        open_end = self._loads_end(begin, job_words, self._new_weight_words)
+        apart_end = self._loads_end(open_end, instruction_words + 1, new_words)
+        together_end = self._loads_end(begin, job_instruction_words, job_new_words)
+        apart = max(max(self._engine_end, open_end) + self._cycles + self._chip_costs.restart_cycles, apart_end)
+        together = max(self._engine_end, together_end) + self._cycles
+        compute, load = self._cycles_left[self._parts], self._loads_left[self._parts]
+        return max(together + compute, together_end + load) <= max(apart + compute, apart_end + load)
+
+    def _loads_end(self, begin: float, instruction_words: int, weight_words: int) -> float:
+        """When both loads of a job have ended."""
+        end = begin + self._wake + self._start_load + self._chip_costs.load_cycles(instruction_words * self._imem_bytes)
+        if weight_words:
+            end += self._wake + self._start_load + self._chip_costs.load_cycles(weight_words * self._wmem_bytes)
+        return end
 
     def _close(self) -> None:
         """Load what the open job needs, then run it."""
@@ -202,7 +273,7 @@ class _Estimate:
         self._job_ends.append(self._engine_end)
         self._held.append((begin, self._word_cycles))
         self._run_ends += [self._engine_end] * self._runs
-        self._cycles_before, self._fills = self._cycles, []
+        self._fills = []
         self._begin_job()
 
     def _load(self, sram: SramName, cycles: int, free: float, words: int = 0) -> None:
@@ -271,3 +342,21 @@ class _Estimate:
         """Words and rows of a transfer."""
         planes, words = window.planes, window.words
         return planes * words, 1 if planes == 1 or words == self._work.plane_words[window.tensor] else planes
+
+
+def _free_after(operations: Iterable[Operation]) -> dict[Buffer, int]:
+    """For each buffer that is filled the run after which its words are free, perhaps -1.
+
+    They are those of its tensor's last window that is no longer needed. A first window has words of its own, but is
+    loaded no sooner than another would be.
+    """
+    found, deaths = dict[Buffer, int](), dict[str, list[int]]()
+    for one in operations:
+        if not isinstance(one, Fill):
+            continue
+        buffer, birth = one.buffer, one.buffer.birth
+        windows = deaths.setdefault(buffer.window.tensor, [birth - 1])
+        moment = max([death for death in windows if death < birth], default=-1)
+        windows[:] = [*[death for death in windows if death >= birth or death == moment], buffer.death]
+        found[buffer] = moment
+    return found

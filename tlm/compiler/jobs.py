@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import chain
 
 from msgspec import Struct
@@ -24,48 +24,6 @@ from tlm.compiler.parts import Part, group_instructions, header_instructions
 from tlm.compiler.places import Place, Window
 from tlm.compiler.residency import Blocks, StoreUses, Uses
 from tlm.compiler.workload import Workload
-
-_SMALL = 8
-"""A job of several parts takes at most this fraction of WMem and of IMem,"""
-
-_SMALL_WORDS = 2048
-"""and at most so many words of each: an eighth of the published chip's. More memory makes no other jobs."""
-
-
-def joins(
-    work: Workload,
-    new_words: int,
-    instruction_words: int,
-    job_new_words: int,
-    job_words: int,
-    job_instruction_words: int,
-    cycles_before: int,
-) -> bool:
-    """A part joins the job before it if loading for it takes no longer than another start of the engine.
-
-    It also does if all that the job then needs can be loaded while the job before it runs and is a small part of WMem
-    and IMem, so that the next jobs' words have room beside it.
-
-    Args:
-        work: what is compiled.
-        new_words: of WMem that have to be loaded for the part.
-        instruction_words: of the part.
-        job_new_words, job_words, job_instruction_words: WMem words to load for the job with it, all that it uses, and
-            IMem words, END included. They must fit.
-        cycles_before: of the job before it; 0 if it does not hide what the job needs.
-    """
-    config, costs = work.config, work.chip_costs
-    if job_words > config.wmem_words or job_instruction_words > config.imem_words:
-        return False
-    own_bytes = instruction_words * config.imem_word_bytes + new_words * config.wmem_word_bytes
-    if costs.load_cycles(own_bytes) <= costs.restart_cycles:
-        return True
-    for words, size in ((job_words, config.wmem_words), (job_instruction_words, config.imem_words)):
-        if words > min(size // _SMALL, _SMALL_WORDS):
-            return False
-    total_bytes = job_new_words * config.wmem_word_bytes + job_instruction_words * config.imem_word_bytes
-    return costs.load_cycles(total_bytes) <= cycles_before
-
 
 PartBytes = Mapping[int, int]
 """Tag of a part -> bytes of a transfer that belong to it; in sum the transfer's bytes."""
@@ -125,6 +83,7 @@ class JobPlanner:
         places: of every buffer.
         parts: by tag, in the order of their runs.
         part_cycles: predicted compute cycles of each part.
+        begins: tags of the parts with which a job begins, even if nothing is loaded or stored in front of them.
         image: takes up weights, instructions and tensors that lie off-chip.
 
     Attributes:
@@ -141,6 +100,7 @@ class JobPlanner:
         places: Mapping[Buffer, Place],
         parts: Sequence[Part],
         part_cycles: Sequence[int],
+        begins: Set[int],
         image: MemoryImage,
     ) -> None:
         self._work = work
@@ -149,6 +109,7 @@ class JobPlanner:
         self._image = image
         self._parts = parts
         self._part_cycles = part_cycles
+        self._begins = begins
         self._job_uses = {sram: Uses(sram_size(sram, self._config)[0]) for sram in SramName}
         self._word_bytes = {sram: sram_size(sram, self._config)[1] for sram in SramName}
         self._wmem = Blocks(self._config.wmem_words, self._job_uses[SramName.WMEM])
@@ -165,8 +126,6 @@ class JobPlanner:
         """Tags of the parts of the job that is being put together."""
         self._wanted: dict[int, Part] = {}
         """Key of weight words that they use -> the first of these parts."""
-        self._cycles_before = 0
-        """Compute cycles of the last job that was closed."""
         self._fills: list[tuple[int, Fill]] = []
         self._tags: dict[tuple[int, int], int] = {}
         """(image, moment of a run) -> its part."""
@@ -192,7 +151,7 @@ class JobPlanner:
         self._uses_left.update(self._uses)
         for image, operation in operations:
             tag = self._tags[image, operation.moment] if isinstance(operation, Run) else None
-            if tag is None or not self._joins(tag):
+            if tag is None or tag in self._begins:
                 self._close()
             match operation:
                 case Run():
@@ -214,23 +173,6 @@ class JobPlanner:
         self.stores = [replace(one, transfer=moved(one.transfer, one.tensor)) for one in self.stores]
 
     # -- runs -----------------------------------------------------------------------------------------------------
-
-    def _joins(self, tag: int) -> bool:
-        """Whether a part joins the open job."""
-        if not self._open:
-            return False
-        part = self._parts[tag]
-        wanted = {self._key_of(part): part, **self._wanted}
-        missing = [one for key, one in wanted.items() if self._wmem.find(key) is None]
-        return joins(
-            self._work,
-            sum(one.weight_words for one in missing if one is part),
-            part.instruction_words,
-            sum(one.weight_words for one in missing),
-            sum(one.weight_words for one in wanted.values()),
-            sum(self._parts[one].instruction_words for one in (*self._open, tag)) + 1,
-            0 if self._fills else self._cycles_before,
-        )
 
     def _close(self) -> None:
         """End the open job, if any: load what it needs, and note what it uses."""
@@ -275,8 +217,8 @@ class JobPlanner:
                 after_store=after_store,
             )
         )
-        self._cycles_before = sum(self._part_cycles[tag] for tag in tags)
-        self.job_cycles.append(1 + self._cycles_before + sum(map(self._start_cycles, parts)))
+        compute_cycles = sum(self._part_cycles[tag] for tag in tags)
+        self.job_cycles.append(1 + compute_cycles + sum(map(self._start_cycles, parts)))
 
     def _start_cycles(self, part: Part) -> int:
         """Header, parameters of the first group, its first pattern word."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import SCENARIOS
 from msgspec import structs
 
 import tlm
@@ -22,6 +23,7 @@ from tlm.compiler.program import Program
 from tlm.compiler.schedule import schedule
 from tlm.core.payload import Command, MemoryPayload
 from tlm.core.sockets import Phase
+from tlm.scenario.loading import load_scenario
 
 CHIP = ChipConfig()
 
@@ -199,12 +201,12 @@ def test_a_part_joins_if_loading_takes_no_longer_than_a_start() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fraction", "latency_ns", "words", "jobs"), [(8, 60.0, 128, 2), (7, 60.0, 128, 3), (8, 60_000.0, 64, 6)]
+    ("wmem_words", "latency_ns", "words", "jobs"), [(512, 60.0, 128, 2), (508, 60.0, 128, 3), (2048, 60_000.0, 64, 6)]
 )
-def test_small_parts_join_if_they_are_loaded_while_the_job_before_runs(
-    fraction: int, latency_ns: float, words: int, jobs: int
+def test_parts_join_if_few_words_are_loaded_before_the_engine_is_free(
+    wmem_words: int, latency_ns: float, words: int, jobs: int
 ) -> None:
-    """Two layers whose words are an eighth of WMem together; a seventh, or a slow memory, is too much.
+    """Two layers that load half of WMem together; more than half, or a slow memory, is too much.
 
     The layers around them load and store a single channel, which no band could hide. With a slow memory half a layer's
     words come sooner.
@@ -212,11 +214,30 @@ def test_small_parts_join_if_they_are_loaded_while_the_job_before_runs(
     weights = [np.full((64, 64, 1, 1), value, np.int8) for value in (1, 2, 3)]
     weights = [np.ones((64, 1, 1, 1), np.int8), *weights, np.ones((1, 64, 1, 1), np.int8)]
     layers = [tlm.Conv2d(name, own, shift=6) for name, own in zip("fabcl", weights, strict=True)]
-    chip = ChipConfig(wmem_words=256 * fraction, memory_latency_ns=latency_ns)
+    chip = ChipConfig(wmem_words=wmem_words, memory_latency_ns=latency_ns)
     program = tlm.compile(tlm.Network((1, 32, 32), layers), chip)
     inner = [tag for tag, part in enumerate(program.parts) if part.layer_index in (1, 2, 3)]
     assert [program.parts[tag].weight_words for tag in inner] == [words] * (3 * 128 // words)
     assert sum(not set(inner).isdisjoint(one.parts) for one in program.jobs) == jobs
+
+
+def users(program: Program, load: Load) -> list[bool]:
+    """Of each part of the job that a load waits for, whether it uses the words."""
+    first, moved = load.transfer.sram_word, load.transfer
+    end = first + (moved.rows - 1) * moved.sram_stride_words + moved.row_words
+    parts = [program.parts[tag] for tag in program.jobs[load.after_job].parts]
+    places = [[place for place in (one.source, one.output, one.residual) if place is not None] for one in parts]
+    return [any(place.base_word < end and first < place.end_word for place in own) for own in places]
+
+
+@pytest.mark.parametrize("name", ["resnet18_conv3_x", "resnet18_dense"])
+def test_a_job_ends_where_a_load_waits_for_words(name: str) -> None:
+    """What is loaded for the next band does not wait for parts that no longer use its words."""
+    job = load_scenario(SCENARIOS / f"{name}.toml").build()
+    program = tlm.compile(job.network, job.chip)
+    waiting = [one for one in program.loads if one.transfer.sram is SramName.AMEM and one.after_job >= 0]
+    assert waiting
+    assert all(users(program, one)[-1] for one in waiting)
 
 
 def accesses(program: Program, chip: ChipConfig) -> list[tuple[Command, int]]:
