@@ -117,9 +117,7 @@ class Requantiser(Module):
 
     def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> bytearray:
         data = bytearray(of_pass.channels * self._config.amem_word_bytes)
-        read = BulkPayload(
-            READ, address, data, plane, of_pass.times.refused_residual_reads, origin=of_pass.origin
-        )
+        read = BulkPayload(READ, address, data, plane, of_pass.times.refused_residual_reads, origin=of_pass.origin)
         self.residuals.transport(read)
         self._expect_ok(read)
         return data
