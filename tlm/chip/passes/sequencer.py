@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import starmap
 
 import numpy as np
 import numpy.typing as npt
@@ -239,4 +240,4 @@ def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
     moments = ("first_cycle", "last_fetch_cycle", "handover_cycle", "last_write_cycle")
     counts = ("steps", "fetch_cycles", "refused_writes", "refused_residual_reads")
     columns = [(passes[key] + s_0).tolist() for key in moments] + [passes[key].tolist() for key in counts]
-    return map(PassTimes._make, zip(*columns, strict=True))
+    return starmap(PassTimes, zip(*columns, strict=True))
