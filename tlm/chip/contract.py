@@ -16,6 +16,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.layer_header import LayerHeader
 from tlm.chip.format.registers import UnitFaultError
@@ -49,7 +51,7 @@ PORTS: Mapping[SramName, tuple[Port, ...]] = {
 _PASS, _LAYER = Work.PASS, Work.LAYER  # Python 3.11 is slow to find a member in an Enum's class
 
 
-class PassId(NamedTuple):
+class PassId(Struct, frozen=True):
     """Identifies a pass within a run."""
 
     tag: int
@@ -67,7 +69,7 @@ def pass_id(origin: Origin | None) -> PassId:
     return PassId(layer.index, of_pass.index)
 
 
-class PassStarted(NamedTuple):
+class PassStarted(Struct, frozen=True):
     """A pass's first sequencer cycle s."""
 
     of_pass: PassId
@@ -79,7 +81,7 @@ class PassStarted(NamedTuple):
     """Real output channels of the group."""
 
 
-class PassFetched(NamedTuple):
+class PassFetched(Struct, frozen=True):
     """A pass has reached its last sequencer cycle e, so the cycles of its steps are known."""
 
     started: PassStarted
@@ -90,7 +92,7 @@ class PassFetched(NamedTuple):
     """Cycles in which words were fetched for a step; more than the steps if words share a bank."""
 
 
-class Accessed(NamedTuple):
+class Accessed(Struct, frozen=True):
     """Accesses of one initiator to one SRAM."""
 
     sram: SramName
@@ -103,7 +105,7 @@ class Accessed(NamedTuple):
     """The pass of a write-back or a residual read; None for other accesses."""
 
 
-class PassTimes(NamedTuple):
+class PassTimes(Struct, frozen=True):
     """When a pass happens, in cycles since the first host access, and how much it does."""
 
     first_cycle: int
@@ -119,7 +121,7 @@ class PassTimes(NamedTuple):
     refused_residual_reads: int
 
 
-class LayerTimed(NamedTuple):
+class LayerTimed(Struct, frozen=True):
     """All passes of a layer at once, group by group, from an engine that gives only times."""
 
     header: LayerHeader

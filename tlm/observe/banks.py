@@ -29,13 +29,13 @@ class BankCounter:
 
     def count(self, access: Accessed) -> None:
         """Called with every event."""
-        sram, port, words, refused, _ = access
-        if refused:
-            self._refused[sram, port] += refused
+        key, words = (access.sram, access.port), access.words
+        if access.refused:
+            self._refused[key] += access.refused
         if any(words):
-            served = self._served.get((sram, port))
+            served = self._served.get(key)
             if served is None:
-                self._served[sram, port] = [*words]
+                self._served[key] = [*words]
             else:
                 served[:] = map(add, served, words)
 

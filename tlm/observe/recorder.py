@@ -43,6 +43,7 @@ LayerDone = Callable[[int], None]
 
 _PORTS = {Unit.LOAD: Port.DMA_LOAD, Unit.STORE: Port.DMA_STORE}
 _UNITS = {port: unit for unit, port in _PORTS.items()}
+_RESIDUAL = Port.RESIDUAL  # Python 3.11 is slow to find a member in an Enum's class
 
 
 class TransferRecord(Struct):
@@ -260,7 +261,7 @@ class Recorder:
                     transfer.refused += access.refused
             return
         record = self._pass(access.of_pass)
-        if access.port is Port.RESIDUAL:
+        if access.port is _RESIDUAL:
             record.refused_residual_reads += access.refused
             return
         record.refused_writes += access.refused

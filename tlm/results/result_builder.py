@@ -177,8 +177,8 @@ class ResultBuilder(msgspec.Struct, frozen=True):
     def _histogram(self, name: str, signed: bool) -> tuple[int, ...]:
         """How many of a layer's outputs have each 4-bit value, the lowest first."""
         lowest, highest = activation_range(signed)
-        values = self.tensors[name]
-        return tuple(int(np.count_nonzero(values == level)) for level in range(lowest, highest + 1))
+        counts = np.bincount(self.tensors[name].ravel() - lowest, minlength=highest - lowest + 1)
+        return tuple(counts.tolist())
 
 
 def priced(result: Result, chip: ChipConfig, energy_table: EnergyConfig) -> Result:

@@ -30,7 +30,7 @@ from tlm.chip.states import HostState
 from tlm.core.errors import DriverError
 from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, READ, WRITE, MemoryPayload
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
@@ -133,22 +133,22 @@ class Host(Module):
 
     def _interrupt(self, unit: Unit, payload: InterruptPayload) -> None:
         self._raised[unit] = self.clock.now
-        payload.status = Response.OK
+        payload.status = OK
         if self._wake is not None and not self._wake.triggered:
             self._wake.succeed()
 
     def _write(self, address: int, value: int) -> Activity:
-        yield from self._access(MemoryPayload(Command.WRITE, address, value.to_bytes(REGISTER_BYTES, "little")))
+        yield from self._access(MemoryPayload(WRITE, address, value.to_bytes(REGISTER_BYTES, "little")))
 
     def _read(self, address: int) -> ActivityOf[int]:
         data = bytearray(REGISTER_BYTES)
-        yield from self._access(MemoryPayload(Command.READ, address, data))
+        yield from self._access(MemoryPayload(READ, address, data))
         return int.from_bytes(data, "little")
 
     def _access(self, payload: MemoryPayload) -> Activity:
         yield self.clock.cycles(self._access_cycles)
         yield from self.bus.b_transport(payload)
-        if payload.status is not Response.OK:
+        if payload.status is not OK:
             raise DriverError(
                 f"{self.path}: {payload.describe()} was answered with {payload.status.value!r} "
                 f"in cycle {self.clock.now}; no unit takes it there and then"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tlm.chip.payloads import InterruptPayload
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, READ, WRITE, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 REGISTER_BYTES = 8
@@ -136,10 +136,10 @@ class UnitRegisters:
             return Response.BURST_ERROR
         if offset not in self._values:
             return Response.ADDRESS_ERROR
-        if payload.command is Command.READ:
+        if payload.command is READ:
             assert not isinstance(payload.data, bytes)
             payload.data[:] = self._values[offset].to_bytes(REGISTER_BYTES, "little")
-            return Response.OK
+            return OK
         return self._write(offset, int.from_bytes(payload.data, "little"))
 
     def _write(self, offset: int, value: int) -> Response:
@@ -154,10 +154,10 @@ class UnitRegisters:
             self._values[offset] = value
         else:
             return Response.COMMAND_ERROR
-        return Response.OK
+        return OK
 
     def _debug(self, payload: MemoryPayload) -> int:
-        if payload.command is Command.WRITE:
+        if payload.command is WRITE:
             return 0
         payload.status = self._answer(payload)
-        return len(payload.data) if payload.status is Response.OK else 0
+        return len(payload.data) if payload.status is OK else 0

@@ -16,7 +16,7 @@ from tlm.chip.payloads import LayerPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import MemoryPayload, Response
+from tlm.core.payload import OK, MemoryPayload
 from tlm.core.sockets import DirectMemory, InitiatorSocket, TargetSocket
 
 
@@ -39,7 +39,7 @@ class Aligner(Module):
         plane = header.input_plane_words(self._config.lanes)
         words = slice(header.input_base_word, header.input_base_word + header.channels * plane)
         self._all_written = 0 not in bytes(self._view.written[words])
-        payload.status = Response.OK
+        payload.status = OK
 
     def _run(self, payload: PassStepsPayload) -> Activity:
         view = self._view
@@ -50,7 +50,7 @@ class Aligner(Module):
             PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, origin=payload.origin)
         )
         yield self.clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
-        payload.status = Response.OK
+        payload.status = OK
 
     def _check_written(self, payload: PassStepsPayload, view: DirectMemory) -> None:
         """Some word of the input was never written: does this pass read it?"""

@@ -14,9 +14,11 @@ from tlm.chip.payloads import DrainPayload, LayerPayload
 from tlm.chip.states import ArrayState
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Response
+from tlm.core.payload import OK
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket
+
+_IDLE, _COMPUTE, _HOLD = ArrayState  # Python 3.11 is slow to find a member in an Enum's class
 
 
 class MacArray(Module):
@@ -28,7 +30,7 @@ class MacArray(Module):
         self._activations: PassActivationsPayload | None = None
         self._weights: PassWeightsPayload | None = None
         self._accumulators = kernels.new_accumulators(config.lanes, config.columns)
-        self.state = Probe(self, "state", ArrayState.IDLE)
+        self.state = Probe(self, "state", _IDLE)
         self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
         self.vectors = TargetSocket(self, "vectors", PassActivationsPayload, self._take_activations)
         self.weights = TargetSocket(self, "weights", PassWeightsPayload, self._take_weights)
@@ -38,16 +40,16 @@ class MacArray(Module):
     def _configure(self, payload: LayerPayload) -> None:
         geometry = payload.header.geometry(self._config.lanes, self._config.columns)
         self._kernel = kernels.PoolPass(geometry) if payload.header.pooling else kernels.MacPass(geometry)
-        payload.status = Response.OK
+        payload.status = OK
 
     def _take_activations(self, payload: PassActivationsPayload) -> None:
         self._activations = payload
-        self.state.value = ArrayState.COMPUTE
-        payload.status = Response.OK
+        self.state.value = _COMPUTE
+        payload.status = OK
 
     def _take_weights(self, payload: PassWeightsPayload) -> None:
         self._weights = payload
-        payload.status = Response.OK
+        payload.status = OK
 
     def _finish_pass(self, payload: TimedPassPayload) -> Activity:
         """From the sequencer's last cycle of a pass to the handover of its accumulators."""
@@ -63,8 +65,8 @@ class MacArray(Module):
                 activations.amem.view, weights.wmem.view, weights.first_word, activations.patterns, activations.tile,
                 self._accumulators,
             )  # fmt: skip
-        self.state.value = ArrayState.HOLD
+        self.state.value = _HOLD
         yield self.clock.cycles(payload.times.handover_cycle - self.clock.now)
         yield from self.drain.b_transport(DrainPayload(self._accumulators, payload, origin=payload.origin))
-        self.state.value = ArrayState.IDLE
-        payload.status = Response.OK
+        self.state.value = _IDLE
+        payload.status = OK

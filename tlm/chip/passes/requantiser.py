@@ -18,11 +18,13 @@ from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedP
 from tlm.chip.payloads import DrainPayload, FlushPayload, LayerPayload
 from tlm.chip.states import RequantiserState
 from tlm.core.errors import ProtocolError
-from tlm.core.kernel import Activity, ActivityOf
+from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, READ, WRITE, MemoryPayload
 from tlm.core.probe import Probe
 from tlm.core.sockets import InitiatorSocket, TargetSocket
+
+_IDLE, _DRAIN, _ = RequantiserState  # Python 3.11 is slow to find a member in an Enum's class
 
 
 class Requantiser(Module):
@@ -36,25 +38,23 @@ class Requantiser(Module):
         self._next_parameters: ParameterArrays | None = None
         self._write: BulkPayload | None = None
         self._write_cycle = -1
-        self._given: Event = Event(self.clock.env)
-        self.state = Probe(self, "state", RequantiserState.IDLE)
+        self.state = Probe(self, "state", _IDLE)
         self.layers = TargetSocket(self, "layers", LayerPayload, self._configure)
         self.parameters = TargetSocket(self, "parameters", GroupParametersPayload, self._take_parameters)
         self.passes = TargetSocket(self, "passes", DrainPayload, self._take_over)
         self.flushes = TargetSocket(self, "flushes", FlushPayload, self._flush)
         self.writes: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "writes", MemoryPayload)
         self.residuals: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "residuals", MemoryPayload)
-        self.add_process(self._write_back)
 
     def _configure(self, payload: LayerPayload) -> None:
         header = self._header = payload.header
         self._output_plane = header.output_plane_words(self._config.lanes)
         self._residual_plane = header.residual_plane_words(self._config.lanes)
-        payload.status = Response.OK
+        payload.status = OK
 
     def _take_parameters(self, payload: GroupParametersPayload) -> None:
         self._next_parameters = payload.parameters
-        payload.status = Response.OK
+        payload.status = OK
 
     def _use_parameters(self, parameters: ParameterArrays) -> None:
         """They become the current ones with the first pass of their group."""
@@ -68,7 +68,7 @@ class Requantiser(Module):
             residual_multiplier=header.residual_multiplier,
         )  # fmt: skip
 
-    def _take_over(self, payload: DrainPayload) -> Activity:
+    def _take_over(self, payload: DrainPayload) -> None:
         """Answered in the handover cycle, in which it comes: the sequencer has worked out that it can."""
         of_pass = payload.of_pass
         assert isinstance(of_pass, TimedPassPayload)
@@ -77,30 +77,27 @@ class Requantiser(Module):
         if self._next_parameters is not None:
             self._use_parameters(self._next_parameters)
             self._next_parameters = None
-        self._write = yield from self._words(payload, of_pass)
+        self._write = self._words(payload, of_pass)
         self._write_cycle = of_pass.times.last_write_cycle
-        self._given.succeed()
-        payload.status = Response.OK
+        self.state.value = _DRAIN
+        self.clock.cycles(self._write_cycle - self.clock.now).callbacks.append(self._write_back)
+        payload.status = OK
 
     def _flush(self, payload: FlushPayload) -> Activity:
         """Answered in the cycle after the last write."""
         yield self.clock.cycles(self._write_cycle + 1 - self.clock.now)
-        payload.status = Response.OK
+        payload.status = OK
 
-    def _write_back(self) -> Activity:
-        while True:
-            yield self._given
-            self._given = Event(self.clock.env)
-            self.state.value = RequantiserState.DRAIN
-            yield self.clock.cycles(self._write_cycle - self.clock.now)
-            assert self._write is not None
-            yield from self.writes.b_transport(self._write)
-            self._expect_ok(self._write)
-            self.state.value = RequantiserState.IDLE
-            self._tell_written(pass_id(self._write.origin))
-            self._write = None
+    def _write_back(self, _: Event) -> None:
+        """In the cycle of a pass's last write."""
+        assert self._write is not None
+        self.writes.transport(self._write)
+        self._expect_ok(self._write)
+        self.state.value = _IDLE
+        self._tell_written(pass_id(self._write.origin))
+        self._write = None
 
-    def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> ActivityOf[BulkPayload]:
+    def _words(self, payload: DrainPayload, of_pass: TimedPassPayload) -> BulkPayload:
         """The write of all output words of a pass."""
         header, lanes, first_channel = self._header, self._config.lanes, of_pass.group * self._config.columns
         assert header is not None  # the sequencer configures and sends parameters before the first pass
@@ -112,21 +109,19 @@ class Requantiser(Module):
             residual = None
             if header.has_residual:
                 address = header.residual_base_word + first_channel * self._residual_plane + of_pass.tile
-                residual = yield from self._read_residual(address, self._residual_plane, of_pass)
+                residual = self._read_residual(address, self._residual_plane, of_pass)
             data = self._kernel.of_pass(payload.accumulators, of_pass.pixels, residual)
         plane = self._output_plane
         address = header.output_base_word + first_channel * header.slots_per_channel * plane + of_pass.tile
-        return BulkPayload(Command.WRITE, address, data, plane, of_pass.times.refused_writes, origin=of_pass.origin)
+        return BulkPayload(WRITE, address, data, plane, of_pass.times.refused_writes, origin=of_pass.origin)
 
-    def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> ActivityOf[bytearray]:
+    def _read_residual(self, address: int, plane: int, of_pass: TimedPassPayload) -> bytearray:
         data = bytearray(of_pass.channels * self._config.amem_word_bytes)
-        read = BulkPayload(
-            Command.READ, address, data, plane, of_pass.times.refused_residual_reads, origin=of_pass.origin
-        )
-        yield from self.residuals.b_transport(read)
+        read = BulkPayload(READ, address, data, plane, of_pass.times.refused_residual_reads, origin=of_pass.origin)
+        self.residuals.transport(read)
         self._expect_ok(read)
         return data
 
     def _expect_ok(self, payload: MemoryPayload) -> None:
-        if payload.status is not Response.OK:
+        if payload.status is not OK:
             raise ProtocolError(f"{self.path}: {payload.describe()} was answered with {payload.status.value!r}")

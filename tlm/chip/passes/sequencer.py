@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import starmap
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +42,9 @@ from tlm.core.kernel import Activity, ActivityOf
 from tlm.core.module import Module
 from tlm.core.payload import Origin
 from tlm.core.sockets import DirectMemory, InitiatorSocket
+
+_STEPS, _DRAIN, _GAP = SequencerState.STEPS, SequencerState.DRAIN, SequencerState.GAP
+_PASS = Work.PASS  # Python 3.11 is slow to find a member in an Enum's class
 
 
 class Sequencer(SequencerBase):
@@ -88,7 +92,7 @@ class Sequencer(SequencerBase):
                 bank = address % self.config.imem_banks
                 reads = np.bincount([bank], minlength=self.config.imem_banks)
                 banks = np.array([1 << bank], np.uint8)
-                yield from self._reserve(SramName.IMEM, self.clock.now, banks, {Port.FETCH: reads})
+                self._reserve(SramName.IMEM, self.clock.now, banks, {Port.FETCH: reads})
                 yield self.clock.cycles(1)
                 return
             address = yield from self._layer(memory, address)
@@ -132,9 +136,9 @@ class Sequencer(SequencerBase):
             Port.WRITE_BACK: occupancy.write_back,
             Port.RESIDUAL: occupancy.residual_reads,
         }
-        yield from self._reserve(SramName.AMEM, cycle_0, occupancy.amem, of_amem)
-        yield from self._reserve(SramName.WMEM, cycle_0, occupancy.wmem, {Port.FETCH: occupancy.weight_reads})
-        yield from self._reserve(SramName.IMEM, cycle_0, occupancy.imem, {Port.FETCH: occupancy.instruction_reads})
+        self._reserve(SramName.AMEM, cycle_0, occupancy.amem, of_amem)
+        self._reserve(SramName.WMEM, cycle_0, occupancy.wmem, {Port.FETCH: occupancy.weight_reads})
+        self._reserve(SramName.IMEM, cycle_0, occupancy.imem, {Port.FETCH: occupancy.instruction_reads})
         yield self.clock.cycles(header.header_words)
         origin = Origin(Work.LAYER, header.tag)
         self.events.layer_started(header)
@@ -159,10 +163,10 @@ class Sequencer(SequencerBase):
         for group, own in enumerate(layer.groups):
             group_origin = Origin(Work.GROUP, group, origin)
             for tile, pixels in enumerate(pixels_of_tiles):
-                pass_origin = Origin(Work.PASS, group * len(pixels_of_tiles) + tile, group_origin)
+                pass_origin = Origin(_PASS, group * len(pixels_of_tiles) + tile, group_origin)
                 times = next(all_times)
                 yield self.clock.cycles(times.first_cycle - self.clock.now)
-                self.state.value = SequencerState.STEPS
+                self.state.value = _STEPS
                 self.pass_index.value = pass_origin.index
                 if not tile:
                     parameters = GroupParametersPayload(own.parameters, origin=group_origin)
@@ -172,7 +176,7 @@ class Sequencer(SequencerBase):
                     yield from self.weights.b_transport(words)
                 work = TimedPassPayload(group, tile, times.first_cycle, pixels, own.channels, times, origin=pass_origin)
                 yield from self._pass(work, PassId(header.tag, pass_origin.index), own.patterns)
-        self.state.value = SequencerState.DRAIN
+        self.state.value = _DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
 
     def _timed(self, layer: DecodedLayer, occupancy: PartOccupancy, all_times: Iterator[PassTimes]) -> Activity:
@@ -213,8 +217,8 @@ class Sequencer(SequencerBase):
         first_cycle: int,
         banks: npt.NDArray[np.uint8],
         accesses: Mapping[Port, npt.NDArray[np.int64]],
-    ) -> Activity:
-        yield from self.reservations[sram].b_transport(ReservationPayload(first_cycle, banks, accesses))
+    ) -> None:
+        self.reservations[sram].transport(ReservationPayload(first_cycle, banks, accesses))
 
     def _pass(self, work: TimedPassPayload, of_pass: PassId, patterns: npt.NDArray[np.uint64]) -> Activity:
         """One pass, from its first cycle s to its handover h."""
@@ -223,11 +227,11 @@ class Sequencer(SequencerBase):
         self.events.pass_started(started)
         steps = PassStepsPayload(work.group, work.tile, patterns, times, origin=work.origin)
         yield from self.steps.b_transport(steps)
-        self.state.value = SequencerState.DRAIN
+        self.state.value = _DRAIN
         self.events.pass_fetched(PassFetched(started, times.first_cycle, times.steps, times.fetch_cycles))
         yield from self.passes.b_transport(work)
         self.events.pass_handed_over(of_pass)
-        self.state.value = SequencerState.GAP
+        self.state.value = _GAP
 
 
 def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
@@ -236,4 +240,4 @@ def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
     moments = ("first_cycle", "last_fetch_cycle", "handover_cycle", "last_write_cycle")
     counts = ("steps", "fetch_cycles", "refused_writes", "refused_residual_reads")
     columns = [(passes[key] + s_0).tolist() for key in moments] + [passes[key].tolist() for key in counts]
-    return map(PassTimes._make, zip(*columns, strict=True))
+    return starmap(PassTimes, zip(*columns, strict=True))

@@ -18,9 +18,8 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Accessed, EngineEvents, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
-from tlm.core.kernel import Activity
 from tlm.core.module import Module
-from tlm.core.payload import Command, MemoryPayload, Response
+from tlm.core.payload import OK, WRITE, MemoryPayload, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
 _READ_DIRECTLY = (Port.ALIGNER, Port.FETCH)
@@ -44,7 +43,7 @@ class Sram(SramBase):
     def _access(self, port: Port, payload: MemoryPayload) -> None:
         assert isinstance(payload, BulkPayload)
         payload.status = self._move(payload, port)
-        if payload.status is Response.OK:
+        if payload.status is OK:
             words = len(payload.data) // self.word_bytes
             served = words_of_banks(self.banks, payload.address, words, payload.stride_words)
             self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
@@ -55,22 +54,22 @@ class Sram(SramBase):
         if rest or payload.address < 0 or end > self.words:
             return Response.ADDRESS_ERROR
         places = slice(payload.address, end, payload.stride_words)
-        if payload.command is Command.WRITE:
+        if payload.command is WRITE:
             self._words[places] = np.frombuffer(payload.data, self._word_type)
             self.written[places] = b"\1" * count
-            return Response.OK
+            return OK
         unwritten = self.written[places].find(0)
         if unwritten >= 0:
             self.refuse_unwritten(payload.address + unwritten * payload.stride_words, port, payload)
         assert not isinstance(payload.data, bytes)
         payload.data[:] = self._words[places].tobytes()
-        return Response.OK
+        return OK
 
-    def _reserve(self, payload: ReservationPayload) -> Activity:
+    def _reserve(self, payload: ReservationPayload) -> None:
         onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, origin=payload.origin)
-        yield from self.calendar.b_transport(onward)
+        self.calendar.transport(onward)
         payload.status = onward.status
-        assert payload.status is Response.OK
+        assert payload.status is OK
         for port in _READ_DIRECTLY:
             words = payload.accesses[port].tolist() if port in payload.accesses else ()
             if any(words):
