@@ -29,7 +29,7 @@ PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal
 # Without bytecode files every process of a test would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: install develop demo docs test test-slow test-all lint warnings sanitize arm mutations wheel clean check-tools
+.PHONY: install develop demo docs test test-slow test-all lint warnings sanitized sanitize arm mutations wheel clean check-tools
 .DEFAULT_GOAL := install
 
 install: $(VENV)/installed
@@ -56,10 +56,13 @@ lint: $(VENV)/installed-all
 warnings:
 	@for source in kernels/*.c; do echo "$(CC) -Werror $$source"; $(CC) $(C_WARNINGS) -Werror -O2 -Ikernels -c $$source -o /dev/null || exit 1; done
 
-# The kernels' own tests once more, against kernels that abort on the first bad access or undefined operation.
-sanitize: $(VENV)/installed-test
+# Kernels that abort on the first bad access or undefined operation.
+sanitized: $(VENV)/installed-test
 	$(BIN)/python -m cmake -S . -B build/sanitize -DTLM_SANITIZE=ON -DTLM_WERROR=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	$(BIN)/python -m cmake --build build/sanitize
+
+# The kernels' own tests once more, against those.
+sanitize: sanitized
 	TLM_OTHER_KERNELS=build/sanitize/_kernels.abi3.so LD_PRELOAD="$$($(CC) -print-file-name=libasan.so)" \
 	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
 	  $(PYTEST) -p other_kernels -m "not slow" --hypothesis-profile=thorough $(KERNEL_TESTS)

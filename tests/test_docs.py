@@ -58,9 +58,12 @@ def test_python_in_the_pages_is_typed(tmp_path: Path) -> None:
         (tmp_path / f"{page.stem.replace('-', '_').lower()}_page.py").write_text(code, encoding="utf-8")
     pages, own = sorted(tmp_path.iterdir()), [DOCS / "examples", REPOSITORY / "scenarios"]
     tests = ["testing_page", *sorted(path.stem for directory in own for path in directory.rglob("*.py"))]
-    config = tmp_path / "mypy.ini"
-    config.write_text(f"[mypy]\nstrict = True\n[mypy-{','.join(tests)}]\ndisallow_untyped_defs = False\n")
-    command = [sys.executable, "-m", "mypy", f"--config-file={config}", *pages, *own]
+    config = tmp_path / "pyproject.toml"
+    project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+    config.write_text(f"{project}\n[[tool.mypy.overrides]]\nmodule = {tests}\ndisallow_untyped_defs = false\n")
+    # with the options of `make lint` its cache serves here, too
+    cache = f"--cache-dir={REPOSITORY / '.mypy_cache'}"
+    command = [sys.executable, "-m", "mypy", f"--config-file={config}", cache, *pages, *own]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
