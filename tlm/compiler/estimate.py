@@ -141,25 +141,28 @@ class _Units:
         self._is_awaited = False
         """Whether a load waits for the job's last run."""
 
-    def _look_ahead(self, written: Operations) -> tuple[list[int], list[float]]:
-        """For each part what is left for the engine with it and for the load channel behind it, cycles.
+    def _look_ahead(self, written: Operations) -> tuple[list[float], list[float]]:
+        """For each part what is left from it on behind the engine's start, and behind it for the load channel, cycles.
 
-        Weights count once, as if they stayed in WMem.
+        The first is for the engine or for the stores, whichever takes longer. Weights count once, as if they stayed in
+        WMem.
         """
-        cycles, loads = list[int](), list[float]()
-        computing, loading, seen = 0, 0.0, set[int]()
+        left, behind = list[tuple[int, float]](), list[float]()
+        computing, storing, loading, seen = 0, 0.0, 0.0, set[int]()
         for _, operation in written.of_images():
             match operation:
                 case Run(groups=groups):
-                    cycles.append(computing)
+                    left.append((computing, storing))
                     computing += self._part_cycles(operation)
                     new_words = 0 if groups.block in seen else groups.weight_words
                     seen.add(groups.block)
                     loading = self._loads_end(loading, HEADER_WORDS + groups.instruction_words, new_words)
-                    loads.append(loading)
+                    behind.append(loading)
                 case Fill():
                     loading += self._wake + self._start_load + self._fill_cycles(operation)
-        return [computing - before for before in cycles], [loading - until for until in loads]
+                case Drain():
+                    storing += self._wake + self._drain_cycles(operation)
+        return [max(computing - one, storing - other) for one, other in left], [loading - until for until in behind]
 
     def _part_cycles(self, run: Run) -> int:
         before, groups, tiles = self._costs[run.layer_index].cycles_before, run.groups, run.tiles
@@ -169,6 +172,10 @@ class _Units:
     def _fill_cycles(self, fill: Fill) -> int:
         words, rows = self._size(fill.window)
         return self._chip_costs.load_cycles(words * self._amem_bytes, rows)
+
+    def _drain_cycles(self, drain: Drain) -> int:
+        words, rows = self._size(drain.window)
+        return self._chip_costs.store_cycles(words * self._amem_bytes, rows) + self._start_store
 
     # -- operations -----------------------------------------------------------------------------------------------
 
@@ -183,9 +190,7 @@ class _Units:
         """A store, when the engine has ended; how long it takes depends on the jobs behind it."""
         if self._runs:
             self._close()
-        words, rows = self._size(drain.window)
-        cycles = self._chip_costs.store_cycles(words * self._amem_bytes, rows) + self._start_store
-        self._stores.append((self._engine_end, cycles, words))
+        self._stores.append((self._engine_end, self._drain_cycles(drain), self._size(drain.window)[0]))
 
     def run(self, run: Run) -> None:
         """A part, in the open job or in one of its own."""
