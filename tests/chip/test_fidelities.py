@@ -165,8 +165,8 @@ def _transactions(taps: int) -> int:
 
 
 def test_what_a_pass_costs_does_not_grow_with_its_cycles() -> None:
-    """200 passes of 128 and 128 steps, or of 128 and 1,152: the same number of transactions."""
-    few, many = _transactions(1), _transactions(9)
+    """200 passes of 128 and 512 steps, or of 128 and 1,152: the same number of transactions."""
+    few, many = _transactions(4), _transactions(9)
     assert few == many
     assert few < 10 * 200
 

@@ -45,6 +45,12 @@ CONFLICTS = tlm.Network((2, 24, 12), [
 ])
 
 
+@pytest.fixture(autouse=True)
+def two_jobs(monkeypatch):
+    \"\"\"Layers that load many weights are jobs of their own, so that host and loads do something between them.\"\"\"
+    monkeypatch.setattr("tlm.compiler.estimate._FEW_WORDS", 60)
+
+
 @pytest.fixture
 def small(tlm_simulate):
     return tlm_simulate(SMALL, THREES)
