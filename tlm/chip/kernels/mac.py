@@ -23,9 +23,6 @@ from tlm.chip.kernels.geometry import Geometry, LayerKind, Select, check_tile, r
 _NO_WEIGHTS = -2
 """The kernels' status for weight words beyond the last."""
 
-_new_room = ffi.new_allocator(should_clear_after_alloc=False)
-"""For arrays that a kernel writes before it reads them."""
-
 
 class Simd(enum.IntEnum):
     """The host's instruction set that multiplies and adds; all give the same sums."""
@@ -147,10 +144,10 @@ class MacPass:
         g = self._geometry
         steps = min(g.channels * g.taps, wmem_words)
         self._rooms = (
-            _new_room("tlm_step[]", max(steps, 1)),
-            _new_room("uint32_t[]", (steps + 4) * g.columns // 4),
-            _new_room("uint64_t[]", self._patterns_per_group),
-            _new_room("uint8_t[]", max(steps * g.columns // 2, 1)),
+            ffi.new("tlm_step[]", max(steps, 1)),
+            ffi.new("uint32_t[]", (steps + 4) * g.columns // 4),
+            ffi.new("uint64_t[]", self._patterns_per_group),
+            ffi.new("uint8_t[]", max(steps * g.columns // 2, 1)),
         )
         names = "steps", "weights", "patterns", "words"
         self._group = ffi.new("tlm_mac_group *", dict(zip(names, self._rooms, strict=True)))
