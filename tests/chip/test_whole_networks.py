@@ -160,7 +160,7 @@ def test_a_small_resnet_in_both_models(amem_words: int) -> None:
     check_values(network, activations, burst)
     check_sums(burst)
     check_traffic(program, burst)
-    assert amem_words == 16_384 or any(layer.bands > 1 for layer in burst.layers.values())
+    assert any(layer.bands > 1 for layer in burst.layers.values())
 
 
 def test_rows_that_nobody_sees_are_computed_all_the_same() -> None:

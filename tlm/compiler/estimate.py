@@ -103,6 +103,8 @@ class _Units:
         self._wake = self._chip_costs.interrupt_cycles + WAKE_ACCESSES * access
         engine, load, store = (START_ACCESSES[unit] * access for unit in (Unit.ENGINE, Unit.LOAD, Unit.STORE))
         self._start_engine, self._start_load, self._start_store = engine, load, store
+        self._before_load = self._wake + load
+        """From the end of a load to the begin of the next."""
         self._further_cycles = [
             HEADER_WORDS + 2 * work.group_slots(layer) + work.config.requantiser_cycles for layer in work.network.layers
         ]
@@ -142,10 +144,9 @@ class _Units:
         """Whether a load waits for the job's last run."""
 
     def _look_ahead(self, written: Operations) -> tuple[list[float], list[float]]:
-        """For each part what is left from it on behind the engine's start, and behind it for the load channel, cycles.
+        """Cycles left from each part on for the engine, or for stores if these take longer; and for the loads behind it.
 
-        The first is for the engine or for the stores, whichever takes longer. Weights count once, as if they stayed in
-        WMem.
+        Weights count once, as if they stayed in WMem.
         """
         left, behind = list[tuple[int, float]](), list[float]()
         computing, storing, loading, seen = 0, 0.0, 0.0, set[int]()
@@ -159,7 +160,7 @@ class _Units:
                     loading = self._loads_end(loading, HEADER_WORDS + groups.instruction_words, new_words)
                     behind.append(loading)
                 case Fill():
-                    loading += self._wake + self._start_load + self._fill_cycles(operation)
+                    loading += self._before_load + self._fill_cycles(operation)
                 case Drain():
                     storing += self._wake + self._drain_cycles(operation)
         return [max(computing - one, storing - other) for one, other in left], [loading - until for until in behind]
@@ -245,7 +246,7 @@ class _Units:
             or job_new_words > self._few_words
         ):
             return False
-        begin = self._load_end + sum([cycles + self._wake + self._start_load for cycles, _, _ in self._fills])
+        begin = self._load_end + sum([self._before_load + cycles for cycles, _, _ in self._fills])
         open_end = self._loads_end(begin, job_words, self._new_weight_words)
         apart_end = self._loads_end(open_end, instruction_words + 1, new_words)
         together_end = self._loads_end(begin, job_instruction_words, job_new_words)
@@ -256,9 +257,9 @@ class _Units:
 
     def _loads_end(self, begin: float, instruction_words: int, weight_words: int) -> float:
         """When both loads of a job have ended."""
-        end = begin + self._wake + self._start_load + self._chip_costs.load_cycles(instruction_words * self._imem_bytes)
+        end = begin + self._before_load + self._chip_costs.load_cycles(instruction_words * self._imem_bytes)
         if weight_words:
-            end += self._wake + self._start_load + self._chip_costs.load_cycles(weight_words * self._wmem_bytes)
+            end += self._before_load + self._chip_costs.load_cycles(weight_words * self._wmem_bytes)
         return end
 
     def _close(self) -> None:
