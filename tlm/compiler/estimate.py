@@ -144,7 +144,7 @@ class _Units:
         """Whether a load waits for the job's last run."""
 
     def _look_ahead(self, written: Operations) -> tuple[list[float], list[float]]:
-        """Cycles left from each part on for the engine, or for stores if these take longer; and for the loads behind it.
+        """Cycles left from each part on for the engine, or for stores if these take longer; for the loads behind it.
 
         Weights count once, as if they stayed in WMem.
         """
