@@ -7,6 +7,9 @@ for what it needs.
 import importlib
 from pathlib import Path
 
+__version__ = "0.1.0"
+"""The package's metadata take it from here."""
+
 _HOMES = {}
 """Public name -> its module."""
 for _line in Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8").splitlines():
@@ -18,10 +21,6 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from importlib.metadata import version
-
-        return version("cartesian-tlm")
     if name not in _HOMES:
         raise AttributeError(f"module 'tlm' has no attribute {name!r}")
     home = _HOMES[name]
@@ -31,4 +30,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__, "__version__"])
+    return sorted({*globals(), *__all__})

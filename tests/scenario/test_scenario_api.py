@@ -69,7 +69,7 @@ def test_an_output_that_differs_is_an_error(small: Path, monkeypatch: pytest.Mon
 
 
 def test_scenarios_are_those_of_the_catalog() -> None:
-    assert list(tlm.scenarios().items()) == [(entry.name, entry.description) for entry in catalog()]
+    assert list(tlm.scenarios().items()) == [(entry.name, entry.description()) for entry in catalog()]
     assert "resnet18_3of9" in tlm.scenarios()
 
 

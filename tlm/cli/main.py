@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
+import tlm
 from tlm.cli.checks import check_names, check_values
 from tlm.cli.commands import COMMANDS, USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
@@ -85,9 +86,7 @@ def _dispatch(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         raise
     if arguments.version:
-        from importlib.metadata import version
-
-        print(f"tlm {version('cartesian-tlm')}")
+        print(f"tlm {tlm.__version__}")
         return OK
     if arguments.command is None:
         parser().print_help()

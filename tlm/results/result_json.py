@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
@@ -223,7 +223,7 @@ def result_record(result: Result) -> dict[str, Any]:
         RunRecord,
         result,
         schema=SCHEMA,
-        package_version=version("cartesian-tlm"),
+        package_version=tlm.__version__,
         settings=dict(result.settings),
         reference_checked=result.matches_reference is not None,
         traffic_bytes=TrafficRecord(load=traffic.load_bytes, store=traffic.store_bytes, total=traffic.total_bytes),

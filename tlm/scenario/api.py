@@ -60,7 +60,7 @@ def run(
 
 def scenarios() -> dict[str, str]:
     """Name -> description of the scenarios in ./scenarios and in the package, as ``tlm list`` shows them."""
-    return {entry.name: entry.description for entry in catalog()}
+    return {entry.name: entry.description() for entry in catalog()}
 
 
 def _source(label: str, key: Any, value: Any) -> Source:

@@ -18,11 +18,19 @@ _SUFFIXES = (".toml", ".py")
 
 
 class CatalogEntry(Struct, frozen=True):
-    """A scenario file or script and the line that describes it."""
+    """A scenario file or script."""
 
     name: str
     path: Path
-    description: str
+
+    def description(self) -> str:
+        """The line that describes it, read from the file now."""
+        try:
+            if self.path.suffix == ".toml":
+                return one_line(str(read_toml(self.path)[1].get("description", "")))
+            return (ast.get_docstring(ast.parse(read_text(self.path))) or "").split("\n")[0]
+        except (OSError, ValueError, SyntaxError, RecursionError, MemoryError, InputError) as error:
+            return f"unreadable: {one_line(str(error))}"
 
 
 def scenario_directories() -> list[Path]:
@@ -43,7 +51,7 @@ def catalog() -> list[CatalogEntry]:
     for directory in scenario_directories():
         for path in sorted(directory.iterdir()):
             if path.suffix in _SUFFIXES and not path.name.startswith(("_", ".")):
-                entries.setdefault(path.stem, CatalogEntry(path.stem, path, _description(path)))
+                entries.setdefault(path.stem, CatalogEntry(path.stem, path))
     return [entries[name] for name in sorted(entries, key=natural_key)]
 
 
@@ -93,12 +101,3 @@ def shipped(directory: str, name: str, key: str) -> Path:
         hint = f"did you mean {near[0]}?" if near else f"those that there are: {', '.join(sorted(files)) or 'none'}"
         raise InputError(f"{key}: {name!r} does not come with the package; {hint}")
     return files[name]
-
-
-def _description(path: Path) -> str:
-    try:
-        if path.suffix == ".toml":
-            return one_line(str(read_toml(path)[1].get("description", "")))
-        return (ast.get_docstring(ast.parse(read_text(path))) or "").split("\n")[0]
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError, InputError) as error:
-        return f"unreadable: {one_line(str(error))}"

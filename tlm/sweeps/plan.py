@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
@@ -23,7 +24,6 @@ from tlm.scenario.sources import Source, merged, override_of, override_source, r
 from tlm.sweeps.axes import Axis, axes_of, parse_axis
 from tlm.sweeps.constraints import constraint
 from tlm.sweeps.sampling import Values, grid, sample
-from tlm.sweeps.task import VERSION
 
 _MATTERS = ("fidelity", "batch", "chip", "network", "input", "energy")
 """Sections and keys that a result follows from."""
@@ -121,7 +121,7 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
         if holds(keys):
             _by_content(keys)
             group = _sha256({name: keys[name] for name in ("batch", "network", "input")})
-            points.append(Point(len(points), _sha256({"version": VERSION, **keys}), parameters, config, group))
+            points.append(Point(len(points), _sha256({"version": tlm.__version__, **keys}), parameters, config, group))
     if not points:
         raise InputError(f"--where: none of the {len(rows):,} points meets {' and '.join(texts)}; relax one of them")
     base = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items() if key in _MATTERS}

@@ -7,9 +7,9 @@ import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any, Generic, TypeVar
 
+import tlm
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
@@ -21,8 +21,6 @@ from tlm.scenario.schema import Scenario
 from tlm.sweeps.columns import DIFFERS, FAILED, OK, figures
 
 T = TypeVar("T")
-
-VERSION = version("cartesian-tlm")
 
 _NETWORKS, _PROGRAMS = 4, 16
 """How many are kept; a whole ResNet-18 is 40 MB with its golden tensors. Points come ordered by both."""
@@ -115,7 +113,7 @@ def run_together(tasks: Sequence[Task]) -> list[Outcome]:
 
 def worker_version() -> str:
     """The package's version where it is called."""
-    return VERSION
+    return tlm.__version__
 
 
 def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:
