@@ -33,10 +33,11 @@ class Clock:
 
     def __init__(self, env: Environment) -> None:
         self.env = env
+        self._queue, self._order = env._queue, env._eid
         self.now = 0
         """The present cycle."""
-        self._ticks: dict[int, Event] = {}
-        """Of the cycles to come that somebody waits for."""
+        self.ticks: dict[int, Event] = {}
+        """Of the cycles to come that somebody waits for; who lets a cycle begin (tlm.core.kernel) takes its tick out."""
 
     def cycles(self, count: int) -> Event:
         """Event: ``count`` cycles from now.
@@ -45,25 +46,21 @@ class Clock:
             ValueError: the count is negative.
         """
         cycle = self.now + count
-        tick = self._ticks.get(cycle)
+        tick = self.ticks.get(cycle)
         if tick is None:
             if count < 0:
                 raise ValueError(f"Negative delay {count}")
-            tick = self._ticks[cycle] = _Happening(self.env)
-            tick.callbacks.append(self._begin)
-            heappush(self.env._queue, (cycle, NORMAL, next(self.env._eid), tick))
+            tick = _Happening(self.env)
+            heappush(self._queue, (cycle, NORMAL, next(self._order), tick))
+            if count:  # whoever asks in the present cycle for its rest comes after those who asked before
+                self.ticks[cycle] = tick
         return tick
 
     def slot(self, index: int) -> Event:
         """Event: slot ``index`` (1 is the first) of the present cycle."""
         event = _Happening(self.env)
-        heappush(self.env._queue, (self.now, EventPriority(NORMAL + index), next(self.env._eid), event))
+        heappush(self._queue, (self.now, EventPriority(NORMAL + index), next(self._order), event))
         return event
-
-    def _begin(self, _: Event) -> None:
-        """The first that a tick calls: its cycle begins, and whoever asks for it from now on needs another tick."""
-        self.now = int(self.env._now)  # nothing is ever scheduled between two cycles
-        del self._ticks[self.now]
 
 
 class Pipeline(Generic[T]):

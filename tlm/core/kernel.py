@@ -95,11 +95,14 @@ class Kernel:
 
     def _run(self, goal: simpy.Process) -> None:
         """SimPy's own loop (``Environment.run`` and ``step``), in fewer words because nothing else ends it."""
-        env, queue = self.env, self.env._queue
+        env, clock, queue = self.env, self.clock, self.env._queue
         while goal.callbacks is not None:  # not yet processed
             if not queue:
                 raise DeadlockError(self._deadlock_report())
-            env._now, _, _, event = heappop(queue)
+            cycle, _, _, event = heappop(queue)
+            if cycle != clock.now:  # it begins; nothing is ever scheduled between two cycles
+                env._now = clock.now = int(cycle)
+                clock.ticks.pop(clock.now, None)
             callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # SimPy does the same
             for callback in callbacks:
                 callback(event)

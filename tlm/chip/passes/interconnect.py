@@ -14,11 +14,9 @@ class Interconnect(interconnect.Interconnect):
 
     def cross(self, slot: int, payload: MemoryPayload) -> Activity:
         """Carry a payload of a port to its target and the answer back."""
-        region = self.address_map.find(payload.address, len(payload.data)) if isinstance(payload, BulkPayload) else None
-        if region is None:
-            yield from super().cross(slot, payload)
-        else:
-            yield from self.forward(region, payload)
+        if isinstance(payload, BulkPayload) and (region := self.address_map.find(payload.address, len(payload.data))):
+            return self.forward(region, payload)
+        return super().cross(slot, payload)
 
     def _request(self, region: Region, slot: int) -> Activity:
         """The host's register accesses have no competitors: all else moves in bulk."""
