@@ -4,14 +4,12 @@ Labels: [P] published, [A] assumed by this project (docs/chip.md, docs/timing.md
 clock domain are nanoseconds and become cycles in one place, :meth:`ChipConfig.cycles_of_ns`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from operator import attrgetter
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 from tlm.chip.dram_config import DramConfig
 from tlm.chip.operating_point import MAX_VOLTAGE_V, MIN_VOLTAGE_V, max_frequency_mhz
@@ -167,7 +165,7 @@ class ChipConfig:
             )
 
     @classmethod
-    def at(cls, voltage_v: float, **overrides: Any) -> ChipConfig:
+    def at(cls, voltage_v: float, **overrides: Any) -> Self:
         """The default chip at another supply voltage, with the highest clock that it allows."""
         return cls(voltage_v=voltage_v, **overrides)
 

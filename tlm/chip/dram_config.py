@@ -3,8 +3,6 @@
 Sources of every value: docs/memory.md. Durations count DRAM clocks: a data sheet's nanoseconds, rounded up.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction

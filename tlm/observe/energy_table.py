@@ -5,8 +5,6 @@ fitted to them (calibrated). Its split over events is an assumption [A]: each en
 it names, and one common factor scales their sum, over a dense pass, to the fit (docs/energy.md).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from fractions import Fraction
