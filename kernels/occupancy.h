@@ -21,8 +21,8 @@ typedef struct tlm_occupancy_params {
 } tlm_occupancy_params;
 
 typedef struct tlm_occupancy {
-    int64_t cycles;                 /* length of the calendars: cycle 0 to the last write, inclusive */
-    uint8_t *amem, *wmem, *imem;    /* [cycles], zeroed by the caller */
+    int64_t cycles;                 /* before: room in the calendars; then: cycle 0 to the last write, inclusive */
+    uint8_t *amem, *wmem, *imem;    /* [room], zeroed by the caller */
     int64_t *aligner_reads, *write_back, *residual_reads; /* accesses per AMem bank, zeroed by the caller */
     int64_t *weight_reads, *instruction_reads;            /* per WMem and per IMem bank, zeroed by the caller */
 } tlm_occupancy;
@@ -30,8 +30,8 @@ typedef struct tlm_occupancy {
 /* s_0 of a layer: the cycle after the header words, the first group's parameter words and pattern word 0. */
 int64_t tlm_first_cycle(const tlm_geometry *g, const tlm_timing_params *t, const tlm_occupancy_params *o);
 
-/* Fill in a layer's calendars and its passes, as tlm_layer_timing does; out->cycles = first cycle + its result. Returns
- * 0, -1 for a number outside its range (so for other cycles), -2 if memory ran out, -3 for an illegal pattern. */
+/* Fill in a layer's calendars and its passes, as tlm_layer_timing does; out->cycles becomes the first cycle + its result.
+ * Returns 0, -1 for a number outside its range (so for too little room), -2 if memory ran out, -3 for an illegal pattern. */
 int32_t tlm_occupy(const tlm_geometry *g, const tlm_timing_params *t, const tlm_occupancy_params *o,
                    const uint64_t *patterns, int32_t patterns_per_group, tlm_pass_times *passes, tlm_occupancy *out);
 /* cdef end */

@@ -37,7 +37,7 @@ class Clock:
         self.now = 0
         """The present cycle."""
         self.ticks: dict[int, Event] = {}
-        """Of the cycles to come that somebody waits for; who lets a cycle begin (tlm.core.kernel) takes its tick out."""
+        """Of the cycles to come that somebody waits for; tlm.core.kernel takes a tick out when its cycle begins."""
 
     def cycles(self, count: int) -> Event:
         """Event: ``count`` cycles from now.

@@ -18,6 +18,7 @@ from strategies import fitting_requantisation, random_activations
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import decode_header, header_word_count
+from tlm.chip.kernels import occupancy
 from tlm.chip.kernels.geometry import Geometry, KernelError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.payloads import LayerPayload
@@ -241,6 +242,22 @@ def test_a_layer_worked_out_by_hand() -> None:
     assert part.aligner_reads.tolist() == [1, 1, 0, 0]
     assert part.residual_reads.tolist() == [1, 0, 0, 1]
     assert part.write_back.tolist() == [0, 0, 1, 1]
+
+
+def test_the_cycles_are_exact_where_they_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too little room is noticed, and exactly enough is taken; who says how many cycles there are must be right."""
+    roomy = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2)
+    monkeypatch.setattr(occupancy, "_enough_cycles", lambda *_: 1)
+    tight = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2)
+    told = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2, compute_cycles=15)
+    for part in (tight, told):
+        assert len(part.amem) == len(part.imem) == part.first_cycle + 15
+        assert part.amem.tolist() == roomy.amem.tolist()
+        assert part.passes.tolist() == roomy.passes.tolist()
+        assert part.write_back.tolist() == roomy.write_back.tolist()
+    for wrong in (14, 16):
+        with pytest.raises(KernelError, match=f"does not take compute_cycles of {wrong}"):
+            occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2, compute_cycles=wrong)
 
 
 def test_max_pooling_reads_no_weights() -> None:

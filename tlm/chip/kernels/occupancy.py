@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _WORD_LIMIT = (1 << 31) - 1
 _MOST_HEADER_WORDS = 255
 _NONE = -1
-_OUT_OF_RANGE, _ILLEGAL = -1, -3
+_NO_MEMORY = -2
+_CALENDARS = ("amem", "wmem", "imem")
 
 
 class PartOccupancy(Struct, frozen=True, eq=False):
@@ -85,7 +86,7 @@ def occupy(
         program_word: IMem word of the first header word. Behind the header follow, for each group, one parameter word
             for each of its channels and its pattern words.
         header_words: how many header words the layer has: 5, or 7 if it is banded.
-        compute_cycles: of the layer, as :func:`tlm.chip.kernels.timing.predict` gives them; None: ask it.
+        compute_cycles: of the layer, as :func:`tlm.chip.kernels.timing.predict` gives them; None: they are not known.
 
     Raises:
         KernelError: patterns of a wrong dtype or shape, a bit beyond the last channel or tap, a number out of range.
@@ -100,8 +101,6 @@ def occupy(
     )  # fmt: skip
     set_bases(params, output_base_word, residual_base_word)
     payloads = pattern_words(geometry, patterns)
-    if compute_cycles is None:
-        compute_cycles = layer_cycles(geometry, params, payloads)
     passes = np.zeros(geometry.groups * geometry.tiles, PASS_TIMES)
     others = ffi.new(
         "tlm_occupancy_params *",
@@ -114,33 +113,59 @@ def occupy(
         },
     )
     first_cycle = lib.tlm_first_cycle(geometry.pointer, params, others)
-    out = _Arrays(first_cycle + compute_cycles, config)
-    status = lib.tlm_occupy(
-        geometry.pointer, params, others, payloads, geometry.patterns_per_group,
-        ffi.from_buffer("tlm_pass_times[]", passes, require_writable=True), out.pointer,
-    )  # fmt: skip
-    if status in (_OUT_OF_RANGE, _ILLEGAL):
+    times = ffi.from_buffer("tlm_pass_times[]", passes, require_writable=True)
+    of_layer = geometry.pointer, params, others, payloads, geometry.patterns_per_group, times
+    room_cycles = compute_cycles
+    if room_cycles is None:
+        room_cycles = _enough_cycles(geometry, patterns, config, words_per_channel)
+    out = _Arrays(first_cycle + room_cycles, config)
+    filled = out.fill(*of_layer)
+    if not filled and compute_cycles is None:
+        out = _Arrays(first_cycle + layer_cycles(geometry, params, payloads), config)
+        filled = out.fill(*of_layer)
+    if not filled or compute_cycles not in (None, out.cycles - first_cycle):
         raise KernelError(f"occupancy: the layer does not take compute_cycles of {compute_cycles}, or a bit is illegal")
-    if status:
-        raise MemoryError("occupancy: no memory for a layer's fetches")
     return PartOccupancy(first_cycle=first_cycle, passes=passes, **out.read_only())
+
+
+def _enough_cycles(
+    geometry: Geometry, patterns: npt.NDArray[np.uint64], config: ChipConfig, words_per_channel: int
+) -> int:
+    """Far more than nearly every layer takes; to work out how many it takes exactly costs as much as its calendars."""
+    steps = int(np.count_nonzero(np.unpackbits(patterns.view(np.uint8))))
+    of_pass = config.pipeline_cycles + config.pass_gap_cycles + config.requantiser_cycles
+    of_group = geometry.patterns_per_group + of_pass + 3 * geometry.columns * words_per_channel
+    return geometry.tiles * (2 * geometry.stride_x * steps + geometry.groups * of_group)
 
 
 class _Arrays:
     """What C fills in."""
 
-    def __init__(self, cycles: int, config: ChipConfig) -> None:
-        calendars = ("amem", "wmem", "imem")
-        self._arrays: dict[str, npt.NDArray[Any]] = {key: np.zeros(cycles, np.uint8) for key in calendars}
+    def __init__(self, room_cycles: int, config: ChipConfig) -> None:
+        self._arrays: dict[str, npt.NDArray[Any]] = {key: np.zeros(room_cycles, np.uint8) for key in _CALENDARS}
         for key in ("aligner_reads", "write_back", "residual_reads"):
             self._arrays[key] = np.zeros(config.amem_banks, np.int64)
         self._arrays["weight_reads"] = np.zeros(config.wmem_banks, np.int64)
         self._arrays["instruction_reads"] = np.zeros(config.imem_banks, np.int64)
         self._views = {key: _view(array) for key, array in self._arrays.items()}
-        self.pointer: CData = ffi.new("tlm_occupancy *", {"cycles": cycles, **self._views})
+        self._pointer: Any = ffi.new("tlm_occupancy *", {"cycles": room_cycles, **self._views})
+
+    @property
+    def cycles(self) -> int:
+        """Of the layer, once they are filled in."""
+        return int(self._pointer.cycles)
+
+    def fill(self, *layer: CData | int) -> bool:
+        """False: there is too little room for the layer, or C refuses it."""
+        status = lib.tlm_occupy(*layer, self._pointer)
+        if status == _NO_MEMORY:
+            raise MemoryError("occupancy: no memory for a layer's fetches")
+        return not status
 
     def read_only(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays, no longer for writing."""
+        for key in _CALENDARS:
+            self._arrays[key] = self._arrays[key][: self.cycles]
         for array in self._arrays.values():
             array.flags.writeable = False
         return self._arrays
