@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from tlm.core.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,7 +27,7 @@ def run(*command: str, **keys: str | Path) -> subprocess.CompletedProcess[str]:
 def test_the_wheel_fits_every_python_from_3_11(wheel: Path) -> None:
     name, version, python, abi, platform = wheel.stem.split("-")
     assert (name, python, abi) == ("cartesian_tlm", "cp311", "abi3")
-    assert version == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert version == __version__
     assert platform.endswith(sysconfig.get_platform().rpartition("-")[2])
 
 

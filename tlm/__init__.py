@@ -7,8 +7,7 @@ for what it needs.
 import importlib
 from pathlib import Path
 
-__version__ = "0.1.0"
-"""The package's metadata take it from here."""
+from tlm.core.version import __version__ as __version__
 
 _HOMES = {}
 """Public name -> its module."""

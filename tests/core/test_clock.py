@@ -12,9 +12,10 @@ from tlm.core.errors import ProtocolError
 
 
 def run(*bodies, clock: Clock) -> None:
+    """Until nothing more can happen."""
     for body in bodies:
         clock.env.process(body)
-    clock.env.run()
+    assert not clock.run(clock.env.event())
 
 
 @pytest.fixture

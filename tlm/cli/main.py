@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 
-import tlm
 from tlm.cli.checks import check_names, check_values
 from tlm.cli.commands import COMMANDS, USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
 from tlm.core.garbage import collect_seldom
 from tlm.core.interruption import PRESSES, SIGNALLED, interruption_waits, signals_interrupt, stopped_by
+from tlm.core.version import __version__
 
 OK, FAILED, BROKEN_PIPE = 0, 1, SIGNALLED + signal.SIGPIPE
 
@@ -86,7 +86,7 @@ def _dispatch(argv: Sequence[str]) -> int:
         sys.stdout.flush()
         raise
     if arguments.version:
-        print(f"tlm {tlm.__version__}")
+        print(f"tlm {__version__}")
         return OK
     if arguments.command is None:
         parser().print_help()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappush
+from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from simpy import Environment, Event
@@ -36,8 +36,33 @@ class Clock:
         self._queue, self._order = env._queue, env._eid
         self.now = 0
         """The present cycle."""
-        self.ticks: dict[int, Event] = {}
-        """Of the cycles to come that somebody waits for; tlm.core.kernel takes a tick out when its cycle begins."""
+        self._ticks: dict[int, Event] = {}
+        """Of the cycles to come that somebody waits for."""
+
+    def run(self, goal: Event) -> bool:
+        """Let time pass until ``goal`` has happened; False: nothing more can happen before it.
+
+        SimPy's own loop (``Environment.run`` and ``step``), in fewer words because nothing else ends it. It lets cycles
+        begin, so SimPy's would not do.
+
+        Raises:
+            BaseException: whatever an event failed with, if nobody has dealt with it.
+        """
+        env, queue, ticks = self.env, self._queue, self._ticks
+        while goal.callbacks is not None:  # not yet processed
+            if not queue:
+                return False
+            cycle, _, _, event = heappop(queue)
+            if cycle != self.now:  # it begins; nothing is ever scheduled between two cycles
+                env._now = self.now = int(cycle)
+                ticks.pop(self.now, None)
+            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # SimPy does the same
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not event.defused:
+                assert isinstance(event._value, BaseException)
+                raise event._value
+        return True  # type: ignore[unreachable]  # SimPy says that callbacks is never None
 
     def cycles(self, count: int) -> Event:
         """Event: ``count`` cycles from now.
@@ -46,14 +71,14 @@ class Clock:
             ValueError: the count is negative.
         """
         cycle = self.now + count
-        tick = self.ticks.get(cycle)
+        tick = self._ticks.get(cycle)
         if tick is None:
             if count < 0:
                 raise ValueError(f"Negative delay {count}")
             tick = _Happening(self.env)
             heappush(self._queue, (cycle, NORMAL, next(self._order), tick))
-            if count:  # whoever asks in the present cycle for its rest comes after those who asked before
-                self.ticks[cycle] = tick
+            if count:  # one in the present cycle is nobody else's: it may be under way already
+                self._ticks[cycle] = tick
         return tick
 
     def slot(self, index: int) -> Event:

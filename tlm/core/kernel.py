@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from heapq import heappop
 from typing import Any, TypeAlias, TypeVar
 
 import simpy
@@ -91,24 +90,8 @@ class Kernel:
         goal = self.env.process(until())
         for body in self._processes:
             self.env.process(body())
-        self._run(goal)
-
-    def _run(self, goal: simpy.Process) -> None:
-        """SimPy's own loop (``Environment.run`` and ``step``), in fewer words because nothing else ends it."""
-        env, clock, queue = self.env, self.clock, self.env._queue
-        while goal.callbacks is not None:  # not yet processed
-            if not queue:
-                raise DeadlockError(self._deadlock_report())
-            cycle, _, _, event = heappop(queue)
-            if cycle != clock.now:  # it begins; nothing is ever scheduled between two cycles
-                env._now = clock.now = int(cycle)
-                clock.ticks.pop(clock.now, None)
-            callbacks, event.callbacks = event.callbacks, None  # type: ignore[assignment]  # SimPy does the same
-            for callback in callbacks:
-                callback(event)
-            if not event._ok and not event.defused:
-                assert isinstance(event._value, BaseException)
-                raise event._value
+        if not self.clock.run(goal):
+            raise DeadlockError(self._deadlock_report())
 
     def _deadlock_report(self) -> str:
         now = self.clock.now

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
 from tlm.core.texts import counted
+from tlm.core.version import __version__
 from tlm.observe.account import ChannelAccount, SramAccount, WaitAccount
 from tlm.observe.energy_account import Energy, power_mw, tops_per_w
 from tlm.observe.timeline import Timeline
@@ -223,7 +223,7 @@ def result_record(result: Result) -> dict[str, Any]:
         RunRecord,
         result,
         schema=SCHEMA,
-        package_version=tlm.__version__,
+        package_version=__version__,
         settings=dict(result.settings),
         reference_checked=result.matches_reference is not None,
         traffic_bytes=TrafficRecord(load=traffic.load_bytes, store=traffic.store_bytes, total=traffic.total_bytes),

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-import tlm
 from tlm.chip.config import ChipConfig
 from tlm.core.errors import InputError
 from tlm.core.input_files import read_file
+from tlm.core.version import __version__
 from tlm.observe.energy_table import EnergyConfig
 from tlm.scenario.checking import checked, value_text
 from tlm.scenario.schema import PATH_KEYS, Scenario
@@ -121,7 +121,7 @@ def make_plan(path: Path, request: Request, name: str | None = None) -> Plan:
         if holds(keys):
             _by_content(keys)
             group = _sha256({name: keys[name] for name in ("batch", "network", "input")})
-            points.append(Point(len(points), _sha256({"version": tlm.__version__, **keys}), parameters, config, group))
+            points.append(Point(len(points), _sha256({"version": __version__, **keys}), parameters, config, group))
     if not points:
         raise InputError(f"--where: none of the {len(rows):,} points meets {' and '.join(texts)}; relax one of them")
     base = {key: dict(value) if isinstance(value, dict) else value for key, value in data.items() if key in _MATTERS}

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-import tlm
 from tlm.chip.config import ChipConfig
 from tlm.compiler.compile import compile_network
 from tlm.compiler.program import Program
 from tlm.core.errors import TlmError
+from tlm.core.version import __version__
 from tlm.network.comparison import differing_layers
 from tlm.runs.values_once import ValuesOnce
 from tlm.scenario.loading import Job, LoadedScenario
@@ -113,7 +113,7 @@ def run_together(tasks: Sequence[Task]) -> list[Outcome]:
 
 def worker_version() -> str:
     """The package's version where it is called."""
-    return tlm.__version__
+    return __version__
 
 
 def compile_key(chip: ChipConfig) -> tuple[Hashable, ...]:

@@ -18,7 +18,6 @@ from strategies import fitting_requantisation, random_activations
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import decode_header, header_word_count
-from tlm.chip.kernels import occupancy
 from tlm.chip.kernels.geometry import Geometry, KernelError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.payloads import LayerPayload
@@ -247,7 +246,7 @@ def test_a_layer_worked_out_by_hand() -> None:
 def test_the_cycles_are_exact_where_they_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Too little room is noticed, and exactly enough is taken; who says how many cycles there are must be right."""
     roomy = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2)
-    monkeypatch.setattr(occupancy, "_enough_cycles", lambda *_: 1)
+    monkeypatch.setattr("tlm.chip.kernels.occupancy._enough_cycles", lambda *_: 1)
     tight = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2)
     told = occupy(POINT, SMALL, patterns=BOTH_STEPS, output_base_word=2, compute_cycles=15)
     for part in (tight, told):
