@@ -13,7 +13,6 @@ from tlm.cli.checks import check_names, check_values
 from tlm.cli.commands import COMMANDS, USAGE, parser
 from tlm.cli.streams import OutputError, escaped_streams, open_closed_streams
 from tlm.core.errors import CompileError, InputError, TlmError, one_line
-from tlm.core.garbage import collect_seldom
 from tlm.core.interruption import PRESSES, SIGNALLED, interruption_waits, signals_interrupt, stopped_by
 from tlm.core.version import __version__
 
@@ -29,8 +28,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    if argv is None:
-        collect_seldom()
     if "_ARGCOMPLETE" in os.environ:
         import_module("tlm.cli.completion").complete()
     open_closed_streams()
