@@ -7,8 +7,6 @@ for what it needs.
 import importlib
 from pathlib import Path
 
-from tlm.core.version import __version__ as __version__
-
 _HOMES = {}
 """Public name -> its module."""
 for _line in Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8").splitlines():
@@ -20,6 +18,10 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from tlm.core.version import __version__
+
+        return __version__
     if name not in _HOMES:
         raise AttributeError(f"module 'tlm' has no attribute {name!r}")
     home = _HOMES[name]
@@ -29,4 +31,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted([*globals(), *__all__, "__version__"])
