@@ -35,7 +35,7 @@ def _each_model_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 CHIP = ChipConfig(
-    lanes=8, columns=8, amem_words=128, wmem_words=256, imem_words=64, memory_bytes=1 << 16, host_interrupt_ns=2_000
+    lanes=8, columns=8, amem_words=256, wmem_words=256, imem_words=64, memory_bytes=1 << 16, host_interrupt_ns=2_000
 )
 """Small memories, so that no flipped header asks for long work; a slow host, so that layers join in one job."""
 
@@ -347,7 +347,7 @@ def test_a_wrong_tag_is_named(fidelity: str) -> None:
 @pytest.mark.parametrize(
     "flip",
     [
-        BitFlip(FaultTarget.AMEM, 128, 0),
+        BitFlip(FaultTarget.AMEM, 256, 0),
         BitFlip(FaultTarget.AMEM, -1, 0),
         BitFlip(FaultTarget.WMEM, 0, 32),
         BitFlip(FaultTarget.IMEM, 0, 64),
