@@ -187,6 +187,22 @@ def run_networks() -> None:
         network = tlm.Network(activations.shape, layers)
         tlm.simulate(network, activations, chip=chip, fidelity=fidelity)
         tlm.evaluate(network, [activations], chip=chip)
+    run_timing()
+
+
+def run_timing() -> None:
+    """What a run only needs where a layer takes unusually long."""
+    from tlm.chip.kernels.geometry import Geometry
+    from tlm.chip.kernels.timing import predict
+
+    rng = np.random.default_rng(0)
+    geometry = Geometry(lanes=8, columns=8, channels=40, height=9, width=7, out_channels=20, out_height=9, out_width=7)
+    patterns = rng.integers(0, 1 << 40, (geometry.groups, geometry.patterns_per_group), np.uint64)
+    for banks in (1, 4):
+        predict(
+            geometry, amem_banks=banks, pipeline_cycles=5, pass_gap_cycles=2, requantiser_cycles=3, patterns=patterns,
+            output_base_word=400, residual_base_word=900,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":
