@@ -187,7 +187,6 @@ def run_networks() -> None:
         network = tlm.Network(activations.shape, layers)
         tlm.simulate(network, activations, chip=chip, fidelity=fidelity)
         tlm.evaluate(network, [activations], chip=chip)
-    run_timing()
 
 
 def run_timing() -> None:
@@ -209,6 +208,7 @@ if __name__ == "__main__":
     recorder = RecordedFfi()
     kernels = SimpleNamespace(ffi=recorder, lib=RecordedLib(recorder, Path(sys.argv[1])))
     sys.modules["tlm._kernels"] = kernels  # type: ignore[assignment]
+    run_timing()
     run_networks()
     headers = "".join(f'#include "{path.name}"\n' for path in sorted(KERNELS.glob("*.h")))
     Path(sys.argv[2]).write_text(headers + declared_calls(), encoding="utf-8")
