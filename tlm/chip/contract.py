@@ -62,14 +62,11 @@ class PassId(Struct, frozen=True):
 
 def pass_id(origin: Origin | None) -> PassId:
     """The pass that a transaction belongs to, from its origin."""
-    link, pass_index = origin, -1
-    while link is not None and link.kind is not _LAYER:
-        if link.kind is _PASS:
-            pass_index = link.index
-        link = link.parent
-    assert link is not None
-    assert pass_index >= 0
-    return PassId(link.index, pass_index)
+    assert origin is not None
+    of_pass, layer = origin.find(_PASS), origin.find(_LAYER)
+    assert of_pass is not None
+    assert layer is not None
+    return PassId(layer.index, of_pass.index)
 
 
 class PassStarted(Struct, frozen=True):

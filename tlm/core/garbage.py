@@ -6,7 +6,7 @@ import atexit
 import gc
 
 _NEW_OBJECTS = 100_000
-"""That start the collector; Python's 700 cost a short command a twelfth of its time, 20,000 a fortieth."""
+"""That start the collector; Python's 700 cost a short command a twelfth of its time, 20,000 a network a fortieth."""
 
 
 def collect_seldom() -> None:
