@@ -122,14 +122,14 @@ class PassTimes(Struct, frozen=True):
 
 
 class LayerTimed(Struct, frozen=True):
-    """All passes of a layer at once, group by group, from an engine that gives only times."""
+    """All passes of a layer at once, group by group, from an engine that does not make them one by one."""
 
     header: LayerHeader
     pixels_of_tiles: Sequence[int]
     channels_of_groups: Sequence[int]
     times: Sequence[PassTimes]
     accesses: Sequence[Accessed]
-    """Those of all passes together; each stands for many passes, so it names none."""
+    """Those of all passes together that no SRAM tells of, because no values move."""
 
 
 class EngineEvents:

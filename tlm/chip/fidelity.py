@@ -16,6 +16,17 @@ class Fidelity(enum.Enum):
     """The engine is a circuit, compiled by Verilator; the DMA is that of "cycle"."""
 
 
+class DataFlow(enum.Enum):
+    """How values move through the data path in fidelity "pass"; cycles, values and counts are the same in all."""
+
+    PASSES = "passes"
+    """Pass by pass, each at its time: what observers of passes, and flipped bits, need."""
+    LAYERS = "layers"
+    """All of a layer at once: read when its first pass starts, written in the cycle of its last write."""
+    NONE = "none"
+    """Not at all: there are only cycles."""
+
+
 _FORMER_NAMES = {"beat": Fidelity.CYCLE, "burst": Fidelity.PASS}
 
 

@@ -18,7 +18,7 @@ from tlm.chip.base.dma import Dma
 from tlm.chip.base.memory import Memory
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Engine, Port
-from tlm.chip.fidelity import Fidelity
+from tlm.chip.fidelity import DataFlow, Fidelity
 from tlm.chip.format import address_map as am
 from tlm.chip.format.driver import DriverStep, SramName, Unit
 from tlm.chip.kernels.dram import Dram
@@ -43,7 +43,7 @@ class System:
         fidelity: which model of engine and DMA runs.
         engine: for fidelity "cycle", another model of the engine behind the same contract.
         traced: for fidelity "rtl", whether the circuit's signals can be written to a waveform.
-        computes: for fidelity "pass", whether the engine computes values; else it has only their cycles.
+        flow: for fidelity "pass", how values move through the engine's data path.
     """
 
     host: Host
@@ -60,7 +60,7 @@ class System:
         fidelity: Fidelity = Fidelity.CYCLE,
         engine: Callable[[str, Module, ChipConfig], Engine] | None = None,
         traced: bool = False,
-        computes: bool = True,
+        flow: DataFlow = DataFlow.PASSES,
     ) -> None:
         self.config = config
         self.fidelity = fidelity
@@ -94,7 +94,7 @@ class System:
                 self.interconnect = PassInterconnect("interconnect", simulation, regions, BUS_SLOTS)
                 if fidelity is Fidelity.PASS:
                     self.dma = dma = PassDma("dma", simulation, config, dram)
-                    self.engine = PassEngine("engine", simulation, config, dma, computes)
+                    self.engine = PassEngine("engine", simulation, config, dma, flow)
                 else:
                     self.dma, self.engine = _rtl(simulation, config, self.memory.bytes, dram, traced)
         self._bind()

@@ -256,7 +256,7 @@ class Recorder:
     def _see_access(self, access: Accessed) -> None:
         self.banks.count(access)
         if access.of_pass is None:
-            if access.refused:
+            if access.refused and access.port in _UNITS:
                 for transfer in self.transfers[_UNITS[access.port]][-1:]:
                     transfer.refused += access.refused
             return

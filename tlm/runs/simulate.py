@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.fidelity import Fidelity, renamed
+from tlm.chip.fidelity import DataFlow, Fidelity, renamed
 from tlm.chip.format.driver import SramName
 from tlm.chip.system import System
 from tlm.compiler.compile import program_of
@@ -29,6 +29,7 @@ from tlm.results.capture import TensorCapture
 from tlm.results.part_tensors import PartOrder
 from tlm.results.result import Result, Tensor
 from tlm.results.result_builder import ResultBuilder
+from tlm.runs.order import values_are_timeless
 from tlm.traces.trace_options import TraceOptions, WaveLevel
 from tlm.traces.tracing import traced
 
@@ -84,7 +85,10 @@ def simulate(
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
     shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
-    system = System(config, model, traced=shows_circuit)
+    watched_by_pass = observers or faults or (trace is not None and trace.files())
+    by_layers = not watched_by_pass and values_are_timeless(program)
+    flow = DataFlow.LAYERS if by_layers else DataFlow.PASSES
+    system = System(config, model, traced=shows_circuit, flow=flow)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     table = energy or EnergyConfig()
@@ -122,7 +126,7 @@ def simulate_timing(
         SimulationError: as in :func:`simulate`.
     """
     program, config = program_of(program, chip, program.batch)
-    system = System(config, Fidelity.PASS, computes=False)
+    system = System(config, Fidelity.PASS, flow=DataFlow.NONE)
     order = PartOrder(program)
     recorder = Recorder(system, order.check)
     table = energy or EnergyConfig()

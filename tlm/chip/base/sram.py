@@ -10,6 +10,7 @@ from tlm.chip.config import ChipConfig
 from tlm.chip.contract import PORTS, DmaPorts, EngineEvents, PassId, Port, pass_id
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
+from tlm.chip.payloads import Work
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
 from tlm.core.module import Module
@@ -97,22 +98,26 @@ def fault_of(payload: MemoryPayload, words: int) -> Response:
     return Response.BURST_ERROR if 0 <= payload.address < words else Response.ADDRESS_ERROR
 
 
-def words_of_banks(banks: int, address: int, words: int, stride_words: int) -> Sequence[int]:
-    """How many of the words from ``address`` on lie in each bank."""
-    return _words_of_banks(banks, address % banks, words, stride_words % banks)
+def words_of_banks(banks: int, address: int, rows: int, stride_words: int, row_words: int = 1) -> Sequence[int]:
+    """How many words of rows that begin ``stride_words`` apart, the first at ``address``, lie in each bank."""
+    return _words_of_banks(banks, address % banks, rows, stride_words % banks, row_words)
 
 
 @lru_cache(maxsize=1_024)
-def _words_of_banks(banks: int, first_bank: int, words: int, stride_banks: int) -> Sequence[int]:
+def _words_of_banks(banks: int, first_bank: int, rows: int, stride_banks: int, row_words: int) -> Sequence[int]:
     served = [0] * banks
-    for first in range(min(words, banks)):  # the banks repeat after that many words
-        served[(first_bank + first * stride_banks) % banks] += -(-(words - first) // banks)
+    for row in range(min(rows, banks)):  # the banks repeat after that many rows, and so within a row
+        alike = -(-(rows - row) // banks)
+        for word in range(min(row_words, banks)):
+            served[(first_bank + row * stride_banks + word) % banks] += alike * -(-(row_words - word) // banks)
     return tuple(served)
 
 
+_LAYER = Work.LAYER  # Python 3.11 is slow to find a member in an Enum's class
 _OF_PASSES = (Port.WRITE_BACK, Port.RESIDUAL)
 
 
 def pass_of(port: Port, payload: MemoryPayload) -> PassId | None:
-    """The pass that a write-back or a residual read belongs to."""
-    return pass_id(payload.origin) if port in _OF_PASSES and payload.origin is not None else None
+    """The pass that a write-back or a residual read belongs to, unless it is that of a whole layer."""
+    origin = payload.origin
+    return pass_id(origin) if port in _OF_PASSES and origin is not None and origin.kind is not _LAYER else None

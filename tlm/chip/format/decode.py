@@ -26,6 +26,8 @@ from tlm.chip.format.isa import (
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.geometry import Geometry
 
+_PARAMETERS = ParameterArrays.__struct_fields__
+
 Fetch: TypeAlias = Callable[[int, int], npt.NDArray[np.uint64]]
 """fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""
 
@@ -50,6 +52,12 @@ class DecodedLayer(Struct, frozen=True, eq=False):
     groups: tuple[DecodedGroup, ...]
     end_word: int
     """IMem word after its last."""
+
+    @property
+    def parameters(self) -> ParameterArrays:
+        """Those of all groups, one after another, (out_channels,) each."""
+        of_groups = [group.parameters for group in self.groups]
+        return ParameterArrays(*(np.concatenate([getattr(one, key) for one in of_groups]) for key in _PARAMETERS))
 
     @property
     def weights_end_word(self) -> int:

@@ -1,8 +1,9 @@
 """The aligner, a pass at a time.
 
-Request flow: the steps of a pass come as one payload; the aligner grants the MAC array its view of AMem for them (the
-kernel aligns while it multiplies).
-Timing: from the pass's first sequencer cycle s to its last e, as the sequencer has worked it out.
+Request flow: the steps of a pass, or of a layer, come as one payload; the aligner grants the MAC array its view of AMem
+for them (the kernel aligns while it multiplies).
+Timing: a pass takes from its first sequencer cycle s to its last e, as the sequencer has worked it out; a whole layer's
+payload takes no time.
 Constraints: only words that were written may be read.
 """
 
@@ -11,7 +12,12 @@ from __future__ import annotations
 from tlm.chip import kernels
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import LayerHeader
-from tlm.chip.passes.payloads import PassActivationsPayload, PassStepsPayload
+from tlm.chip.passes.payloads import (
+    LayerActivationsPayload,
+    LayerStepsPayload,
+    PassActivationsPayload,
+    PassStepsPayload,
+)
 from tlm.chip.payloads import LayerPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.kernel import Activity
@@ -32,6 +38,10 @@ class Aligner(Module):
         self.steps = TargetSocket(self, "steps", PassStepsPayload, self._run)
         self.amem: InitiatorSocket[MemoryPayload] = InitiatorSocket(self, "amem", MemoryPayload)
         self.vectors: InitiatorSocket[PassActivationsPayload] = InitiatorSocket(self, "vectors", PassActivationsPayload)
+        self.layer_steps = TargetSocket(self, "layer_steps", LayerStepsPayload, self._run_layer)
+        self.layer_vectors: InitiatorSocket[LayerActivationsPayload] = InitiatorSocket(
+            self, "layer_vectors", LayerActivationsPayload
+        )
 
     def _configure(self, payload: LayerPayload) -> None:
         header = self._header = payload.header
@@ -50,6 +60,14 @@ class Aligner(Module):
             PassActivationsPayload(payload.group, payload.tile, view, payload.patterns, origin=payload.origin)
         )
         yield self.clock.cycles(payload.times.last_fetch_cycle - payload.times.first_cycle)
+        payload.status = OK
+
+    def _run_layer(self, payload: LayerStepsPayload) -> None:
+        view = self._view
+        assert view is not None  # as above
+        if not self._all_written:
+            raise UnwrittenReadError(f"{self.amem.path}: a word of the layer's input was never written")
+        self.layer_vectors.transport(LayerActivationsPayload(view, payload.patterns, origin=payload.origin))
         payload.status = OK
 
     def _check_written(self, payload: PassStepsPayload, view: DirectMemory) -> None:

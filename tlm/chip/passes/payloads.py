@@ -17,11 +17,12 @@ from tlm.core.sockets import DirectMemory
 class BulkPayload(MemoryPayload, eq=False):
     """Many accesses in one transaction, in no time: their timing is the initiator's to work out.
 
-    The data are those of the accesses one after another, ``address`` that of the first, and each further SRAM word lies
-    ``stride_words`` behind the one before (off-chip bytes are consecutive).
+    The data are those of the accesses one after another. In an SRAM they are rows of ``row_words`` consecutive words,
+    the first at ``address``, each further one ``stride_words`` behind the one before (off-chip bytes are consecutive).
     """
 
     stride_words: int = 1
+    row_words: int = 1
     refused: int = 0
     """How often a bank would have refused one of them."""
     arrival_cycles: npt.NDArray[np.int64] | None = None
@@ -74,6 +75,37 @@ class TimedPassPayload(PassPayload, eq=False):
 
 
 class GroupParametersPayload(Payload, eq=False):
-    """Sequencer to requantiser: the parameters of every channel of the next group, (channels,) each."""
+    """Sequencer to requantiser: the parameters of all channels of the next group, or of the layer, (channels,) each."""
 
     parameters: ParameterArrays
+
+
+class LayerStepsPayload(Payload, eq=False):
+    """Sequencer to aligner: all steps of all passes of a layer."""
+
+    patterns: npt.NDArray[np.uint64]
+    """The 60-bit valid patterns, (groups, patterns_per_group); zeros behind those of a last pooling group."""
+
+
+class LayerActivationsPayload(Payload, eq=False):
+    """Aligner to MAC array: the activations of a layer, where they lie in AMem, and the valid patterns of its steps."""
+
+    amem: DirectMemory
+    patterns: npt.NDArray[np.uint64]
+    """As in :class:`LayerStepsPayload`."""
+
+
+class LayerPassesPayload(Payload, eq=False):
+    """Sequencer to MAC array: all passes of a layer, of which the sequencer has worked out the times."""
+
+    pixels: int
+    """Output pixels that are computed."""
+    times: PassTimes
+    """From the first pass's first cycle to the last pass's last; counts are those of all passes together."""
+
+
+class LayerDrainPayload(Payload, eq=False):
+    """MAC array to requantiser: the accumulators of all passes of a layer, int32 (channels, tiles * lanes)."""
+
+    accumulators: npt.NDArray[np.int32]
+    of_passes: LayerPassesPayload

@@ -2,17 +2,19 @@
 
 Request flow: the words come from IMem through direct memory. What the layer takes of each SRAM's banks goes there as a
 reservation; then each pass is a payload to the aligner (its steps), one to the MAC array (its weights), and one that
-ends with its handover.
+ends with its handover. Where nobody needs passes one by one (``DataFlow.LAYERS``), such a payload stands for all passes
+of a layer.
 Timing: engine.md, A pass, worked out in C from the decoded words (kernels/timing.c, kernels/occupancy.c) when the
 layer starts. Nothing that runs beside the engine can change it: the DMA has the lowest priority at every bank.
-A run without values asks nothing of the data path: the sequencer tells the observers the times of a layer's passes.
+The sequencer then tells the observers the times of all passes at once. A run without values asks nothing of the data
+path.
 Constraints: acts on decoded IMem bits only. A word that it cannot decode stops it with the error status of the clear
 model; the cycle of the error is that of the layer's start or of s_0, since all words are decoded ahead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import starmap
 
@@ -22,14 +24,17 @@ import numpy.typing as npt
 from tlm.chip.base.sequencer import SequencerBase
 from tlm.chip.config import ChipConfig
 from tlm.chip.contract import Accessed, EngineEvents, LayerTimed, PassFetched, PassId, PassStarted, PassTimes, Port
+from tlm.chip.fidelity import DataFlow
 from tlm.chip.format.decode import DecodedLayer, decode_layer, is_end
 from tlm.chip.format.driver import SramName
 from tlm.chip.format.isa import IllegalInstructionError
-from tlm.chip.format.layer_header import HEADER_WORDS
+from tlm.chip.format.layer_header import HEADER_WORDS, LayerHeader
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.occupancy import PartOccupancy, occupy
 from tlm.chip.passes.payloads import (
     GroupParametersPayload,
+    LayerPassesPayload,
+    LayerStepsPayload,
     PassStepsPayload,
     PassWeightsPayload,
     ReservationPayload,
@@ -45,6 +50,7 @@ from tlm.core.sockets import DirectMemory, InitiatorSocket
 
 _STEPS, _DRAIN, _GAP = SequencerState.STEPS, SequencerState.DRAIN, SequencerState.GAP
 _PASS = Work.PASS  # Python 3.11 is slow to find a member in an Enum's class
+_PASSES, _LAYERS, _ = DataFlow
 
 
 class Sequencer(SequencerBase):
@@ -52,14 +58,19 @@ class Sequencer(SequencerBase):
 
     Args:
         name, parent, config, events: as in the base class.
-        computes: whether the data path works; else there are cycles and events, and AMem keeps what it holds.
+        flow: how values move through the data path; if not at all, AMem keeps what it holds.
     """
 
     def __init__(
-        self, name: str, parent: Module, config: ChipConfig, events: EngineEvents, computes: bool = True
+        self,
+        name: str,
+        parent: Module,
+        config: ChipConfig,
+        events: EngineEvents,
+        flow: DataFlow = DataFlow.PASSES,
     ) -> None:
         super().__init__(name, parent, config, events)
-        self._computes = computes
+        self._flow = flow
         self.steps: InitiatorSocket[PassStepsPayload] = InitiatorSocket(self, "steps", PassStepsPayload)
         self.weights: InitiatorSocket[PassWeightsPayload] = InitiatorSocket(self, "weights", PassWeightsPayload)
         self.passes: InitiatorSocket[TimedPassPayload] = InitiatorSocket(self, "passes", TimedPassPayload)
@@ -68,6 +79,10 @@ class Sequencer(SequencerBase):
         self.layers_to_requantiser: InitiatorSocket[LayerPayload] = self._layer_socket("requantiser")
         self.parameters: InitiatorSocket[GroupParametersPayload] = InitiatorSocket(
             self, "parameters", GroupParametersPayload
+        )
+        self.layer_steps: InitiatorSocket[LayerStepsPayload] = InitiatorSocket(self, "layer_steps", LayerStepsPayload)
+        self.layer_passes: InitiatorSocket[LayerPassesPayload] = InitiatorSocket(
+            self, "layer_passes", LayerPassesPayload
         )
         self.flushes: InitiatorSocket[FlushPayload] = InitiatorSocket(self, "flushes", FlushPayload)
         self.reservations: dict[SramName, InitiatorSocket[ReservationPayload]] = {
@@ -144,27 +159,26 @@ class Sequencer(SequencerBase):
         self.events.layer_started(header)
         self.layer.value = header.tag
         self.state.value = SequencerState.PARAMETERS
-        all_times = _pass_times(occupancy, cycle_0)
-        if self._computes:
-            yield from self._passes(layer, wmem, all_times, origin)
+        times = _pass_times(occupancy, cycle_0)
+        if self._flow is _PASSES:
+            yield from self._passes(layer, wmem, times, origin)
         else:
-            yield from self._timed(layer, occupancy, all_times)
+            yield from self._whole(layer, occupancy, wmem, times, origin)
         self.events.layer_ended(header.tag)
         return layer.end_word
 
     def _passes(
-        self, layer: DecodedLayer, wmem: DirectMemory, all_times: Iterator[PassTimes], origin: Origin
+        self, layer: DecodedLayer, wmem: DirectMemory, all_times: Sequence[PassTimes], origin: Origin
     ) -> Activity:
-        """All passes of a layer, by the blocks of the data path."""
+        """All passes of a layer, one after another."""
         header = layer.header
-        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
-            yield from socket.b_transport(LayerPayload(header, origin=origin))
+        self._configure(header, origin)
         pixels_of_tiles = header.pixels_of_tiles(self.config.lanes)
         for group, own in enumerate(layer.groups):
             group_origin = Origin(Work.GROUP, group, origin)
             for tile, pixels in enumerate(pixels_of_tiles):
                 pass_origin = Origin(_PASS, group * len(pixels_of_tiles) + tile, group_origin)
-                times = next(all_times)
+                times = all_times[pass_origin.index]
                 yield self.clock.cycles(times.first_cycle - self.clock.now)
                 self.state.value = _STEPS
                 self.pass_index.value = pass_origin.index
@@ -179,21 +193,55 @@ class Sequencer(SequencerBase):
         self.state.value = _DRAIN
         yield from self.flushes.b_transport(FlushPayload(origin=origin))
 
-    def _timed(self, layer: DecodedLayer, occupancy: PartOccupancy, all_times: Iterator[PassTimes]) -> Activity:
-        """The times of all passes and their traffic in AMem, without their values."""
-        header, times = layer.header, tuple(all_times)
+    def _whole(
+        self,
+        layer: DecodedLayer,
+        occupancy: PartOccupancy,
+        wmem: DirectMemory,
+        times: Sequence[PassTimes],
+        origin: Origin,
+    ) -> Activity:
+        """All passes of a layer at once; returns in the cycle after the last write."""
+        header, all_times = layer.header, _together(times)
         pixels_of_tiles = header.pixels_of_tiles(self.config.lanes)
-        accesses = [
-            Accessed(SramName.AMEM, port, words.tolist(), sum(refused), None)
-            for port, words, refused in (
-                (Port.WRITE_BACK, occupancy.write_back, (one.refused_writes for one in times)),
-                (Port.RESIDUAL, occupancy.residual_reads, (one.refused_residual_reads for one in times)),
-            )
-        ]
-        yield self.clock.cycles(max(one.last_write_cycle for one in times) - self.clock.now)
+        accesses: Sequence[Accessed] = ()
+        if self._flow is _LAYERS:
+            yield self.clock.cycles(all_times.first_cycle - self.clock.now)
+            try:
+                self._compute(layer, wmem, LayerPassesPayload(sum(pixels_of_tiles), all_times, origin=origin))
+            except UnwrittenReadError:  # whether that matters, and to which pass, only passes tell
+                yield from self._passes(layer, wmem, times, origin)
+                return
+        else:
+            accesses = [
+                Accessed(SramName.AMEM, port, words.tolist(), refused, None)
+                for port, words, refused in (
+                    (Port.WRITE_BACK, occupancy.write_back, all_times.refused_writes),
+                    (Port.RESIDUAL, occupancy.residual_reads, all_times.refused_residual_reads),
+                )
+            ]
+        yield self.clock.cycles(all_times.last_write_cycle - self.clock.now)
         channels = [group.channels for group in layer.groups]
         self.events.layer_timed(LayerTimed(header, pixels_of_tiles, channels, times, accesses))
         yield self.clock.cycles(1)
+
+    def _configure(self, header: LayerHeader, origin: Origin | None) -> None:
+        for socket in (self.layers_to_aligner, self.layers_to_mac_array, self.layers_to_requantiser):
+            socket.transport(LayerPayload(header, origin=origin))
+
+    def _compute(self, layer: DecodedLayer, wmem: DirectMemory, passes: LayerPassesPayload) -> None:
+        """Have the data path compute all of a layer now, to be written in the cycle of its last write.
+
+        Raises:
+            UnwrittenReadError: a word was never written; nothing has changed.
+        """
+        origin = passes.origin
+        self._configure(layer.header, origin)
+        self.parameters.transport(GroupParametersPayload(layer.parameters, origin=origin))
+        if not layer.header.pooling:
+            self.weights.transport(PassWeightsPayload(wmem, layer.header.weight_base_word, origin=origin))
+        self.layer_steps.transport(LayerStepsPayload(layer.patterns, origin=origin))
+        self.layer_passes.transport(passes)
 
     def _occupy(self, layer: DecodedLayer, address: int) -> PartOccupancy:
         header, config = layer.header, self.config
@@ -234,10 +282,18 @@ class Sequencer(SequencerBase):
         self.state.value = _GAP
 
 
-def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Iterator[PassTimes]:
+def _together(times: Sequence[PassTimes]) -> PassTimes:
+    """All passes of a layer as if they were one."""
+    first, last = times[0], times[-1]
+    moments = first.first_cycle, last.last_fetch_cycle, last.handover_cycle, last.last_write_cycle
+    counts = [(one.steps, one.fetch_cycles, one.refused_writes, one.refused_residual_reads) for one in times]
+    return PassTimes(*moments, *map(sum, zip(*counts, strict=True)))
+
+
+def _pass_times(occupancy: PartOccupancy, cycle_0: int) -> Sequence[PassTimes]:
     """The passes of a layer whose cycle 0 is ``cycle_0``."""
     passes, s_0 = occupancy.passes, cycle_0 + occupancy.first_cycle
     moments = ("first_cycle", "last_fetch_cycle", "handover_cycle", "last_write_cycle")
     counts = ("steps", "fetch_cycles", "refused_writes", "refused_residual_reads")
     columns = [(passes[key] + s_0).tolist() for key in moments] + [passes[key].tolist() for key in counts]
-    return starmap(PassTimes, zip(*columns, strict=True))
+    return tuple(starmap(PassTimes, zip(*columns, strict=True)))

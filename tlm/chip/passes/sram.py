@@ -31,8 +31,6 @@ class Sram(SramBase):
 
     def __init__(self, sram: SramName, parent: Module, config: ChipConfig, events: EngineEvents) -> None:
         super().__init__(sram, parent, config, events)
-        self._word_type = np.dtype((np.void, self.word_bytes))
-        self._words = np.frombuffer(self.bytes, self._word_type)
         self.reservations = TargetSocket(self, "reservations", ReservationPayload, self._reserve)
         self.calendar: InitiatorSocket[ReservationPayload] = InitiatorSocket(self, "calendar", ReservationPayload)
 
@@ -42,28 +40,31 @@ class Sram(SramBase):
 
     def _access(self, port: Port, payload: MemoryPayload) -> None:
         assert isinstance(payload, BulkPayload)
-        payload.status = self._move(payload, port)
-        if payload.status is OK:
-            words = len(payload.data) // self.word_bytes
-            served = words_of_banks(self.banks, payload.address, words, payload.stride_words)
-            self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
-
-    def _move(self, payload: BulkPayload, port: Port) -> Response:
-        count, rest = divmod(len(payload.data), self.word_bytes)
-        end = payload.address + (count - 1) * payload.stride_words + 1
+        row_words, size = payload.row_words, self.word_bytes
+        rows, rest = divmod(len(payload.data), row_words * size)
+        end = payload.address + (rows - 1) * payload.stride_words + row_words
         if rest or payload.address < 0 or end > self.words:
-            return Response.ADDRESS_ERROR
-        places = slice(payload.address, end, payload.stride_words)
+            payload.status = Response.ADDRESS_ERROR
+            return
+        self._move(payload, port, rows)
+        served = words_of_banks(self.banks, payload.address, rows, payload.stride_words, row_words)
+        self.tell_accessed(Accessed(self.sram, port, served, payload.refused, pass_of(port, payload)))
+        payload.status = OK
+
+    def _move(self, payload: BulkPayload, port: Port, rows: int) -> None:
+        stride, size = payload.stride_words, self.word_bytes
+        row_bytes = payload.row_words * size
+        words = np.ndarray((rows, row_bytes), np.uint8, self.bytes, payload.address * size, (stride * size, 1))
+        flags = np.ndarray((rows, payload.row_words), np.bool_, self.written, payload.address, (stride, 1))
         if payload.command is WRITE:
-            self._words[places] = np.frombuffer(payload.data, self._word_type)
-            self.written[places] = b"\1" * count
-            return OK
-        unwritten = self.written[places].find(0)
-        if unwritten >= 0:
-            self.refuse_unwritten(payload.address + unwritten * payload.stride_words, port, payload)
+            words[...] = np.frombuffer(payload.data, np.uint8).reshape(rows, row_bytes)
+            flags[...] = True
+            return
+        if not flags.all():
+            row, word = divmod(int(np.argmin(flags)), payload.row_words)
+            self.refuse_unwritten(payload.address + row * stride + word, port, payload)
         assert not isinstance(payload.data, bytes)
-        payload.data[:] = self._words[places].tobytes()
-        return OK
+        payload.data[:] = words.tobytes()
 
     def _reserve(self, payload: ReservationPayload) -> None:
         onward = ReservationPayload(payload.first_cycle, payload.banks, payload.accesses, origin=payload.origin)

@@ -73,10 +73,7 @@ class UntimedLayer:
         self._decoded = decoded
         self._lanes = lanes
         self._amem, self._wmem = amem, wmem
-        parameters = [group.parameters for group in decoded.groups]
-        self._bias = np.concatenate([one.bias for one in parameters]).astype(np.int32)
-        self._multiplier = np.concatenate([one.multiplier for one in parameters]).astype(np.int32)
-        self._shift = np.concatenate([one.shift for one in parameters]).astype(np.int32)
+        self._parameters = decoded.parameters
         tiles, word_bytes = header.tiles(lanes), config.amem_word_bytes
         first_tile = 0 if header.band is None else header.band.first_tile
         self._pixels = min(header.out_pixels - first_tile * lanes, tiles * lanes)
@@ -123,16 +120,16 @@ class UntimedLayer:
 
     def _words(self, acc: npt.NDArray[np.int32]) -> bytes | bytearray:
         """The output words, one entry slot's tiles after the other's."""
-        header = self._decoded.header
+        header, own = self._decoded.header, self._parameters
         if header.accumulator_output:
-            return kernels.accumulator_layer(acc, bias=self._bias, lanes=self._lanes, pixels=self._pixels)
+            return kernels.accumulator_layer(acc, bias=own.bias, lanes=self._lanes, pixels=self._pixels)
         residual = None
         if self._residual is not None:
             self._check(self._residual_words)
             residual = np.ascontiguousarray(self._residual)
         low, high = header.output_range
         kernel = kernels.RequantiseKernel(
-            bias=self._bias, multiplier=self._multiplier, shift=self._shift, low=low, high=high, lanes=self._lanes,
+            bias=own.bias, multiplier=own.multiplier, shift=own.shift, low=low, high=high, lanes=self._lanes,
             residual_signed=header.residual_signed, residual_multiplier=header.residual_multiplier,
         )  # fmt: skip
         return kernel.of_layer(acc, self._pixels, residual)
