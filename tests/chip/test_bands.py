@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tlm.chip.config import ChipConfig
+from tlm.chip.fidelity import DataFlow
 from tlm.chip.format.band import input_words
 from tlm.network.layers import Conv2d
 
@@ -36,6 +37,11 @@ def check(case: BandCase, *models: str) -> None:
         counts = [(p.counts["refused_writes"], p.counts["refused_residual_reads"]) for p in expected]
         assert refused == counts, fidelity
     beat, burst = outcomes.values()
+    whole = program.run("pass", flow=DataFlow.LAYERS)
+    np.testing.assert_array_equal(whole.output, burst.output)
+    assert (whole.part, whole.cycles, whole.conflicts, whole.account) == (
+        (burst.part, burst.cycles, burst.conflicts, burst.account)
+    )
     assert beat.part == burst.part
     assert (beat.cycles, beat.conflicts, beat.account) == (burst.cycles, burst.conflicts, burst.account)
     weight_reads = sum(beat.account.sram["wmem"].busy.get("fetch", (0,)))

@@ -17,6 +17,7 @@ from dram_cases import with_dram
 from driver_checks import Driver
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 from strategies import random_activations
 
 import tlm
@@ -236,3 +237,20 @@ def test_a_transfer_must_not_touch_what_the_engine_writes(unit: Unit):
         moved = StartTransfer(unit, Transfer(SramName.AMEM, word, 0, 1))
         steps = (*program.steps[: engine + 1], moved)
         assert values_are_timeless(replace(program, steps=steps)) is is_apart
+
+
+def test_a_layer_must_not_overwrite_what_it_reads():
+    """Over a residual alone, word by word at its place, an output may lie (engine.md, Layout)."""
+    weights = np.ones((8, 8, 1, 1), np.int8)
+    network = tlm.Network((8, 8, 8), [tlm.Conv2d("a", weights, multiplier=9, residual="input", residual_multiplier=9)])
+    program = tlm.compile(network, CHIP)
+    (part,), source = program.parts, program.parts[0].source
+    aside = structs.replace(source, base_word=part.output.end_word)
+    for output, residual, is_apart in (
+        (part.output, source, True),
+        (source, source, False),
+        (part.output, part.output, True),
+        (structs.replace(aside, base_word=aside.base_word + 1), aside, False),
+    ):
+        moved = structs.replace(part, output=output, residual=residual)
+        assert values_are_timeless(replace(program, parts=(moved,))) is is_apart

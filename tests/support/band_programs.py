@@ -17,7 +17,7 @@ from images import pattern_place, pattern_word_count, weight_image, word
 from strategies import fitting_requantisation, random_activations, random_weights
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.fidelity import Fidelity
+from tlm.chip.fidelity import DataFlow, Fidelity
 from tlm.chip.format.driver import DriverStep, SramName, StartEngine, StartTransfer, Transfer, Unit, Wait
 from tlm.chip.format.isa import (
     END_WORD,
@@ -251,9 +251,11 @@ class BandProgram:
         packed = rows[:, : self.case.whole.tile_count * self.case.config.lanes // 2].astype(np.int64)
         return np.stack((packed & 15, packed >> 4), axis=-1).reshape(self.case.slots, -1)
 
-    def run(self, fidelity: Fidelity | str, flips: tuple[BitFlip, ...] = ()) -> Outcome:
+    def run(
+        self, fidelity: Fidelity | str, flips: tuple[BitFlip, ...] = (), flow: DataFlow = DataFlow.PASSES
+    ) -> Outcome:
         """Simulate."""
-        system = System(self.case.config, Fidelity(fidelity))
+        system = System(self.case.config, Fidelity(fidelity), flow=flow)
         recorder = Recorder(system)
         system.preload(self.data)
         arm(system, flips)

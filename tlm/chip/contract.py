@@ -7,6 +7,7 @@ Events: a model emits ``events``, each in the cycle in which it happens. Observe
 inside, so a new model needs no new observers. The events include the DMA's accesses, because the SRAMs grant or
 refuse them. One event may stand for many accesses: the engine's own accesses of a layer come before the layer ends,
 and refusals of a pass come at the latest with its last write. Who reads counts before then emits ``counts_wanted``.
+A model that does not make passes one by one emits ``layer_timed`` instead of their events.
 """
 
 from __future__ import annotations

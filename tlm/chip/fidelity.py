@@ -11,7 +11,7 @@ class Fidelity(enum.Enum):
     CYCLE = "cycle"
     """Every access, step, drained word and bus beat is a transaction."""
     PASS = "pass"
-    """A pass and a transfer are one transaction each."""
+    """A pass and a transfer are one transaction each, or a layer, where nobody watches passes."""
     RTL = "rtl"
     """The engine is a circuit, compiled by Verilator; the DMA is that of "cycle"."""
 

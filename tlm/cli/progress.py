@@ -12,9 +12,6 @@ from tlm.core.errors import one_line
 
 if TYPE_CHECKING:
     from tlm.compiler.program import Program
-    from tlm.observe.watched import Watched
-
-    Observer = Callable[[Watched], None]
 
 
 @contextmanager
@@ -45,30 +42,24 @@ def progress(text: str, total: int | None = None) -> Iterator[Callable[..., None
 
 
 @contextmanager
-def simulation(name: str, program: Program) -> Iterator[list[Observer]]:
+def simulation(name: str, program: Program) -> Iterator[Callable[[int], None] | None]:
     """Progress by simulated cycles, of those that the compiler predicted, and at the end how fast it was.
 
-    Gives what has to observe the run: nothing where nobody watches.
+    Gives what has to be told of the cycles until now; None where nobody watches.
     """
     if not sys.stderr.isatty():
-        yield []
+        yield None
         return
     now = 0
     started = time.perf_counter()
     with progress(f"simulating {name}, cycles", program.predicted_total_cycles) as advance:
 
-        def watch(watched: Watched) -> None:
-            clock = watched.system.simulation.clock
+        def show(cycles: int) -> None:
+            nonlocal now
+            before, now = now, cycles
+            advance(now - before)
 
-            def show(_: object) -> None:
-                nonlocal now
-                before, now = now, clock.now
-                advance(now - before)
-
-            watched.system.engine.events.pass_written.listen(show)
-            watched.system.engine.events.program_ended.listen(show)
-
-        yield [watch]
+        yield show
     seconds = time.perf_counter() - started
     print(f"host: {now / seconds:,.0f} simulated cycles a second in {seconds:.2f} s (measured)", file=sys.stderr)
 

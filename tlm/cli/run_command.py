@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     trace = trace_options(given, job.trace, arguments.output or Path())
     with progress(f"compiling {job.name}"):
         program = tlm.compile(job.network, job.chip, job.batch)
-    with simulation(job.name, program) as observers, trace_messages(given, trace.files()):
+    with simulation(job.name, program) as progressed, trace_messages(given, trace.files()):
         result = tlm.simulate(
-            program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, observers=observers
+            program, job.activations, fidelity=job.fidelity, trace=trace, energy=job.energy, progressed=progressed
         )
     differing = None if job.golden is None else differing_layers(job.golden, result.tensors)
     matches = None if differing is None else not differing

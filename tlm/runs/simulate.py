@@ -49,6 +49,7 @@ def simulate(
     faults: Sequence[BitFlip] = (),
     energy: EnergyConfig | None = None,
     observers: Sequence[Observer] = (),
+    progressed: Callable[[int], None] | None = None,
 ) -> Result:
     """Run a network on the simulated chip.
 
@@ -67,7 +68,9 @@ def simulate(
         trace: waveforms and timelines to write.
         faults: bits to flip while the program runs.
         energy: what events cost; by default the table of docs/energy.md. It changes no cycle and no value.
-        observers: who else watches; each is called once, before the run starts.
+        observers: who else watches; each is called once, before the run starts. Where there are none, no faults and no
+            trace, fidelity "pass" moves values a layer at a time, with the same result in less time.
+        progressed: called now and then with the number of cycles simulated until now.
 
     Raises:
         InputError, CompileError: before anything runs.
@@ -78,6 +81,7 @@ def simulate(
     expect("energy", energy, (EnergyConfig, nothing))
     expect_each("faults", faults, BitFlip)
     expect_each("observers", observers, Callable)  # type: ignore[arg-type]
+    expect("progressed", progressed, (Callable, nothing))  # type: ignore[arg-type]
     model = _fidelity(fidelity, trace)
     shape = np.shape(integers("activations", activations))
     program, config = program_of(network, chip, shape[0] if len(shape) == 4 and shape[0] else 1)
@@ -85,10 +89,8 @@ def simulate(
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
     shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
-    watched_by_pass = observers or faults or (trace is not None and trace.files())
-    by_layers = not watched_by_pass and values_are_timeless(program)
-    flow = DataFlow.LAYERS if by_layers else DataFlow.PASSES
-    system = System(config, model, traced=shows_circuit, flow=flow)
+    whole_layers = not (observers or faults or (trace is not None and trace.files())) and values_are_timeless(program)
+    system = System(config, model, traced=shows_circuit, flow=DataFlow.LAYERS if whole_layers else DataFlow.PASSES)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)
     table = energy or EnergyConfig()
@@ -98,6 +100,8 @@ def simulate(
     watched = Watched(system, program, recorder, meter)
     for observer in observers:
         observer(watched)
+    if progressed is not None:
+        _tell(progressed, system)
     with nullcontext() if trace is None else traced(watched, trace):
         system.run(program.steps)
     tensors.check_stored_output()
@@ -139,6 +143,13 @@ def simulate_timing(
     return ResultBuilder(
         program, config, Fidelity.PASS.value, recorder, dict(tensors), meter, table, system.dram
     ).result()
+
+
+def _tell(progressed: Callable[[int], None], system: System) -> None:
+    """Of the cycles until now, whenever a pass or a layer is written and when a program has ended."""
+    events, clock = system.engine.events, system.simulation.clock
+    for event in (events.pass_written, events.layer_timed, events.program_ended):
+        event.listen(lambda _: progressed(clock.now))
 
 
 def _fidelity(name: str | None, trace: TraceOptions | None) -> Fidelity:

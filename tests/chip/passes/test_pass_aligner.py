@@ -8,7 +8,7 @@ from block_bench import CHIP, BlockBench, convolution, layer_payload, of_pass
 
 from tlm.chip.contract import PassTimes
 from tlm.chip.passes.aligner import Aligner
-from tlm.chip.passes.payloads import PassStepsPayload
+from tlm.chip.passes.payloads import LayerStepsPayload, PassStepsPayload
 from tlm.core.errors import UnwrittenReadError
 from tlm.core.sockets import DirectMemory
 
@@ -49,6 +49,19 @@ def test_the_array_gets_the_view_when_the_pass_begins() -> None:
     bench.fetch(1, 0b11, 4)
     ((cycle, activations),) = bench.sent["vectors"]
     assert (cycle, activations.tile, activations.patterns.tolist()) == (10, 1, [0b11])
+    assert activations.amem is bench.view
+
+
+def test_a_whole_layer_goes_on_at_once() -> None:
+    bench, patterns = Bench(), np.array([[0b11]], np.uint64)
+
+    def body():  # type: ignore[no-untyped-def]
+        yield from bench.to["layers"].b_transport(bench.layer)
+        yield from bench.at(10, "layer_steps", LayerStepsPayload(patterns))
+
+    bench.run(body())
+    ((cycle, activations),) = bench.sent["layer_vectors"]
+    assert (cycle, activations.patterns.tolist()) == (10, [[0b11]])
     assert activations.amem is bench.view
 
 

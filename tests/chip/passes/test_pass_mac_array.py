@@ -11,7 +11,14 @@ import tlm
 from tlm.chip import kernels
 from tlm.chip.contract import PassTimes
 from tlm.chip.passes.mac_array import MacArray
-from tlm.chip.passes.payloads import PassActivationsPayload, PassWeightsPayload, TimedPassPayload
+from tlm.chip.passes.payloads import (
+    LayerActivationsPayload,
+    LayerDrainPayload,
+    LayerPassesPayload,
+    PassActivationsPayload,
+    PassWeightsPayload,
+    TimedPassPayload,
+)
 from tlm.chip.payloads import DrainPayload
 from tlm.core.payload import Response
 from tlm.core.sockets import DirectMemory
@@ -65,6 +72,40 @@ def test_the_sums_of_a_pass(tile: int) -> None:
 def test_the_maxima_of_a_pass() -> None:
     *_, accumulators = play(tlm.Network(ACTIVATIONS.shape, [tlm.MaxPool2d("p", 1)]), 1, 20)
     assert accumulators[:3] == ACTIVATIONS[:, 1].tolist()
+
+
+@pytest.mark.parametrize("pooling", [False, True])
+def test_all_passes_of_a_layer_at_once(pooling: bool) -> None:
+    weights = RNG.integers(-8, 8, (12, 3, 1, 1))  # two groups
+    network = (
+        tlm.Network(ACTIVATIONS.shape, [tlm.MaxPool2d("p", 1)]) if pooling else convolution(weights, ACTIVATIONS.shape)
+    )
+    layer, drained = layer_payload(network), list[tuple[int, LayerDrainPayload]]()
+
+    def take_over(payload: LayerDrainPayload) -> None:
+        drained.append((bench.now, payload))
+        payload.status = Response.OK
+
+    bench = BlockBench(lambda parent: MacArray("mac_array", parent, CHIP), {"layer_drain": take_over})
+    amem = view(amem_image(ACTIVATIONS, CHIP.lanes, layer.header.input_base_word, RNG))
+    passes = LayerPassesPayload(16, PassTimes(4, 9, 40, 50, 12, 12, 0, 0))
+
+    def body():  # type: ignore[no-untyped-def]
+        yield from bench.to["layers"].b_transport(layer)
+        patterns = np.array([[0b111]], np.uint64)
+        if not pooling:
+            wmem, patterns = weight_image(network.layers[0], CHIP.columns)
+            yield from bench.to["weights"].b_transport(
+                PassWeightsPayload(view(bytes(16) + wmem), 16 * 2 // CHIP.columns)
+            )
+        yield from bench.to["layer_vectors"].b_transport(LayerActivationsPayload(amem, patterns))
+        yield from bench.at(4, "layer_passes", passes)
+
+    bench.run(body())
+    ((cycle, drain),) = drained
+    flat = ACTIVATIONS.reshape(3, -1)
+    assert (cycle, drain.of_passes) == (4, passes)
+    assert drain.accumulators.tolist() == (flat if pooling else weights[:, :, 0, 0] @ flat).tolist()
 
 
 @pytest.mark.parametrize("handover_cycle", [6, 13, 50])

@@ -12,11 +12,17 @@ import tlm
 from tlm.chip import kernels
 from tlm.chip.contract import EngineEvents, PassId, PassTimes
 from tlm.chip.format.isa import ParameterArrays
-from tlm.chip.passes.payloads import BulkPayload, GroupParametersPayload, TimedPassPayload
+from tlm.chip.passes.payloads import (
+    BulkPayload,
+    GroupParametersPayload,
+    LayerDrainPayload,
+    LayerPassesPayload,
+    TimedPassPayload,
+)
 from tlm.chip.passes.requantiser import Requantiser
-from tlm.chip.payloads import DrainPayload, FlushPayload
+from tlm.chip.payloads import DrainPayload, FlushPayload, Work
 from tlm.core.errors import ProtocolError
-from tlm.core.payload import Response
+from tlm.core.payload import Origin, Response
 
 RNG = np.random.default_rng(11)
 ACCUMULATORS = RNG.integers(-4000, 4000, (8, 8))
@@ -38,7 +44,7 @@ class Bench(BlockBench):
         super().__init__(make, {"residuals": self._read})
 
     def _read(self, payload: BulkPayload) -> None:
-        payload.data[:] = b"".join(map(word, RESIDUAL_WORDS))  # type: ignore[index]
+        payload.data[:] = b"".join(payload.row_words * word(values) for values in RESIDUAL_WORDS)  # type: ignore[index]
         payload.status = Response.OK
 
     def hand_over(self, cycle: int, last_write_cycle: int, tile: int = 0):  # type: ignore[no-untyped-def]
@@ -82,6 +88,31 @@ def test_the_words_of_a_pass_are_one_write(network: tlm.Network) -> None:
     if network is RESIDUAL:
         ((cycle, read),) = bench.sent["residuals"]
         assert (cycle, read.address, read.stride_words, read.refused) == (5, header.residual_base_word + 1, 2, 2)
+
+
+@pytest.mark.parametrize("network", [PLAIN, RESIDUAL], ids=["plain", "residual"])
+def test_the_words_of_a_layer_are_one_write(network: tlm.Network) -> None:
+    """Two tiles: the second has the accumulators and, where there is one, the residual of the first."""
+    bench = Bench(network)
+    passes = LayerPassesPayload(16, PassTimes(5, 9, 12, 40, 2, 2, 3, 4), origin=Origin(Work.LAYER, 0))
+    accumulators = np.tile(ACCUMULATORS, 2).astype(np.int32)
+
+    def body():  # type: ignore[no-untyped-def]
+        yield from bench.configured()
+        yield from bench.at(5, "layer_passes", LayerDrainPayload(accumulators, passes))
+
+    bench.run(body(), cycles=41)
+    ((cycle, write),) = bench.sent["writes"]
+    header = bench.layer.header
+    place = write.address, write.stride_words, write.row_words
+    assert (cycle, *place) == (40, header.output_base_word, 2, 2)
+    values = np.reshape(nibbles(bytes(write.data), False), (8, 16)).tolist()
+    assert values == [2 * expected(channel, network is RESIDUAL) for channel in range(8)]
+    assert (write.refused, bench.ended) == (3, [])
+    if network is RESIDUAL:
+        ((cycle, read),) = bench.sent["residuals"]
+        place = read.address, read.stride_words, read.row_words
+        assert (cycle, *place, read.refused) == (5, header.residual_base_word, 2, 2, 4)
 
 
 def test_a_handover_before_the_last_write_is_a_fault_of_the_model() -> None:

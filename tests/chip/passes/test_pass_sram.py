@@ -12,8 +12,9 @@ from tlm.chip.contract import Accessed, EngineEvents, PassId, Port
 from tlm.chip.format.driver import SramName
 from tlm.chip.passes.payloads import BulkPayload, ReservationPayload
 from tlm.chip.passes.sram import Sram
+from tlm.chip.payloads import Work
 from tlm.core.errors import UnwrittenReadError
-from tlm.core.payload import Command, Response
+from tlm.core.payload import Command, Origin, Response
 
 WORD_BYTES = CHIP.amem_word_bytes
 
@@ -49,6 +50,51 @@ def test_words_are_written_and_read_at_a_stride() -> None:
     bench.run(body())
     assert (found, bench.now) == (words(7, 8, 9), 0)
     assert [bench.block.written[word] for word in (2, 3, 7, 12)] == [1, 0, 1, 1]  # type: ignore[attr-defined]
+
+
+def test_rows_are_written_and_read_at_a_stride() -> None:
+    bench, found, last = Bench(), bytearray(4 * WORD_BYTES), bytearray(2 * WORD_BYTES)
+
+    def body():  # type: ignore[no-untyped-def]
+        write = BulkPayload(Command.WRITE, 2, words(5, 6, 7, 8), stride_words=3, row_words=2)
+        yield from bench.to[Port.WRITE_BACK].b_transport(write)
+        for address, room, keys in ((2, found, {"stride_words": 3, "row_words": 2}), (5, last, {})):
+            yield from bench.to[Port.RESIDUAL].b_transport(BulkPayload(Command.READ, address, room, **keys))
+
+    bench.run(body())
+    assert (found, last) == (words(5, 6, 7, 8), words(7, 8))
+    assert bytes(bench.block.written[:8]) == bytes([0, 0, 1, 1, 0, 1, 1, 0])  # type: ignore[attr-defined]
+
+
+def test_a_never_written_word_of_a_row_is_named() -> None:
+    bench, row = Bench(), {"stride_words": 3, "row_words": 2}
+
+    def body():  # type: ignore[no-untyped-def]
+        yield from bench.to[Port.WRITE_BACK].b_transport(BulkPayload(Command.WRITE, 2, words(5, 6, 7), row_words=3))
+        yield from bench.to[Port.RESIDUAL].b_transport(BulkPayload(Command.READ, 3, bytearray(4 * WORD_BYTES), **row))
+
+    with pytest.raises(UnwrittenReadError, match="word 6 was read"):
+        bench.run(body())
+
+
+def test_the_last_row_may_end_where_the_memory_does() -> None:
+    data, keys = words(1, 2, 3, 4), {"stride_words": 5, "row_words": 2}
+    for address, status in ((CHIP.amem_words - 7, Response.OK), (CHIP.amem_words - 6, Response.ADDRESS_ERROR)):
+        assert Bench().bulk(Port.DMA_LOAD, Command.WRITE, address, data, **keys).status is status
+
+
+@pytest.mark.parametrize(("address", "rows", "row_words", "stride"), [(0, 3, 2, 4), (3, 9, 5, 7), (1, 2, 11, 13)])
+def test_the_accesses_of_rows_are_told_and_of_a_layer_without_a_pass(
+    address: int, rows: int, row_words: int, stride: int
+) -> None:
+    bench = Bench()
+    bench.bulk(
+        Port.WRITE_BACK, Command.WRITE, address, words(*range(rows * row_words)), stride_words=stride,
+        row_words=row_words, refused=6, origin=Origin(Work.LAYER, 4),
+    )  # fmt: skip
+    banks = [(address + row * stride + word) % CHIP.amem_banks for row in range(rows) for word in range(row_words)]
+    served = tuple(banks.count(bank) for bank in range(CHIP.amem_banks))
+    assert bench.told == [Accessed(SramName.AMEM, Port.WRITE_BACK, served, 6, None)]
 
 
 @pytest.mark.parametrize(("address", "count", "stride"), [(0, 9, 1), (3, 9, 1), (1, 5, 2), (0, 3, 4), (2, 7, 3)])

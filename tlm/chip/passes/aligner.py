@@ -1,4 +1,4 @@
-"""The aligner, a pass at a time.
+"""The aligner, a pass or a layer at a time.
 
 Request flow: the steps of a pass, or of a layer, come as one payload; the aligner grants the MAC array its view of AMem
 for them (the kernel aligns while it multiplies).
