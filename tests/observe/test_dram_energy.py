@@ -16,12 +16,12 @@ import tlm
 from tlm.chip.dram_config import PRESETS, DramConfig, Preset
 from tlm.chip.kernels.dram import DramCounts
 from tlm.chip.system import System
-from tlm.observe.dram_energy import DRAM_PARTS, DramEnergy, dram_energy
+from tlm.observe.dram_energy import DramEnergy, dram_energy, dram_parts
 from tlm.results.result_json import result_json
 
 PAGE = Path(__file__).parents[2] / "docs" / "energy.md"
 PJ = 10**6
-PARTS = tuple(DRAM_PARTS)
+PARTS = tuple(dram_parts())
 
 
 NOTHING = DramCounts(**dict.fromkeys(DramCounts.__struct_fields__, 0))
@@ -89,7 +89,7 @@ def test_nothing_costs_nothing_and_energies_add_up(part: Preset, one: dict[str, 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_currents_are_in_the_order_that_physics_asks_for(part: str) -> None:
-    for rail in DRAM_PARTS[part].rails:
+    for rail in dram_parts()[part].rails:
         assert 0 < rail.idd2n_ma <= rail.idd3n_ma <= min(rail.idd0_ma, rail.idd4r_ma, rail.idd4w_ma, rail.idd5_ma)
 
 
@@ -102,7 +102,7 @@ def test_a_slower_clock_takes_longer() -> None:
 
 
 def test_every_preset_has_its_currents() -> None:
-    assert set(DRAM_PARTS) == set(PRESETS)
+    assert set(dram_parts()) == set(PRESETS)
 
 
 def test_the_off_chip_energy_of_a_run_is_that_of_its_commands(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_memory_that_is_no_dram_keeps_its_table() -> None:
 
 def test_the_page_shows_what_an_event_costs() -> None:
     rows = {cells[0].strip("`"): cells[1:] for line in PAGE.read_text().splitlines() if len(cells := _cells(line)) == 9}
-    for part, currents in DRAM_PARTS.items():
+    for part, currents in dram_parts().items():
         values = [
             energy(part, activates=1).activate,
             energy(part, reads=1).read,

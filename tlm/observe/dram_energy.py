@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -45,13 +46,11 @@ class DramPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rails: tuple[Rail, ...]
 
 
-def _parts() -> Mapping[str, DramPart]:
+@cache
+def dram_parts() -> Mapping[str, DramPart]:
+    """Preset of the DRAM model -> currents of a part."""
     text = Path(__file__).with_name("dram_currents.toml").read_text(encoding="utf-8")
     return msgspec.toml.decode(text, type=dict[str, DramPart])
-
-
-DRAM_PARTS: Mapping[str, DramPart] = _parts()
-"""Preset of the DRAM model -> currents of a part."""
 
 
 class DramEnergy(Struct, frozen=True, kw_only=True):
@@ -96,7 +95,7 @@ def dram_energy(config: DramConfig, counts: DramCounts) -> DramEnergy:
         config: the preset's currents count, with these timings: a rank is one device.
         counts: what it did.
     """
-    part, tras, trp, burst = DRAM_PARTS[config.preset], config.tras_clocks, config.trp_clocks, config.burst_clocks
+    part, tras, trp, burst = dram_parts()[config.preset], config.tras_clocks, config.trp_clocks, config.burst_clocks
     background = activate = read = write = refresh = Fraction()
     for rail in part.rails:
         volts = Fraction(str(rail.volts))

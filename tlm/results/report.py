@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tlm.chip.config import ChipConfig
 from tlm.core.labels import LEGEND
-from tlm.observe.dram_energy import DRAM_PARTS
+from tlm.observe.dram_energy import dram_parts
 from tlm.observe.energy_account import tops_per_w
 from tlm.results.console import facts, table_of
 from tlm.results.result import LayerResult, Result, chip_labels
@@ -162,7 +162,7 @@ def _dram(result: Result) -> dict[str, str]:
     return {
         "DRAM": f"rows: hits {counts.row_hits:,}, misses {counts.row_misses:,}, conflicts {counts.row_conflicts:,}; "
         f"{dram.gb_per_s:.2f} of {dram.peak_gb_per_s:.2f} GB/s; {dram.refresh_share:.1%} in refresh [S]",
-        "DRAM energy": f"{shares}; +-{DRAM_PARTS[result.chip.dram.preset].uncertainty_percent} % [A]",
+        "DRAM energy": f"{shares}; +-{dram_parts()[result.chip.dram.preset].uncertainty_percent} % [A]",
     }
 
 

@@ -19,7 +19,6 @@ from tlm.compiler.program import Program
 from tlm.observe.energy_table import EnergyConfig
 from tlm.results.result import Result, Tensor, tensor_sha256
 from tlm.results.result_builder import priced
-from tlm.runs.evaluate import Evaluator
 from tlm.runs.order import values_are_timeless
 from tlm.runs.simulate import simulate, simulate_timing
 
@@ -75,16 +74,15 @@ class ValuesOnce:
         if known is not None:
             self._known.move_to_end(key)
             return simulate_timing(program, activations, known[1], config)
-        if not values_are_timeless(program):
-            return simulate(program, activations, config)
-        if program.batch == 1:
-            result = simulate_timing(program, activations, Evaluator(program, config).tensors(activations), config)
-        else:
-            result = simulate(program, activations, config)
-        self._known[key] = program.batch, result.tensors
+        result = simulate(program, activations, config)
+        if values_are_timeless(program):
+            self._remember(key, program.batch, result.tensors)
+        return result
+
+    def _remember(self, key: Hashable, images: int, tensors: Mapping[str, Tensor]) -> None:
+        self._known[key] = images, tensors
         while len(self._known) > 1 and sum(images for images, _ in self._known.values()) > self._most_images:
             self._known.popitem(last=False)
-        return result
 
 
 def _key(program: Program, activations: npt.NDArray[np.int8]) -> Hashable:

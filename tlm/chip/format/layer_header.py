@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 from msgspec import Struct
 
 from tlm.chip.kernels.geometry import Geometry, LayerKind
@@ -10,9 +13,6 @@ PAYLOAD_BITS = 60
 """Bits of an IMem word after its opcode."""
 
 HEADER_WORDS, BANDED_HEADER_WORDS = 5, 7
-
-
-_GEOMETRY_KEYS = ("first_tile", "tile_count", "input_first_word", "input_plane_words")
 
 
 class Band(Struct, frozen=True):
@@ -189,11 +189,17 @@ class LayerHeader(Struct, frozen=True):
 
     def geometry(self, lanes: int, columns: int) -> Geometry:
         """What the kernels need of this header."""
-        return Geometry(
-            lanes=lanes, columns=columns, channels=self.channels, height=self.height, width=self.width,
-            out_channels=self.out_channels, out_height=self.out_height, out_width=self.out_width,
-            kernel_h=self.kernel_h, kernel_w=self.kernel_w, stride_y=self.stride_y, stride_x=self.stride_x,
-            pad_top=self.pad_top, pad_left=self.pad_left, dilation_y=self.dilation_y, dilation_x=self.dilation_x,
-            input_signed=self.input_signed, input_base_word=self.input_base_word, kind=self.kind,
-            **({} if self.band is None else {key: getattr(self.band, key) for key in _GEOMETRY_KEYS}),
+        b, of_band = self.band, ()
+        if b is not None:
+            of_band = b.first_tile, b.tile_count, b.input_first_word, b.input_plane_words
+        return _geometry(
+            lanes, columns, self.channels, self.height, self.width, self.out_channels, self.out_height, self.out_width,
+            self.kernel_h, self.kernel_w, self.stride_y, self.stride_x, self.pad_top, self.pad_left, self.dilation_y,
+            self.dilation_x, self.input_signed, self.input_base_word, self.kind, *of_band,
         )  # fmt: skip
+
+
+@lru_cache(maxsize=1_024)  # compiler, sequencer and MAC array ask for the same one
+def _geometry(*fields: Any) -> Geometry:
+    """In the order of its fields."""
+    return Geometry(*fields)
