@@ -142,6 +142,12 @@ _SEQUENCER = (
         "self._write_cycle + 2 - self.clock.now",
     ),
     _python(
+        "the next layer starts in the cycle after the last write",
+        "passes/sequencer.py",
+        f"times, accesses))\n        {_ONE}",
+        f"times, accesses))\n        {_TWO}",
+    ),
+    _python(
         "the interrupt comes in the cycle after END was read",
         "passes/sequencer.py",
         f"{_ONE}\n                return",

@@ -189,9 +189,9 @@ class LayerHeader(Struct, frozen=True):
 
     def geometry(self, lanes: int, columns: int) -> Geometry:
         """What the kernels need of this header."""
-        b, of_band = self.band, ()
-        if b is not None:
-            of_band = b.first_tile, b.tile_count, b.input_first_word, b.input_plane_words
+        band, of_band = self.band, tuple[int, ...]()
+        if band is not None:
+            of_band = band.first_tile, band.tile_count, band.input_first_word, band.input_plane_words
         return _geometry(
             lanes, columns, self.channels, self.height, self.width, self.out_channels, self.out_height, self.out_width,
             self.kernel_h, self.kernel_w, self.stride_y, self.stride_x, self.pad_top, self.pad_left, self.dilation_y,
