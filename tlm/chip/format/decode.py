@@ -1,8 +1,10 @@
-"""Many instruction words decoded at once; the checks are those of :mod:`tlm.chip.format.isa`."""
+"""A layer's instruction words decoded all at once; the checks are those of :mod:`tlm.chip.format.isa`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from operator import add
 from typing import TypeAlias
 
 import numpy as np
@@ -25,19 +27,22 @@ from tlm.chip.format.isa import (
 )
 from tlm.chip.format.registers import ErrorCode, UnitFaultError
 from tlm.chip.kernels.geometry import Geometry
+from tlm.core.errors import UnwrittenReadError
 
-_PARAMETERS = ParameterArrays.__struct_fields__
+Words: TypeAlias = npt.NDArray[np.uint64]
 
-Fetch: TypeAlias = Callable[[int, int], npt.NDArray[np.uint64]]
+Fetch: TypeAlias = Callable[[int, int], Words]
 """fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""
+
+_LARGEST_SHIFT = 40
 
 
 class DecodedGroup(Struct, frozen=True, eq=False):
-    """A group of output channels as its words say."""
+    """A group of output channels as its words say; arrays are views of the layer's."""
 
     parameters: ParameterArrays
     channels: int
-    patterns: npt.NDArray[np.uint64]
+    patterns: Words
     first_weight_word: int
     weight_words: int
 
@@ -47,17 +52,13 @@ class DecodedLayer(Struct, frozen=True, eq=False):
 
     header: LayerHeader
     geometry: Geometry
-    patterns: npt.NDArray[np.uint64]
+    parameters: ParameterArrays
+    """(out_channels,) each."""
+    patterns: Words
     """(groups, patterns_per_group), zeros where a last pooling group has fewer words."""
     groups: tuple[DecodedGroup, ...]
     end_word: int
     """IMem word after its last."""
-
-    @property
-    def parameters(self) -> ParameterArrays:
-        """Those of all groups, one after another, (out_channels,) each."""
-        of_groups = [group.parameters for group in self.groups]
-        return ParameterArrays(*(np.concatenate([getattr(one, key) for one in of_groups]) for key in _PARAMETERS))
 
     @property
     def weights_end_word(self) -> int:
@@ -81,87 +82,101 @@ def decode_layer(fetch: Fetch, address: int, config: ChipConfig) -> DecodedLayer
     """The layer whose first header word is at an IMem address.
 
     Raises:
-        UnitFaultError: an illegal instruction; words outside IMem; weight words outside WMem.
+        UnitFaultError: an illegal instruction; words outside IMem; weight words outside WMem. Of several faults the one
+            that comes first when the words are read one after another.
+        UnwrittenReadError: a word that was never written, likewise.
     """
-    count = header_word_count(int(fetch(address, 1)[0]))
-    words = fetch(address, count).tolist()
+    first = address + header_word_count(int(fetch(address, 1)[0]))
     try:
-        header = decode_header(words, config)
+        header = decode_header(fetch(address, first - address).tolist(), config)
     except IllegalInstructionError:
         raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address) from None
-    geometry = header.geometry(config.lanes, config.columns)
+    geometry, columns = header.geometry(config.lanes, config.columns), config.columns
+    channels = [header.group_channels(group, columns) for group in range(geometry.groups)]
+    pattern_words = [header.pattern_words(group, columns) for group in range(geometry.groups)]
+    ends = [*accumulate(map(add, channels, pattern_words))]
+    words, failure = _fetched(fetch, first, ends[-1])
+
+    counts = [count for of_group in zip(channels, pattern_words, strict=True) for count in of_group]
+    is_parameter = np.repeat([True, False] * geometry.groups, counts)[: len(words)]
+    bad = np.empty(len(words), np.bool_)
+    parameters, bad[is_parameter] = _parameters(words[is_parameter])
     patterns = np.zeros((geometry.groups, geometry.patterns_per_group), np.uint64)
-    at, weight_word, groups = address + len(words), header.weight_base_word, []
-    for group, own in enumerate(patterns):
-        channels = header.group_channels(group, config.columns)
-        parameters = _parameters_at(fetch, at, channels)
-        found = _patterns_at(fetch, at + channels, header, group, config.columns)
-        own[: len(found)] = found
-        at += channels + len(found)
-        count = 0 if header.pooling else int(np.unpackbits(own.view(np.uint8)).sum())
+    there = np.arange(geometry.patterns_per_group) < np.array(pattern_words)[:, None]
+    found, bad[~is_parameter] = _payloads(words[~is_parameter], header, channels, pattern_words)
+    patterns.flat[there.ravel().nonzero()[0][: len(found)]] = found
+    weights = [0] * geometry.groups
+    if not header.pooling:
+        weights = np.unpackbits(patterns.view(np.uint8), axis=1).sum(axis=1).tolist()
+    weight_words = [*accumulate(weights, initial=header.weight_base_word)]
+
+    illegal = int(bad.argmax()) if bad.any() else len(words)  # the first, or behind the last that is there
+    for end, weight_word, count in zip(ends, weight_words, weights, strict=False):
+        if end > illegal:
+            break
         if count and weight_word + count > config.wmem_words:
             raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, config.wmem_words))
-        groups.append(DecodedGroup(parameters, channels, own, weight_word, count))
-        weight_word += count
-    return DecodedLayer(header, geometry, patterns, tuple(groups), at)
+    if illegal < len(words):
+        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, first + illegal)
+    if failure is not None:
+        raise failure
+    groups = [
+        DecodedGroup(parameters.of(group * columns, own), own, patterns[group], weight_words[group], weights[group])
+        for group, own in enumerate(channels)
+    ]
+    return DecodedLayer(header, geometry, parameters, patterns, tuple(groups), first + ends[-1])
 
 
-def _parameters_at(fetch: Fetch, address: int, count: int) -> ParameterArrays:
+def _fetched(fetch: Fetch, first: int, count: int) -> tuple[Words, UnitFaultError | UnwrittenReadError | None]:
+    """The words as far as they can be fetched, and why the next one cannot."""
     try:
-        return decode_parameters(fetch(address, count))
-    except IllegalInstructionError as error:
-        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
+        return fetch(first, count), None
+    except (UnitFaultError, UnwrittenReadError) as error:
+        if count == 1:
+            return np.zeros(0, np.uint64), error
+    some, failure = _fetched(fetch, first, count // 2)
+    if failure is None:
+        others, failure = _fetched(fetch, first + len(some), count - len(some))
+        some = np.concatenate((some, others))
+    return some, failure
 
 
-def _patterns_at(fetch: Fetch, address: int, header: LayerHeader, group: int, columns: int) -> npt.NDArray[np.uint64]:
-    try:
-        return decode_patterns(fetch(address, header.pattern_words(group, columns)), header, group, columns)
-    except IllegalInstructionError as error:
-        raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, address + int(error.args[1])) from None
+def _parameters(words: Words) -> tuple[ParameterArrays, npt.NDArray[np.bool_]]:
+    """What PARAMETER words say, and which of them are illegal."""
+    bad, rest, values = _other_opcode(words, Opcode.PARAMETER), words & np.uint64(PAYLOAD_MASK), []
+    for _, bits in FIELDS[Opcode.PARAMETER]:
+        values.append((rest & np.uint64((1 << bits) - 1)).astype(np.int64))
+        rest >>= np.uint64(bits)
+    bias, multiplier, shift = values
+    bias -= bias >> 23 << 24  # 24 bits, signed
+    return ParameterArrays(bias, multiplier, shift), bad | (rest != 0) | (shift > _LARGEST_SHIFT)
 
 
-def _decode_array(words: npt.NDArray[np.uint64], expected: Opcode) -> dict[str, npt.NDArray[np.int64]]:
-    """:func:`decode` for many words of one kind at once; IllegalInstructionError has the first bad word's index."""
-    rest = words & np.uint64(PAYLOAD_MASK)
-    values = {}
-    for name, bits in FIELDS[expected]:
-        values[name] = (rest & np.uint64((1 << bits) - 1)).astype(np.int64)
-        rest = rest >> np.uint64(bits)
-    bad = (words >> np.uint64(PAYLOAD_BITS) != int(expected)) | (rest != 0)
-    _refuse(bad, f"no {expected.name} word")
-    return values
+def _payloads(
+    words: Words, header: LayerHeader, channels: Sequence[int], pattern_words: Sequence[int]
+) -> tuple[Words, npt.NDArray[np.bool_]]:
+    """The 60-bit payloads of PATTERN words, and which of the words are illegal.
 
-
-def _refuse(bad: npt.NDArray[np.bool_], reason: str) -> None:
-    if bad.any():
-        raise IllegalInstructionError(reason, int(np.argmax(bad)))
-
-
-def decode_parameters(words: npt.NDArray[np.uint64]) -> ParameterArrays:
-    """PARAMETER words (channels,) at once.
-
-    Raises:
-        IllegalInstructionError: its second argument is the index of the first illegal word.
+    Args:
+        words: those of all groups, as far as they are there.
+        header: of the layer.
+        channels, pattern_words: of each group.
     """
-    values = _decode_array(words, Opcode.PARAMETER)
-    _refuse(values["shift"] > 40, "a shift above 40")
-    bias = values["bias"]
-    return ParameterArrays(np.where(bias >> 23, bias - (1 << 24), bias), values["multiplier"], values["shift"])
+    found = words & np.uint64(PAYLOAD_MASK)
+    inputs = channels if header.pooling else [header.channels] * len(channels)
+    used_bits = np.concatenate([_used_bits(header, *of_group) for of_group in zip(inputs, pattern_words, strict=True)])
+    return found, _other_opcode(words, Opcode.PATTERN) | (found >> used_bits[: len(found)] != 0)
 
 
-def decode_patterns(
-    words: npt.NDArray[np.uint64], header: LayerHeader, group: int, columns: int
-) -> npt.NDArray[np.uint64]:
-    """The 60-bit payloads of all PATTERN words of a group, (words,).
+def _other_opcode(words: Words, expected: Opcode) -> npt.NDArray[np.bool_]:
+    other: npt.NDArray[np.bool_] = words >> np.uint64(PAYLOAD_BITS) != int(expected)
+    return other
 
-    Raises:
-        IllegalInstructionError: its second argument is the index of the first illegal word.
-    """
-    patterns = _decode_array(words, Opcode.PATTERN)["pattern"].astype(np.uint64)
-    channels = header.group_channels(group, columns) if header.pooling else header.channels
-    word, piece = np.divmod(np.arange(len(words)), header.patterns_per_channel)
+
+def _used_bits(header: LayerHeader, channels: int, count: int) -> Words:
+    """How many bits each of so many pattern words of a group has for its channels and taps."""
+    word, piece = np.divmod(np.arange(count), header.patterns_per_channel)
     of_channels = np.minimum(header.channels_per_pattern, channels - word * header.channels_per_pattern)
     of_taps = np.minimum(PAYLOAD_BITS, header.taps - piece * PAYLOAD_BITS)
-    used_bits = (of_channels * of_taps).astype(np.uint64)
-    _refuse(patterns >> used_bits != 0, "a pattern bit beyond the last channel or tap")
-    return patterns
+    used: Words = (of_channels * of_taps).astype(np.uint64)
+    return used

@@ -93,6 +93,11 @@ class ParameterArrays(Struct, frozen=True, eq=False):
     multiplier: npt.NDArray[np.int64]
     shift: npt.NDArray[np.int64]
 
+    def of(self, first: int, count: int) -> ParameterArrays:
+        """Those of some of the channels, as views."""
+        own = slice(first, first + count)
+        return ParameterArrays(self.bias[own], self.multiplier[own], self.shift[own])
+
 
 # -- encoding -----------------------------------------------------------------------------------------------------
 
