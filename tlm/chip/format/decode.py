@@ -111,11 +111,8 @@ def decode_layer(fetch: Fetch, address: int, config: ChipConfig) -> DecodedLayer
     weight_words = [*accumulate(weights, initial=header.weight_base_word)]
 
     illegal = int(bad.argmax()) if bad.any() else len(words)  # the first, or behind the last that is there
-    for end, weight_word, count in zip(ends, weight_words, weights, strict=False):
-        if end > illegal:
-            break
-        if count and weight_word + count > config.wmem_words:
-            raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, config.wmem_words))
+    sound = sum(end <= illegal for end in ends)
+    _check_weights(weight_words[:sound], weights, config)
     if illegal < len(words):
         raise UnitFaultError(ErrorCode.ILLEGAL_INSTRUCTION, first + illegal)
     if failure is not None:
@@ -125,6 +122,12 @@ def decode_layer(fetch: Fetch, address: int, config: ChipConfig) -> DecodedLayer
         for group, own in enumerate(channels)
     ]
     return DecodedLayer(header, geometry, parameters, patterns, tuple(groups), first + ends[-1])
+
+
+def _check_weights(weight_words: Sequence[int], counts: Sequence[int], config: ChipConfig) -> None:
+    for weight_word, count in zip(weight_words, counts, strict=False):
+        if count and weight_word + count > config.wmem_words:
+            raise UnitFaultError(ErrorCode.WEIGHT_ADDRESS, max(weight_word, config.wmem_words))
 
 
 def _fetched(fetch: Fetch, first: int, count: int) -> tuple[Words, UnitFaultError | UnwrittenReadError | None]:
