@@ -80,7 +80,7 @@ def accumulate(layer: Conv2d, activations: npt.NDArray[Any]) -> Int32Array:
     weights = layer.weights.reshape(groups, -1, *layer.weights.shape[1:])
     channels, rows, columns = np.nonzero(np.any(weights, axis=(0, 1)))
     exact = _exact_float(len(channels), weights, activations)
-    windows = _windows(layer, activations.astype(exact), 0)
+    windows = _windows(layer, activations, exact, 0)
     windows = windows.reshape(groups, -1, *windows.shape[1:])
     size = windows.shape[2:4]
     acc = np.zeros((groups, weights.shape[1], size[0] * size[1]), exact)
@@ -99,15 +99,16 @@ def largest(layer: MaxPool2d, activations: npt.NDArray[Any]) -> npt.NDArray[np.i
     Args:
         activations: 4-bit integers (C, H, W).
     """
-    windows = _windows(layer, activations, layer.output_range[0])
-    return reduce(np.maximum, (windows[..., y, x] for y, x in np.ndindex(*layer.kernel))).astype(np.int8)
+    windows = _windows(layer, activations, np.int8, layer.output_range[0])
+    return reduce(np.maximum, (windows[..., y, x] for y, x in np.ndindex(*layer.kernel)))
 
 
-def _windows(layer: Layer, activations: npt.NDArray[Any], outside: int) -> npt.NDArray[Any]:
-    """What each output sees of each channel, a view of (C, H', W', kh, kw)."""
+def _windows(layer: Layer, activations: npt.NDArray[Any], kind: type[np.number[Any]], outside: int) -> npt.NDArray[Any]:
+    """What each output sees of each channel, a view of (C, H', W', kh, kw) of such numbers."""
     pads, (sy, sx), (dy, dx), (kh, kw) = layer.pads, layer.stride, layer.dilation, layer.kernel
-    around = ((0, 0), (pads.top, pads.bottom), (pads.left, pads.right))
-    padded = np.pad(activations, around, constant_values=outside)
+    channels, height, width = activations.shape
+    padded = np.full((channels, pads.top + height + pads.bottom, pads.left + width + pads.right), outside, kind)
+    padded[:, pads.top : pads.top + height, pads.left : pads.left + width] = activations
     reach = (dy * (kh - 1) + 1, dx * (kw - 1) + 1)
     return np.lib.stride_tricks.sliding_window_view(padded, reach, axis=(1, 2))[:, ::sy, ::sx, ::dy, ::dx]
 
@@ -135,7 +136,9 @@ def requantise(layer: Conv2d, acc: Int32Array, residual: npt.NDArray[Any] | None
 def wrap(sums: Int32Array) -> Int32Array:
     """The accumulator's two's complement of 24 bits; changes nothing in a layer that the compiler accepts."""
     spare_bits = 32 - ACCUMULATOR_BITS
-    return sums << spare_bits >> spare_bits
+    wrapped = sums << spare_bits
+    wrapped >>= spare_bits
+    return wrapped
 
 
 def _exact_float(

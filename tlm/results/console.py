@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.table import Table
@@ -55,10 +56,12 @@ def table_of(headings: Iterable[tuple[str, str]], rows: Iterable[Sequence[str]])
         headings: and how each column is justified; only the first one may be folded.
         rows: a cell for each heading.
     """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for heading, justify in headings:
-        table.add_column(Text(heading), justify=justify, no_wrap=bool(table.columns), overflow="fold")  # type: ignore[arg-type]
-    for row in rows:
+    table, cells = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0)), [*rows]
+    for column, (heading, justify) in enumerate(headings):
+        # Rich is slow to find how wide a column must be.
+        width = max(map(cell_len, (heading, *(row[column] for row in cells)))) if column else None
+        table.add_column(Text(heading), justify=justify, no_wrap=bool(column), overflow="fold", width=width)  # type: ignore[arg-type]
+    for row in cells:
         table.add_row(*map(Text, row))  # Rich looks for names of emojis in plain strings
     return table
 
