@@ -31,7 +31,7 @@ from tlm.core.module import Module
 from tlm.core.payload import Command, MemoryPayload, Origin, Response
 from tlm.core.sockets import InitiatorSocket, TargetSocket
 
-_NEAR_CYCLES = 256
+_NEAR_CYCLES = 1024
 """A completion is looked for ahead only when it may be so near: news would make a longer look worthless."""
 
 _SETTLE_SLOT = 8
