@@ -218,6 +218,46 @@ def test_a_script_runs_both_ways(tmp_path: Path) -> None:
     assert (command.stdout, command.returncode) == ("__main__ found 1\n", 3)
 
 
+def python(*words: object, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *map(str, words)], input=stdin, capture_output=True, text=True, check=False)
+
+
+def test_a_script_may_leave_files_to_the_end(tmp_path: Path) -> None:
+    left = tmp_path / "left.txt"
+    (tmp_path / "helper.py").write_text(f"file = open({str(left)!r}, 'w')\nprint('words', file=file)\n")
+    script = tmp_path / "demo.py"
+    script.write_text("import helper\n")
+    assert python("-m", "tlm", "run", script).returncode == 0
+    assert left.read_text() == "words\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("atexit.register(print, 'the end')", "tlm {}\nthe end\n"),
+        ("threading.Thread(target=lambda: time.sleep(0.5) or print('the end')).start()", "tlm {}\nthe end\n"),
+        ("sys.setprofile(lambda *_: None)", "tlm {}\nreturned 0\n"),
+        ("sys.settrace(lambda *_: None)", "tlm {}\nreturned 0\n"),
+        ("pass", "tlm {}\n"),
+    ],
+)
+def test_the_process_ends_with_the_command_unless_others_have_work_left(before: str, after: str) -> None:
+    code = f"""import atexit, sys, threading, time
+{before}
+sys.argv = ['tlm', '--version']
+from tlm.__main__ import main
+status = main()
+if not threading.active_count() > 1: print('returned', status)
+"""
+    done = python("-c", code)
+    assert (done.stdout, done.stderr, done.returncode) == (after.format(package.__version__), "", 0)
+
+
+def test_python_shows_its_prompt_where_it_was_asked_for() -> None:
+    done = python("-i", "-m", "tlm", "--version", stdin="print('asked')")
+    assert done.stdout == f"tlm {package.__version__}\nasked\n"
+
+
 def test_an_error_in_a_script_is_a_message(tmp_path: Path) -> None:
     script = tmp_path / "demo.py"
     script.write_text("import tlm\ntlm.ChipConfig(lanes=12)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import gc
 
 _NEW_OBJECTS = 100_000
@@ -12,4 +11,3 @@ _NEW_OBJECTS = 100_000
 def collect_seldom() -> None:
     """Nearly all that such a process makes lives until it ends, so looking for garbage is mostly in vain."""
     gc.set_threshold(_NEW_OBJECTS)
-    atexit.register(gc.freeze)
