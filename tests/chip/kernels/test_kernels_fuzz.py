@@ -159,13 +159,11 @@ def fuzz_requantiser(draw: Draw) -> None:
         "residual_multiplier": draw.number(rng.randint(0, 65_535)),
     }
     buffer = kernels.new_accumulators(lanes, columns)
-    residual = draw.data(channels * lanes // 2)
     calls: list[Callable[[], object]] = [
-        lambda: kernels.RequantiseKernel(**given).of_layer(
+        lambda: kernels.RequantiseKernel(**given).words(
             acc, pixels, rng.choice((None, draw.data(channels * tiles * lanes // 2)))
         ),
         lambda: kernels.accumulator_layer(acc, bias=given["bias"], lanes=given["lanes"], pixels=pixels),
-        lambda: kernels.RequantiseKernel(**given).of_pass(buffer, draw.number(rng.randint(1, lanes)), residual),
         lambda: kernels.requantise_word(
             buffer,
             draw.number(0),

@@ -126,7 +126,7 @@ def test_a_layer_is_its_words(lanes: int, with_residual: bool) -> None:
         residual_signed=True,
         residual_multiplier=9_000_000 // 200 if with_residual else 0,
     )
-    layer = kernel.of_layer(acc, pixels, residual)
+    layer = kernel.words(acc, pixels, residual)
     planes = kernels.accumulator_layer(acc, bias=bias, lanes=lanes, pixels=pixels)
     word_bytes = lanes // 2
     for channel in range(channels):

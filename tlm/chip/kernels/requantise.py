@@ -83,7 +83,7 @@ def _check_output_range(low: int, high: int) -> None:
 
 
 class RequantiseKernel:
-    """AMem words of channels whose parameters are checked and converted once: for pass after pass, or for a layer.
+    """AMem words of channels whose parameters are checked and converted once, for pass after pass of a group.
 
     Args:
         bias, multiplier, shift: (channels,).
@@ -118,30 +118,12 @@ class RequantiseKernel:
         )
         self._residual_signed, self._scalars = residual_signed, (residual_multiplier, low, high, lanes, self._channels)
 
-    def of_pass(self, acc: Buffer, pixels: int, residual_words: Memory | None = None) -> bytearray:
-        """One word for each channel.
+    def words(self, acc: npt.NDArray[np.int32], pixels: int, residual_words: Memory | None = None) -> bytearray:
+        """The image of all words of a pass or a layer, one channel's tiles after the other's.
 
         Args:
-            acc: accumulators int32 [columns][lanes], a channel in each of the first rows.
-            pixels: real output pixels of the tile; the lanes after them are written as 0.
-            residual_words: one word for each channel.
-
-        Raises:
-            KernelError: sizes that do not belong together.
-        """
-        if len(acc) < self._channels * self._lanes or not 0 < pixels <= self._lanes:
-            raise KernelError(
-                f"requantiser: {len(acc)} accumulators and {pixels} pixels do not fit {self._channels} words of "
-                f"{self._lanes} lanes"
-            )
-        return self._words(acc, self._channels * self._lanes // 2, pixels, residual_words)
-
-    def of_layer(self, acc: npt.NDArray[np.int32], pixels: int, residual_words: Memory | None = None) -> bytearray:
-        """The image of all words, one channel's tiles after the other's.
-
-        Args:
-            acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as ``mac_layer`` gives it.
-            pixels: of the output; the lanes after the last are written as 0.
+            acc: (channels, tiles * lanes) with tiles = ceil(pixels / lanes), as ``mac_layer`` gives it; a pass has one.
+            pixels: of the output or the tile; the lanes after the last are written as 0.
             residual_words: the image of the residual tensor, as large as the result.
 
         Raises:
@@ -150,17 +132,12 @@ class RequantiseKernel:
         channels, size_bytes = _check_layer(acc, self._lanes, pixels)
         if channels != self._channels:
             raise KernelError(f"requantiser: accumulators of {channels} channels, but parameters of {self._channels}")
-        return self._words(ffi.from_buffer("int32_t[]", acc), size_bytes, pixels, residual_words)
-
-    def _words(self, acc: Buffer, size_bytes: int, pixels: int, residual_words: Memory | None) -> bytearray:
         residual = ffi.NULL if residual_words is None else bytes_of(residual_words, "residual words")
         if residual_words is not None and len(residual) != size_bytes:
             raise KernelError(f"residual words of {len(residual)} bytes, but the output has {size_bytes}")
         out = bytearray(size_bytes)
-        lib.tlm_requantise_layer(
-            acc, residual, self._residual_signed, *self._parameters, *self._scalars, pixels,
-            ffi.from_buffer("uint8_t[]", out),
-        )  # fmt: skip
+        sums, room = ffi.from_buffer("int32_t[]", acc), ffi.from_buffer("uint8_t[]", out)
+        lib.tlm_requantise_layer(sums, residual, self._residual_signed, *self._parameters, *self._scalars, pixels, room)
         return out
 
 

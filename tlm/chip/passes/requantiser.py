@@ -124,7 +124,7 @@ class Requantiser(Module):
                 read = BulkPayload(READ, address, residual, self._residual_plane, place.tiles, refused, origin=origin)
                 self.residuals.transport(read)
                 self._expect_ok(read)
-            data = self._kernel.of_layer(acc, pixels, residual)
+            data = self._kernel.words(acc, pixels, residual)
         plane = self._output_plane
         address = place.address(header.output_base_word, plane * header.slots_per_channel)
         self._write = BulkPayload(WRITE, address, data, plane, place.tiles, times.refused_writes, origin=origin)

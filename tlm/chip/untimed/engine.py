@@ -132,7 +132,7 @@ class UntimedLayer:
             bias=own.bias, multiplier=own.multiplier, shift=own.shift, low=low, high=high, lanes=self._lanes,
             residual_signed=header.residual_signed, residual_multiplier=header.residual_multiplier,
         )  # fmt: skip
-        return kernel.of_layer(acc, self._pixels, residual)
+        return kernel.words(acc, self._pixels, residual)
 
     def _check_input(self) -> None:
         """Words that no step reads (of rows that a stride passes over, say) need not be there."""
