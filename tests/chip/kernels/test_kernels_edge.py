@@ -97,7 +97,7 @@ def test_wrong_buffers_are_refused() -> None:
         ),
         lambda: kernels.RequantiseKernel(
             bias=np.zeros(2, int), multiplier=np.ones(2, int), shift=np.zeros(2, int), low=0, high=15, lanes=32
-        ).of_layer(np.zeros((3, 32), np.int32), 32),
+        ).words(np.zeros((3, 32), np.int32), 32),
         lambda: kernels.accumulator_layer(np.zeros((2, 32), np.int32), bias=np.zeros(2), lanes=32, pixels=33),
         lambda: kernels.accumulator_layer(np.zeros((2, 32), np.int32), bias=np.zeros(3), lanes=32, pixels=32),
     ]  # fmt: skip
