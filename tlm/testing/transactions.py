@@ -93,7 +93,7 @@ class Transactions(Sequence[Transaction]):
         name = names[known_name("socket", socket, names)]
         return self._only(lambda one: one.socket == name, f"at {name}")
 
-    def words(self, name: str) -> Transactions:
+    def of_layer(self, name: str) -> Transactions:
         """Those for a layer: of the engine while it computes it, and of the DMA for its data."""
         known_name("layer", name, self.simulated.result.layers)
         timeline = self.simulated.result.timeline
