@@ -64,6 +64,8 @@ class RecordedFfi:
         start = address_of(buffer)
         if start not in self._buffers:
             insort(self._starts, start)
+        elif self._buffers[start][0] >= size:  # a part of what is kept, which no other can have replaced
+            return buffer
         self._buffers[start] = size, kind.item.kind == "struct", buffer
         return buffer
 
