@@ -57,20 +57,14 @@ def test_words_that_were_never_written(read: str, case: BandCase, data: st.DataO
     assert outcome(program, DataFlow.LAYERS) == outcome(program, DataFlow.PASSES)
 
 
-def passes_seen(**keys: object) -> list[PassId]:
-    """The passes of a watched run."""
+def test_observers_see_every_pass() -> None:
     seen = list[PassId]()
 
     def watch(watched: Watched) -> None:
         watched.system.engine.events.pass_written.listen(seen.append)
 
-    tlm.simulate(NETWORK, VALUES, observers=[watch], **keys)  # type: ignore[arg-type]
-    return seen
-
-
-def test_observers_see_every_pass() -> None:
-    result = tlm.simulate(NETWORK, VALUES)
-    assert len(passes_seen()) == sum(map(len, result.passes.values()))
+    result = tlm.simulate(NETWORK, VALUES, observers=[watch])
+    assert len(seen) == sum(map(len, result.passes.values()))
 
 
 def moments(**keys: object) -> list[int]:

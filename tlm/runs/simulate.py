@@ -89,7 +89,8 @@ def simulate(
     if model is Fidelity.PASS and not whole_passes_show(faults, program):
         model = Fidelity.CYCLE
     shows_circuit = trace is not None and trace.wave is not None and trace.wave_level(model) is WaveLevel.RTL
-    whole_layers = not (observers or faults or (trace is not None and trace.files())) and values_are_timeless(program)
+    by_passes = observers or faults or (trace is not None and trace.files())
+    whole_layers = model is Fidelity.PASS and not by_passes and values_are_timeless(program)
     system = System(config, model, traced=shows_circuit, flow=DataFlow.LAYERS if whole_layers else DataFlow.PASSES)
     tensors = TensorCapture(system, program)
     recorder = Recorder(system, tensors.part_done)

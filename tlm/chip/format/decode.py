@@ -14,6 +14,7 @@ from msgspec import Struct
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.isa import (
     FIELDS,
+    MAX_SHIFT,
     PAYLOAD_BITS,
     PAYLOAD_MASK,
     IllegalInstructionError,
@@ -33,8 +34,6 @@ Words: TypeAlias = npt.NDArray[np.uint64]
 
 Fetch: TypeAlias = Callable[[int, int], Words]
 """fetch(first word, count) -> IMem words; UnitFaultError or UnwrittenReadError where there are none."""
-
-_LARGEST_SHIFT = 40
 
 
 class DecodedGroup(Struct, frozen=True, eq=False):
@@ -152,7 +151,7 @@ def _parameters(words: Words) -> tuple[ParameterArrays, npt.NDArray[np.bool_]]:
         rest >>= np.uint64(bits)
     bias, multiplier, shift = values
     bias -= bias >> 23 << 24  # 24 bits, signed
-    return ParameterArrays(bias, multiplier, shift), bad | (rest != 0) | (shift > _LARGEST_SHIFT)
+    return ParameterArrays(bias, multiplier, shift), bad | (rest != 0) | (shift > MAX_SHIFT)
 
 
 def _payloads(

@@ -24,13 +24,15 @@ from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS, PAYL
 from tlm.chip.kernels.geometry import LayerKind
 
 __all__ = [
-    "BAND_OPCODES", "END_WORD", "FIELDS", "HEADER_OPCODES", "PAYLOAD_BITS", "PAYLOAD_MASK", "Band",
+    "BAND_OPCODES", "END_WORD", "FIELDS", "HEADER_OPCODES", "MAX_SHIFT", "PAYLOAD_BITS", "PAYLOAD_MASK", "Band",
     "IllegalInstructionError", "LayerHeader", "LayerKind", "Opcode", "Parameter", "ParameterArrays", "decode",
     "decode_header", "decode_parameter", "decode_pattern", "disassemble_word", "encode", "encode_header",
     "encode_parameter", "encode_pattern", "header_word_count", "opcode_of",
 ]  # fmt: skip
 
 PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
+MAX_SHIFT = 40
+"""Of a PARAMETER word."""
 
 
 class Opcode(enum.IntEnum):
@@ -221,7 +223,7 @@ def decode_header(words: Sequence[int], config: ChipConfig) -> LayerHeader:
 def decode_parameter(word: int) -> Parameter:
     """A PARAMETER word; IllegalInstructionError for a shift above 40."""
     values = decode(word, Opcode.PARAMETER)
-    if values["shift"] > 40:
+    if values["shift"] > MAX_SHIFT:
         raise IllegalInstructionError(f"a shift of {values['shift']}")
     bias = values["bias"]
     return Parameter(bias - (1 << 24) if bias >> 23 else bias, values["multiplier"], values["shift"])

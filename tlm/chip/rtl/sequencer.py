@@ -18,7 +18,7 @@ from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.driver import SramName
-from tlm.chip.format.isa import FIELDS, PAYLOAD_BITS, Opcode
+from tlm.chip.format.isa import FIELDS, MAX_SHIFT, PAYLOAD_BITS, Opcode
 from tlm.chip.format.layer_header import BANDED_HEADER_WORDS, HEADER_WORDS
 from tlm.chip.format.registers import ErrorCode
 from tlm.chip.rtl.header import PLANE_BITS, Header, count_of, payload_layout
@@ -27,7 +27,6 @@ from tlm.chip.rtl.primitives import address_bits, divided, named
 from tlm.chip.rtl.registers import ADDRESS_BITS
 from tlm.chip.rtl.sram import port_signature
 
-MAX_SHIFT = 40
 PLANES = 6
 """Entry slots of a channel with accumulator output."""
 
