@@ -8,7 +8,6 @@ import pytest
 from amaranth.hdl import Const, Module
 from amaranth.lib.wiring import Component, In, Out
 from command import REPOSITORY
-from rtl_chip import CHIP
 
 from tlm.chip.rtl import build
 from tlm.chip.rtl.header import EXTENT_BITS
@@ -46,7 +45,7 @@ class Divider(Component):
 
 
 def cost(*bits: int) -> Synthesis:
-    return mapped(shared_modules(build.rtlil(CHIP, Divider(*bits), "top")), DEBIAN_FILE, read_library(DEBIAN_FILE))
+    return mapped(shared_modules(build.rtlil(Divider(*bits), "top")), DEBIAN_FILE, read_library(DEBIAN_FILE))
 
 
 def test_the_figures_of_the_documentation() -> None:

@@ -134,7 +134,7 @@ def library() -> Library:
 
 
 def gates_of(circuit: Component, library: Library) -> Synthesis:
-    return mapped(shared_modules(build.rtlil(CHIP, circuit, "top")), DEBIAN_FILE, library)
+    return mapped(shared_modules(build.rtlil(circuit, "top")), DEBIAN_FILE, library)
 
 
 def test_nands_and_registers_count_exactly(library: Library) -> None:
@@ -201,7 +201,7 @@ endmodule
 @needs_icarus
 def test_mapped_cells_do_what_the_circuit_does(tmp_path: Path) -> None:
     """Enables, resets and signed products, in the library's own models of its cells; and with a broken clock gate."""
-    (tmp_path / "circuit.il").write_text(shared_modules(build.rtlil(CHIP, Enabled(6), "top")))
+    (tmp_path / "circuit.il").write_text(shared_modules(build.rtlil(Enabled(6), "top")))
     (tmp_path / "gate.v").write_text(CLOCK_GATE)
     (tmp_path / MULTIPLIER.name).write_text(MULTIPLIER.read_text())
     (tmp_path / "cells.lib").write_text(DEBIAN_FILE.read_text())
@@ -340,7 +340,7 @@ def test_the_stored_gates_are_those_of_today() -> None:
 
 
 def test_a_digest_tells_another_circuit_and_another_mapping(monkeypatch: pytest.MonkeyPatch) -> None:
-    few, many = (shared_modules(build.rtlil(CHIP, Pairs(bits), "top")) for bits in (3, 4))
+    few, many = (shared_modules(build.rtlil(Pairs(bits), "top")) for bits in (3, 4))
     before = digest(few)
     assert before == digest(few) != digest(many)
     monkeypatch.setattr(synthesis, "SMALLEST_GATED", SMALLEST_GATED + 1)

@@ -29,6 +29,9 @@ def test_each_block_is_a_module_and_equal_instances_share_one(exported: Design) 
     assert set(names) >= BLOCKS
     assert not [name for name in names if re.search(r"_\d+$", name)]
     assert len(re.findall(r"^  column column_\d+ \(", exported.engine, re.MULTILINE)) == CHIP.columns
+    start = exported.engine.index("  column column_1 (")
+    ports = re.findall(r"^    \.(\w+)\(", exported.engine[start : exported.engine.index(";", start)], re.MULTILINE)
+    assert ports == ["activations", "clear", "clk", "finished", "handover", "rst", "weight"]
 
 
 def test_sram_macros_are_apart_and_each_size_is_there_once(exported: Design) -> None:

@@ -110,7 +110,7 @@ def circuit(chip: ChipConfig) -> str:
     """The engine of a chip in Yosys' format, equal modules once."""
     from tlm.chip.rtl.engine import EngineCircuit
 
-    return shared_modules(build.rtlil(chip, EngineCircuit(chip, is_observed=False)))
+    return shared_modules(build.rtlil(EngineCircuit(chip, is_observed=False)))
 
 
 def digest(rtlil: str) -> str:

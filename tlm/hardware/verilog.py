@@ -1,6 +1,6 @@
 """The engine as readable Verilog-2005, its SRAM macros apart.
 
-Amaranth writes a module for each instance; here equal modules become one.
+Amaranth writes a module for each instance (columns apart); here equal modules become one.
 Yosys then writes Verilog. The text depends on the configuration and on the versions of Amaranth and Yosys alone.
 """
 
@@ -47,7 +47,7 @@ def design(config: ChipConfig) -> Design:
     from tlm.chip.rtl.engine import EngineCircuit
     from tlm.chip.rtl.sram import macro_models
 
-    text = shared_modules(build.rtlil(config, EngineCircuit(config, is_observed=False)))
+    text = shared_modules(build.rtlil(EngineCircuit(config, is_observed=False)))
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         (folder / "design.il").write_text(text)

@@ -11,6 +11,7 @@ from rtl_chip import CHIP, assert_same_run
 import tlm
 from tlm.chip.config import ChipConfig, allowed_range
 from tlm.chip.rtl.build import rtlil
+from tlm.chip.rtl.engine import EngineCircuit
 from tlm.network.layers import Conv2d, MaxPool2d
 from tlm.network.network import Network
 from tlm.networks.seeded import seeded_activations
@@ -36,7 +37,7 @@ CORNERS: dict[str, dict[str, Any]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORNERS)
 def test_corners_of_the_configuration_elaborate(name: str) -> None:
-    assert "module \\engine" in rtlil(ChipConfig(**{"lanes": 8, "columns": 8, **CORNERS[name]}))
+    assert "module \\engine" in rtlil(EngineCircuit(ChipConfig(**{"lanes": 8, "columns": 8, **CORNERS[name]})))
 
 
 def network() -> Network:

@@ -17,13 +17,16 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
 from tlm.chip.rtl.interface import EVENTS, WORDS
 from tlm.core.errors import InputError
+
+if TYPE_CHECKING:
+    from amaranth.lib.wiring import Component
 
 CIRCUIT_KEYS = (
     "lanes", "columns", "amem_words", "wmem_words", "imem_words", "amem_banks", "wmem_banks", "imem_banks",
@@ -87,12 +90,13 @@ def library(config: ChipConfig, progress: Progress | None = None, traced: bool =
 
 
 def _build(config: ChipConfig, tools: Tools, place: Path, tell: Progress) -> None:
+    from tlm.chip.rtl.engine import EngineCircuit
     from tlm.chip.rtl.sram import macro_models
 
     with tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
         folder = Path(work)
         tell("RTL: Amaranth")
-        (folder / "engine.il").write_text(rtlil(config))
+        (folder / "engine.il").write_text(rtlil(EngineCircuit(config)))
         tell("RTL: Yosys")
         names = _NAMES[tools.traced]
         yosys(folder, "read_rtlil engine.il", "proc -nomux", "opt_clean", f"write_verilog {names} logic.v")
@@ -117,21 +121,23 @@ def _shown(progress: Progress | None) -> Iterator[Progress]:
         yield status.update
 
 
-def rtlil(config: ChipConfig, circuit: Any = None, name: str = "engine") -> str:
-    """A circuit, by default the engine, in Yosys' format."""
-    require()
+def rtlil(circuit: Component, name: str = "engine") -> str:
+    """A circuit in Yosys' format; its module comes first."""
     from amaranth.back import rtlil as back
 
-    from tlm.chip.rtl.engine import EngineCircuit
+    from tlm.chip.rtl.primitives import SharedModules
 
+    shared = SharedModules()
     # collecting garbage would look through millions of living objects again and again: a third of the time
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return str(back.convert(EngineCircuit(config) if circuit is None else circuit, name=name, emit_src=False))
+        top = back.convert(circuit, name, shared, emit_src=False)
+        others = [back.convert(one, other, emit_src=False) for other, one in shared.components.items()]
     finally:
         if collecting:
             gc.enable()
+    return "".join([top, *(text.replace("attribute \\top 1\n", "") for text in others)])
 
 
 _YOSYS = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"

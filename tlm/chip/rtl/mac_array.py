@@ -21,7 +21,7 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import Component, In, Out
 
 from tlm.chip.config import ChipConfig
-from tlm.chip.rtl.primitives import delayed, named
+from tlm.chip.rtl.primitives import copies, delayed, named
 
 ACCUMULATOR_BITS = 24
 NIBBLE = 4
@@ -114,10 +114,9 @@ class MacArray(Component):
             m.d.sync += weights.eq(words)
 
         activations = [delayed(m, value, early, f"activation_{lane}") for lane, value in enumerate(self.activations)]
-        operands = self._operands(m, step, row, activations)
-        cells = [Column(lanes + 1) for _ in range(columns)]
+        operands = named(m, "operands", self._operands(m, step, row, activations))
+        cells = copies(m, platform, "column", columns, lambda: Column(lanes + 1))
         for index, cell in enumerate(cells):
-            m.submodules[f"column_{index}"] = cell
             m.d.comb += [
                 cell.activations.eq(operands),
                 cell.weight.eq(weights.word_select(index, NIBBLE)),

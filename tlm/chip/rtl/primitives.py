@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, ResetSignal, Signal, Value
+from amaranth.lib.wiring import Component, In
 
 from tlm.chip.config import ChipConfig
 from tlm.chip.format.descriptor import sram_banks, sram_size
 from tlm.chip.format.driver import SramName
+
+
+class SharedModules:
+    """The platform that a netlist is written for: one module for all equal components of a block (:func:`copies`).
+
+    Amaranth would write, and look through, each of them.
+    """
+
+    def __init__(self) -> None:
+        self.components: dict[str, Component] = {}
+        """By the name of their module."""
 
 
 def address_bits(sram: SramName, config: ChipConfig) -> int:
@@ -31,6 +44,33 @@ def named(m: Module, name: str, value: Value) -> Signal:
     signal = Signal(Value.cast(value).shape(), name=name)
     m.d.comb += signal.eq(value)
     return signal
+
+
+def copies(m: Module, platform: object, name: str, count: int, make: Callable[[], Component]) -> list[Any]:
+    """Equal components, ``name_0``, ``name_1`` .. in a module; returns them, or what has the same ports.
+
+    Args:
+        m, platform: of the block that has them; a simulator's platform is None.
+        name: also of their module in a netlist.
+        count: of components.
+        make: one of them; its ports are no arrays.
+    """
+    if not isinstance(platform, SharedModules):
+        components = [make() for _ in range(count)]
+        for index, component in enumerate(components):
+            m.submodules[f"{name}_{index}"] = component
+        return components
+    assert name not in platform.components, f"two blocks have {name}s"
+    platform.components[name] = component = make()
+    signature = component.signature
+    interfaces = [signature.create(path=(f"{name}_{index}",)) for index in range(count)]
+    for index, interface in enumerate(interfaces):
+        ports = {
+            f"{'i' if member.flow is In else 'o'}_{port}": getattr(interface, port)
+            for port, member in signature.members.items()
+        }
+        m.submodules[f"{name}_{index}"] = Instance(name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+    return interfaces
 
 
 def delayed(m: Module, value: Value, cycles: int, name: str, reset: bool = False) -> Value:
