@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,8 +94,9 @@ def _build(config: ChipConfig, tools: Tools, place: Path, tell: Progress) -> Non
     from tlm.chip.rtl.engine import EngineCircuit
     from tlm.chip.rtl.sram import macro_models
 
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work:
+    with tempfile.TemporaryDirectory(dir=place.parent, prefix="build-") as work, ThreadPoolExecutor(1) as beside:
         folder = Path(work)
+        runtime = beside.submit(tools.runtime, folder)
         tell("RTL: Amaranth")
         (folder / "engine.il").write_text(rtlil(EngineCircuit(config)))
         tell("RTL: Yosys")
@@ -105,7 +107,7 @@ def _build(config: ChipConfig, tools: Tools, place: Path, tell: Progress) -> Non
         tools.verilate(folder)
         (folder / "chip.h").write_text(chip_header(config))
         tell("RTL: C++")
-        tools.compile(folder)
+        tools.compile(folder, runtime.result())
         for name in ("engine.v", "libengine.so"):  # the library last: it says that all is there
             os.replace(folder / name, place / name)
 
@@ -257,23 +259,19 @@ class Tools:
             str(HERE / "waivers.vlt"), verilog.name,
         )  # fmt: skip
 
-    def compile(self, folder: Path) -> None:
+    def compile(self, folder: Path, runtime: Sequence[str]) -> None:
         """C++ to a shared library, as one file: its headers take seconds; what Verilator calls slow runs once."""
-        include = self._root / "include"
-        flags = ["-std=c++17", "-fPIC", "-w", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
-        flags += ["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else []
         generated = sorted((folder / "c").glob("*.cpp"), key=lambda file: (file.name.endswith("Slow.cpp"), file.name))
         lines = ['#include "coupling.cpp"', *(f'#include "c/{file.name}"' for file in generated)]
         first_slow = next(number for number, line in enumerate(lines) if line.endswith('Slow.cpp"'))
         lines.insert(first_slow, '#pragma GCC optimize("O0")')
         (folder / "all.cpp").write_text("\n".join(lines) + "\n")
         level = OPTIMISATION[self.traced]
-        self._run(folder, str(self._compiler), *flags, level, "-c", "all.cpp", "-o", "all.o")
-        objects = ["all.o", *self._runtime(flags)]
-        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", *objects, "-lpthread")
+        self._run(folder, str(self._compiler), *self._flags(), level, "-c", "all.cpp", "-o", "all.o")
+        self._run(folder, str(self._compiler), "-shared", "-o", "libengine.so", "all.o", *runtime, "-lpthread")
 
-    def _runtime(self, flags: list[str]) -> list[str]:
-        """Verilator's own library, compiled once for all configurations."""
+    def runtime(self, folder: Path) -> list[str]:
+        """Object files of Verilator's own library, compiled once for all configurations."""
         version = _digest(self._root / "include" / "verilated.cpp")
         folder = cache_directory() / f"runtime-{version}{'-traced' * self.traced}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -282,10 +280,15 @@ class Tools:
             target = folder / f"{name}.o"
             if not target.exists():
                 source, made = self._root / "include" / f"{name}.cpp", f"{name}.{os.getpid()}.o"
-                self._run(folder, str(self._compiler), *flags, "-O1", "-c", str(source), "-o", made)
+                self._run(folder, str(self._compiler), *self._flags(), "-O1", "-c", str(source), "-o", made)
                 os.replace(folder / made, target)
             objects.append(str(target))
         return objects
+
+    def _flags(self) -> list[str]:
+        include = self._root / "include"
+        flags = ["-std=c++17", "-fPIC", "-w", "-Ic", "-I.", f"-I{include}", f"-I{include / 'vltstd'}", f"-I{HERE}"]
+        return flags + (["-DTRACED", "-DVM_TRACE=1", "-DVM_TRACE_VCD=1"] if self.traced else [])
 
     def _run(self, folder: Path, *command: str) -> None:
         _run(folder, {**os.environ, "VERILATOR_ROOT": str(self._root)}, *command)
