@@ -32,7 +32,7 @@ __all__ = [
 
 PAYLOAD_MASK = (1 << PAYLOAD_BITS) - 1
 MAX_SHIFT = 40
-"""Of a PARAMETER word."""
+"""The largest shift of a PARAMETER word."""
 
 
 class Opcode(enum.IntEnum):
@@ -221,7 +221,7 @@ def decode_header(words: Sequence[int], config: ChipConfig) -> LayerHeader:
 
 
 def decode_parameter(word: int) -> Parameter:
-    """A PARAMETER word; IllegalInstructionError for a shift above 40."""
+    """A PARAMETER word; IllegalInstructionError for a shift above MAX_SHIFT."""
     values = decode(word, Opcode.PARAMETER)
     if values["shift"] > MAX_SHIFT:
         raise IllegalInstructionError(f"a shift of {values['shift']}")

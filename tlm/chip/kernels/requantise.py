@@ -83,7 +83,7 @@ def _check_output_range(low: int, high: int) -> None:
 
 
 class RequantiseKernel:
-    """AMem words of channels whose parameters are checked and converted once, for pass after pass of a group.
+    """AMem words of channels whose parameters are checked and converted once, for pass after pass or for a layer.
 
     Args:
         bias, multiplier, shift: (channels,).
